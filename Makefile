@@ -1,0 +1,111 @@
+# bclua: find repeated calls in recordings and learn an embedding of them.
+#
+#   make            build build/bclua; names what is missing, never installs
+#   make demo       install what is missing, build, run the pipeline on sample data
+#   make test       install what is missing, build, run every spec
+#   make check      luacheck, warnings as errors, kernels without lua.h
+#   make asan       every spec under address and undefined-behaviour sanitizers
+#   make bench      the benchmarks under scripts/bench
+#   make deps       install what is missing (asks for root only if something is)
+#   make install    copy to PREFIX (/usr/local); DESTDIR is honoured
+#   make clean      remove build/
+#   make help       this list
+#
+# Variables: B=build folder, CC, CFLAGS, PREFIX, DUCKDB_LIB=/path/libduckdb.so,
+# SPEC=spec/array_spec.lua (one spec only).
+
+B       ?= build
+CC      ?= cc
+CFLAGS  ?= -O3 -g
+PREFIX  ?= /usr/local
+SPEC    ?= spec
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
+
+PKGS    := lua5.4 sndfile soxr fftw3 fftw3f openblas
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+           -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wundef
+# No -ffast-math: profiles rely on INFINITY and NaN. No contraction: the AVX2
+# and AVX-512 clones of a kernel must give what the plain one gives.
+BASE    := -std=gnu11 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden -fno-math-errno \
+           -ffp-contract=off $(WARN) $(EXTRA)
+INCLUDE  = $(filter-out -D_XOPEN_SOURCE=% -D_DEFAULT_SOURCE,$(shell pkg-config --cflags $(PKGS)))
+LIBS     = $(shell pkg-config --libs sndfile soxr fftw3 fftw3f openblas) -ldl -lm -pthread
+
+MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wildcard csrc/*/*.c)))
+HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c))
+RUN      = $B/bclua
+
+.PHONY: all build deps deps-check demo test check asan bench install clean help module fuzz FORCE
+
+all: deps-check
+	@$(MAKE) --no-print-directory build
+
+build: $B/bclua $B/bclua.so $B/libduckdb.so
+
+help:
+	@sed -n '/^#   make/s/^#   //p' Makefile
+
+deps-check:
+	@DUCKDB_LIB="$(DUCKDB_LIB)" sh rocks/deps.sh check $B
+
+deps:
+	@DUCKDB_LIB="$(DUCKDB_LIB)" sh rocks/deps.sh install $B
+
+$B/libduckdb.so:
+	@DUCKDB_LIB="$(DUCKDB_LIB)" sh rocks/deps.sh duckdb $B
+
+$B/bclua.so: $(MODULE)
+	@echo LINK $@
+	@$(CC) $(CFLAGS) $(EXTRA) -shared -o $@ $(MODULE) $(LDFLAGS) $(LIBS)
+
+# The host links Lua and readline only: every other library comes with the
+# first `require`, so that `bclua -e ''` starts at once.
+$B/bclua: $(HOST)
+	@echo LINK $@
+	@$(CC) $(CFLAGS) $(EXTRA) -rdynamic -o $@ $(HOST) $(LDFLAGS) $(shell pkg-config --libs lua5.4) -lreadline -ldl -pthread
+
+$B/obj/csrc/%.o: csrc/%.c Makefile
+	@echo CC $<
+	@mkdir -p $(@D)
+	@$(CC) $(BASE) $(INCLUDE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The version changes with every commit; only one file knows it.
+$B/obj/csrc/support/version.o: CPPFLAGS += -DBCLUA_VERSION='"$(VERSION)"'
+$B/obj/csrc/support/version.o: $B/version
+$B/version: FORCE
+	@mkdir -p $B
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+FORCE:
+
+test: deps
+	@$(MAKE) --no-print-directory build
+	@$(RUN) spec/run.lua $(SPEC)
+
+demo: deps
+	@$(MAKE) --no-print-directory build
+	@$(RUN) scripts/pipeline.lua
+
+bench: all
+	@for f in scripts/bench/*.lua; do echo "== $$f"; $(RUN) $$f || exit 1; done
+
+check: deps
+	@luacheck --quiet lua scripts spec
+	@! grep -lE 'include *[<"](lua|lauxlib|lualib)\.h' $$(ls csrc/*/*.[ch] | grep -vE '/lua_|^csrc/host/') \
+	  || { echo 'check: these kernels include lua.h'; exit 1; }
+	@$(MAKE) --no-print-directory B=$B/check EXTRA=-Werror $B/check/bclua $B/check/bclua.so
+	@echo check: ok
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+asan: deps
+	@$(MAKE) --no-print-directory B=$B/asan CFLAGS='-O1 -g' EXTRA='$(ASAN)' build
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:$(ASAN_OPTIONS) UBSAN_OPTIONS=print_stacktrace=1 \
+	  LSAN_OPTIONS=suppressions=spec/lsan.supp:print_suppressions=0 \
+	  BCLUA_SANITIZED=1 $B/asan/bclua spec/run.lua $(SPEC)
+
+install: all
+	@sh rocks/install.sh $B '$(DESTDIR)$(PREFIX)'
+
+clean:
+	rm -rf $B
+
+-include $(MODULE:.o=.d) $(HOST:.o=.d)

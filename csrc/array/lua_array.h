@@ -1,0 +1,31 @@
+/* lua_array.h: arrays as userdata, for every part's binding. */
+#ifndef BC_LUA_ARRAY_H
+#define BC_LUA_ARRAY_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "array.h"
+
+/* The array at argument arg, whatever it is like; raises if it is none. */
+bc_array *bc_check_array(lua_State *L, int arg);
+bc_array *bc_test_array(lua_State *L, int arg); /* NULL if it is none */
+
+/* The array at arg as contiguous, readable memory of a dtype: itself if it is
+ * like that, else a converted copy that replaces the argument on the stack.
+ * ndim 0: any. Raises on another number of axes. */
+const bc_array *bc_check_as(lua_State *L, int arg, bc_dtype dtype, int ndim);
+
+/* Push a new zeroed row-major array that Lua owns; raises if there is no
+ * memory. Push results before the kernel runs, so that no error can leak. */
+bc_array *bc_push_array(lua_State *L, bc_dtype dtype, int ndim, const int64_t *shape);
+bc_array *bc_push_vector(lua_State *L, bc_dtype dtype, int64_t n);
+bc_array *bc_push_matrix(lua_State *L, bc_dtype dtype, int64_t rows, int64_t columns);
+
+/* Push another view of a's storage (a itself stays the caller's to release). */
+bc_array *bc_push_view(lua_State *L, const bc_array *a);
+
+/* An empty array userdata (no storage) for the kernel to fill in. */
+bc_array *bc_push_empty(lua_State *L);
+
+#endif

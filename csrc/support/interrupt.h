@@ -1,0 +1,21 @@
+/* interrupt.h: how Ctrl-C reaches a kernel, and how a kernel reports progress. */
+#ifndef BC_INTERRUPT_H
+#define BC_INTERRUPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* True from the moment the user pressed Ctrl-C (or SIGTERM came) until
+ * bc_interrupt_clear. Kernels that run longer than 0.1 s look at it, or take
+ * a bc_tick, and return BC_STOPPED. Safe to call from any thread. */
+bool bc_interrupted(void);
+void bc_interrupt_raise(void); /* async-signal-safe */
+void bc_interrupt_clear(void);
+
+/* Called by long kernels now and then; nonzero asks the kernel to stop. */
+typedef int bc_tick(void *context, size_t done, size_t total);
+
+/* A bc_tick that only asks whether the user pressed Ctrl-C. */
+int bc_tick_interrupt(void *context, size_t done, size_t total);
+
+#endif

@@ -1,0 +1,111 @@
+/* lua_support.c: options, statuses and argument errors for the bindings. */
+#include "lua_support.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+int bc_failure(lua_State *L, int status, const bc_error *e) {
+    if (status != BC_FAIL) return luaL_error(L, "%s", bc_status_text(status, e));
+    luaL_pushfail(L);
+    lua_pushstring(L, bc_status_text(status, e));
+    return 2;
+}
+
+int bc_arg_error(lua_State *L, int arg, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    const char *text = lua_pushvfstring(L, format, args);
+    va_end(args);
+    return luaL_argerror(L, arg, text);
+}
+
+static bool is_known(const char *name, const char *const *names) {
+    for (; *names != NULL; names++)
+        if (strcmp(*names, name) == 0) return true;
+    return false;
+}
+
+static const char *push_list(lua_State *L, const char *const *names) {
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (int i = 0; names[i] != NULL; i++) {
+        if (i > 0) luaL_addstring(&b, ", ");
+        luaL_addstring(&b, names[i]);
+    }
+    luaL_pushresult(&b);
+    return lua_tostring(L, -1);
+}
+
+void bc_check_options(lua_State *L, int arg, const char *const *names) {
+    if (lua_isnoneornil(L, arg)) return;
+    luaL_checktype(L, arg, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, arg) != 0; lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            bc_arg_error(L, arg, "option names are strings, got a %s", luaL_typename(L, -2));
+        const char *name = lua_tostring(L, -2);
+        if (!is_known(name, names))
+            bc_arg_error(L, arg, "unknown option '%s' (known: %s)", name, push_list(L, names));
+    }
+}
+
+int bc_push_option(lua_State *L, int arg, const char *name) {
+    if (lua_istable(L, arg)) return lua_getfield(L, arg, name);
+    lua_pushnil(L);
+    return LUA_TNIL;
+}
+
+bool bc_has_option(lua_State *L, int arg, const char *name) {
+    bool has = bc_push_option(L, arg, name) != LUA_TNIL;
+    lua_pop(L, 1);
+    return has;
+}
+
+static void wrong_type(lua_State *L, int arg, const char *name, const char *expected) {
+    bc_arg_error(L, arg, "option '%s' must be %s, got %s", name, expected,
+                 luaL_tolstring(L, -1, NULL));
+}
+
+lua_Number bc_opt_number(lua_State *L, int arg, const char *name, lua_Number fallback) {
+    int type = bc_push_option(L, arg, name);
+    if (type == LUA_TNUMBER)
+        fallback = lua_tonumber(L, -1);
+    else if (type != LUA_TNIL)
+        wrong_type(L, arg, name, "a number");
+    lua_pop(L, 1);
+    return fallback;
+}
+
+lua_Integer bc_opt_integer(lua_State *L, int arg, const char *name, lua_Integer fallback) {
+    int type = bc_push_option(L, arg, name), ok = 1;
+    if (type == LUA_TNUMBER) fallback = lua_tointegerx(L, -1, &ok);
+    if ((type != LUA_TNIL && type != LUA_TNUMBER) || !ok)
+        wrong_type(L, arg, name, "an integer");
+    lua_pop(L, 1);
+    return fallback;
+}
+
+bool bc_opt_boolean(lua_State *L, int arg, const char *name, bool fallback) {
+    int type = bc_push_option(L, arg, name);
+    if (type == LUA_TBOOLEAN)
+        fallback = lua_toboolean(L, -1);
+    else if (type != LUA_TNIL)
+        wrong_type(L, arg, name, "true or false");
+    lua_pop(L, 1);
+    return fallback;
+}
+
+int bc_opt_choice(lua_State *L, int arg, const char *name, int fallback,
+                  const char *const *choices) {
+    int type = bc_push_option(L, arg, name);
+    if (type == LUA_TSTRING) {
+        const char *text = lua_tostring(L, -1);
+        for (fallback = 0; choices[fallback] != NULL; fallback++)
+            if (strcmp(choices[fallback], text) == 0) break;
+    }
+    if ((type != LUA_TSTRING && type != LUA_TNIL) || choices[fallback] == NULL)
+        bc_arg_error(L, arg, "option '%s' must be one of %s, got '%s'", name,
+                     push_list(L, choices), luaL_tolstring(L, -2, NULL));
+    lua_pop(L, 1);
+    return fallback;
+}
