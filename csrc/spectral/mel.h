@@ -1,0 +1,57 @@
+/* mel.h: power mel spectrograms, as librosa.feature.melspectrogram computes them. */
+#ifndef BC_MEL_H
+#define BC_MEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../support/error.h"
+
+/* What lies before the first and behind the last sample of a centred frame.
+ * Reflection does not repeat the edge sample, and goes back and forth when the
+ * clip is shorter than half a frame (numpy's "reflect"). */
+enum mel_pad { MEL_PAD_CONSTANT, MEL_PAD_REFLECT, MEL_PAD_NONE /* frames lie inside the clip */ };
+
+typedef struct mel_options {
+    double sample_rate; /* Hz */
+    size_t n_fft;       /* samples in a frame; periodic Hann of that length */
+    size_t hop;         /* samples */
+    size_t n_mels;
+    double fmin, fmax; /* Hz; fmax 0: half the sample rate */
+    bool htk;          /* HTK's mel scale instead of Slaney's; unit area both */
+    enum mel_pad pad;
+} mel_options;
+
+/* librosa's defaults: 22050 Hz, n_fft 2048, hop 512, 128 bands, constant padding. */
+mel_options mel_defaults(void);
+
+/* Filters, window and FFT plan. Immutable after creation: share it between
+ * threads. BC_FAIL (with a text) when an option makes no sense. */
+typedef struct mel_plan mel_plan;
+int mel_plan_new(mel_plan **out, const mel_options *o, bc_error *e);
+void mel_plan_free(mel_plan *p); /* NULL is fine */
+
+/* Frames that `samples` samples give: 1 + samples / hop when padded, 0 for 0
+ * samples; unpadded 1 + (samples - n_fft) / hop, or 0. */
+size_t mel_frames(const mel_plan *p, size_t samples);
+
+/* Bytes of 64-byte aligned scratch that one call of the functions below needs;
+ * one scratch serves one thread at a time. */
+size_t mel_scratch(const mel_plan *p);
+
+/* out (n_mels, frames) = filters x |STFT|^2 of n samples. Sums in f32. Results
+ * depend on nothing but the arguments. NaN and infinite samples give NaN in
+ * the frames they are in. */
+void mel_power(float *out, const float *samples, size_t n, const mel_plan *p, void *scratch);
+
+/* power (frames, n_fft/2+1) = |STFT|^2. */
+void mel_spectrum(float *power, const float *samples, size_t n, const mel_plan *p, void *scratch);
+
+/* The filters, (n_mels, n_fft/2+1): triangles over the mel scale, each with
+ * area 1 over Hz (Slaney's normalisation). Belongs to the plan. */
+const float *mel_matrix(const mel_plan *p);
+
+size_t mel_bands(const mel_plan *p);
+size_t mel_bins(const mel_plan *p); /* n_fft/2+1 */
+
+#endif
