@@ -34,6 +34,9 @@ const char *bc_dtype_name(bc_dtype t);            /* "f32" ... */
 bool bc_dtype_parse(bc_dtype *t, const char *name); /* false: no such name */
 bool bc_dtype_is_float(bc_dtype t);
 
+/* Bytes that a shape needs; false if they do not fit in half the address space. */
+bool bc_shape_bytes(size_t *bytes, bc_dtype dtype, int ndim, const int64_t *shape);
+
 /* A new zeroed, row-major array, 64-byte aligned. BC_NOMEM also when the size
  * overflows. Free with bc_array_release. */
 int bc_array_new(bc_array *a, bc_dtype dtype, int ndim, const int64_t *shape);

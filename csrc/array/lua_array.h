@@ -7,6 +7,8 @@
 
 #include "array.h"
 
+#define BC_ARRAY "bclua.array" /* the metatable's name */
+
 /* The array at argument arg, whatever it is like; raises if it is none. */
 bc_array *bc_check_array(lua_State *L, int arg);
 bc_array *bc_test_array(lua_State *L, int arg); /* NULL if it is none */
@@ -27,5 +29,15 @@ bc_array *bc_push_view(lua_State *L, const bc_array *a);
 
 /* An empty array userdata (no storage) for the kernel to fill in. */
 bc_array *bc_push_empty(lua_State *L);
+
+/* A 1-based axis number at arg, as 0-based; raises outside 1..ndim. */
+int bc_check_axis(lua_State *L, int arg, const bc_array *a);
+
+/* a[index] = the number at stack position value, integers exactly. */
+void bc_array_put_value(lua_State *L, bc_array *a, int64_t index, int value);
+
+/* The part of the methods that is arithmetic (lua_array_ops.c). */
+extern const luaL_Reg *const bc_array_op_methods, *const bc_array_op_metamethods,
+    *const bc_array_op_functions;
 
 #endif

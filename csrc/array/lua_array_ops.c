@@ -1,0 +1,216 @@
+/* lua_array_ops.c: arithmetic, reductions and printing of arrays. */
+#include <stdio.h>
+
+#include "../support/lua_support.h"
+#include "lua_array.h"
+#include "ops.h"
+
+/* --- arithmetic and reductions -------------------------------------------- */
+
+/* A number beside an array takes the array's dtype, unless it is a float
+ * beside integers. */
+static const bc_array *operand(lua_State *L, int arg, const bc_array *other) {
+    bc_array *a = bc_test_array(L, arg);
+    if (a != NULL) return a;
+    lua_Number x = luaL_checknumber(L, arg);
+    bc_dtype dtype = other->dtype;
+    if (!bc_dtype_is_float(dtype)) dtype = lua_isinteger(L, arg) ? BC_U8 : BC_F64;
+    if (dtype == BC_U8 && (x < 0 || x > UINT8_MAX)) dtype = BC_I64;
+    a = bc_push_vector(L, dtype, 1);
+    bc_array_put_value(L, a, 0, arg);
+    lua_replace(L, arg);
+    return a;
+}
+
+static int binary(lua_State *L, array_op op) {
+    const bc_array *x = bc_test_array(L, 1), *y = bc_test_array(L, 2);
+    if (x == NULL && y == NULL) return luaL_typeerror(L, 1, BC_ARRAY);
+    if (x == NULL) x = operand(L, 1, y);
+    if (y == NULL) y = operand(L, 2, x);
+    int ndim;
+    int64_t shape[BC_MAXDIM];
+    if (!array_broadcast(&ndim, shape, x, y))
+        return luaL_argerror(L, 2, "shapes that do not broadcast");
+    array_binary(bc_push_array(L, array_promote(x->dtype, y->dtype, op), ndim, shape), x, y, op);
+    return 1;
+}
+
+#define BINARY(name, op) \
+    static int name(lua_State *L) { return binary(L, op); }
+BINARY(l_add, OP_ADD)
+BINARY(l_sub, OP_SUB)
+BINARY(l_mul, OP_MUL)
+BINARY(l_div, OP_DIV)
+BINARY(l_pow, OP_POW)
+BINARY(l_maximum, OP_MAX)
+BINARY(l_minimum, OP_MIN)
+
+static int map(lua_State *L, array_function f) {
+    const bc_array *a = bc_check_array(L, 1);
+    bool keep = bc_dtype_is_float(a->dtype) || f == MAP_NEG || f == MAP_ABS;
+    array_map(bc_push_array(L, keep ? a->dtype : BC_F64, a->ndim, a->shape), a, f);
+    return 1;
+}
+
+#define MAP(name, f) \
+    static int name(lua_State *L) { return map(L, f); }
+MAP(l_abs, MAP_ABS)
+MAP(l_sqrt, MAP_SQRT)
+MAP(l_exp, MAP_EXP)
+MAP(l_log, MAP_LOG)
+MAP(l_log10, MAP_LOG10)
+MAP(l_unm, MAP_NEG)
+
+/*** Reductions over all elements, or along one axis: `a:sum()`, `a:mean(2)`.
+`sum`, `mean`, `std` (divides by n), `min`, `max`, `argmin`, `argmax` (1-based,
+first of several). NaN anywhere gives NaN (its position for arg*). Of nothing:
+sum 0, mean, std, min, max NaN, arg* nil (0 along an axis).
+@function array:sum
+@tparam[opt] integer axis
+@treturn number|array */
+static int reduce(lua_State *L, array_reduction r) {
+    bc_array *a = bc_check_array(L, 1);
+    bool position = r == ARGMIN || r == ARGMAX;
+    if (lua_isnoneornil(L, 2)) {
+        double x = array_reduce(a, r);
+        if (position && x < 0)
+            lua_pushnil(L);
+        else if (position)
+            lua_pushinteger(L, (lua_Integer)x + 1);
+        else
+            lua_pushnumber(L, x);
+        return 1;
+    }
+    int axis = bc_check_axis(L, 2, a), ndim = 0;
+    luaL_argcheck(L, a->ndim > 1, 2, "a vector has only one axis: leave it out");
+    int64_t shape[BC_MAXDIM];
+    for (int i = 0; i < a->ndim; i++)
+        if (i != axis) shape[ndim++] = a->shape[i];
+    bc_array *out = bc_push_array(L, position ? BC_I64 : BC_F64, ndim, shape);
+    array_reduce_axis(out, a, axis, r);
+    if (position)
+        for (int64_t i = 0, n = bc_array_count(out); i < n; i++)
+            bc_array_put_integer(out, i, bc_array_get_integer(out, i) + 1);
+    return 1;
+}
+
+#define REDUCE(name, r) \
+    static int name(lua_State *L) { return reduce(L, r); }
+REDUCE(l_sum, SUM)
+REDUCE(l_mean, MEAN)
+REDUCE(l_std, STD)
+REDUCE(l_min, MIN)
+REDUCE(l_max, MAX)
+REDUCE(l_argmin, ARGMIN)
+REDUCE(l_argmax, ARGMAX)
+
+/*** True if no element is NaN or infinite.
+@function array:is_finite */
+static int l_is_finite(lua_State *L) {
+    lua_pushboolean(L, array_reduce(bc_check_array(L, 1), ANY_NONFINITE) == 0);
+    return 1;
+}
+
+/*** The largest absolute difference of two arrays of one shape.
+@function max_difference */
+static int l_max_difference(lua_State *L) {
+    bc_array *a = bc_check_array(L, 1), *b = bc_check_array(L, 2);
+    luaL_argcheck(L, bc_array_same_shape(a, b), 2, "array of the same shape expected");
+    lua_pushnumber(L, array_max_difference(a, b));
+    return 1;
+}
+
+/*** Are two arrays of the same shape and near in every element
+(|a-b| <= atol + rtol*|b|; NaN equals NaN)?
+@function allclose
+@tparam array a
+@tparam array b
+@tparam[opt=1e-5] number rtol
+@tparam[opt=1e-8] number atol
+@treturn boolean */
+static int l_allclose(lua_State *L) {
+    bc_array *a = bc_check_array(L, 1), *b = bc_check_array(L, 2);
+    double rtol = luaL_optnumber(L, 3, 1e-5), atol = luaL_optnumber(L, 4, 1e-8);
+    lua_pushboolean(L, bc_array_same_shape(a, b) && array_close(a, b, rtol, atol));
+    return 1;
+}
+
+/*** Same dtype, shape and elements?
+@function equal */
+static int l_equal(lua_State *L) {
+    bc_array *a = bc_check_array(L, 1), *b = bc_check_array(L, 2);
+    lua_pushboolean(L, a->dtype == b->dtype && bc_array_same_shape(a, b) && array_close(a, b, 0, 0));
+    return 1;
+}
+
+/* --- printing ------------------------------------------------------------- */
+
+#define EDGE 4 /* elements shown at either end of an axis */
+
+static void add_number(luaL_Buffer *b, const bc_array *a, int64_t index) {
+    char text[40];
+    if (bc_dtype_is_float(a->dtype))
+        snprintf(text, sizeof text, "%10.4g", bc_array_get(a, index));
+    else
+        snprintf(text, sizeof text, "%6lld", (long long)bc_array_get_integer(a, index));
+    luaL_addstring(b, text);
+}
+
+static void add_axis(luaL_Buffer *b, const bc_array *a, int axis, int64_t index) {
+    int64_t n = a->shape[axis], skip = n > 2 * EDGE + 1 ? EDGE : n;
+    for (int64_t i = 0; i < n; i++) {
+        if (i == skip) {
+            luaL_addstring(b, axis + 1 == a->ndim ? "  ..." : "\n  ...");
+            i = n - EDGE;
+        }
+        if (axis + 1 == a->ndim) {
+            add_number(b, a, index * n + i);
+        } else {
+            if (axis + 2 == a->ndim || i > 0) luaL_addstring(b, "\n");
+            add_axis(b, a, axis + 1, index * n + i);
+        }
+    }
+}
+
+static int l_tostring(lua_State *L) {
+    const bc_array *a = luaL_checkudata(L, 1, BC_ARRAY);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    if (a->storage == NULL) {
+        luaL_addstring(&b, "array (released)");
+    } else {
+        luaL_addstring(&b, bc_dtype_name(a->dtype));
+        for (int i = 0; i < a->ndim; i++) {
+            char extent[32];
+            snprintf(extent, sizeof extent, "%s%lld", i == 0 ? " (" : ", ", (long long)a->shape[i]);
+            luaL_addstring(&b, extent);
+        }
+        luaL_addstring(&b, ")");
+        if (a->ndim == 1 && bc_array_count(a) > 0) luaL_addstring(&b, "\n");
+        if (bc_array_count(a) > 0) add_axis(&b, a, 0, 0);
+    }
+    luaL_pushresult(&b);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"abs", l_abs},         {"sqrt", l_sqrt},       {"exp", l_exp},
+    {"log", l_log},         {"log10", l_log10},     {"sum", l_sum},
+    {"mean", l_mean},       {"std", l_std},         {"min", l_min},
+    {"max", l_max},         {"argmin", l_argmin},   {"argmax", l_argmax},
+    {"maximum", l_maximum}, {"minimum", l_minimum}, {"is_finite", l_is_finite},
+    {NULL, NULL}};
+
+static const luaL_Reg metamethods[] = {
+    {"__add", l_add}, {"__sub", l_sub}, {"__mul", l_mul}, {"__div", l_div},
+    {"__pow", l_pow}, {"__unm", l_unm}, {"__tostring", l_tostring}, {NULL, NULL}};
+
+static const luaL_Reg functions[] = {
+    {"equal", l_equal},
+    {"allclose", l_allclose},
+    {"max_difference", l_max_difference},
+    {NULL, NULL}};
+
+const luaL_Reg *const bc_array_op_methods = methods;
+const luaL_Reg *const bc_array_op_metamethods = metamethods;
+const luaL_Reg *const bc_array_op_functions = functions;

@@ -1,0 +1,186 @@
+/* ops.c: arithmetic and reductions, by element. The heavy work is in kernels
+ * of their own; what counts here is that every dtype and view is right. */
+#include "ops.h"
+
+#include <math.h>
+
+#include "../support/clones.h"
+
+bool array_broadcast(int *ndim, int64_t *shape, const bc_array *a, const bc_array *b) {
+    *ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
+    for (int i = 0; i < *ndim; i++) { /* i counts axes from the last */
+        int64_t m = i < a->ndim ? a->shape[a->ndim - 1 - i] : 1;
+        int64_t n = i < b->ndim ? b->shape[b->ndim - 1 - i] : 1;
+        if (m != n && m != 1 && n != 1) return false;
+        shape[*ndim - 1 - i] = m == 1 ? n : m;
+    }
+    return true;
+}
+
+bc_dtype array_promote(bc_dtype a, bc_dtype b, array_op op) {
+    bool fa = bc_dtype_is_float(a), fb = bc_dtype_is_float(b);
+    if (!fa && !fb && op != OP_DIV && op != OP_POW) return bc_dtype_size(a) >= bc_dtype_size(b) ? a : b;
+    if (a == BC_F64 || b == BC_F64) return BC_F64;
+    if (fa && fb) return BC_F32;
+    bc_dtype integer = fa ? b : a;
+    return integer == BC_I64 || integer == BC_I32 ? BC_F64 : BC_F32;
+}
+
+static double apply(double x, double y, array_op op) {
+    switch (op) {
+    case OP_ADD: return x + y;
+    case OP_SUB: return x - y;
+    case OP_MUL: return x * y;
+    case OP_DIV: return x / y;
+    case OP_POW: return pow(x, y);
+    case OP_MAX: return isnan(x) || x > y ? x : y;
+    default: return isnan(x) || x < y ? x : y;
+    }
+}
+
+static int64_t apply_integer(int64_t x, int64_t y, array_op op) {
+    uint64_t u = (uint64_t)x, v = (uint64_t)y;
+    switch (op) {
+    case OP_ADD: return (int64_t)(u + v);
+    case OP_SUB: return (int64_t)(u - v);
+    case OP_MUL: return (int64_t)(u * v);
+    case OP_MAX: return x > y ? x : y;
+    default: return x < y ? x : y;
+    }
+}
+
+/* a seen with the shape of out: axes of one element are repeated by stride 0. */
+static bc_array stretch(const bc_array *a, const bc_array *out) {
+    bc_array v = *a;
+    v.ndim = out->ndim;
+    for (int i = 0; i < out->ndim; i++) {
+        int from = i - (out->ndim - a->ndim);
+        bool repeat = from < 0 || a->shape[from] == 1;
+        v.shape[i] = out->shape[i];
+        v.stride[i] = repeat ? 0 : a->stride[from];
+    }
+    return v;
+}
+
+BC_CLONES static void binary_f32(float *restrict out, const float *x, const float *y, int64_t n,
+                                 int64_t sx, int64_t sy, array_op op) {
+    if (op == OP_ADD)
+        for (int64_t i = 0; i < n; i++) out[i] = x[i * sx] + y[i * sy];
+    else if (op == OP_SUB)
+        for (int64_t i = 0; i < n; i++) out[i] = x[i * sx] - y[i * sy];
+    else if (op == OP_MUL)
+        for (int64_t i = 0; i < n; i++) out[i] = x[i * sx] * y[i * sy];
+    else
+        for (int64_t i = 0; i < n; i++) out[i] = x[i * sx] / y[i * sy];
+}
+
+/* One stride for all of a's elements in row-major order, if there is one. */
+static bool flat(const bc_array *a, int64_t *stride) {
+    if (bc_array_contiguous(a)) {
+        *stride = 1;
+        return true;
+    }
+    *stride = 0;
+    for (int i = 0; i < a->ndim; i++)
+        if (a->stride[i] != 0) return false;
+    return true;
+}
+
+void array_binary(bc_array *out, const bc_array *a, const bc_array *b, array_op op) {
+    bc_array x = stretch(a, out), y = stretch(b, out);
+    int64_t n = bc_array_count(out), sx, sy;
+    if (out->dtype == BC_F32 && a->dtype == BC_F32 && b->dtype == BC_F32 && op <= OP_DIV &&
+        flat(&x, &sx) && flat(&y, &sy)) {
+        binary_f32(out->data, x.data, y.data, n, sx, sy, op);
+    } else if (bc_dtype_is_float(out->dtype)) {
+        for (int64_t i = 0; i < n; i++)
+            bc_array_put(out, i, apply(bc_array_get(&x, i), bc_array_get(&y, i), op));
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            bc_array_put_integer(
+                out, i, apply_integer(bc_array_get_integer(&x, i), bc_array_get_integer(&y, i), op));
+    }
+}
+
+void array_map(bc_array *out, const bc_array *a, array_function f) {
+    static double (*const functions[])(double) = {fabs, sqrt, exp, log, log10};
+    int64_t n = bc_array_count(out);
+    for (int64_t i = 0; i < n; i++) {
+        double x = bc_array_get(a, i);
+        bc_array_put(out, i, f == MAP_NEG ? -x : functions[f](x));
+    }
+}
+
+static double extreme(const bc_array *a, int64_t n, array_reduction r) {
+    bool greatest = r == MAX || r == ARGMAX, position = r == ARGMIN || r == ARGMAX;
+    if (n == 0) return position ? -1 : (double)NAN;
+    double best = bc_array_get(a, 0);
+    int64_t at = 0;
+    for (int64_t i = 1; i < n && !isnan(best); i++) {
+        double x = bc_array_get(a, i);
+        if (isnan(x) || (greatest ? x > best : x < best)) best = x, at = i;
+    }
+    return position ? (double)at : best;
+}
+
+double array_reduce(const bc_array *a, array_reduction r) {
+    int64_t n = bc_array_count(a);
+    double sum = 0;
+    if (r >= MIN && r <= ARGMAX) return extreme(a, n, r);
+    if (r == ANY_NONFINITE) {
+        for (int64_t i = 0; i < n; i++)
+            if (!isfinite(bc_array_get(a, i))) return 1;
+        return 0;
+    }
+    for (int64_t i = 0; i < n; i++) sum += bc_array_get(a, i);
+    if (r == SUM) return sum;
+    double mean = sum / (double)n;
+    if (r == MEAN) return mean;
+    double squares = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double d = bc_array_get(a, i) - mean;
+        squares += d * d;
+    }
+    return sqrt(squares / (double)n);
+}
+
+void array_reduce_axis(bc_array *out, const bc_array *a, int axis, array_reduction r) {
+    int64_t n = bc_array_count(out);
+    for (int64_t i = 0; i < n; i++) {
+        bc_array line = *a;
+        int64_t rest = i, offset = 0;
+        for (int k = a->ndim - 1; k >= 0; k--) {
+            if (k == axis) continue;
+            offset += rest % a->shape[k] * a->stride[k];
+            rest /= a->shape[k];
+        }
+        line.data = (char *)a->data + offset * (int64_t)bc_dtype_size(a->dtype);
+        line.ndim = 1;
+        line.shape[0] = a->shape[axis];
+        line.stride[0] = a->stride[axis];
+        bc_array_put(out, i, array_reduce(&line, r));
+    }
+}
+
+bool array_close(const bc_array *a, const bc_array *b, double relative, double absolute) {
+    int64_t n = bc_array_count(a);
+    for (int64_t i = 0; i < n; i++) {
+        double x = bc_array_get(a, i), y = bc_array_get(b, i);
+        if (x == y || (isnan(x) && isnan(y))) continue;
+        if (!(fabs(x - y) <= absolute + relative * fabs(y))) return false;
+    }
+    return true;
+}
+
+double array_max_difference(const bc_array *a, const bc_array *b) {
+    int64_t n = bc_array_count(a);
+    double most = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double x = bc_array_get(a, i), y = bc_array_get(b, i);
+        if (x == y || (isnan(x) && isnan(y))) continue;
+        double d = fabs(x - y);
+        if (!(d <= most)) most = d;
+        if (isnan(d)) return d;
+    }
+    return most;
+}

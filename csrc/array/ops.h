@@ -1,0 +1,38 @@
+/* ops.h: small arithmetic and reductions on arrays. */
+#ifndef BC_ARRAY_OPS_H
+#define BC_ARRAY_OPS_H
+
+#include "array.h"
+
+typedef enum { OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_POW, OP_MAX, OP_MIN } array_op;
+typedef enum { MAP_ABS, MAP_SQRT, MAP_EXP, MAP_LOG, MAP_LOG10, MAP_NEG } array_function;
+typedef enum { SUM, MEAN, STD, MIN, MAX, ARGMIN, ARGMAX, ANY_NONFINITE } array_reduction;
+
+/* The shape of a op b by numpy's broadcasting; false if they do not fit. */
+bool array_broadcast(int *ndim, int64_t *shape, const bc_array *a, const bc_array *b);
+
+/* f64 if any is f64 or a wide integer meets a float, else f32; integers stay
+ * integers under + - * max min. */
+bc_dtype array_promote(bc_dtype a, bc_dtype b, array_op op);
+
+/* out (shape from array_broadcast, dtype from array_promote) = a op b, worked
+ * out in f64, or in wrapping i64 for integers. */
+void array_binary(bc_array *out, const bc_array *a, const bc_array *b, array_op op);
+
+/* out (same shape, float) = f(a), worked out in f64. */
+void array_map(bc_array *out, const bc_array *a, array_function f);
+
+/* One number out of all elements in row-major order, sums in f64. NaN anywhere
+ * gives NaN for SUM MEAN STD MIN MAX, and its position for ARGMIN ARGMAX (first
+ * of several; positions from 0). STD divides by n. Empty: SUM is 0, MEAN and
+ * STD NaN, MIN and MAX NaN, ARGMIN and ARGMAX -1. */
+double array_reduce(const bc_array *a, array_reduction r);
+
+/* The same along one axis; out has the shape without it, f64 (i64 for ARG*). */
+void array_reduce_axis(bc_array *out, const bc_array *a, int axis, array_reduction r);
+
+/* All |a-b| <= absolute + relative*|b|; NaN equals NaN. Shapes are equal. */
+bool array_close(const bc_array *a, const bc_array *b, double relative, double absolute);
+double array_max_difference(const bc_array *a, const bc_array *b); /* NaN if one is NaN alone */
+
+#endif
