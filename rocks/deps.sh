@@ -1,0 +1,259 @@
+#!/bin/sh
+# deps.sh MODE BUILDDIR: what bclua needs from the system.
+#
+#   check    name what is missing and the command that installs it; status 1
+#            if bclua cannot be built or run without it. Changes nothing.
+#   install  install what is missing (as root only if something is), then the
+#            DuckDB library
+#   duckdb   only the DuckDB library: BUILDDIR/libduckdb.so
+#
+# DUCKDB_LIB=/path/libduckdb.so: use that library instead of the pinned one.
+
+set -u
+mode=${1:-check} build=${2:-build}
+root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+
+say() { echo "deps: $*" >&2; }
+die() { say "$*"; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- The pinned DuckDB library ------------------------------------------
+# It comes out of DuckDB's own npm package. The checksums are of the file
+# package/libduckdb.so in it, computed from the package itself. For arm64 the
+# registry that we could reach had nothing newer than 1.5.5; the C functions
+# that we use are the same.
+case $(uname -m) in
+x86_64 | amd64)
+	npm_arch=x64 zip_arch=amd64 release=1.5.6 revision=r.1
+	sum=3f4962cdd266eab2b479a5b5a4a6d063d279b2954ae814ed00385d553b747633
+	;;
+aarch64 | arm64)
+	npm_arch=arm64 zip_arch=arm64 release=1.5.5 revision=r.5
+	sum=d00d007f3f7ca1f2896a5e4b89c2ce141bf0508506a9d6d56f9598b8e59d074e
+	;;
+*) npm_arch='' zip_arch='' release='' revision='' sum='' ;;
+esac
+package=node-bindings-linux-$npm_arch
+archive=https://github.com/duckdb/duckdb/releases/download/v$release/libduckdb-linux-$zip_arch.zip
+cache=$root/build/libduckdb.so # every build folder shares this one
+stamp=$cache.pin               # the pin that it was checked against
+
+sha256() {
+	if has sha256sum; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d' ' -f1
+}
+
+# Is the shared library there, and the pinned one? A link is the user's choice.
+have_cache() {
+	[ -s "$cache" ] || return 1
+	[ -L "$cache" ] && return 0
+	[ "$(cat "$stamp" 2>/dev/null)" = "$sum" ] && return 0
+	[ "$(sha256 "$cache")" = "$sum" ] || return 1
+	echo "$sum" >"$stamp"
+}
+
+have_library() {
+	if [ -n "${DUCKDB_LIB:-}" ]; then [ -r "$DUCKDB_LIB" ]; else have_cache; fi
+}
+
+fetch() { # URL FILE
+	if has curl; then
+		curl --fail --silent --show-error --location --retry 2 --connect-timeout 20 -o "$2" "$1"
+	elif has wget; then
+		wget --quiet --tries=2 --timeout=20 -O "$2" "$1"
+	else
+		say 'neither curl nor wget is here'
+		return 1
+	fi
+}
+
+# The version that a library itself reports.
+library_version() {
+	cat >"$work/version.c" <<-'END'
+		#include <dlfcn.h>
+		#include <stdio.h>
+		int main(int n, char **arg) {
+		    void *h = n > 1 ? dlopen(arg[1], RTLD_LAZY | RTLD_LOCAL) : NULL;
+		    const char *(*version)(void) =
+		        h ? (const char *(*)(void))dlsym(h, "duckdb_library_version") : NULL;
+		    return version == NULL || puts(version()) < 0;
+		}
+	END
+	${CC:-cc} -o "$work/version" "$work/version.c" -ldl && "$work/version" "$1"
+}
+
+from_npm() {
+	if has npm; then
+		(cd "$work" && npm pack --silent "@duckdb/$package@$release-$revision") >"$work/npm.log" 2>&1 ||
+			{ tail -n 3 "$work/npm.log" >&2; return 1; }
+		mv "$work"/*.tgz "$work/package.tar.gz"
+	else
+		fetch "$tarball" "$work/package.tar.gz" || return 1
+	fi || return 1
+	tar -xzf "$work/package.tar.gz" -C "$work" package/libduckdb.so || return 1
+	found=$(sha256 "$work/package/libduckdb.so")
+	[ "$found" = "$sum" ] || { say "checksum $found is not the pinned $sum"; return 1; }
+	mv "$work/package/libduckdb.so" "$work/libduckdb.so"
+}
+
+# The release archive could not be reached when this was written, so no
+# checksum of its file is pinned: it must be the pinned file, or else at least
+# report the pinned version.
+from_release() {
+	fetch "$archive" "$work/duckdb.zip" || return 1
+	if has unzip; then
+		unzip -q -o "$work/duckdb.zip" libduckdb.so -d "$work"
+	elif has bsdtar; then
+		bsdtar -xf "$work/duckdb.zip" -C "$work" libduckdb.so
+	else
+		say 'neither unzip nor bsdtar is here to unpack it'
+		return 1
+	fi || return 1
+	[ "$(sha256 "$work/libduckdb.so")" = "$sum" ] && return 0
+	found=$(library_version "$work/libduckdb.so")
+	[ "$found" = "v$release" ] || { say "the library reports '$found', not v$release"; return 1; }
+	say "$archive: another build of v$release than the pinned one; going by its version"
+}
+
+fill_cache() {
+	have_cache && return 0
+	[ -n "$npm_arch" ] || die "no DuckDB library is known for $(uname -m): give DUCKDB_LIB=/path/libduckdb.so"
+	mkdir -p "$root/build" || exit 1
+	work=$(mktemp -d "$root/build/duckdb.XXXXXX") || exit 1
+	trap 'rm -rf "$work"' EXIT
+	trap 'exit 1' HUP INT TERM
+	say "fetching DuckDB $release for $npm_arch"
+	if ! from_npm; then
+		say "@duckdb/$package $release-$revision could not be had; trying $archive"
+		from_release || die "no DuckDB library: fetch one by hand and give DUCKDB_LIB=/path/libduckdb.so"
+	fi
+	chmod 755 "$work/libduckdb.so" && touch "$work/libduckdb.so"
+	mv -f "$work/libduckdb.so" "$cache" || die "$cache: could not be written"
+	echo "$sum" >"$stamp"
+}
+
+put_library() {
+	mkdir -p "$build" || exit 1
+	target=$build/libduckdb.so
+	if [ -n "${DUCKDB_LIB:-}" ]; then
+		[ -r "$DUCKDB_LIB" ] || die "DUCKDB_LIB=$DUCKDB_LIB: no such file"
+		own=$(cd "$(dirname "$DUCKDB_LIB")" && pwd)/$(basename "$DUCKDB_LIB")
+		[ "$own" = "$(cd "$build" && pwd)/libduckdb.so" ] || ln -sfn "$own" "$target"
+		return 0
+	fi
+	fill_cache
+	[ "$(cd "$build" && pwd -P)" = "$(cd "$root/build" && pwd -P)" ] && return 0
+	if [ -L "$cache" ]; then
+		ln -sfn "$cache" "$target"
+	else
+		ln -f "$cache" "$target" 2>/dev/null || ln -sfn "$cache" "$target"
+	fi || die "$target: could not be written"
+}
+
+# ---- What comes from the system -----------------------------------------
+# Looked for by what is used (a command, a header, a Lua module), not by
+# package: it may have come another way.
+needed='' wanted='' # without `needed` bclua does not run; `wanted` is for tests and checks
+need() { needed="$needed $*"; }
+want() { wanted="$wanted $*"; }
+
+look() {
+	if has "${CC:-cc}"; then
+		echo '#include <stdio.h>' | ${CC:-cc} -E -x c - >/dev/null 2>&1 || need libc6-dev
+	else
+		need gcc libc6-dev
+	fi
+	has make || need make
+	if ! has pkg-config; then
+		need pkg-config
+		need liblua5.4-dev libsndfile1-dev libsoxr-dev libfftw3-dev libopenblas-dev
+	elif ! pkg-config --exists lua5.4 sndfile soxr fftw3 fftw3f openblas; then
+		pkg-config --exists lua5.4 || need liblua5.4-dev
+		pkg-config --exists sndfile || need libsndfile1-dev
+		pkg-config --exists soxr || need libsoxr-dev
+		pkg-config --exists fftw3 fftw3f || need libfftw3-dev
+		pkg-config --exists openblas || need libopenblas-dev
+	fi
+	if ! { has pkg-config && pkg-config --exists readline; }; then
+		printf '#include <stdio.h>\n#include <readline/readline.h>\n' |
+			${CC:-cc} -E -x c - >/dev/null 2>&1 || need libreadline-dev
+	fi
+	if has lua5.4; then
+		modules=$(lua5.4 -e '
+			for name in ("cjson argparse lfs busted.runner"):gmatch "%S+" do
+			   if not package.searchpath(name, package.path)
+			      and not package.searchpath(name, package.cpath) then print(name) end
+			end')
+	else
+		need lua5.4
+		modules='cjson argparse lfs busted.runner'
+	fi
+	for name in $modules; do
+		case $name in
+		cjson) need lua-cjson ;;
+		argparse) need lua-argparse ;;
+		lfs) need lua-filesystem ;;
+		busted.runner) want lua-busted ;;
+		esac
+	done
+	has gnuplot || need gnuplot-nox
+	has luacheck || want lua-check
+	has luarocks || want luarocks
+	# DuckDB needs a way to come, as long as it is not there.
+	have_library || has npm || has curl || has wget || need curl ca-certificates
+}
+
+check() {
+	look
+	[ -z "${DUCKDB_LIB:-}" ] || [ -r "$DUCKDB_LIB" ] || die "DUCKDB_LIB=$DUCKDB_LIB: no such file"
+	[ -z "$wanted" ] || say "for 'make test' and 'make check' these Debian packages are missing:$wanted"
+	[ -z "$needed" ] || say "these Debian packages are missing:$needed"
+	have_library || say 'the DuckDB library is missing: build/libduckdb.so'
+	[ -z "$needed" ] && have_library && return 0
+	say "install with:  make deps"
+	[ -z "$needed" ] ||
+		say "or by hand:    apt-get install --no-install-recommends$needed$wanted"
+	return 1
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif has sudo; then
+		sudo "$@"
+	elif has su; then
+		su root -c "$*" # the words are package names and options: no blanks in them
+	else
+		die "root is needed for: $*"
+	fi
+}
+
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@"; }
+
+# As root. The package lists are fetched only if they do not do.
+apt_install() {
+	if apt-cache show "$@" >/dev/null 2>&1 && apt install --no-install-recommends "$@"; then return 0; fi
+	apt update && apt install --no-install-recommends "$@"
+}
+
+install() {
+	look
+	if [ -n "$needed$wanted" ]; then
+		say "installing:$needed$wanted"
+		has apt-get || die "no apt-get here: install them by hand"
+		# shellcheck disable=SC2086 # a list of words
+		(cd "$root" && as_root sh rocks/deps.sh apt $needed $wanted >&2) ||
+			die "apt-get could not install:$needed$wanted"
+		needed='' wanted=''
+		look
+		[ -z "$needed$wanted" ] || die "still missing after apt-get:$needed$wanted"
+	fi
+	put_library
+}
+
+case $mode in
+check) check ;;
+install) install ;;
+duckdb) put_library ;;
+apt) shift; apt_install "$@" ;;
+*) die "unknown mode '$mode' (check, install, duckdb)" ;;
+esac

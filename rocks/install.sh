@@ -1,0 +1,35 @@
+#!/bin/sh
+# install.sh BUILDDIR PREFIX: copy a built bclua to where it is used from.
+#
+#   PREFIX/bin/bclua          the host; it finds the rest beside itself
+#   PREFIX/lib/bclua/         bclua.so, libduckdb.so
+#   PREFIX/share/bclua/       lua/, scripts/
+#
+# Everything is copied, so that the checkout may go.
+
+set -eu
+[ $# = 2 ] && [ -n "$2" ] || { echo 'usage: install.sh BUILDDIR PREFIX' >&2; exit 1; }
+build=$1 prefix=$2
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+# A running program's file is replaced, never written into.
+put() { # MODE FILE TARGET
+	cp -L "$2" "$3.new.$$"
+	chmod "$1" "$3.new.$$"
+	mv -f "$3.new.$$" "$3"
+}
+
+for file in bclua bclua.so libduckdb.so; do
+	[ -s "$build/$file" ] || { echo "install: $build/$file is not built: run make" >&2; exit 1; }
+done
+mkdir -p "$prefix/bin" "$prefix/lib/bclua" "$prefix/share/bclua"
+put 755 "$build/bclua" "$prefix/bin/bclua"
+put 755 "$build/bclua.so" "$prefix/lib/bclua/bclua.so"
+put 755 "$build/libduckdb.so" "$prefix/lib/bclua/libduckdb.so"
+for folder in lua scripts; do
+	[ -d "$root/$folder" ] || continue
+	rm -rf "$prefix/share/bclua/$folder" # an older version's modules must not linger
+	cp -R "$root/$folder" "$prefix/share/bclua/$folder"
+	chmod -R u+w,go+rX "$prefix/share/bclua/$folder"
+done
+echo "installed: $prefix/bin/bclua"
