@@ -1,0 +1,100 @@
+/* audio.h: sound files in and out (libsndfile), and their sample rate (libsoxr).
+ *
+ * Samples are f32 as the decoder gives them: no gain, no clipping, so that
+ * lossy formats may exceed 1. One channel is (samples), several are
+ * (channels, samples). Times are seconds from the start of the recording. */
+#ifndef BC_AUDIO_H
+#define BC_AUDIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../support/error.h"
+
+#define BC_AUDIO_MAX_RATE 10000000 /* Hz */
+
+typedef struct bc_audio_info {
+    int64_t frames; /* samples per channel; -1 when only decoding can tell */
+    int channels;
+    int sample_rate;
+    double seconds;   /* -1 when unknown */
+    char format[16];  /* "ogg", "flac", "wav", "mp3" ... */
+    char subtype[32]; /* "vorbis", "pcm16", "float" ... */
+    bool complete;    /* false: the container ends before its end (truncated) */
+    double ends_s;    /* where a truncated one ends; -1 when unknown */
+} bc_audio_info;
+
+typedef struct bc_audio_options {
+    int sample_rate; /* convert to this; 0: as in the file */
+    bool mono;       /* arithmetic mean of the channels, in f32 */
+    bool partial;    /* take what a truncated or damaged file still gives */
+} bc_audio_options;
+
+/* A file open for reading, block by block. */
+typedef struct bc_audio bc_audio;
+
+/* BC_FAIL, with a text that begins with the path: missing, not a regular file,
+ * empty, not audio; truncated, unless partial. Close with bc_audio_close. */
+int bc_audio_open(bc_audio **a, const char *path, const bc_audio_options *o, bc_error *e);
+void bc_audio_close(bc_audio *a); /* NULL is fine */
+
+const bc_audio_info *bc_audio_info_of(const bc_audio *a); /* as in the file */
+bool bc_audio_is_mono(const bc_audio *a);   /* opened with mono */
+int bc_audio_rows(const bc_audio *a);       /* channels that read gives */
+int bc_audio_rate(const bc_audio *a);       /* sample rate that read gives */
+int64_t bc_audio_length(const bc_audio *a); /* samples at that rate; -1 when unknown */
+int64_t bc_audio_tell(const bc_audio *a);   /* next sample, at that rate */
+
+/* Continue at a sample, at the rate that read gives, 0 <= sample <= length.
+ * With conversion the decoder starts a little earlier, so that what is read
+ * is what a read from the start gives there, but for rounding (1e-6). */
+int bc_audio_seek(bc_audio *a, int64_t sample, bc_error *e);
+
+/* Up to n samples per channel: channel c to out + c*stride. *got < n only at
+ * the end. BC_FAIL when the file gives less than it declares (unless
+ * partial), and when a sample is NaN or infinite. */
+int bc_audio_read(bc_audio *a, float *out, int64_t stride, int64_t n, int64_t *got,
+                  bc_error *e);
+
+/* For a length that is not known before the end, or too large to believe:
+ * read n samples (< 0: all) into memory of its own, then join its *total into
+ * out (rows, total). */
+typedef struct bc_pieces bc_pieces;
+int bc_pieces_read(bc_pieces **p, int64_t *total, bc_audio *a, int64_t n, bc_error *e);
+void bc_pieces_join(float *out, int64_t total, const bc_pieces *p);
+void bc_pieces_free(bc_pieces *p); /* NULL is fine */
+
+/* The header alone, truncated files included. */
+int bc_audio_inspect(bc_audio_info *info, const char *path, bc_error *e);
+
+/* Samples after conversion: ceil(n*to/from). */
+int64_t bc_resample_length(int64_t n, int from, int to);
+
+/* soxr "HQ" (20 bits, linear phase), no gain: in (n) at from Hz to out
+ * (bc_resample_length) at to Hz. Equal rates copy. */
+int bc_resample(float *out, const float *in, int64_t n, int from, int to);
+
+/* Position of the first NaN or infinity of y (n), or -1. */
+int64_t bc_audio_first_bad(const float *y, int64_t n);
+
+enum bc_audio_format { BC_WAV, BC_FLAC, BC_OGG };
+enum bc_audio_subtype { BC_AUDIO_PCM16, BC_AUDIO_PCM24, BC_AUDIO_FLOAT };
+
+/* How to write. Integer samples are rounded and saturate at full scale; ogg
+ * (Vorbis) takes no subtype. quality 0..1: of Vorbis, or the effort of FLAC;
+ * < 0 the library's own. */
+typedef struct bc_audio_encoding {
+    enum bc_audio_format format;
+    enum bc_audio_subtype subtype;
+    double quality;
+} bc_audio_encoding;
+
+/* y (channels, n), finite, as a file in memory: malloc'ed, for the caller to
+ * free. The same samples give the same bytes, Ogg serial number included.
+ * name begins the text of a failure. */
+int bc_audio_encode(unsigned char **bytes, size_t *size, const float *y, int channels,
+                    int64_t n, int sample_rate, const bc_audio_encoding *how,
+                    const char *name, bc_error *e);
+
+#endif

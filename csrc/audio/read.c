@@ -1,0 +1,366 @@
+/* read.c: decode a sound file block by block, mixed and converted on the way. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <sndfile.h>
+#include <soxr.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../support/interrupt.h"
+#include "audio.h"
+#include "container.h"
+
+enum {
+    BLOCK = 1 << 16, /* samples of all channels per call of the decoder */
+    MARGIN = 512,    /* reach of the conversion filter, in samples of the lower rate */
+    MPEG_SLACK = 2 * 1152 /* an MP3 knows its length to about a frame */
+};
+
+struct bc_audio {
+    char *path;
+    int fd;
+    SNDFILE *file;
+    bool seekable;
+    bc_audio_info info;
+    bc_audio_options options;
+    int rows, rate;
+    int64_t frames; /* length as far as known: info.frames until the end shows another */
+    int64_t frame;  /* the decoder's position */
+    int64_t at;     /* the reader's position, at its own rate */
+    int64_t block;  /* frames per block */
+    float *raw;     /* (block, channels): before mixing; NULL if not mixed */
+    float *wide;    /* (block, rows): before the rows are taken apart */
+    /* conversion, when the rates differ */
+    soxr_t soxr;             /* NULL: begins with the next read */
+    float *waiting;          /* (block, rows): what soxr has not taken yet */
+    int64_t used, have, drop; /* in waiting; and samples to leave out after a seek */
+    bool ended;
+};
+
+static void copy_name(char *to, size_t size, const char *from) {
+    size_t n = strlen(from);
+    if (n >= size) n = size - 1;
+    memcpy(to, from, n);
+    to[n] = '\0';
+}
+
+static void format_names(bc_audio_info *info, int format) {
+    static const struct {
+        int code;
+        const char *name;
+    } names[] = {
+        {SF_FORMAT_WAV, "wav"},         {SF_FORMAT_WAVEX, "wav"},
+        {SF_FORMAT_FLAC, "flac"},       {SF_FORMAT_OGG, "ogg"},
+        {SF_FORMAT_MPEG, "mp3"},        {SF_FORMAT_AIFF, "aiff"},
+        {SF_FORMAT_AU, "au"},           {SF_FORMAT_W64, "w64"},
+        {SF_FORMAT_RF64, "rf64"},       {SF_FORMAT_CAF, "caf"},
+        {SF_FORMAT_VORBIS, "vorbis"},   {SF_FORMAT_OPUS, "opus"},
+        {SF_FORMAT_PCM_S8, "pcm8"},     {SF_FORMAT_PCM_U8, "pcm8"},
+        {SF_FORMAT_PCM_16, "pcm16"},    {SF_FORMAT_PCM_24, "pcm24"},
+        {SF_FORMAT_PCM_32, "pcm32"},    {SF_FORMAT_FLOAT, "float"},
+        {SF_FORMAT_DOUBLE, "double"},   {SF_FORMAT_MPEG_LAYER_III, "layer3"},
+    };
+    snprintf(info->format, sizeof info->format, "%x", (unsigned)format & SF_FORMAT_TYPEMASK);
+    snprintf(info->subtype, sizeof info->subtype, "%x", (unsigned)format & SF_FORMAT_SUBMASK);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (names[i].code == (format & SF_FORMAT_TYPEMASK))
+            copy_name(info->format, sizeof info->format, names[i].name);
+        if (names[i].code == (format & SF_FORMAT_SUBMASK))
+            copy_name(info->subtype, sizeof info->subtype, names[i].name);
+    }
+}
+
+/* Open path and fill in a->info. The descriptor stays ours: libsndfile's
+ * versions differ on who closes it after a failure. */
+static int open_file(bc_audio *a, bc_error *e) {
+    struct stat st;
+    a->fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
+    if (a->fd < 0 || fstat(a->fd, &st) != 0) return bc_fail(e, "%s: %s", a->path, strerror(errno));
+    if (S_ISDIR(st.st_mode)) return bc_fail(e, "%s: is a directory", a->path);
+    if (!S_ISREG(st.st_mode)) return bc_fail(e, "%s: not a regular file", a->path);
+    if (st.st_size == 0) return bc_fail(e, "%s: empty file", a->path);
+
+    SF_INFO sf = {0};
+    bc_audio_info *info = &a->info;
+    int64_t granule;
+    info->complete = bc_container_complete(a->fd, st.st_size, &granule);
+    a->file = sf_open_fd(a->fd, SFM_READ, &sf, 0);
+    if (a->file == NULL) {
+        /* The text is shared by all threads of libsndfile: it may just have been reset. */
+        const char *text = sf_error(NULL) == 0 ? "unknown format" : sf_strerror(NULL);
+        return bc_fail(e, "%s: not a readable sound file (%.*s)", a->path,
+                       (int)strcspn(text, "."), text);
+    }
+    if (sf.channels < 1 || sf.samplerate < 1 || sf.samplerate > BC_AUDIO_MAX_RATE)
+        return bc_fail(e, "%s: %d channels at %d Hz", a->path, sf.channels, sf.samplerate);
+    info->channels = sf.channels;
+    info->sample_rate = sf.samplerate;
+    info->frames = sf.frames < 0 || sf.frames >= INT64_MAX / 2 ? -1 : sf.frames;
+    info->seconds = info->frames < 0 ? -1 : (double)info->frames / sf.samplerate;
+    info->ends_s = info->seconds;
+    format_names(info, sf.format);
+    if (info->ends_s < 0 && granule >= 0 && (sf.format & SF_FORMAT_SUBMASK) == SF_FORMAT_VORBIS)
+        info->ends_s = (double)granule / sf.samplerate;
+    a->seekable = sf.seekable;
+    a->frames = info->frames;
+    return BC_OK;
+}
+
+static int truncated(const bc_audio *a, bc_error *e) {
+    if (a->info.ends_s < 0) return bc_fail(e, "%s: truncated", a->path);
+    return bc_fail(e, "%s: truncated after %.3f s", a->path, a->info.ends_s);
+}
+
+static int new_audio(bc_audio **a, const char *path, bc_error *e) {
+    *a = calloc(1, sizeof **a);
+    if (*a == NULL) return BC_NOMEM;
+    (*a)->fd = -1;
+    (*a)->path = strdup(path);
+    return (*a)->path == NULL ? BC_NOMEM : open_file(*a, e);
+}
+
+static int allocate(bc_audio *a) {
+    int channels = a->info.channels;
+    a->rows = a->options.mono ? 1 : channels;
+    a->rate = a->options.sample_rate > 0 ? a->options.sample_rate : a->info.sample_rate;
+    a->block = channels < BLOCK ? BLOCK / channels : 1;
+    bool convert = a->rate != a->info.sample_rate;
+    size_t frame = sizeof(float) * (size_t)a->block;
+    if (a->rows < channels && (a->raw = malloc(frame * (size_t)channels)) == NULL) return BC_NOMEM;
+    if ((convert || a->rows > 1) && (a->wide = malloc(frame * (size_t)a->rows)) == NULL)
+        return BC_NOMEM;
+    if (convert && (a->waiting = malloc(frame * (size_t)a->rows)) == NULL) return BC_NOMEM;
+    return BC_OK;
+}
+
+int bc_audio_open(bc_audio **a, const char *path, const bc_audio_options *o, bc_error *e) {
+    int rc = new_audio(a, path, e);
+    if (rc == BC_OK && !(*a)->info.complete && !o->partial) rc = truncated(*a, e);
+    if (rc == BC_OK) {
+        (*a)->options = *o;
+        rc = allocate(*a);
+    }
+    if (rc != BC_OK) {
+        bc_audio_close(*a);
+        *a = NULL;
+    }
+    return rc;
+}
+
+void bc_audio_close(bc_audio *a) {
+    if (a == NULL) return;
+    if (a->file != NULL) sf_close(a->file);
+    if (a->fd >= 0) close(a->fd);
+    soxr_delete(a->soxr);
+    free(a->raw);
+    free(a->wide);
+    free(a->waiting);
+    free(a->path);
+    free(a);
+}
+
+int bc_audio_inspect(bc_audio_info *info, const char *path, bc_error *e) {
+    bc_audio *a;
+    int rc = new_audio(&a, path, e);
+    if (rc == BC_OK) *info = a->info;
+    bc_audio_close(a);
+    return rc;
+}
+
+const bc_audio_info *bc_audio_info_of(const bc_audio *a) { return &a->info; }
+bool bc_audio_is_mono(const bc_audio *a) { return a->options.mono; }
+int bc_audio_rows(const bc_audio *a) { return a->rows; }
+int bc_audio_rate(const bc_audio *a) { return a->rate; }
+int64_t bc_audio_tell(const bc_audio *a) { return a->at; }
+
+int64_t bc_audio_length(const bc_audio *a) {
+    return a->frames < 0 ? -1 : bc_resample_length(a->frames, a->info.sample_rate, a->rate);
+}
+
+/* (n, channels) to the mean over the channels, added up in f32 in their order
+ * as numpy does. */
+static void mix(float *restrict out, const float *restrict in, int64_t n, int channels) {
+    float count = (float)channels;
+    if (channels == 2) {
+        for (int64_t i = 0; i < n; i++) out[i] = (in[2 * i] + in[2 * i + 1]) / count;
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        float sum = in[i * channels];
+        for (int c = 1; c < channels; c++) sum += in[i * channels + c];
+        out[i] = sum / count;
+    }
+}
+
+/* (n, rows) to rows, stride apart. */
+static void spread(float *out, int64_t stride, const float *in, int64_t n, int rows) {
+    for (int c = 0; c < rows; c++)
+        for (int64_t i = 0; i < n; i++) out[c * stride + i] = in[i * rows + c];
+}
+
+/* The decoder has no more: is that where the file said it would end? */
+static int at_end(bc_audio *a, bc_error *e) {
+    double rate = a->info.sample_rate;
+    int64_t slack = strcmp(a->info.format, "mp3") == 0 ? MPEG_SLACK : 0;
+    bool early = a->info.frames >= 0 && a->frame + slack < a->info.frames;
+    int code = sf_error(a->file);
+    a->frames = a->frame;
+    if (a->options.partial) return BC_OK;
+    if (code != 0)
+        return bc_fail(e, "%s: damaged after %.3f s: %s", a->path, (double)a->frame / rate,
+                       sf_error_number(code));
+    if (early)
+        return bc_fail(e, "%s: truncated or damaged: gives %.3f s of %.3f s", a->path,
+                       (double)a->frame / rate, a->info.seconds);
+    return BC_OK;
+}
+
+/* The next n <= block frames as (n, rows); *got < n only at the end. */
+static int decode(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e) {
+    float *to = a->raw != NULL ? a->raw : out;
+    if (a->frames >= 0 && n > a->frames - a->frame) n = a->frames - a->frame;
+    *got = 0;
+    while (*got < n) {
+        int64_t k = sf_readf_float(a->file, to + *got * a->info.channels, n - *got);
+        if (k <= 0) break;
+        *got += k;
+    }
+    if (a->raw != NULL) mix(out, a->raw, *got, a->info.channels);
+    int64_t bad = bc_audio_first_bad(out, *got * a->rows);
+    if (bad >= 0) {
+        bad = a->frame + bad / a->rows;
+        return bc_fail(e, "%s: sample %lld (%.3f s) is not finite", a->path, (long long)bad,
+                       (double)bad / a->info.sample_rate);
+    }
+    a->frame += *got;
+    if (bc_interrupted()) return BC_STOPPED;
+    return *got < n ? at_end(a, e) : BC_OK;
+}
+
+static int read_plain(bc_audio *a, float *out, int64_t stride, int64_t n, int64_t *got,
+                      bc_error *e) {
+    for (*got = 0; *got < n;) {
+        int64_t m = n - *got < a->block ? n - *got : a->block, k;
+        int rc = decode(a, a->rows > 1 ? a->wide : out + *got, m, &k, e);
+        if (rc != BC_OK) return rc;
+        if (a->rows > 1) spread(out + *got, stride, a->wide, k, a->rows);
+        *got += k;
+        a->at += k;
+        if (k < m) break;
+    }
+    return BC_OK;
+}
+
+/* One step of the converter: at most m samples to a->wide. */
+static int convert(bc_audio *a, int64_t m, int64_t *gave, bc_error *e) {
+    if (a->have == 0 && !a->ended) {
+        a->used = 0;
+        int rc = decode(a, a->waiting, a->block, &a->have, e);
+        if (rc != BC_OK) return rc;
+        a->ended = a->have == 0;
+    }
+    size_t took = 0, out = 0;
+    soxr_process(a->soxr, a->ended ? NULL : a->waiting + a->used * a->rows, (size_t)a->have,
+                 &took, a->wide, (size_t)m, &out);
+    a->used += (int64_t)took;
+    a->have -= (int64_t)took;
+    *gave = (int64_t)out;
+    return BC_OK;
+}
+
+static int read_converted(bc_audio *a, float *out, int64_t stride, int64_t n, int64_t *got,
+                          bc_error *e) {
+    *got = 0;
+    if (a->soxr == NULL)
+        a->soxr = soxr_create(a->info.sample_rate, a->rate, (unsigned)a->rows, NULL, NULL, NULL,
+                              NULL); /* default: HQ, interleaved f32, one thread */
+    if (a->soxr == NULL) return BC_NOMEM;
+    while (*got < n) {
+        int64_t total = bc_audio_length(a), m = n - *got, k;
+        if (total >= 0 && m > total - a->at) m = total - a->at;
+        if (m <= 0) break;
+        if (a->drop > 0) m = a->drop;
+        if (m > a->block) m = a->block;
+        int rc = convert(a, m, &k, e);
+        if (rc != BC_OK) return rc;
+        if (k == 0 && a->ended) { /* the converter rounds down, we round up */
+            if (bc_audio_length(a) <= a->at) break;
+            a->drop = 0;
+            memset(a->wide, 0, (size_t)a->rows * sizeof *a->wide);
+            k = 1;
+        }
+        if (a->drop > 0) {
+            a->drop -= k;
+            continue;
+        }
+        spread(out + *got, stride, a->wide, k, a->rows);
+        *got += k;
+        a->at += k;
+    }
+    return BC_OK;
+}
+
+int bc_audio_read(bc_audio *a, float *out, int64_t stride, int64_t n, int64_t *got,
+                  bc_error *e) {
+    return (a->rate == a->info.sample_rate ? read_plain : read_converted)(a, out, stride, n, got,
+                                                                         e);
+}
+
+static int64_t gcd(int64_t a, int64_t b) {
+    while (b != 0) {
+        int64_t r = a % b;
+        a = b, b = r;
+    }
+    return a;
+}
+
+/* Put the decoder on a frame; where it cannot seek, decode and drop. */
+static int seek_frame(bc_audio *a, int64_t frame, bc_error *e) {
+    if (a->frames >= 0 && frame > a->frames) frame = a->frames;
+    if (frame == a->frame) return BC_OK;
+    if (a->seekable && a->frames >= 0) {
+        if (frame == a->frames || sf_seek(a->file, frame, SEEK_SET) == frame) {
+            a->frame = frame;
+            return BC_OK;
+        }
+        return bc_fail(e, "%s: damaged: no way to %.3f s", a->path,
+                       (double)frame / a->info.sample_rate);
+    }
+    if (frame < a->frame) {
+        if (sf_seek(a->file, 0, SEEK_SET) != 0)
+            return bc_fail(e, "%s: cannot go back to %.3f s", a->path,
+                           (double)frame / a->info.sample_rate);
+        a->frame = 0;
+    }
+    float *drop = malloc((size_t)(a->block * a->rows) * sizeof *drop);
+    if (drop == NULL) return BC_NOMEM;
+    int rc = BC_OK;
+    for (int64_t k = 1; k > 0 && a->frame < frame && rc == BC_OK;) {
+        int64_t m = frame - a->frame < a->block ? frame - a->frame : a->block;
+        rc = decode(a, drop, m, &k, e);
+    }
+    free(drop);
+    return rc;
+}
+
+int bc_audio_seek(bc_audio *a, int64_t sample, bc_error *e) {
+    int64_t from = a->info.sample_rate, to = a->rate, frame = sample;
+    if (from != to) {
+        /* The converter must start where an input and an output sample coincide:
+         * at multiples of `up` outputs, `down` inputs. */
+        int64_t g = gcd(from, to), up = to / g, down = from / g;
+        int64_t margin = to > from ? MARGIN * to / from + 1 : MARGIN;
+        int64_t start = sample > margin ? (sample - margin) / up : 0;
+        frame = start * down;
+        a->drop = sample - start * up;
+        a->have = a->used = 0;
+        a->ended = false;
+        soxr_delete(a->soxr);
+        a->soxr = NULL;
+    }
+    a->at = sample;
+    return seek_frame(a, frame, e);
+}
