@@ -32,7 +32,7 @@ INCLUDE  = $(filter-out -D_XOPEN_SOURCE=% -D_DEFAULT_SOURCE,$(shell pkg-config -
 LIBS     = $(shell pkg-config --libs sndfile soxr fftw3 fftw3f openblas) -ldl -lm -pthread
 
 MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wildcard csrc/*/*.c)))
-HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c))
+HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
 .PHONY: all build deps deps-check demo test check asan bench install clean help module fuzz FORCE

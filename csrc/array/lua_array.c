@@ -8,16 +8,15 @@
 
 static void push_metatable(lua_State *L);
 
-/* Lua's collector sees only the small userdata. When much element memory has
- * been handed out since the last look, collect before asking for more. */
+/* Lua's collector sees only the small userdata. When as much element memory has
+ * been handed out as was left after the last look (at least 64 MB), collect. */
 static void account(lua_State *L, size_t bytes) {
-    static _Thread_local size_t since;
+    static _Thread_local size_t since, left;
     since += bytes;
-    size_t live = bc_array_live_bytes(), limit = live > (64u << 20) ? live : (64u << 20);
-    if (since > limit) {
-        since = 0;
-        lua_gc(L, LUA_GCCOLLECT);
-    }
+    if (since < left || since < (64u << 20)) return;
+    lua_gc(L, LUA_GCCOLLECT);
+    left = bc_array_live_bytes();
+    since = 0;
 }
 
 bc_array *bc_push_empty(lua_State *L) {
@@ -184,7 +183,7 @@ static void fill_nested(lua_State *L, bc_array *a, int axis, int64_t *index) {
     luaL_checkstack(L, 4, NULL);
     for (int64_t i = 1; i <= a->shape[axis]; i++) {
         lua_geti(L, -1, i);
-        if (axis + 1 < a->ndim) {
+        if (axis + 1 < a->ndim && axis + 1 < BC_MAXDIM) {
             fill_nested(L, a, axis + 1, index);
         } else {
             if (lua_type(L, -1) != LUA_TNUMBER)
@@ -444,7 +443,7 @@ static void push_table(lua_State *L, const bc_array *a, int axis, int64_t *index
     luaL_checkstack(L, 3, NULL);
     lua_createtable(L, (int)a->shape[axis], 0);
     for (int64_t i = 1; i <= a->shape[axis]; i++) {
-        if (axis + 1 < a->ndim)
+        if (axis + 1 < a->ndim && axis + 1 < BC_MAXDIM)
             push_table(L, a, axis + 1, index);
         else
             push_value(L, a, (*index)++);

@@ -163,7 +163,7 @@ static void add_axis(luaL_Buffer *b, const bc_array *a, int axis, int64_t index)
             luaL_addstring(b, axis + 1 == a->ndim ? "  ..." : "\n  ...");
             i = n - EDGE;
         }
-        if (axis + 1 == a->ndim) {
+        if (axis + 1 == a->ndim || axis + 1 == BC_MAXDIM) {
             add_number(b, a, index * n + i);
         } else {
             if (axis + 2 == a->ndim || i > 0) luaL_addstring(b, "\n");

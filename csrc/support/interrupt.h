@@ -5,12 +5,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The host and bclua.so both contain this file; these names are visible, so that
+ * inside the host both use the host's flag, and a stock lua uses the module's. */
+#pragma GCC visibility push(default)
+
 /* True from the moment the user pressed Ctrl-C (or SIGTERM came) until
  * bc_interrupt_clear. Kernels that run longer than 0.1 s look at it, or take
  * a bc_tick, and return BC_STOPPED. Safe to call from any thread. */
 bool bc_interrupted(void);
 void bc_interrupt_raise(void); /* async-signal-safe */
 void bc_interrupt_clear(void);
+#pragma GCC visibility pop
 
 /* Called by long kernels now and then; nonzero asks the kernel to stop. */
 typedef int bc_tick(void *context, size_t done, size_t total);

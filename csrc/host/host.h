@@ -1,0 +1,23 @@
+/* host.h: what the files of the host share. */
+#ifndef BC_HOST_H
+#define BC_HOST_H
+
+#include <lua.h>
+
+/* Call the function below its nargs arguments, as lua_pcall does, with a
+ * traceback as the error; Ctrl-C and SIGTERM stop it. Clears a pending
+ * interrupt afterwards and says in *interrupted (may be NULL) if there was one. */
+int host_call(lua_State *L, int nargs, int nresults, int *interrupted);
+
+/* Install the handlers. A first Ctrl-C stops Lua code and kernels, a second
+ * one, while the first is still being obeyed, ends the process. */
+void host_catch_signals(void);
+
+/* package.path and cpath: our lua/ and bclua.so first, wherever the program
+ * was started from; arg[0]'s and the user's own follow. */
+void host_set_paths(lua_State *L);
+
+/* The module bclua.host: terminal input for the REPL (readline). */
+int luaopen_bclua_host(lua_State *L);
+
+#endif

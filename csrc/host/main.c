@@ -1,0 +1,201 @@
+/* main.c: bclua, a Lua 5.4 host; the command line is that of lua. */
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../support/version.h"
+#include "host.h"
+
+#define EXIT_INTERRUPTED 130 /* what a shell reports after Ctrl-C */
+
+static const char usage[] =
+    "usage: bclua [options] [script [args]]\n"
+    "  -e STAT       execute STAT\n"
+    "  -i            enter the REPL after executing the script\n"
+    "  -l MOD        require MOD into the global MOD (-l G=MOD: into G)\n"
+    "  -v, --version show the version\n"
+    "  --threads N   threads for everything (default: BCLUA_THREADS, else all cores)\n"
+    "  -h, --help    show this\n"
+    "  --            stop handling options\n"
+    "  -             execute standard input as the script\n"
+    "Without a script: the REPL on a terminal, else standard input is the script.\n"
+    "A script's own options come after it: bclua scripts/pipeline.lua --help\n";
+
+typedef struct {
+    bool interactive, version, help, executed;
+    int script; /* position in argv; 0: none */
+    const char *bad;
+} options;
+
+/* Options with a value: -eSTAT or -e STAT. Returns the value, NULL if missing. */
+static const char *value_of(char **argv, int *i) {
+    if (argv[*i][2] != '\0') return argv[*i] + 2;
+    return argv[*i + 1] != NULL ? argv[++*i] : NULL;
+}
+
+static bool is_threads(char **argv, int *i, const char **value) {
+    if (strcmp(argv[*i], "--threads") == 0)
+        *value = argv[*i + 1] != NULL ? argv[++*i] : "";
+    else if (strncmp(argv[*i], "--threads=", 10) == 0)
+        *value = argv[*i] + 10;
+    else
+        return false;
+    return true;
+}
+
+static options parse(char **argv) {
+    options o = {0};
+    int i = 1;
+    for (; argv[i] != NULL && argv[i][0] == '-' && argv[i][1] != '\0' && o.bad == NULL; i++) {
+        const char *a = argv[i], *threads;
+        if (strcmp(a, "--") == 0) {
+            i++;
+            break;
+        }
+        if (strcmp(a, "-i") == 0) {
+            o.interactive = o.version = true;
+        } else if (strcmp(a, "-v") == 0 || strcmp(a, "--version") == 0) {
+            o.version = true;
+        } else if (strcmp(a, "-h") == 0 || strcmp(a, "--help") == 0) {
+            o.help = true;
+        } else if (is_threads(argv, &i, &threads)) {
+            char *end;
+            long n = strtol(threads, &end, 10);
+            if (*threads == '\0' || *end != '\0' || n < 1 || n > 1024) o.bad = a;
+            setenv("BCLUA_THREADS", threads, 1);
+        } else if (a[1] == 'e' || a[1] == 'l') {
+            if (value_of(argv, &i) == NULL) o.bad = a;
+            o.executed |= a[1] == 'e';
+        } else {
+            o.bad = a;
+        }
+    }
+    if (argv[i] != NULL) o.script = i;
+    return o;
+}
+
+static void set_arg(lua_State *L, char **argv, int script) {
+    lua_newtable(L);
+    for (int i = 0; argv[i] != NULL; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i - script);
+    }
+    lua_setglobal(L, "arg");
+}
+
+/* Report the error on top of the stack; returns the exit status. */
+static int report(lua_State *L, int status, int interrupted) {
+    if (status == LUA_OK) return EXIT_SUCCESS;
+    const char *message = lua_tostring(L, -1);
+    fprintf(stderr, "bclua: %s\n", message != NULL ? message : "(no message)");
+    lua_pop(L, 1);
+    return interrupted ? EXIT_INTERRUPTED : EXIT_FAILURE;
+}
+
+static int call(lua_State *L, int nargs) {
+    int interrupted = 0, status = host_call(L, nargs, 0, &interrupted);
+    return report(L, status, interrupted);
+}
+
+static int execute(lua_State *L, const char *text) {
+    int status = luaL_loadbuffer(L, text, strlen(text), "=(command line)");
+    return status == LUA_OK ? call(L, 0) : report(L, status, 0);
+}
+
+/* -l MOD, -l G=MOD */
+static int require(lua_State *L, const char *name) {
+    const char *equals = strchr(name, '=');
+    const char *module = equals != NULL ? equals + 1 : name;
+    lua_getglobal(L, "require");
+    lua_pushstring(L, module);
+    int interrupted = 0, status = host_call(L, 1, 1, &interrupted);
+    if (status != LUA_OK) return report(L, status, interrupted);
+    lua_pushlstring(L, name, equals != NULL ? (size_t)(equals - name) : strlen(name));
+    lua_insert(L, -2);
+    lua_pushglobaltable(L);
+    lua_insert(L, -3);
+    lua_settable(L, -3);
+    lua_pop(L, 1);
+    return EXIT_SUCCESS;
+}
+
+/* -e and -l, in the order given */
+static int run_options(lua_State *L, char **argv, int end) {
+    for (int i = 1; i < end; i++) {
+        const char *threads;
+        if (argv[i] == NULL || strcmp(argv[i], "--") == 0) break;
+        if (argv[i][0] != '-' || is_threads(argv, &i, &threads)) continue;
+        char kind = argv[i][1];
+        if (kind != 'e' && kind != 'l') continue;
+        const char *value = value_of(argv, &i);
+        int rc = kind == 'e' ? execute(L, value) : require(L, value);
+        if (rc != EXIT_SUCCESS) return rc;
+    }
+    return EXIT_SUCCESS;
+}
+
+static int run_script(lua_State *L, char **argv, int at) {
+    const char *name = argv[at];
+    if (strcmp(name, "-") == 0 && strcmp(argv[at - 1], "--") != 0) name = NULL;
+    int status = luaL_loadfile(L, name), n = 0;
+    if (status != LUA_OK) return report(L, status, 0);
+    luaL_checkstack(L, 64, "too many arguments");
+    for (char **a = argv + at + 1; *a != NULL; a++, n++) {
+        luaL_checkstack(L, 2, "too many arguments");
+        lua_pushstring(L, *a);
+    }
+    return call(L, n);
+}
+
+static int run_repl(lua_State *L) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "bclua.repl");
+    int interrupted = 0, status = host_call(L, 1, 1, &interrupted);
+    if (status != LUA_OK) return report(L, status, interrupted);
+    lua_getfield(L, -1, "run");
+    /* Not host_call: at the prompt Ctrl-C is readline's. */
+    return report(L, lua_pcall(L, 0, 0, 0), 0);
+}
+
+static int run(lua_State *L, char **argv, const options *o, int argc) {
+    luaL_openlibs(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_bclua_host);
+    lua_setfield(L, -2, "bclua.host");
+    lua_pop(L, 1);
+    host_set_paths(L);
+    set_arg(L, argv, o->script != 0 ? o->script : 0);
+    int rc = run_options(L, argv, o->script != 0 ? o->script : argc);
+    if (rc != EXIT_SUCCESS) return rc;
+    if (o->script != 0) rc = run_script(L, argv, o->script);
+    if (rc != EXIT_SUCCESS && !o->interactive) return rc;
+    if (o->interactive) return run_repl(L);
+    if (o->script != 0 || o->executed || o->version) return rc;
+    if (isatty(STDIN_FILENO)) return run_repl(L);
+    int status = luaL_loadfile(L, NULL);
+    return status == LUA_OK ? call(L, 0) : report(L, status, 0);
+}
+
+int main(int argc, char **argv) {
+    options o = parse(argv);
+    if (o.bad != NULL) {
+        fprintf(stderr, "bclua: wrong option or missing value: '%s'\n%s", o.bad, usage);
+        return EXIT_FAILURE;
+    }
+    if (o.help) return fputs(usage, stdout) < 0;
+    if (o.version) printf("bclua %s  %s\n", bc_version(), LUA_COPYRIGHT);
+    fflush(stdout);
+    lua_State *L = luaL_newstate();
+    if (L == NULL) {
+        fputs("bclua: not enough memory\n", stderr);
+        return EXIT_FAILURE;
+    }
+    host_catch_signals();
+    int rc = run(L, argv, &o, argc);
+    lua_close(L);
+    return rc;
+}

@@ -1,0 +1,127 @@
+/* terminal.c: the module bclua.host: a line from the terminal, with editing,
+ * history and completion (readline), and protected calls for the REPL. */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <readline/history.h>
+#include <readline/readline.h>
+
+#include "../support/interrupt.h"
+#include "host.h"
+
+static lua_State *completer_state; /* the state whose registry holds the completer */
+static const char completer_key = 0;
+
+/* Ctrl-C at the prompt: give up this line. */
+static int on_signal_at_prompt(void) {
+    if (bc_interrupted()) {
+        rl_replace_line("", 0);
+        rl_done = 1;
+    }
+    return 0;
+}
+
+/* readline asks for candidates one by one; the Lua function has returned them
+ * all as a list at stack top. */
+static char *next_candidate(const char *text, int state) {
+    static lua_Integer at;
+    lua_State *L = completer_state;
+    (void)text;
+    if (state == 0) at = 0;
+    lua_geti(L, -1, ++at);
+    const char *word = lua_tostring(L, -1);
+    char *copy = word != NULL ? strdup(word) : NULL;
+    lua_pop(L, 1);
+    return copy;
+}
+
+static char **complete(const char *text, int start, int end) {
+    lua_State *L = completer_state;
+    char **matches = NULL;
+    rl_attempted_completion_over = 1;
+    if (L == NULL) return NULL;
+    int top = lua_gettop(L);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &completer_key);
+    lua_pushlstring(L, rl_line_buffer, (size_t)end);
+    lua_pushinteger(L, start + 1);
+    if (lua_pcall(L, 2, 1, 0) == LUA_OK && lua_istable(L, -1))
+        matches = rl_completion_matches(text, next_candidate);
+    lua_settop(L, top);
+    rl_completion_append_character = '\0';
+    return matches;
+}
+
+/* host.readline(prompt): a line without its newline; nil at the end of input
+ * (Ctrl-D); false after Ctrl-C. */
+static int l_readline(lua_State *L) {
+    const char *prompt = luaL_checkstring(L, 1);
+    rl_catch_signals = 0;
+    rl_signal_event_hook = on_signal_at_prompt;
+    rl_attempted_completion_function = complete;
+    rl_basic_word_break_characters = " \t\n\"\\'><=;:+-*/%^~#{}()[]&|,";
+    completer_state = L;
+    bc_interrupt_clear();
+    char *line = readline(prompt);
+    completer_state = NULL;
+    if (bc_interrupted()) {
+        bc_interrupt_clear();
+        puts("^C");
+        free(line);
+        lua_pushboolean(L, 0);
+    } else if (line == NULL) {
+        puts("");
+        lua_pushnil(L);
+    } else {
+        lua_pushstring(L, line);
+        free(line);
+    }
+    return 1;
+}
+
+/* host.set_completer(f): f(line, start) returns the list of words that may
+ * stand in line from byte start (1-based) on. */
+static int l_set_completer(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &completer_key);
+    return 0;
+}
+
+static int l_add_history(lua_State *L) {
+    add_history(luaL_checkstring(L, 1));
+    return 0;
+}
+
+static int l_read_history(lua_State *L) {
+    lua_pushboolean(L, read_history(luaL_checkstring(L, 1)) == 0);
+    return 1;
+}
+
+static int l_write_history(lua_State *L) {
+    stifle_history(10000);
+    lua_pushboolean(L, write_history(luaL_checkstring(L, 1)) == 0);
+    return 1;
+}
+
+/* host.call(f, ...): as pcall, with a traceback; Ctrl-C stops f. */
+static int l_call(lua_State *L) {
+    luaL_checkany(L, 1);
+    int status = host_call(L, lua_gettop(L) - 1, LUA_MULTRET, NULL);
+    lua_pushboolean(L, status == LUA_OK);
+    lua_insert(L, 1);
+    return lua_gettop(L);
+}
+
+int luaopen_bclua_host(lua_State *L) {
+    static const luaL_Reg functions[] = {{"readline", l_readline},
+                                         {"set_completer", l_set_completer},
+                                         {"add_history", l_add_history},
+                                         {"read_history", l_read_history},
+                                         {"write_history", l_write_history},
+                                         {"call", l_call},
+                                         {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,166 @@
+/* lua_system.c: the module bclua.system: threads, clocks, memory, whole files. */
+#include "lua_support.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "interrupt.h"
+#include "pool.h"
+#include "version.h"
+
+static double seconds(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/*** Wall-clock seconds from an arbitrary start; never goes back.
+@function clock */
+static int l_clock(lua_State *L) {
+    lua_pushnumber(L, seconds(CLOCK_MONOTONIC));
+    return 1;
+}
+
+/*** Processor seconds of this process, all threads together.
+@function cpu_clock */
+static int l_cpu_clock(lua_State *L) {
+    lua_pushnumber(L, seconds(CLOCK_PROCESS_CPUTIME_ID));
+    return 1;
+}
+
+/*** The number of threads in force; `threads(n)` sets it, `threads(0)` returns to
+the default: BCLUA_THREADS, else the processors that this process may use.
+@function threads
+@tparam[opt] integer n
+@treturn integer */
+static int l_threads(lua_State *L) {
+    if (!lua_isnoneornil(L, 1)) {
+        lua_Integer n = luaL_checkinteger(L, 1);
+        if (n < 0 || n > 1024) return bc_arg_error(L, 1, "%I threads outside 0..1024", n);
+        bc_set_threads((int)n);
+    }
+    lua_pushinteger(L, bc_threads());
+    return 1;
+}
+
+static int l_processors(lua_State *L) {
+    lua_pushinteger(L, bc_processors());
+    return 1;
+}
+
+/*** Has the user asked to stop (Ctrl-C, SIGTERM)?
+@function interrupted */
+static int l_interrupted(lua_State *L) {
+    lua_pushboolean(L, bc_interrupted());
+    return 1;
+}
+
+/*** The version of this build.
+@function version */
+static int l_version(lua_State *L) {
+    lua_pushstring(L, bc_version());
+    return 1;
+}
+
+/*** Write a file whole or not at all: temporary name in the same folder, fsync,
+rename.
+@function write_file
+@tparam string path
+@tparam string text
+@treturn[1] boolean true
+@treturn[2] nil
+@treturn[2] string message, beginning with the path */
+static int l_write_file(lua_State *L) {
+    size_t n;
+    const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
+    bc_error e = {""};
+    int rc = bc_file_write(path, text, n, &e);
+    if (rc != BC_OK) return bc_failure(L, rc, &e);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/*** Resident memory of this process in bytes: now, and at most so far.
+@function memory
+@treturn integer now
+@treturn integer peak */
+static int l_memory(lua_State *L) {
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f != NULL) {
+        if (fscanf(f, "%*d %ld", &pages) != 1) pages = 0;
+        fclose(f);
+    }
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    lua_pushinteger(L, pages * sysconf(_SC_PAGESIZE));
+    lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
+    return 2;
+}
+
+/*** Is this file descriptor (0, 1, 2) a terminal?
+@function is_terminal */
+static int l_is_terminal(lua_State *L) {
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/*** Make a folder and its parents; it may exist.
+@function mkdir
+@tparam string path
+@treturn[1] boolean true
+@treturn[2] nil
+@treturn[2] string message, beginning with the path */
+static int l_mkdir(lua_State *L) {
+    size_t n;
+    const char *path = luaL_checklstring(L, 1, &n);
+    char *text = lua_newuserdatauv(L, n + 1, 0);
+    memcpy(text, path, n + 1);
+    for (char *p = text + 1; n > 0; p++) {
+        if (*p != '/' && *p != '\0') continue;
+        char c = *p;
+        *p = '\0';
+        struct stat st;
+        int failed = mkdir(text, 0777) != 0 && !(errno == EEXIST && stat(text, &st) == 0 &&
+                                                 (S_ISDIR(st.st_mode) || (errno = ENOTDIR, 0)));
+        if (failed) {
+            bc_error e;
+            return bc_failure(L, bc_fail(&e, "%s: %s", path, strerror(errno)), &e);
+        }
+        *p = c;
+        if (c == '\0') break;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int l_sleep(lua_State *L) {
+    double s = luaL_checknumber(L, 1);
+    struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
+    nanosleep(&t, NULL); /* a signal ends it early, as the user wants */
+    return 0;
+}
+
+BC_EXPORT int luaopen_bclua_system(lua_State *L);
+BC_EXPORT int luaopen_bclua_system(lua_State *L) {
+    static const luaL_Reg functions[] = {{"clock", l_clock},
+                                         {"cpu_clock", l_cpu_clock},
+                                         {"threads", l_threads},
+                                         {"processors", l_processors},
+                                         {"interrupted", l_interrupted},
+                                         {"version", l_version},
+                                         {"write_file", l_write_file},
+                                         {"memory", l_memory},
+                                         {"is_terminal", l_is_terminal},
+                                         {"mkdir", l_mkdir},
+                                         {"sleep", l_sleep},
+                                         {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,186 @@
+local array = require "bclua.array"
+
+describe("array", function()
+   local function matrix() return array.from({{1, 2, 3}, {4, 5, 6}}) end
+   local path
+   before_each(function() path = os.tmpname() end)
+   after_each(function() os.remove(path) end)
+
+   it("knows its shape, dtype and size", function()
+      local a = array.zeros({2, 3, 4}, "i16")
+      assert.same({2, 3, 4}, a:shape())
+      assert.equal(3, a:shape(2))
+      assert.equal("i16", a:dtype())
+      assert.equal(24, a:size())
+      assert.equal(48, a:bytes())
+      assert.equal(2, #a)
+   end)
+
+   it("names the shape, dtype or option it rejects", function()
+      assert.error_matches(function() array.zeros({2, -1}) end, "extent 2 must be an integer >= 0, got %-1")
+      assert.error_matches(function() array.zeros({1, 2, 3, 4, 5}) end, "1 to 4 extents expected, got 5")
+      assert.error_matches(function() array.zeros(3, "f16") end, "dtype 'f16' is not one of f32")
+      assert.error_matches(function() array.load(path, {map = true}) end, "unknown option 'map'")
+      assert.error_matches(function() array.zeros({1 << 40, 1 << 40}) end, "not enough memory")
+   end)
+
+   it("reads and writes elements by 1-based index", function()
+      local a = matrix()
+      assert.equal(6, a:at(2, 3))
+      a:set(2, 3, 60)
+      assert.equal(60, a[2][3])
+      assert.error_matches(function() a:at(3, 1) end, "index 3 outside 1..2")
+      assert.is_nil(a[3])
+      local v = array.zeros(2)
+      v[2] = 7
+      assert.same({0, 7}, v:table())
+   end)
+
+   it("keeps 64-bit integers exact", function()
+      local a = array.from({9007199254740993}, "i64")
+      assert.equal(9007199254740993, a[1])
+   end)
+
+   it("truncates and saturates floats stored in integers", function()
+      local a = array.from({1.9, -1.9, 1e9, -1e9, 0 / 0, math.huge}, "f64"):copy("i16")
+      assert.same({1, -1, 32767, -32768, 0, 32767}, a:table())
+   end)
+
+   it("makes views that share elements", function()
+      local a = matrix()
+      a:slice(2, 2, 3):fill(0)
+      assert.same({{1, 0, 0}, {4, 0, 0}}, a:table())
+      a:T()[1]:fill(9)
+      assert.same({{9, 0, 0}, {9, 0, 0}}, a:table())
+      a:reshape(6)[6] = 5
+      assert.equal(5, a:at(2, 3))
+   end)
+
+   it("copies when a view cannot be reshaped in place", function()
+      assert.same({1, 4, 2, 5, 3, 6}, matrix():T():reshape(6):table())
+      assert.error_matches(function() matrix():reshape({4}) end, "does not hold the array's 6 elements")
+   end)
+
+   it("keeps the elements alive as long as any view", function()
+      local view = array.full(1000, 3):slice(1, 11, 20)
+      collectgarbage()
+      collectgarbage()
+      assert.equal(30, view:sum())
+   end)
+
+   it("broadcasts as numpy does", function()
+      local a = matrix()
+      assert.same({{11, 22, 33}, {14, 25, 36}}, (a + array.from({10, 20, 30})):table())
+      assert.same({{0, 1, 2}, {2, 3, 4}}, (a - array.from({{1}, {2}})):table())
+      assert.same({{2, 4, 6}, {8, 10, 12}}, (2 * a):table())
+      assert.error_matches(function() return a + array.zeros(2) end, "do not broadcast")
+   end)
+
+   it("promotes dtypes without losing values", function()
+      local i = array.from({3, 4}, "i32")
+      assert.equal("i32", (i * 2):dtype())
+      assert.equal("f64", (i / 2):dtype())
+      assert.same({1.5, 2}, (i / 2):table())
+      assert.equal("f64", (i + 0.5):dtype())
+      assert.equal("f32", (array.zeros(2) + 0.5):dtype())
+      assert.same({1003, 1004}, (i + 1000):table())
+   end)
+
+   it("reduces over everything or along an axis", function()
+      local a = matrix()
+      assert.equal(21, a:sum())
+      assert.same({5, 7, 9}, a:sum(1):table())
+      assert.same({2, 5}, a:mean(2):table())
+      assert.near(math.sqrt(35 / 12), a:std(), 1e-12)
+      assert.equal(6, a:argmax())
+      assert.same({1, 1}, a:argmin(2):table())
+   end)
+
+   it("has a stated result for nothing and for NaN", function()
+      local none, nan = array.zeros(0), array.from({1, 0 / 0, 3})
+      assert.equal(0, none:sum())
+      assert.is_true(none:mean() ~= none:mean())
+      assert.is_nil(none:argmax())
+      assert.is_true(nan:max() ~= nan:max())
+      assert.equal(2, nan:argmin())
+      assert.is_false(nan:is_finite())
+   end)
+
+   it("joins along an axis", function()
+      local a = matrix()
+      assert.same({4, 3}, array.concat({a, a}):shape())
+      assert.same({{1, 2, 3, 1, 2, 3}, {4, 5, 6, 4, 5, 6}}, array.concat({a, a}, 2):table())
+      assert.error_matches(function() array.concat({a, a:T()}) end, "element 2 has another shape")
+   end)
+
+   it("writes npy files that come back equal, views too", function()
+      for _, dtype in ipairs({"f32", "f64", "i64", "i32", "i16", "u8"}) do
+         local a = matrix():copy(dtype)
+         assert.is_true(array.save(path, a:T()))
+         assert.is_true(array.equal(a:T(), array.load(path)))
+         assert.is_true(array.equal(a:T(), array.load(path, {mmap = true})))
+      end
+      array.save(path, array.zeros({0, 3}))
+      assert.same({0, 3}, array.load(path):shape())
+   end)
+
+   it("does not write through a mapping", function()
+      array.save(path, matrix())
+      local a = array.load(path, {mmap = true})
+      assert.error_matches(function() a:fill(0) end, "read%-only")
+   end)
+
+   it("reads numpy's own header, Fortran order too", function()
+      local header = "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }"
+      header = header .. (" "):rep(118 - #header - 1) .. "\n"
+      local f = assert(io.open(path, "wb"))
+      f:write("\x93NUMPY\1\0", string.pack("<I2", #header), header)
+      for _, x in ipairs({1, 4, 2, 5, 3, 6}) do f:write(string.pack("<d", x)) end
+      f:close()
+      assert.same({{1, 2, 3}, {4, 5, 6}}, array.load(path):table())
+   end)
+
+   it("reports a missing, foreign, truncated or hostile npy file", function()
+      local function refused(text, pattern)
+         local f = assert(io.open(path, "wb"))
+         f:write(text)
+         f:close()
+         local a, message = array.load(path)
+         assert.is_nil(a)
+         assert.equal(path, message:sub(1, #path))
+         assert.matches(pattern, message)
+      end
+      local function npy(header) return "\x93NUMPY\1\0" .. string.pack("<s2", header) end
+      local _, message = array.load("/nowhere/x.npy")
+      assert.equal("/nowhere/x.npy: No such file or directory", message)
+      refused("", "not an npy file")
+      refused("RIFF0000WAVEfmt ", "not an npy file")
+      refused("\x93NUMPY\1\0\xff\xff", "truncated")
+      refused(npy("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }"), "dtype '<c8'")
+      refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9,), }"), "truncated")
+      refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904, 4611686018427387904), }"),
+         "truncated")
+      refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }"), "shape")
+      refused(npy("{'shape': (1,), }"), "fortran_order")
+   end)
+
+   it("reports a folder that does not exist and a full disk", function()
+      local ok, message = array.save("/nowhere/x.npy", matrix())
+      assert.is_nil(ok)
+      assert.matches("^/nowhere/x.npy: ", message)
+   end)
+
+   it("prints dtype, shape and values", function()
+      assert.equal("i32 (2)\n     1     2", tostring(array.from({1, 2}, "i32")))
+      assert.matches("^f32 %(100, 100%)\n", tostring(array.zeros({100, 100})))
+      assert.is_true(#tostring(array.zeros({1000, 1000})) < 2000)
+   end)
+
+   it("gives memory back without being asked", function()
+      local system = require "bclua.system"
+      collectgarbage()
+      local before = system.memory()
+      for _ = 1, 100 do array.full({1024, 1024}, 1) end
+      assert.is_true(system.memory() - before < 300e6)
+   end)
+end)

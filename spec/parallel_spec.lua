@@ -1,0 +1,71 @@
+local array = require "bclua.array"
+local parallel = require "bclua.parallel"
+
+describe("parallel.map", function()
+   local module = "support.jobs"
+
+   local function collect(items, name, options, settings)
+      local results, errors = {}, {}
+      for i, result, err in parallel.map(items, module, name, options, settings) do
+         results[i], errors[i] = result, err
+      end
+      return results, errors
+   end
+
+   it("gives results in the order of the items, on any number of threads", function()
+      local items, expected = {}, {}
+      for i = 1, 200 do items[i], expected[i] = i, i * i + 1 end
+      for _, threads in ipairs({1, 2, 5}) do
+         assert.same(expected, (collect(items, "square", {add = 1}, {threads = threads})))
+      end
+   end)
+
+   it("does nothing for no items", function()
+      assert.same({}, (collect({}, "square", {add = 1})))
+   end)
+
+   it("passes tables, and arrays without a copy", function()
+      local a = array.zeros(3)
+      local results = collect({{name = "x", values = a, deep = {1, {2}}}}, "touch")
+      assert.same({1, {2}}, results[1].deep)
+      assert.same({7, 7, 7}, a:table())
+      assert.equal(21, results[1].values:sum())
+   end)
+
+   it("keeps going after an error, and reports it", function()
+      local results, errors = collect({1, 2, 3}, "fail_on_two")
+      assert.same({1, nil, 3}, {results[1], results[2], results[3]})
+      assert.matches("two is bad", errors[2])
+      assert.not_matches("traceback", errors[2])
+      results, errors = collect({"a"}, "world_failure")
+      assert.is_nil(results[1])
+      assert.equal("a: no such file", errors[1])
+   end)
+
+   it("names what cannot cross threads", function()
+      assert.error_matches(function() collect({print}, "square") end, "item 1: functions cannot cross")
+      local cycle = {}
+      cycle[1] = cycle
+      assert.error_matches(function() collect({cycle}, "square") end, "cycle")
+      local _, errors = collect({1}, "returns_function")
+      assert.matches("functions cannot cross", errors[1])
+   end)
+
+   it("names a missing module or function at once", function()
+      assert.error_matches(function() parallel.map({1}, "no.such.module", "f") end, "no.such.module")
+      assert.error_matches(function() parallel.map({1}, module, "nope") end, "no function 'nope'")
+      assert.error_matches(function() parallel.map({1}, module, "square", nil, {threads = 0}) end,
+         "option 'threads' outside 1..1024: 0")
+   end)
+
+   it("stops its workers when the loop is left early", function()
+      local seen = 0
+      local items = {}
+      for i = 1, 1000 do items[i] = i end
+      for _ in parallel.map(items, module, "square", {add = 0}) do
+         seen = seen + 1
+         if seen == 3 then break end
+      end
+      assert.equal(3, seen)
+   end)
+end)
