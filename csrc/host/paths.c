@@ -1,6 +1,7 @@
 /* paths.c: where the Lua modules and bclua.so are. */
 #include <lauxlib.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,30 +26,27 @@ static void prepend(lua_State *L, const char *field, const char *path) {
     lua_pop(L, 2);
 }
 
+/* Prepend to package.<field> the first of the places that holds the file. */
+static void add_first(lua_State *L, const char *field, const char *folder,
+                      const char *const *places, size_t n, const char *file, const char *pattern) {
+    char real[PATH_MAX];
+    for (size_t i = 0; i < n; i++) {
+        int top = lua_gettop(L);
+        const char *place = lua_pushfstring(L, "%s/%s", folder, places[i]);
+        int found = realpath(place, real) != NULL &&
+                    access(lua_pushfstring(L, "%s/%s", real, file), R_OK) == 0;
+        if (found) prepend(L, field, lua_pushfstring(L, "%s/%s", real, pattern));
+        lua_settop(L, top);
+        if (found) return;
+    }
+}
+
 void host_set_paths(lua_State *L) {
     /* beside the program: a checkout (build/, build/asan/) or an installation */
     static const char *const lua[] = {"../share/bclua/lua", "../lua", "../../lua"};
     static const char *const so[] = {"../lib/bclua", "."};
     char folder[PATH_MAX];
     if (!program_folder(folder, sizeof folder)) return;
-    for (size_t i = 0; i < sizeof lua / sizeof *lua; i++) {
-        const char *file = lua_pushfstring(L, "%s/%s/bclua/repl.lua", folder, lua[i]);
-        int found = access(file, R_OK) == 0;
-        lua_pop(L, 1);
-        if (!found) continue;
-        const char *path = lua_pushfstring(L, "%s/%s/?.lua", folder, lua[i]);
-        prepend(L, "path", path);
-        lua_pop(L, 1);
-        break;
-    }
-    for (size_t i = 0; i < sizeof so / sizeof *so; i++) {
-        const char *file = lua_pushfstring(L, "%s/%s/bclua.so", folder, so[i]);
-        int found = access(file, R_OK) == 0;
-        lua_pop(L, 1);
-        if (!found) continue;
-        const char *path = lua_pushfstring(L, "%s/%s/?.so", folder, so[i]);
-        prepend(L, "cpath", path);
-        lua_pop(L, 1);
-        break;
-    }
+    add_first(L, "path", folder, lua, sizeof lua / sizeof *lua, "bclua/repl.lua", "?.lua");
+    add_first(L, "cpath", folder, so, sizeof so / sizeof *so, "bclua.so", "?.so");
 }

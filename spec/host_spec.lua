@@ -1,0 +1,133 @@
+local command = require "support.command"
+local bclua = command.bclua
+
+describe("bclua", function()
+   local dir
+   setup(function() dir = command.folder() end)
+   teardown(function() command.remove(dir) end)
+
+   it("runs a script with its arguments, as lua does", function()
+      local script = command.write(dir .. "/a.lua", "print(arg[0], arg[1], arg[2], #arg, ...)")
+      local out, status = bclua({script, "x", "-y"})
+      assert.equal(script .. "\tx\t-y\t2\tx\t-y\n", out)
+      assert.equal(0, status)
+   end)
+
+   it("executes -e and -l in order, before the script", function()
+      local script = command.write(dir .. "/b.lua", "print(x, s.upper 'a')")
+      assert.equal("4\tA\n", (bclua({"-e", "x = 3", "-ls=string", "-e", "x = x + 1", script})))
+   end)
+
+   it("reads standard input, also as -", function()
+      assert.equal("5\n", (bclua({}, {stdin = "print(5)"})))
+      assert.equal("a\n", (bclua({"-", "a"}, {stdin = "print(...)"})))
+   end)
+
+   it("shows version and help", function()
+      assert.matches("^bclua .*Lua 5%.4", (bclua({"-v"})))
+      local out, status = bclua({"--help"})
+      assert.matches("^usage: bclua", out)
+      assert.equal(0, status)
+   end)
+
+   it("names a wrong option and exits 1", function()
+      local out, status = bclua({"--nope"})
+      assert.matches("^bclua: wrong option or missing value: '%-%-nope'\nusage:", out)
+      assert.equal(1, status)
+      assert.matches("'%-e'", (bclua({"-e"})))
+      assert.matches("'%-%-threads'", (bclua({"--threads", "zero", "-e", ""})))
+   end)
+
+   it("has one setting for threads", function()
+      local code = "print(require'bclua.system'.threads())"
+      assert.equal("3\n", (bclua({"--threads", "3", "-e", code})))
+      assert.equal("5\n", (bclua({"-e", code}, {env = "BCLUA_THREADS=5"})))
+   end)
+
+   it("finds its modules wherever it is started from, and Debian's", function()
+      local code = "require'bclua.array' require'bclua.show' require'cjson' require'lfs' print('ok')"
+      assert.equal("ok\n", (bclua({"-e", code}, {dir = dir})))
+   end)
+
+   it("passes LUA_PATH through", function()
+      command.write(dir .. "/mine.lua", "return 'mine'")
+      assert.equal("mine\n", (bclua({"-e", "print((require 'mine'))"}, {env = "LUA_PATH='" .. dir .. "/?.lua;;'"})))
+   end)
+
+   it("exits 1 with a traceback on an error", function()
+      local script = command.write(dir .. "/c.lua", "local function f() error('broken') end\nf()\n")
+      local out, status = bclua({script})
+      assert.matches("^bclua: .*c%.lua:1: broken\nstack traceback:\n.*c%.lua:2: in main chunk", out)
+      assert.equal(1, status)
+      assert.equal(1, select(2, bclua({"-e", "x ="})))
+      out, status = bclua({dir .. "/none.lua"})
+      assert.matches("cannot open .*none%.lua", out)
+      assert.equal(1, status)
+   end)
+
+   it("keeps a script's own exit status", function()
+      assert.equal(7, select(2, bclua({"-e", "os.exit(7, true)"})))
+   end)
+
+   it("stops on Ctrl-C and SIGTERM, with the stack shown", function()
+      for _, signal in ipairs({"INT", "TERM"}) do
+         local script = command.write(dir .. "/loop.lua",
+            "io.open('" .. dir .. "/started', 'w'):close()\nlocal function spin() while true do end end\nspin()\n")
+         os.remove(dir .. "/started")
+         local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
+            "kill -%s $pid; wait $pid"):format(command.program, script, dir, signal))
+         assert.matches("interrupted!\nstack traceback:.*in local 'spin'", out)
+         assert.equal(130, status)
+      end
+   end)
+
+   it("stops a map over workers on Ctrl-C", function()
+      local script = command.write(dir .. "/map.lua", ([[
+         package.path = "%s/?.lua;" .. package.path
+         io.open("%s/started", "w"):close()
+         for _ in require("bclua.parallel").map({1, 2, 3}, "spinner", "spin") do end]]):format(dir, dir))
+      command.write(dir .. "/spinner.lua", "return {spin = function() while true do end end}")
+      os.remove(dir .. "/started")
+      local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
+         "sleep 0.1; kill -INT $pid; wait $pid"):format(command.program, script, dir))
+      assert.matches("interrupted!", out)
+      assert.equal(130, status)
+   end)
+end)
+
+describe("system", function()
+   local system = require "bclua.system"
+
+   it("writes files whole", function()
+      local path = os.tmpname()
+      assert.is_true(system.write_file(path, "a\0b"))
+      assert.equal("a\0b", command.read(path))
+      os.remove(path)
+      local ok, message = system.write_file("/nowhere/x", "")
+      assert.is_nil(ok)
+      assert.equal("/nowhere/x: No such file or directory", message)
+   end)
+
+   it("leaves the old file when the new one cannot be written", function()
+      local dir = command.folder()
+      local path = command.write(dir .. "/x", "old")
+      -- a limit on file size stands for a full disk: both show when writing
+      local out = command.shell(("ulimit -f 1; trap '' XFSZ; %s -e \"print(require'bclua.system'." ..
+         "write_file('%s', ('x'):rep(100000)))\""):format(command.program, path))
+      assert.matches("^nil\t" .. path:gsub("%p", "%%%0") .. ": File too large", out)
+      assert.equal("old", command.read(path))
+      assert.equal("x\n", (command.shell("ls " .. dir)))
+      command.remove(dir)
+   end)
+
+   it("makes folders with their parents", function()
+      local dir = command.folder()
+      assert.is_true(system.mkdir(dir .. "/a/b/c"))
+      assert.is_true(system.mkdir(dir .. "/a/b/c/"))
+      command.write(dir .. "/file", "")
+      local ok, message = system.mkdir(dir .. "/file/x")
+      assert.is_nil(ok)
+      assert.matches("/file/x: Not a directory", message)
+      command.remove(dir)
+   end)
+end)

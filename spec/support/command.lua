@@ -1,0 +1,60 @@
+-- command.lua: start this program, and others, from a spec.
+local command = {}
+
+command.program = BCLUA
+
+local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
+command.quote = quote
+
+--- Run a shell command; returns output (stderr included) and exit status.
+function command.shell(text)
+   local p = assert(io.popen("( " .. text .. " ) 2>&1", "r"))
+   local out = p:read("a")
+   local _, _, status = p:close()
+   return out, status
+end
+
+--- Run bclua with arguments; options: stdin (text), dir, env ("A=b C=d").
+function command.bclua(arguments, options)
+   options = options or {}
+   local program = command.program
+   if program:find("/", 1, true) and program:sub(1, 1) ~= "/" then
+      program = require("lfs").currentdir() .. "/" .. program
+   end
+   local words = {options.env and "env " .. options.env or "", quote(program)}
+   for _, a in ipairs(arguments) do words[#words + 1] = quote(a) end
+   local text = table.concat(words, " ")
+   if options.stdin then
+      text = "printf '%s' " .. quote(options.stdin) .. " | " .. text
+   else
+      text = text .. " </dev/null"
+   end
+   if options.dir then text = "cd " .. quote(options.dir) .. " && " .. text end
+   return command.shell(text)
+end
+
+--- A new empty folder, removed by command.remove.
+function command.folder()
+   local path = os.tmpname()
+   os.remove(path)
+   assert(require("bclua.system").mkdir(path))
+   return path
+end
+
+function command.remove(path) os.execute("rm -rf " .. quote(path)) end
+
+function command.write(path, text)
+   local f = assert(io.open(path, "wb"))
+   f:write(text)
+   f:close()
+   return path
+end
+
+function command.read(path)
+   local f = assert(io.open(path, "rb"))
+   local text = f:read("a")
+   f:close()
+   return text
+end
+
+return command
