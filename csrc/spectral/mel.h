@@ -7,6 +7,8 @@
 
 #include "../support/error.h"
 
+enum mel_norm { MEL_UNIT_AREA /* over Hz: Slaney's */, MEL_UNIT_PEAK };
+
 /* What lies before the first and behind the last sample of a centred frame.
  * Reflection does not repeat the edge sample, and goes back and forth when the
  * clip is shorter than half a frame (numpy's "reflect"). */
@@ -18,7 +20,8 @@ typedef struct mel_options {
     size_t hop;         /* samples */
     size_t n_mels;
     double fmin, fmax; /* Hz; fmax 0: half the sample rate */
-    bool htk;          /* HTK's mel scale instead of Slaney's; unit area both */
+    bool htk;          /* HTK's mel scale instead of Slaney's */
+    enum mel_norm norm;
     enum mel_pad pad;
 } mel_options;
 
@@ -44,14 +47,21 @@ size_t mel_scratch(const mel_plan *p);
  * the frames they are in. */
 void mel_power(float *out, const float *samples, size_t n, const mel_plan *p, void *scratch);
 
+/* The same with its own scratch and an ear for Ctrl-C: BC_OK, BC_NOMEM or
+ * BC_STOPPED. */
+int mel_spectrogram(float *out, const float *samples, size_t n, const mel_plan *p);
+
 /* power (frames, n_fft/2+1) = |STFT|^2. */
 void mel_spectrum(float *power, const float *samples, size_t n, const mel_plan *p, void *scratch);
 
-/* The filters, (n_mels, n_fft/2+1): triangles over the mel scale, each with
- * area 1 over Hz (Slaney's normalisation). Belongs to the plan. */
+/* The filters, (n_mels, n_fft/2+1): triangles over the mel scale (Slaney,
+ * Auditory Toolbox, 1998). Belongs to the plan. */
 const float *mel_matrix(const mel_plan *p);
 
 size_t mel_bands(const mel_plan *p);
 size_t mel_bins(const mel_plan *p); /* n_fft/2+1 */
+
+/* n frequencies in Hz, evenly spaced in mel from fmin to fmax, both included. */
+void mel_frequencies(double *hz, size_t n, double fmin, double fmax, bool htk);
 
 #endif

@@ -1,0 +1,130 @@
+/* frames.c: framing, and the transpositions between clips and lanes. */
+#include "frames.h"
+
+#include <string.h>
+
+#include "../support/clones.h"
+#include "batch.h"
+
+/* Four floats: a vector that every processor we run on has. */
+typedef float float4 __attribute__((vector_size(16)));
+typedef double double4 __attribute__((vector_size(32)));
+typedef int int4 __attribute__((vector_size(16)));
+
+size_t frames_count(size_t n, size_t length, size_t hop, enum mel_pad pad) {
+    if (pad == MEL_PAD_NONE) return n < length ? 0 : 1 + (n - length) / hop;
+    return n == 0 ? 0 : 1 + (n - length % 2) / hop;
+}
+
+static size_t reflect(ptrdiff_t i, size_t n) {
+    if (n == 1) return 0;
+    ptrdiff_t period = 2 * ((ptrdiff_t)n - 1);
+    i %= period;
+    if (i < 0) i += period;
+    return (size_t)(i < (ptrdiff_t)n ? i : period - i);
+}
+
+static void fill_edge(float *out, const frame_view *v, ptrdiff_t start) {
+    for (size_t i = 0; i < v->length; i++) {
+        ptrdiff_t at = start + (ptrdiff_t)i;
+        if (at >= 0 && at < (ptrdiff_t)v->n)
+            out[i] = v->samples[at];
+        else
+            out[i] = v->pad == MEL_PAD_REFLECT && v->n > 0 ? v->samples[reflect(at, v->n)] : 0;
+    }
+}
+
+void frames_locate(const float **lane, float *edge, const frame_view *v, size_t t, size_t end,
+                   int lanes) {
+    for (int l = 0; l < lanes; l++, t++, edge += v->length) {
+        ptrdiff_t start = v->first + (ptrdiff_t)(t * v->hop);
+        lane[l] = edge;
+        if (t >= end)
+            memset(edge, 0, v->length * sizeof *edge);
+        else if (start >= 0 && (size_t)start + v->length <= v->n)
+            lane[l] = v->samples + start;
+        else
+            fill_edge(edge, v, start);
+    }
+}
+
+#ifdef __clang__
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (int4){i, j, k, l})
+#endif
+
+/* Rows a, b, c, d become columns. */
+#define TRANSPOSE(a, b, c, d)                                                         \
+    do {                                                                              \
+        float4 ab0 = SHUFFLE(a, b, 0, 4, 1, 5), ab1 = SHUFFLE(a, b, 2, 6, 3, 7);      \
+        float4 cd0 = SHUFFLE(c, d, 0, 4, 1, 5), cd1 = SHUFFLE(c, d, 2, 6, 3, 7);      \
+        a = SHUFFLE(ab0, cd0, 0, 1, 4, 5), b = SHUFFLE(ab0, cd0, 2, 3, 6, 7);         \
+        c = SHUFFLE(ab1, cd1, 0, 1, 4, 5), d = SHUFFLE(ab1, cd1, 2, 3, 6, 7);         \
+    } while (0)
+
+#define LOAD4(to, from) memcpy(&(to), from, sizeof(float4))
+
+BC_CLONES void frames_gather_f32(float *restrict out, const float *const *lane,
+                                 const float *restrict window, size_t length) {
+    size_t i = 0;
+    for (; i + 4 <= length; i += 4)
+        for (int l = 0; l < BATCH_F32; l += 4) {
+            float4 a, b, c, d;
+            LOAD4(a, lane[l] + i);
+            LOAD4(b, lane[l + 1] + i);
+            LOAD4(c, lane[l + 2] + i);
+            LOAD4(d, lane[l + 3] + i);
+            TRANSPOSE(a, b, c, d);
+            if (window != NULL) {
+                a *= window[i], b *= window[i + 1];
+                c *= window[i + 2], d *= window[i + 3];
+            }
+            float *to = out + i * BATCH_F32 + l;
+            memcpy(to, &a, sizeof a);
+            memcpy(to + BATCH_F32, &b, sizeof b);
+            memcpy(to + 2 * BATCH_F32, &c, sizeof c);
+            memcpy(to + 3 * BATCH_F32, &d, sizeof d);
+        }
+    for (; i < length; i++)
+        for (int l = 0; l < BATCH_F32; l++)
+            out[i * BATCH_F32 + l] = lane[l][i] * (window != NULL ? window[i] : 1);
+}
+
+BC_CLONES void frames_gather_f64(double *restrict out, const float *const *lane,
+                                 const double *restrict window, size_t length) {
+    size_t i = 0;
+    for (; i + 4 <= length; i += 4)
+        for (int l = 0; l < BATCH_F64; l += 4) {
+            float4 row[4];
+            for (int k = 0; k < 4; k++) LOAD4(row[k], lane[l + k] + i);
+            TRANSPOSE(row[0], row[1], row[2], row[3]);
+            for (int k = 0; k < 4; k++) {
+                double4 x = __builtin_convertvector(row[k], double4);
+                if (window != NULL) x *= window[i + k];
+                memcpy(out + (i + k) * BATCH_F64 + l, &x, sizeof x);
+            }
+        }
+    for (; i < length; i++)
+        for (int l = 0; l < BATCH_F64; l++)
+            out[i * BATCH_F64 + l] = lane[l][i] * (window != NULL ? window[i] : 1);
+}
+
+BC_CLONES void frames_scatter(float *const *to, const float *const *row, size_t n) {
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int l = 0; l < BATCH_F32; l += 4) {
+            float4 a, b, c, d;
+            LOAD4(a, row[i] + l);
+            LOAD4(b, row[i + 1] + l);
+            LOAD4(c, row[i + 2] + l);
+            LOAD4(d, row[i + 3] + l);
+            TRANSPOSE(a, b, c, d);
+            memcpy(to[l] + i, &a, sizeof a);
+            memcpy(to[l + 1] + i, &b, sizeof b);
+            memcpy(to[l + 2] + i, &c, sizeof c);
+            memcpy(to[l + 3] + i, &d, sizeof d);
+        }
+    for (; i < n; i++)
+        for (int l = 0; l < BATCH_F32; l++) to[l][i] = row[i][l];
+}

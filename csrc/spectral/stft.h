@@ -1,0 +1,34 @@
+/* stft.h: short-time Fourier transforms, as librosa.stft computes them. */
+#ifndef BC_STFT_H
+#define BC_STFT_H
+
+#include <stddef.h>
+
+#include "../support/error.h"
+#include "mel.h"
+
+enum stft_window { STFT_HANN /* periodic */, STFT_ONES };
+
+typedef struct stft_options {
+    size_t n_fft, hop; /* samples, both at least 1 */
+    enum stft_window window;
+    enum mel_pad pad; /* centred frames unless MEL_PAD_NONE */
+} stft_options;
+
+size_t stft_frames(const stft_options *o, size_t samples);
+
+/* re and im (n_fft/2+1, frames): window and FFT in f64, stored as f32. A NaN or
+ * infinite sample makes the frames that it is in NaN. BC_OK, BC_NOMEM or
+ * BC_STOPPED. */
+int stft_complex(float *re, float *im, const float *samples, size_t n, const stft_options *o);
+
+/* out (n_fft/2+1, frames) = |STFT|^power; power 1 and 2 are exact. */
+int stft_magnitude(float *out, double power, const float *samples, size_t n,
+                   const stft_options *o);
+
+/* Periodic Hann, 0.5 - 0.5 cos(2 pi i / n); symmetric with n-1 instead of n.
+ * A single value is 1. */
+void hann_periodic(double *w, size_t n);
+void hann_symmetric(double *w, size_t n);
+
+#endif
