@@ -49,8 +49,10 @@ void mel_frequencies(double *hz, size_t n, double fmin, double fmax, bool htk) {
 static void fill_row(mel_plan *p, size_t m, const double *edge) {
     double area = p->o.norm == MEL_UNIT_AREA ? 2 / (edge[m + 2] - edge[m]) : 1;
     float *row = p->matrix + m * p->bins;
-    for (size_t k = 0; k < p->bins; k++) {
+    double first = floor(edge[m] * (double)p->o.n_fft / p->o.sample_rate);
+    for (size_t k = first < (double)p->bins ? (size_t)first : p->bins; k < p->bins; k++) {
         double hz = (double)k * p->o.sample_rate / (double)p->o.n_fft;
+        if (hz > edge[m + 2]) break;
         double up = (hz - edge[m]) / (edge[m + 1] - edge[m]);
         double down = (edge[m + 2] - hz) / (edge[m + 2] - edge[m + 1]);
         double height = fmin(up, down);

@@ -1,0 +1,288 @@
+/* lua_spectral.c: the module bclua.spectral. */
+/***
+Spectrograms, as librosa computes them.
+
+Samples are one-dimensional arrays of any dtype (converted to f32, not
+scaled). Results are f32 and have frequency first, (bins, frames); frame t is
+centred on sample t*hop unless `pad` is "none". No samples give no frames;
+a NaN or infinite sample makes the frames that it is in NaN.
+@module bclua.spectral
+*/
+#include <math.h>
+#include <string.h>
+
+#include "../array/lua_array.h"
+#include "../support/lua_support.h"
+#include "compress.h"
+#include "mel.h"
+#include "stft.h"
+
+#define MEL_PLAN "bclua.spectral.mel_plan"
+
+static const char *const pads[] = {"constant", "reflect", "none", NULL};
+
+/* An integer option in low..high. */
+static size_t size_option(lua_State *L, int arg, const char *name, lua_Integer fallback,
+                          lua_Integer low, lua_Integer high) {
+    lua_Integer n = bc_opt_integer(L, arg, name, fallback);
+    if (n < low || n > high)
+        bc_arg_error(L, arg, "option '%s' must be %I..%I, got %I", name, low, high, n);
+    return (size_t)n;
+}
+
+static double number_option(lua_State *L, int arg, const char *name, double fallback,
+                            bool (*good)(double), const char *expected) {
+    double x = bc_opt_number(L, arg, name, fallback);
+    if (!good(x)) bc_arg_error(L, arg, "option '%s' must be %s, got %f", name, expected, x);
+    return x;
+}
+
+static bool is_positive(double x) { return x > 0 && isfinite(x); }
+static bool is_not_negative(double x) { return x >= 0 && isfinite(x); }
+static bool is_range(double x) { return x >= 0; } /* infinity is good */
+
+static lua_Integer n_fft_option(lua_State *L, int arg, lua_Integer least) {
+    return (lua_Integer)size_option(L, arg, "n_fft", 2048, least, 1 << 26);
+}
+
+static stft_options stft_table(lua_State *L, int arg) {
+    static const char *const windows[] = {"hann", "ones", NULL};
+    lua_Integer n_fft = n_fft_option(L, arg, 1);
+    stft_options o = {.n_fft = (size_t)n_fft};
+    o.hop = size_option(L, arg, "hop", n_fft < 4 ? 1 : n_fft / 4, 1, INT64_MAX / 4);
+    o.window = (enum stft_window)bc_opt_choice(L, arg, "window", STFT_HANN, windows);
+    o.pad = (enum mel_pad)bc_opt_choice(L, arg, "pad", MEL_PAD_CONSTANT, pads);
+    return o;
+}
+
+/*** Short-time Fourier transform.
+@function stft
+@tparam array y samples, 1-D
+@tparam[opt] table options `n_fft` (2048), `hop` (n_fft // 4), `window` ("hann",
+periodic; or "ones"), `pad` ("constant", "reflect" or "none")
+@treturn array real part, f32 (n_fft // 2 + 1, frames)
+@treturn array imaginary part, the same shape
+@usage local re, im = spectral.stft(y, {n_fft = 1024}) */
+static int l_stft(lua_State *L) {
+    static const char *const names[] = {"n_fft", "hop", "window", "pad", NULL};
+    const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
+    bc_check_options(L, 2, names);
+    stft_options o = stft_table(L, 2);
+    size_t n = (size_t)y->shape[0], frames = stft_frames(&o, n);
+    bc_array *re = bc_push_matrix(L, BC_F32, (int64_t)(o.n_fft / 2 + 1), (int64_t)frames);
+    bc_array *im = bc_push_matrix(L, BC_F32, (int64_t)(o.n_fft / 2 + 1), (int64_t)frames);
+    int rc = stft_complex(re->data, im->data, y->data, n, &o);
+    return rc == BC_OK ? 2 : bc_failure(L, rc, NULL);
+}
+
+/*** Magnitudes of the short-time Fourier transform, to a power.
+@function spectrogram
+@tparam array y samples, 1-D
+@tparam[opt] table options those of `stft`, and `power` (2)
+@treturn array f32 (n_fft // 2 + 1, frames) */
+static int l_spectrogram(lua_State *L) {
+    static const char *const names[] = {"n_fft", "hop", "window", "pad", "power", NULL};
+    const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
+    bc_check_options(L, 2, names);
+    stft_options o = stft_table(L, 2);
+    double power = number_option(L, 2, "power", 2, is_positive, "positive");
+    size_t n = (size_t)y->shape[0], frames = stft_frames(&o, n);
+    bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)(o.n_fft / 2 + 1), (int64_t)frames);
+    int rc = stft_magnitude(out->data, power, y->data, n, &o);
+    return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
+}
+
+static int l_free_plan(lua_State *L) {
+    mel_plan **p = luaL_checkudata(L, 1, MEL_PLAN);
+    mel_plan_free(*p);
+    *p = NULL;
+    return 0;
+}
+
+#define MEL_NAMES "sample_rate", "n_fft", "hop", "n_mels", "fmin", "fmax", "htk", "norm", "pad"
+
+static mel_options mel_table(lua_State *L, int arg) {
+    static const char *const norms[] = {"slaney", "none", NULL};
+    mel_options o = mel_defaults();
+    if (!bc_has_option(L, arg, "sample_rate"))
+        bc_arg_error(L, arg, "option 'sample_rate' (Hz) is missing");
+    o.sample_rate = number_option(L, arg, "sample_rate", 0, is_positive, "positive");
+    lua_Integer n_fft = n_fft_option(L, arg, 2);
+    o.n_fft = (size_t)n_fft;
+    o.hop = size_option(L, arg, "hop", n_fft < 4 ? 1 : n_fft / 4, 1, INT64_MAX / 4);
+    o.n_mels = size_option(L, arg, "n_mels", 128, 1, 65536);
+    o.fmin = number_option(L, arg, "fmin", 0, is_not_negative, "0 or more");
+    o.fmax = number_option(L, arg, "fmax", o.sample_rate / 2, is_positive, "positive");
+    o.htk = bc_opt_boolean(L, arg, "htk", false);
+    o.norm = (enum mel_norm)bc_opt_choice(L, arg, "norm", MEL_UNIT_AREA, norms);
+    o.pad = (enum mel_pad)bc_opt_choice(L, arg, "pad", MEL_PAD_CONSTANT, pads);
+    return o;
+}
+
+/* Push a plan that the collector frees, for the options at arg. */
+static mel_plan *push_plan(lua_State *L, int arg) {
+    mel_options o = mel_table(L, arg);
+    mel_plan **p = lua_newuserdatauv(L, sizeof *p, 0);
+    *p = NULL; /* born empty: collectable from here */
+    luaL_setmetatable(L, MEL_PLAN);
+    bc_error e;
+    int rc = mel_plan_new(p, &o, &e);
+    if (rc == BC_FAIL) bc_arg_error(L, arg, "option %s", e.text);
+    if (rc != BC_OK) bc_failure(L, rc, NULL);
+    return *p;
+}
+
+/*** The matrix that turns a power spectrum into mel bands.
+@function mel_filterbank
+@tparam table options `sample_rate` (Hz, required), `n_fft` (2048), `n_mels` (128),
+`fmin` (0), `fmax` (sample_rate / 2), `htk` (false: Slaney's scale), `norm`
+("slaney": each triangle has area 1 over Hz; "none": peak 1)
+@treturn array f32 (n_mels, n_fft // 2 + 1) */
+static int l_mel_filterbank(lua_State *L) {
+    static const char *const names[] = {MEL_NAMES, NULL};
+    luaL_checktype(L, 1, LUA_TTABLE);
+    bc_check_options(L, 1, names);
+    mel_plan *p = push_plan(L, 1);
+    size_t bands = mel_bands(p), bins = mel_bins(p);
+    bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)bands, (int64_t)bins);
+    memcpy(out->data, mel_matrix(p), bands * bins * sizeof(float));
+    return 1;
+}
+
+/*** Frequencies that are evenly spaced in mel.
+@function mel_frequencies
+@tparam integer n how many
+@tparam[opt=0] number fmin Hz, the first
+@tparam number fmax Hz, the last
+@tparam[opt=false] boolean htk
+@treturn array f64 (n), Hz */
+static int l_mel_frequencies(lua_State *L) {
+    lua_Integer n = luaL_checkinteger(L, 1);
+    double fmin = luaL_optnumber(L, 2, 0), fmax = luaL_checknumber(L, 3);
+    luaL_argcheck(L, n >= 0, 1, "0 or more expected");
+    luaL_argcheck(L, is_not_negative(fmin), 2, "0 or more expected");
+    luaL_argcheck(L, isfinite(fmax) && fmax >= fmin, 3, "fmin or more expected");
+    bc_array *out = bc_push_vector(L, BC_F64, n);
+    mel_frequencies(out->data, (size_t)n, fmin, fmax, lua_toboolean(L, 4));
+    return 1;
+}
+
+/* Push the mel spectrogram of the samples at 1 with the options at 2. */
+static bc_array *push_mel(lua_State *L) {
+    const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    mel_plan *p = push_plan(L, 2);
+    size_t n = (size_t)y->shape[0];
+    bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)mel_bands(p), (int64_t)mel_frames(p, n));
+    int rc = mel_spectrogram(out->data, y->data, n, p);
+    if (rc != BC_OK) bc_failure(L, rc, NULL);
+    return out;
+}
+
+/*** Power mel spectrogram.
+@function mel
+@tparam array y samples, 1-D
+@tparam table options those of `mel_filterbank` and `stft` (hann window)
+@treturn array f32 (n_mels, frames)
+@usage local m = spectral.mel(y, {sample_rate = 32000, n_fft = 4096, pad = "reflect"}) */
+static int l_mel(lua_State *L) {
+    static const char *const names[] = {MEL_NAMES, NULL};
+    bc_check_options(L, 2, names);
+    push_mel(L);
+    return 1;
+}
+
+#define DECIBEL_NAMES "ref", "amin", "top_db"
+
+static decibel_options decibel_table(lua_State *L, int arg) {
+    decibel_options o = decibel_defaults();
+    int type = bc_push_option(L, arg, "ref");
+    if (type == LUA_TSTRING && strcmp(lua_tostring(L, -1), "max") == 0)
+        o.reference = 0;
+    else if (type != LUA_TNIL && !(lua_isnumber(L, -1) && is_positive(lua_tonumber(L, -1))))
+        bc_arg_error(L, arg, "option 'ref' must be a positive number or \"max\", got %s",
+                     luaL_tolstring(L, -1, NULL));
+    else if (type != LUA_TNIL)
+        o.reference = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    o.floor = number_option(L, arg, "amin", o.floor, is_positive, "positive");
+    o.range = number_option(L, arg, "top_db", o.range, is_range, "0 or more");
+    return o;
+}
+
+/*** Decibels of a power spectrogram: 10 log10(s / ref).
+@function power_to_db
+@tparam array s any shape; negative values and NaN count as `amin`
+@tparam[opt] table options `ref` (1; "max": the largest finite value), `amin` (1e-10),
+`top_db` (80: nothing is further below the largest value; math.huge: no limit)
+@treturn array f32, the same shape */
+static int l_power_to_db(lua_State *L) {
+    static const char *const names[] = {DECIBEL_NAMES, NULL};
+    const bc_array *s = bc_check_as(L, 1, BC_F32, 0);
+    bc_check_options(L, 2, names);
+    decibel_options o = decibel_table(L, 2);
+    bc_array *out = bc_push_array(L, BC_F32, s->ndim, s->shape);
+    power_to_db(out->data, s->data, (size_t)bc_array_count(s), &o);
+    return 1;
+}
+
+/*** Mel spectrogram in decibels.
+@function log_mel
+@tparam array y samples, 1-D
+@tparam table options those of `mel` and of `power_to_db`
+@treturn array f32 (n_mels, frames) */
+static int l_log_mel(lua_State *L) {
+    static const char *const names[] = {MEL_NAMES, DECIBEL_NAMES, NULL};
+    bc_check_options(L, 2, names);
+    decibel_options o = decibel_table(L, 2);
+    bc_array *out = push_mel(L);
+    power_to_db(out->data, out->data, (size_t)bc_array_count(out), &o);
+    return 1;
+}
+
+/*** Per-channel energy normalisation of a (mel) spectrogram.
+@function pcen
+@tparam array s (bands, frames), not negative
+@tparam[opt] table options `sample_rate` (22050), `hop` (512), `time_constant` (0.4 s),
+`gain` (0.98), `bias` (2), `power` (0.5), `eps` (1e-6)
+@treturn array f32, the same shape */
+static int l_pcen(lua_State *L) {
+    static const char *const names[] = {"sample_rate", "hop",   "time_constant", "gain",
+                                        "bias",        "power", "eps",           NULL};
+    const bc_array *s = bc_check_as(L, 1, BC_F32, 2);
+    bc_check_options(L, 2, names);
+    pcen_options o = pcen_defaults();
+    o.sample_rate = number_option(L, 2, "sample_rate", o.sample_rate, is_positive, "positive");
+    o.hop = number_option(L, 2, "hop", o.hop, is_positive, "positive");
+    o.time_constant =
+        number_option(L, 2, "time_constant", o.time_constant, is_positive, "positive");
+    o.gain = number_option(L, 2, "gain", o.gain, is_not_negative, "0 or more");
+    o.bias = number_option(L, 2, "bias", o.bias, is_not_negative, "0 or more");
+    o.power = number_option(L, 2, "power", o.power, is_not_negative, "0 or more");
+    o.eps = number_option(L, 2, "eps", o.eps, is_positive, "positive");
+    bc_array *out = bc_push_array(L, BC_F32, 2, s->shape);
+    pcen(out->data, s->data, (size_t)s->shape[0], (size_t)s->shape[1], &o);
+    return 1;
+}
+
+BC_EXPORT int luaopen_bclua_spectral(lua_State *L);
+
+BC_EXPORT int luaopen_bclua_spectral(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"stft", l_stft},
+        {"spectrogram", l_spectrogram},
+        {"mel_filterbank", l_mel_filterbank},
+        {"mel_frequencies", l_mel_frequencies},
+        {"mel", l_mel},
+        {"log_mel", l_log_mel},
+        {"power_to_db", l_power_to_db},
+        {"pcen", l_pcen},
+        {NULL, NULL},
+    };
+    static const luaL_Reg plan[] = {{"__gc", l_free_plan}, {NULL, NULL}};
+    luaL_newmetatable(L, MEL_PLAN);
+    luaL_setfuncs(L, plan, 0);
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}
