@@ -1,0 +1,142 @@
+/* graph.h: a network as a list of layers, with the shapes and the tensors that
+ * follow from it. Knows nothing of memory or threads. */
+#ifndef NN_GRAPH_H
+#define NN_GRAPH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../support/error.h"
+#include "../support/pool.h"
+#include "kernels.h"
+
+#define NN_NAME 64      /* bytes of a layer's name, the final 0 included */
+#define NN_MAXOPTION 12 /* numbers that describe one layer */
+#define NN_NONE SIZE_MAX
+
+enum nn_precision { NN_F32, NN_F64 };
+
+/* The values of one sample. Audio is (1, 1, samples). */
+typedef struct nn_shape {
+    size_t c, h, w;
+} nn_shape;
+
+size_t nn_volume(nn_shape s);
+
+/* A named tensor of the network: trained, or kept by batch norm. */
+enum nn_role { NN_TRAINED, NN_RUNNING, NN_COUNTER };
+typedef struct nn_tensor {
+    char name[NN_NAME + 24];
+    enum nn_role role;
+    int ndim;
+    int64_t shape[4];
+    size_t count;
+    size_t offset; /* in elements, in the memory of its role; on 64 bytes */
+    double bound;  /* starts uniform in +-bound ... */
+    double value;  /* ... or, when bound is 0, at this */
+} nn_tensor;
+
+typedef struct nn_layer nn_layer;
+typedef struct nn_graph nn_graph;
+typedef struct nn_run nn_run;
+
+/* What a layer of a kind can be told, in Lua's words. A pair is two numbers,
+ * or one for both, and fills two slots. */
+enum nn_option_type { NN_SIZE, NN_NUMBER, NN_SWITCH, NN_PAIR, NN_CHOICE };
+typedef struct nn_option {
+    const char *name;
+    enum nn_option_type type;
+    double fallback; /* NAN: must be given; NN_CHOICE: position in the list */
+    double least;
+    const char *const *choices; /* ends with NULL */
+} nn_option;
+
+/* What the planner must know of a kind. */
+enum {
+    NN_KEEPS_INPUT = 1,  /* backward reads the input */
+    NN_KEEPS_OUTPUT = 2, /* backward reads the output */
+    NN_IN_PLACE = 4,     /* forward may write over its (first) input */
+    NN_GRAD_IN_PLACE = 8 /* backward may write over the output's gradient */
+};
+
+typedef void nn_pass(const nn_run *r);
+
+/* One kind of layer. A new one is a new entry in the table of kinds.c. Sizes
+ * are in elements of the network's precision, except scratch. */
+typedef struct nn_kind {
+    const char *name;
+    int inputs;
+    unsigned flags;
+    const nn_option *options; /* ends with a NULL name */
+    /* Sets l->shape and adds the tensors; BC_FAIL says what does not fit. */
+    int (*build)(nn_graph *g, nn_layer *l, bc_error *e);
+    void (*release)(nn_layer *l); /* what build made beyond that; may be NULL */
+    /* Kept from forward to backward beside inputs and outputs; may be NULL. */
+    size_t (*saved)(const nn_layer *l, size_t groups);
+    /* Memory of one pass for all workers together; may be NULL. */
+    size_t (*temporary)(const nn_layer *l, bool backward);
+    /* Bytes of one worker's scratch, for either pass; may be NULL. */
+    size_t (*scratch)(const nn_layer *l, size_t n, enum nn_precision p);
+    double (*multiply_adds)(const nn_layer *l); /* per sample; may be NULL */
+    nn_pass *forward[2], *backward[2];          /* by precision; backward may be NULL */
+} nn_kind;
+
+struct nn_layer {
+    const nn_kind *kind;
+    char name[NN_NAME];
+    int input[2]; /* positions of the layers it reads */
+    nn_shape in;  /* shape of the first of them */
+    nn_shape shape;
+    double option[NN_MAXOPTION];
+    nn_conv window; /* convolution, linear and pooling layers; n is 0 */
+    int tensor[5]; /* positions in the graph; -1: none. Order fixed by the kind */
+    bool trained;  /* it, or something before it, has trained tensors */
+    void *own;     /* the kind's */
+};
+
+struct nn_graph {
+    nn_layer *layer; /* [0] is the input */
+    size_t layers, room;
+    nn_tensor *tensor;
+    size_t tensors, tensor_room;
+    size_t elements[3]; /* memory of each role */
+};
+
+/* One pass of one layer, as the executor hands it to the kind. Values are
+ * (C, N, H, W); see kernels.h. */
+struct nn_run {
+    const nn_layer *layer;
+    size_t n, groups; /* samples; equal parts of them with own batch statistics */
+    bool train;
+    const void *in[2];
+    void *out;            /* backward: the output that forward gave, if kept */
+    const void *grad_out; /* backward only, like all that follows */
+    void *grad_in[2];     /* NULL: not wanted */
+    bool add[2];          /* add to grad_in instead of writing it */
+    void *saved, *temporary;
+    void *tensor[5], *grad[5];
+    bc_pool *pool;
+    char *scratch; /* of worker 0; the others' follow at scratch_bytes */
+    size_t scratch_bytes;
+};
+
+int nn_graph_new(nn_graph **g, nn_shape input, bc_error *e);
+void nn_graph_free(nn_graph *g); /* NULL is fine */
+
+/* Append a layer. input: positions of the layers it reads (kind->inputs of
+ * them). option: all options in the order of kind->options, pairs as two. */
+int nn_graph_add(nn_graph *g, const nn_kind *kind, const char *name, const double *option,
+                 const int *input, bc_error *e);
+int nn_graph_find(const nn_graph *g, const char *name); /* position; -1: no such layer */
+
+/* For the kinds' build. The tensor is called <layer>.<suffix>. */
+int nn_graph_tensor(nn_graph *g, nn_layer *l, int slot, const char *suffix, enum nn_role role,
+                    int ndim, const int64_t *shape, double bound, double value, bc_error *e);
+
+/* kinds.c */
+extern const nn_kind nn_kind_input;
+const nn_kind *nn_kind_find(const char *name); /* NULL: unknown */
+const nn_kind *nn_kind_at(size_t i);           /* NULL behind the last */
+
+#endif

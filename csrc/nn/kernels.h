@@ -1,0 +1,44 @@
+/* kernels.h: what layers, loss and optimiser compute, on plain memory. */
+#ifndef NN_KERNELS_H
+#define NN_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* One letter per dimension: N samples, C channels (ci in, co out), H x W the
+ * map of one channel. A layer's values are (C, N, H, W): with the samples of a
+ * channel side by side, a convolution is one matrix product over the whole
+ * batch, and batch norm reads a channel in one go. */
+
+/* A convolution: x (ci, n, h, w) -> y (co, n, oh, ow) with weights
+ * (co, ci, kh, kw), strides sh, sw and zero padding ph, pw. "Rows" are output
+ * rows, counted through all samples: 0 .. n*oh. */
+typedef struct nn_conv {
+    size_t n, ci, h, w, co, oh, ow, kh, kw, sh, sw, ph, pw;
+} nn_conv;
+
+/* What the loss saw; means over the batch. */
+typedef struct nn_triplet {
+    double loss;
+    double neighbor; /* mean ||p - n|| */
+    double distant;  /* mean ||p - d|| */
+    double active;   /* share of triplets with ||p-n|| - ||p-d|| + margin > 0 */
+    double spread;   /* root mean square distance of the embeddings from their mean */
+} nn_triplet;
+
+typedef struct nn_adamw {
+    double lr, beta1, beta2, eps, weight_decay;
+    long step; /* 1 for the first */
+} nn_adamw;
+
+/* The convolution that gives dx from dy when the stride is 1: of dy, with
+ * flipped weights. False if padding is larger than the kernel allows. */
+bool nn_conv_dual(nn_conv *dual, const nn_conv *s);
+
+/* Output rows in one strip: about `columns` positions. */
+size_t nn_conv_strip(const nn_conv *s, size_t columns);
+
+#define NN_TWICE "kernels.inc"
+#include "twice.h"
+
+#endif

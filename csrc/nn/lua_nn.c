@@ -1,0 +1,607 @@
+/* lua_nn.c: networks in Lua, as `bclua.nn.core`; lua/bclua/nn.lua is the face. */
+#include <math.h>
+#include <string.h>
+
+#include "../array/lua_array.h"
+#include "../support/lua_support.h"
+#include "network.h"
+
+#define NETWORK "bclua.nn.network"
+#define MAXPARTS 16
+
+typedef struct Network {
+    nn_graph *graph; /* while it is being built */
+    nn_network *net;
+} Network;
+
+static nn_network *check_network(lua_State *L) {
+    Network *n = luaL_checkudata(L, 1, NETWORK);
+    luaL_argcheck(L, n->net != NULL, 1, "network is closed");
+    return n->net;
+}
+
+/* Here a failure is the caller's mistake, a lack of memory or Ctrl-C. */
+static void check_status(lua_State *L, int rc, const bc_error *e) {
+    if (rc != BC_OK) luaL_error(L, "%s", bc_status_text(rc, e));
+}
+
+static bc_dtype dtype_of(const nn_network *net) {
+    return nn_network_settings(net)->precision == NN_F32 ? BC_F32 : BC_F64;
+}
+
+/* --- building ------------------------------------------------------------------- */
+
+static int layer_error(lua_State *L, lua_Integer at, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    const char *text = lua_pushvfstring(L, format, args);
+    va_end(args);
+    return bc_arg_error(L, 1, "layer %I: %s", at, text);
+}
+
+/* The number on top of the stack as the value of an option; pops it. */
+static double option_number(lua_State *L, lua_Integer at, const nn_option *o) {
+    int ok;
+    double x = lua_tonumberx(L, -1, &ok);
+    bool integer = o->type == NN_SIZE || o->type == NN_PAIR;
+    if (!ok || lua_type(L, -1) != LUA_TNUMBER || !(x >= o->least) || isinf(x) ||
+        (integer && (x != floor(x) || x > 1e9)))
+        layer_error(L, at, "option '%s' must be %s of at least %f, got %s", o->name,
+                    integer ? "an integer" : "a number", o->least, luaL_tolstring(L, -1, NULL));
+    lua_pop(L, 1);
+    return x;
+}
+
+static double option_choice(lua_State *L, lua_Integer at, const nn_option *o) {
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    for (int i = 0; o->choices[i] != NULL; i++)
+        if (strcmp(text, o->choices[i]) == 0) {
+            lua_pop(L, 1);
+            return i;
+        }
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (int i = 0; o->choices[i] != NULL; i++) {
+        if (i > 0) luaL_addstring(&b, ", ");
+        luaL_addstring(&b, o->choices[i]);
+    }
+    luaL_pushresult(&b);
+    return layer_error(L, at, "option '%s' must be one of %s", o->name, lua_tostring(L, -1));
+}
+
+/* Read option o of the layer's table at index 3 into slot; returns slots used. */
+static int read_option(lua_State *L, lua_Integer at, const nn_option *o, double *slot) {
+    int type = lua_getfield(L, 3, o->name), used = o->type == NN_PAIR ? 2 : 1;
+    if (type == LUA_TNIL) {
+        if (isnan(o->fallback)) layer_error(L, at, "option '%s' is missing", o->name);
+        slot[0] = slot[used - 1] = o->fallback;
+        lua_pop(L, 1);
+    } else if (o->type == NN_PAIR && type == LUA_TTABLE) {
+        for (int k = 0; k < 2; k++) {
+            lua_geti(L, -1, k + 1);
+            slot[k] = option_number(L, at, o);
+        }
+        lua_pop(L, 1);
+    } else if (o->type == NN_SWITCH) {
+        if (type != LUA_TBOOLEAN) layer_error(L, at, "option '%s' must be true or false", o->name);
+        slot[0] = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    } else if (o->type == NN_CHOICE) {
+        slot[0] = option_choice(L, at, o);
+    } else {
+        slot[0] = slot[used - 1] = option_number(L, at, o);
+    }
+    return used;
+}
+
+static void check_known(lua_State *L, lua_Integer at, const nn_kind *kind) {
+    for (lua_pushnil(L); lua_next(L, 3) != 0; lua_pop(L, 1)) {
+        if (lua_isinteger(L, -2) && lua_tointeger(L, -2) == 1) continue;
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+        bool known = name != NULL && (strcmp(name, "name") == 0 || strcmp(name, "from") == 0);
+        for (const nn_option *o = kind->options; name != NULL && o->name != NULL; o++)
+            known |= strcmp(name, o->name) == 0;
+        if (known) continue;
+        luaL_tolstring(L, -2, NULL);
+        layer_error(L, at, "%s has no option '%s'", kind->name, lua_tostring(L, -1));
+    }
+}
+
+static int find_input(lua_State *L, lua_Integer at, const nn_graph *g) {
+    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    int found = name == NULL ? -1 : nn_graph_find(g, name);
+    if (found < 0) {
+        luaL_tolstring(L, -1, NULL);
+        layer_error(L, at, "there is no layer '%s' before it", lua_tostring(L, -1));
+    }
+    lua_pop(L, 1);
+    return found;
+}
+
+/* from = "name", {"one", "two"}, or nothing: the layer before. Where a kind
+ * takes two and one is named, the layer before is the first. */
+static void read_inputs(lua_State *L, lua_Integer at, const nn_graph *g, const nn_kind *kind, int *input) {
+    int type = lua_getfield(L, 3, "from"), before = (int)g->layers - 1;
+    input[0] = input[1] = before;
+    if (type == LUA_TTABLE) {
+        if ((int)luaL_len(L, -1) != kind->inputs)
+            layer_error(L, at, "%s takes %d inputs", kind->name, kind->inputs);
+        for (int k = 0; k < kind->inputs; k++) {
+            lua_geti(L, -1, k + 1);
+            input[k] = find_input(L, at, g);
+        }
+        lua_pop(L, 1);
+    } else if (type != LUA_TNIL) {
+        input[kind->inputs - 1] = find_input(L, at, g);
+    } else {
+        if (kind->inputs != 1) layer_error(L, at, "%s needs from = \"layer\"", kind->name);
+        lua_pop(L, 1);
+    }
+}
+
+/* The layer's table is at index 3. */
+static void add_layer(lua_State *L, lua_Integer at, nn_graph *g) {
+    if (!lua_istable(L, 3)) layer_error(L, at, "a table expected, got %s", luaL_typename(L, 3));
+    const char *word = lua_geti(L, 3, 1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    const nn_kind *kind = nn_kind_find(word);
+    if (kind == NULL) layer_error(L, at, "unknown kind '%s'", word);
+    check_known(L, at, kind);
+    double option[NN_MAXOPTION] = {0};
+    int slot = 0, input[2];
+    for (const nn_option *o = kind->options; o->name != NULL; o++)
+        slot += read_option(L, at, o, option + slot);
+    read_inputs(L, at, g, kind, input);
+    int named = lua_getfield(L, 3, "name");
+    if (named != LUA_TSTRING && named != LUA_TNIL) layer_error(L, at, "its name must be a string");
+    const char *name = named == LUA_TSTRING ? lua_tostring(L, -1)
+                                            : lua_pushfstring(L, "%s_%I", kind->name, at);
+    bc_error e = {""};
+    int rc = nn_graph_add(g, kind, name, option, input, &e);
+    if (rc == BC_FAIL) layer_error(L, at, "%s", e.text);
+    check_status(L, rc, &e);
+    lua_settop(L, 3);
+}
+
+static nn_shape read_input_shape(lua_State *L) {
+    if (bc_push_option(L, 2, "input") != LUA_TTABLE)
+        bc_arg_error(L, 2, "option 'input' must be a list: {samples} or {c, h, w}");
+    lua_Integer n = luaL_len(L, -1), v[3] = {1, 1, 1};
+    if (n < 1 || n > 3) bc_arg_error(L, 2, "option 'input' must have 1 to 3 extents, got %I", n);
+    for (lua_Integer i = 0; i < n; i++) {
+        int ok;
+        lua_geti(L, -1, i + 1);
+        v[3 - n + i] = lua_tointegerx(L, -1, &ok);
+        if (!ok || v[3 - n + i] < 1) bc_arg_error(L, 2, "extents of option 'input' must be integers >= 1");
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return (nn_shape){(size_t)v[0], (size_t)v[1], (size_t)v[2]};
+}
+
+/*** Build a network.
+@function network
+@tparam {table,...} layers flat list; see bclua.nn
+@tparam table options `input` (shape of one sample), `precision` ("f32", "f64"),
+ `threads`, `seed`, `input_gradient`
+@treturn network */
+static int l_network(lua_State *L) {
+    static const char *const names[] = {"input", "precision", "threads", "seed", "input_gradient", NULL};
+    static const char *const precisions[] = {"f32", "f64", NULL};
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    bc_check_options(L, 2, names);
+    lua_Integer threads = bc_opt_integer(L, 2, "threads", 0);
+    luaL_argcheck(L, threads >= 0 && threads <= 1024, 2, "option 'threads' outside 0..1024");
+    nn_network_options o = {
+        .precision = (enum nn_precision)bc_opt_choice(L, 2, "precision", NN_F32, precisions),
+        .threads = (int)threads,
+        .seed = (uint64_t)bc_opt_integer(L, 2, "seed", 1),
+        .input_gradient = bc_opt_boolean(L, 2, "input_gradient", false)};
+    nn_shape input = read_input_shape(L);
+    Network *n = lua_newuserdatauv(L, sizeof *n, 0);
+    memset(n, 0, sizeof *n);
+    luaL_setmetatable(L, NETWORK);
+    lua_insert(L, 1); /* the userdata holds the graph if anything raises */
+    bc_error e = {""};
+    check_status(L, nn_graph_new(&n->graph, input, &e), &e);
+    lua_remove(L, 3); /* options; the table of layers is now at 2 */
+    lua_Integer layers = luaL_len(L, 2);
+    if (layers < 1) return bc_arg_error(L, 1, "a network needs at least one layer");
+    for (lua_Integer i = 1; i <= layers; i++) {
+        lua_geti(L, 2, i);
+        add_layer(L, i, n->graph);
+        lua_settop(L, 2);
+    }
+    nn_graph *g = n->graph;
+    n->graph = NULL;
+    check_status(L, nn_network_new(&n->net, g, &o), &e);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int l_close(lua_State *L) {
+    Network *n = luaL_checkudata(L, 1, NETWORK);
+    nn_graph_free(n->graph);
+    nn_network_free(n->net);
+    n->graph = NULL;
+    n->net = NULL;
+    return 0;
+}
+
+/* --- running ---------------------------------------------------------------------- */
+
+/* Is a (n, C, H, W), or the same without leading axes of extent 1? */
+static bool fits_input(const bc_array *a, nn_shape s) {
+    int64_t full[3] = {(int64_t)s.c, (int64_t)s.h, (int64_t)s.w};
+    int missing = 4 - a->ndim;
+    if (missing < 0 || missing > 2) return false;
+    for (int i = 0; i < 3; i++)
+        if (i < missing ? full[i] != 1 : a->shape[i - missing + 1] != full[i]) return false;
+    return true;
+}
+
+static void push_shape(lua_State *L, const bc_array *a) {
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (int i = 0; i < a->ndim; i++) {
+        lua_pushfstring(L, i == 0 ? "%I" : ", %I", (lua_Integer)a->shape[i]);
+        luaL_addvalue(&b);
+    }
+    luaL_pushresult(&b);
+}
+
+/* The arrays of the list at arg, as contiguous memory, left on the stack. */
+static void read_parts(lua_State *L, int arg, const nn_network *net, const void **part, nn_batch *batch) {
+    nn_shape s = nn_network_graph(net)->layer[0].shape;
+    luaL_checktype(L, arg, LUA_TTABLE);
+    lua_Integer parts = luaL_len(L, arg);
+    if (parts < 1 || parts > MAXPARTS)
+        bc_arg_error(L, arg, "list of 1 to %d arrays expected, got %I", MAXPARTS, parts);
+    luaL_checkstack(L, MAXPARTS + 4, NULL);
+    for (lua_Integer i = 0; i < parts; i++) {
+        lua_geti(L, arg, i + 1);
+        const bc_array *a = bc_test_array(L, -1);
+        if (a == NULL) bc_arg_error(L, arg, "element %I is not an array", i + 1);
+        if (!fits_input(a, s)) {
+            push_shape(L, a);
+            bc_arg_error(L, arg, "batch of shape (n, %d, %d, %d), leading ones optional, expected, got (%s)",
+                         (int)s.c, (int)s.h, (int)s.w, lua_tostring(L, -1));
+        }
+        if (a->shape[0] < 1) bc_arg_error(L, arg, "element %I has no samples", i + 1);
+        size_t n = (size_t)a->shape[0] * (size_t)parts;
+        if (i > 0 && n != batch->n) bc_arg_error(L, arg, "element %I has another number of samples", i + 1);
+        batch->n = n;
+        part[i] = bc_check_as(L, -1, dtype_of(net), 0)->data;
+    }
+    batch->part = part;
+    batch->parts = (size_t)parts;
+}
+
+/* option keep = {"layer", ...} as flags per layer, in a userdata left on the stack. */
+static const bool *read_keep(lua_State *L, int arg, const nn_graph *g) {
+    if (bc_push_option(L, arg, "keep") == LUA_TNIL) return NULL;
+    if (!lua_istable(L, -1)) bc_arg_error(L, arg, "option 'keep' must be a list of layer names");
+    bool *keep = lua_newuserdatauv(L, g->layers * sizeof *keep, 0);
+    memset(keep, 0, g->layers * sizeof *keep);
+    lua_Integer n = luaL_len(L, -2);
+    for (lua_Integer i = 1; i <= n; i++) {
+        const char *name = lua_geti(L, -2, i) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+        int at = nn_graph_find(g, name);
+        if (at < 0) bc_arg_error(L, arg, "there is no layer '%s'", name);
+        keep[at] = true;
+        lua_pop(L, 1);
+    }
+    return keep;
+}
+
+/*** Run a batch through the network.
+@function network:forward
+@tparam {array,...} parts each (n, ...): together they are the batch
+@tparam[opt] table options `train`, `groups`, `keep`
+@treturn array (n, values) of the last layer */
+static int l_forward(lua_State *L) {
+    static const char *const names[] = {"train", "groups", "keep", NULL};
+    nn_network *net = check_network(L);
+    lua_settop(L, 3);
+    bc_check_options(L, 3, names);
+    const void *part[MAXPARTS];
+    nn_batch batch = {0};
+    read_parts(L, 2, net, part, &batch);
+    lua_Integer groups = bc_opt_integer(L, 3, "groups", 1);
+    luaL_argcheck(L, groups >= 1, 3, "option 'groups' must be at least 1");
+    const nn_graph *g = nn_network_graph(net);
+    nn_forward_options o = {.train = bc_opt_boolean(L, 3, "train", false), .groups = (size_t)groups,
+                            .keep = read_keep(L, 3, g)};
+    bc_array *out = bc_push_matrix(L, dtype_of(net), (int64_t)batch.n,
+                                   (int64_t)nn_volume(g->layer[g->layers - 1].shape));
+    bc_error e = {""};
+    check_status(L, nn_network_forward(net, out->data, &batch, &o, &e), &e);
+    return 1;
+}
+
+/*** Add the gradients of all trained tensors, for a gradient of the last output.
+@function network:backward
+@tparam array dout (n, values) */
+static int l_backward(lua_State *L) {
+    nn_network *net = check_network(L);
+    const nn_graph *g = nn_network_graph(net);
+    const bc_array *dout = bc_check_as(L, 2, dtype_of(net), 2);
+    int64_t n = (int64_t)nn_network_batch(net), z = (int64_t)nn_volume(g->layer[g->layers - 1].shape);
+    if (n > 0 && (dout->shape[0] != n || dout->shape[1] != z))
+        return bc_arg_error(L, 2, "gradient of (%I, %I) expected, got (%I, %I)", (lua_Integer)n,
+                            (lua_Integer)z, (lua_Integer)dout->shape[0], (lua_Integer)dout->shape[1]);
+    bc_error e = {""};
+    check_status(L, nn_network_backward(net, dout->data, &e), &e);
+    return 0;
+}
+
+/*** Fold the batch statistics of the last training pass into the running ones.
+@function network:commit */
+static int l_commit(lua_State *L) {
+    bc_error e = {""};
+    check_status(L, nn_network_commit(check_network(L), &e), &e);
+    return 0;
+}
+
+static int l_zero_gradients(lua_State *L) {
+    nn_network_zero_gradients(check_network(L));
+    return 0;
+}
+
+static int l_gradient_norm(lua_State *L) {
+    lua_pushnumber(L, nn_network_gradient_norm(check_network(L)));
+    return 1;
+}
+
+/*** One AdamW step with the gradients as they are.
+@function network:adamw
+@tparam table options `lr`, `beta1`, `beta2`, `eps`, `weight_decay`, `step` (1 for the first) */
+static int l_adamw(lua_State *L) {
+    static const char *const names[] = {"lr", "beta1", "beta2", "eps", "weight_decay", "step", NULL};
+    nn_network *net = check_network(L);
+    bc_check_options(L, 2, names);
+    nn_adamw o = {.lr = bc_opt_number(L, 2, "lr", 1e-3),
+                  .beta1 = bc_opt_number(L, 2, "beta1", 0.9),
+                  .beta2 = bc_opt_number(L, 2, "beta2", 0.999),
+                  .eps = bc_opt_number(L, 2, "eps", 1e-8),
+                  .weight_decay = bc_opt_number(L, 2, "weight_decay", 0.01),
+                  .step = (long)bc_opt_integer(L, 2, "step", 1)};
+    if (!(o.lr >= 0) || !(o.beta1 >= 0 && o.beta1 < 1) || !(o.beta2 >= 0 && o.beta2 < 1) ||
+        !(o.eps > 0) || !(o.weight_decay >= 0) || o.step < 1)
+        return bc_arg_error(L, 2, "needs lr >= 0, betas in [0, 1), eps > 0, weight_decay >= 0, step >= 1");
+    bc_error e = {""};
+    check_status(L, nn_network_adamw(net, &o), &e);
+    return 0;
+}
+
+/* --- looking inside ------------------------------------------------------------------- */
+
+static bc_array *push_like(lua_State *L, const nn_network *net, nn_shape s) {
+    int64_t shape[4] = {(int64_t)nn_network_batch(net), (int64_t)s.c, (int64_t)s.h, (int64_t)s.w};
+    return bc_push_array(L, dtype_of(net), 4, shape);
+}
+
+/*** The output of a layer in the last pass, (n, c, h, w); name it in `keep`.
+@function network:value
+@tparam string layer
+@treturn array */
+static int l_value(lua_State *L) {
+    nn_network *net = check_network(L);
+    const char *name = luaL_checkstring(L, 2);
+    const nn_graph *g = nn_network_graph(net);
+    int at = nn_graph_find(g, name);
+    if (at < 0) return bc_arg_error(L, 2, "there is no layer '%s'", name);
+    bc_error e = {""};
+    bc_array *out = push_like(L, net, g->layer[at].shape);
+    check_status(L, nn_network_value(net, out->data, (size_t)at, &e), &e);
+    return 1;
+}
+
+static int l_input_gradient(lua_State *L) {
+    nn_network *net = check_network(L);
+    bc_error e = {""};
+    bc_array *out = push_like(L, net, nn_network_graph(net)->layer[0].shape);
+    check_status(L, nn_network_input_gradient(net, out->data, &e), &e);
+    return 1;
+}
+
+/*** All tensors in PyTorch's order: `{name=, role=}`, role trained, running or counter.
+@function network:tensors
+@treturn {table,...} */
+static int l_tensors(lua_State *L) {
+    static const char *const roles[] = {"trained", "running", "counter"};
+    const nn_graph *g = nn_network_graph(check_network(L));
+    lua_createtable(L, (int)g->tensors, 0);
+    for (size_t i = 0; i < g->tensors; i++) {
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, g->tensor[i].name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, roles[g->tensor[i].role]);
+        lua_setfield(L, -2, "role");
+        lua_seti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/*** A tensor, its gradient or one of its moments: a view of the network's own memory.
+@function network:tensor
+@tparam integer i position in `tensors`
+@tparam[opt="value"] string what value, gradient, moment1 or moment2
+@treturn array */
+static int l_tensor(lua_State *L) {
+    static const char *const what[] = {"value", "gradient", "moment1", "moment2", NULL};
+    nn_network *net = check_network(L);
+    const nn_graph *g = nn_network_graph(net);
+    lua_Integer i = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, i >= 1 && i <= (lua_Integer)g->tensors, 2, "no such tensor");
+    enum nn_memory m = (enum nn_memory)luaL_checkoption(L, 3, "value", what);
+    bc_error e = {""};
+    if (m == NN_GRADIENT) check_status(L, nn_network_need_gradients(net), &e);
+    if (m == NN_MOMENT1 || m == NN_MOMENT2) check_status(L, nn_network_need_moments(net), &e);
+    bc_array *view = bc_push_empty(L);
+    if (!nn_network_tensor(net, view, (size_t)i - 1, m))
+        return bc_arg_error(L, 3, "'%s' is not trained", g->tensor[i - 1].name);
+    return 1;
+}
+
+static void set_number(lua_State *L, const char *name, double x) {
+    if (x == floor(x) && fabs(x) < 1e15)
+        lua_pushinteger(L, (lua_Integer)x);
+    else
+        lua_pushnumber(L, x);
+    lua_setfield(L, -2, name);
+}
+
+static double parameters_of(const nn_graph *g, const nn_layer *l) {
+    double sum = 0;
+    for (int k = 0; k < 5; k++)
+        if (l->tensor[k] >= 0 && g->tensor[l->tensor[k]].role == NN_TRAINED)
+            sum += (double)g->tensor[l->tensor[k]].count;
+    return sum;
+}
+
+/*** The layers, the input first: `{name=, kind=, from=, c=, h=, w=, parameters=,
+multiply_adds=, forward_s=, backward_s=}`; times since the last reset.
+@function network:layers
+@treturn {table,...} */
+static int l_layers(lua_State *L) {
+    nn_network *net = check_network(L);
+    const nn_graph *g = nn_network_graph(net);
+    lua_createtable(L, (int)g->layers, 0);
+    for (size_t i = 0; i < g->layers; i++) {
+        const nn_layer *l = &g->layer[i];
+        lua_createtable(L, 0, 10);
+        lua_pushstring(L, l->name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, l->kind->name);
+        lua_setfield(L, -2, "kind");
+        lua_createtable(L, l->kind->inputs, 0);
+        for (int k = 0; k < l->kind->inputs; k++) {
+            lua_pushstring(L, g->layer[l->input[k]].name);
+            lua_seti(L, -2, k + 1);
+        }
+        lua_setfield(L, -2, "from");
+        set_number(L, "c", (double)l->shape.c);
+        set_number(L, "h", (double)l->shape.h);
+        set_number(L, "w", (double)l->shape.w);
+        set_number(L, "parameters", parameters_of(g, l));
+        set_number(L, "multiply_adds", l->kind->multiply_adds ? l->kind->multiply_adds(l) : 0);
+        set_number(L, "forward_s", nn_network_seconds(net, i, false));
+        set_number(L, "backward_s", nn_network_seconds(net, i, true));
+        lua_seti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int l_reset_times(lua_State *L) {
+    nn_network_reset_seconds(check_network(L));
+    return 0;
+}
+
+/*** The bytes that a batch takes: `{weights=, gradients=, moments=, kept=, arena=, scratch=}`.
+@function network:footprint
+@tparam integer n samples
+@tparam[opt=1] integer groups
+@tparam[opt=false] boolean train
+@treturn table */
+static int l_footprint(lua_State *L) {
+    nn_network *net = check_network(L);
+    lua_Integer n = luaL_checkinteger(L, 2), groups = luaL_optinteger(L, 3, 1);
+    luaL_argcheck(L, n >= 1, 2, "at least 1 sample");
+    luaL_argcheck(L, groups >= 1, 3, "at least 1 group");
+    nn_footprint f;
+    bc_error e = {""};
+    check_status(L, nn_network_footprint(net, &f, (size_t)n, (size_t)groups, lua_toboolean(L, 4), &e), &e);
+    lua_createtable(L, 0, 6);
+    set_number(L, "weights", (double)f.weights);
+    set_number(L, "gradients", (double)f.gradients);
+    set_number(L, "moments", (double)f.moments);
+    set_number(L, "kept", (double)f.kept);
+    set_number(L, "arena", (double)f.arena);
+    set_number(L, "scratch", (double)f.scratch);
+    return 1;
+}
+
+static int l_threads(lua_State *L) {
+    lua_pushinteger(L, nn_network_threads(check_network(L)));
+    return 1;
+}
+
+/*** The triplet loss: mean(relu(|p-n| - |p-d| + margin) + l2 (|p| + |n| + |d|)).
+@function triplet_loss
+@tparam array e (3B, z) anchors, neighbours, distant ones
+@tparam[opt=50] number margin
+@tparam[opt=0.01] number l2
+@treturn table `loss`, `loss_n`, `loss_d` (mean distances), `active` (share with a
+ gradient), `spread` of the embeddings
+@treturn array gradient (3B, z) */
+static int l_triplet_loss(lua_State *L) {
+    const bc_array *given = bc_check_array(L, 1);
+    bc_dtype dtype = given->dtype == BC_F64 ? BC_F64 : BC_F32;
+    const bc_array *e = bc_check_as(L, 1, dtype, 2);
+    double margin = luaL_optnumber(L, 2, 50), l2 = luaL_optnumber(L, 3, 0.01);
+    if (e->shape[0] < 3 || e->shape[0] % 3 != 0 || e->shape[1] < 1)
+        return bc_arg_error(L, 1, "array of (3 B, z) expected, got (%I, %I)", (lua_Integer)e->shape[0],
+                            (lua_Integer)e->shape[1]);
+    size_t b = (size_t)e->shape[0] / 3, z = (size_t)e->shape[1];
+    nn_triplet t;
+    lua_createtable(L, 0, 5);
+    bc_array *de = bc_push_array(L, dtype, 2, e->shape);
+    if (dtype == BC_F32)
+        nn_triplet_loss_f32(&t, de->data, e->data, margin, l2, b, z);
+    else
+        nn_triplet_loss_f64(&t, de->data, e->data, margin, l2, b, z);
+    lua_insert(L, -2);
+    const struct { const char *name; double x; } field[] = {
+        {"loss", t.loss}, {"loss_n", t.neighbor}, {"loss_d", t.distant}, {"active", t.active},
+        {"spread", t.spread}};
+    for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
+        lua_pushnumber(L, field[i].x);
+        lua_setfield(L, -2, field[i].name);
+    }
+    lua_insert(L, -2);
+    return 2;
+}
+
+/*** The kinds of layers and their options: kind -> list of option names.
+@function kinds
+@treturn table */
+static int l_kinds(lua_State *L) {
+    lua_newtable(L);
+    for (size_t i = 0; nn_kind_at(i) != NULL; i++) {
+        const nn_kind *kind = nn_kind_at(i);
+        lua_newtable(L);
+        for (int k = 0; kind->options[k].name != NULL; k++) {
+            lua_pushstring(L, kind->options[k].name);
+            lua_seti(L, -2, k + 1);
+        }
+        lua_setfield(L, -2, kind->name);
+    }
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"forward", l_forward},     {"backward", l_backward},
+    {"commit", l_commit},       {"zero_gradients", l_zero_gradients},
+    {"adamw", l_adamw},         {"gradient_norm", l_gradient_norm},
+    {"value", l_value},         {"input_gradient", l_input_gradient},
+    {"tensors", l_tensors},     {"tensor", l_tensor},
+    {"layers", l_layers},       {"reset_times", l_reset_times},
+    {"footprint", l_footprint}, {"threads", l_threads},
+    {"close", l_close},         {NULL, NULL}};
+
+static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
+
+static const luaL_Reg functions[] = {
+    {"network", l_network}, {"triplet_loss", l_triplet_loss}, {"kinds", l_kinds}, {NULL, NULL}};
+
+BC_EXPORT int luaopen_bclua_nn_core(lua_State *L);
+BC_EXPORT int luaopen_bclua_nn_core(lua_State *L) {
+    if (luaL_newmetatable(L, NETWORK)) {
+        luaL_setfuncs(L, metamethods, 0);
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+    }
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,98 @@
+/* lua_safetensors.c: the frame of safetensors files in Lua, as
+ * `bclua.safetensors.core`; lua/bclua/safetensors.lua is the face. */
+#include <stdlib.h>
+
+#include "../array/lua_array.h"
+#include "../support/lua_support.h"
+#include "safetensors.h"
+
+/*** Read a file: the header's text, and what follows it as a u8 array.
+@function read
+@tparam string path
+@treturn[1] string header
+@treturn[1] array data
+@treturn[2] nil
+@treturn[2] string message, beginning with the path */
+static int l_read(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    bc_array *data = bc_push_empty(L);
+    char *header;
+    size_t length;
+    bc_error e = {""};
+    int rc = safetensors_read(&header, &length, data, path, &e);
+    if (rc != BC_OK) return bc_failure(L, rc, &e);
+    lua_pushlstring(L, header, length);
+    free(header);
+    lua_insert(L, -2);
+    return 2;
+}
+
+/*** A copy of part of the data as an array of its own.
+@function take
+@tparam array data
+@tparam integer offset in bytes
+@tparam string dtype
+@tparam {integer,...} shape
+@treturn array */
+static int l_take(lua_State *L) {
+    const bc_array *data = bc_check_as(L, 1, BC_U8, 1);
+    lua_Integer offset = luaL_checkinteger(L, 2);
+    const char *name = luaL_checkstring(L, 3);
+    bc_dtype dtype;
+    if (!bc_dtype_parse(&dtype, name)) return bc_arg_error(L, 3, "unknown dtype '%s'", name);
+    luaL_checktype(L, 4, LUA_TTABLE);
+    lua_Integer ndim = luaL_len(L, 4);
+    luaL_argcheck(L, ndim >= 1 && ndim <= BC_MAXDIM, 4, "1 to 4 extents expected");
+    int64_t shape[BC_MAXDIM];
+    size_t bytes = bc_dtype_size(dtype);
+    for (int i = 0; i < (int)ndim; i++) {
+        lua_geti(L, 4, i + 1);
+        shape[i] = luaL_checkinteger(L, -1);
+        if (shape[i] < 0 || __builtin_mul_overflow(bytes, (size_t)shape[i], &bytes))
+            return luaL_argerror(L, 4, "extents out of range");
+        lua_pop(L, 1);
+    }
+    size_t have = bc_array_bytes(data);
+    luaL_argcheck(L, offset >= 0 && (size_t)offset <= have && bytes <= have - (size_t)offset, 2,
+                  "outside the data");
+    bc_array *a = bc_push_empty(L);
+    int rc = safetensors_take(a, data, (size_t)offset, dtype, (int)ndim, shape);
+    return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
+}
+
+/*** Write a file, whole or not at all.
+@function write
+@tparam string path
+@tparam string header
+@tparam {array,...} arrays in the header's order
+@treturn[1] boolean true
+@treturn[2] nil
+@treturn[2] string message, beginning with the path */
+static int l_write(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    size_t length;
+    const char *header = luaL_checklstring(L, 2, &length);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_settop(L, 3);
+    lua_Integer n = luaL_len(L, 3);
+    const bc_array **array = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *array, 0);
+    lua_createtable(L, (int)n, 0); /* holds the contiguous copies */
+    for (lua_Integer i = 0; i < n; i++) {
+        lua_geti(L, 3, i + 1);
+        array[i] = bc_check_as(L, -1, bc_check_array(L, -1)->dtype, 0);
+        lua_seti(L, 5, i + 1);
+    }
+    bc_error e = {""};
+    int rc = safetensors_write(path, header, length, array, (size_t)n, &e);
+    if (rc != BC_OK) return bc_failure(L, rc, &e);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {{"read", l_read}, {"take", l_take}, {"write", l_write}, {NULL, NULL}};
+
+BC_EXPORT int luaopen_bclua_safetensors_core(lua_State *L);
+BC_EXPORT int luaopen_bclua_safetensors_core(lua_State *L) {
+    luaL_newlib(L, functions);
+    return 1;
+}

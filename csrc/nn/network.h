@@ -1,0 +1,90 @@
+/* network.h: a network with its weights, gradients and optimiser state, and
+ * the executor that runs its plan on a thread pool. */
+#ifndef NN_NETWORK_H
+#define NN_NETWORK_H
+
+#include "../array/array.h"
+#include "graph.h"
+#include "plan.h"
+
+typedef struct nn_network nn_network;
+
+typedef struct nn_network_options {
+    enum nn_precision precision; /* of every value, weight and gradient */
+    int threads;                 /* 0: bc_threads() */
+    uint64_t seed;               /* of the first weights */
+    bool input_gradient;         /* backward also gives the gradient of the input */
+} nn_network_options;
+
+/* Takes the graph over, also on failure. Tensor i starts from generator
+ * stream i of the seed: the same on every machine. BC_NOMEM. */
+int nn_network_new(nn_network **out, nn_graph *g, const nn_network_options *o);
+void nn_network_free(nn_network *net); /* NULL is fine */
+
+const nn_graph *nn_network_graph(const nn_network *net);
+const nn_network_options *nn_network_settings(const nn_network *net);
+int nn_network_threads(const nn_network *net);
+
+typedef struct nn_batch {
+    const void *const *part; /* each (n / parts, C, H, W) in the network's precision */
+    size_t parts, n;
+} nn_batch;
+
+typedef struct nn_forward_options {
+    bool train;       /* batch statistics, and keep what backward needs */
+    size_t groups;    /* n / groups samples share batch statistics; 1 or more */
+    const bool *keep; /* per layer: nn_network_value will ask for it; NULL: none */
+} nn_forward_options;
+
+/* out (n, C, H, W) of the last layer. Lays out a new plan when the batch is of
+ * another size. Batch norm's running statistics stay as they are (see
+ * nn_network_commit). BC_FAIL: the batch does not suit the network; BC_NOMEM;
+ * BC_STOPPED. */
+int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
+                       const nn_forward_options *o, bc_error *e);
+
+/* After a forward pass in train mode: adds the gradients of all trained tensors
+ * for the gradient dout (n, C, H, W) of the output. BC_FAIL: there was no such
+ * pass, or it was gone back already. */
+int nn_network_backward(nn_network *net, const void *dout, bc_error *e);
+
+/* Fold the batch statistics of the last forward pass in train mode into the
+ * running ones, group after group, as PyTorch would pass after pass. Apart
+ * from forward, so that a step that turns out not finite leaves no trace. */
+int nn_network_commit(nn_network *net, bc_error *e);
+
+/* Gradients and moments come into being at zero with the first call of one of
+ * these (BC_NOMEM). */
+int nn_network_need_gradients(nn_network *net);
+int nn_network_need_moments(nn_network *net);
+void nn_network_zero_gradients(nn_network *net);
+double nn_network_gradient_norm(nn_network *net);
+int nn_network_adamw(nn_network *net, const nn_adamw *o);
+
+/* The output of a layer, or the gradient of the input, of the last forward or
+ * backward pass, as (n, C, H, W). BC_FAIL if its memory has been used again
+ * since: ask for it with keep. */
+int nn_network_value(const nn_network *net, void *out, size_t layer, bc_error *e);
+int nn_network_input_gradient(const nn_network *net, void *out, bc_error *e);
+size_t nn_network_batch(const nn_network *net); /* samples of the last pass; 0: none */
+
+/* A view of the i-th tensor of the graph, or of its gradient or moments
+ * (trained tensors only, after nn_network_need_*). Release it. */
+enum nn_memory { NN_VALUE, NN_GRADIENT, NN_MOMENT1, NN_MOMENT2, NN_MEMORIES };
+bool nn_network_tensor(const nn_network *net, bc_array *view, size_t i, enum nn_memory m);
+
+/* Bytes that a batch takes, without taking them. */
+typedef struct nn_footprint {
+    size_t weights, gradients, moments;
+    size_t kept;    /* of the arena: held from forward to backward */
+    size_t arena;   /* all values and gradients of values at their peak */
+    size_t scratch; /* all workers' */
+} nn_footprint;
+int nn_network_footprint(const nn_network *net, nn_footprint *f, size_t n, size_t groups, bool train,
+                         bc_error *e);
+
+/* Seconds spent in a layer's passes since the last reset. */
+double nn_network_seconds(const nn_network *net, size_t layer, bool backward);
+void nn_network_reset_seconds(nn_network *net);
+
+#endif

@@ -1,0 +1,8 @@
+/* optimize.c: AdamW. */
+#include <math.h>
+
+#include "../support/clones.h"
+#include "kernels.h"
+
+#define NN_TWICE "optimize.inc"
+#include "twice.h"

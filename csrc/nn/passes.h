@@ -1,0 +1,52 @@
+/* passes.h: the forward and backward passes of all kinds: they cut a layer's
+ * work into items of fixed size and hand them to the pool. */
+#ifndef NN_PASSES_H
+#define NN_PASSES_H
+
+#include "graph.h"
+
+/* Slots of nn_layer.option, in the order of the kinds' option lists. */
+enum { CONV_OUT, CONV_KH, CONV_KW, CONV_SH, CONV_SW, CONV_PH, CONV_PW, CONV_BIAS, CONV_ALGORITHM };
+enum { LINEAR_OUT, LINEAR_BIAS };
+enum { NORM_EPS, NORM_MOMENTUM };
+enum { POOL_KH, POOL_KW, POOL_SH, POOL_SW, POOL_GLOBAL };
+enum { MEL_RATE, MEL_FFT, MEL_HOP, MEL_BANDS, MEL_FMIN, MEL_FMAX, MEL_PAD };
+enum { DECIBEL_LEAST };
+enum { CENTER_OVER, CENTER_SCALE };
+enum { PCEN_RATE, PCEN_SCALE, PCEN_TIME, PCEN_GAIN, PCEN_BIAS, PCEN_POWER, PCEN_EPS };
+enum { NN_CONV_AUTO, NN_CONV_IM2COL, NN_CONV_PLAIN };
+enum { NN_CENTER_CLIP, NN_CENTER_BAND };
+
+/* Slots of nn_layer.tensor. */
+enum { NN_WEIGHT, NN_BIAS, NN_RUNNING_MEAN, NN_RUNNING_VAR, NN_TRACKED };
+
+/* A convolution, linear or pooling layer as the kernels take it. */
+nn_conv nn_layer_conv(const nn_layer *l, size_t n);
+/* Elements of a worker's columns. */
+size_t nn_conv_columns(const nn_conv *s);
+
+/* Batch norm keeps, per channel and group: mean, inverse deviation, and the
+ * biased variance: three blocks of c * groups. */
+#define NN_NORM_SAVED 3
+
+#define NN_PASS(name) nn_pass nn_##name##_f32, nn_##name##_f64
+NN_PASS(mel_pass);
+NN_PASS(decibel_pass);
+NN_PASS(decibel_back);
+NN_PASS(pcen_pass);
+NN_PASS(pcen_back);
+NN_PASS(center_pass);
+NN_PASS(center_back);
+NN_PASS(conv_pass);
+NN_PASS(conv_back);
+NN_PASS(norm_pass);
+NN_PASS(norm_back);
+NN_PASS(relu_pass);
+NN_PASS(relu_back);
+NN_PASS(add_pass);
+NN_PASS(add_back);
+NN_PASS(pool_pass);
+NN_PASS(pool_back);
+#undef NN_PASS
+
+#endif

@@ -1,0 +1,6 @@
+/* point.c: layers that work element by element, and pooling. */
+#include "../support/clones.h"
+#include "kernels.h"
+
+#define NN_TWICE "point.inc"
+#include "twice.h"
