@@ -1,0 +1,71 @@
+--- Command lines: argparse with what all our scripts have in common.
+-- @module bclua.cli
+local argparse = require "argparse"
+local system = require "bclua.system"
+
+local cli = {}
+
+--- A parser whose name is how the user calls the script.
+-- @tparam string script as in `scripts/motif.lua`
+-- @tparam string description
+-- @tparam[opt] string epilog examples
+function cli.parser(script, description, epilog)
+   return argparse("bclua " .. script, description, epilog):help_max_width(98)
+end
+
+--- `--threads`, obeyed at once.
+function cli.threads(parser)
+   parser:option("--threads", "Threads for everything (default: BCLUA_THREADS, else all cores)."):argname("N")
+      :convert(cli.integer(1, 1024)):action(function(_, _, n) system.threads(n) end)
+   return parser
+end
+
+--- `--force` and `--strict`.
+function cli.outcome(parser)
+   parser:flag("--force", "Redo output that was made with other parameters.")
+   parser:flag("--strict", "Exit with an error if any recording failed.")
+   return parser
+end
+
+--- A converter for argparse: an integer (1e5 counts as one) within limits.
+function cli.integer(least, most)
+   return function(text)
+      local x = math.tointeger(tonumber(text))
+      if not x then return nil, ("'%s' is not a whole number"):format(text) end
+      if x < least or (most and x > most) then
+         return nil, ("'%s' is outside %d..%s"):format(text, least, most or "")
+      end
+      return x
+   end
+end
+
+--- The same for a number.
+function cli.number(least, most)
+   return function(text)
+      local x = tonumber(text)
+      if not x or x ~= x then return nil, ("'%s' is not a number"):format(text) end
+      if x < least or (most and x > most) then
+         return nil, ("'%s' is outside %g..%s"):format(text, least, most or "")
+      end
+      return x
+   end
+end
+
+--- End the script: after `nil, message` with the message on stderr and status 1.
+-- @tparam string name of the command, for the message
+-- @param result what the work returned
+-- @tparam[opt] string message
+-- @tparam[opt] table options `strict`: failures count
+function cli.finish(name, result, message, options)
+   if not result then
+      io.stderr:write(name, ": ", tostring(message), "\n")
+      os.exit(1, true)
+   end
+   local failures = type(result) == "table" and result.failures or {}
+   if options and options.strict and #failures > 0 then
+      io.stderr:write(name, ": ", #failures, " failed (--strict)\n")
+      os.exit(1, true)
+   end
+end
+
+return cli

@@ -1,0 +1,171 @@
+--- Paths, folders and small JSON files.
+-- @module bclua.files
+local cjson = require "cjson"
+local lfs = require "lfs"
+local system = require "bclua.system"
+
+local files = {}
+
+local DEEPEST = 16 -- a link to a parent folder must not run for ever
+
+--- The last part of a path.
+function files.basename(path) return (path:gsub("/+$", ""):match("([^/]*)$")) end
+
+--- A file name without folder and without its last extension.
+function files.stem(path)
+   local name = files.basename(path)
+   return name:match("^(.+)%.[^.]*$") or name
+end
+
+--- Everything before the last part; "." if there is nothing.
+function files.dirname(path)
+   local dir = path:gsub("/+$", ""):match("^(.*)/[^/]*$")
+   return dir == nil and "." or dir == "" and "/" or dir
+end
+
+function files.exists(path) return lfs.attributes(path, "mode") ~= nil end
+function files.is_folder(path) return lfs.attributes(path, "mode") == "directory" end
+
+--- Size in bytes and time of last change; nil if there is no such file.
+function files.stamp(path)
+   local a = lfs.attributes(path)
+   if a then return a.size, a.modification end
+   return nil
+end
+
+local function walk(root, below, wanted, found, depth)
+   local folder = below == "" and root or root .. "/" .. below
+   local ok, iterator, state = pcall(lfs.dir, folder)
+   if not ok then return nil, folder .. ": cannot be read" end
+   for name in iterator, state do
+      if name:sub(1, 1) ~= "." then
+         local path = below == "" and name or below .. "/" .. name
+         local mode = lfs.attributes(root .. "/" .. path, "mode")
+         if mode == "directory" and depth < DEEPEST then
+            local done, message = walk(root, path, wanted, found, depth + 1)
+            if not done then return nil, message end
+         elseif mode == "file" and wanted(name) then
+            found[#found + 1] = path
+         end
+      end
+   end
+   return true
+end
+
+--- All files below a folder, hidden ones left out.
+-- @tparam string root
+-- @tparam[opt] function wanted is the file of this name wanted? (default: all)
+-- @treturn[1] {string,...} paths relative to root, sorted
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function files.find(root, wanted)
+   local mode = lfs.attributes(root, "mode")
+   if not mode then return nil, root .. ": no such folder" end
+   if mode ~= "directory" then return nil, root .. ": not a folder" end
+   local found = {}
+   local ok, message = walk(root, "", wanted or function() return true end, found, 0)
+   if not ok then return nil, message end
+   table.sort(found)
+   return found
+end
+
+--- The whole text of a file.
+-- @treturn[2] nil, message beginning with the path
+function files.read(path)
+   local f, message = io.open(path, "rb")
+   if not f then return nil, message end
+   local text, why = f:read("a")
+   f:close()
+   if not text then return nil, path .. ": " .. why end
+   return text
+end
+
+--- A JSON file as a Lua value; `null` becomes nil.
+-- @treturn[2] nil, message beginning with the path
+function files.read_json(path)
+   local text, message = files.read(path)
+   if not text then return nil, message end
+   local ok, value = pcall(cjson.decode, text)
+   if not ok then return nil, path .. ": not JSON: " .. tostring(value) end
+   local function clean(t)
+      for k, v in pairs(t) do
+         if v == cjson.null then t[k] = nil elseif type(v) == "table" then clean(v) end
+      end
+      return t
+   end
+   return type(value) == "table" and clean(value) or value
+end
+
+-- cjson writes keys in the order of a hash; a file that people read and that
+-- two runs compare wants them sorted.
+local function encode(value, indent, out)
+   if type(value) ~= "table" or value == cjson.null then
+      if math.type(value) == "float" and value == math.floor(value) and math.abs(value) < 1e15 then
+         out[#out + 1] = ("%.1f"):format(value)
+      else
+         out[#out + 1] = cjson.encode(value)
+      end
+      return
+   end
+   local inner = indent and indent .. "  "
+   local open = inner and "\n" .. inner or ""
+   local parts, n = {}, #value
+   if n > 0 then
+      for i = 1, n do
+         local piece = {}
+         encode(value[i], inner, piece)
+         parts[i] = table.concat(piece)
+      end
+      out[#out + 1] = "[" .. table.concat(parts, inner and ", " or ",") .. "]"
+      return
+   end
+   local keys = {}
+   for k in pairs(value) do keys[#keys + 1] = tostring(k) end
+   table.sort(keys)
+   for i, k in ipairs(keys) do
+      local piece = {}
+      encode(value[k], inner, piece)
+      parts[i] = cjson.encode(k) .. (inner and ": " or ":") .. table.concat(piece)
+   end
+   if #parts == 0 then
+      out[#out + 1] = "{}"
+   else
+      out[#out + 1] = "{" .. open .. table.concat(parts, "," .. (inner and open or "")) ..
+         (indent and "\n" .. indent or "") .. "}"
+   end
+end
+
+--- A Lua value as JSON with sorted keys. `cjson.null` stands for null.
+-- @param value
+-- @tparam[opt=false] boolean pretty one key a line
+function files.json(value, pretty)
+   local out = {}
+   encode(value, pretty and "" or nil, out)
+   return table.concat(out)
+end
+
+--- Write a value as JSON, whole or not at all.
+-- @treturn[2] nil, message beginning with the path
+function files.write_json(path, value)
+   return system.write_file(path, files.json(value, true) .. "\n")
+end
+
+--- Rows as CSV (RFC 4180).
+-- @tparam {string,...} columns
+-- @tparam {table,...} rows each a table by column name
+function files.csv(columns, rows)
+   local function field(v)
+      local text = v == nil and "" or tostring(v)
+      if text:find('[",\r\n]') then text = '"' .. text:gsub('"', '""') .. '"' end
+      return text
+   end
+   local lines = {table.concat(columns, ",")}
+   for _, row in ipairs(rows) do
+      local fields = {}
+      for i, name in ipairs(columns) do fields[i] = field(row[name]) end
+      lines[#lines + 1] = table.concat(fields, ",")
+   end
+   return table.concat(lines, "\n") .. "\n"
+end
+
+return files

@@ -1,0 +1,89 @@
+--- Progress of long work: a bar on a terminal, a plain line every few seconds
+-- elsewhere. Everything goes to stderr, so that results stay clean.
+-- @module bclua.progress
+local system = require "bclua.system"
+
+local progress = {}
+
+local BAR, LINE_EVERY_S, DRAW_EVERY_S = 24, 5, 0.1
+
+--- Seconds as people read them: 7 s, 2 min 05 s, 3 h 20 min.
+function progress.duration(seconds)
+   if seconds < 0 or seconds ~= seconds or seconds == math.huge then return "?" end
+   if seconds < 10 then return ("%.1f s"):format(seconds) end
+   if seconds < 60 then return ("%.0f s"):format(seconds) end
+   local minutes = math.floor(seconds / 60)
+   if minutes < 60 then return ("%d min %02d s"):format(minutes, math.floor(seconds % 60)) end
+   return ("%d h %02d min"):format(minutes // 60, minutes % 60)
+end
+
+--- The text of a state; a pure function, so that it can be tested.
+-- @tparam table s name, done, total, elapsed (seconds), unit, extra
+function progress.text(s)
+   local rate = s.elapsed > 0 and s.done / s.elapsed or 0
+   local left = rate > 0 and progress.duration((s.total - s.done) / rate) or "?"
+   local text = ("%s %d/%d %s  %.3g/s  %s left"):format(s.name, s.done, s.total, s.unit, rate, left)
+   if s.extra and s.extra ~= "" then text = text .. "  " .. s.extra end
+   return text
+end
+
+local Progress = {}
+Progress.__index = Progress
+
+--- Begin.
+-- @tparam string name of the work
+-- @tparam integer total how much there is to do
+-- @tparam[opt] table options `unit` ("items"), `done` (finished before this run;
+-- not part of the rate), `quiet`, `out` (default stderr), `terminal` (default: is it one?)
+function progress.new(name, total, options)
+   options = options or {}
+   local terminal = options.terminal
+   if terminal == nil then terminal = system.is_terminal(2) end
+   return setmetatable({
+      name = name, total = total, unit = options.unit or "items", done = 0, before = options.done or 0,
+      started = system.clock(), shown = -math.huge, out = options.out or io.stderr,
+      terminal = terminal, quiet = options.quiet or os.getenv("BCLUA_QUIET") == "1",
+   }, Progress)
+end
+
+function Progress:elapsed() return system.clock() - self.started end
+
+function Progress:state(extra)
+   return {name = self.name, done = self.done, total = self.total - self.before, unit = self.unit,
+      elapsed = self:elapsed(), extra = extra}
+end
+
+--- Say how much is done.
+-- @tparam integer done in this run
+-- @tparam[opt] string extra shown at the end of the line
+function Progress:update(done, extra)
+   self.done = done
+   local now = system.clock()
+   if self.quiet or now - self.shown < (self.terminal and DRAW_EVERY_S or LINE_EVERY_S) then return end
+   if not self.terminal and self.shown == -math.huge then -- no line for what is quick
+      self.shown = now
+      return
+   end
+   self.shown = now
+   local text = progress.text(self:state(extra))
+   if self.terminal then
+      local share = self.total > 0 and (self.before + done) / self.total or 1
+      local full = math.floor(share * BAR + 0.5)
+      self.out:write(("\r\27[K[%s%s] %s"):format(("#"):rep(full), ("."):rep(BAR - full), text))
+   else
+      self.out:write(text, "\n")
+   end
+   self.out:flush()
+end
+
+--- The end: one line that stays.
+-- @tparam[opt] string summary default: how much in how long
+function Progress:finish(summary)
+   if self.quiet then return end
+   local elapsed = self:elapsed()
+   summary = summary or ("%d %s in %s"):format(self.done, self.unit, progress.duration(elapsed))
+   self.out:write(self.terminal and "\r\27[K" or "", self.name, ": ", summary, "\n")
+   self.out:flush()
+end
+
+return progress

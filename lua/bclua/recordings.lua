@@ -1,0 +1,72 @@
+--- The recordings of a data set in the BirdCLEF layout,
+-- `train_audio/<species>/<id>.ogg`; other layouts are read as best they can.
+-- @module bclua.recordings
+local files = require "bclua.files"
+
+local recordings = {}
+
+local AUDIO = {ogg = true, oga = true, opus = true, flac = true, wav = true, wave = true, mp3 = true,
+   aif = true, aiff = true, caf = true, w64 = true, rf64 = true, au = true}
+
+local function is_audio(name)
+   return AUDIO[(name:match("%.([^.]*)$") or ""):lower()] or false
+end
+
+--- All recordings below a folder.
+-- The species is the first folder below `root`; a file directly in `root` takes
+-- the name of `root` itself. The id is the file name without extension; where two
+-- files of a species would share one, both take their whole name.
+-- @tparam string root the folder whose name begins every `source_name`
+-- @treturn[1] {table,...} `{path=, source_name=, species=, id=}`, sorted by source_name
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function recordings.list(root)
+   root = root:gsub("(.)/+$", "%1")
+   local found, message = files.find(root, is_audio)
+   if not found then return nil, message end
+   if #found == 0 then return nil, root .. ": no recordings (ogg, flac, wav, mp3, ...)" end
+   local base = files.basename(root)
+   if base == "" or base == "." or base == ".." then base = "train_audio" end
+   local list, users = {}, {}
+   for i, path in ipairs(found) do
+      local species, rest = path:match("^([^/]+)/(.+)$")
+      local r = {path = root .. "/" .. path, source_name = base .. "/" .. path,
+         species = species or base, id = files.stem(path), rest = rest or path}
+      local key = r.species .. "/" .. r.id
+      users[key] = (users[key] or 0) + 1
+      list[i] = r
+   end
+   for _, r in ipairs(list) do
+      if users[r.species .. "/" .. r.id] > 1 then r.id = r.rest:gsub("/", "_") end
+      r.rest = nil
+   end
+   return list
+end
+
+--- Where a data set keeps its parts: `DIR/train_audio` (else DIR itself) and the
+-- first taxonomy CSV in DIR, if there is one.
+-- @tparam string dir
+-- @treturn[1] table `{audio=, root=, taxonomy=}`; root .. "/" .. source_name is a file
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function recordings.layout(dir)
+   dir = dir:gsub("(.)/+$", "%1")
+   if not files.exists(dir) then return nil, dir .. ": no such folder" end
+   if not files.is_folder(dir) then return nil, dir .. ": not a folder" end
+   local layout = {audio = dir, root = files.dirname(dir)}
+   for _, name in ipairs({"train_audio", "train_short_audio"}) do
+      if files.is_folder(dir .. "/" .. name) then
+         layout = {audio = dir .. "/" .. name, root = dir}
+         break
+      end
+   end
+   local csv = {}
+   for name in require("lfs").dir(dir) do
+      if name:lower():match("taxonomy.*%.csv$") then csv[#csv + 1] = name end
+   end
+   table.sort(csv)
+   layout.taxonomy = csv[1] and dir .. "/" .. csv[1] or nil
+   return layout
+end
+
+return recordings

@@ -1,0 +1,93 @@
+--- Step 2: one Parquet file out of all recordings' metadata and profiles.
+-- @module bclua.workflow.consolidate
+local array = require "bclua.array"
+local files = require "bclua.files"
+local record = require "bclua.workflow.record"
+
+local consolidate = {}
+
+local INTEGERS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens",
+   "duration_samples", "motif_0", "motif_1", "discord_0", "discord_1"}
+local REQUIRED = {"source_name", "cens_sample_rate", "matrix_profile_window", "sample_rate",
+   "duration_cens", "duration_samples", "duration_seconds"}
+
+--- The columns of the file, in their order.
+consolidate.columns = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
+   "duration_cens", "duration_samples", "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1",
+   "tuning", "mp", "pi"}
+
+local function read_one(folder)
+   local path = folder .. "/metadata.json"
+   local m, message = files.read_json(path)
+   if not m then return nil, message end
+   if type(m) ~= "table" then return nil, path .. ": not an object" end
+   for _, key in ipairs(REQUIRED) do
+      if m[key] == nil then return nil, ("%s: no key '%s'"):format(path, key) end
+   end
+   for _, key in ipairs(INTEGERS) do
+      if m[key] ~= nil then
+         local n = math.tointeger(m[key])
+         if not n then return nil, ("%s: key '%s' is not a whole number"):format(path, key) end
+         m[key] = n
+      end
+   end
+   m.species = m.species or m.source_name:match("([^/]+)/[^/]*$") or "unknown"
+   if m.motif_0 then
+      m.mp, message = array.load(folder .. "/mp.npy")
+      if not m.mp then return nil, message end
+      m.pi, message = array.load(folder .. "/pi.npy")
+      if not m.pi then return nil, message end
+      if m.mp:ndim() ~= 1 or m.pi:ndim() ~= 1 or #m.mp ~= #m.pi then
+         return nil, folder .. "/pi.npy: not as long as mp.npy"
+      end
+      m.mp, m.pi = m.mp:copy("f64"), m.pi:copy("i64")
+   end
+   return m
+end
+
+--- Consolidate a folder that `extract` wrote.
+-- @tparam table options `input` (folder), `output` (Parquet file), `force`, `quiet`
+-- @treturn[1] table `{recordings=, failures=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function consolidate.run(options)
+   local sql = require "bclua.sql"
+   local found, message = files.find(options.input, function(name) return name == "metadata.json" end)
+   if not found then return nil, message end
+   if #found == 0 then return nil, options.input .. ": no metadata.json below it (run `motif extract` first)" end
+   local parameters = files.read_json(options.input .. "/parameters.json") or {}
+   parameters.version = nil
+   local ok
+   ok, message = record.check(options.output, record.of_parquet(options.output), parameters, options.force)
+   if not ok then return nil, message end
+
+   local rows, failures = {}, {}
+   for _, path in ipairs(found) do
+      local m, why = read_one(options.input .. "/" .. files.dirname(path))
+      if m then
+         rows[#rows + 1] = m
+      else
+         failures[#failures + 1] = {path = options.input .. "/" .. path, step = "consolidate", reason = why}
+      end
+   end
+   if #rows == 0 then return nil, failures[1].reason end
+   table.sort(rows, function(a, b) return a.source_name < b.source_name end)
+   local columns = {}
+   for _, name in ipairs(consolidate.columns) do
+      local column = {n = #rows}
+      for i, row in ipairs(rows) do column[i] = row[name] end
+      columns[name] = column
+   end
+   columns.duration_seconds = array.from(columns.duration_seconds, "f64")
+   ok, message = sql.write_parquet(options.output, columns,
+      {order = consolidate.columns, metadata = record.for_parquet(parameters)})
+   if not ok then return nil, message end
+   ok, message = record.write_failures(options.output .. ".failures.csv", failures)
+   if not ok then return nil, message end
+   if not options.quiet then
+      io.stderr:write(("consolidate: %d recordings, %d failed\n"):format(#rows, #failures))
+   end
+   return {recordings = #rows, failures = failures}
+end
+
+return consolidate

@@ -1,0 +1,175 @@
+--- Step 1: CENS, matrix profile, motif and discord of every recording.
+-- @module bclua.workflow.extract
+local array = require "bclua.array"
+local cjson = require "cjson"
+local files = require "bclua.files"
+local record = require "bclua.workflow.record"
+local system = require "bclua.system"
+
+local extract = {}
+
+extract.defaults = {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000}
+
+local function check_parameters(p)
+   local hop = p.sample_rate / p.cens_sample_rate
+   if hop ~= math.floor(hop) or hop < 1 then
+      return nil, ("--cens-sr %g: does not divide the sample rate %d"):format(p.cens_sample_rate, p.sample_rate)
+   end
+   return math.tointeger(hop)
+end
+
+local function seconds_of(frame, p) return frame and frame / p.cens_sample_rate end
+extract.seconds_of = seconds_of
+
+--- Features and profile of samples in memory.
+-- @tparam array y mono samples
+-- @tparam table p cens_sample_rate (frames a second), matrix_profile_window (frames),
+-- sample_rate (Hz), and optionally exclusion (frames)
+-- @treturn table the keys of metadata.json that come from the sound, and `profile`
+-- (nil when the recording is shorter than the window), `cens`
+function extract.analyse(y, p)
+   local cens, stomp = require "bclua.cens", require "bclua.stomp"
+   local window = p.matrix_profile_window
+   local c, info = cens.cens(y, {sample_rate = p.sample_rate, hop = p.sample_rate // p.cens_sample_rate})
+   local r = {cens_sample_rate = p.cens_sample_rate, matrix_profile_window = window,
+      sample_rate = p.sample_rate, duration_cens = c:shape(2), duration_samples = #y,
+      duration_seconds = #y / p.sample_rate, tuning = info.tuning, cens = c}
+   if c:shape(2) >= window and #y >= window * p.sample_rate // p.cens_sample_rate then
+      local profile = stomp.self_join(c, window, {exclusion = p.exclusion})
+      local motif, discord = stomp.motifs(profile, 1)[1], stomp.discords(profile, 1)[1]
+      if motif and discord then -- none where the exclusion zone leaves no pair
+         r.profile, r.motif_0, r.motif_1 = profile, motif.at, motif.twin
+         r.discord_0, r.discord_1 = discord.at, discord.twin
+      end
+   end
+   return r
+end
+
+local function decode(path, sample_rate)
+   local audio = require "bclua.audio"
+   local y, message = audio.load(path, {sample_rate = sample_rate})
+   if not y then return nil, message end
+   if #y == 0 then return nil, path .. ": no samples" end
+   if y:max() == y:min() then return nil, path .. ": silent (every sample is the same)" end
+   return y
+end
+
+local KEYS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens", "duration_samples",
+   "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1", "tuning"}
+
+local function write(item, r, p)
+   local folder = item.output
+   local ok, message = system.mkdir(folder)
+   if not ok then return nil, message end
+   if r.profile then
+      ok, message = array.save(folder .. "/mp.npy", r.profile.distance)
+      if ok then ok, message = array.save(folder .. "/pi.npy", r.profile.index) end
+      if not ok then return nil, message end
+   else
+      os.remove(folder .. "/mp.npy")
+      os.remove(folder .. "/pi.npy")
+   end
+   local metadata = {source_name = item.source_name, species = item.species, version = system.version(),
+      exclusion = p.exclusion or cjson.null}
+   for _, key in ipairs(KEYS) do metadata[key] = r[key] == nil and cjson.null or r[key] end
+   metadata.source_bytes, metadata.source_modified = files.stamp(item.path)
+   -- last, for it says that the rest is there
+   return files.write_json(folder .. "/metadata.json", metadata)
+end
+
+--- One recording, on a worker state.
+-- @tparam table item `{path=, source_name=, species=, output=}`
+-- @tparam table p see `analyse`
+-- @treturn[1] table `{seconds=, motif=}` what was found
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function extract.one(item, p)
+   local y, message = decode(item.path, p.sample_rate)
+   if not y then return nil, message end
+   local r = extract.analyse(y, p)
+   local ok
+   ok, message = write(item, r, p)
+   if not ok then return nil, message end
+   return {seconds = r.duration_seconds, motif = r.motif_0 ~= nil}
+end
+
+-- Was this recording done before, with these parameters, from this very file?
+local function is_done(item, p)
+   local m = files.read_json(item.output .. "/metadata.json")
+   if type(m) ~= "table" then return false end
+   local size, modified = files.stamp(item.path)
+   if m.source_bytes ~= size or m.source_modified ~= modified or m.source_name ~= item.source_name then
+      return false
+   end
+   for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "exclusion"}) do
+      if m[key] ~= p[key] then return false end
+   end
+   return m.motif_0 == nil or (files.exists(item.output .. "/mp.npy") and files.exists(item.output .. "/pi.npy"))
+end
+
+local function select_recordings(list, options)
+   local chosen = {}
+   local species = options.species
+   for _, item in ipairs(list) do
+      if not species or item.species == species then chosen[#chosen + 1] = item end
+   end
+   if #chosen == 0 then return nil, ("%s: no recordings of species '%s'"):format(options.input, species) end
+   if options.sample_k and options.sample_k < #chosen then
+      local order = require("bclua.sampling").generator(options.seed or 1):shuffle(#chosen)
+      local sample = {}
+      for i = 1, options.sample_k do sample[i] = chosen[order[i]] end
+      table.sort(sample, function(a, b) return a.source_name < b.source_name end)
+      chosen = sample
+   end
+   return chosen
+end
+
+--- Extract all recordings of a folder.
+-- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
+-- `matrix_profile_window` (50), `sample_rate` (32000), `exclusion` (round(w/2));
+-- `species`, `sample_k`, `seed` to take only some; `force`; `quiet`
+-- @treturn[1] table `{done=, skipped=, failures={{path=, step=, reason=},...}, seconds=}`
+-- @treturn[2] nil
+-- @treturn[2] string message: nothing could be done
+function extract.run(options)
+   local recordings = require "bclua.recordings"
+   local p = {exclusion = options.exclusion}
+   for k, v in pairs(extract.defaults) do p[k] = options[k] or v end
+   local hop, message = check_parameters(p)
+   if not hop then return nil, message end
+   local list
+   list, message = recordings.list(options.input)
+   if not list then return nil, message end
+   list, message = select_recordings(list, options)
+   if not list then return nil, message end
+   local ok
+   ok, message = record.open_folder(options.output, p, options.force)
+   if not ok then return nil, message end
+
+   local todo, skipped = {}, 0
+   for _, item in ipairs(list) do
+      item.output = ("%s/%s/%s"):format(options.output, item.species, item.id)
+      if is_done(item, p) then skipped = skipped + 1 else todo[#todo + 1] = item end
+   end
+   local parallel, progress = require "bclua.parallel", require "bclua.progress"
+   local bar = progress.new("extract", #list, {unit = "recordings", done = skipped, quiet = options.quiet})
+   local failures, seconds, done = {}, 0, 0
+   for i, result, why in parallel.map(todo, "bclua.workflow.extract", "one", p) do
+      if result then
+         done, seconds = done + 1, seconds + result.seconds
+      else
+         failures[#failures + 1] = {path = todo[i].path, step = "extract", reason = why}
+      end
+      bar:update(i)
+   end
+   bar:finish(("%d done, %d skipped (finished before), %d failed; %s of sound in %s"):format(done, skipped,
+      #failures, progress.duration(seconds), progress.duration(bar:elapsed())))
+   ok, message = record.write_failures(options.output .. "/failures.csv", failures)
+   if not ok then return nil, message end
+   if done + skipped == 0 then
+      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #failures, failures[1].reason)
+   end
+   return {done = done, skipped = skipped, failures = failures, seconds = seconds}
+end
+
+return extract

@@ -1,0 +1,92 @@
+--- What every step records beside its output: parameters and failures.
+-- @module bclua.workflow.record
+local cjson = require "cjson"
+local files = require "bclua.files"
+local system = require "bclua.system"
+
+local record = {}
+
+--- In words, the first difference between two tables of parameters; nil if
+-- there is none. `version` never counts.
+function record.difference(made, wanted)
+   local names = {}
+   for k in pairs(made) do names[k] = true end
+   for k in pairs(wanted) do names[k] = true end
+   names.version = nil
+   local sorted = {}
+   for k in pairs(names) do sorted[#sorted + 1] = k end
+   table.sort(sorted)
+   for _, k in ipairs(sorted) do
+      local a, b = made[k], wanted[k]
+      local same = a == b or (type(a) == "table" and type(b) == "table" and files.json(a) == files.json(b))
+      if not same then
+         local function text(v) return v == nil and "none" or type(v) == "table" and files.json(v) or tostring(v) end
+         return ("%s = %s, now %s"):format(k, text(a), text(b))
+      end
+   end
+   return nil
+end
+
+--- May output with these parameters be written where this was made before?
+-- @tparam string path for the message
+-- @tparam ?table made the parameters of the output that is there
+-- @tparam table wanted
+-- @tparam ?boolean force
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+function record.check(path, made, wanted, force)
+   local difference = made and not force and record.difference(made, wanted)
+   if difference then
+      return nil, ("%s: was made with other parameters (%s); use --force to redo it, or another output")
+         :format(path, difference)
+   end
+   return true
+end
+
+--- Check and then write the parameters of an output folder.
+-- @treturn[2] nil, message
+function record.open_folder(folder, wanted, force)
+   local ok, message = system.mkdir(folder)
+   if not ok then return nil, message end
+   local path = folder .. "/parameters.json"
+   local made
+   if files.exists(path) then
+      made, message = files.read_json(path)
+      if not made and not force then return nil, message .. " (use --force to redo everything)" end
+   end
+   ok, message = record.check(folder, made, wanted, force)
+   if not ok then return nil, message end
+   local written = {version = system.version()}
+   for k, v in pairs(wanted) do written[k] = v end
+   return files.write_json(path, written)
+end
+
+--- The parameters of a Parquet file that a step wrote; nil if it has none.
+function record.of_parquet(path)
+   local sql = require "bclua.sql"
+   if not files.exists(path) then return nil end
+   local metadata = sql.parquet_metadata(path)
+   local ok, made = pcall(cjson.decode, metadata and metadata.bclua or "")
+   return ok and type(made) == "table" and made or nil
+end
+
+--- The metadata for `sql.write_parquet` that `of_parquet` reads back.
+function record.for_parquet(parameters)
+   local t = {version = system.version()}
+   for k, v in pairs(parameters) do t[k] = v end
+   return {bclua = files.json(t)}
+end
+
+--- Write failures.csv, or remove it when there are none.
+-- @tparam string path
+-- @tparam {table,...} failures `{path=, step=, reason=}`
+function record.write_failures(path, failures)
+   if #failures == 0 then
+      os.remove(path)
+      return true
+   end
+   return system.write_file(path, files.csv({"path", "step", "reason"}, failures))
+end
+
+return record
