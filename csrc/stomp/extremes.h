@@ -1,0 +1,25 @@
+/* extremes.h: motifs and discords of a matrix profile. */
+#ifndef BC_EXTREMES_H
+#define BC_EXTREMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../support/error.h"
+
+/* Up to k motifs of a profile (n): at[m] is the window with the smallest
+ * distance (the first of them) such that it and its neighbour twin[m] =
+ * index[at[m]] lie more than zone from every window of an earlier motif. In a
+ * join at and twin count windows of different series: then at is compared with
+ * earlier at's, and twin with twins. Windows without a neighbour (index < 0)
+ * or with a distance that is not finite are passed over. *found <= k. */
+int bc_motifs(int64_t *at, int64_t *twin, size_t *found, const double *distance,
+              const int64_t *index, size_t n, size_t k, int64_t zone, bool join);
+
+/* Up to k discords: the windows with the largest finite distance (the first of
+ * them), each more than zone from every earlier one. */
+int bc_discords(int64_t *at, int64_t *twin, size_t *found, const double *distance,
+                const int64_t *index, size_t n, size_t k, int64_t zone);
+
+#endif

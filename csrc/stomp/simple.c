@@ -1,0 +1,335 @@
+/* simple.c: SiMPle joins: memory, the grid of the filter, near ties, and the
+ * order of the diagonals. The hot loops are in simple_filter.h and simple_sweep.h. */
+#include "simple.h"
+
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../support/clones.h"
+#include "simple_vectors.h"
+
+bool bc_simple_has(enum bc_simple_code code) {
+#if defined(__x86_64__)
+    if (code == BC_SIMPLE_AVX512) return __builtin_cpu_supports("avx512f");
+    if (code == BC_SIMPLE_AVX2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return code == BC_SIMPLE_BEST || code == BC_SIMPLE_PLAIN;
+}
+
+static simple_block *choose(enum bc_simple_code code, bool filter) {
+#if defined(__x86_64__)
+    if (code == BC_SIMPLE_BEST)
+        code = bc_simple_has(BC_SIMPLE_AVX512) ? BC_SIMPLE_AVX512
+               : bc_simple_has(BC_SIMPLE_AVX2) ? BC_SIMPLE_AVX2
+                                               : BC_SIMPLE_PLAIN;
+    if (code == BC_SIMPLE_AVX512) return filter ? bc_filter_avx512 : bc_sweep_avx512;
+    if (code == BC_SIMPLE_AVX2) return filter ? bc_filter_avx2 : bc_sweep_avx2;
+#endif
+    return filter ? bc_filter_plain : bc_sweep_plain;
+}
+
+/* One distance, and near ties */
+
+BC_CLONES static void frame_distances(double *c, const double *x, size_t x_frames,
+                                      const double *y, size_t y_frames, size_t dims,
+                                      size_t window) {
+    for (size_t k = 0; k < window; k++) c[k] = 0;
+    for (size_t d = 0; d < dims; d++)
+        for (size_t k = 0; k < window; k++) {
+            double e = x[d * x_frames + k] - y[d * y_frames + k];
+            c[k] += e * e;
+        }
+}
+
+static double pairwise_sum(const double *c, size_t n) {
+    if (n == 1) return c[0];
+    if (n == 2) return c[1] + c[0];
+    if (n == 3) return (c[2] + c[1]) + c[0];
+    size_t half = n / 2;
+    double sum = pairwise_sum(c + n - half, half) + pairwise_sum(c + n - 2 * half, half);
+    return n % 2 ? sum + c[0] : sum;
+}
+
+double bc_simple_distance(struct simple *s, size_t i, size_t j) {
+    frame_distances(s->terms, s->x + i, s->x_frames, s->y + j, s->y_frames, s->dims, s->window);
+    return pairwise_sum(s->terms, s->window);
+}
+
+void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, size_t at,
+                     size_t other, double value) {
+    double *best = &side->value[at];
+    int64_t *index = &side->index[at];
+    if (value < *best - 4 * s->error) { /* nearer beyond doubt */
+        *best = value + 2 * s->error, *index = (int64_t)other;
+        return;
+    }
+    size_t known = (size_t)*index;
+    double d_new = swapped ? bc_simple_distance(s, other, at) : bc_simple_distance(s, at, other);
+    double d_old = swapped ? bc_simple_distance(s, known, at) : bc_simple_distance(s, at, known);
+    s->doubts++;
+    if (d_new < d_old || (d_new == d_old && other < known)) d_old = d_new, *index = (int64_t)other;
+    *best = d_old + 2 * s->error;
+}
+
+/* Memory */
+
+/* count doubles on a cache line, all fill; NULL if there is no memory. */
+static double *doubles(size_t count, double fill) {
+    double *p = NULL;
+    if (count > (SIZE_MAX - 64) / sizeof *p) return NULL;
+    p = aligned_alloc(64, (count * sizeof *p + 63) / 64 * 64);
+    for (size_t i = 0; p != NULL && i < count; i++) p[i] = fill;
+    return p;
+}
+
+static void free_scratch(struct simple *s) {
+    free(s->a), free(s->b), free(s->a_norm), free(s->b_norm), free(s->ring), free(s->c);
+    for (int k = 0; k < s->levels; k++) free(s->level[k].ring);
+    s->a = s->b = s->a_norm = s->b_norm = s->ring = s->c = NULL;
+    s->levels = 0;
+}
+
+enum { MARGIN = 2 * SIMPLE_LANES };
+
+static int allocate_frames(struct simple *s) {
+    s->stride = (s->y_frames + 2 * MARGIN + 7) / 8 * 8;
+    s->margin = MARGIN;
+    s->a = doubles((s->x_frames + SIMPLE_STRIP) * s->dims, 0.0);
+    s->b = doubles(s->stride * s->dims, 0.0);
+    return s->a == NULL || s->b == NULL ? BC_NOMEM : BC_OK;
+}
+
+/* The sums that lead from one frame to w, with their rings. */
+static int prepare_sweep(struct simple *s) {
+    if (allocate_frames(s) != BC_OK) return BC_NOMEM;
+    for (size_t d = 0; d < s->dims; d++) {
+        for (size_t t = 0; t < s->x_frames; t++) s->a[t * s->dims + d] = s->x[d * s->x_frames + t];
+        memcpy(s->b + d * s->stride + s->margin, s->y + d * s->y_frames,
+               s->y_frames * sizeof *s->y);
+    }
+    int bit = 0;
+    while (s->window >> (bit + 1)) bit++;
+    s->c_rows = 0;
+    for (size_t lag = 1; bit-- > 0;) {
+        struct simple_level *level = &s->level[s->levels++];
+        *level = (struct simple_level){.lag = lag};
+        level->ring = doubles(lag * SIMPLE_LANES, 0.0);
+        if (level->ring == NULL) return BC_NOMEM;
+        lag = 2 * lag;
+        if (s->window >> bit & 1) level->odd = lag++, s->c_rows = lag;
+    }
+    if (s->c_rows == 0) return BC_OK;
+    s->c = doubles(s->c_rows * SIMPLE_LANES, 0.0);
+    return s->c == NULL ? BC_NOMEM : BC_OK;
+}
+
+/* a := -2 (x - mean), b := y - mean, by dimension, and their squared norms.
+ * Returns the largest squared norm; NaN or infinite if some value is. */
+static double centre(struct simple *s) {
+    const size_t nx = s->x_frames, ny = s->y_frames, dims = s->dims;
+    double largest = 0, finite = 0;
+    for (size_t d = 0; d < dims; d++) {
+        const double *x = s->x + d * nx, *y = s->y + d * ny;
+        double mean = 0;
+        for (size_t t = 0; t < nx; t++) mean += x[t] / (double)nx;
+        for (size_t t = 0; t < nx; t++) {
+            double v = x[t] - mean;
+            s->a[t * dims + d] = -2 * v;
+            s->a_norm[t] += v * v;
+        }
+        for (size_t t = 0; t < ny; t++) {
+            const size_t at = t + (size_t)s->margin;
+            double v = y[t] - mean;
+            s->b[(at / 8 * dims + d) * 8 + at % 8] = v;
+            s->b_norm[at] += v * v;
+        }
+    }
+    for (size_t t = 0; t < nx; t++) largest = fmax(largest, s->a_norm[t]), finite += s->a_norm[t];
+    for (size_t t = 0; t < s->stride; t++)
+        largest = fmax(largest, s->b_norm[t]), finite += s->b_norm[t];
+    return finite < DBL_MAX ? largest : NAN;
+}
+
+/* *usable is false where a filter would tell nothing: all frames equal, or
+ * values that are not finite or too large or small for a grid. first: of any
+ * block of diagonals. */
+static int prepare_filter(struct simple *s, ptrdiff_t first, bool *usable) {
+    const double w = (double)s->window;
+    *usable = false;
+    s->a_norm = doubles(s->x_frames + SIMPLE_STRIP, 0.0);
+    if (s->a_norm == NULL || allocate_frames(s) != BC_OK) return BC_NOMEM;
+    s->b_norm = doubles(s->stride, 0.0);
+    if (s->b_norm == NULL) return BC_NOMEM;
+    while ((first + s->margin) % 8 != 0) s->margin--;
+
+    /* c is at most 4 |a|^2, a sum w times that. Both must be below 2^52 grid
+     * steps, c below 2^50 (so that bias + c keeps the bias's last bit). */
+    double sum = 4.04 * centre(s) * fmax(w, 4);
+    if (!(sum > 1e-200 && sum < 1e300)) return BC_OK;
+    double grid = ldexp(1.0, ilogb(sum) + 1 - 52);
+    s->bias = 1.5 * ldexp(grid, 52);
+    /* Half a step for each of dims + 1 roundings of a c; the rest is for the
+     * norms, the mean and the distance's own rounding, which are smaller. */
+    s->error = w * (2 * (double)s->dims + 4) * grid;
+    for (size_t t = 0; t < s->x_frames + SIMPLE_STRIP; t++) s->a_norm[t] += s->bias;
+
+    s->ring_rows = (s->window + 2 * SIMPLE_STRIP - 1) / SIMPLE_STRIP * SIMPLE_STRIP;
+    s->ring = doubles(s->ring_rows * SIMPLE_PITCH, 0.0);
+    if (s->ring == NULL) return BC_NOMEM;
+    *usable = true;
+    return BC_OK;
+}
+
+/* The joins */
+
+static void start(struct simple_side side, size_t n) {
+    /* Not INFINITY, so that an infinite distance is never taken. */
+    for (size_t i = 0; i < n; i++) side.value[i] = DBL_MAX, side.index[i] = -1;
+}
+
+enum { UNDECIDED = -1 }; /* of walk: more doubts than allowed */
+enum { BAND_BYTES = 1 << 20 };
+
+/* The cells of diagonals first .. last, cut into bands of rows whose frames
+ * stay in the second-level cache, and those into blocks of diagonals. */
+static int walk(struct simple *s, ptrdiff_t first, ptrdiff_t last, bool filter,
+                const bc_simple_options *options) {
+    simple_block *block = choose(options->code, filter);
+    const ptrdiff_t xn = (ptrdiff_t)s->x_windows, yn = (ptrdiff_t)s->y_windows;
+    const ptrdiff_t blocks = (last - first) / SIMPLE_LANES + 1;
+    ptrdiff_t band = (ptrdiff_t)(BAND_BYTES / (2 * sizeof *s->a * s->dims) / 64 * 64);
+    if (band < 16 * (ptrdiff_t)s->window) band = 16 * (ptrdiff_t)s->window / 64 * 64 + 64;
+    const size_t total = (size_t)((xn - 1) / band + 1) * (size_t)blocks;
+    size_t done = 0;
+
+    start(s->right, s->x_windows);
+    if (s->left.value != NULL) start(s->left, s->y_windows);
+    for (ptrdiff_t from = 0; from < xn; from += band)
+        for (ptrdiff_t k = blocks; k-- > 0; done++) {
+            const ptrdiff_t d = first + k * SIMPLE_LANES, least = 1 - d - SIMPLE_LANES;
+            const ptrdiff_t begin = from > least ? from : least;
+            ptrdiff_t end = yn - d < xn ? yn - d : xn;
+            if (end > from + band) end = from + band;
+            if (begin >= end) continue;
+            if (options->tick != NULL && options->tick(options->context, done, total))
+                return BC_STOPPED;
+            block(s, d, (size_t)begin, (size_t)end);
+            if (filter && s->doubts > s->doubts_allowed) return UNDECIDED;
+        }
+    return BC_OK;
+}
+
+/* After it, right and left hold the indices; s->error is 0 after a sweep. */
+static int join(struct simple *s, ptrdiff_t first, ptrdiff_t last,
+                const bc_simple_options *options) {
+    bool filter = options->way != BC_SIMPLE_SWEEP;
+    int status = BC_OK;
+    if (filter) {
+        status = prepare_filter(s, first, &filter);
+        if (options->way == BC_SIMPLE_FILTER)
+            s->doubts_allowed = SIZE_MAX;
+        else /* a doubt costs two windows, a cell one frame */
+            s->doubts_allowed = (size_t)(last - first + 1) * (s->x_windows / s->window / 32 + 1);
+        if (status == BC_OK && filter) status = walk(s, first, last, true, options);
+        free_scratch(s);
+        if (status == UNDECIDED) filter = false;
+    }
+    if (!filter && status != BC_NOMEM) {
+        status = prepare_sweep(s);
+        if (status == BC_OK) status = walk(s, first, last, false, options);
+        free_scratch(s);
+        s->error = 0;
+    }
+    return status;
+}
+
+static int64_t nearer_side(struct simple *s, size_t i) {
+    int64_t right = s->right.index[i], left = s->left.index[i];
+    if (left < 0) return right;
+    if (right < 0) return left;
+    double apart = s->left.value[i] - s->right.value[i];
+    if (apart > 4 * s->error) return right;
+    if (apart < -4 * s->error || s->error == 0) return left;
+    double d_left = bc_simple_distance(s, (size_t)left, i);
+    return d_left <= bc_simple_distance(s, i, (size_t)right) ? left : right;
+}
+
+static void finish(struct simple *s) {
+    for (size_t i = 0; i < s->x_windows; i++) {
+        int64_t at = s->left.value == NULL ? s->right.index[i] : nearer_side(s, i);
+        s->right.index[i] = at;
+        s->right.value[i] = at < 0 ? INFINITY : bc_simple_distance(s, i, (size_t)at);
+    }
+}
+
+int bc_simple_self_join(double *distance, int64_t *index, const double *x, size_t dims,
+                        size_t frames, size_t window, size_t zone,
+                        const bc_simple_options *options) {
+    assert(dims >= 1 && 1 <= window && window <= frames);
+    const size_t n = frames - window + 1;
+    struct simple s = {.x = x, .y = x, .x_frames = frames, .y_frames = frames, .x_windows = n,
+                       .y_windows = n, .dims = dims, .window = window,
+                       .right = {distance, index}};
+    int status = BC_NOMEM;
+    s.terms = doubles(window, 0.0);
+    s.left.value = doubles(n + SIMPLE_LANES, -INFINITY); /* nothing is nearer than that */
+    s.left.index = calloc(n + SIMPLE_LANES, sizeof *s.left.index);
+    if (s.terms == NULL || s.left.value == NULL || s.left.index == NULL) goto out;
+    start(s.right, n);
+    start(s.left, n);
+    status = BC_OK;
+    if (zone < n - 1) status = join(&s, (ptrdiff_t)zone + 1, (ptrdiff_t)n - 1, options);
+    if (status == BC_OK) finish(&s);
+out:
+    free(s.terms);
+    free(s.left.value);
+    free(s.left.index);
+    return status;
+}
+
+int bc_simple_join(double *distance, int64_t *index, const double *x, size_t x_frames,
+                   const double *y, size_t y_frames, size_t dims, size_t window,
+                   const bc_simple_options *options) {
+    assert(dims >= 1 && 1 <= window && window <= x_frames && window <= y_frames);
+    struct simple s = {.x = x, .y = y, .x_frames = x_frames, .y_frames = y_frames,
+                       .x_windows = x_frames - window + 1, .y_windows = y_frames - window + 1,
+                       .dims = dims, .window = window, .right = {distance, index}};
+    s.terms = doubles(window, 0.0);
+    if (s.terms == NULL) return BC_NOMEM;
+    int status = join(&s, 1 - (ptrdiff_t)s.x_windows, (ptrdiff_t)s.y_windows - 1, options);
+    if (status == BC_OK) finish(&s);
+    free(s.terms);
+    return status;
+}
+
+static double plain_distance(const double *x, size_t x_frames, const double *y, size_t y_frames,
+                             size_t dims, size_t window) {
+    double sum = 0;
+    for (size_t d = 0; d < dims; d++)
+        for (size_t k = 0; k < window; k++) {
+            double e = x[d * x_frames + k] - y[d * y_frames + k];
+            sum += e * e;
+        }
+    return sum;
+}
+
+int bc_simple_brute(double *distance, int64_t *index, const double *x, size_t x_frames,
+                    const double *y, size_t y_frames, size_t dims, size_t window,
+                    ptrdiff_t zone, const bc_simple_options *options) {
+    const size_t xn = x_frames - window + 1, yn = y_frames - window + 1;
+    for (size_t i = 0; i < xn; i++) {
+        if (options->tick != NULL && options->tick(options->context, i, xn)) return BC_STOPPED;
+        distance[i] = INFINITY, index[i] = -1;
+        for (size_t j = 0; j < yn; j++) {
+            size_t apart = i > j ? i - j : j - i;
+            if (zone >= 0 && apart <= (size_t)zone) continue;
+            double sum = plain_distance(x + i, x_frames, y + j, y_frames, dims, window);
+            if (sum < distance[i]) distance[i] = sum, index[i] = (int64_t)j;
+        }
+    }
+    return BC_OK;
+}

@@ -1,0 +1,69 @@
+/* simple.h: SiMPle matrix profiles of multi-dimensional series.
+ *
+ * Silva, Yeh, Batista, Keogh: SiMPle: assessing music similarity using
+ * subsequences joins (ISMIR 2016). The distance of two windows is the squared
+ * Euclidean distance, summed over the dimensions, not normalised:
+ *
+ *   D(i, j) = sum over k < w, d < dims of (x[d][i+k] - y[d][j+k])^2
+ *
+ * Each distance is summed afresh from its own window, in an order that depends
+ * on w alone (pairs of pairs, see simple_sweep.h). So
+ *   - identical windows have distance exactly 0, and no distance is negative;
+ *   - the relative error is below (dims + 2 log2(w)) * 2.2e-16, wherever on a
+ *     diagonal the window lies: nothing drifts;
+ *   - D(i, j) and D(j, i) are the same number, equal windows tie exactly, and
+ *     the lowest index wins: there is no tolerance;
+ *   - a window with a NaN or an infinity spoils no other. It has no neighbour
+ *     (distance INFINITY, index -1) and is none.
+ * Two windows whose distance overflows (above 1.8e308) are no neighbours
+ * either. Squares below 4.9e-324 are 0. */
+#ifndef BC_SIMPLE_H
+#define BC_SIMPLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../support/error.h"
+#include "../support/interrupt.h"
+
+/* Instructions to use, and the way through the cells: the filter leaves most
+ * cells after a cheap bound, the sweep computes every one; BC_SIMPLE_AUTO
+ * filters first and sweeps where too many cells are too close to tell (silence,
+ * constants, a huge spike). All give the same bits. */
+enum bc_simple_code { BC_SIMPLE_BEST, BC_SIMPLE_PLAIN, BC_SIMPLE_AVX2, BC_SIMPLE_AVX512 };
+enum bc_simple_way { BC_SIMPLE_AUTO, BC_SIMPLE_FILTER, BC_SIMPLE_SWEEP };
+
+typedef struct bc_simple_options {
+    enum bc_simple_code code; /* one that bc_simple_has */
+    enum bc_simple_way way;   /* BC_SIMPLE_FILTER: BC_SIMPLE_AUTO that never gives up */
+    bc_tick *tick;            /* may be NULL; called every few milliseconds */
+    void *context;
+} bc_simple_options;
+
+/* True if this build and this processor can run it. */
+bool bc_simple_has(enum bc_simple_code code);
+
+/* For each of the n = frames - window + 1 windows of x (dims, frames) its
+ * nearest other window: distance (n), index (n) from 0. Windows i and j with
+ * |i - j| <= zone are never paired; a window without an allowed, finite
+ * neighbour gets INFINITY and -1. Needs dims >= 1 and 1 <= window <= frames.
+ * dims * n^2 / 2 steps; scratch of about 2 copies of x and 1 KiB * window.
+ * Unless BC_OK, the outputs are unspecified. */
+int bc_simple_self_join(double *distance, int64_t *index, const double *x, size_t dims,
+                        size_t frames, size_t window, size_t zone,
+                        const bc_simple_options *options);
+
+/* For each window of x (dims, x_frames) the nearest window of y
+ * (dims, y_frames), as above without a zone. Needs window <= both. */
+int bc_simple_join(double *distance, int64_t *index, const double *x, size_t x_frames,
+                   const double *y, size_t y_frames, size_t dims, size_t window,
+                   const bc_simple_options *options);
+
+/* The definition, term by term: the yardstick of the two above. zone < 0
+ * excludes nothing. Sums in another order, so distances differ by rounding. */
+int bc_simple_brute(double *distance, int64_t *index, const double *x, size_t x_frames,
+                    const double *y, size_t y_frames, size_t dims, size_t window,
+                    ptrdiff_t zone, const bc_simple_options *options);
+
+#endif

@@ -1,0 +1,83 @@
+/* simple_vectors.h: what simple.c shares with the loops that are written once
+ * and compiled for three kinds of vector (simple_avx512.c, simple_avx2.c,
+ * simple_plain.c): a filter that is fast, and a sweep that is steady. */
+#ifndef BC_SIMPLE_VECTORS_H
+#define BC_SIMPLE_VECTORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Neighbouring diagonals j = i + d that a block walks at once; frames of the
+ * filter's strips. */
+enum { SIMPLE_LANES = 64, SIMPLE_STRIP = 16 };
+
+struct simple_level {
+    double *ring; /* (lag, SIMPLE_LANES): the slot that is read is the one to replace */
+    size_t lag, at;
+    size_t odd;   /* 2 lag if c(t - 2 lag) is added, else 0 */
+};
+
+/* The nearest neighbours on one side so far: value (n) and index (n, -1 at
+ * first). In a sweep value is the distance (DBL_MAX at first); in a filter the
+ * largest filter value that could still be nearer. */
+struct simple_side {
+    double *value;
+    int64_t *index;
+};
+
+struct simple {
+    const double *x, *y; /* the caller's (dims, x_frames), (dims, y_frames) */
+    size_t x_frames, y_frames, x_windows, y_windows, dims, window;
+    struct simple_side right; /* for window i of x, among j = i + d */
+    struct simple_side left;  /* for window j of y, among i = j - d; NULLs in a join */
+
+    /* both: a (x_frames + SIMPLE_STRIP, dims), one frame after the other; b with
+     * margins of at least SIMPLE_LANES + 16 zero frames, y's frame 0 at `margin`:
+     * (dims, stride) for the sweep, (stride / 8, dims, 8) for the filter, so
+     * that it reads one stream of memory */
+    double *a, *b;
+    size_t stride;
+    ptrdiff_t margin;
+
+    /* filter */
+    double *a_norm, *b_norm; /* bias + |a|^2; |b|^2 (stride) */
+    double bias;             /* a number whose last bit is the grid */
+    double error;            /* no filter value is further from its distance */
+    double *ring;            /* (ring_rows, SIMPLE_PITCH): the last c's */
+    size_t ring_rows;
+    size_t doubts, doubts_allowed;
+
+    /* sweep */
+    int levels;
+    struct simple_level level[64];
+    double *c; /* (c_rows, SIMPLE_LANES): the last c's; c_rows is 0 if w is 2^n */
+    size_t c_rows, c_at;
+
+    double *terms; /* (window): scratch of bc_simple_distance */
+};
+
+/* Diagonals first .. first + SIMPLE_LANES - 1, rows begin .. end - 1, where
+ * begin + first > -SIMPLE_LANES and end + first <= y_windows. Of one side the
+ * rows must come in ascending and the diagonals in descending order. */
+typedef void simple_block(struct simple *s, ptrdiff_t first, size_t begin, size_t end);
+simple_block bc_sweep_avx512, bc_sweep_avx2, bc_sweep_plain;
+simple_block bc_filter_avx512, bc_filter_avx2, bc_filter_plain;
+
+/* Without it, gcc keeps arrays of vectors in memory. */
+#define UNROLL _Pragma("GCC unroll 32")
+
+/* A row of the filter's ring: lanes, and what spills over on both sides. */
+enum { SIMPLE_SPILL = 8, SIMPLE_PITCH = SIMPLE_LANES + 2 * SIMPLE_SPILL };
+
+/* The distance of window i of x and window j of y: c of each frame, then sums
+ * of pairs of pairs. The sweep adds in the same order: the same bits. */
+double bc_simple_distance(struct simple *s, size_t i, size_t j);
+
+/* Is window `other`, with this filter value, nearer to window `at` than what
+ * side knows? swapped: `at` is a window of y. Near ties are settled by the
+ * distances themselves; on a tie the lower index wins. */
+void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, size_t at,
+                     size_t other, double value);
+
+#endif
