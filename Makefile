@@ -56,13 +56,14 @@ $B/libduckdb.so:
 
 $B/bclua.so: $(MODULE)
 	@echo LINK $@
-	@$(CC) $(CFLAGS) $(EXTRA) -shared -o $@ $(MODULE) $(LDFLAGS) $(LIBS)
+	@$(CC) $(CFLAGS) $(EXTRA) -shared -o $@.new $(MODULE) $(LDFLAGS) $(LIBS) && mv $@.new $@
 
+# Linked aside and renamed: a program that runs keeps the file it has mapped.
 # The host links Lua and readline only: every other library comes with the
 # first `require`, so that `bclua -e ''` starts at once.
 $B/bclua: $(HOST)
 	@echo LINK $@
-	@$(CC) $(CFLAGS) $(EXTRA) -rdynamic -o $@ $(HOST) $(LDFLAGS) $(shell pkg-config --libs lua5.4) -lreadline -ldl -pthread
+	@$(CC) $(CFLAGS) $(EXTRA) -rdynamic -o $@.new $(HOST) $(LDFLAGS) $(shell pkg-config --libs lua5.4) -lreadline -ldl -pthread && mv $@.new $@
 
 $B/obj/csrc/%.o: csrc/%.c Makefile
 	@echo CC $<

@@ -16,7 +16,7 @@ end
 --- `--threads`, obeyed at once.
 function cli.threads(parser)
    parser:option("--threads", "Threads for everything (default: BCLUA_THREADS, else all cores)."):argname("N")
-      :convert(cli.integer(1, 1024)):action(function(_, _, n) system.threads(n) end)
+      :convert(cli.integer("--threads", 1, 1024)):action(function(_, _, n) system.threads(n) end)
    return parser
 end
 
@@ -27,27 +27,30 @@ function cli.outcome(parser)
    return parser
 end
 
+local function within(option, text, x, least, most)
+   if x >= least and (not most or x <= most) then return x end
+   local limits = most and ("outside %.14g..%.14g"):format(least, most) or ("below %.14g"):format(least)
+   return nil, ("%s: '%s' is %s"):format(option, text, limits)
+end
+
 --- A converter for argparse: an integer (1e5 counts as one) within limits.
-function cli.integer(least, most)
+-- @tparam string option its name, for the message
+-- @tparam number least
+-- @tparam[opt] number most
+function cli.integer(option, least, most)
    return function(text)
       local x = math.tointeger(tonumber(text))
-      if not x then return nil, ("'%s' is not a whole number"):format(text) end
-      if x < least or (most and x > most) then
-         return nil, ("'%s' is outside %d..%s"):format(text, least, most or "")
-      end
-      return x
+      if not x then return nil, ("%s: '%s' is not a whole number"):format(option, text) end
+      return within(option, text, x, least, most)
    end
 end
 
 --- The same for a number.
-function cli.number(least, most)
+function cli.number(option, least, most)
    return function(text)
       local x = tonumber(text)
-      if not x or x ~= x then return nil, ("'%s' is not a number"):format(text) end
-      if x < least or (most and x > most) then
-         return nil, ("'%s' is outside %g..%s"):format(text, least, most or "")
-      end
-      return x
+      if not x or x ~= x then return nil, ("%s: '%s' is not a number"):format(option, text) end
+      return within(option, text, x, least, most)
    end
 end
 

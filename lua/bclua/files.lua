@@ -103,7 +103,7 @@ local function encode(value, indent, out)
       if math.type(value) == "float" and value == math.floor(value) and math.abs(value) < 1e15 then
          out[#out + 1] = ("%.1f"):format(value)
       else
-         out[#out + 1] = cjson.encode(value)
+         out[#out + 1] = (cjson.encode(value):gsub("\\/", "/"))
       end
       return
    end
@@ -125,7 +125,7 @@ local function encode(value, indent, out)
    for i, k in ipairs(keys) do
       local piece = {}
       encode(value[k], inner, piece)
-      parts[i] = cjson.encode(k) .. (inner and ": " or ":") .. table.concat(piece)
+      parts[i] = cjson.encode(k):gsub("\\/", "/") .. (inner and ": " or ":") .. table.concat(piece)
    end
    if #parts == 0 then
       out[#out + 1] = "{}"

@@ -24,11 +24,11 @@ local function read(triplets, tiles)
    local t, i = sql.quote(triplets), sql.quote(index)
    local columns
    columns, message = sql.columns(([[
-      select p.tile anchor, q.tile neighbor, r.tile distant
+      select p.tile as anchor, q.tile as neighbor, r.tile as distant
       from (select *, row_number() over () as place from read_parquet(%s)) t
-      join read_parquet(%s) p on p.source = t.a and p.loc = t.a_loc
-      join read_parquet(%s) q on q.source = t.b and q.loc = t.b_loc
-      join read_parquet(%s) r on r.source = t.c and r.loc = t.c_loc
+      join read_parquet(%s) p on p."source" = t.a and p.loc = t.a_loc
+      join read_parquet(%s) q on q."source" = t.b and q.loc = t.b_loc
+      join read_parquet(%s) r on r."source" = t.c and r.loc = t.c_loc
       order by place]]):format(t, i, i, i))
    if not columns then return nil, message end
    local total = sql.query(("select count(*)::bigint n from read_parquet(%s)"):format(t))[1].n

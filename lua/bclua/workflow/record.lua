@@ -6,6 +6,20 @@ local system = require "bclua.system"
 
 local record = {}
 
+-- JSON has one kind of number, so 50 and 50.0 are the same parameter.
+local function text(v)
+   if v == nil then return "none" end
+   if type(v) == "number" then return ("%.14g"):format(v) end
+   if type(v) ~= "table" then return tostring(v) end
+   local keys, parts = {}, {}
+   for k in pairs(v) do keys[#keys + 1] = k end
+   table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+   for i, k in ipairs(keys) do
+      parts[i] = type(k) == "number" and text(v[k]) or k .. " = " .. text(v[k])
+   end
+   return "{" .. table.concat(parts, ", ") .. "}"
+end
+
 --- In words, the first difference between two tables of parameters; nil if
 -- there is none. `version` never counts.
 function record.difference(made, wanted)
@@ -18,11 +32,7 @@ function record.difference(made, wanted)
    table.sort(sorted)
    for _, k in ipairs(sorted) do
       local a, b = made[k], wanted[k]
-      local same = a == b or (type(a) == "table" and type(b) == "table" and files.json(a) == files.json(b))
-      if not same then
-         local function text(v) return v == nil and "none" or type(v) == "table" and files.json(v) or tostring(v) end
-         return ("%s = %s, now %s"):format(k, text(a), text(b))
-      end
+      if text(a) ~= text(b) then return ("%s = %s, now %s"):format(k, text(a), text(b)) end
    end
    return nil
 end

@@ -71,11 +71,11 @@ local function plan(path)
    local ok, message = sql.require_columns(path, REQUIRED)
    if not ok then return nil, message end
    local rows
+   local t = sql.quote(path)
    rows, message = sql.query(([[
-      with w as (select a source, a_loc loc from read_parquet(%s) union
+      with w as (select a as src, a_loc as loc from read_parquet(%s) union
                  select b, b_loc from read_parquet(%s) union select c, c_loc from read_parquet(%s))
-      select source, list(loc order by loc) locs from w group by source order by source]]):gsub("%%s",
-         (sql.quote(path):gsub("%%", "%%%%"))))
+      select src as "source", list(loc order by loc) as locs from w group by src order by src]]):format(t, t, t))
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no triplets" end
    return rows

@@ -1,0 +1,190 @@
+--- The whole job: from a folder of recordings to a trained embedding and a report.
+-- @module bclua.workflow.pipeline
+local files = require "bclua.files"
+local record = require "bclua.workflow.record"
+local system = require "bclua.system"
+
+local pipeline = {}
+
+--- Every setting, by step; a configuration file returns a table like this one with
+-- what is to differ.
+pipeline.defaults = {
+   extract = {cens_sample_rate = 10, matrix_profile_window = 50},
+   triplets = {samples = 2000, seed = 1, holdout = 0.25},
+   tiles = {duration = 7},
+   network = {widths = {16, 32, 64, 128}, z = 128, compression = "log"},
+   fit = {batch_size = 16, batches_per_epoch = 50, max_epochs = 8, lr = 1e-3, seed = 1},
+   evaluate = {motifs = 3, splits = 10},
+}
+
+--- What the demonstration uses: small enough for a few minutes on two cores.
+pipeline.demo = {
+   triplets = {samples = 600},
+   network = {widths = {8, 16, 32, 64}, z = 64},
+   fit = {batch_size = 16, batches_per_epoch = 25, max_epochs = 6},
+}
+
+--- Defaults with changes laid over them; a key that no default has is an error.
+-- @treturn[2] nil, message naming the key
+function pipeline.merge(defaults, changes, where)
+   local result = {}
+   for k, v in pairs(defaults) do result[k] = v end
+   for k, v in pairs(changes or {}) do
+      local name = where and where .. "." .. k or tostring(k)
+      if defaults[k] == nil then return nil, "no setting named '" .. name .. "'" end
+      if type(v) ~= type(defaults[k]) then
+         return nil, ("setting '%s' must be a %s, got %s"):format(name, type(defaults[k]), tostring(v))
+      end
+      if type(v) == "table" and #defaults[k] == 0 and next(defaults[k]) ~= nil then
+         local merged, message = pipeline.merge(defaults[k], v, name)
+         if not merged then return nil, message end
+         result[k] = merged
+      else
+         result[k] = v
+      end
+   end
+   return result
+end
+
+local function load_config(path)
+   local chunk, message = loadfile(path, "t")
+   if not chunk then return nil, message end
+   local ok, config = pcall(chunk)
+   if not ok then return nil, tostring(config) end
+   if type(config) ~= "table" then return nil, path .. ": must return a table of settings" end
+   return config
+end
+
+local function machine()
+   local text = files.read("/proc/cpuinfo") or ""
+   return ("%s, %d processors"):format(text:match("model name%s*:%s*([^\n]+)") or "unknown", system.processors())
+end
+
+local function versions()
+   local list = {{"Lua", _VERSION}}
+   for _, name in ipairs({"audio", "spectral", "nn", "sql"}) do
+      local module = require("bclua." .. name)
+      local text = type(module.version) == "function" and module.version()
+      if text then list[#list + 1] = {name, text} end
+   end
+   return list
+end
+
+-- Run one step; its time and its failures go into the run.
+local function step(run, name, f)
+   local started = system.clock()
+   local result, message = f()
+   run.times[#run.times + 1] = {step = name, seconds = system.clock() - started, note = not result and message or ""}
+   if result and result.failures then
+      for _, failure in ipairs(result.failures) do run.failures[#run.failures + 1] = failure end
+   end
+   return result, message
+end
+
+local function prepare(options)
+   local changes = {}
+   if options.config then
+      local message
+      changes, message = load_config(options.config)
+      if not changes then return nil, message end
+   end
+   local defaults, message = pipeline.merge(pipeline.defaults, options.data and {} or pipeline.demo)
+   local config
+   config, message = pipeline.merge(assert(defaults, message), changes)
+   if not config then return nil, options.config .. ": " .. message end
+   local data = options.data and options.data:gsub("(.)/+$", "%1")
+   local name = data and files.basename(data) or "demo"
+   if name == "" or name == "." or name == ".." then name = "run" end
+   local folder = options.run or "runs/" .. name
+   return {name = files.basename(folder), folder = folder, data = data, config = config, times = {}, failures = {},
+      command = options.command or "", machine = machine(), versions = versions(), date = os.date("%Y-%m-%d %H:%M")}
+end
+
+-- The steps up to the tiles: what is needed before anything can be trained.
+local function mine(run, force)
+   local c, f = run.config, run.folder
+   run.motif, run.triplets_path, run.tiles = f .. "/motif.parquet", f .. "/triplets.parquet", f .. "/tiles"
+   local result, message = step(run, "extract", function()
+      return require("bclua.workflow.extract").run({input = run.audio, output = f .. "/motif", force = force,
+         cens_sample_rate = c.extract.cens_sample_rate, matrix_profile_window = c.extract.matrix_profile_window})
+   end)
+   if not result then return nil, message end
+   result, message = step(run, "consolidate", function()
+      return require("bclua.workflow.consolidate").run({input = f .. "/motif", output = run.motif, force = force})
+   end)
+   if not result then return nil, message end
+   run.triplets, message = step(run, "generate-triplets", function()
+      return require("bclua.workflow.triplets").run({input = run.motif, output = run.triplets_path,
+         taxonomy = run.taxonomy, samples = c.triplets.samples, seed = c.triplets.seed,
+         holdout = c.triplets.holdout, force = force})
+   end)
+   if not run.triplets then return nil, message end
+   return step(run, "extract-triplets", function()
+      return require("bclua.workflow.tiles").run({input = run.triplets_path, dataset_root = run.root,
+         output = run.tiles, duration = c.tiles.duration, force = force})
+   end)
+end
+
+local function learn(run, force)
+   local c, f = run.config, run.folder
+   local message
+   run.fit, message = step(run, "fit", function()
+      local options = {triplets = run.triplets_path, tiles = run.tiles, run = f, network = c.network, force = force}
+      for k, v in pairs(c.fit) do options[k] = v end
+      return require("bclua.workflow.fit").run(options)
+   end)
+   if not run.fit then return nil, message end
+   run.metrics = f .. "/metrics.jsonl"
+   run.evaluation, run.evaluation_message = step(run, "evaluate", function()
+      return require("bclua.workflow.evaluate").run({checkpoint = run.fit.checkpoint, motif = run.motif,
+         dataset_root = run.root, motifs = c.evaluate.motifs, splits = c.evaluate.splits})
+   end)
+   return true -- a data set too small to evaluate still gets its report
+end
+
+local function get_data(run)
+   local recordings = require "bclua.recordings"
+   if not run.data then
+      run.data = run.folder .. "/data"
+      local ok, message = step(run, "make data set", function()
+         if files.exists(run.data .. "/taxonomy.csv") then return {} end
+         return require("bclua.dataset").make(run.data, {})
+      end)
+      if not ok then return nil, message end
+   end
+   local layout, message = recordings.layout(run.data)
+   if not layout then return nil, message end
+   run.audio, run.root, run.taxonomy = layout.audio, layout.root, layout.taxonomy
+   return true
+end
+
+--- Run everything that is not done yet.
+-- @tparam table options `data` (folder of recordings; none: synthetic ones), `run`
+-- (folder for the results, default `runs/<name of the data>`), `config` (Lua file that
+-- returns settings), `force`, `command` (for the report)
+-- @treturn[1] table `report` (path), `failures`, `times`, `evaluation`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function pipeline.run(options)
+   local run, message = prepare(options)
+   if not run then return nil, message end
+   local ok
+   ok, message = system.mkdir(run.folder)
+   if not ok then return nil, message end
+   ok, message = get_data(run)
+   if ok then ok, message = mine(run, options.force) end
+   if ok then ok, message = learn(run, options.force) end
+   record.write_failures(run.folder .. "/failures.csv", run.failures)
+   if not ok then return nil, message end
+   ok, message = files.write_json(run.folder .. "/config.json", {config = run.config, version = system.version(),
+      data = run.data, command = run.command, taxonomy = run.taxonomy})
+   if not ok then return nil, message end
+   run.report = run.folder .. "/report.html"
+   ok, message = step(run, "report", function()
+      return require("bclua.workflow.summary").write(run, run.report)
+   end)
+   if not ok then return nil, message end
+   return run
+end
+
+return pipeline

@@ -1,0 +1,224 @@
+--- The report of a run: what went in, what was found, what was learnt.
+-- @module bclua.workflow.summary
+local audio = require "bclua.audio"
+local files = require "bclua.files"
+local plot = require "bclua.plot"
+local progress = require "bclua.progress"
+local report = require "bclua.report"
+local sql = require "bclua.sql"
+local system = require "bclua.system"
+
+local summary = {}
+
+local SAMPLE_RATE = 32000
+local MOST_BARS = 40 -- species in the chart
+
+-- Draw with f(path) and put the picture into the report; what goes wrong becomes a
+-- line of the report, not the end of it.
+local function picture(r, folder, name, caption, f)
+   local path = folder .. "/" .. name
+   local ok, message = f(path)
+   if ok then ok, message = r:picture(path, caption) end
+   if not ok then r:warning("no picture: " .. message) end
+end
+
+local function settings(r, run)
+   r:section("Settings")
+   local rows = {{"bclua", system.version()}, {"data", run.data}, {"command", run.command},
+      {"threads", system.threads()}, {"machine", run.machine}, {"date", run.date}}
+   for _, v in ipairs(run.versions) do rows[#rows + 1] = v end
+   r:table({"what", "value"}, rows)
+   r:code(files.json(run.config, true))
+end
+
+local function recordings(r, run, folder)
+   r:section("Recordings")
+   local total = sql.query(("select count(*)::bigint n, count(distinct species)::bigint s, " ..
+      "sum(duration_seconds) d, count(motif_0)::bigint m from read_parquet(%s)"):format(sql.quote(run.motif)))[1]
+   r:paragraph(("%d recordings of %d species, %s in all; %d have a motif, %d are shorter than the window."):format(
+      total.n, total.s, progress.duration(total.d), total.m, total.n - total.m))
+   if #run.failures > 0 then
+      r:warning(("%d failed; they are listed at the end and in failures.csv."):format(#run.failures))
+   end
+   local rows = sql.query(([[select species, count(*)::bigint n, sum(duration_seconds) d, min(duration_seconds) low,
+      max(duration_seconds) high, count(motif_0)::bigint m from read_parquet(%s) group by species
+      order by n desc, species]]):format(sql.quote(run.motif)))
+   local cells, names, counts = {}, {}, {}
+   for i, row in ipairs(rows) do
+      cells[i] = {row.species, row.n, ("%.0f"):format(row.d), ("%.1f"):format(row.low),
+         ("%.1f"):format(row.high), row.m}
+      if i <= MOST_BARS then names[i], counts[i] = row.species, row.n end
+   end
+   local caption = #rows > MOST_BARS and ("recordings of the %d most frequent species"):format(MOST_BARS)
+      or "recordings per species"
+   picture(r, folder, "species.svg", caption, function(path)
+      return plot.bar(names, counts, path, {xlabel = "recordings", size = {900, 60 + 22 * #names}})
+   end)
+   r:table({"species", "recordings", "seconds", "shortest (s)", "longest (s)", "with motif"}, cells)
+   local durations = sql.columns(("select duration_seconds d from read_parquet(%s)"):format(sql.quote(run.motif))).d
+   picture(r, folder, "durations.svg", "durations of the recordings", function(path)
+      return plot.hist(durations, path, {xlabel = "duration (s)", ylabel = "recordings", size = {900, 320}})
+   end)
+end
+
+-- Recordings whose motif stands out most from the rest of their profile, one a species.
+local function choose_examples(run, n)
+   return sql.query(([[
+      with p as (select *, list_median(mp) - list_min(mp) as depth
+                 from read_parquet(%s) where motif_0 is not null),
+           best as (select *, row_number() over (partition by species order by depth desc, source_name) as place from p)
+      select * from best where place = 1 order by depth desc, source_name limit %d]]):format(sql.quote(run.motif), n))
+end
+
+local function player(y, start_s, seconds, caption)
+   local first = math.max(1, math.floor(start_s * SAMPLE_RATE) + 1)
+   local last = math.min(#y, first + math.floor(seconds * SAMPLE_RATE) - 1)
+   local bytes, message = audio.encode(y:slice(1, first, last), SAMPLE_RATE, {format = "ogg"})
+   if not bytes then return nil, message end
+   return {bytes = bytes, type = "audio/ogg", caption = caption}
+end
+
+local function example(r, run, row, folder, number)
+   r:html("<h3>" .. report.escape(("%s (%s)"):format(row.source_name, row.species)) .. "</h3>")
+   local y, message = audio.load(run.root .. "/" .. row.source_name, {sample_rate = SAMPLE_RATE})
+   if not y then
+      r:warning(message)
+      return
+   end
+   local rate, window = row.cens_sample_rate, row.matrix_profile_window
+   picture(r, folder, ("example-%d.png"):format(number),
+      ("%s: spectrogram and matrix profile; both windows of the motif, and the discord, are marked"):format(
+         row.source_name), function(path)
+         return plot.profile(y, SAMPLE_RATE, row.mp, path, {cens_sample_rate = rate, window = window,
+            motif = {row.motif_0, row.motif_1}, discord = row.discord_0})
+      end)
+   local sounds = {}
+   local function add(start_s, seconds, caption)
+      local sound, why = player(y, start_s, seconds, caption)
+      if sound then sounds[#sounds + 1] = sound else r:warning(why) end
+   end
+   add(0, #y / SAMPLE_RATE, "whole recording")
+   for _, w in ipairs({{"motif, first window", row.motif_0}, {"motif, second window", row.motif_1},
+      {"discord", row.discord_0}}) do
+      add(w[2] / rate, window / rate, ("%s, at %.1f s"):format(w[1], w[2] / rate))
+   end
+   r:players(sounds)
+end
+
+local function examples(r, run, folder)
+   r:section("Examples")
+   local chosen = choose_examples(run, 3)
+   if #chosen == 0 then r:paragraph("No recording is long enough for a motif.") end
+   for i, row in ipairs(chosen) do example(r, run, row, folder, i) end
+end
+
+local function triplets(r, run)
+   r:section("Triplets")
+   r:paragraph(("%d triplets from %d recordings; %d recordings are kept for evaluation."):format(
+      run.triplets.samples, run.triplets.recordings, #run.triplets.holdout))
+   local rows = {}
+   for i, p in ipairs(run.triplets.partitions) do
+      rows[i] = {p.neighbor, p.distant, p.n, ("%.1f %%"):format(100 * p.n / run.triplets.samples)}
+   end
+   r:table({"neighbour", "distant", "triplets", "share"}, rows)
+   for _, w in ipairs(run.triplets.warnings) do r:warning(w) end
+end
+
+local function read_metrics(path)
+   local metrics = {}
+   local text = files.read(path) or ""
+   local cjson = require "cjson"
+   for line in text:gmatch("[^\n]+") do
+      local ok, m = pcall(cjson.decode, line)
+      if ok and type(m) == "table" and type(m.loss) == "number" then metrics[#metrics + 1] = m end
+   end
+   return metrics
+end
+
+local function training(r, run, folder)
+   r:section("Training")
+   local metrics = read_metrics(run.metrics)
+   if #metrics == 0 then
+      r:warning("no metrics in " .. run.metrics)
+      return
+   end
+   r:paragraph(("%d parameters, %d steps of %d triplets."):format(run.fit.parameters, #metrics, run.fit.batch_size))
+   local function series(key, title)
+      local x, y = {}, {}
+      for _, m in ipairs(metrics) do
+         if type(m[key]) == "number" then x[#x + 1], y[#y + 1] = m.step, m[key] end
+      end
+      return {x = x, y = y, title = title}
+   end
+   picture(r, folder, "loss.svg", "loss over the steps", function(path)
+      return plot.line({series("loss", "loss")}, path, {xlabel = "step", ylabel = "loss", size = {900, 340}})
+   end)
+   picture(r, folder, "distances.svg", "distance to the neighbour and to the distant window", function(path)
+      return plot.line({series("loss_n", "anchor to neighbour"), series("loss_d", "anchor to distant")}, path,
+         {xlabel = "step", ylabel = "Euclidean distance", size = {900, 340}})
+   end)
+end
+
+local function evaluation(r, run)
+   r:section("Evaluation")
+   local e = run.evaluation
+   if not e then
+      r:warning("no evaluation: " .. tostring(run.evaluation_message))
+      return
+   end
+   r:paragraph(("Which species is this window? Logistic regression on %d motif windows of %d recordings that were " ..
+      "not used in training; %d species, chance is %.3f; accuracy is the mean over species, and mean and " ..
+      "standard deviation are over %d splits by recording."):format(e.windows, e.recordings, e.classes, e.chance,
+      e.splits))
+   local rows = {}
+   for i, row in ipairs(e.rows) do
+      rows[i] = {row.name, ("%.3f"):format(row.accuracy), ("%.3f"):format(row.spread)}
+   end
+   r:table({"features", "accuracy", "spread"}, rows)
+   if #e.dropped > 0 then
+      r:paragraph("Left out, for want of a second recording: " .. table.concat(e.dropped, ", "))
+   end
+end
+
+local function times(r, run)
+   r:section("Time")
+   local rows, total = {}, 0
+   for i, t in ipairs(run.times) do
+      rows[i] = {t.step, ("%.2f"):format(t.seconds), t.note or ""}
+      total = total + t.seconds
+   end
+   rows[#rows + 1] = {"all", ("%.2f"):format(total), ""}
+   r:table({"step", "seconds", ""}, rows)
+end
+
+local function failures(r, run)
+   if #run.failures == 0 then return end
+   r:section("Failures")
+   local rows = {}
+   for i, f in ipairs(run.failures) do rows[i] = {f.path, f.step, f.reason} end
+   r:table({"path", "step", "reason"}, rows)
+end
+
+--- Write the report of a run.
+-- @tparam table run what the pipeline knows: see `bclua.workflow.pipeline`
+-- @tparam string path of the HTML file
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+function summary.write(run, path)
+   local folder = files.dirname(path) .. "/pictures"
+   local ok, message = system.mkdir(folder)
+   if not ok then return nil, message end
+   local r = report.new("bclua: " .. run.name)
+   recordings(r, run, folder)
+   examples(r, run, folder)
+   triplets(r, run)
+   training(r, run, folder)
+   evaluation(r, run)
+   times(r, run)
+   settings(r, run)
+   failures(r, run)
+   return r:write(path)
+end
+
+return summary

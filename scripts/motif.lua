@@ -1,0 +1,76 @@
+-- usage: bclua scripts/motif.lua COMMAND [options]; --help for the commands
+-- From a folder of recordings to triplets and tiles, one step a command.
+local cli = require "bclua.cli"
+
+local function extract(parser)
+   local c = parser:command("extract", "CENS, matrix profile, motif and discord of every recording.")
+   c:option("--input", "Folder of recordings: SPECIES/ID.ogg."):argname("DIR"):count(1)
+   c:option("--output", "Folder for the results: SPECIES/ID/{metadata.json,mp.npy,pi.npy}."):argname("DIR"):count(1)
+   c:option("--species", "Only this species (a folder of the input)."):argname("S")
+   c:option("--cens-sr", "CENS frames a second."):argname("N"):default("10"):convert(cli.integer("--cens-sr", 1, 1000))
+   c:option("--mp-window", "Window in CENS frames."):argname("N"):default("50"):convert(cli.integer("--mp-window", 1, 100000))
+   c:option("--exclusion", "Frames on either side that are no match (default: half the window)."):argname("N")
+      :convert(cli.integer("--exclusion", 0))
+   c:option("--sample-k", "Only K recordings, drawn by --seed."):argname("K"):convert(cli.integer("--sample-k", 1))
+   c:option("--seed", "Seed of --sample-k."):argname("N"):default("1"):convert(cli.integer("--seed", 0))
+   cli.threads(cli.outcome(c))
+   return function(o)
+      return require("bclua.workflow.extract").run({input = o.input, output = o.output, species = o.species,
+         cens_sample_rate = o.cens_sr, matrix_profile_window = o.mp_window, exclusion = o.exclusion,
+         sample_k = o.sample_k, seed = o.seed, force = o.force})
+   end
+end
+
+local function consolidate(parser)
+   local c = parser:command("consolidate", "One Parquet file out of all metadata and profiles.")
+   c:option("--input", "Folder that `extract` wrote."):argname("DIR"):count(1)
+   c:option("--output", "Parquet file."):argname("FILE"):count(1)
+   cli.outcome(c)
+   return function(o)
+      return require("bclua.workflow.consolidate").run({input = o.input, output = o.output, force = o.force})
+   end
+end
+
+local function generate(parser)
+   local c = parser:command("generate-triplets", "Draw triplets (anchor, neighbour, distant) of windows.")
+   c:option("--input", "Parquet file from `consolidate`."):argname("FILE"):count(1)
+   c:option("--output", "Parquet file."):argname("FILE"):count(1)
+   c:option("--samples", "How many (5e5)."):argname("N"):default("5e5"):convert(cli.integer("--samples", 1, 1000000000))
+   c:option("--taxonomy", "CSV with SPECIES_CODE and FAMILY: groups are families (else species)."):argname("CSV")
+   c:option("--holdout", "Share of each species' recordings kept away for evaluation."):argname("X")
+      :default("0.25"):convert(cli.number("--holdout", 0, 0.5))
+   c:option("--seed", "Same seed, same triplets."):argname("N"):default("1"):convert(cli.integer("--seed", 0))
+   cli.outcome(c)
+   return function(o)
+      return require("bclua.workflow.triplets").run({input = o.input, output = o.output, samples = o.samples,
+         taxonomy = o.taxonomy, holdout = o.holdout, seed = o.seed, force = o.force})
+   end
+end
+
+local function cut(parser)
+   local c = parser:command("extract-triplets", "Cut the windows of all triplets out of the recordings.")
+   c:argument("triplets", "Parquet file from `generate-triplets`.")
+   c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
+   c:option("--output", "Folder for the tiles."):argname("DIR"):count(1)
+   c:option("--duration", "Seconds of a tile; training crops 5 s out of it."):argname("S"):default("7")
+      :convert(cli.number("--duration", 0.1, 600))
+   cli.threads(cli.outcome(c))
+   return function(o)
+      return require("bclua.workflow.tiles").run({input = o.triplets, dataset_root = o.dataset_root,
+         output = o.output, duration = o.duration, force = o.force})
+   end
+end
+
+local parser = cli.parser("scripts/motif.lua", "Find the repeated calls of recordings and sample triplets of them.", [[
+Example, from recordings to tiles:
+  bclua scripts/motif.lua extract --input birds/train_audio --output motif
+  bclua scripts/motif.lua consolidate --input motif --output motif.parquet
+  bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet --samples 1e5
+  bclua scripts/motif.lua extract-triplets triplets.parquet --dataset-root birds --output tiles]])
+   :require_command(true):command_target("command")
+local commands = {extract = extract(parser), consolidate = consolidate(parser),
+   ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser)}
+
+local options = parser:parse()
+local result, message = commands[options.command](options)
+cli.finish("motif " .. options.command, result, message, options)
