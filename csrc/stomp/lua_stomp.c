@@ -185,8 +185,11 @@ static struct profile check_profile(lua_State *L) {
     static const char *const names[] = {"exclusion", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     bc_check_options(L, 3, names);
-    if (lua_getfield(L, 1, "distance") == LUA_TNIL || lua_getfield(L, 1, "index") == LUA_TNIL)
-        bc_arg_error(L, 1, "expected a profile with 'distance' and 'index'");
+    lua_getfield(L, 1, "distance");
+    lua_getfield(L, 1, "index");
+    const bc_array *a = bc_test_array(L, 4), *b = bc_test_array(L, 5);
+    if (a == NULL || b == NULL || a->ndim != 1 || b->ndim != 1)
+        bc_arg_error(L, 1, "expected a profile with vectors 'distance' and 'index'");
     const bc_array *d = bc_check_as(L, 4, BC_F64, 1), *i = bc_check_as(L, 5, BC_I64, 1);
     if (d->shape[0] != i->shape[0])
         bc_arg_error(L, 1, "'distance' has %I elements, 'index' %I", (lua_Integer)d->shape[0],

@@ -1,0 +1,57 @@
+-- usage: bclua scripts/bench/stomp.lua [RUNS]
+-- Matrix profiles on one core: seconds and rate, best and median of RUNS (5).
+-- A self-join counts frames^2 / 2 cells.
+local array = require "bclua.array"
+local sampling = require "bclua.sampling"
+local stomp = require "bclua.stomp"
+local system = require "bclua.system"
+
+local runs = tonumber(arg[1]) or 5
+
+-- A smoothed random walk a row, as CENS is smooth.
+local function series(dims, frames)
+   local noise = sampling.generator(1)
+   local rows = {}
+   for d = 1, dims do
+      local row, v = noise:uniform(frames):table(), 0
+      for t = 1, frames do
+         v = 0.9 * v + row[t] - 0.5
+         row[t] = v
+      end
+      rows[d] = row
+   end
+   return array.from(rows, "f32")
+end
+
+local function measure(name, cells, run)
+   local times = {}
+   for k = 1, runs do
+      local start = system.clock()
+      run()
+      times[k] = system.clock() - start
+   end
+   table.sort(times)
+   local best, median = times[1], times[(#times + 1) // 2]
+   print(("%-44s best %8.2f ms %7.1f Mcell/s   median %8.2f ms %7.1f Mcell/s"):format(
+      name, 1e3 * best, 1e-6 * cells / best, 1e3 * median, 1e-6 * cells / median))
+end
+
+print(("instructions: %s; one thread; %d runs"):format(table.concat(stomp.instructions(), " "), runs))
+for _, case in ipairs{{12, 36000, 50}, {16, 7900, 400}, {12, 900, 50}} do
+   local dims, frames, window = table.unpack(case)
+   local x = series(dims, frames)
+   local function self_join(what, options)
+      measure(("self_join %s %d x %d, w %d"):format(what, dims, frames, window), frames ^ 2 / 2,
+         function() stomp.self_join(x, window, options) end)
+   end
+   self_join("", nil)
+   if frames < 10000 then
+      for _, instructions in ipairs(stomp.instructions()) do
+         for _, method in ipairs{"filter", "sweep"} do
+            self_join(instructions .. " " .. method, {instructions = instructions, method = method})
+         end
+      end
+   end
+end
+local a, b = series(12, 4000), series(12, 9000)
+measure("join 12 x 4000 with 12 x 9000, w 50", 4000 * 9000, function() stomp.join(a, b, 50) end)
