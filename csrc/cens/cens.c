@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../spectral/stft.h"
 #include "../support/clones.h"
@@ -78,18 +77,18 @@ int cens(float *out, const float *samples, size_t n, const cqt_plan *p, size_t s
 }
 
 /* NaN and infinity are the numbers with all bits of the exponent set. */
-BC_CLONES static uint32_t any_bad(const uint32_t *bits, size_t n) {
+typedef uint32_t float_bits __attribute__((may_alias));
+
+BC_CLONES static uint32_t any_bad(const float_bits *bits, size_t n) {
     uint32_t bad = 0;
     for (size_t i = 0; i < n; i++) bad |= (bits[i] & 0x7f800000) == 0x7f800000;
     return bad;
 }
 
 size_t cens_first_bad(const float *samples, size_t n) {
-    uint32_t block[1024];
-    for (size_t at = 0; at < n; at += 1024) {
-        size_t count = n - at < 1024 ? n - at : 1024;
-        memcpy(block, samples + at, count * sizeof *block);
-        if (!any_bad(block, count)) continue;
+    enum { BLOCK = 65536 };
+    for (size_t at = 0; at < n; at += BLOCK) {
+        if (!any_bad((const float_bits *)samples + at, n - at < BLOCK ? n - at : BLOCK)) continue;
         while (isfinite(samples[at])) at++;
         return at;
     }

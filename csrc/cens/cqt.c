@@ -11,6 +11,7 @@
 
 #include "../spectral/batch.h"
 #include "../spectral/frames.h"
+#include "../spectral/lanes.h"
 #include "../support/clones.h"
 #include "../support/interrupt.h"
 #include "decimate.h"
@@ -55,12 +56,13 @@ BC_CLONES static void respond(float *restrict magnitude, const float *restrict s
         float sr[LANES] = {0}, si[LANES] = {0};
         const float *x = spectrum + (f->start[i] - f->first) * 2 * LANES;
         const float *re = f->re + f->offset[i], *im = f->im + f->offset[i];
-        for (size_t k = 0; k < f->count[i]; k++, x += 2 * LANES)
-            for (int l = 0; l < LANES; l++) {
+        for (size_t k = 0; k < f->count[i]; k++, x += 2 * LANES) {
+            EACH_LANE(l, LANES) {
                 sr[l] += re[k] * x[l] - im[k] * x[LANES + l];
                 si[l] += re[k] * x[LANES + l] + im[k] * x[l];
             }
-        for (int l = 0; l < LANES; l++) {
+        }
+        EACH_LANE(l, LANES) {
             /* in f64: squares of f32 numbers neither overflow nor vanish there */
             double square = (double)sr[l] * sr[l] + (double)si[l] * si[l];
             magnitude[i * LANES + (size_t)l] = (float)(scale[i] * sqrt(square));

@@ -16,6 +16,7 @@
 
 #include "../spectral/batch.h"
 #include "../spectral/frames.h"
+#include "../spectral/lanes.h"
 #include "../support/clones.h"
 #include "../support/interrupt.h"
 
@@ -89,8 +90,7 @@ BC_CLONES static void filter_blocks(float *restrict w, const float *restrict z,
         const float odd2r = response.odd_re[m], odd2i = response.odd_im[m];
         const float tr = inverse->unpack_f32[2 * k], ti = -inverse->unpack_f32[2 * k + 1];
         float *low = w + k * 2 * LANES, *high = w + (m % HALF) * 2 * LANES;
-#pragma GCC ivdep
-        for (int l = 0; l < LANES; l++) {
+        EACH_LANE(l, LANES) {
             float e1r = a[l] + b[l], e1i = a[LANES + l] - b[LANES + l];
             float o1r = a[LANES + l] + b[LANES + l], o1i = b[l] - a[l];
             float e2r = c[l] + d[l], e2i = c[LANES + l] - d[LANES + l];

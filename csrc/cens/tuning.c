@@ -2,12 +2,13 @@
 #include "tuning.h"
 
 #include <math.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../spectral/batch.h"
 #include "../spectral/frames.h"
+#include "../spectral/lanes.h"
 #include "../spectral/stft.h"
 #include "../support/clones.h"
 #include "../support/interrupt.h"
@@ -20,26 +21,25 @@ enum {
     STEPS = 100, /* of the histogram, over one bin of 36 an octave */
 };
 
-/* Peaks of all frames: strength and place in the histogram. */
+/* Peaks of all frames. */
 typedef struct peaks {
-    float *strength;
-    unsigned char *step;
+    float *strength, *hz;
     size_t count, room;
 } peaks;
 
-static int peaks_add(peaks *p, float strength, unsigned char step) {
+static int peaks_add(peaks *p, float strength, float hz) {
     if (p->count == p->room) {
         size_t room = p->room > 0 ? 2 * p->room : 4096;
         float *a = realloc(p->strength, room * sizeof *a);
         if (a == NULL) return BC_NOMEM;
         p->strength = a;
-        unsigned char *b = realloc(p->step, room);
+        float *b = realloc(p->hz, room * sizeof *b);
         if (b == NULL) return BC_NOMEM;
-        p->step = b;
+        p->hz = b;
         p->room = room;
     }
     p->strength[p->count] = strength;
-    p->step[p->count++] = step;
+    p->hz[p->count++] = hz;
     return BC_OK;
 }
 
@@ -60,19 +60,12 @@ static int step_of(float hz) {
 
 /* s (last-first, 8) = |X| in f32, of X (last-first, 2, 8) rounded to f32. */
 BC_CLONES static void magnitudes(float *restrict s, const double *restrict x, size_t count) {
-    for (size_t k = 0; k < count; k++)
-        for (int l = 0; l < LANES; l++) {
-            double re = (float)x[k * 2 * LANES + (size_t)l];
-            double im = (float)x[k * 2 * LANES + LANES + (size_t)l];
-            s[k * LANES + (size_t)l] = sqrtf((float)(re * re + im * im));
+    for (size_t k = 0; k < count; k++, x += 2 * LANES, s += LANES) {
+        EACH_LANE(l, LANES) {
+            double re = (float)x[l], im = (float)x[LANES + l];
+            s[l] = sqrtf((float)(re * re + im * im));
         }
-}
-
-BC_CLONES static void largest(double *restrict out, const double *restrict power) {
-    for (int l = 0; l < LANES; l++) out[l] = 0;
-    for (size_t k = 0; k < BINS; k++)
-        for (int l = 0; l < LANES; l++)
-            out[l] = out[l] > power[k * LANES + (size_t)l] ? out[l] : power[k * LANES + (size_t)l];
+    }
 }
 
 /* Frequencies first..last-1 may be peaks; the spectrum is known one further. */
@@ -99,22 +92,35 @@ static float parabola(float *strength, float before, float here, float after) {
     return shift;
 }
 
-/* The peaks among lanes frames; s (., 8) begins with bin r->first - 1. */
-static int find_peaks(peaks *p, const float *s, const double *power, const range *r, size_t lanes) {
-    double most[LANES];
-    largest(most, power);
-    for (size_t l = 0; l < lanes; l++) {
-        float least = 0.1f * sqrtf((float)most[l]);
-        const float *at = s + l;
-        for (size_t k = r->first; k < r->last; k++, at += LANES) {
-            float before = at[0], here = at[LANES], after = at[2 * LANES], strength;
-            if (!(here > least)) continue;
-            if (!(here > (before > least ? before : 0) && here >= (after > least ? after : 0)))
-                continue;
-            float shift = parabola(&strength, before, here, after);
+/* peak (count, 8): is s (count+2, 8) at k+1 above least, above its neighbour
+ * before and not below the one behind, where what is not above least is 0? */
+BC_CLONES static void mark(unsigned char *restrict peak, const float *restrict s,
+                           const float *restrict least, size_t count) {
+    for (size_t k = 0; k < count; k++, s += LANES, peak += LANES) {
+        EACH_LANE(l, LANES) {
+            float before = s[l], here = s[LANES + l], after = s[2 * LANES + l];
+            before = before > least[l] ? before : 0;
+            after = after > least[l] ? after : 0;
+            peak[l] = (here > least[l]) & (here > before) & (here >= after);
+        }
+    }
+}
+
+/* The peaks of the first `lanes` lanes of s (., 8), whose first row is bin
+ * r->first - 1; most: the largest squared magnitude of each frame. */
+static int find_peaks(peaks *p, unsigned char *peak, const float *s, const double *most,
+                      const range *r, size_t lanes) {
+    float least[LANES];
+    for (size_t l = 0; l < LANES; l++) least[l] = 0.1f * sqrtf((float)most[l]);
+    mark(peak, s, least, r->last - r->first);
+    for (size_t k = r->first; k < r->last; k++, s += LANES, peak += LANES) {
+        uint64_t any;
+        memcpy(&any, peak, sizeof any);
+        for (size_t l = 0; any != 0 && l < lanes; l++) {
+            if (!peak[l]) continue;
+            float strength, shift = parabola(&strength, s[l], s[LANES + l], s[2 * LANES + l]);
             float hz = (float)(((double)k + (double)shift) * r->hz);
-            if (!(hz > 0)) continue;
-            int rc = peaks_add(p, strength, (unsigned char)step_of(hz));
+            int rc = hz > 0 ? peaks_add(p, strength, hz) : BC_OK;
             if (rc != BC_OK) return rc;
         }
     }
@@ -164,7 +170,7 @@ static int vote(double *tuning, const peaks *p) {
     }
     int best = 0, rc = median(&least, p->strength, p->count);
     for (size_t i = 0; i < p->count; i++)
-        if (p->strength[i] >= least) count[p->step[i]]++;
+        if (p->strength[i] >= least) count[step_of(p->hz[i])]++;
     for (int i = 1; i < STEPS; i++)
         if (count[i] > count[best]) best = i;
     *tuning = edge_of(best);
@@ -175,9 +181,10 @@ typedef struct scratch {
     float edge[LANES][N_FFT];
     double window[N_FFT];
     double frame[N_FFT][LANES];
-    double power[BINS][LANES];
+    double most[LANES];
     double spectrum[BINS + 1][2][LANES];
     float s[BINS + 1][LANES];
+    unsigned char peak[BINS][LANES];
 } scratch;
 
 static int collect(peaks *p, scratch *s, const frame_view *v, double sample_rate) {
@@ -192,10 +199,11 @@ static int collect(peaks *p, scratch *s, const frame_view *v, double sample_rate
         frames_locate(lane, s->edge[0], v, t, frames, LANES);
         frames_gather_f64(s->frame[0], lane, s->window, N_FFT);
         batch_fft_f64(s->frame[0], fft);
-        batch_power_f64(s->power[0], s->frame[0], fft);
+        batch_largest_f64(s->most, s->frame[0], fft);
         batch_real_f64(s->spectrum[0][0], s->frame[0], r.first - 1, last, fft);
         magnitudes(s->s[0], s->spectrum[0][0], last - (r.first - 1));
-        int rc = find_peaks(p, s->s[0], s->power[0], &r, frames - t < LANES ? frames - t : LANES);
+        size_t lanes = frames - t < LANES ? frames - t : LANES;
+        int rc = find_peaks(p, s->peak[0], s->s[0], s->most, &r, lanes);
         if (rc != BC_OK) return rc;
     }
     return BC_OK;
@@ -212,6 +220,6 @@ int tuning_estimate(double *tuning, const float *samples, size_t n, double sampl
     if (rc == BC_OK) rc = vote(tuning, &p);
     free(s);
     free(p.strength);
-    free(p.step);
+    free(p.hz);
     return rc;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "../support/clones.h"
+#include "lanes.h"
 
 #define REAL float
 #define LANES BATCH_F32

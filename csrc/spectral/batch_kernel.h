@@ -2,11 +2,9 @@
  * REAL, LANES and NAME() defined.
  *
  * Decimation in frequency, radix 8 with one pass of radix 2 or 4 at the end
- * (van Loan, Computational Frameworks for the FFT, 1992, section 1.9). The loop
- * over lanes is innermost and has no dependence between its iterations, so
- * that the compiler turns it into one vector instruction an operation. */
+ * (van Loan, Computational Frameworks for the FFT, 1992, section 1.9). */
 
-#define LANE_LOOP _Pragma("GCC ivdep") for (int l = 0; l < LANES; l++)
+#define LANE_LOOP EACH_LANE(l, LANES)
 
 /* One pass over blocks of 8q points: y[r] of (j, j+q, ..., j+7q) times w^(rj)
  * goes to j + rq, which leaves eight blocks of q points. */
@@ -128,7 +126,15 @@ BC_CLONES void NAME(batch_real)(REAL *restrict out, const REAL *restrict z, size
     }
 }
 
-/* Both ends of the spectrum from one pair: X[points-k] = conj(E[k] - t O[k]). */
+/* Both ends of the spectrum from one pair, X[points-k] = conj(E[k] - t O[k]);
+ * these are four times the squared magnitudes. */
+#define BOTH_ENDS(low, high)                                                            \
+    REAL er = a[l] + b[l], ei = a[LANES + l] - b[LANES + l];                            \
+    REAL or = a[LANES + l] + b[LANES + l], oi = b[l] - a[l];                            \
+    REAL ur = tr * or - ti * oi, ui = tr * oi + ti * or;                                \
+    REAL lr = er + ur, li = ei + ui, hr = er - ur, hi = ei - ui;                        \
+    REAL low = lr * lr + li * li, high = hr * hr + hi * hi
+
 BC_CLONES void NAME(batch_power)(REAL *restrict out, const REAL *restrict z,
                                  const batch_plan *p) {
     const size_t mask = p->points - 1;
@@ -136,16 +142,31 @@ BC_CLONES void NAME(batch_power)(REAL *restrict out, const REAL *restrict z,
         const REAL *a = z + p->position[k] * (size_t)(2 * LANES);
         const REAL *b = z + p->position[(p->points - k) & mask] * (size_t)(2 * LANES);
         const REAL tr = p->NAME(unpack)[2 * k], ti = p->NAME(unpack)[2 * k + 1];
-        REAL *low = out + k * LANES, *high = out + (p->points - k) * LANES;
+        REAL *first = out + k * LANES, *last = out + (p->points - k) * LANES;
         LANE_LOOP {
-            REAL er = a[l] + b[l], ei = a[LANES + l] - b[LANES + l];
-            REAL or = a[LANES + l] + b[LANES + l], oi = b[l] - a[l];
-            REAL ur = tr * or - ti * oi, ui = tr * oi + ti * or;
-            REAL lr = er + ur, li = ei + ui, hr = er - ur, hi = ei - ui;
-            low[l] = (REAL)0.25 * (lr * lr + li * li);
-            high[l] = (REAL)0.25 * (hr * hr + hi * hi);
+            BOTH_ENDS(low, high);
+            first[l] = (REAL)0.25 * low;
+            last[l] = (REAL)0.25 * high;
         }
     }
 }
 
+BC_CLONES void NAME(batch_largest)(REAL *restrict out, const REAL *restrict z,
+                                   const batch_plan *p) {
+    const size_t mask = p->points - 1;
+    REAL most[LANES] = {0};
+    for (size_t k = 0; k <= p->points / 2; k++) {
+        const REAL *a = z + p->position[k] * (size_t)(2 * LANES);
+        const REAL *b = z + p->position[(p->points - k) & mask] * (size_t)(2 * LANES);
+        const REAL tr = p->NAME(unpack)[2 * k], ti = p->NAME(unpack)[2 * k + 1];
+        LANE_LOOP {
+            BOTH_ENDS(low, high);
+            low = low > high ? low : high;
+            most[l] = most[l] > low ? most[l] : low;
+        }
+    }
+    LANE_LOOP out[l] = (REAL)0.25 * most[l];
+}
+
+#undef BOTH_ENDS
 #undef LANE_LOOP

@@ -5,10 +5,10 @@
 
 #include "../support/clones.h"
 #include "batch.h"
+#include "lanes.h"
 
 /* Four floats: a vector that every processor we run on has. */
 typedef float float4 __attribute__((vector_size(16)));
-typedef double double4 __attribute__((vector_size(32)));
 typedef int int4 __attribute__((vector_size(16)));
 
 size_t frames_count(size_t n, size_t length, size_t hop, enum mel_pad pad) {
@@ -64,50 +64,60 @@ void frames_locate(const float **lane, float *edge, const frame_view *v, size_t 
     } while (0)
 
 #define LOAD4(to, from) memcpy(&(to), from, sizeof(float4))
+#define STORE4(to, from) memcpy(to, &(from), sizeof(float4))
 
-BC_CLONES void frames_gather_f32(float *restrict out, const float *const *lane,
-                                 const float *restrict window, size_t length) {
-    size_t i = 0;
-    for (; i + 4 <= length; i += 4)
-        for (int l = 0; l < BATCH_F32; l += 4) {
+/* Rows i..i+count-1, a multiple of 4, of out (., lanes). */
+static inline __attribute__((always_inline)) void gather(float *restrict out,
+                                                         const float *const *lane, size_t i,
+                                                         size_t count, int lanes) {
+    for (size_t end = i + count; i < end; i += 4, out += 4 * lanes)
+        for (int l = 0; l < lanes; l += 4) {
             float4 a, b, c, d;
             LOAD4(a, lane[l] + i);
             LOAD4(b, lane[l + 1] + i);
             LOAD4(c, lane[l + 2] + i);
             LOAD4(d, lane[l + 3] + i);
             TRANSPOSE(a, b, c, d);
-            if (window != NULL) {
-                a *= window[i], b *= window[i + 1];
-                c *= window[i + 2], d *= window[i + 3];
-            }
-            float *to = out + i * BATCH_F32 + l;
-            memcpy(to, &a, sizeof a);
-            memcpy(to + BATCH_F32, &b, sizeof b);
-            memcpy(to + 2 * BATCH_F32, &c, sizeof c);
-            memcpy(to + 3 * BATCH_F32, &d, sizeof d);
+            STORE4(out + l, a);
+            STORE4(out + lanes + l, b);
+            STORE4(out + 2 * lanes + l, c);
+            STORE4(out + 3 * lanes + l, d);
         }
-    for (; i < length; i++)
-        for (int l = 0; l < BATCH_F32; l++)
+}
+
+/* In blocks that stay in the first-level cache between the two steps. */
+enum { BLOCK = 64 };
+
+BC_CLONES void frames_gather_f32(float *restrict out, const float *const *lane,
+                                 const float *restrict window, size_t length) {
+    const size_t whole = length - length % 4;
+    for (size_t i = 0; i < whole; i += BLOCK) {
+        size_t count = whole - i < BLOCK ? whole - i : BLOCK;
+        gather(out + i * BATCH_F32, lane, i, count, BATCH_F32);
+        for (size_t k = i; window != NULL && k < i + count; k++) {
+            float *row = out + k * BATCH_F32;
+            EACH_LANE(l, BATCH_F32) row[l] *= window[k];
+        }
+    }
+    for (size_t i = whole; i < length; i++)
+        for (size_t l = 0; l < BATCH_F32; l++)
             out[i * BATCH_F32 + l] = lane[l][i] * (window != NULL ? window[i] : 1);
 }
 
 BC_CLONES void frames_gather_f64(double *restrict out, const float *const *lane,
                                  const double *restrict window, size_t length) {
-    size_t i = 0;
-    for (; i + 4 <= length; i += 4)
-        for (int l = 0; l < BATCH_F64; l += 4) {
-            float4 row[4];
-            for (int k = 0; k < 4; k++) LOAD4(row[k], lane[l + k] + i);
-            TRANSPOSE(row[0], row[1], row[2], row[3]);
-            for (int k = 0; k < 4; k++) {
-                double4 x = __builtin_convertvector(row[k], double4);
-                if (window != NULL) x *= window[i + k];
-                memcpy(out + (i + k) * BATCH_F64 + l, &x, sizeof x);
-            }
+    const size_t whole = length - length % 4;
+    float block[BLOCK * BATCH_F64];
+    for (size_t i = 0; i < whole; i += BLOCK) {
+        size_t count = whole - i < BLOCK ? whole - i : BLOCK;
+        gather(block, lane, i, count, BATCH_F64);
+        for (size_t k = 0; k < count; k++) {
+            double *row = out + (i + k) * BATCH_F64;
+            EACH_LANE(l, BATCH_F64) row[l] = window[i + k] * block[k * BATCH_F64 + (size_t)l];
         }
-    for (; i < length; i++)
-        for (int l = 0; l < BATCH_F64; l++)
-            out[i * BATCH_F64 + l] = lane[l][i] * (window != NULL ? window[i] : 1);
+    }
+    for (size_t i = whole; i < length; i++)
+        for (size_t l = 0; l < BATCH_F64; l++) out[i * BATCH_F64 + l] = lane[l][i] * window[i];
 }
 
 BC_CLONES void frames_scatter(float *const *to, const float *const *row, size_t n) {
@@ -120,10 +130,10 @@ BC_CLONES void frames_scatter(float *const *to, const float *const *row, size_t 
             LOAD4(c, row[i + 2] + l);
             LOAD4(d, row[i + 3] + l);
             TRANSPOSE(a, b, c, d);
-            memcpy(to[l] + i, &a, sizeof a);
-            memcpy(to[l + 1] + i, &b, sizeof b);
-            memcpy(to[l + 2] + i, &c, sizeof c);
-            memcpy(to[l + 3] + i, &d, sizeof d);
+            STORE4(to[l] + i, a);
+            STORE4(to[l + 1] + i, b);
+            STORE4(to[l + 2] + i, c);
+            STORE4(to[l + 3] + i, d);
         }
     for (; i < n; i++)
         for (int l = 0; l < BATCH_F32; l++) to[l][i] = row[i][l];

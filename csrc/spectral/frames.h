@@ -27,8 +27,8 @@ size_t frames_count(size_t n, size_t length, size_t hop, enum mel_pad pad);
 void frames_locate(const float **lane, float *edge, const frame_view *v, size_t t, size_t end,
                    int lanes);
 
-/* out (length, 16) or (length, 8): lane[l][i] * window[i] at (i, l). window may
- * be NULL. The f64 version multiplies in f64. */
+/* out (length, 16) or (length, 8): lane[l][i] * window[i] at (i, l). window of
+ * the f32 version may be NULL; the f64 version multiplies in f64. */
 void frames_gather_f32(float *out, const float *const *lane, const float *window, size_t length);
 void frames_gather_f64(double *out, const float *const *lane, const double *window,
                        size_t length);

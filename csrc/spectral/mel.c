@@ -10,6 +10,7 @@
 #include "batch.h"
 #include "fft.h"
 #include "frames.h"
+#include "lanes.h"
 #include "stft.h"
 
 #define LANES BATCH_F32
@@ -198,8 +199,9 @@ static void power_of(const mel_plan *p, const scratch *s, const frame_view *v, s
 BC_CLONES static void weigh(float *restrict sum, const float *restrict weight,
                             const float *restrict power, size_t n) {
     float s[LANES] = {0};
-    for (size_t k = 0; k < n; k++)
-        for (int l = 0; l < LANES; l++) s[l] += weight[k] * power[k * LANES + (size_t)l];
+    for (size_t k = 0; k < n; k++, power += LANES) {
+        EACH_LANE(l, LANES) s[l] += weight[k] * power[l];
+    }
     for (int l = 0; l < LANES; l++) sum[l] = s[l];
 }
 
