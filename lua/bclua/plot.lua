@@ -131,7 +131,7 @@ function plot.hist(values, path, options)
    options = options or {}
    local a, bins = as_array(values), options.bins or 30
    local low, high = a:min(), a:max()
-   if not (high > low) then low, high = low - 0.5, low + 0.5 end
+   if low == high then low, high = low - 0.5, low + 0.5 end
    local counts, width = {}, (high - low) / bins
    for i = 1, bins do counts[i] = 0 end
    for i = 1, #a do

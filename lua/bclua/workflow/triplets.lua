@@ -52,7 +52,8 @@ function triplets.families(path)
    local ok, message = sql.require_columns(path, {"SPECIES_CODE", "FAMILY"})
    if not ok then return nil, message end
    local rows
-   rows, message = sql.query(("select SPECIES_CODE::varchar s, FAMILY::varchar f from read_csv(%s, header = true)"):format(sql.quote(path)))
+   rows, message = sql.query(("select SPECIES_CODE::varchar s, FAMILY::varchar f from read_csv(%s, header = true)")
+      :format(sql.quote(path)))
    if not rows then return nil, message end
    local family = {}
    for _, row in ipairs(rows) do
@@ -94,10 +95,11 @@ local function read(options)
 end
 
 local function set_groups(rows, taxonomy)
-   local family, message = {}, nil
+   local family = {}
    if taxonomy then
-      family, message = triplets.families(taxonomy)
-      if not family then return nil, message end
+      local read_families, message = triplets.families(taxonomy)
+      if not read_families then return nil, message end
+      family = read_families
    end
    local unknown = {}
    for _, row in ipairs(rows) do

@@ -1,0 +1,469 @@
+local array = require "bclua.array"
+local audio = require "bclua.audio"
+local cjson = require "cjson"
+local command = require "support.command"
+local consolidate = require "bclua.workflow.consolidate"
+local dataset = require "bclua.dataset"
+local extract = require "bclua.workflow.extract"
+local files = require "bclua.files"
+local loader = require "bclua.loader"
+local recordings = require "bclua.recordings"
+local sql = require "bclua.sql"
+local tiles = require "bclua.workflow.tiles"
+local triplets = require "bclua.workflow.triplets"
+
+local function tone(seconds, hz, rate)
+   local y = array.zeros(math.floor(seconds * rate))
+   for i = 1, #y do y[i] = 0.3 * math.sin(2 * math.pi * hz * (i - 1) / rate) * (0.5 + 0.5 * math.sin(i / 9000)) end
+   return y
+end
+
+-- One small data set, mined once, for all that only read it.
+local made
+local function mined()
+   if made then return made end
+   local dir = command.folder()
+   assert(dataset.make(dir .. "/data", {families = 2, species = 2, recordings = 4, short = 1, least_s = 12,
+      most_s = 15}))
+   made = {dir = dir, data = dir .. "/data", motif = dir .. "/motif.parquet", triplets = dir .. "/triplets.parquet",
+      tiles = dir .. "/tiles"}
+   made.extracted = assert(extract.run({input = made.data .. "/train_audio", output = dir .. "/motif", quiet = true}))
+   made.consolidated = assert(consolidate.run({input = dir .. "/motif", output = made.motif, quiet = true}))
+   made.drawn = assert(triplets.run({input = made.motif, output = made.triplets, samples = 40,
+      taxonomy = made.data .. "/taxonomy.csv", quiet = true}))
+   made.cut = assert(tiles.run({input = made.triplets, dataset_root = made.data, output = made.tiles, quiet = true}))
+   return made
+end
+
+teardown(function() if made then command.remove(made.dir) end end)
+
+describe("recordings", function()
+   local dir
+   before_each(function() dir = command.folder() end)
+   after_each(function() command.remove(dir) end)
+
+   local function touch(path)
+      assert(require("bclua.system").mkdir(files.dirname(dir .. "/" .. path)))
+      command.write(dir .. "/" .. path, "")
+   end
+
+   it("takes species from folders, and the folder's own name without any", function()
+      touch("train_audio/a/XC1.ogg")
+      touch("train_audio/XC2.MP3")
+      touch("train_audio/a/deep/XC3.wav")
+      touch("train_audio/a/notes.txt")
+      touch("train_audio/.hidden.ogg")
+      local list = recordings.list(dir .. "/train_audio/")
+      assert.equal(3, #list)
+      assert.same({path = dir .. "/train_audio/a/XC1.ogg", source_name = "train_audio/a/XC1.ogg", species = "a",
+         id = "XC1"}, list[2])
+      assert.equal("train_audio", list[1].species)
+      assert.equal("a", list[3].species)
+   end)
+
+   it("keeps ids apart that would be the same", function()
+      touch("t/a/1.ogg")
+      touch("t/a/1.wav")
+      local list = recordings.list(dir .. "/t")
+      assert.same({"1.ogg", "1.wav"}, {list[1].id, list[2].id})
+   end)
+
+   it("names a folder that is missing, empty, or a file", function()
+      assert.same({nil, dir .. "/no: no such folder"}, {recordings.list(dir .. "/no")})
+      assert.matches("no recordings", select(2, recordings.list(dir)))
+      touch("x.ogg")
+      assert.same({nil, dir .. "/x.ogg: not a folder"}, {recordings.list(dir .. "/x.ogg")})
+   end)
+
+   it("finds audio and taxonomy of a data set", function()
+      touch("train_audio/a/1.ogg")
+      touch("eBird_Taxonomy_v2021.csv")
+      assert.same({audio = dir .. "/train_audio", root = dir, taxonomy = dir .. "/eBird_Taxonomy_v2021.csv"},
+         recordings.layout(dir))
+      assert.equal(dir, recordings.layout(dir .. "/train_audio/").root)
+   end)
+end)
+
+describe("extract", function()
+   local dir
+   before_each(function() dir = command.folder() end)
+   after_each(function() command.remove(dir) end)
+
+   local function run(options)
+      local o = {input = dir .. "/train_audio", output = dir .. "/motif", quiet = true}
+      for k, v in pairs(options or {}) do o[k] = v end
+      return extract.run(o)
+   end
+
+   local function put(name, y, rate, options)
+      local path = dir .. "/train_audio/" .. name
+      assert(require("bclua.system").mkdir(files.dirname(path)))
+      if type(y) == "string" then command.write(path, y) else assert(audio.save(path, y, rate or 32000, options)) end
+      return path
+   end
+
+   it("writes metadata and profile as the file format says", function()
+      local m = mined()
+      assert.equal(17, m.extracted.done)
+      local list = recordings.list(m.data .. "/train_audio")
+      local text = command.read(("%s/motif/%s/%s/metadata.json"):format(m.dir, list[2].species, list[2].id))
+      local meta = cjson.decode(text)
+      assert.equal(list[2].source_name, meta.source_name)
+      for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens",
+         "duration_samples", "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1"}) do
+         assert.is_number(meta[key], key)
+      end
+      local mp = array.load(("%s/motif/%s/%s/mp.npy"):format(m.dir, list[2].species, list[2].id))
+      local pi = array.load(("%s/motif/%s/%s/pi.npy"):format(m.dir, list[2].species, list[2].id))
+      assert.equal("f64", mp:dtype())
+      assert.equal("i64", pi:dtype())
+      assert.equal(meta.duration_cens - 49, #mp)
+      assert.equal(mp:min(), mp[math.tointeger(meta.motif_0) + 1])
+      assert.equal(meta.motif_1, pi[math.tointeger(meta.motif_0) + 1])
+      assert.equal(mp:max(), mp[math.tointeger(meta.discord_0) + 1])
+   end)
+
+   it("gives a recording shorter than the window nulls and no profile", function()
+      put("a/short.wav", tone(3, 1000, 32000))
+      assert.equal(1, run().done)
+      local text = command.read(dir .. "/motif/a/short/metadata.json")
+      assert.matches('"motif_0": null', text)
+      assert.matches('"discord_1": null', text)
+      assert.is_false(files.exists(dir .. "/motif/a/short/mp.npy"))
+   end)
+
+   it("takes stereo and 44.1 kHz as mono at 32 kHz", function()
+      local y = tone(8, 1200, 44100)
+      put("a/stereo.wav", array.concat({y:reshape({1, #y}), (y * 0.5):reshape({1, #y})}), 44100)
+      assert.equal(1, run().done)
+      local meta = files.read_json(dir .. "/motif/a/stereo/metadata.json")
+      assert.equal(256000, meta.duration_samples)
+      assert.equal(8.0, meta.duration_seconds)
+   end)
+
+   it("goes on past every kind of bad file and lists it", function()
+      local good = put("a/good.ogg", tone(7, 1500, 32000))
+      local ogg = command.read(good)
+      put("b/text.ogg", "this is no sound")
+      put("b/truncated.ogg", ogg:sub(1, #ogg // 2))
+      put("b/empty.ogg", "")
+      put("b/silent.wav", array.zeros(32000 * 7))
+      put("b/none.wav", array.zeros(0))
+      local y = tone(7, 900, 32000)
+      y[100] = 0 / 0
+      put("b/nan.wav", "RIFF" .. string.pack("<I4", 36 + y:bytes()) .. "WAVEfmt " ..
+         string.pack("<I4I2I2I4I4I2I2", 16, 3, 1, 32000, 128000, 4, 32) .. "data" ..
+         string.pack("<I4", y:bytes()) .. y:string())
+      local result = run()
+      assert.equal(1, result.done)
+      local reasons = {}
+      for _, f in ipairs(result.failures) do
+         assert.equal("extract", f.step)
+         assert.equal(f.path, f.reason:sub(1, #f.path), "the reason begins with the path")
+         reasons[files.basename(f.path)] = f.reason
+      end
+      assert.matches("silent", reasons["silent.wav"])
+      assert.matches("no samples", reasons["none.wav"])
+      assert.matches("truncated", reasons["truncated.ogg"])
+      assert.matches("not finite", reasons["nan.wav"])
+      assert.is_string(reasons["text.ogg"])
+      assert.is_string(reasons["empty.ogg"])
+      local csv = command.read(dir .. "/motif/failures.csv")
+      assert.matches("^path,step,reason\n", csv)
+      assert.equal(7, select(2, csv:gsub("\n", "\n")))
+   end)
+
+   it("skips what is finished, retries what failed, redoes what changed", function()
+      put("a/one.wav", tone(7, 1500, 32000))
+      put("a/two.wav", "bad")
+      assert.equal(1, #run().failures)
+      put("a/two.wav", tone(6, 1000, 32000))
+      local second = run()
+      assert.same({1, 1, 0}, {second.done, second.skipped, #second.failures})
+      assert.is_false(files.exists(dir .. "/motif/failures.csv"))
+      put("a/one.wav", tone(9, 1500, 32000))
+      assert.equal(1, run().done)
+      assert.equal(2, run().skipped)
+   end)
+
+   it("refuses other parameters, naming the difference, unless forced", function()
+      put("a/one.wav", tone(7, 1500, 32000))
+      run()
+      local result, message = run({matrix_profile_window = 40})
+      assert.is_nil(result)
+      assert.matches("matrix_profile_window = 50, now 40", message, 1, true)
+      assert.equal(1, run({matrix_profile_window = 40, force = true}).done)
+      assert.equal(1, run({matrix_profile_window = 40}).skipped)
+   end)
+
+   it("fails when nothing could be done", function()
+      put("a/bad.ogg", "bad")
+      local result, message = run()
+      assert.is_nil(result)
+      assert.matches("all 1 recordings failed", message)
+   end)
+
+   it("takes one species, or a sample that the seed decides", function()
+      for _, name in ipairs({"a/1.wav", "a/2.wav", "b/3.wav", "b/4.wav"}) do put(name, tone(2, 1500, 32000)) end
+      assert.equal(2, run({species = "a"}).done)
+      assert.matches("no recordings of species 'zzz'", select(2, run({species = "zzz"})))
+      local function sample(seed)
+         command.remove(dir .. "/motif")
+         run({sample_k = 2, seed = seed})
+         return files.find(dir .. "/motif", function(n) return n == "metadata.json" end)
+      end
+      assert.equal(2, #sample(1))
+      assert.same(sample(7), sample(7))
+   end)
+
+   it("reports a full disk and loses nothing", function()
+      put("a/one.wav", tone(12, 1500, 32000))
+      local out, status = command.shell(("ulimit -f 0; trap '' XFSZ; BCLUA_QUIET=1 %s scripts/motif.lua extract " ..
+         "--input %s/train_audio --output %s/motif"):format(command.program, dir, dir))
+      assert.equal(1, status)
+      assert.matches("File too large", out)
+      assert.equal(1, run().done)
+   end)
+
+   it("finds the calls: motifs fall on them far more often than chance", function()
+      local m = mined()
+      local _, calls = dataset.calls(m.data)
+      local rows = sql.query(("select source_name, motif_0, duration_seconds from read_parquet(%s) " ..
+         "where motif_0 is not null"):format(sql.quote(m.motif)))
+      local found, expected = 0, 0
+      for _, row in ipairs(rows) do
+         local list = calls[row.source_name]
+         found = found + dataset.covered_s(list, row.motif_0 / 10, row.motif_0 / 10 + 5) / 5
+         expected = expected + dataset.covered_s(list, 0, row.duration_seconds) / row.duration_seconds
+      end
+      assert.equal(16, #rows)
+      assert.is_true(found / #rows > expected / #rows + 0.15,
+         ("motifs cover calls %.2f of their time, chance is %.2f"):format(found / #rows, expected / #rows))
+   end)
+end)
+
+describe("consolidate", function()
+   it("gives every recording a row, with profiles as lists", function()
+      local m = mined()
+      assert.equal(17, m.consolidated.recordings)
+      local r = sql.query(("select count(*)::bigint n, count(mp)::bigint mp, count(motif_0)::bigint motif, " ..
+         "bool_and(len(mp) = duration_cens - 49) fits from read_parquet(%s)"):format(sql.quote(m.motif)))[1]
+      assert.same({17, 16, 16, true}, {r.n, r.mp, r.motif, r.fits})
+   end)
+
+   it("lists damaged results and goes on", function()
+      local m = mined()
+      local dir = command.folder()
+      command.shell(("cp -r %s/motif %s/motif"):format(m.dir, dir))
+      local found = files.find(dir .. "/motif", function(n) return n == "metadata.json" end)
+      command.write(dir .. "/motif/" .. found[1], "{")
+      command.write(dir .. "/motif/" .. files.dirname(found[3]) .. "/mp.npy", "x")
+      local result = consolidate.run({input = dir .. "/motif", output = dir .. "/m.parquet", quiet = true})
+      assert.equal(15, result.recordings)
+      assert.equal(2, #result.failures)
+      assert.matches("metadata.json: not JSON", result.failures[1].reason)
+      assert.matches("mp.npy: not an npy file", result.failures[2].reason)
+      command.remove(dir)
+   end)
+
+   it("names a folder without results", function()
+      local dir = command.folder()
+      local result, message = consolidate.run({input = dir, output = dir .. "/m.parquet", quiet = true})
+      assert.is_nil(result)
+      assert.matches("no metadata.json below it", message)
+      assert.matches("/nope: no such folder", select(2, consolidate.run({input = "/nope", output = "x"})))
+      command.remove(dir)
+   end)
+end)
+
+describe("generate-triplets", function()
+   it("names columns, groups and units as the file format says", function()
+      local m = mined()
+      local rows = sql.query(("select * from read_parquet(%s)"):format(sql.quote(m.triplets)))
+      assert.same(triplets.columns, rows.columns)
+      assert.equal(40, #rows)
+      local family = triplets.families(m.data .. "/taxonomy.csv")
+      for _, r in ipairs(rows) do
+         assert.not_equal(family[r.a_species], family[r.c_species])
+         assert.equal(family[r.a_species], family[r.b_species])
+         assert.equal(r.neighbor == "self", r.a == r.b)
+         assert.is_true(r.a_loc == -1 or (r.a_loc >= 2.5 and r.a_loc <= 13))
+      end
+   end)
+
+   it("gives the centre of the motif window in seconds", function()
+      local m = mined()
+      local r = sql.query(("select count(*)::bigint n, bool_and(abs(a_loc - (motif_0 + 25) / 10) < 1e-9) ok " ..
+         "from read_parquet(%s) t join read_parquet(%s) m on m.source_name = t.a where motif_0 is not null"):format(
+         sql.quote(m.triplets), sql.quote(m.motif)))[1]
+      assert.is_true(r.n > 0 and r.ok)
+   end)
+
+   it("keeps the held-out recordings away, and says which", function()
+      local m = mined()
+      assert.is_true(#m.drawn.holdout >= 8)
+      local out = {}
+      for _, name in ipairs(m.drawn.holdout) do out[name] = true end
+      for _, r in ipairs(sql.query(("select a, b, c from read_parquet(%s)"):format(sql.quote(m.triplets)))) do
+         assert.is_nil(out[r.a] or out[r.b] or out[r.c])
+      end
+      local made_with = require("bclua.workflow.record").of_parquet(m.triplets)
+      assert.same(m.drawn.holdout, made_with.holdout_recordings)
+   end)
+
+   it("is the same for the same seed, and refuses another without --force", function()
+      local m = mined()
+      local path = m.dir .. "/again.parquet"
+      local o = {input = m.motif, output = path, samples = 40, taxonomy = m.data .. "/taxonomy.csv", quiet = true}
+      assert(triplets.run(o))
+      assert.equal(command.read(m.triplets), command.read(path))
+      o.seed = 2
+      local result, message = triplets.run(o)
+      assert.is_nil(result)
+      assert.matches("seed = 1, now 2", message)
+      o.force = true
+      assert(triplets.run(o))
+      assert.not_equal(command.read(m.triplets), command.read(path))
+   end)
+
+   it("names a missing column, a missing file, a taxonomy without columns", function()
+      local dir = command.folder()
+      sql.exec(("copy (select 1 as x) to %s (format parquet)"):format(sql.quote(dir .. "/x.parquet")))
+      local _, message = triplets.run({input = dir .. "/x.parquet", output = dir .. "/t.parquet", quiet = true})
+      assert.matches("x.parquet: no column 'source_name'", message)
+      assert.matches("^/none.parquet", select(2, triplets.run({input = "/none.parquet", output = "x"})))
+      command.write(dir .. "/t.csv", "A,B\n1,2\n")
+      _, message = triplets.run({input = mined().motif, output = dir .. "/t.parquet", taxonomy = dir .. "/t.csv"})
+      assert.matches("t.csv: no column 'SPECIES_CODE'", message)
+      command.remove(dir)
+   end)
+
+   it("needs two groups", function()
+      local m = mined()
+      local path = m.dir .. "/one.parquet"
+      sql.exec(("copy (select * from read_parquet(%s) where species = (select min(species) from read_parquet(%s))) " ..
+         "to %s (format parquet)"):format(sql.quote(m.motif), sql.quote(m.motif), sql.quote(path)))
+      local result, message = triplets.run({input = path, output = m.dir .. "/t1.parquet", quiet = true})
+      assert.is_nil(result)
+      assert.matches("two groups", message)
+   end)
+end)
+
+describe("extract-triplets", function()
+   it("cuts every distinct window once, centred where the table says", function()
+      local m = mined()
+      assert.equal(0, #m.cut.failures)
+      local index = sql.query(("select * from read_parquet(%s)"):format(sql.quote(m.tiles .. "/index.parquet")))
+      assert.equal(m.cut.made, #index)
+      for _, row in ipairs(index) do
+         local tile = assert(array.load(m.tiles .. "/" .. row.tile))
+         assert.equal("f32", tile:dtype())
+         assert.equal(224000, #tile)
+         if row.loc > 4 and row.loc < 8 then
+            local y = audio.load(m.data .. "/" .. row.source, {sample_rate = 32000})
+            local first = math.floor((row.loc - 3.5) * 32000 + 0.5)
+            assert.is_true(array.equal(tile, y:slice(1, first + 1, first + 224000):copy()))
+         end
+      end
+   end)
+
+   it("does nothing the second time", function()
+      local m = mined()
+      local again = tiles.run({input = m.triplets, dataset_root = m.data, output = m.tiles, quiet = true})
+      assert.same({0, m.cut.made}, {again.made, again.skipped})
+   end)
+
+   it("lists recordings that were deleted or shortened, and goes on", function()
+      local m = mined()
+      local dir = command.folder()
+      command.shell(("cp -r %s %s/data"):format(m.data, dir))
+      local rows = sql.query(("select a, max(a_loc) loc from read_parquet(%s) where a_loc > 0 group by a order by a")
+         :format(sql.quote(m.triplets)))
+      os.remove(dir .. "/data/" .. rows[1].a)
+      assert(audio.save(dir .. "/data/" .. rows[2].a, tone(1, 1000, 32000), 32000))
+      local result = tiles.run({input = m.triplets, dataset_root = dir .. "/data", output = dir .. "/tiles",
+         quiet = true})
+      assert.equal(2, #result.failures)
+      assert.matches("No such file", result.failures[1].reason)
+      assert.matches("ends at 1.000 s", result.failures[2].reason)
+      local l = loader.new({triplets = m.triplets, tiles = dir .. "/tiles", batch_size = 2})
+      assert.is_true(l.dropped > 0)
+      assert.equal(40, l.triplets + l.dropped)
+      command.remove(dir)
+   end)
+
+   it("names a table without the columns, and a folder that is not there", function()
+      local m = mined()
+      local _, message = tiles.run({input = m.motif, dataset_root = m.data, output = m.dir .. "/x", quiet = true})
+      assert.matches("motif.parquet: no column 'a'", message)
+      _, message = tiles.run({input = m.triplets, dataset_root = "/nope", output = m.dir .. "/x", quiet = true})
+      assert.matches("/nope: no such folder", message)
+   end)
+end)
+
+describe("loader", function()
+   local function new(options)
+      local m = mined()
+      local o = {triplets = m.triplets, tiles = m.tiles, batch_size = 4, seed = 3}
+      for k, v in pairs(options or {}) do o[k] = v end
+      return assert(loader.new(o))
+   end
+
+   it("gives 5 s crops of the tiles of the three roles", function()
+      local l = new()
+      local batch = l:next()
+      for _, role in ipairs({"anchor", "neighbor", "distant"}) do
+         assert.same({4, 160000}, batch[role]:shape())
+         assert.is_true(batch[role]:abs():max() > 0)
+      end
+      local tile = array.load(mined().tiles .. "/" .. l.columns.anchor[batch.rows[1]])
+      local crop, at = batch.anchor[1], nil
+      for first = 1, 64001 do
+         if tile[first] == crop[1] and tile[first + 1] == crop[2] and
+            array.equal(tile:slice(1, first, first + 159999), crop) then
+            at = first
+            break
+         end
+      end
+      assert.is_number(at)
+   end)
+
+   it("takes every triplet once a pass, in an order that the seed decides", function()
+      local l, seen = new(), {}
+      for _ = 1, 10 do
+         for _, row in ipairs(l:next().rows) do
+            assert.is_nil(seen[row])
+            seen[row] = true
+         end
+      end
+      assert.same(new():next().rows, new():next().rows)
+      assert.not_same(new():next().rows, new({seed = 4}):next().rows)
+   end)
+
+   it("goes on exactly where its state was taken", function()
+      local l = new()
+      for _ = 1, 11 do l:next() end
+      local state = l:state()
+      local expected = l:next()
+      local other = new()
+      other:restore(state)
+      local got = other:next()
+      assert.same(expected.rows, got.rows)
+      assert.is_true(array.equal(expected.distant, got.distant))
+   end)
+
+   it("names a damaged tile and a missing index", function()
+      local m = mined()
+      local dir = command.folder()
+      command.shell(("cp -r %s %s/tiles"):format(m.tiles, dir))
+      local l = new({tiles = dir .. "/tiles"})
+      for _, name in ipairs(l.columns.anchor) do command.write(dir .. "/tiles/" .. name, "no tile") end
+      local batch, message = l:next()
+      assert.is_nil(batch)
+      assert.matches("not an npy file", message)
+      batch, message = loader.new({triplets = m.triplets, tiles = dir})
+      assert.is_nil(batch)
+      assert.matches("index.parquet: no such file", message)
+      command.remove(dir)
+   end)
+end)
