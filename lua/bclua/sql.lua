@@ -1,0 +1,384 @@
+--- SQL over Parquet, CSV and JSON files, and over tables in memory: DuckDB.
+--
+-- Every function works on one database in memory that all Lua states of the
+-- process share. `sql.open` gives connections to other databases; what is a
+-- function here is a method there.
+--
+-- @module bclua.sql
+-- @usage
+-- local sql = require "bclua.sql"
+-- print(sql.query "select species, count(*) n from 'motif.parquet' group by all")
+-- sql.write_parquet("loud.parquet", {id = {"XC1", "XC2"}, level = array.from{-3.5, -7}})
+
+local array = require "bclua.array"
+local core = require "bclua.sql.core"
+
+local sql = {
+   open = core.open,
+   default = core.default,
+   query = core.query,
+   columns = core.columns,
+   exec = core.exec,
+   version = core.version,
+}
+
+local methods = core.methods
+
+-- Make `name` a method of connections, and a function on the default one.
+-- The tail call keeps the caller at level 2 for error().
+local function export(name, method)
+   methods[name] = method
+   sql[name] = function(...)
+      local connection, err = core.default()
+      if not connection then return nil, err end
+      return method(connection, ...)
+   end
+end
+
+-- Raise at the caller of the function that calls this.
+local function bad_argument(position, name, expected, value)
+   error(("bad argument #%d to '%s' (%s expected, got %s)"):format(position, name, expected, type(value)), 4)
+end
+
+local function check(position, name, expected, value)
+   if type(value) ~= expected then bad_argument(position, name, expected, value) end
+end
+
+local function check_options(name, options, known)
+   if options == nil then return {} end
+   if type(options) ~= "table" then
+      error(("bad argument to '%s' (options: table expected, got %s)"):format(name, type(options)), 3)
+   end
+   for option in pairs(options) do
+      if not known[option] then
+         local names = {}
+         for other in pairs(known) do names[#names + 1] = other end
+         table.sort(names)
+         error(("bad argument to '%s' (unknown option '%s' (known: %s))"):format(
+            name, tostring(option), table.concat(names, ", ")), 3)
+      end
+   end
+   return options
+end
+
+-- Called through pcall, the C functions raise without a position; the caller
+-- of a public function gets its own.
+local function pass(level, ok, ...)
+   if ok then return ... end
+   error((...), level)
+end
+
+local function call(f, ...) return pass(0, pcall(f, ...)) end
+
+-- Rows, not columns: what query returned, or a list of tables; empty, too.
+local function is_rows(source)
+   return getmetatable(source) == core.rows or type(source[1]) == "table" or next(source) == nil
+end
+
+--- A string literal: in single quotes, those inside doubled.
+-- @tparam string text
+-- @treturn string
+-- @usage sql.query("select * from " .. sql.quote(path))
+function sql.quote(text)
+   check(1, "quote", "string", text)
+   return "'" .. text:gsub("'", "''") .. "'"
+end
+
+--- A name of a column or table, in double quotes.
+-- @tparam string name
+-- @treturn string
+function sql.identifier(name)
+   check(1, "identifier", "string", name)
+   return '"' .. name:gsub('"', '""') .. '"'
+end
+
+--- The names of columns in order: of what `query` or `columns` returned, as the
+-- SQL had them; of rows or columns made by hand, sorted.
+-- @tparam table source rows or columns
+-- @treturn {string,...}
+function sql.names(source)
+   check(1, "names", "table", source)
+   local meta = getmetatable(source)
+   if meta == core.rows then return source.columns end
+   if meta and meta.names then return meta.names end
+   local seen, names = {}, {}
+   local function add(row)
+      for name in pairs(row) do
+         if not seen[name] then names[#names + 1] = name end
+         seen[name] = true
+      end
+   end
+   if is_rows(source) then
+      for _, row in ipairs(source) do add(row) end
+   else
+      add(source)
+   end
+   table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+   return names
+end
+
+--- Turn rows into columns.
+-- @tparam {table,...} rows tables by column name, as `query` returns them or made by hand
+-- @tparam[opt] {string,...} names which columns; by default `names(rows)`
+-- @treturn table lists by name, each with its length in `n`
+function sql.to_columns(rows, names)
+   check(1, "to_columns", "table", rows)
+   local columns = {}
+   for _, name in ipairs(names or sql.names(rows)) do
+      local list = {n = #rows}
+      for i, row in ipairs(rows) do list[i] = row[name] end
+      columns[name] = list
+   end
+   return columns
+end
+
+-- What write_* and append take, as columns and their names in order.
+local function take_columns(source, order)
+   local names = order or sql.names(source)
+   if is_rows(source) then source = sql.to_columns(source, names) end
+   return source, names
+end
+
+local serial = 0
+
+-- Put columns into a temporary table, hand SQL that selects them (and their
+-- names) to `use`, and drop it.
+local function with_table(self, source, options, use)
+   local columns, names = take_columns(source, options.order)
+   local types = call(core.declare, columns, names)
+   serial = serial + 1
+   local name, quoted, declared, selected = "bclua_columns_" .. serial, {}, {}, {}
+   for i, column in ipairs(names) do
+      quoted[i] = sql.identifier(column)
+      declared[i] = quoted[i] .. " " .. types[i]
+      local wanted = options.types and options.types[column]
+      selected[i] = wanted and ("%s::%s as %s"):format(quoted[i], wanted, quoted[i]) or quoted[i]
+   end
+   call(self.exec, self, ("create temp table %s (%s)"):format(name, table.concat(declared, ", ")))
+   local function finish(...)
+      self:exec("drop table " .. name)
+      return pass(0, ...)
+   end
+   return finish(pcall(function()
+      call(core.fill, self, name, columns, names)
+      return use(("select %s from %s"):format(table.concat(selected, ", "), name), table.concat(quoted, ", "))
+   end))
+end
+
+--- Append columns, or rows, to a table that is there: all of them or none. Values
+-- are cast to the table's types; columns of the table that are not given get
+-- their defaults.
+-- @function append
+-- @tparam string table its name, without a schema
+-- @tparam table source as in `write_parquet`, but no SQL
+-- @tparam[opt] table options `order`: the names of the columns to take
+-- @treturn integer the number of rows
+-- @raise a column that the table has not, columns of different lengths, values that
+--   do not fit
+export("append", function(self, name, source, options)
+   check(1, "append", "string", name)
+   check(2, "append", "table", source)
+   options = check_options("append", options, {order = true})
+   local function insert(select, names)
+      return call(self.exec, self, ("insert into %s (%s) %s"):format(sql.identifier(name), names, select))
+   end
+   return pass(2, pcall(with_table, self, source, options, insert))
+end)
+
+-- COPY a source (columns, rows or SQL) into a file.
+local function write(self, path, source, options, copy_options)
+   local text = table.concat(copy_options, ", ")
+   local function copy(select) return call(core.copy, self, select, path, text) end
+   if type(source) == "string" then return copy((source:gsub("[%s;]+$", ""))) end
+   return with_table(self, source, options, copy)
+end
+
+local function check_write(name, path, source)
+   if type(path) ~= "string" then bad_argument(1, name, "string", path) end
+   if type(source) ~= "table" and type(source) ~= "string" then
+      bad_argument(2, name, "table or SQL", source)
+   end
+end
+
+--- Write a Parquet file, whole or not at all.
+--
+-- The source is one of
+--
+-- - columns by name: 1-D arrays; 2-D arrays (a list for each row); Lua lists of
+--   strings, numbers, booleans, arrays or lists, all of one sort, with nil for NULL
+--   (then `n` says how many). Integers and floats mixed become DOUBLE. A column of
+--   nothing but NULL is VARCHAR unless `types` says otherwise;
+-- - rows: a list of tables by column name, as `query` returns;
+-- - SQL: a SELECT, whose rows never come to Lua.
+--
+-- f32, f64, i64, i32, i16 and u8 become FLOAT, DOUBLE, BIGINT, INTEGER, SMALLINT and
+-- UTINYINT. The same source gives the same bytes.
+-- @function write_parquet
+-- @tparam string path
+-- @tparam table|string source
+-- @tparam[opt] table options `order`: names of the columns to write, in order (default:
+--   sorted by name; of rows, as they came from `query`); `types`: SQL types by column
+--   name; `metadata`: strings, numbers or booleans by key, kept as text;
+--   `compression`: `zstd` (default), `snappy`, `gzip`, `lz4`, `uncompressed`;
+--   `row_group_size` in rows
+-- @treturn boolean true
+-- @treturn[2] nil if the file cannot be written (a missing folder, a full disk), or
+--   a file that the SQL reads cannot be read
+-- @treturn[2] string the message, which begins with the file's path
+-- @raise columns of different lengths, values of different sorts in one column, wrong SQL
+-- @usage sql.write_parquet("motif.parquet", {id = ids, mp = profiles}, {order = {"id", "mp"}})
+export("write_parquet", function(self, path, source, options)
+   check_write("write_parquet", path, source)
+   options = check_options("write_parquet", options, {
+      order = true, types = true, metadata = true, compression = true, row_group_size = true})
+   local copy = {"format parquet", "use_tmp_file false",
+      "compression " .. sql.quote(options.compression or "zstd")}
+   if options.row_group_size then
+      copy[#copy + 1] = ("row_group_size %d"):format(options.row_group_size)
+   end
+   local pairs_text = {}
+   for key, value in pairs(options.metadata or {}) do
+      pairs_text[#pairs_text + 1] = sql.identifier(key) .. ": " .. sql.quote(tostring(value))
+   end
+   table.sort(pairs_text)
+   if #pairs_text > 0 then
+      copy[#copy + 1] = "kv_metadata {" .. table.concat(pairs_text, ", ") .. "}"
+   end
+   return pass(2, pcall(write, self, path, source, options, copy))
+end)
+
+--- Write a CSV file, whole or not at all; one that ends in `.gz` or `.zst` is compressed.
+-- Source and failures are as in `write_parquet`. Lists become text: `[1.0, 2.0]`.
+-- @function write_csv
+-- @tparam string path
+-- @tparam table|string source
+-- @tparam[opt] table options `order` and `types` as in `write_parquet`; `header`
+--   (default true); `delimiter` (default `,`); `null`: the text for NULL (default empty)
+-- @treturn boolean true
+-- @treturn[2] nil
+-- @treturn[2] string the message, which begins with the file's path
+export("write_csv", function(self, path, source, options)
+   check_write("write_csv", path, source)
+   options = check_options("write_csv", options, {
+      order = true, types = true, header = true, delimiter = true, null = true})
+   local compression = path:find("%.gz$") and "gzip" or path:find("%.zst$") and "zstd" or "none"
+   local copy = {"format csv", "use_tmp_file false",
+      "header " .. tostring(options.header ~= false),
+      "delimiter " .. sql.quote(options.delimiter or ","),
+      "nullstr " .. sql.quote(options.null or ""),
+      "compression " .. sql.quote(compression)}
+   return pass(2, pcall(write, self, path, source, options, copy))
+end)
+
+--- The key-value metadata of a Parquet file.
+-- @function parquet_metadata
+-- @tparam string path
+-- @treturn table strings by key; empty if the file has none
+-- @treturn[2] nil if it is missing or no Parquet file
+-- @treturn[2] string the message, which begins with the path
+export("parquet_metadata", function(self, path)
+   check(1, "parquet_metadata", "string", path)
+   local rows, err = self:query("select key, value from parquet_kv_metadata(" .. sql.quote(path) .. ")")
+   if not rows then return nil, err end
+   local metadata = {}
+   for _, row in ipairs(rows) do metadata[row.key] = row.value end
+   return metadata
+end)
+
+--- Does a file have these columns? Parquet, or CSV or JSON by the name's end.
+-- @function require_columns
+-- @tparam string path
+-- @tparam {string,...} names
+-- @treturn boolean true
+-- @treturn[2] nil if one is missing, or the file cannot be read
+-- @treturn[2] string the message: `PATH: no column 'a' (has: b, c)`
+export("require_columns", function(self, path, names)
+   check(1, "require_columns", "string", path)
+   check(2, "require_columns", "table", names)
+   local reader = "read_parquet"
+   if path:find("%.[ct]sv$") or path:find("%.[ct]sv%.%w+$") then reader = "read_csv" end
+   if path:find("%.jsonl?$") then reader = "read_json" end
+   local rows, err = self:query(("describe from %s(%s)"):format(reader, sql.quote(path)))
+   if not rows then return nil, err end
+   local has, list = {}, {}
+   for i, row in ipairs(rows) do
+      has[row.column_name] = true
+      list[i] = row.column_name
+   end
+   for _, name in ipairs(names) do
+      if not has[name] then
+         return nil, ("%s: no column '%s' (has: %s)"):format(path, name, table.concat(list, ", "))
+      end
+   end
+   return true
+end)
+
+-- ---- Rows as an aligned table ----
+
+local function cell(value, width)
+   if value == nil then return "NULL" end
+   if math.type(value) == "float" then return ("%.7g"):format(value) end
+   if type(value) == "table" then return ("(%d values)"):format(value.n or #value) end
+   if array.is_array(value) then
+      return ("%s (%s)"):format(value:dtype(), table.concat(value:shape(), ", "))
+   end
+   local text = tostring(value):gsub("%c", " ")
+   if (utf8.len(text) or #text) <= width then return text end
+   return text:sub(1, (utf8.offset(text, width) or width) - 1) .. "…"
+end
+
+local function display_width(text) return utf8.len(text) or #text end
+
+local function pad(text, width, right)
+   local blanks = (" "):rep(width - display_width(text))
+   return right and blanks .. text or text .. blanks
+end
+
+--- Rows as aligned text; also what tostring gives of a query's result.
+-- @tparam {table,...} rows what `query` returns, or a list of tables
+-- @tparam[opt] table options `limit`: rows shown (default 40; more leave out the middle),
+--   `width`: of a column at most (default 48)
+-- @treturn string lines, without a new line at the end
+function sql.table(rows, options)
+   check(1, "table", "table", rows)
+   options = check_options("table", options, {limit = true, width = true})
+   local limit, width = options.limit or 40, options.width or 48
+   local names = sql.names(rows)
+   local widths, right, lines = {}, {}, {}
+   for c, name in ipairs(names) do
+      widths[c] = display_width(name)
+      right[c] = true
+   end
+   local shown = {}
+   for i, row in ipairs(rows) do
+      if #rows <= limit or i <= (limit + 1) // 2 or i > #rows - limit // 2 then
+         local cells = {}
+         for c, name in ipairs(names) do
+            cells[c] = cell(row[name], width)
+            widths[c] = math.max(widths[c], display_width(cells[c]))
+            right[c] = right[c] and (row[name] == nil or type(row[name]) == "number")
+         end
+         shown[#shown + 1] = cells
+      elseif i == (limit + 1) // 2 + 1 then
+         shown[#shown + 1] = false
+      end
+   end
+   local function line(cells)
+      local out = {}
+      for c = 1, #names do out[c] = pad(cells[c], widths[c], right[c]) end
+      lines[#lines + 1] = (table.concat(out, "  "):gsub("%s+$", ""))
+   end
+   local rule = {}
+   for c = 1, #names do rule[c] = ("-"):rep(widths[c]) end
+   line(names)
+   line(rule)
+   for _, cells in ipairs(shown) do
+      if cells then line(cells) else lines[#lines + 1] = "…" end
+   end
+   lines[#lines + 1] = ("(%d row%s)"):format(#rows, #rows == 1 and "" or "s")
+   return table.concat(lines, "\n")
+end
+
+core.rows.__tostring = function(rows) return sql.table(rows) end
+
+return sql
