@@ -54,8 +54,9 @@ static int early_halvings(const cqt_options *o) {
 }
 
 int cqt_options_check(const cqt_options *o, bc_error *e) {
-    if (!(o->sample_rate > 0) || !isfinite(o->sample_rate))
-        return bc_fail(e, "sample_rate must be positive, got %g", o->sample_rate);
+    if (!(o->sample_rate > 0 && o->sample_rate <= 1e9))
+        return bc_fail(e, "sample_rate must be above 0 and at most 1e9 Hz, got %g",
+                       o->sample_rate);
     if (o->hop < 1) return bc_fail(e, "hop must be at least 1, got %zu", o->hop);
     if (o->octaves < 1 || o->octaves > CQT_MAX_OCTAVES)
         return bc_fail(e, "n_octaves must be 1..%d, got %d", CQT_MAX_OCTAVES, o->octaves);

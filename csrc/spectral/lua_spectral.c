@@ -49,7 +49,7 @@ static stft_options stft_table(lua_State *L, int arg) {
     static const char *const windows[] = {"hann", "ones", NULL};
     lua_Integer n_fft = n_fft_option(L, arg, 1);
     stft_options o = {.n_fft = (size_t)n_fft};
-    o.hop = size_option(L, arg, "hop", n_fft < 4 ? 1 : n_fft / 4, 1, INT64_MAX / 4);
+    o.hop = size_option(L, arg, "hop", n_fft < 4 ? 1 : n_fft / 4, 1, INT32_MAX);
     o.window = (enum stft_window)bc_opt_choice(L, arg, "window", STFT_HANN, windows);
     o.pad = (enum mel_pad)bc_opt_choice(L, arg, "pad", MEL_PAD_CONSTANT, pads);
     return o;
@@ -109,7 +109,7 @@ static mel_options mel_table(lua_State *L, int arg) {
     o.sample_rate = number_option(L, arg, "sample_rate", 0, is_positive, "positive");
     lua_Integer n_fft = n_fft_option(L, arg, 2);
     o.n_fft = (size_t)n_fft;
-    o.hop = size_option(L, arg, "hop", n_fft < 4 ? 1 : n_fft / 4, 1, INT64_MAX / 4);
+    o.hop = size_option(L, arg, "hop", n_fft < 4 ? 1 : n_fft / 4, 1, INT32_MAX);
     o.n_mels = size_option(L, arg, "n_mels", 128, 1, 65536);
     o.fmin = number_option(L, arg, "fmin", 0, is_not_negative, "0 or more");
     o.fmax = number_option(L, arg, "fmax", o.sample_rate / 2, is_positive, "positive");
