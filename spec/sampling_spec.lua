@@ -221,12 +221,12 @@ describe("sampling", function()
          r.group:fill(1)
          local none, message = sampling.triplets(r, {samples = 1})
          assert.is_nil(none)
-         assert.equal("triplets need recordings of two groups or more, got 7 of 1", message)
+         assert.equal("triplets need two groups or more, got 1 (of 7 recordings)", message)
          for _, name in ipairs({"group", "species"}) do r[name] = array.zeros(0, "i64") end
          for _, name in ipairs({"motif_0_s", "motif_1_s", "duration_s"}) do
             r[name] = array.zeros(0, "f64")
          end
-         assert.matches("got 0 of 0", select(2, sampling.triplets(r, {samples = 1})))
+         assert.matches("got 0 %(of 0", select(2, sampling.triplets(r, {samples = 1})))
       end)
 
       it("names the column or option it rejects", function()

@@ -23,8 +23,9 @@ typedef struct bc_syllable {
 
 void bc_synth_syllable(float *y, int64_t n, double sample_rate, const bc_syllable *s);
 
-/* Wind: noise below some 200 Hz whose strength comes and goes in gusts.
- * level is its root mean square where it is strongest. */
+/* Wind: noise in a narrow band that wanders between 70 and 170 Hz and comes and
+ * goes in gusts: a howl that never repeats. level is its root mean square where
+ * it is strongest. */
 void bc_synth_wind(float *y, int64_t n, double sample_rate, double level, bc_random *r);
 
 /* Rain: drops at random times, rate a second on the average, each a click of

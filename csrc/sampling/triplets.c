@@ -109,8 +109,8 @@ int bc_triplets_draw(const bc_triplets *out, const bc_recordings *r, size_t firs
     int rc = strata_new(&s, r);
     if (rc != BC_OK) return rc;
     if (s.groups < 2) {
-        rc = bc_fail(e, "triplets need recordings of two groups or more, got %zu of %zu", r->n,
-                     s.groups);
+        rc = bc_fail(e, "triplets need two groups or more, got %zu (of %zu recordings)",
+                     s.groups, r->n);
         goto out;
     }
     for (size_t i = 0; i < samples; i++) {
