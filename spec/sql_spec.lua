@@ -181,7 +181,8 @@ describe("sql", function()
       end)
 
       it("runs several statements and returns the last", function()
-         local rows = sql.query("create or replace temp table s (a int); insert into s values (4); from s where a = ?;", {4})
+         local rows = sql.query(
+            "create or replace temp table s (a int); insert into s values (4); from s where a = ?;", {4})
          assert.equal(4, rows[1].a)
       end)
 
@@ -189,7 +190,8 @@ describe("sql", function()
          local ok, message = pcall(function() sql.query "selec 1" end)
          assert.is_false(ok)
          assert.matches("^[^\n]*sql_spec.lua:%d+: Parser Error: syntax error at or near \"selec\"", message)
-         assert.error_matches(function() sql.query "from no_such_table" end, "Catalog Error: Table with name no_such_table")
+         assert.error_matches(function() sql.query "from no_such_table" end,
+            "Catalog Error: Table with name no_such_table")
          assert.error_matches(function() sql.query "select 'x'::int" end, "Conversion Error")
          assert.error_matches(function() sql.query "" end, "no statement")
          assert.error_matches(function() sql.query "select 1; select a" end, "Binder Error")
@@ -239,7 +241,8 @@ describe("sql", function()
          assert.error_matches(function() sql.query("select $a", {b = 1}) end, "parameter a is missing")
          assert.error_matches(function() sql.query("select ?", {1, 2}) end, "2 parameters given, the statement has 1")
          assert.error_matches(function() sql.query("select ?", {print}) end, "parameter 1 is a function")
-         assert.error_matches(function() sql.query("select ?", {"caf\xe9"}) end, "parameter 1 is text that is not UTF%-8")
+         assert.error_matches(function() sql.query("select ?", {"caf\xe9"}) end,
+            "parameter 1 is text that is not UTF%-8")
          assert.error_matches(function() sql.query("select ?", {{{1}}}) end, "parameter 1 is a list of lists")
          assert.error_matches(function() sql.query("select 1", 7) end, "bad argument #2 to 'query'")
       end)
@@ -262,7 +265,8 @@ describe("sql", function()
       end)
 
       it("keeps the extremes of integers", function()
-         local c = sql.columns "select -9223372036854775808 a, 4294967295::uinteger b, (-128)::tinyint c, 65535::usmallint d"
+         local c = sql.columns [[select -9223372036854775808 a, 4294967295::uinteger b, (-128)::tinyint c,
+            65535::usmallint d]]
          assert.equal(math.mininteger, c.a:at(1))
          assert.equal(4294967295, c.b:at(1))
          assert.equal(-128, c.c:at(1))
@@ -296,7 +300,8 @@ describe("sql", function()
       end)
 
       it("gives lists of arrays for list columns", function()
-         local c = sql.columns "select case when range = 1 then null else [range::double] end l from range(3) order by range"
+         local c = sql.columns [[select case when range = 1 then null else [range::double] end l
+            from range(3) order by range]]
          assert.equal(3, c.l.n)
          assert.same({2}, c.l[3]:table())
          assert.is_nil(c.l[2])
@@ -386,7 +391,8 @@ describe("sql", function()
 
       it("lack a column: wrong SQL, unless asked before", function()
          sql.write_parquet(path "two.parquet", {["b c"] = {1}, d = {2}})
-         assert.error_matches(function() sql.query("select a " .. from "two.parquet") end, "Binder Error.*\"a\" not found")
+         assert.error_matches(function() sql.query("select a " .. from "two.parquet") end,
+            "Binder Error.*\"a\" not found")
          assert.is_true(sql.require_columns(path "two.parquet", {"d", "b c"}))
          assert.same({nil, path "two.parquet" .. ": no column 'a' (has: b c, d)"},
             {sql.require_columns(path "two.parquet", {"d", "a"})})
@@ -454,7 +460,8 @@ describe("sql", function()
          local rows = sql.query(from "matrix.parquet")
          assert.same({"FLOAT[]", "FLOAT[]"}, rows.types)
          assert.same({5, 6}, rows[3].e:table())
-         assert.same({{1, 2}, {3, 4}, {5, 6}}, sql.columns("select e::float[2] e " .. from "matrix.parquet").e:table())
+         local columns = sql.columns("select e::float[2] e " .. from "matrix.parquet")
+         assert.same({{1, 2}, {3, 4}, {5, 6}}, columns.e:table())
       end)
 
       it("writes more rows than a chunk holds, lists too", function()
@@ -714,7 +721,8 @@ describe("sql", function()
       end)
 
       it("says what lists hold, and cuts what is long", function()
-         local text = sql.table({{a = array.zeros(3, "f64"), b = {1, 2}, c = ("ä"):rep(60), d = "x\ny"}}, {width = 5})
+         local row = {a = array.zeros(3, "f64"), b = {1, 2}, c = ("ä"):rep(60), d = "x\ny"}
+         local text = sql.table({row}, {width = 5})
          assert.matches("f64 %(3%)  %(2 values%)  ääää…  x y", text)
       end)
 
@@ -745,7 +753,8 @@ describe("sql", function()
       it("never load extensions from elsewhere", function()
          assert.is_false(value "select current_setting('autoload_known_extensions')")
          assert.is_false(value "select current_setting('autoinstall_known_extensions')")
-         assert.equal(2, value "select count(*) from duckdb_extensions() where loaded and extension_name in ('parquet', 'json')")
+         assert.equal(2, value [[select count(*) from duckdb_extensions()
+            where loaded and extension_name in ('parquet', 'json')]])
       end)
 
       it("stop a long query on Ctrl-C", function()

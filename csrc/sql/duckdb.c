@@ -47,7 +47,8 @@ static void load(void) {
     void *library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
     if (library == NULL) {
         snprintf(load_error, sizeof load_error,
-                 "%.450s: cannot be loaded (%.450s): run make deps, or set DUCKDB_LIB", path, dlerror());
+                 "%.450s: cannot be loaded (%.450s): run make deps, or set DUCKDB_LIB", path,
+                 dlerror());
         return;
     }
 #define RESOLVE(returns, name, arguments)                                                      \

@@ -1,0 +1,187 @@
+local command = require "support.command"
+local lfs = require "lfs"
+local modules = require "support.modules"
+
+local quote = command.quote
+-- `make test` runs us: what it exports must not reach the make that we run.
+local clean = "env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u DESTDIR "
+
+describe("make install", function()
+   -- A sanitized bclua.so installs as any other, but there is nothing new to see.
+   if os.getenv("BCLUA_SANITIZED") then return pending("not for a sanitized build") end
+
+   local folder, prefix
+
+   setup(function()
+      folder = command.folder()
+      prefix = folder .. "/first"
+      local build = command.program:match("^(.*)/[^/]*$") or "build"
+      local out, status = command.shell(("%smake --no-print-directory install B=%s PREFIX=%s"):format(
+         clean, quote(build), quote(prefix)))
+      assert(status == 0, out)
+   end)
+
+   teardown(function() command.remove(folder) end)
+
+   -- Run Lua in the installed program, elsewhere and with next to no environment.
+   local function run(text)
+      local script = command.write(folder .. "/script.lua", text)
+      return command.shell(("cd / && env -i PATH=/usr/bin:/bin HOME=%s %s/bin/bclua %s </dev/null"):format(
+         quote(folder .. "/home"), quote(prefix), quote(script)))
+   end
+
+   it("loads every module from where it was installed", function()
+      local names = modules.in_c()
+      table.move(modules.in_lua(), 1, #modules.in_lua(), #names + 1, names)
+      assert.is_true(#names > 10)
+      local out, status = run(([[
+         local prefix, names = %q, {%s}
+         for _, name in ipairs(names) do
+            assert(require(name), name)
+            local lua = package.searchpath(name, package.path)
+            local so = package.searchpath("bclua", package.cpath)
+            assert((lua or so):sub(1, #prefix) == prefix, name .. " is from " .. (lua or so))
+         end
+         print("loaded", #names)]]):format(prefix, '"' .. table.concat(names, '", "') .. '"'))
+      assert.equal("loaded\t" .. #names .. "\n", out)
+      assert.equal(0, status)
+   end)
+
+   it("runs SQL with the library that came along", function()
+      local out = run "print(require('bclua.sql').query('select 6 * 7 answer')[1].answer)"
+      assert.equal("42\n", out)
+   end)
+
+   it("has the scripts", function()
+      for file in lfs.dir("scripts") do
+         if file:find("%.lua$") then
+            assert.equal(command.read("scripts/" .. file), command.read(prefix .. "/share/bclua/scripts/" .. file))
+         end
+      end
+   end)
+
+   it("holds no links into the checkout", function()
+      assert.equal("", (command.shell("find " .. quote(prefix) .. " -type l")))
+   end)
+
+   it("may be moved, and installed over", function()
+      local moved = folder .. "/moved here"
+      assert(os.rename(prefix, moved))
+      prefix = moved
+      assert.equal("1\n", (run "print(require('bclua.sql').query('select 1 a')[1].a)"))
+      command.write(prefix .. "/share/bclua/lua/bclua/gone.lua", "return {}")
+      local build = command.program:match("^(.*)/[^/]*$") or "build"
+      local _, status = command.shell(("sh rocks/install.sh %s %s"):format(quote(build), quote(prefix)))
+      assert.equal(0, status)
+      assert.is_nil(lfs.attributes(prefix .. "/share/bclua/lua/bclua/gone.lua"))
+      assert.equal("1\n", (run "print(require('bclua.sql').query('select 1 a')[1].a)"))
+   end)
+
+   it("refuses a folder where nothing is built", function()
+      local out, status = command.shell(("sh rocks/install.sh %s %s"):format(quote(folder), quote(folder .. "/x")))
+      assert.matches("install: .*/bclua is not built: run make", out)
+      assert.equal(1, status)
+      out, status = command.shell("sh rocks/install.sh build")
+      assert.matches("usage: ", out)
+      assert.equal(1, status)
+   end)
+end)
+
+describe("rocks/deps.sh", function()
+   local folder, tools
+
+   setup(function()
+      folder = command.folder()
+      tools = folder .. "/tools"
+      assert(lfs.mkdir(tools))
+   end)
+
+   teardown(function() command.remove(folder) end)
+
+   -- Run it where only some commands are there; `lacking` are left out.
+   local function deps(arguments, lacking, env)
+      command.shell("rm -f " .. quote(tools) .. "/*")
+      for name in ("sh dirname uname cat id basename ln mkdir cc pkg-config lua5.4 make gnuplot luacheck " ..
+         "luarocks npm sha256sum cut"):gmatch("%S+") do
+         if not lacking[name] then command.shell(("ln -s $(command -v %s) %s/"):format(name, quote(tools))) end
+      end
+      return command.shell(("env PATH=%s %s /bin/sh rocks/deps.sh %s"):format(
+         quote(tools), env or "", arguments))
+   end
+
+   it("finds everything, and says nothing", function()
+      local out, status = deps("check build", {})
+      assert.equal("", out)
+      assert.equal(0, status)
+   end)
+
+   it("names what is missing and the command that installs it", function()
+      local out, status = deps("check build", {gnuplot = true, luacheck = true})
+      assert.matches("these Debian packages are missing: gnuplot%-nox\n", out)
+      assert.matches("for 'make test' and 'make check' these Debian packages are missing: lua%-check\n", out)
+      assert.matches("install with:  make deps\n", out)
+      assert.matches("apt%-get install %-%-no%-install%-recommends gnuplot%-nox lua%-check\n", out)
+      assert.equal(1, status)
+   end)
+
+   it("lets a build go on without what only tests need", function()
+      local _, status = deps("check build", {luarocks = true, luacheck = true})
+      assert.equal(0, status)
+   end)
+
+   it("names the libraries when it cannot ask for them", function()
+      local out = deps("check build", {["pkg-config"] = true})
+      for _, package in ipairs({"pkg-config", "liblua5.4-dev", "libsndfile1-dev", "libsoxr-dev", "libfftw3-dev",
+         "libopenblas-dev"}) do
+         assert.is_truthy(out:find(package, 1, true), package)
+      end
+   end)
+
+   it("asks for root only to install, and fails where there is no apt-get", function()
+      local out, status = deps("install " .. quote(folder .. "/b"), {gnuplot = true})
+      assert.matches("no apt%-get here: install them by hand", out)
+      assert.equal(1, status)
+   end)
+
+   it("installs with apt-get, then looks again", function()
+      -- An apt-get that brings gnuplot, as root would.
+      command.shell("rm -f " .. quote(tools) .. "/*")
+      local log = folder .. "/apt.log"
+      local fake = folder .. "/fake"
+      lfs.mkdir(fake)
+      command.write(fake .. "/apt-get", ([[#!/bin/sh
+         echo "$DEBIAN_FRONTEND $*" >>%s
+         ln -sf /bin/true %s/gnuplot
+      ]]):format(log, tools))
+      command.write(fake .. "/apt-cache", "#!/bin/sh\nexit 0\n")
+      command.write(fake .. "/sudo", "#!/bin/sh\nexec \"$@\"\n")
+      command.shell("chmod +x " .. quote(fake) .. "/*")
+      local out, status = deps("install " .. quote(folder .. "/b"), {gnuplot = true},
+         "PATH=" .. quote(tools .. ":" .. fake) .. " DUCKDB_LIB=" .. quote(lfs.currentdir() .. "/build/libduckdb.so"))
+      assert.equal(0, status, out)
+      assert.equal("noninteractive -q -y install --no-install-recommends gnuplot-nox\n", command.read(log))
+      assert.equal(lfs.currentdir() .. "/build/libduckdb.so",
+         lfs.symlinkattributes(folder .. "/b/libduckdb.so", "target"))
+   end)
+
+   it("refuses a DUCKDB_LIB that is not there", function()
+      for _, mode in ipairs({"check", "duckdb"}) do
+         local out, status = deps(mode .. " " .. quote(folder .. "/c"), {}, "DUCKDB_LIB=/nowhere/x.so")
+         assert.equal("deps: DUCKDB_LIB=/nowhere/x.so: no such file\n", out)
+         assert.equal(1, status)
+      end
+   end)
+
+   it("shares one library among build folders", function()
+      local _, status = deps("duckdb " .. quote(folder .. "/d/e"), {})
+      assert.equal(0, status)
+      assert.equal(lfs.attributes("build/libduckdb.so", "size"),
+         lfs.attributes(folder .. "/d/e/libduckdb.so", "size"))
+   end)
+
+   it("names an unknown mode", function()
+      local out, status = deps("frobnicate", {})
+      assert.equal("deps: unknown mode 'frobnicate' (check, install, duckdb)\n", out)
+      assert.equal(1, status)
+   end)
+end)
