@@ -182,7 +182,8 @@ end)
 
 describe("cens.chroma", function()
    it("puts three bins in each semitone, C first", function()
-      for bin, pitch in pairs{[107] = 1, [108] = 1, [109] = 1, [110] = 2, [135] = 10, [142] = 12, [143] = 1, [251] = 1} do
+      local pitches = {[107] = 1, [108] = 1, [109] = 1, [110] = 2, [135] = 10, [142] = 12, [143] = 1, [251] = 1}
+      for bin, pitch in pairs(pitches) do
          local c = cens.chroma(tone(0.4, 32000, bin), {sample_rate = 32000, hop = 3200, tuning = 0})
          assert.equal(pitch, c:T()[3]:argmax())
       end
@@ -362,7 +363,9 @@ describe("cens.cens", function()
 
    it("reuses filters without mixing them up, past the size of their cache", function()
       local y = tone(0.2, 32000, 150)
-      local function bins(tuning) return cens.cqt(y, {sample_rate = 32000, tuning = tuning, n_octaves = 1, fmin = 500}) end
+      local function bins(tuning)
+         return cens.cqt(y, {sample_rate = 32000, tuning = tuning, n_octaves = 1, fmin = 500})
+      end
       local first = bins(0)
       for i = 1, 140 do bins(i / 1000) end
       assert.is_true(array.equal(first, bins(0)))

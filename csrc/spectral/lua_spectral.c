@@ -159,11 +159,12 @@ static int l_mel_filterbank(lua_State *L) {
 static int l_mel_frequencies(lua_State *L) {
     lua_Integer n = luaL_checkinteger(L, 1);
     double fmin = luaL_optnumber(L, 2, 0), fmax = luaL_checknumber(L, 3);
+    bool htk = lua_toboolean(L, 4);
     luaL_argcheck(L, n >= 0, 1, "0 or more expected");
     luaL_argcheck(L, is_not_negative(fmin), 2, "0 or more expected");
     luaL_argcheck(L, isfinite(fmax) && fmax >= fmin, 3, "fmin or more expected");
     bc_array *out = bc_push_vector(L, BC_F64, n);
-    mel_frequencies(out->data, (size_t)n, fmin, fmax, lua_toboolean(L, 4));
+    mel_frequencies(out->data, (size_t)n, fmin, fmax, htk);
     return 1;
 }
 
