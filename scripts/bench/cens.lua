@@ -1,0 +1,57 @@
+-- usage: bclua scripts/bench/cens.lua [FILE [RUNS]]
+-- CENS and its stages, and the network's mel spectrogram, on one core, samples
+-- in memory: milliseconds and times real time, best and median of RUNS (5).
+-- FILE: a recording (default: the synthetic clip of the specs, 28.8 s).
+local array = require "bclua.array"
+local audio = require "bclua.audio"
+local cens = require "bclua.cens"
+local spectral = require "bclua.spectral"
+local system = require "bclua.system"
+
+local root = arg[0]:match("^(.*)/scripts/bench/[^/]*$") or "."
+local path = arg[1] or root .. "/spec/fixtures/cens/synthetic/audio.ogg"
+local runs = tonumber(arg[2]) or 5
+local sample_rate, hop = 32000, 3200
+
+local function measure(name, seconds, run)
+   run() -- filters and plans are made once and kept
+   local times = {}
+   for k = 1, runs do
+      local start = system.clock()
+      run()
+      times[k] = system.clock() - start
+   end
+   table.sort(times)
+   local best, median = times[1], times[(#times + 1) // 2]
+   print(("%-34s best %8.2f ms %8.0f x real time   median %8.2f ms %8.0f x"):format(
+      name, 1e3 * best, seconds / best, 1e3 * median, seconds / median))
+   return best
+end
+
+local y, err = audio.load(path, {sample_rate = sample_rate})
+if not y then
+   io.stderr:write("cens: ", err, "\n")
+   os.exit(1)
+end
+local seconds = y:size() / sample_rate
+local tuning = cens.tuning(y, {sample_rate = sample_rate})
+local known = {sample_rate = sample_rate, hop = hop, tuning = tuning}
+
+print(("%s: %d samples, %.1f s at %d Hz, hop %d; one thread; %d runs"):format(
+   path, y:size(), seconds, sample_rate, hop, runs))
+measure("cens", seconds, function() cens.cens(y, {sample_rate = sample_rate, hop = hop}) end)
+measure("  tuning", seconds, function() cens.tuning(y, {sample_rate = sample_rate}) end)
+local chroma = measure("  chroma, tuning given", seconds, function() cens.chroma(y, known) end)
+local rest = measure("  cens, tuning given", seconds, function() cens.cens(y, known) end)
+print(("%-34s %13.2f ms"):format("  quantise and smooth", 1e3 * math.max(rest - chroma, 0)))
+measure("  cqt, tuning given", seconds, function() cens.cqt(y, known) end)
+
+local start = system.clock()
+local other = {sample_rate = sample_rate, hop = hop, tuning = tuning + 0.005}
+cens.cens(array.zeros(1), other)
+print(("%-34s %13.2f ms"):format("  filters, once a tuning", 1e3 * (system.clock() - start)))
+
+local clip = y:slice(1, 1, math.min(5 * sample_rate, y:size()))
+local options = {sample_rate = sample_rate, n_fft = 4096, hop = (160000 - 4096) // 127, fmax = 16000,
+   pad = "reflect"}
+measure("mel, 5 s, n_fft 4096", clip:size() / sample_rate, function() spectral.mel(clip, options) end)
