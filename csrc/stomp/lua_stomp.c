@@ -16,6 +16,7 @@ infinity has no neighbour and is none.
 #include "../support/lua_support.h"
 #include "extremes.h"
 #include "simple.h"
+#include "znorm.h"
 
 static const char *const codes[] = {"best", "plain", "avx2", "avx512", NULL};
 static const char *const methods[] = {"auto", "filter", "sweep", "brute", NULL};
@@ -156,6 +157,82 @@ static int l_join(lua_State *L) {
     return status == BC_OK ? 1 : bc_failure(L, status, NULL);
 }
 
+/* A series of one dimension at arg. */
+static struct series check_row(lua_State *L, int arg) {
+    struct series s = check_series(L, arg);
+    if (s.dims != 1)
+        bc_arg_error(L, arg, "expected one dimension, got %I", (lua_Integer)s.dims);
+    return s;
+}
+
+/***
+The nearest other window of every window of a one-dimensional series, after
+each window is given mean 0 and deviation 1 (STOMP).
+
+Euclidean distances (not squared), as stumpy's `stump` gives. Special windows
+have stumpy's meaning: one with a NaN or an infinity is infinitely far from
+all (index -1); two constant windows have distance 0, a constant and another
+one sqrt(window). Zhu et al.: Matrix profile II (ICDM 2016). Options:
+`exclusion`, default window / 4 rounded up, as stumpy's; `instructions` and
+`method` as in `self_join`.
+@function z_self_join
+@tparam bclua.array x (frames) or (1, frames); converted to f64
+@tparam integer window length in frames, 1..frames
+@tparam[opt] table options
+@treturn table profile of frames - window + 1 windows
+*/
+static int l_z_self_join(lua_State *L) {
+    static const char *const names[] = {"exclusion", "instructions", "method", NULL};
+    lua_settop(L, 3);
+    struct series s = check_row(L, 1);
+    size_t w = check_window(L, 2, s.frames);
+    bc_check_options(L, 3, names);
+    lua_Integer zone = opt_exclusion(L, 3, (lua_Integer)((w + 3) / 4));
+    bc_simple_options options;
+    int method = opt_way(L, 3, &options);
+    double *distance;
+    int64_t *index;
+    push_profile(L, s.frames - w + 1, w, "self", &distance, &index);
+    lua_pushinteger(L, zone);
+    lua_setfield(L, -2, "exclusion");
+    if (zone > (lua_Integer)s.frames) zone = (lua_Integer)s.frames;
+    int status = method == BRUTE
+                     ? bc_znorm_brute(distance, index, s.x, s.frames, s.x, s.frames, w,
+                                      (ptrdiff_t)zone, &options)
+                     : bc_znorm_self_join(distance, index, s.x, s.frames, w, (size_t)zone,
+                                          &options);
+    return status == BC_OK ? 1 : bc_failure(L, status, NULL);
+}
+
+/***
+For every window of one series the nearest window of another, both
+z-normalised: distance and options as in `z_self_join`, without an exclusion
+zone.
+@function z_join
+@tparam bclua.array a (frames) or (1, frames)
+@tparam bclua.array b any number of frames
+@tparam integer window length in frames, at most that of the shorter series
+@tparam[opt] table options `instructions`, `method`
+@treturn table profile of the windows of `a`; `index` counts frames of `b`
+*/
+static int l_z_join(lua_State *L) {
+    static const char *const names[] = {"instructions", "method", NULL};
+    lua_settop(L, 4);
+    struct series a = check_row(L, 1), b = check_row(L, 2);
+    size_t w = check_window(L, 3, a.frames < b.frames ? a.frames : b.frames);
+    bc_check_options(L, 4, names);
+    bc_simple_options options;
+    int method = opt_way(L, 4, &options);
+    double *distance;
+    int64_t *index;
+    push_profile(L, a.frames - w + 1, w, "join", &distance, &index);
+    int status = method == BRUTE
+                     ? bc_znorm_brute(distance, index, a.x, a.frames, b.x, b.frames, w, -1,
+                                      &options)
+                     : bc_znorm_join(distance, index, a.x, a.frames, b.x, b.frames, w, &options);
+    return status == BC_OK ? 1 : bc_failure(L, status, NULL);
+}
+
 /***
 The values of the option `instructions` that this machine can run.
 @function instructions
@@ -267,8 +344,9 @@ windows without a neighbour are passed over.
 static int l_discords(lua_State *L) { return push_extremes(L, false); }
 
 static const luaL_Reg functions[] = {
-    {"self_join", l_self_join}, {"join", l_join},         {"motifs", l_motifs},
-    {"discords", l_discords},   {"instructions", l_instructions}, {NULL, NULL},
+    {"self_join", l_self_join}, {"join", l_join},         {"z_self_join", l_z_self_join},
+    {"z_join", l_z_join},       {"motifs", l_motifs},     {"discords", l_discords},
+    {"instructions", l_instructions}, {NULL, NULL},
 };
 
 BC_EXPORT int luaopen_bclua_stomp(lua_State *L);

@@ -45,18 +45,9 @@ BC_CLONES static void frame_distances(double *c, const double *x, size_t x_frame
         }
 }
 
-static double pairwise_sum(const double *c, size_t n) {
-    if (n == 1) return c[0];
-    if (n == 2) return c[1] + c[0];
-    if (n == 3) return (c[2] + c[1]) + c[0];
-    size_t half = n / 2;
-    double sum = pairwise_sum(c + n - half, half) + pairwise_sum(c + n - 2 * half, half);
-    return n % 2 ? sum + c[0] : sum;
-}
-
 double bc_simple_distance(struct simple *s, size_t i, size_t j) {
     frame_distances(s->terms, s->x + i, s->x_frames, s->y + j, s->y_frames, s->dims, s->window);
-    return pairwise_sum(s->terms, s->window);
+    return bc_doubling_sum(s->terms, s->window);
 }
 
 void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, size_t at,
@@ -77,20 +68,10 @@ void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, s
 
 /* Memory */
 
-/* count doubles on a cache line, all fill; NULL if there is no memory. */
-static double *doubles(size_t count, double fill) {
-    double *p = NULL;
-    if (count > (SIZE_MAX - 64) / sizeof *p) return NULL;
-    p = aligned_alloc(64, (count * sizeof *p + 63) / 64 * 64);
-    for (size_t i = 0; p != NULL && i < count; i++) p[i] = fill;
-    return p;
-}
-
 static void free_scratch(struct simple *s) {
-    free(s->a), free(s->b), free(s->a_norm), free(s->b_norm), free(s->ring), free(s->c);
-    for (int k = 0; k < s->levels; k++) free(s->level[k].ring);
-    s->a = s->b = s->a_norm = s->b_norm = s->ring = s->c = NULL;
-    s->levels = 0;
+    free(s->a), free(s->b), free(s->a_norm), free(s->b_norm), free(s->ring);
+    s->a = s->b = s->a_norm = s->b_norm = s->ring = NULL;
+    bc_doubling_free(&s->sums);
 }
 
 enum { MARGIN = 2 * SIMPLE_LANES };
@@ -98,12 +79,11 @@ enum { MARGIN = 2 * SIMPLE_LANES };
 static int allocate_frames(struct simple *s) {
     s->stride = (s->y_frames + 2 * MARGIN + 7) / 8 * 8;
     s->margin = MARGIN;
-    s->a = doubles((s->x_frames + SIMPLE_STRIP) * s->dims, 0.0);
-    s->b = doubles(s->stride * s->dims, 0.0);
+    s->a = bc_aligned_doubles((s->x_frames + SIMPLE_STRIP) * s->dims, 0.0);
+    s->b = bc_aligned_doubles(s->stride * s->dims, 0.0);
     return s->a == NULL || s->b == NULL ? BC_NOMEM : BC_OK;
 }
 
-/* The sums that lead from one frame to w, with their rings. */
 static int prepare_sweep(struct simple *s) {
     if (allocate_frames(s) != BC_OK) return BC_NOMEM;
     for (size_t d = 0; d < s->dims; d++) {
@@ -111,20 +91,7 @@ static int prepare_sweep(struct simple *s) {
         memcpy(s->b + d * s->stride + s->margin, s->y + d * s->y_frames,
                s->y_frames * sizeof *s->y);
     }
-    int bit = 0;
-    while (s->window >> (bit + 1)) bit++;
-    s->c_rows = 0;
-    for (size_t lag = 1; bit-- > 0;) {
-        struct simple_level *level = &s->level[s->levels++];
-        *level = (struct simple_level){.lag = lag};
-        level->ring = doubles(lag * SIMPLE_LANES, 0.0);
-        if (level->ring == NULL) return BC_NOMEM;
-        lag = 2 * lag;
-        if (s->window >> bit & 1) level->odd = lag++, s->c_rows = lag;
-    }
-    if (s->c_rows == 0) return BC_OK;
-    s->c = doubles(s->c_rows * SIMPLE_LANES, 0.0);
-    return s->c == NULL ? BC_NOMEM : BC_OK;
+    return bc_doubling_new(&s->sums, s->window);
 }
 
 /* a := -2 (x - mean), b := y - mean, by dimension, and their squared norms.
@@ -160,9 +127,9 @@ static double centre(struct simple *s) {
 static int prepare_filter(struct simple *s, ptrdiff_t first, bool *usable) {
     const double w = (double)s->window;
     *usable = false;
-    s->a_norm = doubles(s->x_frames + SIMPLE_STRIP, 0.0);
+    s->a_norm = bc_aligned_doubles(s->x_frames + SIMPLE_STRIP, 0.0);
     if (s->a_norm == NULL || allocate_frames(s) != BC_OK) return BC_NOMEM;
-    s->b_norm = doubles(s->stride, 0.0);
+    s->b_norm = bc_aligned_doubles(s->stride, 0.0);
     if (s->b_norm == NULL) return BC_NOMEM;
     while ((first + s->margin) % 8 != 0) s->margin--;
 
@@ -178,7 +145,7 @@ static int prepare_filter(struct simple *s, ptrdiff_t first, bool *usable) {
     for (size_t t = 0; t < s->x_frames + SIMPLE_STRIP; t++) s->a_norm[t] += s->bias;
 
     s->ring_rows = (s->window + 2 * SIMPLE_STRIP - 1) / SIMPLE_STRIP * SIMPLE_STRIP;
-    s->ring = doubles(s->ring_rows * SIMPLE_PITCH, 0.0);
+    s->ring = bc_aligned_doubles(s->ring_rows * SIMPLE_PITCH, 0.0);
     if (s->ring == NULL) return BC_NOMEM;
     *usable = true;
     return BC_OK;
@@ -275,8 +242,8 @@ int bc_simple_self_join(double *distance, int64_t *index, const double *x, size_
                        .y_windows = n, .dims = dims, .window = window,
                        .right = {distance, index}};
     int status = BC_NOMEM;
-    s.terms = doubles(window, 0.0);
-    s.left.value = doubles(n + SIMPLE_LANES, -INFINITY); /* nothing is nearer than that */
+    s.terms = bc_aligned_doubles(window, 0.0);
+    s.left.value = bc_aligned_doubles(n + SIMPLE_LANES, -INFINITY); /* nothing is nearer than that */
     s.left.index = calloc(n + SIMPLE_LANES, sizeof *s.left.index);
     if (s.terms == NULL || s.left.value == NULL || s.left.index == NULL) goto out;
     start(s.right, n);
@@ -298,7 +265,7 @@ int bc_simple_join(double *distance, int64_t *index, const double *x, size_t x_f
     struct simple s = {.x = x, .y = y, .x_frames = x_frames, .y_frames = y_frames,
                        .x_windows = x_frames - window + 1, .y_windows = y_frames - window + 1,
                        .dims = dims, .window = window, .right = {distance, index}};
-    s.terms = doubles(window, 0.0);
+    s.terms = bc_aligned_doubles(window, 0.0);
     if (s.terms == NULL) return BC_NOMEM;
     int status = join(&s, 1 - (ptrdiff_t)s.x_windows, (ptrdiff_t)s.y_windows - 1, options);
     if (status == BC_OK) finish(&s);

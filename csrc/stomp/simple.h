@@ -7,7 +7,7 @@
  *   D(i, j) = sum over k < w, d < dims of (x[d][i+k] - y[d][j+k])^2
  *
  * Each distance is summed afresh from its own window, in an order that depends
- * on w alone (pairs of pairs, see simple_sweep.h). So
+ * on w alone (pairs of pairs, see doubling.h). So
  *   - identical windows have distance exactly 0, and no distance is negative;
  *   - the relative error is below (dims + 2 log2(w)) * 2.2e-16, wherever on a
  *     diagonal the window lies: nothing drifts;

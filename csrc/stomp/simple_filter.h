@@ -8,7 +8,7 @@
  * differences of such c's are then exact, so that along a diagonal
  * sum(t) = sum(t - 1) + c(t) - c(t - w) gathers no error, however long it is.
  *
- * The including file defines the vectors: see simple_avx512.c. */
+ * The including file defines the vectors: see loops_avx512.c. */
 
 enum { FILTER_V = SIMPLE_LANES / VL };
 

@@ -1,6 +1,6 @@
 /* simple_vectors.h: what simple.c shares with the loops that are written once
- * and compiled for three kinds of vector (simple_avx512.c, simple_avx2.c,
- * simple_plain.c): a filter that is fast, and a sweep that is steady. */
+ * and compiled for three kinds of vector (loops_avx512.c, loops_avx2.c,
+ * loops_plain.c): a filter that is fast, and a sweep that is steady. */
 #ifndef BC_SIMPLE_VECTORS_H
 #define BC_SIMPLE_VECTORS_H
 
@@ -8,15 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "doubling.h"
+
 /* Neighbouring diagonals j = i + d that a block walks at once; frames of the
  * filter's strips. */
 enum { SIMPLE_LANES = 64, SIMPLE_STRIP = 16 };
-
-struct simple_level {
-    double *ring; /* (lag, SIMPLE_LANES): the slot that is read is the one to replace */
-    size_t lag, at;
-    size_t odd;   /* 2 lag if c(t - 2 lag) is added, else 0 */
-};
 
 /* The nearest neighbours on one side so far: value (n) and index (n, -1 at
  * first). In a sweep value is the distance (DBL_MAX at first); in a filter the
@@ -49,10 +45,7 @@ struct simple {
     size_t doubts, doubts_allowed;
 
     /* sweep */
-    int levels;
-    struct simple_level level[64];
-    double *c; /* (c_rows, SIMPLE_LANES): the last c's; c_rows is 0 if w is 2^n */
-    size_t c_rows, c_at;
+    struct doubling sums;
 
     double *terms; /* (window): scratch of bc_simple_distance */
 };

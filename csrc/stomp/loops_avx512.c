@@ -1,14 +1,16 @@
-/* simple_avx512.c: the loops of SiMPle in vectors of eight. V is a vector, VL
+/* loops_avx512.c: the hot loops in vectors of eight. V is a vector, VL
  * its length, M what a comparison gives; TILE_ROWS x TILE_V vectors, and TILE_V
  * more, fit the registers. KEEP stores where the mask is set. */
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <math.h>
 
 #include "simple_vectors.h"
+#include "znorm_vectors.h"
 
 #define SWEEP bc_sweep_avx512
 #define FILTER bc_filter_avx512
+#define ZNORM_GRID bc_znorm_grid_avx512
+#define ZNORM_SWEEP bc_znorm_sweep_avx512
 #define TARGET __attribute__((target("avx512f")))
 #define V __m512d
 #define VL 8
@@ -31,12 +33,16 @@
 #define AND(x, y) ((__mmask8)((x) & (y)))
 #define MORE(x, y) _mm512_cmp_pd_mask(x, y, _CMP_GT_OQ)
 #define AND_MORE(m, x, y) _mm512_mask_cmp_pd_mask(m, x, y, _CMP_GT_OQ)
+#define AND_BELOW(m, x, y) _mm512_mask_cmp_pd_mask(m, x, y, _CMP_NGE_UQ) /* NaN is below */
+#define ALL_OF_IT ((__mmask8)0xff)
 #define ALL(m) ((m) == 0xff)
 #define ANY(m) ((m) != 0)
 #define KEEP(p, m, v) _mm512_mask_storeu_pd(p, m, v)
 #define KEEP_INT(p, m, i) _mm512_mask_storeu_epi64(p, m, _mm512_set1_epi64(i))
-#include "simple_sweep.h"
+#include "loops_sum.h"
 #include "simple_filter.h"
+#include "simple_sweep.h"
+#include "znorm_sweep.h"
 #else
 typedef int bc_no_avx512; /* ISO C wants a declaration in every file */
 #endif

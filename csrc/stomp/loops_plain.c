@@ -1,9 +1,9 @@
-/* simple_plain.c: the loops of SiMPle for any processor, in vectors of two,
+/* loops_plain.c: the hot loops for any processor, in vectors of two,
  * which the compiler maps to what there is (SSE2, NEON). */
-#include <math.h>
 #include <string.h>
 
 #include "simple_vectors.h"
+#include "znorm_vectors.h"
 
 typedef double pair __attribute__((vector_size(16)));
 typedef int64_t pair_mask __attribute__((vector_size(16)));
@@ -22,6 +22,8 @@ static inline pair pair_min(pair x, pair y) {
 
 #define SWEEP bc_sweep_plain
 #define FILTER bc_filter_plain
+#define ZNORM_GRID bc_znorm_grid_plain
+#define ZNORM_SWEEP bc_znorm_sweep_plain
 #define TARGET
 #define V pair
 #define VL 2
@@ -44,6 +46,8 @@ static inline pair pair_min(pair x, pair y) {
 #define AND(x, y) ((x) & (y))
 #define MORE(x, y) ((x) > (y))
 #define AND_MORE(m, x, y) ((m) & ((x) > (y)))
+#define AND_BELOW(m, x, y) ((m) & ~((x) >= (y))) /* NaN is below */
+#define ALL_OF_IT ((pair_mask){-1, -1})
 #define ALL(m) (((m)[0] & (m)[1]) != 0)
 #define ANY(m) (((m)[0] | (m)[1]) != 0)
 #define KEEP(p, m, v) \
@@ -52,5 +56,7 @@ static inline pair pair_min(pair x, pair y) {
 #define KEEP_INT(p, m, i) \
     for (int lane_ = 0; lane_ < 2; lane_++) \
         if ((m)[lane_]) (p)[lane_] = (i)
-#include "simple_sweep.h"
+#include "loops_sum.h"
 #include "simple_filter.h"
+#include "simple_sweep.h"
+#include "znorm_sweep.h"
