@@ -218,7 +218,7 @@ describe("audio", function()
          fails("cut_a.ogg: truncated after %d%.%d+ s", audio.load(file))
          fails("truncated", audio.load(file, {seconds = 0.5}))
          fails("truncated", audio.open(file))
-         fails("not a readable sound file", audio.load(cut("a.ogg", 0.02)))
+         fails("truncated before its first sample", audio.load(cut("a.ogg", 0.02), {partial = true}))
       end)
 
       it("fails for an Ogg that lacks only its last byte", function()

@@ -57,21 +57,22 @@ static bool read_at(int fd, void *to, size_t n, int64_t at) {
 }
 
 /* Some writers add tags behind the last page, so the search goes backward to
- * the last page whose checksum is right. */
+ * the last page whose checksum is right; and on, for the granule position, to
+ * the last one in which a packet ends. */
 static bool ogg_complete(int fd, int64_t size, int64_t *granule) {
     size_t n = size < 2 * OGG_LARGEST ? (size_t)size : 2 * OGG_LARGEST;
     unsigned char *tail = malloc(n);
-    bool complete = false;
+    bool complete = false, found = false;
     if (tail == NULL) return true;
-    if (read_at(fd, tail, n, size - (int64_t)n)) {
-        for (size_t i = n; i-- > 0;) {
-            size_t bytes = ogg_page(tail + i, n - i);
-            if (bytes == 0 || page_crc(tail + i, bytes) != little32(tail + i + 22)) continue;
-            complete = tail[i + 5] & OGG_LAST;
-            *granule = (int64_t)(little32(tail + i + 6) | (uint64_t)little32(tail + i + 10) << 32);
-            break;
-        }
+    if (!read_at(fd, tail, n, size - (int64_t)n)) n = 0;
+    for (size_t i = n; i-- > 0 && *granule < 0;) {
+        size_t bytes = ogg_page(tail + i, n - i);
+        if (bytes == 0 || page_crc(tail + i, bytes) != little32(tail + i + 22)) continue;
+        if (!found) complete = tail[i + 5] & OGG_LAST;
+        found = true;
+        *granule = (int64_t)(little32(tail + i + 6) | (uint64_t)little32(tail + i + 10) << 32);
     }
+    if (!found && (int64_t)n == size) *granule = 0;
     free(tail);
     return complete;
 }

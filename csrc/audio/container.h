@@ -9,8 +9,8 @@
 /* Does the file (fd, of size bytes) end where its container says? An Ogg
  * stream ends with a page that has the end-of-stream flag; a WAV or AIFF has
  * all the bytes of its data chunk. True for every other kind of file, and
- * when there is nothing to tell. *granule: position of the last whole Ogg page
- * (samples, for Vorbis), else -1. */
+ * when there is nothing to tell. *granule: samples (for Vorbis) up to the last
+ * whole Ogg page, 0 if there is no page of sound; -1 if unknown. */
 bool bc_container_complete(int fd, int64_t size, int64_t *granule);
 
 /* Give every page of an Ogg file the serial number that its content has as

@@ -133,7 +133,7 @@ static int l_load(lua_State *L) {
     double start_s = time_option(L, 2, "start_s", 0);
     double seconds = time_option(L, 2, "seconds", INFINITY);
 
-    bc_error e;
+    bc_error e = {""};
     reader *r = push_reader(L);
     int rc = bc_audio_open(&r->audio, path, &o, &e);
     if (rc == BC_OK) rc = read_range(L, r, start_s, seconds, &e);
@@ -177,7 +177,7 @@ What the header of a file says, without decoding.
 */
 static int l_info(lua_State *L) {
     bc_audio_info info;
-    bc_error e;
+    bc_error e = {""};
     int rc = bc_audio_inspect(&info, luaL_checkstring(L, 1), &e);
     if (rc != BC_OK) return bc_failure(L, rc, &e);
     push_info(L, &info);
@@ -256,7 +256,7 @@ static int l_save(lua_State *L) {
 
     unsigned char *bytes;
     size_t size;
-    bc_error e;
+    bc_error e = {""};
     int rc = bc_audio_encode(&bytes, &size, y->data, channels, n, rate, &how, path, &e);
     if (rc == BC_OK) {
         rc = bc_file_write(path, bytes, size, &e);
@@ -293,7 +293,7 @@ static int l_encode(lua_State *L) {
 
     unsigned char *bytes;
     size_t size;
-    bc_error e;
+    bc_error e = {""};
     int rc = bc_audio_encode(&bytes, &size, y->data, channels, n, rate, &how,
                              format_names[how.format], &e);
     if (rc != BC_OK) return bc_failure(L, rc, &e);
@@ -345,7 +345,7 @@ static int l_open(lua_State *L) {
     bc_check_options(L, 2, names);
     bc_audio_options o;
     read_options(L, 2, &o);
-    bc_error e;
+    bc_error e = {""};
     reader *r = push_reader(L);
     int rc = bc_audio_open(&r->audio, path, &o, &e);
     return rc == BC_OK ? 1 : bc_failure(L, rc, &e);
@@ -378,7 +378,7 @@ static int r_read(lua_State *L) {
     int64_t length = bc_audio_length(r->audio), left = length - bc_audio_tell(r->audio), got = 0;
     if (length >= 0 && n > left) n = left;
     if (n > 0) {
-        bc_error e;
+        bc_error e = {""};
         int rc = push_samples(L, r, n, &got, &e);
         if (rc != BC_OK) return bc_failure(L, rc, &e);
     }
@@ -399,7 +399,7 @@ static int r_seek_s(lua_State *L) {
     double seconds = luaL_checknumber(L, 2);
     if (!(seconds >= 0 && seconds <= 1e9))
         bc_arg_error(L, 2, "expected 0 s or more, got %f", seconds);
-    bc_error e;
+    bc_error e = {""};
     int rc = bc_audio_seek(a, samples_of(seconds, bc_audio_rate(a), bc_audio_length(a)), &e);
     if (rc != BC_OK) return bc_failure(L, rc, &e);
     lua_pushnumber(L, (double)bc_audio_tell(a) / bc_audio_rate(a));

@@ -87,6 +87,9 @@ static int open_file(bc_audio *a, bc_error *e) {
     bc_audio_info *info = &a->info;
     int64_t granule;
     info->complete = bc_container_complete(a->fd, st.st_size, &granule);
+    /* Part of the headers only: libsndfile would leak memory over it. */
+    if (!info->complete && granule == 0)
+        return bc_fail(e, "%s: truncated before its first sample", a->path);
     a->file = sf_open_fd(a->fd, SFM_READ, &sf, 0);
     if (a->file == NULL) {
         /* The text is shared by all threads of libsndfile: it may just have been reset. */

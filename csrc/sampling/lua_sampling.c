@@ -206,7 +206,7 @@ static int l_triplets(lua_State *L) {
     t.c_loc = result(L, "c_loc", BC_F64, n);
     t.neighbor = result(L, "neighbor", BC_U8, n);
     t.distant = result(L, "distant", BC_U8, n);
-    bc_error e;
+    bc_error e = {""};
     int rc = bc_triplets_draw(&t, &r, (size_t)first, (size_t)n, (uint64_t)seed, &e);
     return rc == BC_OK ? 1 : bc_failure(L, rc, &e);
 }
