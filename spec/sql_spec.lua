@@ -198,6 +198,7 @@ describe("sql", function()
          assert.error_matches(function() sql.query "select error('mine')" end, "mine")
          assert.error_matches(function() sql.query(7 == 8) end, "bad argument #1 to 'query'")
          assert.error_matches(function() sql.query "select 1\0" end, "zero byte")
+         assert.error_matches(function() sql.query "select 'caf\xe9'" end, "text that is not UTF%-8")
       end)
 
       it("goes on working after an error", function()
@@ -389,6 +390,14 @@ describe("sql", function()
          fails("/bad.csv.gz: Input is not a GZIP stream", from "bad.csv.gz")
       end)
 
+      it("that have a name that is not UTF-8 give nil and a message", function()
+         local name = path "caf\xe9.parquet"
+         local expected = {nil, name .. ": a name that is not UTF-8"}
+         assert.same(expected, {sql.write_parquet(name, {a = {1}})})
+         assert.same(expected, {sql.parquet_metadata(name)})
+         assert.same(expected, {sql.require_columns(name, {"a"})})
+      end)
+
       it("lack a column: wrong SQL, unless asked before", function()
          sql.write_parquet(path "two.parquet", {["b c"] = {1}, d = {2}})
          assert.error_matches(function() sql.query("select a " .. from "two.parquet") end,
@@ -478,6 +487,15 @@ describe("sql", function()
             assert.equal(#lists[i], #row.l)
             if #row.l > 0 then assert.equal(i, row.l:at(1)) end
          end
+      end)
+
+      it("writes lists that are longer together than a chunk should be", function()
+         local lists = {}
+         for i = 1, 5 do lists[i] = array.full({300000}, i, "f32") end
+         sql.write_parquet(path "heavy.parquet", {l = lists, m = array.full({5, 300000}, 1, "u8")})
+         local rows = sql.query("select len(l) n, list_sum(l) s, list_sum(m) m " .. from "heavy.parquet")
+         for i = 1, 5 do assert.same({n = 300000, s = i * 300000.0, m = 300000}, rows[i]) end
+         assert.equal(0, value "select count(*) from duckdb_tables() where table_name like 'bclua_columns_%'")
       end)
 
       it("writes rows, and what query returned", function()

@@ -242,6 +242,7 @@ static bc_sql_hold *run(lua_State *L, int *arg) {
     if (c == NULL) return NULL;
     const char *text = luaL_checklstring(L, *arg, &n);
     luaL_argcheck(L, strlen(text) == n, *arg, "a zero byte in the statement");
+    luaL_argcheck(L, bc_sql_is_utf8(text, n), *arg, "text that is not UTF-8");
     lua_settop(L, *arg + 2);
     bc_sql_hold *hold = bc_sql_push_hold(L);
     int rc = bc_sql_prepare(&hold->job, c, text, &e);
@@ -358,10 +359,10 @@ static int l_version(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"open", l_open},     {"default", l_default}, {"query", l_query},
-    {"columns", l_columns}, {"exec", l_exec},     {"copy", l_copy},
-    {"version", l_version}, {"declare", bc_sql_l_declare}, {"fill", bc_sql_l_fill},
-    {NULL, NULL},
+    {"open", l_open},       {"default", l_default},        {"query", l_query},
+    {"columns", l_columns}, {"exec", l_exec},              {"copy", l_copy},
+    {"version", l_version}, {"declare", bc_sql_l_declare}, {"drop", bc_sql_l_drop},
+    {"fill", bc_sql_l_fill}, {NULL, NULL},
 };
 
 static const luaL_Reg metamethods[] = {

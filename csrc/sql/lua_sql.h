@@ -39,6 +39,7 @@ bc_sql *bc_sql_check(lua_State *L, int arg);
 
 /* In lua_sql_write.c. */
 int bc_sql_l_declare(lua_State *L);
+int bc_sql_l_drop(lua_State *L);
 int bc_sql_l_fill(lua_State *L);
 
 #endif

@@ -193,6 +193,44 @@ int bc_sql_l_declare(lua_State *L) {
     return 2;
 }
 
+/* Elements of the list in row `row` of a column, those of inner lists left out. */
+static lua_Integer list_length(lua_State *L, int at, lua_Integer row) {
+    const bc_array *a = bc_test_array(L, at);
+    lua_Integer n = 0;
+    if (a != NULL) return (lua_Integer)a->shape[1];
+    lua_rawgeti(L, at, row);
+    a = bc_test_array(L, -1);
+    if (a != NULL)
+        n = (lua_Integer)bc_array_count(a);
+    else if (lua_istable(L, -1))
+        n = bc_sql_length(L, lua_gettop(L));
+    lua_pop(L, 1);
+    return n;
+}
+
+/* How many rows after `done` go into one chunk: as many as it holds, but not so
+ * many that long lists take much memory. */
+static lua_Integer rows_of_chunk(lua_State *L, const column *c, size_t n, int first,
+                                 lua_Integer done) {
+    enum { ELEMENTS = 1 << 20 };
+    lua_Integer most = (lua_Integer)bc_sql_writer_capacity(), elements = 0, rows = 0;
+    if (most > c[0].rows - done) most = c[0].rows - done;
+    while (rows < most && (rows == 0 || elements < ELEMENTS)) {
+        rows++;
+        for (size_t i = 0; i < n; i++)
+            if (c[i].kind.depth > 0) elements += list_length(L, first + (int)i, done + rows);
+    }
+    return rows;
+}
+
+/* drop(connection, table), come what may: also after Ctrl-C. */
+int bc_sql_l_drop(lua_State *L) {
+    bc_sql *on = bc_sql_check(L, 1);
+    const char *text = lua_pushfstring(L, "DROP TABLE IF EXISTS temp.%s", luaL_checkstring(L, 2));
+    bc_duck.query(on->connection, text, NULL);
+    return 0;
+}
+
 /* fill(connection, table, columns, names) -> the number of rows. The table has
  * just these columns. */
 int bc_sql_l_fill(lua_State *L) {
@@ -206,9 +244,9 @@ int bc_sql_l_fill(lua_State *L) {
     for (size_t i = 0; i < n; i++) kinds[i] = c[i].kind;
     bc_sql_writer *w = &bc_sql_push_hold(L)->writer;
     int rc = bc_sql_writer_open(w, on, table, kinds, n, &e);
-    lua_Integer rows = c[0].rows, step = (lua_Integer)bc_sql_writer_capacity();
-    for (lua_Integer done = 0; rc == BC_OK && done < rows; done += step) {
-        lua_Integer count = rows - done < step ? rows - done : step;
+    lua_Integer rows = c[0].rows, count;
+    for (lua_Integer done = 0; rc == BC_OK && done < rows; done += count) {
+        count = rows_of_chunk(L, c, n, first, done);
         for (size_t i = 0; i < n; i++)
             put_rows(L, first + (int)i, bc_sql_writer_column(w, i), c[i].kind, done, count);
         rc = bc_sql_writer_flush(w, (uint64_t)count, &e);

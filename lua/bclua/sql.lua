@@ -61,6 +61,12 @@ local function check_options(name, options, known)
    return options
 end
 
+-- DuckDB opens files by UTF-8 names only: nil and a message for another one.
+local function check_path(path)
+   if utf8.len(path) then return true end
+   return nil, path .. ": a name that is not UTF-8"
+end
+
 -- Called through pcall, the C functions raise without a position; the caller
 -- of a public function gets its own.
 local function pass(level, ok, ...)
@@ -156,7 +162,7 @@ local function with_table(self, source, options, use)
    end
    call(self.exec, self, ("create temp table %s (%s)"):format(name, table.concat(declared, ", ")))
    local function finish(...)
-      self:exec("drop table " .. name)
+      core.drop(self, name)
       return pass(0, ...)
    end
    return finish(pcall(function()
@@ -187,6 +193,8 @@ end)
 
 -- COPY a source (columns, rows or SQL) into a file.
 local function write(self, path, source, options, copy_options)
+   local ok, err = check_path(path)
+   if not ok then return nil, err end
    local text = table.concat(copy_options, ", ")
    local function copy(select) return call(core.copy, self, select, path, text) end
    if type(source) == "string" then return copy((source:gsub("[%s;]+$", ""))) end
@@ -278,7 +286,10 @@ end)
 -- @treturn[2] string the message, which begins with the path
 export("parquet_metadata", function(self, path)
    check(1, "parquet_metadata", "string", path)
-   local rows, err = self:query("select key, value from parquet_kv_metadata(" .. sql.quote(path) .. ")")
+   local ok, err = check_path(path)
+   if not ok then return nil, err end
+   local rows
+   rows, err = self:query("select key, value from parquet_kv_metadata(" .. sql.quote(path) .. ")")
    if not rows then return nil, err end
    local metadata = {}
    for _, row in ipairs(rows) do metadata[row.key] = row.value end
@@ -295,10 +306,13 @@ end)
 export("require_columns", function(self, path, names)
    check(1, "require_columns", "string", path)
    check(2, "require_columns", "table", names)
+   local ok, err = check_path(path)
+   if not ok then return nil, err end
    local reader = "read_parquet"
    if path:find("%.[ct]sv$") or path:find("%.[ct]sv%.%w+$") then reader = "read_csv" end
    if path:find("%.jsonl?$") then reader = "read_json" end
-   local rows, err = self:query(("describe from %s(%s)"):format(reader, sql.quote(path)))
+   local rows
+   rows, err = self:query(("describe from %s(%s)"):format(reader, sql.quote(path)))
    if not rows then return nil, err end
    local has, list = {}, {}
    for i, row in ipairs(rows) do
