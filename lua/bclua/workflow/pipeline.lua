@@ -93,6 +93,11 @@ local function prepare(options)
    config, message = pipeline.merge(assert(defaults, message), changes)
    if not config then return nil, options.config .. ": " .. message end
    local data = options.data and options.data:gsub("(.)/+$", "%1")
+   if data then -- before anything is made
+      local layout
+      layout, message = require("bclua.recordings").layout(data)
+      if not layout then return nil, message end
+   end
    local name = data and files.basename(data) or "demo"
    if name == "" or name == "." or name == ".." then name = "run" end
    local folder = options.run or "runs/" .. name

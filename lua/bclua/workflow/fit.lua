@@ -1,0 +1,90 @@
+--- Step 5: train the network on triplets of tiles.
+-- @module bclua.workflow.fit
+local files = require "bclua.files"
+local progress = require "bclua.progress"
+local record = require "bclua.workflow.record"
+local system = require "bclua.system"
+
+local fit = {}
+
+fit.defaults = {batch_size = 64, batches_per_epoch = 100, max_epochs = 10, lr = 1e-3, lr_step = 0, lr_gamma = 0.1,
+   margin = 50, l2 = 0.01, seed = 1}
+
+-- Output that was made with other parameters is in the way of a new training.
+local function clear(run)
+   os.remove(run .. "/metrics.jsonl")
+   local folder = run .. "/checkpoints"
+   for _, name in ipairs(files.find(folder, function(n) return n:match("%.safetensors$") end) or {}) do
+      os.remove(folder .. "/" .. name)
+   end
+end
+
+local function parameters(p, network, triplets)
+   local made = record.of_parquet(triplets) or {}
+   made.version, made.holdout_recordings = nil, nil
+   return {network = network, batch_size = p.batch_size, batches_per_epoch = p.batches_per_epoch, lr = p.lr,
+      lr_step = p.lr_step, lr_gamma = p.lr_gamma, margin = p.margin, l2 = p.l2, seed = p.seed, triplets = made}
+end
+
+local function bar_for(p, done, quiet)
+   local bar = progress.new("fit", p.max_epochs * p.batches_per_epoch, {unit = "batches",
+      done = done * p.batches_per_epoch, quiet = quiet})
+   local n = 0
+   return bar, function(info)
+      n = n + 1
+      bar:update(n, ("loss %.3f  n %.2f  d %.2f  active %.0f %%  %.3g triplets/s"):format(info.loss, info.loss_n,
+         info.loss_d, 100 * info.active, info.triplets_per_second or 0))
+   end
+end
+
+--- Train, or go on training.
+-- @tparam table options `triplets` (Parquet), `tiles` (folder), `run` (folder for checkpoints
+-- and metrics), `network` (options of `bclua.tilenet`), `batch_size` (64), `batches_per_epoch`
+-- (100), `max_epochs` (10), `lr` (1e-3), `lr_step` (0: constant; else epochs after which the rate
+-- is multiplied by `lr_gamma`, 0.1), `margin` (50), `l2` (0.01), `seed` (1), `checkpoint` (go on from
+-- this file), `force`, `quiet`
+-- @treturn[1] table `checkpoint` (path of the last one), `parameters`, `batch_size`, `epochs`,
+-- `loss` (mean of the last epoch)
+-- @treturn[2] nil
+-- @treturn[2] string message
+function fit.run(options)
+   local tilenet, trainer = require "bclua.tilenet", require "bclua.trainer"
+   local p = {}
+   for k, v in pairs(fit.defaults) do p[k] = options[k] == nil and v or options[k] end
+   local l, message = require("bclua.loader").new({triplets = options.triplets, tiles = options.tiles,
+      batch_size = p.batch_size, seed = p.seed})
+   if not l then return nil, message end
+   local wanted, folder = parameters(p, options.network or {}, options.triplets), options.run .. "/checkpoints"
+   local made = files.read_json(folder .. "/parameters.json")
+   local ok
+   ok, message = record.open_folder(folder, wanted, options.force)
+   if not ok then return nil, message end
+   if made and options.force and record.difference(made, wanted) then clear(options.run) end
+
+   local last = folder .. "/last.safetensors"
+   local from = options.checkpoint or (files.exists(last) and last) or nil
+   local network = {seed = p.seed}
+   for k, v in pairs(options.network or {}) do network[k] = v end
+   local net = tilenet.new(network)
+   local about = net:summary()
+   if l.dropped > 0 and not options.quiet then
+      io.stderr:write(("fit: %d of %d triplets have no tiles and are left out\n"):format(l.dropped,
+         l.dropped + l.triplets))
+   end
+   local holdout = (record.of_parquet(options.triplets) or {}).holdout_recordings or {}
+   local bar, on_batch
+   local result
+   result, message = trainer.fit(net, l, {run = options.run, resume = from, max_epochs = p.max_epochs,
+      batches_per_epoch = p.batches_per_epoch, lr = p.lr, lr_step = p.lr_step, lr_gamma = p.lr_gamma,
+      margin = p.margin, l2 = p.l2, metadata = {holdout_recordings = files.json(holdout), version = system.version(),
+         fit = files.json(wanted)},
+      on_start = function(done) bar, on_batch = bar_for(p, done, options.quiet) end,
+      on_batch = function(info) on_batch(info) end})
+   net:close()
+   if not result then return nil, message end
+   if bar then bar:finish() end
+   return {checkpoint = last, parameters = about.parameters, batch_size = p.batch_size, epochs = result.epochs,
+      loss = result.loss}
+end
+
+return fit

@@ -1,0 +1,34 @@
+-- usage: bclua scripts/pipeline.lua [--data DIR] [--run DIR] [--config FILE.lua]
+-- The whole job: recordings in, motifs, triplets, a trained embedding and a report out.
+local cli = require "bclua.cli"
+local evaluate = require "bclua.workflow.evaluate"
+local pipeline = require "bclua.workflow.pipeline"
+local progress = require "bclua.progress"
+
+local parser = cli.parser("scripts/pipeline.lua", "From a folder of recordings to a trained embedding and a report.", [[
+A second run skips what is finished and retries what failed. Without --data, a small
+synthetic data set is made. The configuration file returns the settings that are to
+differ from those in lua/bclua/workflow/pipeline.lua:
+  return {triplets = {samples = 5000}, fit = {batch_size = 32, max_epochs = 20}}
+Examples:
+  bclua scripts/pipeline.lua --data birds
+  bclua scripts/pipeline.lua --data birds --run runs/wide --config wide.lua]])
+parser:option("--data", "Folder with train_audio/SPECIES/ID.ogg, and a taxonomy CSV if there is one."):argname("DIR")
+parser:option("--run", "Folder for everything that is made (default: runs/NAME of the data)."):argname("DIR")
+parser:option("--config", "Lua file that returns a table of settings."):argname("FILE")
+cli.threads(cli.outcome(parser))
+local o = parser:parse()
+
+local command = {"bclua", arg[0], table.unpack(arg)}
+local run, message = pipeline.run({data = o.data, run = o.run, config = o.config, force = o.force,
+   command = table.concat(command, " ")})
+if not run then cli.finish("pipeline", run, message) end
+for _, t in ipairs(run.times) do print(("%-20s %s"):format(t.step, progress.duration(t.seconds))) end
+if run.evaluation then
+   print(evaluate.text(run.evaluation))
+else
+   print("no evaluation: " .. tostring(run.evaluation_message))
+end
+if #run.failures > 0 then print(("%d failed: %s/failures.csv"):format(#run.failures, run.folder)) end
+print("report: " .. run.report)
+cli.finish("pipeline", run, nil, o)
