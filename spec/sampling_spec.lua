@@ -85,12 +85,12 @@ describe("sampling", function()
    end)
 
    describe("triplets", function()
-      -- group 1: species 10 (recordings 1-3) and 11 (4); group 2: species 20 (5, 6);
+      -- group 1: species 10 (recordings 1-3) and 9 (4); group 2: species 20 (5, 6);
       -- group 3: species 30 (7), one recording only
       local function recordings()
          return {
             group = array.from({1, 1, 1, 1, 2, 2, 3}, "i64"),
-            species = array.from({10, 10, 10, 11, 20, 20, 30}, "i64"),
+            species = array.from({10, 10, 10, 9, 20, 20, 30}, "i64"),
             motif_0_s = array.from({3, 4, 5, 6, 7, 8, 9}, "f64"),
             motif_1_s = array.from({13, 14, 15, 16, 17, 18, 19}, "f64"),
             duration_s = array.from({30, 30, 30, 30, 30, 30, 30}, "f64"),
