@@ -53,5 +53,11 @@ for _, case in ipairs{{12, 36000, 50}, {16, 7900, 400}, {12, 900, 50}} do
       end
    end
 end
+local silent = series(12, 12000)
+silent:slice(2, 3001, 9000):fill(0) -- so many ties that the filter gives up
+measure("self_join 12 x 12000, half silent, w 50", 12000 ^ 2 / 2,
+   function() stomp.self_join(silent, 50) end)
 local a, b = series(12, 4000), series(12, 9000)
 measure("join 12 x 4000 with 12 x 9000, w 50", 4000 * 9000, function() stomp.join(a, b, 50) end)
+local x = series(1, 131072)
+measure("z_self_join 131072, w 256", 131072 ^ 2 / 2, function() stomp.z_self_join(x, 256) end)
