@@ -275,6 +275,17 @@ describe("audio", function()
       end)
    end)
 
+   it("takes every recording of the reference set for whole", function()
+      local reference = os.getenv("BCLUA_REFERENCE")
+      if not reference then return end
+      local birds = reference .. "/../birds/train_audio"
+      for _, name in ipairs(assert(require("bclua.files").find(birds))) do
+         local info = assert(audio.info(birds .. "/" .. name))
+         assert.is_true(info.complete, name)
+         assert.equal(16000, #assert(audio.load(birds .. "/" .. name, {start_s = info.seconds - 0.5})))
+      end
+   end)
+
    describe("info", function()
       it("tells what the header says", function()
          local file = save("i.ogg", array.zeros({2, 16000}), 32000)
