@@ -239,13 +239,14 @@ describe("cens.cens", function()
       y:slice(1, 3200 * 40 - 499, 3200 * 40 + 500):fill(tone(1 / 32, 32000, 150))
       local function reach(smoothing)
          local c = cens.cens(y, {sample_rate = 32000, tuning = 0, smoothing = smoothing})
-         local n = 0
+         local n, first = 0, nil
          for t = 1, c:shape(2) do
-            if c:T()[t]:max() > 0 then n = n + 1 end
+            if c:T()[t]:max() > 0 then n, first = n + 1, first or t end
          end
-         return n
+         return n, first
       end
-      local plain = reach(0)
+      local plain, first = reach(0)
+      assert.same({plain + 1, first - 1}, {reach(2)}) -- this frame and the next
       assert.equal(plain + 40, reach(nil))
       assert.equal(plain + 40, reach(41))
       assert.equal(plain + 4, reach(5))
