@@ -171,7 +171,7 @@ describe("array", function()
    end)
 
    it("prints dtype, shape and values", function()
-      assert.equal("i32 (2)\n     1     2", tostring(array.from({1, 2}, "i32")))
+      assert.equal("i32 (2)\n      1      2", tostring(array.from({1, 2}, "i32")))
       assert.matches("^f32 %(100, 100%)\n", tostring(array.zeros({100, 100})))
       assert.is_true(#tostring(array.zeros({1000, 1000})) < 2000)
    end)

@@ -150,9 +150,9 @@ static int l_equal(lua_State *L) {
 static void add_number(luaL_Buffer *b, const bc_array *a, int64_t index) {
     char text[40];
     if (bc_dtype_is_float(a->dtype))
-        snprintf(text, sizeof text, "%10.4g", bc_array_get(a, index));
+        snprintf(text, sizeof text, " %10.4g", bc_array_get(a, index));
     else
-        snprintf(text, sizeof text, "%6lld", (long long)bc_array_get_integer(a, index));
+        snprintf(text, sizeof text, " %6lld", (long long)bc_array_get_integer(a, index));
     luaL_addstring(b, text);
 }
 

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void release(bc_file *f) {
@@ -24,6 +25,16 @@ int bc_file_create(bc_file *f, const char *path, bc_error *e) {
         release(f);
         return BC_NOMEM;
     }
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        /* A device or a pipe must not be replaced by a file; a folder fails. */
+        f->stream = fopen(path, "wbe");
+        if (f->stream != NULL) return BC_OK;
+        int rc = bc_fail(e, "%s: %s", path, strerror(errno));
+        release(f);
+        return rc;
+    }
+    f->aside = true;
     snprintf(f->temporary, size, "%s.tmp%ld-%u", path, (long)getpid(),
              atomic_fetch_add(&serial, 1));
     int fd = open(f->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -42,12 +53,12 @@ int bc_file_create(bc_file *f, const char *path, bc_error *e) {
 
 int bc_file_commit(bc_file *f, bc_error *e) {
     int bad = ferror(f->stream), code = bad ? EIO : 0;
-    if (fflush(f->stream) != 0 || fsync(fileno(f->stream)) != 0) bad = 1, code = errno;
+    if (fflush(f->stream) != 0 || (f->aside && fsync(fileno(f->stream)) != 0)) bad = 1, code = errno;
     if (fclose(f->stream) != 0 && !bad) bad = 1, code = errno;
     f->stream = NULL;
-    if (!bad && rename(f->temporary, f->path) != 0) bad = 1, code = errno;
+    if (!bad && f->aside && rename(f->temporary, f->path) != 0) bad = 1, code = errno;
     int rc = bad ? bc_fail(e, "%s: %s", f->path, strerror(code)) : BC_OK;
-    if (bad) unlink(f->temporary);
+    if (bad && f->aside) unlink(f->temporary);
     release(f);
     return rc;
 }
@@ -55,7 +66,7 @@ int bc_file_commit(bc_file *f, bc_error *e) {
 void bc_file_abort(bc_file *f) {
     if (f->stream == NULL) return;
     fclose(f->stream);
-    unlink(f->temporary);
+    if (f->aside) unlink(f->temporary);
     release(f);
 }
 

@@ -2,6 +2,7 @@
 #ifndef BC_FILE_H
 #define BC_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -11,6 +12,7 @@ typedef struct bc_file {
     FILE *stream;    /* write here; NULL when closed */
     char *path;      /* where it will be */
     char *temporary; /* where it is until then: same folder */
+    bool aside;      /* written under the temporary name (not: a device, a pipe) */
 } bc_file;
 
 /* Open a temporary file beside path. After BC_OK exactly one of commit and

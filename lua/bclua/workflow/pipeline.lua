@@ -75,7 +75,7 @@ local function step(run, name, f)
    local started = system.clock()
    local result, message = f()
    run.times[#run.times + 1] = {step = name, seconds = system.clock() - started, note = not result and message or ""}
-   if result and result.failures then
+   if type(result) == "table" and result.failures then
       for _, failure in ipairs(result.failures) do run.failures[#run.failures + 1] = failure end
    end
    return result, message
