@@ -40,12 +40,10 @@ static void convolve(float *out, const float *in, size_t frames, const double *w
 static void normalize(float *x, size_t frames) {
     for (size_t t = 0; t < frames; t++) {
         double sum = 0;
-        for (size_t c = 0; c < CHROMA; c++)
-            sum += (double)x[c * frames + t] * x[c * frames + t];
+        for (size_t c = 0; c < CHROMA; c++) sum += (double)x[c * frames + t] * x[c * frames + t];
         double norm = sqrt(sum);
         if (norm < FLT_MIN) continue;
-        for (size_t c = 0; c < CHROMA; c++)
-            x[c * frames + t] = (float)(x[c * frames + t] / norm);
+        for (size_t c = 0; c < CHROMA; c++) x[c * frames + t] = (float)(x[c * frames + t] / norm);
     }
 }
 

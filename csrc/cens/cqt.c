@@ -18,7 +18,9 @@
 
 enum { LANES = BATCH_F32 };
 
-size_t cqt_frames(const cqt_options *o, size_t n) { return n == 0 ? 0 : 1 + n / o->hop; }
+size_t cqt_frames(const cqt_options *o, size_t n) {
+    return n == 0 ? 0 : 1 + n / o->hop;
+}
 
 /* Where the magnitudes go: one of the two. */
 typedef struct sink {
@@ -71,8 +73,7 @@ BC_CLONES static void respond(float *restrict magnitude, const float *restrict s
 }
 
 /* Columns t..t+15, as far as there are any. */
-static void put(const sink *s, size_t t, const float *magnitude, int lowest,
-                const int *chroma_of) {
+static void put(const sink *s, size_t t, const float *magnitude, int lowest, const int *chroma_of) {
     size_t count = s->frames - t < LANES ? s->frames - t : LANES;
     for (size_t i = 0; s->magnitude != NULL && i < CQT_BINS; i++)
         memcpy(s->magnitude + ((size_t)lowest + i) * s->frames + t, magnitude + i * LANES,

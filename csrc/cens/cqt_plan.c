@@ -55,8 +55,7 @@ static int early_halvings(const cqt_options *o) {
 
 int cqt_options_check(const cqt_options *o, bc_error *e) {
     if (!(o->sample_rate > 0 && o->sample_rate <= 1e9))
-        return bc_fail(e, "sample_rate must be above 0 and at most 1e9 Hz, got %g",
-                       o->sample_rate);
+        return bc_fail(e, "sample_rate must be above 0 and at most 1e9 Hz, got %g", o->sample_rate);
     if (o->hop < 1) return bc_fail(e, "hop must be at least 1, got %zu", o->hop);
     if (o->octaves < 1 || o->octaves > CQT_MAX_OCTAVES)
         return bc_fail(e, "n_octaves must be 1..%d, got %d", CQT_MAX_OCTAVES, o->octaves);
@@ -76,7 +75,8 @@ int cqt_options_check(const cqt_options *o, bc_error *e) {
 typedef struct workspace {
     double *window;          /* (n_fft) */
     double *wave, *spectrum; /* (n_fft) complex */
-    float *magnitude, *sorted; /* (n_fft/2+1) */
+    float *magnitude;        /* (n_fft/2+1) */
+    uint32_t *bits, *sorted;
     const fft_plan *fft;
 } workspace;
 
@@ -89,9 +89,10 @@ static int workspace_new(workspace *w, size_t n_fft) {
     w->wave = aligned(n_fft, 2 * sizeof(double));
     w->spectrum = aligned(n_fft, 2 * sizeof(double));
     w->magnitude = aligned(n_fft, sizeof(float));
-    w->sorted = aligned(n_fft, sizeof(float));
+    w->bits = aligned(n_fft, sizeof *w->bits);
+    w->sorted = aligned(n_fft, sizeof *w->sorted);
     w->fft = fft_get(FFT_COMPLEX_F64, n_fft);
-    return w->window && w->wave && w->spectrum && w->magnitude && w->sorted && w->fft;
+    return w->window && w->wave && w->spectrum && w->magnitude && w->bits && w->sorted && w->fft;
 }
 
 static void workspace_free(workspace *w) {
@@ -99,6 +100,7 @@ static void workspace_free(workspace *w) {
     free(w->wave);
     free(w->spectrum);
     free(w->magnitude);
+    free(w->bits);
     free(w->sorted);
 }
 
@@ -121,20 +123,32 @@ static void fill_wave(workspace *w, double frequency, double rate, size_t n_fft)
     }
 }
 
-static int ascending(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+/* Ascending order of n floats that are not negative, whose bits are in the same
+ * order as they: three passes over 11 bits each. */
+static void sort(uint32_t *bits, uint32_t *spare, size_t n) {
+    for (int shift = 0; shift < 33; shift += 11) {
+        size_t start[2049] = {0};
+        for (size_t i = 0; i < n; i++) start[(bits[i] >> shift & 2047) + 1]++;
+        for (int d = 0; d < 2048; d++) start[d + 1] += start[d];
+        for (size_t i = 0; i < n; i++) spare[start[bits[i] >> shift & 2047]++] = bits[i];
+        uint32_t *swap = bits;
+        bits = spare;
+        spare = swap;
+    }
 }
 
 /* The smallest magnitude that is kept: those below add up to less than 1 %. */
 static float threshold(workspace *w, size_t bins) {
     double total = 0;
-    for (size_t k = 0; k < bins; k++) total += w->sorted[k] = w->magnitude[k];
-    qsort(w->sorted, bins, sizeof *w->sorted, ascending);
     float sum = 0;
+    for (size_t k = 0; k < bins; k++) total += w->magnitude[k];
+    memcpy(w->bits, w->magnitude, bins * sizeof *w->bits);
+    sort(w->bits, w->sorted, bins);
     for (size_t k = 0; k < bins; k++) {
-        sum += w->sorted[k] / (float)total;
-        if (sum >= SPARSITY) return w->sorted[k];
+        float magnitude;
+        memcpy(&magnitude, &w->sorted[k], sizeof magnitude);
+        sum += magnitude / (float)total;
+        if (sum >= SPARSITY) return magnitude;
     }
     return 0;
 }
@@ -282,8 +296,7 @@ static cqt_plan *find(const cqt_options *o) {
 static void keep(cqt_plan *p) {
     struct slot *best = NULL;
     for (int i = 0; i < SLOTS; i++)
-        if (slots[i].users == 0 && (best == NULL || slots[i].used < best->used))
-            best = &slots[i];
+        if (slots[i].users == 0 && (best == NULL || slots[i].used < best->used)) best = &slots[i];
     if (best == NULL) return;
     plan_free(best->plan);
     *best = (struct slot){.plan = p, .users = 1, .used = ++uses};

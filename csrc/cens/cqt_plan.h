@@ -14,7 +14,7 @@ typedef struct cqt_options {
     size_t hop;         /* samples */
     double tuning;      /* fraction of a bin */
     int octaves;
-    double fmin;        /* Hz, of the lowest bin untuned */
+    double fmin; /* Hz, of the lowest bin untuned */
 } cqt_options;
 
 cqt_options cqt_defaults(double sample_rate); /* hop a tenth of a second, 7 octaves from C1 */

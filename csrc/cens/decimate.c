@@ -30,9 +30,7 @@ enum {
 
 /* Spectra of the taps with even and odd numbers, k = 0..512, times all scale
  * factors of the way. The even taps are symmetric about 0: a real spectrum. */
-static struct {
-    float even[HALF + 1], odd_re[HALF + 1], odd_im[HALF + 1];
-} response;
+static struct { float even[HALF + 1], odd_re[HALF + 1], odd_im[HALF + 1]; } response;
 
 /* Modified Bessel function of order 0. */
 static double bessel(double x) {
@@ -108,10 +106,10 @@ BC_CLONES static void filter_blocks(float *restrict w, const float *restrict z,
 }
 
 typedef struct scratch {
-    float in[LANES][2 * POINTS];     /* padded blocks */
+    float in[LANES][2 * POINTS]; /* padded blocks */
     float z[2 * POINTS][LANES];
     float w[2 * HALF][LANES];
-    float out[LANES][KEPT];          /* a block that reaches over the end */
+    float out[LANES][KEPT]; /* a block that reaches over the end */
     const float *row[KEPT];
 } scratch;
 
@@ -137,8 +135,7 @@ static int run(scratch *s, float *out, const frame_view *v) {
         frames_scatter(to, s->row, KEPT);
         for (size_t l = 0; l < LANES && (block + l) * KEPT < count; l++)
             if (to[l] == s->out[l])
-                memcpy(out + (block + l) * KEPT, to[l],
-                       (count - (block + l) * KEPT) * sizeof *out);
+                memcpy(out + (block + l) * KEPT, to[l], (count - (block + l) * KEPT) * sizeof *out);
     }
     return BC_OK;
 }

@@ -47,7 +47,8 @@ static double check_rate(lua_State *L, int arg) {
         bc_arg_error(L, arg, "option 'sample_rate' (Hz) is missing");
     double rate = bc_opt_number(L, arg, "sample_rate", 0);
     if (!(rate > 0 && rate <= 1e9))
-        bc_arg_error(L, arg, "option 'sample_rate' must be above 0 and at most 1e9 Hz, got %f", rate);
+        bc_arg_error(L, arg, "option 'sample_rate' must be above 0 and at most 1e9 Hz, got %f",
+                     rate);
     return rate;
 }
 

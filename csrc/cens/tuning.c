@@ -44,7 +44,9 @@ static int peaks_add(peaks *p, float strength, float hz) {
 }
 
 /* Left edge of a step, as numpy.linspace(-0.5, 0.5, 101) has it. */
-static double edge_of(int step) { return step < STEPS ? step * 0.01 - 0.5 : 0.5; }
+static double edge_of(int step) {
+    return step < STEPS ? step * 0.01 - 0.5 : 0.5;
+}
 
 /* The step that a frequency's deviation from its nearest bin falls in. */
 static int step_of(float hz) {

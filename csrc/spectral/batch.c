@@ -93,8 +93,7 @@ static batch_plan *make(size_t points) {
     p->unpack_f32 = malloc(2 * (points + 1) * sizeof(float));
     p->unpack_f64 = malloc(2 * (points + 1) * sizeof(double));
     p->position = malloc(points * sizeof *p->position);
-    if (!p->twiddles_f32 || !p->twiddles_f64 || !p->unpack_f32 || !p->unpack_f64 ||
-        !p->position) {
+    if (!p->twiddles_f32 || !p->twiddles_f64 || !p->unpack_f32 || !p->unpack_f64 || !p->position) {
         drop(p);
         return NULL;
     }

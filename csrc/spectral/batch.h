@@ -20,8 +20,8 @@
 #define BATCH_PASSES 24
 
 typedef struct batch_plan {
-    size_t points;             /* complex points: a power of two, at least 2 */
-    int passes;                /* radix and block size of each, first to last */
+    size_t points; /* complex points: a power of two, at least 2 */
+    int passes;    /* radix and block size of each, first to last */
     int radix[BATCH_PASSES];
     size_t block[BATCH_PASSES];
     size_t twiddle[BATCH_PASSES]; /* where the pass' factors begin */

@@ -3,7 +3,9 @@
 
 #include <math.h>
 
-decibel_options decibel_defaults(void) { return (decibel_options){1, 1e-10, 80}; }
+decibel_options decibel_defaults(void) {
+    return (decibel_options){1, 1e-10, 80};
+}
 
 pcen_options pcen_defaults(void) {
     return (pcen_options){22050, 512, 0.4, 0.98, 2, 0.5, 1e-6};

@@ -28,8 +28,7 @@ static int make(fft_plan *p) {
     if (in != NULL && out != NULL) {
         if (p->kind == FFT_REAL_F32) p->f32 = fftwf_plan_dft_r2c_1d(n, in, out, flags);
         if (p->kind == FFT_REAL_F64) p->f64 = fftw_plan_dft_r2c_1d(n, in, out, flags);
-        if (p->kind == FFT_COMPLEX_F64)
-            p->f64 = fftw_plan_dft_1d(n, in, out, FFTW_FORWARD, flags);
+        if (p->kind == FFT_COMPLEX_F64) p->f64 = fftw_plan_dft_1d(n, in, out, FFTW_FORWARD, flags);
     }
     free(in);
     free(out);

@@ -55,12 +55,12 @@ void frames_locate(const float **lane, float *edge, const frame_view *v, size_t 
 #endif
 
 /* Rows a, b, c, d become columns. */
-#define TRANSPOSE(a, b, c, d)                                                         \
-    do {                                                                              \
-        float4 ab0 = SHUFFLE(a, b, 0, 4, 1, 5), ab1 = SHUFFLE(a, b, 2, 6, 3, 7);      \
-        float4 cd0 = SHUFFLE(c, d, 0, 4, 1, 5), cd1 = SHUFFLE(c, d, 2, 6, 3, 7);      \
-        a = SHUFFLE(ab0, cd0, 0, 1, 4, 5), b = SHUFFLE(ab0, cd0, 2, 3, 6, 7);         \
-        c = SHUFFLE(ab1, cd1, 0, 1, 4, 5), d = SHUFFLE(ab1, cd1, 2, 3, 6, 7);         \
+#define TRANSPOSE(a, b, c, d)                                                    \
+    do {                                                                         \
+        float4 ab0 = SHUFFLE(a, b, 0, 4, 1, 5), ab1 = SHUFFLE(a, b, 2, 6, 3, 7); \
+        float4 cd0 = SHUFFLE(c, d, 0, 4, 1, 5), cd1 = SHUFFLE(c, d, 2, 6, 3, 7); \
+        a = SHUFFLE(ab0, cd0, 0, 1, 4, 5), b = SHUFFLE(ab0, cd0, 2, 3, 6, 7);    \
+        c = SHUFFLE(ab1, cd1, 0, 1, 4, 5), d = SHUFFLE(ab1, cd1, 2, 3, 6, 7);    \
     } while (0)
 
 #define LOAD4(to, from) memcpy(&(to), from, sizeof(float4))

@@ -30,8 +30,7 @@ void frames_locate(const float **lane, float *edge, const frame_view *v, size_t 
 /* out (length, 16) or (length, 8): lane[l][i] * window[i] at (i, l). window of
  * the f32 version may be NULL; the f64 version multiplies in f64. */
 void frames_gather_f32(float *out, const float *const *lane, const float *window, size_t length);
-void frames_gather_f64(double *out, const float *const *lane, const double *window,
-                       size_t length);
+void frames_gather_f64(double *out, const float *const *lane, const double *window, size_t length);
 
 /* The way back: to[l][i] = row[i][l], 16 lanes, n rows of 16 floats. */
 void frames_scatter(float *const *to, const float *const *row, size_t n);

@@ -37,9 +37,17 @@ static double number_option(lua_State *L, int arg, const char *name, double fall
     return x;
 }
 
-static bool is_positive(double x) { return x > 0 && isfinite(x); }
-static bool is_not_negative(double x) { return x >= 0 && isfinite(x); }
-static bool is_range(double x) { return x >= 0; } /* infinity is good */
+static bool is_positive(double x) {
+    return x > 0 && isfinite(x);
+}
+
+static bool is_not_negative(double x) {
+    return x >= 0 && isfinite(x);
+}
+
+static bool is_range(double x) {
+    return x >= 0; /* infinity, too */
+}
 
 static lua_Integer n_fft_option(lua_State *L, int arg, lua_Integer least) {
     return (lua_Integer)size_option(L, arg, "n_fft", 2048, least, 1 << 26);

@@ -129,9 +129,15 @@ int mel_plan_new(mel_plan **out, const mel_options *o, bc_error *e) {
     return BC_OK;
 }
 
-size_t mel_bands(const mel_plan *p) { return p->o.n_mels; }
-size_t mel_bins(const mel_plan *p) { return p->bins; }
-const float *mel_matrix(const mel_plan *p) { return p->matrix; }
+size_t mel_bands(const mel_plan *p) {
+    return p->o.n_mels;
+}
+size_t mel_bins(const mel_plan *p) {
+    return p->bins;
+}
+const float *mel_matrix(const mel_plan *p) {
+    return p->matrix;
+}
 
 size_t mel_frames(const mel_plan *p, size_t samples) {
     return frames_count(samples, p->o.n_fft, p->o.hop, p->o.pad);
@@ -145,7 +151,9 @@ typedef struct scratch {
     float *spectrum; /* (n_fft + 2): FFTW's */
 } scratch;
 
-static size_t round64(size_t floats) { return (floats + 15) / 16 * 16; }
+static size_t round64(size_t floats) {
+    return (floats + 15) / 16 * 16;
+}
 
 static scratch divide(const mel_plan *p, void *memory) {
     scratch s;
@@ -206,8 +214,7 @@ BC_CLONES static void weigh(float *restrict sum, const float *restrict weight,
 }
 
 /* Columns t..t+15, as far as there are any, of out (n_mels, frames). */
-static void mel_columns(float *out, const mel_plan *p, const scratch *s, size_t t,
-                        size_t frames) {
+static void mel_columns(float *out, const mel_plan *p, const scratch *s, size_t t, size_t frames) {
     size_t count = frames - t < LANES ? frames - t : LANES;
     for (size_t m = 0; m < p->o.n_mels; m++) {
         float sum[LANES];

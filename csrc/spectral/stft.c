@@ -13,8 +13,12 @@ static void hann(double *w, size_t n, double period) {
         w[i] = n > 1 ? 0.5 - 0.5 * cos(2 * M_PI * (double)i / period) : 1;
 }
 
-void hann_periodic(double *w, size_t n) { hann(w, n, (double)n); }
-void hann_symmetric(double *w, size_t n) { hann(w, n, (double)n - 1); }
+void hann_periodic(double *w, size_t n) {
+    hann(w, n, (double)n);
+}
+void hann_symmetric(double *w, size_t n) {
+    hann(w, n, (double)n - 1);
+}
 
 size_t stft_frames(const stft_options *o, size_t samples) {
     return frames_count(samples, o->n_fft, o->hop, o->pad);

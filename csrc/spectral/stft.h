@@ -23,8 +23,7 @@ size_t stft_frames(const stft_options *o, size_t samples);
 int stft_complex(float *re, float *im, const float *samples, size_t n, const stft_options *o);
 
 /* out (n_fft/2+1, frames) = |STFT|^power; power 1 and 2 are exact. */
-int stft_magnitude(float *out, double power, const float *samples, size_t n,
-                   const stft_options *o);
+int stft_magnitude(float *out, double power, const float *samples, size_t n, const stft_options *o);
 
 /* Periodic Hann, 0.5 - 0.5 cos(2 pi i / n); symmetric with n-1 instead of n.
  * A single value is 1. */
