@@ -105,12 +105,26 @@ function Loader:next()
    return batch
 end
 
---- A few numbers from which `restore` goes on exactly.
-function Loader:state() return {seed = self.seed, position = self.position, batches = self.batches} end
+--- Where the loader is, as a line of text: a few numbers.
+-- @treturn string
+function Loader:state()
+   return files.json({seed = self.seed, position = self.position, batches = self.batches})
+end
 
---- Go on where `state` was taken.
+--- Go on exactly where `state` was taken.
+-- @tparam string state
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message: not a state
 function Loader:restore(state)
-   self.seed, self.position, self.batches, self.pass = state.seed, state.position, state.batches, -1
+   local ok, t = pcall(require("cjson").decode, state)
+   if not ok or type(t) ~= "table" then return nil, "not the state of a loader" end
+   local seed, position, batches = math.tointeger(t.seed), math.tointeger(t.position), math.tointeger(t.batches)
+   if not (seed and position and batches) or position < 0 or batches < 0 then
+      return nil, "not the state of a loader"
+   end
+   self.seed, self.position, self.batches, self.pass = seed, position, batches, -1
+   return true
 end
 
 return loader

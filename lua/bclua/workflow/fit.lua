@@ -26,15 +26,19 @@ local function parameters(p, network, triplets)
       lr_step = p.lr_step, lr_gamma = p.lr_gamma, margin = p.margin, l2 = p.l2, seed = p.seed, triplets = made}
 end
 
-local function bar_for(p, done, quiet)
-   local bar = progress.new("fit", p.max_epochs * p.batches_per_epoch, {unit = "batches",
-      done = done * p.batches_per_epoch, quiet = quiet})
-   local n = 0
-   return bar, function(info)
+-- A bar that begins with the first batch of this run: by then it is known how
+-- many rounds were done before.
+local function reporter(p, quiet)
+   local bar, n = nil, 0
+   local function on_batch(info)
+      local before = (info.epoch - 1) * p.batches_per_epoch + info.batch - 1
+      bar = bar or progress.new("fit", p.max_epochs * p.batches_per_epoch, {unit = "batches", done = before,
+         quiet = quiet})
       n = n + 1
-      bar:update(n, ("loss %.3f  n %.2f  d %.2f  active %.0f %%  %.3g triplets/s"):format(info.loss, info.loss_n,
-         info.loss_d, 100 * info.active, info.triplets_per_second or 0))
+      bar:update(n, ("loss %.3f  n %.2f  d %.2f  active %.0f %%  %.3g triplets/s  waiting %.0f %%"):format(info.loss,
+         info.loss_n, info.loss_d, 100 * info.active, info.triplets_per_second, 100 * info.wait_share))
    end
+   return on_batch, function() if bar then bar:finish() end end
 end
 
 --- Train, or go on training.
@@ -72,19 +76,17 @@ function fit.run(options)
          l.dropped + l.triplets))
    end
    local holdout = (record.of_parquet(options.triplets) or {}).holdout_recordings or {}
-   local bar, on_batch
+   local on_batch, finish = reporter(p, options.quiet)
    local result
    result, message = trainer.fit(net, l, {run = options.run, resume = from, max_epochs = p.max_epochs,
-      batches_per_epoch = p.batches_per_epoch, lr = p.lr, lr_step = p.lr_step, lr_gamma = p.lr_gamma,
-      margin = p.margin, l2 = p.l2, metadata = {holdout_recordings = files.json(holdout), version = system.version(),
-         fit = files.json(wanted)},
-      on_start = function(done) bar, on_batch = bar_for(p, done, options.quiet) end,
-      on_batch = function(info) on_batch(info) end})
+      batches_per_epoch = p.batches_per_epoch, lr = p.lr, lr_step = p.lr_step > 0 and p.lr_step or nil,
+      lr_gamma = p.lr_gamma, margin = p.margin, l2 = p.l2, on_batch = on_batch,
+      metadata = {holdout_recordings = files.json(holdout), version = system.version(), fit = files.json(wanted)}})
    net:close()
    if not result then return nil, message end
-   if bar then bar:finish() end
-   return {checkpoint = last, parameters = about.parameters, batch_size = p.batch_size, epochs = result.epochs,
-      loss = result.loss}
+   finish()
+   return {checkpoint = result.checkpoint or from, parameters = about.parameters, batch_size = p.batch_size,
+      epochs = result.epoch, loss = result.loss}
 end
 
 return fit

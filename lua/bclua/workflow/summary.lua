@@ -130,7 +130,7 @@ local function read_metrics(path)
    local cjson = require "cjson"
    for line in text:gmatch("[^\n]+") do
       local ok, m = pcall(cjson.decode, line)
-      if ok and type(m) == "table" and type(m.loss) == "number" then metrics[#metrics + 1] = m end
+      if ok and type(m) == "table" and m.kind == "batch" and type(m.loss) == "number" then metrics[#metrics + 1] = m end
    end
    return metrics
 end
