@@ -1,0 +1,128 @@
+local command = require "support.command"
+local evaluate = require "bclua.evaluate"
+local array = require "bclua.array"
+local files = require "bclua.files"
+local progress = require "bclua.progress"
+local record = require "bclua.workflow.record"
+
+describe("files", function()
+   it("takes paths apart", function()
+      assert.equal("c.ogg", files.basename("a/b/c.ogg"))
+      assert.equal("b", files.basename("a/b//"))
+      assert.equal("a.b", files.stem("x/a.b.ogg"))
+      assert.equal(".hidden", files.stem(".hidden"))
+      assert.equal("a/b", files.dirname("a/b/c"))
+      assert.equal(".", files.dirname("c"))
+      assert.equal("/", files.dirname("/c"))
+   end)
+
+   it("writes JSON with sorted keys that comes back", function()
+      local path = os.tmpname()
+      local value = {b = {1, 2.5, "x/y\n"}, a = {c = true}, e = {}}
+      assert(files.write_json(path, value))
+      assert.matches('^{\n  "a": {', command.read(path))
+      assert.matches('"x/y\\n"', command.read(path), 1, true)
+      assert.same(value, files.read_json(path))
+      command.write(path, '{"a": null, "b": [1')
+      local ok, message = files.read_json(path)
+      assert.is_nil(ok)
+      assert.equal(path .. ": not JSON", message:sub(1, #path + 10))
+      os.remove(path)
+   end)
+
+   it("quotes CSV fields that need it", function()
+      assert.equal('a,b\n"x,""y""",\n', files.csv({"a", "b"}, {{a = 'x,"y"'}}))
+   end)
+end)
+
+describe("progress", function()
+   it("shows rate and time left", function()
+      assert.equal("extract 10/40 recordings  5/s  6.0 s left", progress.text({name = "extract", done = 10,
+         total = 40, elapsed = 2, unit = "recordings"}))
+      assert.equal("x 0/4 items  0/s  ? left",
+         progress.text({name = "x", done = 0, total = 4, elapsed = 0, unit = "items"}))
+   end)
+
+   it("writes durations as people do", function()
+      assert.equal("2.5 s", progress.duration(2.5))
+      assert.equal("42 s", progress.duration(42))
+      assert.equal("2 min 05 s", progress.duration(125))
+      assert.equal("3 h 20 min", progress.duration(12000))
+   end)
+
+   local function collector()
+      local out = {text = ""}
+      function out:write(...) self.text = self.text .. table.concat({...}) return self end
+      function out.flush() end
+      return out
+   end
+
+   it("draws a bar on a terminal and only a last line elsewhere", function()
+      local out = collector()
+      local bar = progress.new("work", 4, {out = out, terminal = true, quiet = false})
+      bar.quiet = false
+      bar:update(2)
+      assert.matches("[############............] work 2/4 items", out.text, 1, true)
+      out = collector()
+      bar = progress.new("work", 4, {out = out, terminal = false})
+      bar.quiet = false
+      for i = 1, 4 do bar:update(i) end
+      assert.equal("", out.text)
+      bar:finish()
+      assert.matches("^work: 4 items in ", out.text)
+   end)
+end)
+
+describe("record", function()
+   it("names the first difference, and takes 50 and 50.0 for the same", function()
+      assert.is_nil(record.difference({a = 50, v = {1, 2}}, {a = 50.0, v = {1.0, 2}}))
+      assert.equal("a = 1, now 2", record.difference({a = 1}, {a = 2}))
+      assert.equal("a = none, now 2", record.difference({version = "1"}, {a = 2, version = "2"}))
+      assert.equal("n = {w = {8, 16}}, now {w = {8, 32}}", record.difference({n = {w = {8, 16}}}, {n = {w = {8, 32}}}))
+   end)
+end)
+
+describe("evaluate", function()
+   -- 3 classes of 4 recordings of 2 windows; one feature tells the classes, one only the recordings
+   local function data()
+      local labels, recordings, good, leaking = {}, {}, {}, {}
+      for class = 1, 3 do
+         for r = 1, 4 do
+            for w = 1, 2 do
+               labels[#labels + 1] = "class" .. class
+               recordings[#recordings + 1] = class .. "/" .. r
+               good[#good + 1] = {class + 0.1 * w, 0.1 * r - class}
+               leaking[#leaking + 1] = {math.sin(100 * class + 10 * r), math.cos(77 * class + 13 * r)}
+            end
+         end
+      end
+      return labels, recordings, array.from(good), array.from(leaking)
+   end
+
+   it("tells a feature that knows the class from one that knows the recording", function()
+      local labels, recordings, good, leaking = data()
+      local result = evaluate.accuracy({{name = "good", x = good}, {name = "leaking", x = leaking}}, labels, recordings,
+         {c = 100})
+      assert.equal(1, result.rows[1].accuracy)
+      assert.equal(0, result.rows[1].spread)
+      assert.is_true(result.rows[2].accuracy < 0.7)
+      assert.equal(10, #result.rows[2].splits)
+      assert.near(1 / 3, result.chance, 1e-12)
+   end)
+
+   it("leaves out classes with one recording, and needs two others", function()
+      local x = array.from({{1}, {2}, {3}, {4}, {5}})
+      local result = evaluate.accuracy({{name = "x", x = x}}, {"a", "a", "b", "b", "c"}, {"1", "2", "3", "4", "5"})
+      assert.same({"c"}, result.dropped)
+      assert.equal(4, result.windows)
+      local none, message = evaluate.accuracy({{name = "x", x = x}}, {"a", "a", "a", "b", "c"},
+         {"1", "2", "2", "4", "5"})
+      assert.is_nil(none)
+      assert.matches("two classes with two recordings each, got 1", message)
+   end)
+
+   it("weighs classes equally", function()
+      local function vector(t) return array.from(t, "i64") end
+      assert.near(0.75, evaluate.balanced(vector({1, 1, 1, 1, 2, 1}), vector({1, 1, 1, 1, 2, 2}), 2), 1e-12)
+   end)
+end)
