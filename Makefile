@@ -29,7 +29,8 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-proto
 BASE    := -std=gnu11 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden -fno-math-errno \
            -ffp-contract=off $(WARN) $(EXTRA)
 INCLUDE  = $(filter-out -D_XOPEN_SOURCE=% -D_DEFAULT_SOURCE,$(shell pkg-config --cflags $(PKGS)))
-LIBS     = $(shell pkg-config --libs sndfile soxr fftw3 fftw3f openblas) -ldl -lm -pthread
+# nodelete: worker states come and go, caches and their memory stay.
+LIBS     = -Wl,-z,nodelete $(shell pkg-config --libs sndfile soxr fftw3 fftw3f openblas) -ldl -lm -pthread
 
 MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wildcard csrc/*/*.c)))
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o

@@ -103,9 +103,11 @@ int bc_opt_choice(lua_State *L, int arg, const char *name, int fallback,
         for (fallback = 0; choices[fallback] != NULL; fallback++)
             if (strcmp(choices[fallback], text) == 0) break;
     }
-    if ((type != LUA_TSTRING && type != LUA_TNIL) || choices[fallback] == NULL)
-        bc_arg_error(L, arg, "option '%s' must be one of %s, got '%s'", name,
-                     push_list(L, choices), luaL_tolstring(L, -2, NULL));
+    if ((type != LUA_TSTRING && type != LUA_TNIL) || choices[fallback] == NULL) {
+        const char *got = luaL_tolstring(L, -1, NULL);
+        bc_arg_error(L, arg, "option '%s' must be one of %s, got '%s'", name, push_list(L, choices),
+                     got);
+    }
     lua_pop(L, 1);
     return fallback;
 }

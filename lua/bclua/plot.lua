@@ -38,7 +38,7 @@ function plot.render(commands, path, options)
    }
    if not terminals[kind] then error("picture name must end with .png or .svg: " .. path, 2) end
    local temporary, complaints = path .. ".tmp." .. kind, os.tmpname()
-   local pipe, message = io.popen("gnuplot 2>" .. complaints, "w")
+   local pipe, message = io.popen("gnuplot >/dev/null 2>" .. complaints, "w")
    if not pipe then return nil, "gnuplot: " .. message end
    pipe:write(terminals[kind], "\nset output ", quote(temporary), "\n", "set encoding utf8\n",
       ("set border lc rgb '%s'\nset tics textcolor rgb '%s'\n"):format(GREY, GREY),

@@ -18,7 +18,7 @@ audio{width:100%;max-width:26rem;display:block}
 code{background:var(--soft);padding:.1em .3em;border-radius:3px}
 pre{background:var(--soft);padding:.8em;overflow-x:auto}
 nav a{margin-right:1em}a{color:var(--accent)}
-.players{display:flex;flex-wrap:wrap;gap:1em}.warning{border-left:4px solid #d55e00;padding-left:.8em}
+.players{display:flex;flex-wrap:wrap;gap:0 1em}.players figure{flex:1 1 13rem;margin:.5em 0}.warning{border-left:4px solid #d55e00;padding-left:.8em}
 ]]
 
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -67,7 +67,7 @@ function Report:paragraph(text) self:html("<p>" .. escape(text) .. "</p>") end
 function Report:warning(text) self:html('<p class="warning">' .. escape(text) .. "</p>") end
 function Report:code(text) self:html("<pre>" .. escape(text) .. "</pre>") end
 
---- A table; numbers stand to the right.
+--- A table; numbers, and text that reads as one, stand to the right.
 -- @tparam {string,...} header
 -- @tparam {{any,...},...} rows; nil is an empty cell
 function Report:table(header, rows)
@@ -78,8 +78,8 @@ function Report:table(header, rows)
       out[#out + 1] = "<tr>"
       for i = 1, #header do
          local v = row[i]
-         local class = type(v) == "number" and ' class="number"' or ""
          if math.type(v) == "float" then v = ("%.4g"):format(v) end
+         local class = tostring(v):match("^%-?[%d.]+ ?%%?$") and ' class="number"' or ""
          out[#out + 1] = ("<td%s>%s</td>"):format(class, v == nil and "" or escape(v))
       end
       out[#out + 1] = "</tr>\n"
