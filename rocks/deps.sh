@@ -82,13 +82,10 @@ library_version() {
 }
 
 from_npm() {
-	if has npm; then
-		(cd "$work" && npm pack --silent "@duckdb/$package@$release-$revision") >"$work/npm.log" 2>&1 ||
-			{ tail -n 3 "$work/npm.log" >&2; return 1; }
-		mv "$work"/*.tgz "$work/package.tar.gz"
-	else
-		fetch "$tarball" "$work/package.tar.gz" || return 1
-	fi || return 1
+	has npm || { say 'npm is not here'; return 1; }
+	(cd "$work" && npm pack --silent "@duckdb/$package@$release-$revision") >"$work/npm.log" 2>&1 ||
+		{ tail -n 3 "$work/npm.log" >&2; return 1; }
+	mv "$work"/*.tgz "$work/package.tar.gz" || return 1
 	tar -xzf "$work/package.tar.gz" -C "$work" package/libduckdb.so || return 1
 	found=$(sha256 "$work/package/libduckdb.so")
 	[ "$found" = "$sum" ] || { say "checksum $found is not the pinned $sum"; return 1; }
@@ -124,7 +121,7 @@ fill_cache() {
 	say "fetching DuckDB $release for $npm_arch"
 	if ! from_npm; then
 		say "@duckdb/$package $release-$revision could not be had; trying $archive"
-		from_release || die "no DuckDB library: fetch one by hand and give DUCKDB_LIB=/path/libduckdb.so"
+		from_release || die "no DuckDB library: install npm, or fetch one by hand and give DUCKDB_LIB=/path/libduckdb.so"
 	fi
 	chmod 755 "$work/libduckdb.so" && touch "$work/libduckdb.so"
 	mv -f "$work/libduckdb.so" "$cache" || die "$cache: could not be written"
@@ -199,7 +196,10 @@ look() {
 	has luacheck || want lua-check
 	has luarocks || want luarocks
 	# DuckDB needs a way to come, as long as it is not there.
-	have_library || has npm || has curl || has wget || need curl ca-certificates
+	if ! have_library && ! has npm; then
+		has curl || has wget || need curl ca-certificates
+		has unzip || has bsdtar || need unzip
+	fi
 }
 
 check() {
