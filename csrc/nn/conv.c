@@ -12,8 +12,11 @@ bool nn_conv_dual(nn_conv *dual, const nn_conv *s) {
     return true;
 }
 
-size_t nn_conv_strip(const nn_conv *s, size_t columns) {
-    size_t rows = (columns + s->ow - 1) / s->ow, all = s->n * s->oh;
+size_t nn_conv_strip(const nn_conv *s) {
+    size_t all = s->n * s->oh, columns = all * s->ow / 8;
+    if (columns < 128) columns = 128;
+    if (columns > 512) columns = 512;
+    size_t rows = (columns + s->ow - 1) / s->ow;
     return rows < all ? rows : all;
 }
 

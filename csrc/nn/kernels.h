@@ -35,8 +35,10 @@ typedef struct nn_adamw {
  * flipped weights. False if padding is larger than the kernel allows. */
 bool nn_conv_dual(nn_conv *dual, const nn_conv *s);
 
-/* Output rows in one strip: about `columns` positions. */
-size_t nn_conv_strip(const nn_conv *s, size_t columns);
+/* Output rows in one strip: some hundred positions, which suits the matrix
+ * product, but at least eight strips where there are positions enough. Depends
+ * on the shape alone. */
+size_t nn_conv_strip(const nn_conv *s);
 
 #define NN_TWICE "kernels.inc"
 #include "twice.h"

@@ -8,10 +8,12 @@
 
 #define CHUNK 32768 /* elements of one item of an element-by-element pass */
 
-/* Channels and outputs of one item of a weight gradient: fixed by the layer's
- * shape alone, so that results do not depend on the number of threads. */
-static size_t weight_channels(const nn_conv *s) { return s->ci < 16 ? s->ci : 16; }
-static size_t weight_outputs(const nn_conv *s) { return s->co < 64 ? s->co : 64; }
+/* Input channels of one item of a weight gradient: fixed by the layer's shape
+ * alone, so that results do not depend on the number of threads. */
+static size_t weight_channels(const nn_conv *s) {
+    size_t channels = s->ci / 8 < 16 ? 16 : s->ci / 8;
+    return channels < s->ci ? channels : s->ci;
+}
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -25,11 +27,9 @@ nn_conv nn_layer_conv(const nn_layer *l, size_t n) {
 
 size_t nn_conv_columns(const nn_conv *s) {
     nn_conv dual;
-    size_t taps = s->ci * s->kh * s->kw;
-    size_t most = taps * nn_conv_strip(s, 256) * s->ow;
-    most = larger(most, weight_channels(s) * s->kh * s->kw * nn_conv_strip(s, 512) * s->ow);
+    size_t most = s->ci * s->kh * s->kw * nn_conv_strip(s) * s->ow;
     if (nn_conv_dual(&dual, s))
-        most = larger(most, dual.ci * dual.kh * dual.kw * nn_conv_strip(&dual, 256) * dual.ow);
+        most = larger(most, dual.ci * dual.kh * dual.kw * nn_conv_strip(&dual) * dual.ow);
     return most;
 }
 

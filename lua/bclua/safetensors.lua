@@ -22,12 +22,11 @@ end
 local function read_shape(shape)
    if type(shape) ~= "table" then return nil, "has no shape" end
    if #shape > 4 then return nil, ("has %d axes (at most 4)"):format(#shape) end
-   local extents, elements = {}, 1
+   local extents, elements = {}, 1.0 -- a float: products of integers wrap around
    for i, extent in ipairs(shape) do
       extents[i] = count(extent)
       if not extents[i] then return nil, "has an extent that is no count" end
       elements = elements * extents[i]
-      -- the product is checked in floats, where it cannot wrap around
       if extents[i] > 2 ^ 40 or elements > 2 ^ 48 then return nil, "has an impossible shape" end
    end
    if #extents == 0 then extents[1] = 1 end -- a scalar

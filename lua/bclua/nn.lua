@@ -1,0 +1,367 @@
+--- Neural networks: layers described in Lua, compiled into a plan with all
+-- memory laid out beforehand, and run in C on a pool of threads.
+--
+-- A network is a list of layers. Each is a table: its kind, a name if others
+-- (or a checkpoint) refer to it, and options. It reads the layer before it, or
+-- the one named by `from`. A list within the list is just a part of it, so
+-- that blocks can be made by functions.
+--
+--     local net = nn.network({
+--        {"conv2d", name = "conv1", out = 8, kernel = 3, padding = 1},
+--        {"batch_norm", name = "bn1"},
+--        {"relu", name = "stem"},
+--        {"conv2d", name = "conv2", out = 8, kernel = 3, padding = 1},
+--        {"add", from = "stem"},
+--        {"average_pool", global = true},
+--     }, {input = {1, 32, 32}, seed = 1})
+--
+-- Kinds and options (a pair is a number or `{vertical, horizontal}`):
+--
+--  * `mel`: `sample_rate`, `n_fft`, `hop`, `n_mels` (128), `fmin` (0), `fmax`
+--    (half the sample rate), `pad` ("reflect", "constant"). Audio to power.
+--  * `decibel`: 10 log10(max(x, least)), `least` (1e-10).
+--  * `center`: (x - mean) * `scale` (1), `over` "clip" or "band".
+--  * `pcen`: `frame_rate`, `scale` (2^31), `time_constant` (0.4), `gain` (0.98),
+--    `bias` (2), `power` (0.5), `eps` (1e-6).
+--  * `conv2d`: `out`, `kernel` (pair), `stride` (1), `padding` (0), `bias`
+--    (false), `algorithm` ("auto", "im2col", "plain").
+--  * `linear`: `out`, `bias` (true). Over all values of a sample.
+--  * `batch_norm`: `eps` (1e-5), `momentum` (0.1).
+--  * `relu`; `add` (the layer before and `from`, or `from = {"a", "b"}`);
+--    `average_pool`: `kernel` (pair), `stride` (as kernel), or `global = true`.
+-- @module bclua.nn
+local array = require "bclua.array"
+local core = require "bclua.nn.core"
+local safetensors = require "bclua.safetensors"
+
+local nn = {}
+
+--- The triplet loss and its gradient.
+-- `mean(relu(|p-n| - |p-d| + margin) + l2 (|p| + |n| + |d|))`
+-- @function triplet_loss
+-- @tparam array e (3B, z): anchors, neighbours, distant ones
+-- @tparam[opt=50] number margin
+-- @tparam[opt=0.01] number l2
+-- @treturn table `loss`; `loss_n`, `loss_d`: mean distance to the neighbour and to
+--  the distant one; `active`: share of triplets that still give a gradient;
+--  `spread`: root mean square distance of the embeddings from their mean
+-- @treturn array gradient (3B, z); that of a norm is 0 at 0
+nn.triplet_loss = core.triplet_loss
+
+--- The kinds of layers: kind -> list of its options' names.
+-- @function kinds
+nn.kinds = core.kinds
+
+local function check_options(options, known, level)
+   for key in pairs(options or {}) do
+      if known[key] == nil then
+         local names = {}
+         for name in pairs(known) do names[#names + 1] = name end
+         table.sort(names)
+         error(("unknown option '%s' (known: %s)"):format(tostring(key), table.concat(names, ", ")), level + 1)
+      end
+   end
+   return options or {}
+end
+
+local function flatten(layers, out, depth)
+   if depth > 16 then error("layers nested deeper than 16 lists", 3) end
+   for _, layer in ipairs(layers) do
+      if type(layer) == "table" and type(layer[1]) == "table" then
+         flatten(layer, out, depth + 1)
+      elseif not (type(layer) == "table" and next(layer) == nil) then
+         out[#out + 1] = layer
+      end
+   end
+   return out
+end
+
+local network = {}
+network.__index = network
+
+--- Build a network.
+-- @tparam {table,...} layers see above
+-- @tparam table options `input`: shape of one sample, `{samples}` or `{c, h, w}`;
+--  `seed` (1) of the first weights, which are drawn as PyTorch draws them;
+--  `precision` "f32" or "f64"; `threads` (the one setting for all);
+--  `input_gradient` (false)
+-- @treturn network
+-- @raise if a layer is unknown, badly described, or does not fit its input
+function nn.network(layers, options)
+   if type(layers) ~= "table" then error("layers: a list expected, got a " .. type(layers), 2) end
+   local ok, net = pcall(core.network, flatten(layers, {}, 1), options)
+   if not ok then error(net, 2) end
+   local self = {core = net, names = {}, position = {}, role = {}, step = 0, metadata = {}, options = options}
+   for i, tensor in ipairs(net:tensors()) do
+      self.names[i] = tensor.name
+      self.position[tensor.name] = i
+      self.role[tensor.name] = tensor.role
+   end
+   return setmetatable(self, network)
+end
+
+local function by_name(self, what, roles)
+   local out = {}
+   for i, name in ipairs(self.names) do
+      if roles[self.role[name]] then out[name] = self.core:tensor(i, what) end
+   end
+   return out
+end
+
+--- All tensors by their PyTorch names, running statistics included. They are
+-- the network's own memory: what is written there, the network uses.
+-- @treturn table name -> array
+function network:state() return by_name(self, "value", {trained = true, running = true, counter = true}) end
+
+--- The trained tensors.
+-- @treturn table name -> array
+function network:parameters() return by_name(self, "value", {trained = true}) end
+
+--- The gradients of the last training step, or since `zero_gradients`.
+-- @treturn table name -> array
+function network:gradients() return by_name(self, "gradient", {trained = true}) end
+
+--- Encode windows (eval mode: running statistics, no memory of the pass).
+-- @tparam array batch (n, samples) f32; (n, c, h, w) for maps; one window may
+--  come as a vector
+-- @tparam[opt] table options `batch_size` (16) windows at once: memory only
+-- @treturn array (n, z)
+function network:forward(batch, options)
+   local size = check_options(options, {batch_size = 16}, 2).batch_size or 16
+   if array.is_array(batch) and batch:ndim() == 1 then batch = batch:reshape{1, batch:size()} end
+   if not array.is_array(batch) or #batch <= size then return self.core:forward({batch}) end
+   local parts = {}
+   for first = 1, #batch, size do
+      parts[#parts + 1] = self.core:forward({batch:slice(1, first, math.min(first + size - 1, #batch))})
+   end
+   return array.concat(parts)
+end
+
+--- The outputs of chosen layers for a batch.
+-- @tparam {array,...} parts the batch, in one or more arrays of equal length
+-- @tparam {string,...} names of layers
+-- @tparam[opt] table options `train` (false): batch statistics; `groups` (1) of them
+-- @treturn table name -> array (n, c, h, w)
+-- @treturn array the last layer's, (n, z)
+function network:activations(parts, names, options)
+   check_options(options, {train = false, groups = 1}, 2)
+   local o = options or {}
+   local out = self.core:forward(parts, {keep = names, train = o.train, groups = o.groups})
+   local found = {}
+   for _, name in ipairs(names) do found[name] = self.core:value(name) end
+   return found, out
+end
+
+local function is_finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
+
+local ROLES = {"anchor", "neighbor", "distant"}
+local STEP = {lr = 1e-3, betas = {0.5, 0.999}, eps = 1e-8, weight_decay = 0.01, margin = 50, l2 = 0.01}
+
+local function or_default(options, name)
+   if options[name] == nil then return STEP[name] end
+   return options[name]
+end
+
+--- Loss and gradients of a batch of triplets, weights untouched. The three
+-- roles go through the network as three batches would, one after the other,
+-- each with batch statistics of its own.
+-- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples)
+-- @tparam[opt] table options `margin` (50), `l2` (0.01)
+-- @treturn[1] table as `triplet_loss`, and `gradient_norm`
+-- @treturn[2] nil
+-- @treturn[2] string message: the loss or the gradient is not finite
+function network:measure(batch, options)
+   local o = options or {}
+   local core_net, parts = self.core, {}
+   for i, role in ipairs(ROLES) do
+      if not array.is_array(batch[role]) then
+         error(("batch.%s: an array expected, got a %s"):format(role, type(batch[role])), 2)
+      end
+      parts[i] = batch[role]
+   end
+   local e = core_net:forward(parts, {train = true, groups = 3})
+   local info, gradient = core.triplet_loss(e, or_default(o, "margin"), or_default(o, "l2"))
+   if not is_finite(info.loss) then return nil, ("the loss is %s"):format(info.loss) end
+   core_net:zero_gradients()
+   core_net:backward(gradient)
+   info.gradient_norm = core_net:gradient_norm()
+   if not is_finite(info.gradient_norm) then
+      return nil, ("the gradient's norm is %s (loss %g)"):format(info.gradient_norm, info.loss)
+   end
+   return info
+end
+
+--- One training step: forward, loss, backward, AdamW.
+-- When the loss or the gradient is not finite, weights, running statistics and
+-- optimiser state stay as they were.
+-- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples)
+-- @tparam[opt] table options `lr` (1e-3), `betas` ({0.5, 0.999}), `eps` (1e-8),
+--  `weight_decay` (0.01), `margin` (50), `l2` (0.01)
+-- @treturn[1] table `loss`, `loss_n`, `loss_d`, `active`, `spread`, `gradient_norm`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function network:train_step(batch, options)
+   local o = check_options(options, STEP, 2)
+   local info, message = self:measure(batch, o)
+   if not info then return nil, message end
+   local betas = or_default(o, "betas")
+   self.core:adamw{lr = or_default(o, "lr"), beta1 = betas[1], beta2 = betas[2], eps = or_default(o, "eps"),
+                   weight_decay = or_default(o, "weight_decay"), step = self.step + 1}
+   self.core:commit()
+   self.step = self.step + 1
+   return info
+end
+
+-- --- checkpoints -----------------------------------------------------------------
+
+local MOMENT = {["optimizer.exp_avg."] = "moment1", ["optimizer.exp_avg_sq."] = "moment2"}
+
+local function shape_text(a) return "(" .. table.concat(a:shape(), ", ") .. ")" end
+
+local function same_shape(a, b)
+   if a:ndim() ~= b:ndim() then return false end
+   for i, extent in ipairs(a:shape()) do
+      if extent ~= b:shape(i) then return false end
+   end
+   return true
+end
+
+-- Pairs (array of the network, array of the file) for all wanted tensors, or
+-- nil and what does not match.
+local function match(self, tensors, optimizer)
+   local pairs_found, used = {}, {}
+   local function take(own, name)
+      local found = tensors[name]
+      if not found then return ("tensor '%s' is missing"):format(name) end
+      if not same_shape(own, found) then
+         return ("tensor '%s' is %s, the network's is %s"):format(name, shape_text(found), shape_text(own))
+      end
+      if not found:is_finite() then return ("tensor '%s' holds NaN or infinities"):format(name) end
+      pairs_found[#pairs_found + 1] = {own, found}
+      used[name] = true
+   end
+   for i, name in ipairs(self.names) do
+      local wrong = take(self.core:tensor(i), name)
+      if wrong then return nil, wrong end
+      for prefix, what in pairs(MOMENT) do
+         if optimizer and self.role[name] == "trained" then
+            wrong = take(self.core:tensor(i, what), prefix .. name)
+            if wrong then return nil, wrong end
+         end
+      end
+   end
+   for name in pairs(tensors) do
+      if not used[name] and not name:find("^optimizer%.") then
+         return nil, ("tensor '%s' is not one of the network's"):format(name)
+      end
+   end
+   return pairs_found
+end
+
+--- Load weights, from our own checkpoints or from a PyTorch `state_dict` of the
+-- same network. All tensors must be there and fit, else nothing is changed.
+-- @tparam string path of a safetensors file
+-- @tparam[opt] table options `optimizer` (false): its state too, to go on training
+-- @treturn[1] table the file's metadata
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function network:load(path, options)
+   local optimizer = check_options(options, {optimizer = false}, 2).optimizer
+   local tensors, metadata = safetensors.load(path)
+   if not tensors then return nil, metadata end
+   local found, wrong = match(self, tensors, optimizer)
+   local step = tensors["optimizer.step"]
+   if found and optimizer and not (step and step:size() == 1) then
+      found, wrong = nil, "tensor 'optimizer.step' is missing"
+   end
+   if not found then return nil, path .. ": " .. wrong end
+   for _, pair in ipairs(found) do pair[1]:fill(pair[2]) end
+   if optimizer then self.step = math.tointeger(step[1]) or 0 end
+   return metadata
+end
+
+--- Save a checkpoint, whole or not at all; `state_dict` names, so that PyTorch
+-- loads the weights.
+-- @tparam string path
+-- @tparam[opt] table options `optimizer` (false): its state too, as
+--  `optimizer.exp_avg.<name>`, `optimizer.exp_avg_sq.<name>`, `optimizer.step`;
+--  `metadata`: string -> string, beside the network's own
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function network:save(path, options)
+   local o = check_options(options, {optimizer = false, metadata = {}}, 2)
+   local tensors, metadata = self:state(), {}
+   for key, value in pairs(self.metadata) do metadata[key] = value end
+   for key, value in pairs(o.metadata or {}) do metadata[key] = value end
+   if o.optimizer then
+      for prefix, what in pairs(MOMENT) do
+         for name, a in pairs(by_name(self, what, {trained = true})) do tensors[prefix .. name] = a end
+      end
+      tensors["optimizer.step"] = array.from({self.step}, "i64")
+   end
+   return safetensors.save(path, tensors, metadata)
+end
+
+-- --- looking at it ------------------------------------------------------------------
+
+local function megabytes(bytes) return ("%.1f MB"):format(bytes / 1e6) end
+
+local function summary_text(s)
+   local lines = {("%-28s %-13s %-16s %12s %15s"):format("layer", "kind", "c x h x w", "parameters",
+      "multiply-adds")}
+   for _, l in ipairs(s.layers) do
+      lines[#lines + 1] = ("%-28s %-13s %-16s %12d %15.0f"):format(l.name, l.kind,
+         ("%d x %d x %d"):format(l.c, l.h, l.w), l.parameters, l.multiply_adds)
+   end
+   lines[#lines + 1] = ("%-28s %-13s %-16s %12d %15.0f"):format("all", "", "", s.parameters, s.multiply_adds)
+   local m = s.memory
+   if m then
+      lines[#lines + 1] = ("training, %d triplets: %s"):format(s.batch_size, megabytes(m.total))
+      for _, part in ipairs{"weights", "gradients", "moments", "arena", "scratch"} do
+         lines[#lines + 1] = ("  %-10s %12s"):format(part, megabytes(m[part]))
+      end
+      lines[#lines + 1] = ("  (of the arena, %s is kept from forward to backward)"):format(megabytes(m.kept))
+   end
+   return table.concat(lines, "\n")
+end
+
+--- Layers, shapes, parameters and multiply-adds; with a batch size also the
+-- memory that a training step on that many triplets takes.
+-- @tparam[opt] table options `batch_size`
+-- @treturn table `layers` (as listed by the network), `parameters`,
+--  `multiply_adds` (one sample, forward), `memory` (bytes: `weights`, `gradients`,
+--  `moments`, `arena`, of it `kept`, `scratch`, `total`); `tostring` prints it
+function network:summary(options)
+   local size = check_options(options, {batch_size = 0}, 2).batch_size
+   local s = {layers = self.core:layers(), parameters = 0, multiply_adds = 0, batch_size = size}
+   for _, layer in ipairs(s.layers) do
+      s.parameters = s.parameters + layer.parameters
+      s.multiply_adds = s.multiply_adds + layer.multiply_adds
+   end
+   if size then
+      s.memory = self.core:footprint(3 * size, 3, true)
+      local m = s.memory
+      m.total = m.weights + m.gradients + m.moments + m.arena + m.scratch
+   end
+   return setmetatable(s, {__tostring = summary_text})
+end
+
+--- Seconds spent since the last call, by kind of layer.
+-- @treturn table kind -> `{forward=, backward=}`
+function network:profile()
+   local kinds = {}
+   for _, layer in ipairs(self.core:layers()) do
+      local k = kinds[layer.kind] or {forward = 0, backward = 0}
+      k.forward, k.backward = k.forward + layer.forward_s, k.backward + layer.backward_s
+      kinds[layer.kind] = k
+   end
+   self.core:reset_times()
+   return kinds
+end
+
+--- Free the network's memory and threads now, not when the collector comes by.
+function network:close() self.core:close() end
+network.__close = network.close
+
+return nn

@@ -1,0 +1,77 @@
+-- usage: bclua scripts/bench/train.lua [REPEATS [BATCH [PRECISION]]]
+-- Speed of training and of encoding: a whole step (forward for three roles,
+-- loss, backward, AdamW) and eval mode, full and narrow network, on all threads
+-- and on one. Best and median of REPEATS (5), by wall clock.
+local array = require "bclua.array"
+local system = require "bclua.system"
+local tilenet = require "bclua.tilenet"
+
+local SIZES = {
+   {name = "full", widths = {64, 128, 256, 512}, z = 512},
+   {name = "narrow", widths = {8, 16, 32, 64}, z = 32},
+}
+
+-- Noise, so that no value is denormal and no ReLU is idle.
+local function noise(n, samples, seed)
+   local a, x = array.zeros{n, samples}, seed
+   for i = 1, n do
+      for k = 1, samples, 7 do
+         x = (x * 1103515245 + 12345) % 2147483648
+         a:set(i, k, x / 2147483648 - 0.5)
+      end
+   end
+   return a
+end
+
+local function time(repeats, work)
+   local times = {}
+   work() -- lays out the plan and warms the caches
+   for i = 1, repeats do
+      local start = system.clock()
+      work()
+      times[i] = system.clock() - start
+   end
+   table.sort(times)
+   return times[1], times[(#times + 1) // 2]
+end
+
+local function print_profile(net)
+   local kinds, total = net:profile(), 0
+   for _, k in pairs(kinds) do total = total + k.forward + k.backward end
+   local names = {}
+   for name in pairs(kinds) do names[#names + 1] = name end
+   table.sort(names, function(a, b)
+      return kinds[a].forward + kinds[a].backward > kinds[b].forward + kinds[b].backward
+   end)
+   for _, name in ipairs(names) do
+      local k = kinds[name]
+      if k.forward + k.backward > 0 then
+         print(("   %-13s forward %5.1f %%  backward %5.1f %%"):format(name, 100 * k.forward / total,
+            100 * k.backward / total))
+      end
+   end
+end
+
+local function bench(size, threads, repeats, batch, precision)
+   local net = tilenet.new{widths = size.widths, z = size.z, threads = threads, precision = precision}
+   local roles = {}
+   for i, role in ipairs{"anchor", "neighbor", "distant"} do roles[role] = noise(batch, net.samples, i) end
+   local memory = net:summary{batch_size = batch}.memory
+   local best, median = time(repeats, function() assert(net:train_step(roles)) end)
+   local label = ("%-6s %d thread%s"):format(size.name, threads, threads == 1 and " " or "s")
+   print(("%s train  B=%d  best %8.1f ms  median %8.1f ms  %6.2f triplets/s  arena %5.1f MB per triplet"):format(
+      label, batch, best * 1e3, median * 1e3, batch / median, memory.arena / batch / 1e6))
+   print_profile(net)
+   best, median = time(repeats, function() net:forward(roles.anchor) end)
+   print(("%s encode n=%d  best %8.1f ms  median %8.1f ms  %6.2f windows/s"):format(label, batch, best * 1e3,
+      median * 1e3, batch / median))
+   net:close()
+end
+
+local repeats, batch, precision = tonumber(arg[1]) or 5, tonumber(arg[2]) or 8, arg[3] or "f32"
+local all = system.threads()
+print(("bclua %s, %d threads, %s, median of %d"):format(system.version(), all, precision, repeats))
+for _, size in ipairs(SIZES) do
+   for threads = all, 1, all > 1 and 1 - all or -1 do bench(size, threads, repeats, batch, precision) end
+end
+print(("peak memory of the process: %.0f MB"):format(select(2, system.memory()) / 1e6))
