@@ -56,14 +56,27 @@ local function worst_gradient(net, x, options)
 end
 
 describe("gradients in double precision agree with central differences:", function()
-   local function check(layers, input, options)
-      local o = options or {}
+   local function check_once(layers, input, o)
       local net = double(layers, input)
       local x = noise({o.n or 4, table.unpack(input)}, 7)
       if o.positive then x = (x + 0.6) * o.positive end
       local worst = worst_gradient(net, x, o)
       assert(worst < 1e-6, ("off by %g"):format(worst))
       net:close()
+   end
+
+   -- A single layer also twice side by side, where the second adds its gradient
+   -- to that of the first.
+   local function check(layers, input, options)
+      check_once(layers, input, options or {})
+      if #layers > 1 then return end
+      local twins = {}
+      for i, name in ipairs{"a", "b"} do
+         twins[i] = {name = name, from = "input"}
+         for key, value in pairs(layers[1]) do twins[i][key] = value end
+      end
+      twins[3] = {"add", from = {"a", "b"}}
+      check_once(twins, input, options or {})
    end
 
    for _, algorithm in ipairs{"im2col", "plain"} do
