@@ -7,6 +7,7 @@ local dataset = require "bclua.dataset"
 local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local loader = require "bclua.loader"
+local mined = require "support.mined"
 local recordings = require "bclua.recordings"
 local sql = require "bclua.sql"
 local tiles = require "bclua.workflow.tiles"
@@ -18,24 +19,7 @@ local function tone(seconds, hz, rate)
    return y
 end
 
--- One small data set, mined once, for all that only read it.
-local made
-local function mined()
-   if made then return made end
-   local dir = command.folder()
-   assert(dataset.make(dir .. "/data", {families = 2, species = 2, recordings = 4, short = 1, least_s = 12,
-      most_s = 15}))
-   made = {dir = dir, data = dir .. "/data", motif = dir .. "/motif.parquet", triplets = dir .. "/triplets.parquet",
-      tiles = dir .. "/tiles"}
-   made.extracted = assert(extract.run({input = made.data .. "/train_audio", output = dir .. "/motif", quiet = true}))
-   made.consolidated = assert(consolidate.run({input = dir .. "/motif", output = made.motif, quiet = true}))
-   made.drawn = assert(triplets.run({input = made.motif, output = made.triplets, samples = 40,
-      taxonomy = made.data .. "/taxonomy.csv", quiet = true}))
-   made.cut = assert(tiles.run({input = made.triplets, dataset_root = made.data, output = made.tiles, quiet = true}))
-   return made
-end
-
-teardown(function() if made then command.remove(made.dir) end end)
+teardown(mined.remove)
 
 describe("recordings", function()
    local dir
@@ -103,7 +87,7 @@ describe("extract", function()
    end
 
    it("writes metadata and profile as the file format says", function()
-      local m = mined()
+      local m = mined.get()
       assert.equal(17, m.extracted.done)
       local list = recordings.list(m.data .. "/train_audio")
       local text = command.read(("%s/motif/%s/%s/metadata.json"):format(m.dir, list[2].species, list[2].id))
@@ -225,26 +209,34 @@ describe("extract", function()
       assert.equal(1, run().done)
    end)
 
-   it("finds the calls: motifs fall on them far more often than chance", function()
-      local m = mined()
-      local _, calls = dataset.calls(m.data)
-      local rows = sql.query(("select source_name, motif_0, duration_seconds from read_parquet(%s) " ..
-         "where motif_0 is not null"):format(sql.quote(m.motif)))
+   it("finds the calls: both motif windows are full of song far more often than chance", function()
+      assert(dataset.make(dir, {families = 2, species = 2, recordings = 3, short = 0, least_s = 30, most_s = 40}))
+      assert(run())
+      assert(consolidate.run({input = dir .. "/motif", output = dir .. "/motif.parquet", quiet = true}))
+      local _, calls = dataset.calls(dir)
+      local rows = sql.query(("select source_name, motif_0, motif_1, duration_seconds from read_parquet(%s)"):format(
+         sql.quote(dir .. "/motif.parquet")))
+      local function is_song(row, frame)
+         return dataset.covered_s(calls[row.source_name], frame / 10, frame / 10 + 5) >= 3.5
+      end
       local found, expected = 0, 0
       for _, row in ipairs(rows) do
-         local list = calls[row.source_name]
-         found = found + dataset.covered_s(list, row.motif_0 / 10, row.motif_0 / 10 + 5) / 5
-         expected = expected + dataset.covered_s(list, 0, row.duration_seconds) / row.duration_seconds
+         if is_song(row, row.motif_0) and is_song(row, row.motif_1) then found = found + 1 end
+         local last, hits = math.floor(row.duration_seconds * 10) - 50, 0
+         for frame = 0, last do
+            if is_song(row, frame) then hits = hits + 1 end
+         end
+         expected = expected + (hits / (last + 1)) ^ 2 -- of two windows drawn at random
       end
-      assert.equal(16, #rows)
-      assert.is_true(found / #rows > expected / #rows + 0.15,
-         ("motifs cover calls %.2f of their time, chance is %.2f"):format(found / #rows, expected / #rows))
+      assert.equal(12, #rows)
+      assert.is_true(found >= 7 and found > 2 * expected,
+         ("both windows are song in %d of 12 recordings, by chance in %.1f"):format(found, expected))
    end)
 end)
 
 describe("consolidate", function()
    it("gives every recording a row, with profiles as lists", function()
-      local m = mined()
+      local m = mined.get()
       assert.equal(17, m.consolidated.recordings)
       local r = sql.query(("select count(*)::bigint n, count(mp)::bigint mp, count(motif_0)::bigint motif, " ..
          "bool_and(len(mp) = duration_cens - 49) fits from read_parquet(%s)"):format(sql.quote(m.motif)))[1]
@@ -252,7 +244,7 @@ describe("consolidate", function()
    end)
 
    it("lists damaged results and goes on", function()
-      local m = mined()
+      local m = mined.get()
       local dir = command.folder()
       command.shell(("cp -r %s/motif %s/motif"):format(m.dir, dir))
       local found = files.find(dir .. "/motif", function(n) return n == "metadata.json" end)
@@ -278,7 +270,7 @@ end)
 
 describe("generate-triplets", function()
    it("names columns, groups and units as the file format says", function()
-      local m = mined()
+      local m = mined.get()
       local rows = sql.query(("select * from read_parquet(%s)"):format(sql.quote(m.triplets)))
       assert.same(triplets.columns, rows.columns)
       assert.equal(40, #rows)
@@ -292,7 +284,7 @@ describe("generate-triplets", function()
    end)
 
    it("gives the centre of the motif window in seconds", function()
-      local m = mined()
+      local m = mined.get()
       local r = sql.query(("select count(*)::bigint n, bool_and(abs(a_loc - (motif_0 + 25) / 10) < 1e-9) ok " ..
          "from read_parquet(%s) t join read_parquet(%s) m on m.source_name = t.a where motif_0 is not null"):format(
          sql.quote(m.triplets), sql.quote(m.motif)))[1]
@@ -300,7 +292,7 @@ describe("generate-triplets", function()
    end)
 
    it("keeps the held-out recordings away, and says which", function()
-      local m = mined()
+      local m = mined.get()
       assert.is_true(#m.drawn.holdout >= 8)
       local out = {}
       for _, name in ipairs(m.drawn.holdout) do out[name] = true end
@@ -312,7 +304,7 @@ describe("generate-triplets", function()
    end)
 
    it("is the same for the same seed, and refuses another without --force", function()
-      local m = mined()
+      local m = mined.get()
       local path = m.dir .. "/again.parquet"
       local o = {input = m.motif, output = path, samples = 40, taxonomy = m.data .. "/taxonomy.csv", quiet = true}
       assert(triplets.run(o))
@@ -333,13 +325,13 @@ describe("generate-triplets", function()
       assert.matches("x.parquet: no column 'source_name'", message)
       assert.matches("^/none.parquet", select(2, triplets.run({input = "/none.parquet", output = "x"})))
       command.write(dir .. "/t.csv", "A,B\n1,2\n")
-      _, message = triplets.run({input = mined().motif, output = dir .. "/t.parquet", taxonomy = dir .. "/t.csv"})
+      _, message = triplets.run({input = mined.get().motif, output = dir .. "/t.parquet", taxonomy = dir .. "/t.csv"})
       assert.matches("t.csv: no column 'SPECIES_CODE'", message)
       command.remove(dir)
    end)
 
    it("needs two groups", function()
-      local m = mined()
+      local m = mined.get()
       local path = m.dir .. "/one.parquet"
       sql.exec(("copy (select * from read_parquet(%s) where species = (select min(species) from read_parquet(%s))) " ..
          "to %s (format parquet)"):format(sql.quote(m.motif), sql.quote(m.motif), sql.quote(path)))
@@ -351,7 +343,7 @@ end)
 
 describe("extract-triplets", function()
    it("cuts every distinct window once, centred where the table says", function()
-      local m = mined()
+      local m = mined.get()
       assert.equal(0, #m.cut.failures)
       local index = sql.query(("select * from read_parquet(%s)"):format(sql.quote(m.tiles .. "/index.parquet")))
       assert.equal(m.cut.made, #index)
@@ -368,13 +360,13 @@ describe("extract-triplets", function()
    end)
 
    it("does nothing the second time", function()
-      local m = mined()
+      local m = mined.get()
       local again = tiles.run({input = m.triplets, dataset_root = m.data, output = m.tiles, quiet = true})
       assert.same({0, m.cut.made}, {again.made, again.skipped})
    end)
 
    it("lists recordings that were deleted or shortened, and goes on", function()
-      local m = mined()
+      local m = mined.get()
       local dir = command.folder()
       command.shell(("cp -r %s %s/data"):format(m.data, dir))
       local rows = sql.query(("select a, max(a_loc) loc from read_parquet(%s) where a_loc > 0 group by a order by a")
@@ -393,7 +385,7 @@ describe("extract-triplets", function()
    end)
 
    it("names a table without the columns, and a folder that is not there", function()
-      local m = mined()
+      local m = mined.get()
       local _, message = tiles.run({input = m.motif, dataset_root = m.data, output = m.dir .. "/x", quiet = true})
       assert.matches("motif.parquet: no column 'a'", message)
       _, message = tiles.run({input = m.triplets, dataset_root = "/nope", output = m.dir .. "/x", quiet = true})
@@ -403,7 +395,7 @@ end)
 
 describe("loader", function()
    local function new(options)
-      local m = mined()
+      local m = mined.get()
       local o = {triplets = m.triplets, tiles = m.tiles, batch_size = 4, seed = 3}
       for k, v in pairs(options or {}) do o[k] = v end
       return assert(loader.new(o))
@@ -416,7 +408,7 @@ describe("loader", function()
          assert.same({4, 160000}, batch[role]:shape())
          assert.is_true(batch[role]:abs():max() > 0)
       end
-      local tile = array.load(mined().tiles .. "/" .. l.columns.anchor[batch.rows[1]])
+      local tile = array.load(mined.get().tiles .. "/" .. l.columns.anchor[batch.rows[1]])
       local crop, at = batch.anchor[1], nil
       for first = 1, 64001 do
          if tile[first] == crop[1] and tile[first + 1] == crop[2] and
@@ -453,7 +445,7 @@ describe("loader", function()
    end)
 
    it("names a damaged tile and a missing index", function()
-      local m = mined()
+      local m = mined.get()
       local dir = command.folder()
       command.shell(("cp -r %s %s/tiles"):format(m.tiles, dir))
       local l = new({tiles = dir .. "/tiles"})

@@ -6,14 +6,14 @@ local sampling = require "bclua.sampling"
 
 local evaluate = {}
 
--- Recordings of every class in two halves; a class of one recording is left out.
+-- Of every class a third of the recordings, at least one, to test, the rest to train.
 local function split(by_class, generator)
    local train, test = {}, {}
    for _, recordings in ipairs(by_class) do
       local n = #recordings
       local order = generator:shuffle(n)
       for i = 1, n do
-         local side = i <= n // 2 and test or train
+         local side = i <= math.max(1, n // 3) and test or train
          for _, row in ipairs(recordings[order[i]]) do side[#side + 1] = row end
       end
    end
@@ -74,8 +74,8 @@ local function group(labels, recordings)
 end
 
 --- Accuracy of a logistic regression on features, over random splits by recording:
--- windows of one recording are never on both sides. Half of each class's recordings
--- train, the other half tests. Accuracy is the mean over classes of the share of
+-- windows of one recording are never on both sides. A third of each class's recordings
+-- (at least one) tests, the rest trains. Accuracy is the mean over classes of the share of
 -- their test windows that are named rightly, so that common classes do not count more.
 -- @tparam {table,...} features `{name=, x=array (windows, dimensions)}`: all are judged
 -- on the same splits

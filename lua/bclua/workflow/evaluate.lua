@@ -97,10 +97,25 @@ local function embed(net, windows)
    return array.concat(list)
 end
 
+-- The same judgement by group, where groups are more than species: triplets draw the
+-- species of a group together, so that is what the network can have learnt.
+local function by_group(features, all, metadata, options)
+   local ok, group_of = pcall(cjson.decode, metadata.groups or "")
+   if not ok or type(group_of) ~= "table" then return nil end
+   local labels, several = {}, false
+   for i, species in ipairs(all.labels) do
+      labels[i] = group_of[species] or species
+      several = several or labels[i] ~= species
+   end
+   if not several then return nil end
+   return require("bclua.evaluate").accuracy(features, labels, all.recordings, options)
+end
+
 --- Evaluate a checkpoint on the recordings that its triplets left out.
 -- @tparam table options `checkpoint` (safetensors), `motif` (Parquet from `consolidate`),
 -- `dataset_root`, `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `quiet`
--- @treturn[1] table as `bclua.evaluate.accuracy`, and `recordings`, `splits`, `failures`
+-- @treturn[1] table as `bclua.evaluate.accuracy` by species, and `recordings`, `splits`, `failures`;
+-- `group`: the same by group (family), if the triplets were drawn by one
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.run(options)
@@ -122,27 +137,59 @@ function evaluate.run(options)
    for k, v in pairs(net.options) do untrained_options[k] = v end
    untrained_options.seed = options.seed or 1
    local untrained = tilenet.new(untrained_options)
-   local result
-   result, message = require("bclua.evaluate").accuracy({
+   local features = {
       {name = "embedding", x = embed(net, all.windows)},
       {name = "untrained network", x = embed(untrained, all.windows)},
       {name = "log-mel mean and deviation", x = all.plain},
-   }, all.labels, all.recordings, {splits = options.splits or 10, seed = options.seed or 1})
+   }
+   local how = {splits = options.splits or 10, seed = options.seed or 1}
+   local result
+   result, message = require("bclua.evaluate").accuracy(features, all.labels, all.recordings, how)
    net:close()
    untrained:close()
    if not result then return nil, message end
-   result.recordings, result.splits, result.failures = #items - #all.failures, options.splits or 10, all.failures
+   result.recordings, result.splits, result.failures = #items - #all.failures, how.splits, all.failures
+   result.group = by_group(features, all, metadata, how)
    return result
+end
+
+--- Header and rows of the result, for a table.
+function evaluate.rows(result)
+   local header, rows = {"features", "species: accuracy", "spread"}, {}
+   if result.group then header[4], header[5] = "group: accuracy", "spread" end
+   local function add(name, of)
+      local row = {name}
+      for _, part in ipairs({result, result.group}) do
+         local accuracy, spread = of(part)
+         row[#row + 1] = ("%.3f"):format(accuracy)
+         row[#row + 1] = spread and ("%.3f"):format(spread) or ""
+      end
+      rows[#rows + 1] = row
+   end
+   for i, r in ipairs(result.rows) do
+      add(r.name, function(part) return part.rows[i].accuracy, part.rows[i].spread end)
+   end
+   add("chance", function(part) return part.chance end)
+   return header, rows
+end
+
+--- What was evaluated, in a sentence.
+function evaluate.sentence(result)
+   return ("%d motif windows of %d recordings that were not used in training; %d species%s; accuracy is the mean " ..
+      "over classes, mean and standard deviation over %d splits by recording"):format(result.windows,
+      result.recordings, result.classes, result.group and (" in %d groups"):format(result.group.classes) or "",
+      result.splits)
 end
 
 --- The result as text, a line a kind of features.
 function evaluate.text(result)
-   local lines = {("%-28s %8s %8s"):format("features", "accuracy", "spread")}
-   for _, row in ipairs(result.rows) do
-      lines[#lines + 1] = ("%-28s %8.3f %8.3f"):format(row.name, row.accuracy, row.spread)
+   local header, rows = evaluate.rows(result)
+   local lines = {evaluate.sentence(result)}
+   for _, row in ipairs({header, table.unpack(rows)}) do
+      local cells = {("%-28s"):format(row[1])}
+      for i = 2, #row do cells[i] = ("%" .. #header[i] .. "s"):format(row[i]) end
+      lines[#lines + 1] = table.concat(cells, "  ")
    end
-   lines[#lines + 1] = ("%-28s %8.3f   (%d classes, %d windows of %d recordings, %d splits)"):format("chance",
-      result.chance, result.classes, result.windows, result.recordings, result.splits)
    return table.concat(lines, "\n")
 end
 

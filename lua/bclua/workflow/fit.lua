@@ -21,7 +21,7 @@ end
 
 local function parameters(p, network, triplets)
    local made = record.of_parquet(triplets) or {}
-   made.version, made.holdout_recordings = nil, nil
+   made.version, made.holdout_recordings, made.groups = nil, nil, nil
    return {network = network, batch_size = p.batch_size, batches_per_epoch = p.batches_per_epoch, lr = p.lr,
       lr_step = p.lr_step, lr_gamma = p.lr_gamma, margin = p.margin, l2 = p.l2, seed = p.seed, triplets = made}
 end
@@ -75,13 +75,14 @@ function fit.run(options)
       io.stderr:write(("fit: %d of %d triplets have no tiles and are left out\n"):format(l.dropped,
          l.dropped + l.triplets))
    end
-   local holdout = (record.of_parquet(options.triplets) or {}).holdout_recordings or {}
+   local about_triplets = record.of_parquet(options.triplets) or {}
    local on_batch, finish = reporter(p, options.quiet)
    local result
    result, message = trainer.fit(net, l, {run = options.run, resume = from, max_epochs = p.max_epochs,
       batches_per_epoch = p.batches_per_epoch, lr = p.lr, lr_step = p.lr_step > 0 and p.lr_step or nil,
       lr_gamma = p.lr_gamma, margin = p.margin, l2 = p.l2, on_batch = on_batch,
-      metadata = {holdout_recordings = files.json(holdout), version = system.version(), fit = files.json(wanted)}})
+      metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
+         groups = files.json(about_triplets.groups or {}), version = system.version(), fit = files.json(wanted)}})
    net:close()
    if not result then return nil, message end
    finish()

@@ -1,6 +1,7 @@
 --- The report of a run: what went in, what was found, what was learnt.
 -- @module bclua.workflow.summary
 local audio = require "bclua.audio"
+local evaluate = require "bclua.workflow.evaluate"
 local files = require "bclua.files"
 local plot = require "bclua.plot"
 local progress = require "bclua.progress"
@@ -166,15 +167,8 @@ local function evaluation(r, run)
       r:warning("no evaluation: " .. tostring(run.evaluation_message))
       return
    end
-   r:paragraph(("Which species is this window? Logistic regression on %d motif windows of %d recordings that were " ..
-      "not used in training; %d species, chance is %.3f; accuracy is the mean over species, and mean and " ..
-      "standard deviation are over %d splits by recording."):format(e.windows, e.recordings, e.classes, e.chance,
-      e.splits))
-   local rows = {}
-   for i, row in ipairs(e.rows) do
-      rows[i] = {row.name, ("%.3f"):format(row.accuracy), ("%.3f"):format(row.spread)}
-   end
-   r:table({"features", "accuracy", "spread"}, rows)
+   r:paragraph("Which species is this window? Logistic regression on " .. evaluate.sentence(e) .. ".")
+   r:table(evaluate.rows(e))
    if #e.dropped > 0 then
       r:paragraph("Left out, for want of a second recording: " .. table.concat(e.dropped, ", "))
    end

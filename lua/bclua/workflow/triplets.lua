@@ -160,7 +160,7 @@ function triplets.run(options)
    p.recordings, p.window_s = #all, all[1].matrix_profile_window / all[1].cens_sample_rate
    local ok
    local made = record.of_parquet(options.output)
-   if made then made.holdout_recordings = nil end
+   if made then made.holdout_recordings, made.groups = nil, nil end
    ok, message = record.check(options.output, made, p, options.force)
    if not ok then return nil, message end
 
@@ -176,7 +176,8 @@ function triplets.run(options)
    }, {samples = p.samples, seed = p.seed})
    if not drawn then return nil, options.input .. ": " .. message end
 
-   p.holdout_recordings = names
+   p.holdout_recordings, p.groups = names, {}
+   for _, row in ipairs(all) do p.groups[row.species] = row.group end
    ok, message = sql.write_parquet(options.output, table_of(rows, drawn),
       {order = triplets.columns, metadata = record.for_parquet(p)})
    if not ok then return nil, message end
