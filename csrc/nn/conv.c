@@ -6,9 +6,19 @@
 
 bool nn_conv_dual(nn_conv *dual, const nn_conv *s) {
     if (s->sh != 1 || s->sw != 1 || s->ph >= s->kh || s->pw >= s->kw) return false;
-    *dual = (nn_conv){.n = s->n, .ci = s->co, .h = s->oh, .w = s->ow, .co = s->ci, .oh = s->h,
-                      .ow = s->w, .kh = s->kh, .kw = s->kw, .sh = 1, .sw = 1,
-                      .ph = s->kh - 1 - s->ph, .pw = s->kw - 1 - s->pw};
+    *dual = (nn_conv){.n = s->n,
+                      .ci = s->co,
+                      .h = s->oh,
+                      .w = s->ow,
+                      .co = s->ci,
+                      .oh = s->h,
+                      .ow = s->w,
+                      .kh = s->kh,
+                      .kw = s->kw,
+                      .sh = 1,
+                      .sw = 1,
+                      .ph = s->kh - 1 - s->ph,
+                      .pw = s->kw - 1 - s->pw};
     return true;
 }
 

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t nn_volume(nn_shape s) { return s.c * s.h * s.w; }
+size_t nn_volume(nn_shape s) {
+    return s.c * s.h * s.w;
+}
 
 /* Room for one more element of an array that grows by doubling. */
 static int grow(void **array, size_t *room, size_t used, size_t size) {

@@ -90,9 +90,9 @@ struct nn_layer {
     nn_shape shape;
     double option[NN_MAXOPTION];
     nn_conv window; /* convolution, linear and pooling layers; n is 0 */
-    int tensor[5]; /* positions in the graph; -1: none. Order fixed by the kind */
-    bool trained;  /* it, or something before it, has trained tensors */
-    void *own;     /* the kind's */
+    int tensor[5];  /* positions in the graph; -1: none. Order fixed by the kind */
+    bool trained;   /* it, or something before it, has trained tensors */
+    void *own;      /* the kind's */
 };
 
 struct nn_graph {

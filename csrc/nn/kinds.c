@@ -28,61 +28,71 @@ static int build_same(nn_graph *g, nn_layer *l, bc_error *e) {
     return BC_OK;
 }
 
-static const nn_kind relu = {
-    .name = "relu", .inputs = 1, .flags = NN_KEEPS_OUTPUT | NN_IN_PLACE | NN_GRAD_IN_PLACE,
-    .options = no_options, .build = build_same,
-    .forward = {nn_relu_pass_f32, nn_relu_pass_f64},
-    .backward = {nn_relu_back_f32, nn_relu_back_f64}};
+static const nn_kind relu = {.name = "relu",
+                             .inputs = 1,
+                             .flags = NN_KEEPS_OUTPUT | NN_IN_PLACE | NN_GRAD_IN_PLACE,
+                             .options = no_options,
+                             .build = build_same,
+                             .forward = {nn_relu_pass_f32, nn_relu_pass_f64},
+                             .backward = {nn_relu_back_f32, nn_relu_back_f64}};
 
-static const nn_kind add = {
-    .name = "add", .inputs = 2, .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE,
-    .options = no_options, .build = build_same,
-    .forward = {nn_add_pass_f32, nn_add_pass_f64},
-    .backward = {nn_add_back_f32, nn_add_back_f64}};
+static const nn_kind add = {.name = "add",
+                            .inputs = 2,
+                            .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE,
+                            .options = no_options,
+                            .build = build_same,
+                            .forward = {nn_add_pass_f32, nn_add_pass_f64},
+                            .backward = {nn_add_back_f32, nn_add_back_f64}};
 
 static const nn_option decibel_options[] = {{"least", NN_NUMBER, 1e-10, 1e-300, NULL}, END};
 
-static const nn_kind decibel = {
-    .name = "decibel", .inputs = 1, .flags = NN_KEEPS_INPUT | NN_IN_PLACE,
-    .options = decibel_options, .build = build_same,
-    .forward = {nn_decibel_pass_f32, nn_decibel_pass_f64},
-    .backward = {nn_decibel_back_f32, nn_decibel_back_f64}};
+static const nn_kind decibel = {.name = "decibel",
+                                .inputs = 1,
+                                .flags = NN_KEEPS_INPUT | NN_IN_PLACE,
+                                .options = decibel_options,
+                                .build = build_same,
+                                .forward = {nn_decibel_pass_f32, nn_decibel_pass_f64},
+                                .backward = {nn_decibel_back_f32, nn_decibel_back_f64}};
 
 static const char *const center_over[] = {"clip", "band", NULL};
 static const nn_option center_options[] = {{"over", NN_CHOICE, NN_CENTER_CLIP, 0, center_over},
-                                           {"scale", NN_NUMBER, 1, -HUGE_VAL, NULL}, END};
+                                           {"scale", NN_NUMBER, 1, -HUGE_VAL, NULL},
+                                           END};
 
-static const nn_kind center = {
-    .name = "center", .inputs = 1, .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE,
-    .options = center_options, .build = build_same,
-    .forward = {nn_center_pass_f32, nn_center_pass_f64},
-    .backward = {nn_center_back_f32, nn_center_back_f64}};
+static const nn_kind center = {.name = "center",
+                               .inputs = 1,
+                               .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE,
+                               .options = center_options,
+                               .build = build_same,
+                               .forward = {nn_center_pass_f32, nn_center_pass_f64},
+                               .backward = {nn_center_back_f32, nn_center_back_f64}};
 
 /* librosa.pcen's defaults; scale 2^31 is what its documentation advises for
  * samples in -1..1. */
-static const nn_option pcen_options[] = {{"frame_rate", NN_NUMBER, NAN, 1e-9, NULL},
-                                         {"scale", NN_NUMBER, 0x1p31, 0, NULL},
-                                         {"time_constant", NN_NUMBER, 0.4, 1e-9, NULL},
-                                         {"gain", NN_NUMBER, 0.98, 0, NULL},
-                                         {"bias", NN_NUMBER, 2, 1e-30, NULL},
-                                         {"power", NN_NUMBER, 0.5, 1e-30, NULL},
-                                         {"eps", NN_NUMBER, 1e-6, 1e-30, NULL}, END};
+static const nn_option pcen_options[] = {
+    {"frame_rate", NN_NUMBER, NAN, 1e-9, NULL},    {"scale", NN_NUMBER, 0x1p31, 0, NULL},
+    {"time_constant", NN_NUMBER, 0.4, 1e-9, NULL}, {"gain", NN_NUMBER, 0.98, 0, NULL},
+    {"bias", NN_NUMBER, 2, 1e-30, NULL},           {"power", NN_NUMBER, 0.5, 1e-30, NULL},
+    {"eps", NN_NUMBER, 1e-6, 1e-30, NULL},         END};
 
 static size_t pcen_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
     (void)n, (void)p;
     return l->in.w * sizeof(double);
 }
 
-static const nn_kind pcen = {
-    .name = "pcen", .inputs = 1, .flags = NN_KEEPS_INPUT | NN_IN_PLACE,
-    .options = pcen_options, .build = build_same, .scratch = pcen_scratch,
-    .forward = {nn_pcen_pass_f32, nn_pcen_pass_f64},
-    .backward = {nn_pcen_back_f32, nn_pcen_back_f64}};
+static const nn_kind pcen = {.name = "pcen",
+                             .inputs = 1,
+                             .flags = NN_KEEPS_INPUT | NN_IN_PLACE,
+                             .options = pcen_options,
+                             .build = build_same,
+                             .scratch = pcen_scratch,
+                             .forward = {nn_pcen_pass_f32, nn_pcen_pass_f64},
+                             .backward = {nn_pcen_back_f32, nn_pcen_back_f64}};
 
 /* --- batch norm --------------------------------------------------------------------- */
 
-static const nn_option norm_options[] = {{"eps", NN_NUMBER, 1e-5, 0, NULL},
-                                         {"momentum", NN_NUMBER, 0.1, 0, NULL}, END};
+static const nn_option norm_options[] = {
+    {"eps", NN_NUMBER, 1e-5, 0, NULL}, {"momentum", NN_NUMBER, 0.1, 0, NULL}, END};
 
 static int build_norm(nn_graph *g, nn_layer *l, bc_error *e) {
     int64_t c = (int64_t)l->in.c, one = 1;
@@ -102,11 +112,14 @@ static size_t norm_saved(const nn_layer *l, size_t groups) {
     return NN_NORM_SAVED * l->shape.c * groups;
 }
 
-static const nn_kind batch_norm = {
-    .name = "batch_norm", .inputs = 1, .flags = NN_KEEPS_INPUT | NN_IN_PLACE | NN_GRAD_IN_PLACE,
-    .options = norm_options, .build = build_norm, .saved = norm_saved,
-    .forward = {nn_norm_pass_f32, nn_norm_pass_f64},
-    .backward = {nn_norm_back_f32, nn_norm_back_f64}};
+static const nn_kind batch_norm = {.name = "batch_norm",
+                                   .inputs = 1,
+                                   .flags = NN_KEEPS_INPUT | NN_IN_PLACE | NN_GRAD_IN_PLACE,
+                                   .options = norm_options,
+                                   .build = build_norm,
+                                   .saved = norm_saved,
+                                   .forward = {nn_norm_pass_f32, nn_norm_pass_f64},
+                                   .backward = {nn_norm_back_f32, nn_norm_back_f64}};
 
 /* --- convolution and linear ----------------------------------------------------------- */
 
@@ -116,7 +129,8 @@ static const nn_option conv_options[] = {{"out", NN_SIZE, NAN, 1, NULL},
                                          {"stride", NN_PAIR, 1, 1, NULL},
                                          {"padding", NN_PAIR, 0, 0, NULL},
                                          {"bias", NN_SWITCH, 0, 0, NULL},
-                                         {"algorithm", NN_CHOICE, NN_CONV_AUTO, 0, algorithms}, END};
+                                         {"algorithm", NN_CHOICE, NN_CONV_AUTO, 0, algorithms},
+                                         END};
 
 /* Whole windows in an extent; 0 if not even one fits. */
 static size_t windows(size_t extent, size_t kernel, size_t stride, size_t padding) {
@@ -128,8 +142,8 @@ static int set_window(nn_layer *l, size_t co, nn_conv w, bc_error *e) {
     w.oh = windows(w.h, w.kh, w.sh, w.ph);
     w.ow = windows(w.w, w.kw, w.sw, w.pw);
     if (w.oh == 0 || w.ow == 0)
-        return bc_fail(e, "layer '%s': a %zu x %zu window does not fit into %zu x %zu", l->name, w.kh,
-                       w.kw, w.h, w.w);
+        return bc_fail(e, "layer '%s': a %zu x %zu window does not fit into %zu x %zu", l->name,
+                       w.kh, w.kw, w.h, w.w);
     l->window = w;
     l->shape = (nn_shape){co, w.oh, w.ow};
     return BC_OK;
@@ -137,7 +151,8 @@ static int set_window(nn_layer *l, size_t co, nn_conv w, bc_error *e) {
 
 /* PyTorch's start: kaiming_uniform with a = sqrt(5), which is uniform in
  * +-1/sqrt(fan in), for weights and bias alike. */
-static int add_weights(nn_graph *g, nn_layer *l, int ndim, const int64_t *shape, bool bias, bc_error *e) {
+static int add_weights(nn_graph *g, nn_layer *l, int ndim, const int64_t *shape, bool bias,
+                       bc_error *e) {
     const nn_conv *w = &l->window;
     double bound = 1 / sqrt((double)(w->ci * w->kh * w->kw));
     int rc = nn_graph_tensor(g, l, NN_WEIGHT, "weight", NN_TRAINED, ndim, shape, bound, 0, e);
@@ -148,8 +163,12 @@ static int add_weights(nn_graph *g, nn_layer *l, int ndim, const int64_t *shape,
 
 static int build_conv(nn_graph *g, nn_layer *l, bc_error *e) {
     const double *o = l->option;
-    nn_conv w = {.kh = (size_t)o[CONV_KH], .kw = (size_t)o[CONV_KW], .sh = (size_t)o[CONV_SH],
-                 .sw = (size_t)o[CONV_SW], .ph = (size_t)o[CONV_PH], .pw = (size_t)o[CONV_PW]};
+    nn_conv w = {.kh = (size_t)o[CONV_KH],
+                 .kw = (size_t)o[CONV_KW],
+                 .sh = (size_t)o[CONV_SH],
+                 .sw = (size_t)o[CONV_SW],
+                 .ph = (size_t)o[CONV_PH],
+                 .pw = (size_t)o[CONV_PW]};
     int rc = set_window(l, (size_t)o[CONV_OUT], w, e);
     if (rc != BC_OK) return rc;
     int64_t shape[4] = {(int64_t)l->window.co, (int64_t)l->window.ci, (int64_t)w.kh, (int64_t)w.kw};
@@ -172,16 +191,20 @@ static double conv_work(const nn_layer *l) {
     return (double)(w->co * w->oh * w->ow) * (double)(w->ci * w->kh * w->kw);
 }
 
-static const nn_kind conv2d = {
-    .name = "conv2d", .inputs = 1, .flags = NN_KEEPS_INPUT,
-    .options = conv_options, .build = build_conv, .temporary = conv_temporary,
-    .scratch = conv_scratch, .multiply_adds = conv_work,
-    .forward = {nn_conv_pass_f32, nn_conv_pass_f64},
-    .backward = {nn_conv_back_f32, nn_conv_back_f64}};
+static const nn_kind conv2d = {.name = "conv2d",
+                               .inputs = 1,
+                               .flags = NN_KEEPS_INPUT,
+                               .options = conv_options,
+                               .build = build_conv,
+                               .temporary = conv_temporary,
+                               .scratch = conv_scratch,
+                               .multiply_adds = conv_work,
+                               .forward = {nn_conv_pass_f32, nn_conv_pass_f64},
+                               .backward = {nn_conv_back_f32, nn_conv_back_f64}};
 
 /* Linear over all values of a sample: a convolution with one window. */
-static const nn_option linear_options[] = {{"out", NN_SIZE, NAN, 1, NULL},
-                                           {"bias", NN_SWITCH, 1, 0, NULL}, END};
+static const nn_option linear_options[] = {
+    {"out", NN_SIZE, NAN, 1, NULL}, {"bias", NN_SWITCH, 1, 0, NULL}, END};
 
 static int build_linear(nn_graph *g, nn_layer *l, bc_error *e) {
     nn_conv w = {.kh = l->in.h, .kw = l->in.w, .sh = 1, .sw = 1};
@@ -191,18 +214,23 @@ static int build_linear(nn_graph *g, nn_layer *l, bc_error *e) {
     return add_weights(g, l, 2, shape, l->option[LINEAR_BIAS] != 0, e);
 }
 
-static const nn_kind linear = {
-    .name = "linear", .inputs = 1, .flags = NN_KEEPS_INPUT,
-    .options = linear_options, .build = build_linear, .temporary = conv_temporary,
-    .scratch = conv_scratch, .multiply_adds = conv_work,
-    .forward = {nn_conv_pass_f32, nn_conv_pass_f64},
-    .backward = {nn_conv_back_f32, nn_conv_back_f64}};
+static const nn_kind linear = {.name = "linear",
+                               .inputs = 1,
+                               .flags = NN_KEEPS_INPUT,
+                               .options = linear_options,
+                               .build = build_linear,
+                               .temporary = conv_temporary,
+                               .scratch = conv_scratch,
+                               .multiply_adds = conv_work,
+                               .forward = {nn_conv_pass_f32, nn_conv_pass_f64},
+                               .backward = {nn_conv_back_f32, nn_conv_back_f64}};
 
 /* --- pooling ---------------------------------------------------------------------------- */
 
 static const nn_option pool_options[] = {{"kernel", NN_PAIR, 0, 0, NULL},
                                          {"stride", NN_PAIR, 0, 0, NULL},
-                                         {"global", NN_SWITCH, 0, 0, NULL}, END};
+                                         {"global", NN_SWITCH, 0, 0, NULL},
+                                         END};
 
 static int build_pool(nn_graph *g, nn_layer *l, bc_error *e) {
     (void)g;
@@ -212,27 +240,29 @@ static int build_pool(nn_graph *g, nn_layer *l, bc_error *e) {
         return bc_fail(e, "layer '%s': needs kernel, or global = true", l->name);
     if (o[POOL_SH] < 1) o[POOL_SH] = o[POOL_KH];
     if (o[POOL_SW] < 1) o[POOL_SW] = o[POOL_KW];
-    nn_conv w = {.kh = (size_t)o[POOL_KH], .kw = (size_t)o[POOL_KW], .sh = (size_t)o[POOL_SH],
+    nn_conv w = {.kh = (size_t)o[POOL_KH],
+                 .kw = (size_t)o[POOL_KW],
+                 .sh = (size_t)o[POOL_SH],
                  .sw = (size_t)o[POOL_SW]};
     return set_window(l, l->in.c, w, e);
 }
 
-static const nn_kind average_pool = {
-    .name = "average_pool", .inputs = 1, .flags = 0,
-    .options = pool_options, .build = build_pool,
-    .forward = {nn_pool_pass_f32, nn_pool_pass_f64},
-    .backward = {nn_pool_back_f32, nn_pool_back_f64}};
+static const nn_kind average_pool = {.name = "average_pool",
+                                     .inputs = 1,
+                                     .flags = 0,
+                                     .options = pool_options,
+                                     .build = build_pool,
+                                     .forward = {nn_pool_pass_f32, nn_pool_pass_f64},
+                                     .backward = {nn_pool_back_f32, nn_pool_back_f64}};
 
 /* --- mel front end -------------------------------------------------------------------------- */
 
 static const char *const mel_pads[] = {"reflect", "constant", NULL};
-static const nn_option mel_option_list[] = {{"sample_rate", NN_NUMBER, NAN, 1, NULL},
-                                            {"n_fft", NN_SIZE, NAN, 2, NULL},
-                                            {"hop", NN_SIZE, NAN, 1, NULL},
-                                            {"n_mels", NN_SIZE, 128, 1, NULL},
-                                            {"fmin", NN_NUMBER, 0, 0, NULL},
-                                            {"fmax", NN_NUMBER, 0, 0, NULL},
-                                            {"pad", NN_CHOICE, 0, 0, mel_pads}, END};
+static const nn_option mel_option_list[] = {
+    {"sample_rate", NN_NUMBER, NAN, 1, NULL}, {"n_fft", NN_SIZE, NAN, 2, NULL},
+    {"hop", NN_SIZE, NAN, 1, NULL},           {"n_mels", NN_SIZE, 128, 1, NULL},
+    {"fmin", NN_NUMBER, 0, 0, NULL},          {"fmax", NN_NUMBER, 0, 0, NULL},
+    {"pad", NN_CHOICE, 0, 0, mel_pads},       END};
 
 static int build_mel(nn_graph *g, nn_layer *l, bc_error *e) {
     (void)g;
@@ -245,11 +275,12 @@ static int build_mel(nn_graph *g, nn_layer *l, bc_error *e) {
     if (l->in.c != 1 || l->in.h != 1)
         return bc_fail(e, "layer '%s': mel takes audio, got %zu x %zu x %zu", l->name, l->in.c,
                        l->in.h, l->in.w);
-    if (l->trained) return bc_fail(e, "layer '%s': mel hands no gradient to what is before it", l->name);
+    if (l->trained)
+        return bc_fail(e, "layer '%s': mel hands no gradient to what is before it", l->name);
     /* shorter, every frame would be mostly a mirror image of itself */
     if (l->in.w <= m.n_fft / 2)
-        return bc_fail(e, "layer '%s': %zu samples are too few for n_fft %zu (at least %zu)", l->name,
-                       l->in.w, m.n_fft, m.n_fft / 2 + 1);
+        return bc_fail(e, "layer '%s': %zu samples are too few for n_fft %zu (at least %zu)",
+                       l->name, l->in.w, m.n_fft, m.n_fft / 2 + 1);
     mel_plan *plan = NULL;
     int rc = mel_plan_new(&plan, &m, e);
     if (rc != BC_OK) return rc;
@@ -269,13 +300,17 @@ static size_t mel_bytes(const nn_layer *l, size_t n, enum nn_precision p) {
     return p == NN_F32 ? bytes : bytes + (l->in.w + nn_volume(l->shape)) * sizeof(float);
 }
 
-static const nn_kind mel = {
-    .name = "mel", .inputs = 1, .flags = 0,
-    .options = mel_option_list, .build = build_mel, .release = release_mel, .scratch = mel_bytes,
-    .forward = {nn_mel_pass_f32, nn_mel_pass_f64}};
+static const nn_kind mel = {.name = "mel",
+                            .inputs = 1,
+                            .flags = 0,
+                            .options = mel_option_list,
+                            .build = build_mel,
+                            .release = release_mel,
+                            .scratch = mel_bytes,
+                            .forward = {nn_mel_pass_f32, nn_mel_pass_f64}};
 
-static const nn_kind *const kinds[] = {&mel,    &decibel, &center, &pcen,   &conv2d,
-                                       &linear, &batch_norm, &relu, &add, &average_pool};
+static const nn_kind *const kinds[] = {&mel,    &decibel,    &center, &pcen, &conv2d,
+                                       &linear, &batch_norm, &relu,   &add,  &average_pool};
 
 const nn_kind *nn_kind_at(size_t i) {
     return i < sizeof kinds / sizeof *kinds ? kinds[i] : NULL;

@@ -4,6 +4,7 @@
 
 #include "../array/lua_array.h"
 #include "../support/lua_support.h"
+#include "lua_nn.h"
 #include "network.h"
 
 #define NETWORK "bclua.nn.network"
@@ -31,137 +32,6 @@ static bc_dtype dtype_of(const nn_network *net) {
 
 /* --- building ------------------------------------------------------------------- */
 
-static int layer_error(lua_State *L, lua_Integer at, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    const char *text = lua_pushvfstring(L, format, args);
-    va_end(args);
-    return bc_arg_error(L, 1, "layer %I: %s", at, text);
-}
-
-/* The number on top of the stack as the value of an option; pops it. */
-static double option_number(lua_State *L, lua_Integer at, const nn_option *o) {
-    int ok;
-    double x = lua_tonumberx(L, -1, &ok);
-    bool integer = o->type == NN_SIZE || o->type == NN_PAIR;
-    if (!ok || lua_type(L, -1) != LUA_TNUMBER || !(x >= o->least) || isinf(x) ||
-        (integer && (x != floor(x) || x > 1e9)))
-        layer_error(L, at, "option '%s' must be %s of at least %f, got %s", o->name,
-                    integer ? "an integer" : "a number", o->least, luaL_tolstring(L, -1, NULL));
-    lua_pop(L, 1);
-    return x;
-}
-
-static double option_choice(lua_State *L, lua_Integer at, const nn_option *o) {
-    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    for (int i = 0; o->choices[i] != NULL; i++)
-        if (strcmp(text, o->choices[i]) == 0) {
-            lua_pop(L, 1);
-            return i;
-        }
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    for (int i = 0; o->choices[i] != NULL; i++) {
-        if (i > 0) luaL_addstring(&b, ", ");
-        luaL_addstring(&b, o->choices[i]);
-    }
-    luaL_pushresult(&b);
-    return layer_error(L, at, "option '%s' must be one of %s", o->name, lua_tostring(L, -1));
-}
-
-/* Read option o of the layer's table at index 3 into slot; returns slots used. */
-static int read_option(lua_State *L, lua_Integer at, const nn_option *o, double *slot) {
-    int type = lua_getfield(L, 3, o->name), used = o->type == NN_PAIR ? 2 : 1;
-    if (type == LUA_TNIL) {
-        if (isnan(o->fallback)) layer_error(L, at, "option '%s' is missing", o->name);
-        slot[0] = slot[used - 1] = o->fallback;
-        lua_pop(L, 1);
-    } else if (o->type == NN_PAIR && type == LUA_TTABLE) {
-        for (int k = 0; k < 2; k++) {
-            lua_geti(L, -1, k + 1);
-            slot[k] = option_number(L, at, o);
-        }
-        lua_pop(L, 1);
-    } else if (o->type == NN_SWITCH) {
-        if (type != LUA_TBOOLEAN) layer_error(L, at, "option '%s' must be true or false", o->name);
-        slot[0] = lua_toboolean(L, -1);
-        lua_pop(L, 1);
-    } else if (o->type == NN_CHOICE) {
-        slot[0] = option_choice(L, at, o);
-    } else {
-        slot[0] = slot[used - 1] = option_number(L, at, o);
-    }
-    return used;
-}
-
-static void check_known(lua_State *L, lua_Integer at, const nn_kind *kind) {
-    for (lua_pushnil(L); lua_next(L, 3) != 0; lua_pop(L, 1)) {
-        if (lua_isinteger(L, -2) && lua_tointeger(L, -2) == 1) continue;
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-        bool known = name != NULL && (strcmp(name, "name") == 0 || strcmp(name, "from") == 0);
-        for (const nn_option *o = kind->options; name != NULL && o->name != NULL; o++)
-            known |= strcmp(name, o->name) == 0;
-        if (known) continue;
-        luaL_tolstring(L, -2, NULL);
-        layer_error(L, at, "%s has no option '%s'", kind->name, lua_tostring(L, -1));
-    }
-}
-
-static int find_input(lua_State *L, lua_Integer at, const nn_graph *g) {
-    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-    int found = name == NULL ? -1 : nn_graph_find(g, name);
-    if (found < 0) {
-        luaL_tolstring(L, -1, NULL);
-        layer_error(L, at, "there is no layer '%s' before it", lua_tostring(L, -1));
-    }
-    lua_pop(L, 1);
-    return found;
-}
-
-/* from = "name", {"one", "two"}, or nothing: the layer before. Where a kind
- * takes two and one is named, the layer before is the first. */
-static void read_inputs(lua_State *L, lua_Integer at, const nn_graph *g, const nn_kind *kind, int *input) {
-    int type = lua_getfield(L, 3, "from"), before = (int)g->layers - 1;
-    input[0] = input[1] = before;
-    if (type == LUA_TTABLE) {
-        if ((int)luaL_len(L, -1) != kind->inputs)
-            layer_error(L, at, "%s takes %d inputs", kind->name, kind->inputs);
-        for (int k = 0; k < kind->inputs; k++) {
-            lua_geti(L, -1, k + 1);
-            input[k] = find_input(L, at, g);
-        }
-        lua_pop(L, 1);
-    } else if (type != LUA_TNIL) {
-        input[kind->inputs - 1] = find_input(L, at, g);
-    } else {
-        if (kind->inputs != 1) layer_error(L, at, "%s needs from = \"layer\"", kind->name);
-        lua_pop(L, 1);
-    }
-}
-
-/* The layer's table is at index 3. */
-static void add_layer(lua_State *L, lua_Integer at, nn_graph *g) {
-    if (!lua_istable(L, 3)) layer_error(L, at, "a table expected, got %s", luaL_typename(L, 3));
-    const char *word = lua_geti(L, 3, 1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    const nn_kind *kind = nn_kind_find(word);
-    if (kind == NULL) layer_error(L, at, "unknown kind '%s'", word);
-    check_known(L, at, kind);
-    double option[NN_MAXOPTION] = {0};
-    int slot = 0, input[2];
-    for (const nn_option *o = kind->options; o->name != NULL; o++)
-        slot += read_option(L, at, o, option + slot);
-    read_inputs(L, at, g, kind, input);
-    int named = lua_getfield(L, 3, "name");
-    if (named != LUA_TSTRING && named != LUA_TNIL) layer_error(L, at, "its name must be a string");
-    const char *name = named == LUA_TSTRING ? lua_tostring(L, -1)
-                                            : lua_pushfstring(L, "%s_%I", kind->name, at);
-    bc_error e = {""};
-    int rc = nn_graph_add(g, kind, name, option, input, &e);
-    if (rc == BC_FAIL) layer_error(L, at, "%s", e.text);
-    check_status(L, rc, &e);
-    lua_settop(L, 3);
-}
-
 static nn_shape read_input_shape(lua_State *L) {
     if (bc_push_option(L, 2, "input") != LUA_TTABLE)
         bc_arg_error(L, 2, "option 'input' must be a list: {samples} or {c, h, w}");
@@ -171,7 +41,8 @@ static nn_shape read_input_shape(lua_State *L) {
         int ok;
         lua_geti(L, -1, i + 1);
         v[3 - n + i] = lua_tointegerx(L, -1, &ok);
-        if (!ok || v[3 - n + i] < 1) bc_arg_error(L, 2, "extents of option 'input' must be integers >= 1");
+        if (!ok || v[3 - n + i] < 1)
+            bc_arg_error(L, 2, "extents of option 'input' must be integers >= 1");
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -185,7 +56,8 @@ static nn_shape read_input_shape(lua_State *L) {
  `threads`, `seed`, `input_gradient`
 @treturn network */
 static int l_network(lua_State *L) {
-    static const char *const names[] = {"input", "precision", "threads", "seed", "input_gradient", NULL};
+    static const char *const names[] = {"input", "precision",      "threads",
+                                        "seed",  "input_gradient", NULL};
     static const char *const precisions[] = {"f32", "f64", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
@@ -209,7 +81,7 @@ static int l_network(lua_State *L) {
     if (layers < 1) return bc_arg_error(L, 1, "a network needs at least one layer");
     for (lua_Integer i = 1; i <= layers; i++) {
         lua_geti(L, 2, i);
-        add_layer(L, i, n->graph);
+        nn_lua_add_layer(L, i, n->graph);
         lua_settop(L, 2);
     }
     nn_graph *g = n->graph;
@@ -251,7 +123,8 @@ static void push_shape(lua_State *L, const bc_array *a) {
 }
 
 /* The arrays of the list at arg, as contiguous memory, left on the stack. */
-static void read_parts(lua_State *L, int arg, const nn_network *net, const void **part, nn_batch *batch) {
+static void read_parts(lua_State *L, int arg, const nn_network *net, const void **part,
+                       nn_batch *batch) {
     nn_shape s = nn_network_graph(net)->layer[0].shape;
     luaL_checktype(L, arg, LUA_TTABLE);
     lua_Integer parts = luaL_len(L, arg);
@@ -264,12 +137,14 @@ static void read_parts(lua_State *L, int arg, const nn_network *net, const void 
         if (a == NULL) bc_arg_error(L, arg, "element %I is not an array", i + 1);
         if (!fits_input(a, s)) {
             push_shape(L, a);
-            bc_arg_error(L, arg, "batch of shape (n, %d, %d, %d), leading ones optional, expected, got (%s)",
-                         (int)s.c, (int)s.h, (int)s.w, lua_tostring(L, -1));
+            bc_arg_error(
+                L, arg, "batch of shape (n, %d, %d, %d), leading ones optional, expected, got (%s)",
+                (int)s.c, (int)s.h, (int)s.w, lua_tostring(L, -1));
         }
         if (a->shape[0] < 1) bc_arg_error(L, arg, "element %I has no samples", i + 1);
         size_t n = (size_t)a->shape[0] * (size_t)parts;
-        if (i > 0 && n != batch->n) bc_arg_error(L, arg, "element %I has another number of samples", i + 1);
+        if (i > 0 && n != batch->n)
+            bc_arg_error(L, arg, "element %I has another number of samples", i + 1);
         batch->n = n;
         part[i] = bc_check_as(L, -1, dtype_of(net), 0)->data;
     }
@@ -310,7 +185,8 @@ static int l_forward(lua_State *L) {
     lua_Integer groups = bc_opt_integer(L, 3, "groups", 1);
     luaL_argcheck(L, groups >= 1, 3, "option 'groups' must be at least 1");
     const nn_graph *g = nn_network_graph(net);
-    nn_forward_options o = {.train = bc_opt_boolean(L, 3, "train", false), .groups = (size_t)groups,
+    nn_forward_options o = {.train = bc_opt_boolean(L, 3, "train", false),
+                            .groups = (size_t)groups,
                             .keep = read_keep(L, 3, g)};
     bc_array *out = bc_push_matrix(L, dtype_of(net), (int64_t)batch.n,
                                    (int64_t)nn_volume(g->layer[g->layers - 1].shape));
@@ -326,10 +202,12 @@ static int l_backward(lua_State *L) {
     nn_network *net = check_network(L);
     const nn_graph *g = nn_network_graph(net);
     const bc_array *dout = bc_check_as(L, 2, dtype_of(net), 2);
-    int64_t n = (int64_t)nn_network_batch(net), z = (int64_t)nn_volume(g->layer[g->layers - 1].shape);
+    int64_t n = (int64_t)nn_network_batch(net),
+            z = (int64_t)nn_volume(g->layer[g->layers - 1].shape);
     if (n > 0 && (dout->shape[0] != n || dout->shape[1] != z))
         return bc_arg_error(L, 2, "gradient of (%I, %I) expected, got (%I, %I)", (lua_Integer)n,
-                            (lua_Integer)z, (lua_Integer)dout->shape[0], (lua_Integer)dout->shape[1]);
+                            (lua_Integer)z, (lua_Integer)dout->shape[0],
+                            (lua_Integer)dout->shape[1]);
     bc_error e = {""};
     check_status(L, nn_network_backward(net, dout->data, &e), &e);
     return 0;
@@ -357,7 +235,8 @@ static int l_gradient_norm(lua_State *L) {
 @function network:adamw
 @tparam table options `lr`, `beta1`, `beta2`, `eps`, `weight_decay`, `step` (1 for the first) */
 static int l_adamw(lua_State *L) {
-    static const char *const names[] = {"lr", "beta1", "beta2", "eps", "weight_decay", "step", NULL};
+    static const char *const names[] = {"lr",           "beta1", "beta2", "eps",
+                                        "weight_decay", "step",  NULL};
     nn_network *net = check_network(L);
     bc_check_options(L, 2, names);
     nn_adamw o = {.lr = bc_opt_number(L, 2, "lr", 1e-3),
@@ -368,7 +247,8 @@ static int l_adamw(lua_State *L) {
                   .step = (long)bc_opt_integer(L, 2, "step", 1)};
     if (!(o.lr >= 0) || !(o.beta1 >= 0 && o.beta1 < 1) || !(o.beta2 >= 0 && o.beta2 < 1) ||
         !(o.eps > 0) || !(o.weight_decay >= 0) || o.step < 1)
-        return bc_arg_error(L, 2, "needs lr >= 0, betas in [0, 1), eps > 0, weight_decay >= 0, step >= 1");
+        return bc_arg_error(
+            L, 2, "needs lr >= 0, betas in [0, 1), eps > 0, weight_decay >= 0, step >= 1");
     bc_error e = {""};
     check_status(L, nn_network_adamw(net, &o), &e);
     return 0;
@@ -511,7 +391,8 @@ static int l_footprint(lua_State *L) {
     luaL_argcheck(L, groups >= 1, 3, "at least 1 group");
     nn_footprint f;
     bc_error e = {""};
-    check_status(L, nn_network_footprint(net, &f, (size_t)n, (size_t)groups, lua_toboolean(L, 4), &e), &e);
+    check_status(
+        L, nn_network_footprint(net, &f, (size_t)n, (size_t)groups, lua_toboolean(L, 4), &e), &e);
     lua_createtable(L, 0, 6);
     set_number(L, "weights", (double)f.weights);
     set_number(L, "gradients", (double)f.gradients);
@@ -541,8 +422,8 @@ static int l_triplet_loss(lua_State *L) {
     const bc_array *e = bc_check_as(L, 1, dtype, 2);
     double margin = luaL_optnumber(L, 2, 50), l2 = luaL_optnumber(L, 3, 0.01);
     if (e->shape[0] < 3 || e->shape[0] % 3 != 0 || e->shape[1] < 1)
-        return bc_arg_error(L, 1, "array of (3 B, z) expected, got (%I, %I)", (lua_Integer)e->shape[0],
-                            (lua_Integer)e->shape[1]);
+        return bc_arg_error(L, 1, "array of (3 B, z) expected, got (%I, %I)",
+                            (lua_Integer)e->shape[0], (lua_Integer)e->shape[1]);
     size_t b = (size_t)e->shape[0] / 3, z = (size_t)e->shape[1];
     nn_triplet t;
     lua_createtable(L, 0, 5);
@@ -552,9 +433,14 @@ static int l_triplet_loss(lua_State *L) {
     else
         nn_triplet_loss_f64(&t, de->data, e->data, margin, l2, b, z);
     lua_insert(L, -2);
-    const struct { const char *name; double x; } field[] = {
-        {"loss", t.loss}, {"loss_n", t.neighbor}, {"loss_d", t.distant}, {"active", t.active},
-        {"spread", t.spread}};
+    const struct {
+        const char *name;
+        double x;
+    } field[] = {{"loss", t.loss},
+                 {"loss_n", t.neighbor},
+                 {"loss_d", t.distant},
+                 {"active", t.active},
+                 {"spread", t.spread}};
     for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
         lua_pushnumber(L, field[i].x);
         lua_setfield(L, -2, field[i].name);
@@ -580,15 +466,14 @@ static int l_kinds(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg methods[] = {
-    {"forward", l_forward},     {"backward", l_backward},
-    {"commit", l_commit},       {"zero_gradients", l_zero_gradients},
-    {"adamw", l_adamw},         {"gradient_norm", l_gradient_norm},
-    {"value", l_value},         {"input_gradient", l_input_gradient},
-    {"tensors", l_tensors},     {"tensor", l_tensor},
-    {"layers", l_layers},       {"reset_times", l_reset_times},
-    {"footprint", l_footprint}, {"threads", l_threads},
-    {"close", l_close},         {NULL, NULL}};
+static const luaL_Reg methods[] = {{"forward", l_forward},     {"backward", l_backward},
+                                   {"commit", l_commit},       {"zero_gradients", l_zero_gradients},
+                                   {"adamw", l_adamw},         {"gradient_norm", l_gradient_norm},
+                                   {"value", l_value},         {"input_gradient", l_input_gradient},
+                                   {"tensors", l_tensors},     {"tensor", l_tensor},
+                                   {"layers", l_layers},       {"reset_times", l_reset_times},
+                                   {"footprint", l_footprint}, {"threads", l_threads},
+                                   {"close", l_close},         {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
 

@@ -89,7 +89,8 @@ static int l_write(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"read", l_read}, {"take", l_take}, {"write", l_write}, {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"read", l_read}, {"take", l_take}, {"write", l_write}, {NULL, NULL}};
 
 BC_EXPORT int luaopen_bclua_safetensors_core(lua_State *L);
 BC_EXPORT int luaopen_bclua_safetensors_core(lua_State *L) {

@@ -19,7 +19,7 @@ struct nn_network {
     bc_pool *pool;
     bc_array memory[NN_MEMORIES]; /* of all trained tensors, flat */
     bc_array running, counters;
-    nn_plan *plan;  /* of the last pass */
+    nn_plan *plan; /* of the last pass */
     char *arena, *scratch;
     size_t arena_bytes, scratch_bytes;
     enum { NOTHING, WENT_FORWARD, WENT_BACK } state; /* of the arena */
@@ -36,12 +36,15 @@ static int new_memory(bc_array *a, const nn_network *net, enum nn_role role) {
     return bc_array_new(a, role == NN_COUNTER ? BC_I64 : dtype, 1, &n);
 }
 
-static void put(bc_array *a, size_t at, double x) { bc_array_put(a, (int64_t)at, x); }
+static void put(bc_array *a, size_t at, double x) {
+    bc_array_put(a, (int64_t)at, x);
+}
 
 static void start_tensor(nn_network *net, size_t i) {
     const nn_tensor *t = &net->g->tensor[i];
-    bc_array *a = t->role == NN_TRAINED ? &net->memory[NN_VALUE]
-                  : t->role == NN_RUNNING ? &net->running : &net->counters;
+    bc_array *a = t->role == NN_TRAINED   ? &net->memory[NN_VALUE]
+                  : t->role == NN_RUNNING ? &net->running
+                                          : &net->counters;
     bc_random r;
     bc_random_seed(&r, net->o.seed, i);
     for (size_t k = 0; k < t->count; k++)
@@ -83,9 +86,15 @@ void nn_network_free(nn_network *net) {
     free(net);
 }
 
-const nn_graph *nn_network_graph(const nn_network *net) { return net->g; }
-const nn_network_options *nn_network_settings(const nn_network *net) { return &net->o; }
-int nn_network_threads(const nn_network *net) { return bc_pool_threads(net->pool); }
+const nn_graph *nn_network_graph(const nn_network *net) {
+    return net->g;
+}
+const nn_network_options *nn_network_settings(const nn_network *net) {
+    return &net->o;
+}
+int nn_network_threads(const nn_network *net) {
+    return bc_pool_threads(net->pool);
+}
 
 /* --- tensors --------------------------------------------------------------------- */
 
@@ -93,7 +102,9 @@ static int need(nn_network *net, enum nn_memory m) {
     return net->memory[m].storage != NULL ? BC_OK : new_memory(&net->memory[m], net, NN_TRAINED);
 }
 
-int nn_network_need_gradients(nn_network *net) { return need(net, NN_GRADIENT); }
+int nn_network_need_gradients(nn_network *net) {
+    return need(net, NN_GRADIENT);
+}
 
 int nn_network_need_moments(nn_network *net) {
     int rc = need(net, NN_MOMENT1);
@@ -102,9 +113,10 @@ int nn_network_need_moments(nn_network *net) {
 
 bool nn_network_tensor(const nn_network *net, bc_array *view, size_t i, enum nn_memory m) {
     const nn_tensor *t = &net->g->tensor[i];
-    const bc_array *a = t->role == NN_TRAINED ? &net->memory[m]
-                        : m != NN_VALUE      ? NULL
-                        : t->role == NN_RUNNING ? &net->running : &net->counters;
+    const bc_array *a = t->role == NN_TRAINED   ? &net->memory[m]
+                        : m != NN_VALUE         ? NULL
+                        : t->role == NN_RUNNING ? &net->running
+                                                : &net->counters;
     if (a == NULL || a->storage == NULL) return false;
     bc_array part;
     bc_array_slice(&part, a, 0, (int64_t)t->offset, (int64_t)(t->offset + t->count));
@@ -151,7 +163,8 @@ static int prepare(nn_network *net, const nn_plan_options *o, bc_error *e) {
     }
     int rc = fit(&net->arena, &net->arena_bytes, p->elements * element_size(net));
     if (rc == BC_OK)
-        rc = fit(&net->scratch, &net->scratch_bytes, p->scratch * (size_t)bc_pool_threads(net->pool));
+        rc = fit(&net->scratch, &net->scratch_bytes,
+                 p->scratch * (size_t)bc_pool_threads(net->pool));
     if (rc == BC_OK && o->train) rc = nn_network_need_gradients(net);
     return rc;
 }
@@ -164,9 +177,15 @@ static nn_run run_of(const nn_network *net, size_t i) {
     const nn_plan *p = net->plan;
     const nn_layer *l = &net->g->layer[i];
     const nn_place *place = &p->place[i];
-    nn_run r = {.layer = l, .n = p->o.n, .groups = p->o.groups, .train = p->o.train,
-                .out = at(net, place->value), .saved = at(net, place->saved), .pool = net->pool,
-                .temporary = at(net, place->temporary[0]), .scratch = net->scratch,
+    nn_run r = {.layer = l,
+                .n = p->o.n,
+                .groups = p->o.groups,
+                .train = p->o.train,
+                .out = at(net, place->value),
+                .saved = at(net, place->saved),
+                .pool = net->pool,
+                .temporary = at(net, place->temporary[0]),
+                .scratch = net->scratch,
                 .scratch_bytes = p->scratch};
     for (int j = 0; j < l->kind->inputs; j++) r.in[j] = at(net, p->place[l->input[j]].value);
     for (int k = 0; k < 5; k++) {
@@ -240,8 +259,11 @@ static void put_in(const nn_network *net, size_t offset, const void *in, nn_shap
 
 int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
                        const nn_forward_options *o, bc_error *e) {
-    nn_plan_options want = {.n = batch->n, .groups = o->groups, .train = o->train,
-                            .input_gradient = net->o.input_gradient, .precision = net->o.precision,
+    nn_plan_options want = {.n = batch->n,
+                            .groups = o->groups,
+                            .train = o->train,
+                            .input_gradient = net->o.input_gradient,
+                            .precision = net->o.precision,
                             .keep = o->keep};
     if (o->groups == 0 || batch->n % o->groups != 0)
         return bc_fail(e, "%zu samples are not %zu equal groups", batch->n, o->groups);
@@ -271,7 +293,8 @@ int nn_network_backward(nn_network *net, const void *dout, bc_error *e) {
     int threads = quiet_blas();
     net->state = WENT_BACK;
     if (net->plan->place[last].grad != NN_NONE)
-        put_in(net, net->plan->place[last].grad, dout, net->g->layer[last].shape, net->plan->o.n, 0);
+        put_in(net, net->plan->place[last].grad, dout, net->g->layer[last].shape, net->plan->o.n,
+               0);
     for (size_t i = last; rc == BC_OK && i > 0; i--)
         if (net->plan->place[i].backward) rc = run_layer(net, i, true);
     if (rc != BC_OK) net->state = NOTHING;
@@ -287,7 +310,8 @@ static void fold(bc_array *running, size_t at, double momentum, double batch) {
 
 static double saved_at(const nn_network *net, const nn_place *place, size_t i) {
     const void *saved = at(net, place->saved);
-    return net->o.precision == NN_F32 ? (double)((const float *)saved)[i] : ((const double *)saved)[i];
+    return net->o.precision == NN_F32 ? (double)((const float *)saved)[i]
+                                      : ((const double *)saved)[i];
 }
 
 static void commit_layer(nn_network *net, size_t i) {
@@ -362,8 +386,9 @@ double nn_network_gradient_norm(nn_network *net) {
     if (a->storage == NULL) return 0;
     for (size_t first = 0; first < n; first += CHUNK) {
         size_t count = n - first < CHUNK ? n - first : CHUNK;
-        sum += net->o.precision == NN_F32 ? nn_sum_squares_f32((const float *)a->data + first, count)
-                                          : nn_sum_squares_f64((const double *)a->data + first, count);
+        sum += net->o.precision == NN_F32
+                   ? nn_sum_squares_f32((const float *)a->data + first, count)
+                   : nn_sum_squares_f64((const double *)a->data + first, count);
     }
     return sqrt(sum);
 }
@@ -390,9 +415,12 @@ int nn_network_input_gradient(const nn_network *net, void *out, bc_error *e) {
     return BC_OK;
 }
 
-int nn_network_footprint(const nn_network *net, nn_footprint *f, size_t n, size_t groups, bool train,
-                         bc_error *e) {
-    nn_plan_options want = {.n = n, .groups = groups, .train = train, .precision = net->o.precision,
+int nn_network_footprint(const nn_network *net, nn_footprint *f, size_t n, size_t groups,
+                         bool train, bc_error *e) {
+    nn_plan_options want = {.n = n,
+                            .groups = groups,
+                            .train = train,
+                            .precision = net->o.precision,
                             .input_gradient = net->o.input_gradient};
     nn_plan *p;
     if (groups == 0 || n % groups != 0)
@@ -401,8 +429,10 @@ int nn_network_footprint(const nn_network *net, nn_footprint *f, size_t n, size_
     if (rc != BC_OK) return rc;
     size_t size = element_size(net), weights = net->g->elements[NN_TRAINED] * size;
     *f = (nn_footprint){.weights = weights + net->g->elements[NN_RUNNING] * size,
-                        .gradients = train ? weights : 0, .moments = train ? 2 * weights : 0,
-                        .kept = p->kept * size, .arena = p->elements * size,
+                        .gradients = train ? weights : 0,
+                        .moments = train ? 2 * weights : 0,
+                        .kept = p->kept * size,
+                        .arena = p->elements * size,
                         .scratch = p->scratch * (size_t)bc_pool_threads(net->pool)};
     nn_plan_free(p);
     return BC_OK;

@@ -80,8 +80,8 @@ typedef struct nn_footprint {
     size_t arena;   /* all values and gradients of values at their peak */
     size_t scratch; /* all workers' */
 } nn_footprint;
-int nn_network_footprint(const nn_network *net, nn_footprint *f, size_t n, size_t groups, bool train,
-                         bc_error *e);
+int nn_network_footprint(const nn_network *net, nn_footprint *f, size_t n, size_t groups,
+                         bool train, bc_error *e);
 
 /* Seconds spent in a layer's passes since the last reset. */
 double nn_network_seconds(const nn_network *net, size_t layer, bool backward);

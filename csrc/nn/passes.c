@@ -15,9 +15,15 @@ static size_t weight_channels(const nn_conv *s) {
     return channels < s->ci ? channels : s->ci;
 }
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-static size_t parts(size_t n, size_t size) { return (n + size - 1) / size; }
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+static size_t parts(size_t n, size_t size) {
+    return (n + size - 1) / size;
+}
 
 nn_conv nn_layer_conv(const nn_layer *l, size_t n) {
     nn_conv s = l->window;

@@ -22,7 +22,9 @@ typedef struct planner {
     int (*temporary)[2];
 } planner;
 
-static size_t time_back(const planner *w, size_t layer) { return 2 * w->loss - layer; }
+static size_t time_back(const planner *w, size_t layer) {
+    return 2 * w->loss - layer;
+}
 
 static int new_buffer(planner *w, size_t size, size_t first, size_t last) {
     w->buffer[w->buffers] = (span){(size + 15) / 16 * 16, first, last, 0};
@@ -79,7 +81,8 @@ static void lay_values(planner *w) {
             if (last_read(w, (size_t)l->input[j]) == i) w->value[i] = w->value[l->input[j]];
         if (w->value[i] < 0) w->value[i] = new_buffer(w, size, i, last);
         live_until(w, w->value[i], last);
-        size_t passed = w->p->o.train && l->kind->saved != NULL ? l->kind->saved(l, w->p->o.groups) : 0;
+        size_t passed =
+            w->p->o.train && l->kind->saved != NULL ? l->kind->saved(l, w->p->o.groups) : 0;
         w->saved[i] = passed > 0 ? new_buffer(w, passed, i, w->end) : -1;
     }
 }
@@ -91,7 +94,8 @@ static void lay_gradients(planner *w) {
     size_t top = g->layers - 1;
     for (size_t i = 0; i < g->layers; i++) w->grad[i] = -1;
     if (!w->p->place[top].backward) return;
-    w->grad[top] = new_buffer(w, w->p->o.n * nn_volume(g->layer[top].shape), w->loss, time_back(w, top));
+    w->grad[top] =
+        new_buffer(w, w->p->o.n * nn_volume(g->layer[top].shape), w->loss, time_back(w, top));
     for (size_t i = top; i > 0; i--) {
         const nn_layer *l = &g->layer[i];
         nn_place *place = &w->p->place[i];
@@ -104,7 +108,8 @@ static void lay_gradients(planner *w) {
             if (!place->wanted[j]) continue;
             place->add[j] = *to >= 0;
             if (!place->add[j]) {
-                *to = taken ? new_buffer(w, w->p->o.n * nn_volume(g->layer[l->input[j]].shape), now, now)
+                *to = taken ? new_buffer(w, w->p->o.n * nn_volume(g->layer[l->input[j]].shape), now,
+                                         now)
                             : w->grad[i];
                 taken = true;
             }
@@ -133,7 +138,8 @@ static int larger_first(const void *a, const void *b) {
 /* Greedy by size (Pisarchyk & Lee, 2020): the largest buffer first, each at
  * the lowest place that is free throughout its life. */
 static int place_buffers(planner *w) {
-    span **order = malloc(w->buffers * sizeof *order), **placed = malloc(w->buffers * sizeof *placed);
+    span **order = malloc(w->buffers * sizeof *order),
+         **placed = malloc(w->buffers * sizeof *placed);
     size_t count = 0;
     int rc = BC_NOMEM;
     if (order == NULL || placed == NULL) goto out;
@@ -176,8 +182,11 @@ static int check_batch(const nn_graph *g, const nn_plan_options *o, bc_error *e)
         if (o->train && o->input_gradient && i > 0 && l->kind->backward[0] == NULL)
             return bc_fail(e, "layer '%s' hands no gradient to the input", l->name);
         if (o->train && strcmp(l->kind->name, "batch_norm") == 0 && o->n / o->groups * plane < 2)
-            return bc_fail(e, "batch norm '%s' would see a single value per channel: it needs a larger "
-                           "batch in training", l->name);
+            return bc_fail(
+                e,
+                "batch norm '%s' would see a single value per channel: it needs a larger "
+                "batch in training",
+                l->name);
     }
     return BC_OK;
 }
@@ -190,7 +199,8 @@ static void write_places(planner *w) {
         place->grad = offset_of(w, w->grad[i]);
         place->saved = offset_of(w, w->saved[i]);
         for (int b = 0; b < 2; b++) place->temporary[b] = offset_of(w, w->temporary[i][b]);
-        size_t bytes = l->kind->scratch != NULL ? l->kind->scratch(l, w->p->o.n, w->p->o.precision) : 0;
+        size_t bytes =
+            l->kind->scratch != NULL ? l->kind->scratch(l, w->p->o.n, w->p->o.precision) : 0;
         if (bytes > w->p->scratch) w->p->scratch = bytes;
     }
     w->p->scratch = (w->p->scratch + 63) / 64 * 64;

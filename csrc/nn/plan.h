@@ -22,12 +22,12 @@ typedef struct nn_place {
 } nn_place;
 
 typedef struct nn_plan {
-    nn_plan_options o;  /* keep is a copy */
-    nn_place *place;    /* per layer */
+    nn_plan_options o; /* keep is a copy */
+    nn_place *place;   /* per layer */
     bool *keep;
-    size_t elements;    /* of the arena */
-    size_t kept;        /* of these, held from forward to backward */
-    size_t scratch;     /* bytes per worker, a multiple of 64 */
+    size_t elements; /* of the arena */
+    size_t kept;     /* of these, held from forward to backward */
+    size_t scratch;  /* bytes per worker, a multiple of 64 */
 } nn_plan;
 
 /* Buffers live from the pass that writes them to the last that reads them, and

@@ -1,0 +1,13 @@
+/* lua_nn.h: shared by the binding's two files. */
+#ifndef NN_LUA_NN_H
+#define NN_LUA_NN_H
+
+#include <lua.h>
+
+#include "graph.h"
+
+/* Append to g the layer whose table is at index 3, the at-th of the list that
+ * is argument 1. Raises, naming layer and option, if it cannot be. */
+void nn_lua_add_layer(lua_State *L, lua_Integer at, nn_graph *g);
+
+#endif
