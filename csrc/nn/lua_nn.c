@@ -70,6 +70,7 @@ static int l_network(lua_State *L) {
         .seed = (uint64_t)bc_opt_integer(L, 2, "seed", 1),
         .input_gradient = bc_opt_boolean(L, 2, "input_gradient", false)};
     nn_shape input = read_input_shape(L);
+    lua_gc(L, LUA_GCCOLLECT); /* it sees little of a network's memory: free those that are done */
     Network *n = lua_newuserdatauv(L, sizeof *n, 0);
     memset(n, 0, sizeof *n);
     luaL_setmetatable(L, NETWORK);

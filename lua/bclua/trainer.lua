@@ -166,7 +166,8 @@ end
 -- state if it has one), and `last.safetensors` becomes another name of it.
 -- `<run>/metrics.jsonl` gets a line per batch (`kind` "batch") and one per epoch
 -- ("epoch", means): epoch, step, loss, loss_n, loss_d, active, spread,
--- gradient_norm, lr, triplets_per_second, wait_share.
+-- gradient_norm, lr, triplets_per_second, wait_share. A new run starts it anew;
+-- one that goes on keeps the lines up to its checkpoint.
 -- @tparam network net
 -- @tparam table loader `loader:next()` gives `{anchor=, neighbor=, distant=}`,
 --  arrays (B, samples), or nil and a message; optional `loader:state()` -> string
