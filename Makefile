@@ -19,7 +19,7 @@ CC      ?= cc
 CFLAGS  ?= -O3 -g
 PREFIX  ?= /usr/local
 SPEC    ?= spec
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
+VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
 
 PKGS    := lua5.4 sndfile soxr fftw3 fftw3f openblas
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -83,7 +83,8 @@ test: deps
 	@$(MAKE) --no-print-directory build
 	@$(RUN) spec/run.lua $(SPEC)
 
-demo: deps
+demo:
+	@DUCKDB_LIB="$(DUCKDB_LIB)" sh rocks/deps.sh run $B
 	@$(MAKE) --no-print-directory build
 	@$(RUN) scripts/pipeline.lua
 

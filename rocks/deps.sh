@@ -5,6 +5,7 @@
 #            if bclua cannot be built or run without it. Changes nothing.
 #   install  install what is missing (as root only if something is), then the
 #            DuckDB library
+#   run      the same without what only tests and checks need
 #   duckdb   only the DuckDB library: BUILDDIR/libduckdb.so
 #
 # DUCKDB_LIB=/path/libduckdb.so: use that library instead of the pinned one.
@@ -111,6 +112,12 @@ from_release() {
 	say "$archive: another build of v$release than the pinned one; going by its version"
 }
 
+no_library() {
+	say 'DuckDB could not be had. Either'
+	if has npm; then say '  mend what npm says above, or'; else say '  apt-get install npm, and try again, or'; fi
+	die "  fetch libduckdb.so of v$release by hand and give make DUCKDB_LIB=/path/libduckdb.so"
+}
+
 fill_cache() {
 	have_cache && return 0
 	[ -n "$npm_arch" ] || die "no DuckDB library is known for $(uname -m): give DUCKDB_LIB=/path/libduckdb.so"
@@ -121,7 +128,7 @@ fill_cache() {
 	say "fetching DuckDB $release for $npm_arch"
 	if ! from_npm; then
 		say "@duckdb/$package $release-$revision could not be had; trying $archive"
-		from_release || die "no DuckDB library: install npm, or fetch one by hand and give DUCKDB_LIB=/path/libduckdb.so"
+		from_release || no_library
 	fi
 	chmod 755 "$work/libduckdb.so" && touch "$work/libduckdb.so"
 	mv -f "$work/libduckdb.so" "$cache" || die "$cache: could not be written"
@@ -207,7 +214,7 @@ check() {
 	[ -z "${DUCKDB_LIB:-}" ] || [ -r "$DUCKDB_LIB" ] || die "DUCKDB_LIB=$DUCKDB_LIB: no such file"
 	[ -z "$wanted" ] || say "for 'make test' and 'make check' these Debian packages are missing:$wanted"
 	[ -z "$needed" ] || say "these Debian packages are missing:$needed"
-	have_library || say 'the DuckDB library is missing: build/libduckdb.so'
+	have_library || say 'the DuckDB library is missing: build/libduckdb.so (comes with npm, else from its releases)'
 	[ -z "$needed" ] && have_library && return 0
 	say "install with:  make deps"
 	[ -z "$needed" ] ||
@@ -235,25 +242,34 @@ apt_install() {
 	apt update && apt install --no-install-recommends "$@"
 }
 
-install() {
+# The packages that are missing; with `run`, without those that only tests need.
+missing() {
+	needed='' wanted=''
 	look
-	if [ -n "$needed$wanted" ]; then
-		say "installing:$needed$wanted"
+	[ "$mode" = run ] && wanted=''
+	packages=$needed$wanted
+}
+
+install() {
+	missing
+	if [ -n "$packages" ]; then
+		say "installing:$packages"
 		has apt-get || die "no apt-get here: install them by hand"
 		# shellcheck disable=SC2086 # a list of words
-		(cd "$root" && as_root sh rocks/deps.sh apt $needed $wanted >&2) ||
-			die "apt-get could not install:$needed$wanted"
-		needed='' wanted=''
-		look
-		[ -z "$needed$wanted" ] || die "still missing after apt-get:$needed$wanted"
+		(cd "$root" && as_root sh rocks/deps.sh apt $packages >&2) || {
+			say 'that failed. As root, run:'
+			die "  apt-get update && apt-get install --no-install-recommends$packages"
+		}
+		missing
+		[ -z "$packages" ] || die "still missing after apt-get:$packages"
 	fi
 	put_library
 }
 
 case $mode in
 check) check ;;
-install) install ;;
+install | run) install ;;
 duckdb) put_library ;;
 apt) shift; apt_install "$@" ;;
-*) die "unknown mode '$mode' (check, install, duckdb)" ;;
+*) die "unknown mode '$mode' (check, install, run, duckdb)" ;;
 esac

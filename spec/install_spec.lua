@@ -164,6 +164,47 @@ describe("rocks/deps.sh", function()
          lfs.symlinkattributes(folder .. "/b/libduckdb.so", "target"))
    end)
 
+   it("says what root is to do when it cannot become root", function()
+      local fake = folder .. "/refusing"
+      lfs.mkdir(fake)
+      command.write(fake .. "/apt-get", "#!/bin/sh\nexit 100\n")
+      for _, name in ipairs({"sudo", "su"}) do
+         command.write(fake .. "/" .. name, "#!/bin/sh\necho " .. name .. ": no >&2\nexit 1\n")
+      end
+      command.write(fake .. "/id", "#!/bin/sh\necho 1000\n")
+      command.shell("chmod +x " .. quote(fake) .. "/*")
+      local out, status = deps("install " .. quote(folder .. "/b"), {gnuplot = true},
+         "PATH=" .. quote(fake .. ":" .. tools))
+      assert.equal("deps: installing: gnuplot-nox\nsudo: no\ndeps: that failed. As root, run:\n" ..
+         "deps:   apt-get update && apt-get install --no-install-recommends gnuplot-nox\n", out)
+      assert.equal(1, status)
+   end)
+
+   it("runs the demonstration without what only tests need", function()
+      local out, status = deps("run " .. quote(folder .. "/r"), {luacheck = true, luarocks = true})
+      assert.equal("", out)
+      assert.equal(0, status)
+   end)
+
+   it("says how DuckDB comes when there is no way to it", function()
+      -- a checkout of its own, without the library, and a curl that reaches nothing
+      local root, fake = folder .. "/root", folder .. "/unreachable"
+      command.shell(("mkdir -p %s/rocks %s && cp rocks/deps.sh %s/rocks"):format(quote(root), quote(fake), quote(root)))
+      command.write(fake .. "/curl", "#!/bin/sh\necho 'curl: (6) Could not resolve host' >&2\nexit 6\n")
+      command.shell("chmod +x " .. quote(fake) .. "/*; ln -s $(command -v mktemp) $(command -v rm) " .. quote(fake))
+      deps("check build", {npm = true})
+      local out, status = command.shell(("env PATH=%s /bin/sh %s/rocks/deps.sh duckdb %s/build"):format(
+         quote(tools .. ":" .. fake), quote(root), quote(root)))
+      assert.equal(1, status)
+      assert.matches("npm is not here", out)
+      assert.matches("trying https://github.com/duckdb/duckdb/releases/", out)
+      assert.matches("Could not resolve host", out)
+      assert.matches("apt%-get install npm, and try again, or\n", out)
+      assert.matches("give make DUCKDB_LIB=/path/libduckdb.so\n$", out)
+      assert.is_nil(lfs.attributes(root .. "/build/libduckdb.so"))
+      assert.equal("", (command.shell("ls " .. quote(root .. "/build"))))
+   end)
+
    it("refuses a DUCKDB_LIB that is not there", function()
       for _, mode in ipairs({"check", "duckdb"}) do
          local out, status = deps(mode .. " " .. quote(folder .. "/c"), {}, "DUCKDB_LIB=/nowhere/x.so")
@@ -181,7 +222,7 @@ describe("rocks/deps.sh", function()
 
    it("names an unknown mode", function()
       local out, status = deps("frobnicate", {})
-      assert.equal("deps: unknown mode 'frobnicate' (check, install, duckdb)\n", out)
+      assert.equal("deps: unknown mode 'frobnicate' (check, install, run, duckdb)\n", out)
       assert.equal(1, status)
    end)
 end)
