@@ -23,17 +23,27 @@ nav a{margin-right:1em}a{color:var(--accent)}
 
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
+-- The two digits of every 12 bits.
+local PAIR = {}
+for n = 0, 4095 do
+   local high, low = (n >> 6) + 1, (n & 63) + 1
+   PAIR[n] = DIGITS:sub(high, high) .. DIGITS:sub(low, low)
+end
+
 --- Bytes as base64 (RFC 4648).
 function report.base64(bytes)
-   local out = {}
-   for i = 1, #bytes, 3 do
+   local out, n = {}, 0
+   local whole = #bytes - #bytes % 3
+   for i = 1, whole, 3 do
       local a, b, c = bytes:byte(i, i + 2)
-      local n = a << 16 | (b or 0) << 8 | (c or 0)
-      local function digit(shift)
-         local d = (n >> shift & 63) + 1
-         return DIGITS:sub(d, d)
-      end
-      out[#out + 1] = digit(18) .. digit(12) .. (b and digit(6) or "=") .. (c and digit(0) or "=")
+      out[n + 1], out[n + 2] = PAIR[a << 4 | b >> 4], PAIR[(b & 15) << 8 | c]
+      n = n + 2
+   end
+   local a, b = bytes:byte(whole + 1, #bytes)
+   if b then
+      out[n + 1] = PAIR[a << 4 | b >> 4] .. PAIR[(b & 15) << 8]:sub(1, 1) .. "="
+   elseif a then
+      out[n + 1] = PAIR[a << 4] .. "=="
    end
    return table.concat(out)
 end
