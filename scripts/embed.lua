@@ -16,7 +16,7 @@ local function network_options(c)
    c:option("--widths", "Channels of the first four stages."):argname("A,B,C,D"):default("64,128,256,512")
       :convert(widths)
    c:option("--compression", "What becomes of mel power: log, power or pcen."):argname("KIND"):default("log")
-      :choices({"log", "power", "pcen"})
+      :convert(cli.choice("--compression", {"log", "power", "pcen"}))
 end
 
 local function fit(parser)

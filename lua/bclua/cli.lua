@@ -54,6 +54,18 @@ function cli.number(option, least, most)
    end
 end
 
+--- The same for one of several words.
+-- @tparam string option
+-- @tparam {string,...} words
+function cli.choice(option, words)
+   return function(text)
+      for _, word in ipairs(words) do
+         if text == word then return word end
+      end
+      return nil, ("%s: '%s' is not one of %s"):format(option, text, table.concat(words, ", "))
+   end
+end
+
 --- End the script: after `nil, message` with the message on stderr and status 1.
 -- @tparam string name of the command, for the message
 -- @param result what the work returned
