@@ -84,6 +84,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function extract.one(item, p)
+   os.remove(item.output .. "/metadata.json") -- what it says is no longer so
    local y, message = decode(item.path, p.sample_rate)
    if not y then return nil, message end
    local r = extract.analyse(y, p)
