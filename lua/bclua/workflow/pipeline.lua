@@ -47,7 +47,10 @@ function pipeline.merge(defaults, changes, where)
 end
 
 local function load_config(path)
-   local chunk, message = loadfile(path, "t")
+   local text, message = files.read(path)
+   if not text then return nil, message end
+   local chunk
+   chunk, message = load(text, "@" .. path, "t")
    if not chunk then return nil, message end
    local ok, config = pcall(chunk)
    if not ok then return nil, tostring(config) end
@@ -94,9 +97,11 @@ local function prepare(options)
    if not config then return nil, options.config .. ": " .. message end
    local data = options.data and options.data:gsub("(.)/+$", "%1")
    if data then -- before anything is made
-      local layout
-      layout, message = require("bclua.recordings").layout(data)
-      if not layout then return nil, message end
+      local recordings = require "bclua.recordings"
+      local layout, list
+      layout, message = recordings.layout(data)
+      if layout then list, message = recordings.list(layout.audio) end
+      if not list then return nil, message end
    end
    local name = data and files.basename(data) or "demo"
    if name == "" or name == "." or name == ".." then name = "run" end
