@@ -105,7 +105,7 @@ describe("rocks/deps.sh", function()
          "luarocks npm sha256sum cut"):gmatch("%S+") do
          if not lacking[name] then command.shell(("ln -s $(command -v %s) %s/"):format(name, quote(tools))) end
       end
-      return command.shell(("env PATH=%s %s /bin/sh rocks/deps.sh %s"):format(
+      return command.shell(("env -u DUCKDB_LIB -u CC PATH=%s %s /bin/sh rocks/deps.sh %s"):format(
          quote(tools), env or "", arguments))
    end
 
@@ -193,7 +193,7 @@ describe("rocks/deps.sh", function()
       command.write(fake .. "/curl", "#!/bin/sh\necho 'curl: (6) Could not resolve host' >&2\nexit 6\n")
       command.shell("chmod +x " .. quote(fake) .. "/*; ln -s $(command -v mktemp) $(command -v rm) " .. quote(fake))
       deps("check build", {npm = true})
-      local out, status = command.shell(("env PATH=%s /bin/sh %s/rocks/deps.sh duckdb %s/build"):format(
+      local out, status = command.shell(("env -u DUCKDB_LIB PATH=%s /bin/sh %s/rocks/deps.sh duckdb %s/build"):format(
          quote(tools .. ":" .. fake), quote(root), quote(root)))
       assert.equal(1, status)
       assert.matches("npm is not here", out)
