@@ -13,10 +13,11 @@ tiles.sample_rate = 32000
 -- @tparam string source_name
 -- @tparam number loc centre in seconds, -1: the whole recording
 -- @tparam number seconds
-function tiles.name(source_name, loc, seconds)
+-- @tparam[opt] string id of the recording (default: its name without extension)
+function tiles.name(source_name, loc, seconds, id)
    local folder = source_name:match("^[^/]*/(.+)/[^/]*$") or source_name:match("^(.+)/[^/]*$") or "."
    local start = loc < 0 and "whole" or ("%.3f"):format(loc - seconds / 2)
-   return ("%s/%s_%s_%g.npy"):format(folder, files.stem(source_name), start, seconds)
+   return ("%s/%s_%s_%g.npy"):format(folder, id or files.stem(source_name), start, seconds)
 end
 
 local function is_done(path, modified)
@@ -25,7 +26,7 @@ local function is_done(path, modified)
 end
 
 --- Cut all tiles of one recording, on a worker state. It is decoded once.
--- @tparam table item `{source=, locs={...}}`
+-- @tparam table item `{source=, locs={...}, id=}`
 -- @tparam table o root, output, seconds
 -- @treturn[1] table `{made=, skipped=}`
 -- @treturn[2] nil
@@ -37,7 +38,7 @@ function tiles.one(item, o)
    if not modified then return nil, path .. ": No such file or directory" end
    local todo, skipped = {}, 0
    for _, loc in ipairs(item.locs) do
-      local file = o.output .. "/" .. tiles.name(item.source, loc, o.seconds)
+      local file = o.output .. "/" .. tiles.name(item.source, loc, o.seconds, item.id)
       if is_done(file, modified) then
          skipped = skipped + 1
       else
@@ -81,6 +82,20 @@ local function plan(path)
    return rows
 end
 
+-- The ids that `extract` gives: they tell 1.ogg from 1.wav beside it.
+local function set_ids(sources, root)
+   local recordings = require "bclua.recordings"
+   local ids, listed = {}, {}
+   for _, s in ipairs(sources) do
+      local base = s.source:match("^([^/]+)/") or "."
+      if not listed[base] then
+         listed[base] = true
+         for _, r in ipairs(recordings.list(root .. "/" .. base) or {}) do ids[r.source_name] = r.id end
+      end
+      s.id = ids[s.source]
+   end
+end
+
 local function write_index(options, sources, failed, seconds)
    local sql = require "bclua.sql"
    local columns = {source = {n = 0}, loc = {n = 0}, tile = {n = 0}}
@@ -90,7 +105,7 @@ local function write_index(options, sources, failed, seconds)
          for _, loc in ipairs(s.locs) do
             n = n + 1
             columns.source[n], columns.loc[n] = s.source, loc
-            columns.tile[n] = tiles.name(s.source, loc, seconds)
+            columns.tile[n] = tiles.name(s.source, loc, seconds, s.id)
          end
       end
    end
@@ -118,6 +133,7 @@ function tiles.run(options)
    ok, message = record.open_folder(options.output, {duration = seconds, sample_rate = tiles.sample_rate},
       options.force)
    if not ok then return nil, message end
+   set_ids(sources, options.dataset_root)
    for _, s in ipairs(sources) do
       if array.is_array(s.locs) then s.locs = s.locs:table() end
    end
