@@ -2,6 +2,7 @@
 #include <cblas.h>
 #include <string.h>
 
+#include "../support/clones.h"
 #include "kernels.h"
 
 bool nn_conv_dual(nn_conv *dual, const nn_conv *s) {
@@ -54,6 +55,13 @@ static bool input_at(size_t *at, size_t o, size_t k, size_t stride, size_t paddi
     *at = shifted - padding;
     return true;
 }
+
+/* Rows are short: a call of memcpy for each costs more than it saves. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define SHORT_ROWS __attribute__((optimize("no-tree-loop-distribute-patterns")))
+#else
+#define SHORT_ROWS
+#endif
 
 #define NN_TWICE "conv.inc"
 #include "twice.h"
