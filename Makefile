@@ -8,7 +8,8 @@
 #   make bench      the benchmarks under scripts/bench
 #   make deps       install what is missing (asks for root only if something is)
 #   make install    copy to PREFIX (/usr/local); DESTDIR is honoured
-#   make clean      remove build/
+#   make clean      remove what was built; the DuckDB library stays
+#   make distclean  remove build/ altogether
 #   make help       this list
 #
 # Variables: B=build folder, CC, CFLAGS, PREFIX, DUCKDB_LIB=/path/libduckdb.so,
@@ -36,7 +37,7 @@ MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wi
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
-.PHONY: all build deps deps-check demo test check asan bench install clean help module fuzz FORCE
+.PHONY: all build deps deps-check demo test check asan bench install clean distclean help module fuzz FORCE
 
 all: deps-check
 	@$(MAKE) --no-print-directory build
@@ -108,7 +109,11 @@ asan: deps
 install: all
 	@sh rocks/install.sh $B '$(DESTDIR)$(PREFIX)'
 
+# Not the library: it was fetched, not built.
 clean:
+	@if [ -d $B ]; then find $B -mindepth 1 -maxdepth 1 ! -name 'libduckdb.so*' -exec rm -rf {} +; fi
+
+distclean:
 	rm -rf $B
 
 -include $(MODULE:.o=.d) $(HOST:.o=.d)

@@ -8,6 +8,7 @@
 # Everything is copied, so that the checkout may go.
 
 set -eu
+umask 022 # what root installs is for everyone
 [ $# = 2 ] && [ -n "$2" ] || { echo 'usage: install.sh BUILDDIR PREFIX' >&2; exit 1; }
 build=$1 prefix=$2
 root=$(cd "$(dirname "$0")/.." && pwd)
