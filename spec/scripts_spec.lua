@@ -255,20 +255,19 @@ describe("motif.lua extract", function()
       command.shell(("cd %s && mkdir many && for i in 1 2 3 4; do cp -rl %s many/$i; done"):format(quote(dir),
          quote(files_in)))
       local out, status = command.shell(([[
-         cd %s
-         BCLUA_QUIET=1 %s %s/scripts/motif.lua extract --input many --output many.out --threads 1 2>stderr &
+         dir=%s
+         BCLUA_QUIET=1 %s scripts/motif.lua extract --input $dir/many --output $dir/many.out --threads 1 2>$dir/stderr &
          job=$!
          i=0
-         until find many.out -name metadata.json 2>/dev/null | grep -q . || [ $i = 3000 ]; do
+         until find $dir/many.out -name metadata.json 2>/dev/null | grep -q . || [ $i = 3000 ]; do
             i=$((i + 1)); sleep 0.01
          done
          kill -INT $job
-         date +%%s%%N >killed
+         date +%%s%%N >$dir/killed
          wait $job
          status=$?
-         date +%%s%%N >ended
-         exit $status]]):format(quote(dir), quote(command.program:find("^/") and command.program or
-         require("lfs").currentdir() .. "/" .. command.program), quote(require("lfs").currentdir())))
+         date +%%s%%N >$dir/ended
+         exit $status]]):format(quote(dir), quote(command.program)))
       assert.equal(130, status, out)
       local err = command.read(dir .. "/stderr")
       assert.matches("interrupted!\nstack traceback:", err)
