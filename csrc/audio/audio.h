@@ -97,4 +97,8 @@ int bc_audio_encode(unsigned char **bytes, size_t *size, const float *y, int cha
                     int64_t n, int sample_rate, const bc_audio_encoding *how,
                     const char *name, bc_error *e);
 
+/* The libraries that decode and resample, and their versions. */
+const char *bc_audio_libraries(void);
+const char *bc_resampler_library(void);
+
 #endif

@@ -457,9 +457,19 @@ static int r_tostring(lua_State *L) {
     return 1;
 }
 
+/***
+The libraries underneath.
+@function version
+@treturn string as in "libsndfile-1.2.0, libsoxr-0.1.3"
+*/
+static int l_version(lua_State *L) {
+    lua_pushfstring(L, "%s, %s", bc_audio_libraries(), bc_resampler_library());
+    return 1;
+}
+
 BC_EXPORT int luaopen_bclua_audio(lua_State *L);
 BC_EXPORT int luaopen_bclua_audio(lua_State *L) {
-    static const luaL_Reg functions[] = {{"load", l_load},         {"info", l_info},
+    static const luaL_Reg functions[] = {{"load", l_load},         {"info", l_info}, {"version", l_version},
                                          {"save", l_save},         {"encode", l_encode},
                                          {"resample", l_resample}, {"open", l_open},
                                          {NULL, NULL}};

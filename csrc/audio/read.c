@@ -367,3 +367,5 @@ int bc_audio_seek(bc_audio *a, int64_t sample, bc_error *e) {
     a->at = sample;
     return seek_frame(a, frame, e);
 }
+
+const char *bc_audio_libraries(void) { return sf_version_string(); }

@@ -52,3 +52,5 @@ int64_t bc_audio_first_bad(const float *y, int64_t n) {
     }
     return -1;
 }
+
+const char *bc_resampler_library(void) { return soxr_version(); }

@@ -66,3 +66,5 @@ void fft_real_f64(double *out, double *in, const fft_plan *p) {
 void fft_complex_f64(double *out, double *in, const fft_plan *p) {
     fftw_execute_dft(p->f64, (fftw_complex *)in, (fftw_complex *)out);
 }
+
+const char *fft_library(void) { return fftwf_version; }

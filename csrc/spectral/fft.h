@@ -27,4 +27,7 @@ void fft_real_f32(float *out, float *in, const fft_plan *p);
 void fft_real_f64(double *out, double *in, const fft_plan *p);
 void fft_complex_f64(double *out, double *in, const fft_plan *p);
 
+/* The library underneath, and its version. */
+const char *fft_library(void);
+
 #endif

@@ -14,6 +14,7 @@ a NaN or infinite sample makes the frames that it is in NaN.
 #include "../array/lua_array.h"
 #include "../support/lua_support.h"
 #include "compress.h"
+#include "fft.h"
 #include "mel.h"
 #include "stft.h"
 
@@ -274,10 +275,19 @@ static int l_pcen(lua_State *L) {
     return 1;
 }
 
+/*** The library underneath.
+@function version
+@treturn string */
+static int l_version(lua_State *L) {
+    lua_pushstring(L, fft_library());
+    return 1;
+}
+
 BC_EXPORT int luaopen_bclua_spectral(lua_State *L);
 
 BC_EXPORT int luaopen_bclua_spectral(lua_State *L) {
     static const luaL_Reg functions[] = {
+        {"version", l_version},
         {"stft", l_stft},
         {"spectrogram", l_spectrogram},
         {"mel_filterbank", l_mel_filterbank},
