@@ -27,10 +27,13 @@ local function fails(script, words, text)
    return err
 end
 
+-- Half-second pieces of one tone, louder and softer; whole and half seconds only.
 local function tone(seconds, hz, rate)
-   local y = array.zeros(math.floor(seconds * rate))
-   for i = 1, #y do y[i] = 0.3 * math.sin(2 * math.pi * hz * i / rate) * (0.5 + 0.5 * math.sin(i / 9000)) end
-   return y
+   local piece, pieces = {}, {}
+   for i = 1, rate // 2 do piece[i] = 0.3 * math.sin(2 * math.pi * hz * i / rate) end
+   piece = array.from(piece, "f32")
+   for k = 1, seconds * 2 do pieces[k] = piece * (0.4 + 0.1 * (k * k % 7)) end
+   return array.concat(pieces)
 end
 
 local function leftovers(folder)
