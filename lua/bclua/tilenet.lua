@@ -20,11 +20,11 @@ local OUTSIDE = {seed = true, precision = true, threads = true} -- of the object
 -- What a mel band's power becomes before it meets the first weights.
 --
 -- `log`: decibels with a floor of -100 (some 20 dB below the rounding noise of
--- 16 bits), so that silence is finite; then the clip's mean is taken away and
--- 20 dB become 1. A recording's gain adds a constant to all decibels: it would
--- tell which clips come from one recording, and a triplet network would learn
--- just that. Without the mean it is gone, quiet and loud recordings look alike,
--- and silence is zero.
+-- 16 bits), so that silence is finite; then each band's mean over the clip is
+-- taken away and 20 dB become 1. The gain, the microphone's colour and steady
+-- noise of a recording all add a constant to a band: they tell which clips come
+-- from one recording, and a triplet network learns just that (doc/performance.md
+-- has the figures). Without the means they are gone, and silence is zero.
 --
 -- `pcen`: as librosa.pcen with its defaults and the advised scale of 2^31;
 -- gain is divided out band by band by a running mean.
@@ -33,7 +33,7 @@ local OUTSIDE = {seed = true, precision = true, threads = true} -- of the object
 local function compression_layers(kind, frame_rate)
    if kind == "power" then return {} end
    if kind == "pcen" then return {{"pcen", frame_rate = frame_rate}} end
-   return {{"decibel", least = 1e-10}, {"center", over = "clip", scale = 1 / 20}}
+   return {{"decibel", least = 1e-10}, {"center", over = "band", scale = 1 / 20}}
 end
 
 -- conv-bn-relu-conv-bn, plus the input (or its projection, where the shape
