@@ -19,10 +19,13 @@ pipeline.defaults = {
 
 --- What the demonstration uses: small enough for a few minutes on two cores.
 pipeline.demo = {
-   triplets = {samples = 600},
+   triplets = {samples = 800},
    network = {widths = {8, 16, 32, 64}, z = 64},
-   fit = {batch_size = 16, batches_per_epoch = 25, max_epochs = 6},
+   fit = {batch_size = 16, batches_per_epoch = 25, max_epochs = 8},
 }
+
+-- The synthetic recordings of the demonstration: see `bclua.dataset`.
+local DEMO_DATA = {recordings = 10, most_s = 30}
 
 --- Defaults with changes laid over them; a key that no default has is an error.
 -- @treturn[2] nil, message naming the key
@@ -158,7 +161,7 @@ local function get_data(run)
       run.data = run.folder .. "/data"
       local ok, message = step(run, "make data set", function()
          if files.exists(run.data .. "/taxonomy.csv") then return {} end
-         return require("bclua.dataset").make(run.data, {})
+         return require("bclua.dataset").make(run.data, DEMO_DATA)
       end)
       if not ok then return nil, message end
    end
