@@ -49,6 +49,13 @@ describe("bclua", function()
       assert.equal("ok\n", (bclua({"-e", code}, {dir = dir})))
    end)
 
+   it("finds its own scripts from everywhere, but the user's first", function()
+      assert.matches("^Usage: bclua scripts/motif.lua", (bclua({"scripts/motif.lua", "--help"}, {dir = dir})))
+      assert(require("bclua.system").mkdir(dir .. "/scripts"))
+      command.write(dir .. "/scripts/motif.lua", "print('mine')")
+      assert.equal("mine\n", (bclua({"scripts/motif.lua"}, {dir = dir})))
+   end)
+
    it("passes LUA_PATH through", function()
       command.write(dir .. "/mine.lua", "return 'mine'")
       assert.equal("mine\n", (bclua({"-e", "print((require 'mine'))"}, {env = "LUA_PATH='" .. dir .. "/?.lua;;'"})))

@@ -78,7 +78,7 @@ describe("record", function()
       assert.is_nil(record.difference({a = 50, v = {1, 2}}, {a = 50.0, v = {1.0, 2}}))
       assert.equal("a = 1, now 2", record.difference({a = 1}, {a = 2}))
       assert.equal("a = none, now 2", record.difference({version = "1"}, {a = 2, version = "2"}))
-      assert.equal("n = {w = {8, 16}}, now {w = {8, 32}}", record.difference({n = {w = {8, 16}}}, {n = {w = {8, 32}}}))
+      assert.equal("n.w = {8, 16}, now {8, 32}", record.difference({n = {w = {8, 16}}}, {n = {w = {8, 32}}}))
    end)
 end)
 

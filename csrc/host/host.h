@@ -17,6 +17,11 @@ void host_catch_signals(void);
  * was started from; arg[0]'s and the user's own follow. */
 void host_set_paths(lua_State *L);
 
+/* A script that is not where its name says: the one of that name beside our
+ * lua/ folder, so that `bclua scripts/motif.lua` works from every folder; pushes
+ * its path. The name itself if there is none. */
+const char *host_find_script(lua_State *L, const char *name);
+
 /* The module bclua.host: terminal input for the REPL (readline). */
 int luaopen_bclua_host(lua_State *L);
 

@@ -141,6 +141,7 @@ static int run_options(lua_State *L, char **argv, int end) {
 static int run_script(lua_State *L, char **argv, int at) {
     const char *name = argv[at];
     if (strcmp(name, "-") == 0 && strcmp(argv[at - 1], "--") != 0) name = NULL;
+    if (name != NULL && access(name, F_OK) != 0) name = host_find_script(L, name);
     int status = luaL_loadfile(L, name), n = 0;
     if (status != LUA_OK) return report(L, status, 0);
     luaL_checkstack(L, 64, "too many arguments");

@@ -27,6 +27,13 @@ function progress.text(s)
    return text
 end
 
+local function is_quiet(quiet) return quiet or os.getenv("BCLUA_QUIET") == "1" end
+
+--- A line about work that is done, unless all is to be quiet.
+function progress.note(text, quiet)
+   if not is_quiet(quiet) then io.stderr:write(text, "\n") end
+end
+
 local Progress = {}
 Progress.__index = Progress
 
@@ -42,7 +49,7 @@ function progress.new(name, total, options)
    return setmetatable({
       name = name, total = total, unit = options.unit or "items", done = 0, before = options.done or 0,
       started = system.clock(), shown = -math.huge, out = options.out or io.stderr,
-      terminal = terminal, quiet = options.quiet or os.getenv("BCLUA_QUIET") == "1",
+      terminal = terminal, quiet = is_quiet(options.quiet),
    }, Progress)
 end
 

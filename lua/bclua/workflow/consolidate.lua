@@ -2,6 +2,7 @@
 -- @module bclua.workflow.consolidate
 local array = require "bclua.array"
 local files = require "bclua.files"
+local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 
 local consolidate = {}
@@ -84,9 +85,7 @@ function consolidate.run(options)
    if not ok then return nil, message end
    ok, message = record.write_failures(options.output .. ".failures.csv", failures)
    if not ok then return nil, message end
-   if not options.quiet then
-      io.stderr:write(("consolidate: %d recordings, %d failed\n"):format(#rows, #failures))
-   end
+   progress.note(("consolidate: %d recordings, %d failed"):format(#rows, #failures), options.quiet)
    return {recordings = #rows, failures = failures}
 end
 

@@ -10,13 +10,44 @@ local fit = {}
 fit.defaults = {batch_size = 64, batches_per_epoch = 100, max_epochs = 10, lr = 1e-3, lr_step = 0, lr_gamma = 0.1,
    margin = 50, l2 = 0.01, seed = 1}
 
--- Output that was made with other parameters is in the way of a new training.
-local function clear(run)
-   os.remove(run .. "/metrics.jsonl")
-   local folder = run .. "/checkpoints"
-   for _, name in ipairs(files.find(folder, function(n) return n:match("%.safetensors$") end) or {}) do
-      os.remove(folder .. "/" .. name)
+-- What was made with other parameters is in the way of a new training: it is kept
+-- under other names, for it may have taken hours.
+local function set_aside(run)
+   local n = 1
+   while files.exists(("%s/checkpoints.%d"):format(run, n)) or files.exists(("%s/metrics.%d.jsonl"):format(run, n)) do
+      n = n + 1
    end
+   local aside = ("%s/checkpoints.%d"):format(run, n)
+   local ok, message = os.rename(run .. "/checkpoints", aside)
+   if not ok then return nil, message end
+   os.rename(run .. "/metrics.jsonl", ("%s/metrics.%d.jsonl"):format(run, n))
+   return aside
+end
+
+-- Is it only that the triplets were drawn from another number of recordings?
+local function only_more_recordings(made, wanted)
+   local a, b = made.triplets and made.triplets.recordings, wanted.triplets.recordings
+   if not a or a == b then return false end
+   made.triplets.recordings = b
+   local same = record.difference(made, wanted) == nil
+   made.triplets.recordings = a
+   return same
+end
+
+-- The folder of the checkpoints, cleared of those of another training.
+local function open_checkpoints(options, wanted)
+   local folder = options.run .. "/checkpoints"
+   local made = files.read_json(folder .. "/parameters.json")
+   if made and record.difference(made, wanted) and
+      (options.force or (options.follow_data and only_more_recordings(made, wanted))) then
+      local aside, message = set_aside(options.run)
+      if not aside then return nil, message end
+      progress.note(("fit: begins anew (%s); the training before is kept in %s"):format(
+         record.difference(made, wanted), aside), options.quiet)
+   end
+   local ok, message = record.open_folder(folder, wanted, options.force)
+   if not ok then return nil, message end
+   return folder
 end
 
 local function parameters(p, network, triplets)
@@ -46,7 +77,8 @@ end
 -- and metrics), `network` (options of `bclua.tilenet`), `batch_size` (64), `batches_per_epoch`
 -- (100), `max_epochs` (10), `lr` (1e-3), `lr_step` (0: constant; else epochs after which the rate
 -- is multiplied by `lr_gamma`, 0.1), `margin` (50), `l2` (0.01), `seed` (1), `checkpoint` (go on from
--- this file), `force`, `quiet`
+-- this file), `force` (begin anew where the parameters differ; what was there is set aside),
+-- `follow_data` (the same when only the number of recordings differs), `quiet`
 -- @treturn[1] table `checkpoint` (path of the last one), `parameters`, `batch_size`, `epochs`,
 -- `loss` (mean of the last epoch)
 -- @treturn[2] nil
@@ -58,12 +90,10 @@ function fit.run(options)
    local l, message = require("bclua.loader").new({triplets = options.triplets, tiles = options.tiles,
       batch_size = p.batch_size, seed = p.seed})
    if not l then return nil, message end
-   local wanted, folder = parameters(p, options.network or {}, options.triplets), options.run .. "/checkpoints"
-   local made = files.read_json(folder .. "/parameters.json")
-   local ok
-   ok, message = record.open_folder(folder, wanted, options.force)
-   if not ok then return nil, message end
-   if made and options.force and record.difference(made, wanted) then clear(options.run) end
+   local wanted = parameters(p, options.network or {}, options.triplets)
+   local folder
+   folder, message = open_checkpoints(options, wanted)
+   if not folder then return nil, message end
 
    local last = folder .. "/last.safetensors"
    local from = options.checkpoint or (files.exists(last) and last) or nil
@@ -71,9 +101,9 @@ function fit.run(options)
    for k, v in pairs(options.network or {}) do network[k] = v end
    local net = tilenet.new(network)
    local about = net:summary()
-   if l.dropped > 0 and not options.quiet then
-      io.stderr:write(("fit: %d of %d triplets have no tiles and are left out\n"):format(l.dropped,
-         l.dropped + l.triplets))
+   if l.dropped > 0 then
+      progress.note(("fit: %d of %d triplets have no tiles and are left out"):format(l.dropped,
+         l.dropped + l.triplets), options.quiet)
    end
    local about_triplets = record.of_parquet(options.triplets) or {}
    local on_batch, finish = reporter(p, options.quiet)

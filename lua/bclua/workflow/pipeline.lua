@@ -142,7 +142,8 @@ local function learn(run, force)
    local c, f = run.config, run.folder
    local message
    run.fit, message = step(run, "fit", function()
-      local options = {triplets = run.triplets_path, tiles = run.tiles, run = f, network = c.network, force = force}
+      local options = {triplets = run.triplets_path, tiles = run.tiles, run = f, network = c.network,
+         force = force, follow_data = true}
       for k, v in pairs(c.fit) do options[k] = v end
       return require("bclua.workflow.fit").run(options)
    end)

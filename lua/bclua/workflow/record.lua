@@ -20,22 +20,30 @@ local function text(v)
    return "{" .. table.concat(parts, ", ") .. "}"
 end
 
---- In words, the first difference between two tables of parameters; nil if
--- there is none. `version` never counts.
-function record.difference(made, wanted)
+local function is_map(v) return type(v) == "table" and #v == 0 and next(v) ~= nil end
+
+local function first_difference(made, wanted, prefix)
    local names = {}
-   for k in pairs(made) do names[k] = true end
-   for k in pairs(wanted) do names[k] = true end
-   names.version = nil
-   local sorted = {}
-   for k in pairs(names) do sorted[#sorted + 1] = k end
-   table.sort(sorted)
-   for _, k in ipairs(sorted) do
+   for k in pairs(made) do names[#names + 1] = k end
+   for k in pairs(wanted) do
+      if made[k] == nil then names[#names + 1] = k end
+   end
+   table.sort(names)
+   for _, k in ipairs(names) do
       local a, b = made[k], wanted[k]
-      if text(a) ~= text(b) then return ("%s = %s, now %s"):format(k, text(a), text(b)) end
+      if is_map(a) and is_map(b) then
+         local found = first_difference(a, b, prefix .. k .. ".")
+         if found then return found end
+      elseif text(a) ~= text(b) and prefix .. k ~= "version" then
+         return ("%s%s = %s, now %s"):format(prefix, k, text(a), text(b))
+      end
    end
    return nil
 end
+
+--- In words, the first difference between two tables of parameters; nil if
+-- there is none. `version` never counts.
+function record.difference(made, wanted) return first_difference(made, wanted, "") end
 
 --- May output with these parameters be written where this was made before?
 -- @tparam string path for the message

@@ -1,6 +1,7 @@
 --- Step 3: triplets of windows (anchor, neighbour, distant) as a Parquet table.
 -- @module bclua.workflow.triplets
 local array = require "bclua.array"
+local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 
 local triplets = {}
@@ -157,10 +158,10 @@ function triplets.run(options)
    for _, row in ipairs(all) do
       if held[row.source_name] then names[#names + 1] = row.source_name else rows[#rows + 1] = row end
    end
-   p.recordings, p.window_s = #all, all[1].matrix_profile_window / all[1].cens_sample_rate
+   p.window_s = all[1].matrix_profile_window / all[1].cens_sample_rate
    local ok
    local made = record.of_parquet(options.output)
-   if made then made.holdout_recordings, made.groups = nil, nil end
+   if made then made.recordings, made.holdout_recordings, made.groups = nil, nil, nil end
    ok, message = record.check(options.output, made, p, options.force)
    if not ok then return nil, message end
 
@@ -176,7 +177,7 @@ function triplets.run(options)
    }, {samples = p.samples, seed = p.seed})
    if not drawn then return nil, options.input .. ": " .. message end
 
-   p.holdout_recordings, p.groups = names, {}
+   p.recordings, p.holdout_recordings, p.groups = #all, names, {}
    for _, row in ipairs(all) do p.groups[row.species] = row.group end
    ok, message = sql.write_parquet(options.output, table_of(rows, drawn),
       {order = triplets.columns, metadata = record.for_parquet(p)})
@@ -188,11 +189,9 @@ function triplets.run(options)
    table.sort(warnings)
    local partitions = sql.query(("select neighbor, distant, count(*)::bigint n from read_parquet(%s) " ..
       "group by all order by all"):format(sql.quote(options.output)))
-   if not options.quiet then
-      for _, w in ipairs(warnings) do io.stderr:write("generate-triplets: ", w, "\n") end
-      io.stderr:write(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation\n"):format(
-         p.samples, #rows, #names))
-   end
+   for _, w in ipairs(warnings) do progress.note("generate-triplets: " .. w, options.quiet) end
+   progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(p.samples, #rows,
+      #names), options.quiet)
    return {samples = p.samples, recordings = #rows, holdout = names, warnings = warnings, partitions = partitions}
 end
 
