@@ -65,6 +65,33 @@ describe("repl", function()
    end)
 end)
 
+describe("the REPL on a terminal", function()
+   local command = require "support.command"
+
+   -- What it prints when these keys come, one after the other with a pause.
+   local function session(keys)
+      local words = {"sleep 0.5"}
+      for _, k in ipairs(keys) do words[#words + 1] = ("printf %s; sleep 0.3"):format(command.quote(k)) end
+      local dir = command.folder()
+      local out = command.shell(("(%s) | HOME=%s TERM=xterm timeout 20 script -qec %s /dev/null"):format(
+         table.concat(words, "; "), dir, command.quote(command.program)))
+      local history = command.read(dir .. "/.bclua_history")
+      command.remove(dir)
+      return out, history
+   end
+
+   it("prints results, stops on Ctrl-C without losing a key, leaves on Ctrl-D", function()
+      local out, history = session({"1 + 1\\n", "while true do end\\n", "\\003", "for i = 1, 2 do\\n", "\\003", "half a li",
+         "\\003", "40 + 2\\n", "string.up\\t('a')\\n", "\\004"})
+      out = out:gsub("\27%[[%d;?]*%a", ""):gsub("\r", "")
+      assert.matches("\n2\n", out)
+      assert.matches("interrupted!\nstack traceback", out)
+      assert.matches("\n42\n", out)
+      assert.matches('\n"A"\n', out)
+      assert.equal("40 + 2\nstring.upper('a')\n", history:sub(-25))
+   end)
+end)
+
 describe("show", function()
    it("shows nested tables, cycles and arrays inside tables", function()
       local t = {1, 2, name = "x", deep = {{}}}

@@ -1,9 +1,11 @@
 /* terminal.c: the module bclua.host: a line from the terminal, with editing,
  * history and completion (readline), and protected calls for the REPL. */
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 
 #include <readline/history.h>
 #include <readline/readline.h>
@@ -13,15 +15,6 @@
 
 static lua_State *completer_state; /* the state whose registry holds the completer */
 static const char completer_key = 0;
-
-/* Ctrl-C at the prompt: give up this line. */
-static int on_signal_at_prompt(void) {
-    if (bc_interrupted()) {
-        rl_replace_line("", 0);
-        rl_done = 1;
-    }
-    return 0;
-}
 
 /* readline asks for candidates one by one; the Lua function has returned them
  * all as a list at stack top. */
@@ -53,29 +46,57 @@ static char **complete(const char *text, int start, int end) {
     return matches;
 }
 
+static char *finished_line;
+static bool finished;
+
+static void on_line(char *line) {
+    rl_callback_handler_remove();
+    finished_line = line;
+    finished = true;
+}
+
+/* Feed readline until the line is there; false after Ctrl-C. readline() itself
+ * would come back from Ctrl-C only with the next key. */
+static bool read_line(const char *prompt) {
+    finished = false;
+    rl_callback_handler_install(prompt, on_line);
+    while (!finished) {
+        fd_set input;
+        FD_ZERO(&input);
+        FD_SET(fileno(stdin), &input);
+        int ready = select(fileno(stdin) + 1, &input, NULL, NULL, NULL);
+        if (ready < 0 && bc_interrupted()) {
+            puts("^C");
+            rl_callback_sigcleanup();
+            rl_free_line_state();
+            rl_callback_handler_remove();
+            return false;
+        }
+        if (ready > 0) rl_callback_read_char();
+    }
+    return true;
+}
+
 /* host.readline(prompt): a line without its newline; nil at the end of input
  * (Ctrl-D); false after Ctrl-C. */
 static int l_readline(lua_State *L) {
     const char *prompt = luaL_checkstring(L, 1);
     rl_catch_signals = 0;
-    rl_signal_event_hook = on_signal_at_prompt;
     rl_attempted_completion_function = complete;
     rl_basic_word_break_characters = " \t\n\"\\'><=;:+-*/%^~#{}()[]&|,";
     completer_state = L;
     bc_interrupt_clear();
-    char *line = readline(prompt);
+    bool got = read_line(prompt);
     completer_state = NULL;
-    if (bc_interrupted()) {
+    if (!got) {
         bc_interrupt_clear();
-        puts("^C");
-        free(line);
         lua_pushboolean(L, 0);
-    } else if (line == NULL) {
+    } else if (finished_line == NULL) {
         puts("");
         lua_pushnil(L);
     } else {
-        lua_pushstring(L, line);
-        free(line);
+        lua_pushstring(L, finished_line);
+        free(finished_line);
     }
     return 1;
 }
