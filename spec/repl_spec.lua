@@ -81,8 +81,8 @@ describe("the REPL on a terminal", function()
    end
 
    it("prints results, stops on Ctrl-C without losing a key, leaves on Ctrl-D", function()
-      local out, history = session({"1 + 1\\n", "while true do end\\n", "\\003", "for i = 1, 2 do\\n", "\\003", "half a li",
-         "\\003", "40 + 2\\n", "string.up\\t('a')\\n", "\\004"})
+      local out, history = session({"1 + 1\\n", "while true do end\\n", "\\003", "for i = 1, 2 do\\n", "\\003",
+         "half a li", "\\003", "40 + 2\\n", "string.up\\t('a')\\n", "\\004"})
       out = out:gsub("\27%[[%d;?]*%a", ""):gsub("\r", "")
       assert.matches("\n2\n", out)
       assert.matches("interrupted!\nstack traceback", out)
