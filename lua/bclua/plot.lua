@@ -75,7 +75,7 @@ local function as_array(values)
 end
 
 --- Lines over a common x axis.
--- @tparam {table,...} series each `{x=, y=, title=}`, arrays or lists
+-- @tparam {table,...} series each `{x=, y=, title=}`, arrays or lists; `colour`, `width`
 -- @tparam string path
 -- @tparam[opt] table options `title`, `xlabel`, `ylabel`, `logx`, `logy`, `size`
 function plot.line(series, path, options)
@@ -84,8 +84,8 @@ function plot.line(series, path, options)
    for i, s in ipairs(series) do
       local x, y = as_array(s.x), as_array(s.y)
       local pairs_ = array.concat({x:reshape({#x, 1}):copy("f32"), y:reshape({#y, 1}):copy("f32")}, 2)
-      curves[i] = ("%s binary format='%%float32%%float32' using 1:2 with lines lw 2 lc rgb '%s' %s"):format(
-         quote(data_file(pairs_, kept)), plot.colours[(i - 1) % #plot.colours + 1],
+      curves[i] = ("%s binary format='%%float32%%float32' using 1:2 with lines lw %g lc rgb '%s' %s"):format(
+         quote(data_file(pairs_, kept)), s.width or 2, s.colour or plot.colours[(i - 1) % #plot.colours + 1],
          s.title and "title " .. label(s.title) or "notitle")
    end
    local commands = {"set grid lc rgb '#b0b0b0' lw 0.5"}
@@ -109,7 +109,7 @@ end
 function plot.bar(names, values, path, options)
    options = options or {}
    local n = #names
-   local commands = {"set style fill solid noborder", "set yrange [-0.6:" .. n - 0.4 .. "] reverse",
+   local commands = {"set style fill solid noborder", "set yrange [" .. n - 0.4 .. ":-0.6]",
       "set xrange [0:*]", "unset key", "set grid x lc rgb '#b0b0b0' lw 0.5", "$d << EOD"}
    for i = 1, n do
       commands[#commands + 1] = ('%d %.9g "%s"'):format(i - 1, values[i],

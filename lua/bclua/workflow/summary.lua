@@ -13,6 +13,7 @@ local summary = {}
 
 local SAMPLE_RATE = 32000
 local MOST_BARS = 40 -- species in the chart
+local SMOOTH_STEPS = 20
 
 -- Draw with f(path) and put the picture into the report; what goes wrong becomes a
 -- line of the report, not the end of it.
@@ -144,18 +145,30 @@ local function training(r, run, folder)
       return
    end
    r:paragraph(("%d parameters, %d steps of %d triplets."):format(run.fit.parameters, #metrics, run.fit.batch_size))
-   local function series(key, title)
-      local x, y = {}, {}
-      for _, m in ipairs(metrics) do
-         if type(m[key]) == "number" then x[#x + 1], y[#y + 1] = m.step, m[key] end
+   -- every step in pale, and over it the mean of the last steps
+   local function series(keys)
+      local pale, smooth = {}, {}
+      for i, k in ipairs(keys) do
+         local x, y, mean = {}, {}, {}
+         for _, m in ipairs(metrics) do
+            if type(m[k.key]) == "number" then
+               local n = #y + 1
+               x[n], y[n] = m.step, m[k.key]
+               mean[n] = n == 1 and y[1] or mean[n - 1] + (y[n] - mean[n - 1]) / math.min(n, SMOOTH_STEPS)
+            end
+         end
+         pale[i] = {x = x, y = y, colour = k.pale, width = 1}
+         smooth[i] = {x = x, y = mean, title = k.title, colour = plot.colours[i]}
       end
-      return {x = x, y = y, title = title}
+      return table.move(smooth, 1, #smooth, #pale + 1, pale)
    end
    picture(r, folder, "loss.svg", "loss over the steps", function(path)
-      return plot.line({series("loss", "loss")}, path, {xlabel = "step", ylabel = "loss", size = {900, 340}})
+      return plot.line(series({{key = "loss", title = "loss", pale = "#99c2de"}}), path,
+         {xlabel = "step", ylabel = "loss", size = {900, 340}})
    end)
    picture(r, folder, "distances.svg", "distance to the neighbour and to the distant window", function(path)
-      return plot.line({series("loss_n", "anchor to neighbour"), series("loss_d", "anchor to distant")}, path,
+      return plot.line(series({{key = "loss_n", title = "anchor to neighbour", pale = "#99c2de"},
+         {key = "loss_d", title = "anchor to distant", pale = "#eebf99"}}), path,
          {xlabel = "step", ylabel = "Euclidean distance", size = {900, 340}})
    end)
 end
