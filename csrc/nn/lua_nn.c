@@ -467,6 +467,14 @@ static int l_kinds(lua_State *L) {
     return 1;
 }
 
+/*** The library that multiplies matrices, and how it was built.
+@function version
+@treturn string */
+static int l_version(lua_State *L) {
+    lua_pushstring(L, nn_library());
+    return 1;
+}
+
 static const luaL_Reg methods[] = {{"forward", l_forward},     {"backward", l_backward},
                                    {"commit", l_commit},       {"zero_gradients", l_zero_gradients},
                                    {"adamw", l_adamw},         {"gradient_norm", l_gradient_norm},
@@ -479,6 +487,7 @@ static const luaL_Reg methods[] = {{"forward", l_forward},     {"backward", l_ba
 static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
+    {"version", l_version},
     {"network", l_network}, {"triplet_loss", l_triplet_loss}, {"kinds", l_kinds}, {NULL, NULL}};
 
 BC_EXPORT int luaopen_bclua_nn_core(lua_State *L);

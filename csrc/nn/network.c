@@ -445,3 +445,5 @@ double nn_network_seconds(const nn_network *net, size_t layer, bool backward) {
 void nn_network_reset_seconds(nn_network *net) {
     memset(net->seconds, 0, 2 * net->g->layers * sizeof *net->seconds);
 }
+
+const char *nn_library(void) { return openblas_get_config(); }

@@ -87,4 +87,7 @@ int nn_network_footprint(const nn_network *net, nn_footprint *f, size_t n, size_
 double nn_network_seconds(const nn_network *net, size_t layer, bool backward);
 void nn_network_reset_seconds(nn_network *net);
 
+/* The library that multiplies matrices, and how it was built. */
+const char *nn_library(void);
+
 #endif

@@ -52,6 +52,11 @@ nn.triplet_loss = core.triplet_loss
 -- @function kinds
 nn.kinds = core.kinds
 
+--- The library that multiplies matrices, and how it was built.
+-- @function version
+-- @treturn string
+nn.version = core.version
+
 local function check_options(options, known, level)
    for key in pairs(options or {}) do
       if known[key] == nil then
