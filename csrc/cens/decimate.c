@@ -10,7 +10,6 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +24,7 @@ enum {
     POINTS = 1024,                 /* even and odd samples of a block */
     HALF = POINTS / 2,             /* complex points of the inverse FFT */
     FIRST = DECIMATE_REACH / 2,    /* the first output that is kept */
-    KEPT = POINTS - 2 * FIRST - 2, /* a multiple of 4 */
+    KEPT = DECIMATE_BLOCK,         /* POINTS - 2 * FIRST - 2, a multiple of 4 */
 };
 
 /* Spectra of the taps with even and odd numbers, k = 0..512, times all scale
@@ -105,68 +104,90 @@ BC_CLONES static void filter_blocks(float *restrict w, const float *restrict z,
     }
 }
 
-typedef struct scratch {
+struct decimate_scratch {
     float in[LANES][2 * POINTS]; /* padded blocks */
     float z[2 * POINTS][LANES];
     float w[2 * HALF][LANES];
     float out[LANES][KEPT]; /* a block that reaches over the end */
     const float *row[KEPT];
-} scratch;
+    const batch_plan *forward, *inverse;
+};
 
-static int run(scratch *s, float *out, const frame_view *v) {
-    const batch_plan *forward = batch_get(POINTS), *inverse = batch_get(HALF);
-    if (forward == NULL || inverse == NULL) return BC_NOMEM;
+int decimate_scratch_new(decimate_scratch **out) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_response);
+    decimate_scratch *s = *out = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+    if (s == NULL) return BC_NOMEM;
+    s->forward = batch_get(POINTS);
+    s->inverse = batch_get(HALF);
+    if (s->forward == NULL || s->inverse == NULL) return BC_NOMEM;
     for (size_t i = 0; i < KEPT; i++) {
         size_t at = FIRST + i;
-        s->row[i] = s->w[2 * inverse->position[at / 2] + (at % 2 == 0)];
-    }
-    size_t count = (v->n + 1) / 2, blocks = (count + KEPT - 1) / KEPT;
-    for (size_t block = 0; block < blocks; block += LANES) {
-        if (bc_interrupted()) return BC_STOPPED;
-        const float *from[LANES];
-        float *to[LANES];
-        frames_locate(from, s->in[0], v, block, blocks, LANES);
-        frames_gather_f32(s->z[0], from, NULL, 2 * POINTS);
-        batch_fft_f32(s->z[0], forward);
-        filter_blocks(s->w[0], s->z[0], forward, inverse);
-        batch_fft_f32(s->w[0], inverse);
-        for (size_t l = 0; l < LANES; l++)
-            to[l] = (block + l + 1) * KEPT <= count ? out + (block + l) * KEPT : s->out[l];
-        frames_scatter(to, s->row, KEPT);
-        for (size_t l = 0; l < LANES && (block + l) * KEPT < count; l++)
-            if (to[l] == s->out[l])
-                memcpy(out + (block + l) * KEPT, to[l], (count - (block + l) * KEPT) * sizeof *out);
+        s->row[i] = s->w[2 * s->inverse->position[at / 2] + (at % 2 == 0)];
     }
     return BC_OK;
 }
 
+void decimate_scratch_free(decimate_scratch *s) {
+    free(s);
+}
+
+frame_view decimate_view(void) {
+    return (frame_view){.first = -DECIMATE_REACH, .hop = 2 * KEPT, .length = 2 * POINTS};
+}
+
 /* Where the taps see nothing but zeros, the FFT left rounding errors of what
- * else was in the block; digital silence must stay silent. */
-static void silence(float *out, const float *x, size_t n) {
-    const ptrdiff_t reach = DECIMATE_REACH, count = ((ptrdiff_t)n + 1) / 2;
-    for (size_t i = 0; i < n; i += DECIMATE_REACH) {
+ * else was in the block; digital silence must stay silent. Output j sees the
+ * 389 samples from low + 2j on; shorter runs of zeros than 194, of which some
+ * may not be found, are of no account. */
+static void silence(float *out, size_t count, const frame_view *v, ptrdiff_t low) {
+    const ptrdiff_t reach = DECIMATE_REACH, n = (ptrdiff_t)v->n;
+    const ptrdiff_t high = low + 2 * (ptrdiff_t)count - 1 + 2 * reach;
+    const ptrdiff_t from = low > 0 ? low : 0, to = high < n ? high : n;
+    const float *x = v->samples;
+    for (ptrdiff_t i = from; i < to; i += reach) {
         if (x[i] != 0) continue;
-        size_t begin = i, end = i + 1;
-        while (begin > 0 && x[begin - 1] == 0) begin--;
-        while (end < n && x[end] == 0) end++;
-        ptrdiff_t first = begin == 0 ? 0 : ((ptrdiff_t)begin + reach + 1) / 2;
-        ptrdiff_t last = end == n ? count : ((ptrdiff_t)end - 1 - reach) / 2 + 1;
-        if (end < n && (ptrdiff_t)end - 1 < reach) last = 0;
+        ptrdiff_t begin = i, end = i + 1;
+        while (begin > from && x[begin - 1] == 0) begin--;
+        while (end < to && x[end] == 0) end++;
+        ptrdiff_t first = begin == from ? 0 : (begin - low + 1) / 2;
+        ptrdiff_t seen = end - low - (2 * reach + 1); /* of the last output that sees only the run */
+        ptrdiff_t last = end == to ? (ptrdiff_t)count : seen < 0 ? 0 : seen / 2 + 1;
         if (last > first) memset(out + first, 0, (size_t)(last - first) * sizeof *out);
         i = end; /* x[end] is not zero: go on behind it */
     }
 }
 
+void decimate_blocks(float *out, size_t count, decimate_scratch *s, const frame_view *v,
+                     size_t block) {
+    const size_t blocks = (count + KEPT - 1) / KEPT;
+    const float *from[LANES];
+    float *to[LANES];
+    frames_locate(from, s->in[0], v, block, block + blocks, LANES);
+    frames_gather_f32(s->z[0], from, NULL, 2 * POINTS);
+    batch_fft_f32(s->z[0], s->forward);
+    filter_blocks(s->w[0], s->z[0], s->forward, s->inverse);
+    batch_fft_f32(s->w[0], s->inverse);
+    for (size_t l = 0; l < LANES; l++)
+        to[l] = (l + 1) * KEPT <= count ? out + l * KEPT : s->out[l];
+    frames_scatter(to, s->row, KEPT);
+    for (size_t l = 0; l < LANES && l * KEPT < count; l++)
+        if (to[l] == s->out[l]) memcpy(out + l * KEPT, to[l], (count - l * KEPT) * sizeof *out);
+    silence(out, count < LANES * KEPT ? count : LANES * KEPT, v,
+            v->first + (ptrdiff_t)(block * v->hop));
+}
+
 int decimate(float *out, const float *x, size_t n) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, fill_response);
     if (n == 0) return BC_OK;
-    scratch *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
-    if (s == NULL) return BC_NOMEM;
-    frame_view v = {.samples = x, .n = n, .first = -DECIMATE_REACH, .hop = 2 * KEPT};
-    v.length = 2 * POINTS;
-    int rc = run(s, out, &v);
-    free(s);
-    if (rc == BC_OK) silence(out, x, n);
+    decimate_scratch *s;
+    frame_view v = decimate_view();
+    v.samples = x;
+    v.n = n;
+    int rc = decimate_scratch_new(&s);
+    for (size_t at = 0, count = (n + 1) / 2; rc == BC_OK && at < count; at += DECIMATE_BATCH) {
+        if (bc_interrupted()) rc = BC_STOPPED;
+        if (rc == BC_OK) decimate_blocks(out + at, count - at, s, &v, at / KEPT);
+    }
+    decimate_scratch_free(s);
     return rc;
 }
