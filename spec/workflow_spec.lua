@@ -359,6 +359,19 @@ describe("extract-triplets", function()
       end
    end)
 
+   it("says before it begins that the disk is too small", function()
+      local sources = {{source = "t/a/1.ogg", id = "1", locs = {1, 2, 3}}}
+      assert.is_true(tiles.check_room(sources, "/nowhere", 7, 3e6))
+      local ok, message = tiles.check_room(sources, "/nowhere", 7, 2e6)
+      assert.is_nil(ok)
+      assert.matches("^/nowhere: no room for 3 tiles of 7 s: they take 0.0 GB", message)
+      local m = mined.get()
+      local index = sql.query(("select * from read_parquet(%s)"):format(sql.quote(m.tiles .. "/index.parquet")))
+      local id = files.basename(index[1].tile):match("^(.+)_[^_]+_[^_]+$")
+      sources = {{source = index[1].source, id = id, locs = {index[1].loc}}}
+      assert.is_true(tiles.check_room(sources, m.tiles, 7, 0)) -- it is there already
+   end)
+
    it("does nothing the second time", function()
       local m = mined.get()
       local again = tiles.run({input = m.triplets, dataset_root = m.data, output = m.tiles, quiet = true})

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -140,6 +141,23 @@ static int l_mkdir(lua_State *L) {
     return 1;
 }
 
+/*** Bytes that a user may still write to the file system of a folder.
+@function disk_free
+@tparam string path
+@treturn[1] integer
+@treturn[2] nil
+@treturn[2] string message, beginning with the path */
+static int l_disk_free(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    struct statvfs s;
+    if (statvfs(path, &s) != 0) {
+        bc_error e;
+        return bc_failure(L, bc_fail(&e, "%s: %s", path, strerror(errno)), &e);
+    }
+    lua_pushinteger(L, (lua_Integer)s.f_bavail * (lua_Integer)s.f_frsize);
+    return 1;
+}
+
 static int l_sleep(lua_State *L) {
     double s = luaL_checknumber(L, 1);
     struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
@@ -159,6 +177,7 @@ BC_EXPORT int luaopen_bclua_system(lua_State *L) {
                                          {"memory", l_memory},
                                          {"is_terminal", l_is_terminal},
                                          {"mkdir", l_mkdir},
+                                         {"disk_free", l_disk_free},
                                          {"sleep", l_sleep},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);

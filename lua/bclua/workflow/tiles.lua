@@ -115,6 +115,26 @@ local function write_index(options, sources, failed, seconds)
       metadata = record.for_parquet({duration = seconds, sample_rate = tiles.sample_rate})})
 end
 
+--- Is there room for the tiles? Said before hours of work, not after.
+-- @tparam {table,...} sources with `locs` and, for their names, `source` and `id`
+-- @tparam string output folder
+-- @tparam number seconds of a tile
+-- @tparam integer free bytes
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message with both numbers
+function tiles.check_room(sources, output, seconds, free)
+   local size, missing = seconds * tiles.sample_rate * 4 + 128, 0
+   for _, s in ipairs(sources) do
+      for _, loc in ipairs(s.locs) do
+         if not files.exists(output .. "/" .. tiles.name(s.source, loc, seconds, s.id)) then missing = missing + 1 end
+      end
+   end
+   if missing * size <= free then return true end
+   return nil, ("%s: no room for %d tiles of %g s: they take %.1f GB, %.1f GB are free (draw fewer triplets, " ..
+      "or choose another --output)"):format(output, missing, seconds, missing * size / 1e9, free / 1e9)
+end
+
 --- Cut the tiles of all triplets.
 -- @tparam table options `input` (Parquet of triplets), `dataset_root` (the folder in
 -- which source names begin), `output` (folder), `duration` (7 s), `force`, `quiet`
@@ -137,6 +157,11 @@ function tiles.run(options)
    for _, s in ipairs(sources) do
       if array.is_array(s.locs) then s.locs = s.locs:table() end
    end
+   local free
+   free, message = system.disk_free(options.output)
+   if not free then return nil, message end
+   ok, message = tiles.check_room(sources, options.output, seconds, free)
+   if not ok then return nil, message end
    local bar = progress.new("extract-triplets", #sources, {unit = "recordings", quiet = options.quiet})
    local failures, failed, made, skipped = {}, {}, 0, 0
    local o = {root = options.dataset_root, output = options.output, seconds = seconds}
