@@ -5,7 +5,8 @@ local cli = require "bclua.cli"
 local function extract(parser)
    local c = parser:command("extract", "CENS, matrix profile, motif and discord of every recording.")
    c:option("--input", "Folder of recordings: SPECIES/ID.ogg."):argname("DIR"):count(1)
-   c:option("--output", "Folder for the results: SPECIES/ID/{metadata.json,mp.npy,pi.npy}."):argname("DIR"):count(1)
+   c:option("--output", "Folder for the results: SPECIES/ID/{metadata.json,cens.npy,mp.npy,pi.npy}."):argname("DIR")
+      :count(1)
    c:option("--species", "Only this species (a folder of the input)."):argname("S")
    c:option("--cens-sr", "CENS frames a second."):argname("N"):default("10"):convert(cli.integer("--cens-sr", 1, 1000))
    c:option("--mp-window", "Window in CENS frames."):argname("N"):default("50")
@@ -62,15 +63,46 @@ local function cut(parser)
    end
 end
 
+local function search(parser)
+   local c = parser:command("search", "Which recordings contain this call? The nearest windows of all recordings.")
+   c:argument("query", "Sound file; the recording that it is itself is left out.")
+   c:option("--input", "Parquet file from `consolidate`."):argname("FILE"):count(1)
+   c:option("--top", "How many hits."):argname("K"):default("20"):convert(cli.integer("--top", 1, 1000000))
+   c:option("--per-recording", "Hits of one recording at most."):argname("N"):default("1")
+      :convert(cli.integer("--per-recording", 1, 1000000))
+   c:option("--start", "Search for the window that starts here (default: all of a short file, else its best motif).")
+      :argname("S"):convert(cli.number("--start", 0, 1e6))
+   c:option("--seconds", "Its length (default: the matrix profile's window)."):argname("S")
+      :convert(cli.number("--seconds", 0.001, 3600))
+   c:option("--features", "Folder that `extract` wrote (default: the one that was consolidated)."):argname("DIR")
+   c:option("--dataset-root", "Folder that holds the source names: computes features that were not kept.")
+      :argname("DIR")
+   c:flag("--with-query", "Do not leave out the recording that is the query.")
+   c:option("--output", "The hits as a .parquet or .csv file, too."):argname("FILE")
+   cli.threads(cli.outcome(c))
+   return function(o)
+      local search_for = require "bclua.workflow.search"
+      local result, message = search_for.run({query = o.query, input = o.input, top = o.top,
+         per_recording = o.per_recording, start = o.start, seconds = o.seconds, features = o.features,
+         dataset_root = o.dataset_root, with_query = o.with_query, output = o.output, force = o.force})
+      if result then io.write(search_for.text(result, o.query)) end
+      return result, message
+   end
+end
+
 local parser = cli.parser("scripts/motif.lua", "Find the repeated calls of recordings and sample triplets of them.", [[
 Example, from recordings to tiles:
   bclua scripts/motif.lua extract --input birds/train_audio --output motif
   bclua scripts/motif.lua consolidate --input motif --output motif.parquet
   bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet --samples 1e5
-  bclua scripts/motif.lua extract-triplets triplets.parquet --dataset-root birds --output tiles]])
+  bclua scripts/motif.lua extract-triplets triplets.parquet --dataset-root birds --output tiles
+
+Which other recordings contain this call?
+  bclua scripts/motif.lua search call.ogg --input motif.parquet]])
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser),
-   ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser)}
+   ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser),
+   search = search(parser)}
 
 local options = parser:parse()
 local result, message = commands[options.command](options)

@@ -15,7 +15,28 @@ local REQUIRED = {"source_name", "cens_sample_rate", "matrix_profile_window", "s
 --- The columns of the file, in their order.
 consolidate.columns = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
    "duration_cens", "duration_samples", "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1",
-   "tuning", "mp", "pi"}
+   "tuning", "mp", "pi", "folder"}
+
+local function absolute(path)
+   if path:sub(1, 1) ~= "/" then path = require("lfs").currentdir() .. "/" .. path end
+   path = (path .. "/"):gsub("/[/.]*/", function(between) return between:find("..", 1, true) and between or "/" end)
+   return (path:gsub("(.)/$", "%1"))
+end
+
+--- The folder that a Parquet file was consolidated from, in which its column
+-- `folder` begins: where it was then, or else one of that name beside the file.
+-- @tparam string parquet
+-- @treturn[1] string path
+-- @treturn[2] nil if the file does not say, or cannot be read
+-- @treturn[2] string message, beginning with the path
+function consolidate.source(parquet)
+   local metadata, message = require("bclua.sql").parquet_metadata(parquet)
+   if not metadata then return nil, message end
+   local folder = metadata.bclua_folder
+   if not folder then return nil, parquet .. ": does not say from which folder it was consolidated" end
+   local beside = files.dirname(parquet) .. "/" .. files.basename(folder)
+   return not files.is_folder(folder) and files.is_folder(beside) and beside or folder
+end
 
 local function read_one(folder)
    local path = folder .. "/metadata.json"
@@ -66,6 +87,7 @@ function consolidate.run(options)
    for _, path in ipairs(found) do
       local m, why = read_one(options.input .. "/" .. files.dirname(path))
       if m then
+         m.folder = files.dirname(path)
          rows[#rows + 1] = m
       else
          failures[#failures + 1] = {path = options.input .. "/" .. path, step = "consolidate", reason = why}
@@ -80,8 +102,9 @@ function consolidate.run(options)
       columns[name] = column
    end
    columns.duration_seconds = array.from(columns.duration_seconds, "f64")
-   ok, message = sql.write_parquet(options.output, columns,
-      {order = consolidate.columns, metadata = record.for_parquet(parameters)})
+   local metadata = record.for_parquet(parameters)
+   metadata.bclua_folder = absolute(options.input)
+   ok, message = sql.write_parquet(options.output, columns, {order = consolidate.columns, metadata = metadata})
    if not ok then return nil, message end
    ok, message = record.write_failures(options.output .. ".failures.csv", failures)
    if not ok then return nil, message end

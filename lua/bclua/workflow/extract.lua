@@ -21,6 +21,13 @@ end
 local function seconds_of(frame, p) return frame and frame / p.cens_sample_rate end
 extract.seconds_of = seconds_of
 
+--- CENS of samples in memory; p as for `analyse`.
+-- @treturn array f32 (12, frames)
+-- @treturn table what `cens.cens` tells, `tuning` among it
+function extract.cens(y, p)
+   return require("bclua.cens").cens(y, {sample_rate = p.sample_rate, hop = p.sample_rate // p.cens_sample_rate})
+end
+
 --- Features and profile of samples in memory.
 -- @tparam array y mono samples
 -- @tparam table p cens_sample_rate (frames a second), matrix_profile_window (frames),
@@ -28,9 +35,9 @@ extract.seconds_of = seconds_of
 -- @treturn table the keys of metadata.json that come from the sound, and `profile`
 -- (nil when the recording is shorter than the window), `cens`
 function extract.analyse(y, p)
-   local cens, stomp = require "bclua.cens", require "bclua.stomp"
+   local stomp = require "bclua.stomp"
    local window = p.matrix_profile_window
-   local c, info = cens.cens(y, {sample_rate = p.sample_rate, hop = p.sample_rate // p.cens_sample_rate})
+   local c, info = extract.cens(y, p)
    local r = {cens_sample_rate = p.cens_sample_rate, matrix_profile_window = window,
       sample_rate = p.sample_rate, duration_cens = c:shape(2), duration_samples = #y,
       duration_seconds = #y / p.sample_rate, tuning = info.tuning, cens = c}
@@ -45,7 +52,11 @@ function extract.analyse(y, p)
    return r
 end
 
-local function decode(path, sample_rate)
+--- A whole recording, mono; silence is refused.
+-- @treturn[1] array f32 samples
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function extract.decode(path, sample_rate)
    local audio = require "bclua.audio"
    local y, message = audio.load(path, {sample_rate = sample_rate})
    if not y then return nil, message end
@@ -69,6 +80,8 @@ local function write(item, r, p)
       os.remove(folder .. "/mp.npy")
       os.remove(folder .. "/pi.npy")
    end
+   ok, message = array.save(folder .. "/cens.npy", r.cens)
+   if not ok then return nil, message end
    local metadata = {source_name = item.source_name, species = item.species, version = system.version(),
       exclusion = p.exclusion or cjson.null}
    for _, key in ipairs(KEYS) do metadata[key] = r[key] == nil and cjson.null or r[key] end
@@ -85,7 +98,7 @@ end
 -- @treturn[2] string message, beginning with the path
 function extract.one(item, p)
    os.remove(item.output .. "/metadata.json") -- what it says is no longer so
-   local y, message = decode(item.path, p.sample_rate)
+   local y, message = extract.decode(item.path, p.sample_rate)
    if not y then return nil, message end
    local r = extract.analyse(y, p)
    local ok
@@ -105,6 +118,7 @@ local function is_done(item, p)
    for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "exclusion"}) do
       if m[key] ~= p[key] then return false end
    end
+   if not files.exists(item.output .. "/cens.npy") then return false end
    return m.motif_0 == nil or (files.exists(item.output .. "/mp.npy") and files.exists(item.output .. "/pi.npy"))
 end
 

@@ -1,0 +1,295 @@
+--- Which recordings contain this call? One window of a query against every
+-- window of every recording: squared distances of CENS, as in the profiles.
+-- @module bclua.workflow.search
+local array = require "bclua.array"
+local extract = require "bclua.workflow.extract"
+local files = require "bclua.files"
+local record = require "bclua.workflow.record"
+
+local search = {}
+
+--- The columns of the table of hits, in their order.
+search.columns = {"rank", "source_name", "species", "start_s", "distance"}
+
+local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens"}
+
+-- The features that `extract` keeps, as long as the table says they are.
+local function load_features(item)
+   local path = item.folder .. "/cens.npy"
+   if not files.exists(path) then
+      return nil, path .. ": No such file or directory (run `motif extract` again, or give --dataset-root)"
+   end
+   local c, message = array.load(path)
+   if not c then return nil, message end
+   if c:ndim() ~= 2 or c:shape(1) ~= 12 then return nil, path .. ": expected the shape (12, frames)" end
+   if c:shape(2) ~= item.frames then
+      return nil, ("%s: has %d frames, the table says %d (run `motif consolidate` again)"):format(path, c:shape(2),
+         item.frames)
+   end
+   return c
+end
+
+local function compute_features(path, p)
+   local y, message = extract.decode(path, p.sample_rate)
+   if not y then return nil, message end
+   return extract.cens(y, p)
+end
+
+--- The places of one recording that are nearest to the query, on a worker state.
+-- @tparam table item `{folder=, frames=}`, or `path` of the recording without features
+-- @tparam table o `query` (12, window), `per_recording`, `cens_sample_rate`, `sample_rate`
+-- @treturn[1] {table,...} `{at=, distance=}` frames, nearest first, not overlapping;
+-- none when the recording turns out to be shorter than the query
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function search.one(item, o)
+   local stomp = require "bclua.stomp"
+   local window = o.query:shape(2)
+   local c, message
+   if item.path then c, message = compute_features(item.path, o) else c, message = load_features(item) end
+   if not c then return nil, message end
+   if c:shape(2) < window then return {} end
+   local p = stomp.join(c, o.query, window)
+   -- discords are the largest ones that lie apart, hence the sign
+   local nearest = stomp.discords({distance = -p.distance, index = p.index}, o.per_recording, {exclusion = window - 1})
+   local hits = {}
+   for i, d in ipairs(nearest) do hits[i] = {at = d.at, distance = p.distance[d.at + 1]} end
+   return hits
+end
+
+-- The frames first..first+window-1 that the options choose out of the query's.
+local function choose_window(path, r, p, options)
+   local rate, frames, window = p.cens_sample_rate, r.cens:shape(2), p.matrix_profile_window
+   if not options.start and not options.seconds then
+      if frames <= window then return 0, frames end
+      if r.motif_0 then return r.motif_0, window end
+      return nil, path .. ": has no motif to search for; give --start and --seconds"
+   end
+   local first = math.floor((options.start or 0) * rate + 0.5)
+   if first >= frames then
+      return nil, ("%s: --start %g is past its end at %.1f s"):format(path, options.start, r.duration_seconds)
+   end
+   if not options.seconds then return first, math.min(window, frames - first) end
+   window = math.floor(options.seconds * rate + 0.5)
+   if window < 1 then
+      return nil, ("%s: --seconds %g is less than a frame (%g s)"):format(path, options.seconds, 1 / rate)
+   end
+   if first + window > frames then
+      return nil, ("%s: the window of %g s from %g s on ends after the recording (%.1f s)"):format(path,
+         options.seconds, options.start or 0, r.duration_seconds)
+   end
+   return first, window
+end
+
+--- The query: CENS of the file, then one window of it. All of a file that is no
+-- longer than the matrix profile's window, else its best motif window, unless
+-- `start` or `seconds` (matrix profile's window, or up to the end) are given.
+-- @tparam string path
+-- @tparam table p parameters of the corpus, as for `extract.analyse`
+-- @tparam[opt] table options `start`, `seconds`
+-- @treturn[1] table `{cens=, first=, window=, start_s=, seconds=}`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function search.query(path, p, options)
+   local y, message = extract.decode(path, p.sample_rate)
+   if not y then return nil, message end
+   local r = extract.analyse(y, p)
+   local first, window = choose_window(path, r, p, options or {})
+   if not first then return nil, window end
+   local rate = p.cens_sample_rate
+   local c = r.cens:slice(2, first + 1, first + window):copy()
+   if c:max() == 0 then
+      return nil, ("%s: silent in the %g s from %g s on"):format(path, window / rate, first / rate)
+   end
+   return {cens = c, first = first, window = window, start_s = first / rate, seconds = window / rate}
+end
+
+-- The rows of the table and the parameters that all of them share.
+local function read_corpus(path)
+   local sql = require "bclua.sql"
+   local ok, message = sql.require_columns(path, COLUMNS)
+   if not ok then return nil, message end
+   local has_folder = sql.require_columns(path, {"folder"})
+   local rows
+   rows, message = sql.query(("select source_name, species, duration_cens, %s as folder from read_parquet(%s) " ..
+      "order by source_name"):format(has_folder and "folder" or "null", sql.quote(path)))
+   if not rows then return nil, message end
+   if #rows == 0 then return nil, path .. ": no recordings" end
+   local made
+   made, message = sql.query(("select distinct cens_sample_rate, matrix_profile_window, sample_rate " ..
+      "from read_parquet(%s)"):format(sql.quote(path)))
+   if not made then return nil, message end
+   if #made > 1 then return nil, path .. ": recordings were extracted with different parameters" end
+   local parameters = record.of_parquet(path) or {}
+   return rows, {cens_sample_rate = made[1].cens_sample_rate, matrix_profile_window = made[1].matrix_profile_window,
+      sample_rate = made[1].sample_rate, exclusion = math.tointeger(parameters.exclusion)}
+end
+
+-- Where the features are, nil if they are to be computed.
+local function find_features(options, rows)
+   if options.features then
+      if files.is_folder(options.features) then return options.features end
+      return nil, options.features .. ": no such folder (--features)"
+   end
+   local folder, message = require("bclua.workflow.consolidate").source(options.input)
+   if folder and not rows[1].folder then folder, message = nil, options.input .. ": no column 'folder'" end
+   if folder and files.is_folder(folder) then return folder end
+   if options.dataset_root then return false end
+   message = message or folder .. ": no such folder, and that is where its features were"
+   return nil, message .. "; run `motif consolidate` again, or give --features or --dataset-root"
+end
+
+-- What a worker gets for a row: kept features, or the recording where there are none.
+local function locate(row, features, root)
+   local species = row.source_name:match("([^/]+)/[^/]*$")
+   local folder = row.folder or (row.species or species) .. "/" .. files.stem(row.source_name)
+   local item = {frames = row.duration_cens, folder = features and features .. "/" .. folder}
+   if root and not (features and files.exists(item.folder .. "/cens.npy")) then
+      item.path = root .. "/" .. row.source_name
+   end
+   return item
+end
+
+-- Is the query this recording? Its path ends in the source name.
+local function is_query(path, source_name)
+   if path:sub(1, 1) ~= "/" then path = require("lfs").currentdir() .. "/" .. path:gsub("^%./", "") end
+   return path:sub(-#source_name - 1) == "/" .. source_name
+end
+
+local function check_output(options, parameters)
+   local path = options.output
+   if not path then return true end
+   local kind = path:lower():match("%.(%w+)$")
+   if kind ~= "parquet" and kind ~= "csv" then return nil, path .. ": must end in .parquet or .csv (--output)" end
+   if kind == "csv" then return true end
+   return record.check(path, record.of_parquet(path), parameters, options.force)
+end
+
+local function write(path, hits, parameters)
+   local sql = require "bclua.sql"
+   if not path then return true end
+   local columns = {}
+   for _, name in ipairs(search.columns) do
+      local column = {n = #hits}
+      for i, hit in ipairs(hits) do column[i] = hit[name] end
+      columns[name] = column
+   end
+   for _, name in ipairs({"start_s", "distance"}) do columns[name] = array.from(columns[name], "f64") end
+   if path:lower():find("%.csv$") then return sql.write_csv(path, columns, {order = search.columns}) end
+   return sql.write_parquet(path, columns, {order = search.columns, metadata = record.for_parquet(parameters),
+      types = {rank = "bigint", source_name = "varchar", species = "varchar"}})
+end
+
+local function rank(hits, top)
+   table.sort(hits, function(a, b)
+      if a.distance ~= b.distance then return a.distance < b.distance end
+      if a.source_name ~= b.source_name then return a.source_name < b.source_name end
+      return a.start_s < b.start_s
+   end)
+   for i = top + 1, #hits do hits[i] = nil end
+   for i, hit in ipairs(hits) do hit.rank = i end
+   return hits
+end
+
+-- All recordings that can contain the query but its own.
+local function choose(rows, query, features, options, r)
+   local items, chosen = {}, {}
+   for _, row in ipairs(rows) do
+      if not options.with_query and is_query(options.query, row.source_name) then
+         r.left_out = r.left_out + 1
+      elseif row.duration_cens < query.window then
+         r.short = r.short + 1
+      else
+         chosen[#chosen + 1] = row
+         items[#items + 1] = locate(row, features, options.dataset_root)
+      end
+   end
+   return items, chosen
+end
+
+local function compare(rows, query, p, features, options)
+   local parallel, progress = require "bclua.parallel", require "bclua.progress"
+   local r = {hits = {}, failures = {}, searched = 0, short = 0, left_out = 0}
+   local items, chosen = choose(rows, query, features, options, r)
+   local o = {query = query.cens, per_recording = options.per_recording or 1,
+      cens_sample_rate = p.cens_sample_rate, sample_rate = p.sample_rate}
+   local bar = progress.new("search", #items, {unit = "recordings", quiet = options.quiet})
+   for i, found, why in parallel.map(items, "bclua.workflow.search", "one", o) do
+      if not found then
+         r.failures[#r.failures + 1] = {path = items[i].path or items[i].folder, step = "search", reason = why}
+      else
+         r.searched = r.searched + 1
+         for _, hit in ipairs(found) do
+            r.hits[#r.hits + 1] = {source_name = chosen[i].source_name, species = chosen[i].species,
+               start_s = hit.at / p.cens_sample_rate, distance = hit.distance}
+         end
+      end
+      bar:update(i)
+   end
+   bar:finish(("%d recordings%s, %d shorter than the query, %d failed, in %s"):format(r.searched,
+      r.left_out > 0 and " (without the query itself)" or "", r.short, #r.failures, progress.duration(bar:elapsed())))
+   return r
+end
+
+--- Search a corpus.
+-- @tparam table options `query` (sound file), `input` (Parquet from `consolidate`); `start`,
+-- `seconds` (which window, see `query`), `top` (20), `per_recording` (1: hits of one
+-- recording at most, not overlapping), `features` (the folder that `extract` wrote;
+-- default: the one that was consolidated), `dataset_root` (where source names begin, to
+-- compute features that were not kept), `with_query` (do not leave out the recording
+-- that is the query), `output` (.parquet or .csv), `force`, `quiet`
+-- @treturn[1] table `{hits={{rank=,source_name=,species=,start_s=,distance=},...}, query=,
+-- searched=, short=, left_out=, failures=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function search.run(options)
+   local rows, p = read_corpus(options.input)
+   if not rows then return nil, p end
+   if options.dataset_root and not files.is_folder(options.dataset_root) then
+      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
+   end
+   local features, message = find_features(options, rows)
+   if features == nil then return nil, message end
+   local query
+   query, message = search.query(options.query, p, options)
+   if not query then return nil, message end
+   local top = options.top or 20
+   local parameters = {query = options.query, start_s = query.start_s, seconds = query.seconds, top = top,
+      per_recording = options.per_recording or 1, with_query = options.with_query or false}
+   local ok
+   ok, message = check_output(options, parameters)
+   if not ok then return nil, message end
+
+   local r = compare(rows, query, p, features, options)
+   if r.searched == 0 then
+      if r.short > 0 and #r.failures == 0 then
+         return nil, ("%s: all %d recordings are shorter than the query"):format(options.input, r.short)
+      end
+      if #r.failures == 0 then return nil, options.input .. ": has no recording but the query" end
+      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #r.failures,
+         r.failures[1].reason)
+   end
+   r.hits, r.query = rank(r.hits, top), query
+   ok, message = write(options.output, r.hits, parameters)
+   if not ok then return nil, message end
+   return r
+end
+
+--- The hits as text: which window was searched for, then a line a hit.
+-- @tparam table r from `run`
+-- @tparam string path of the query
+-- @treturn string
+function search.text(r, path)
+   local width = #"source_name"
+   for _, hit in ipairs(r.hits) do width = math.max(width, #hit.source_name) end
+   local form = "%4s  %-" .. width .. "s  %-10s  %8s  %9s\n"
+   local lines = {("%s, %.1f s to %.1f s\n"):format(path, r.query.start_s, r.query.start_s + r.query.seconds),
+      form:format("rank", "source_name", "species", "start_s", "distance")}
+   for _, h in ipairs(r.hits) do
+      lines[#lines + 1] = form:format(h.rank, h.source_name, h.species or "", ("%.1f"):format(h.start_s),
+         ("%.4f"):format(h.distance))
+   end
+   return table.concat(lines)
+end
+
+return search
