@@ -53,6 +53,18 @@ static void stop_hook(lua_State *L, lua_Debug *ar) {
 
 /* --- on a worker's thread --------------------------------------------------- */
 
+#define STOP_SIGNAL SIGURG /* ignored by default, used by nobody here */
+
+static _Thread_local lua_State *volatile own; /* this worker's state while it works */
+
+/* Only a thread itself may set a hook while it runs Lua: the signal brings the
+ * wish to it, as Ctrl-C comes to lua.c. */
+static void on_stop(int number) {
+    (void)number;
+    lua_State *L = own;
+    if (L != NULL) lua_sethook(L, stop_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
 /* Load the module and leave its function and the options on the stack. */
 static int prepare(lua_State *L) {
     const map *m = lua_touserdata(L, 1);
@@ -135,9 +147,15 @@ static void *run_worker(void *argument) {
     worker *w = argument;
     map *m = w->map;
     lua_State *L = w->L;
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, STOP_SIGNAL);
+    own = L;
+    pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
     lua_pushcfunction(L, prepare);
     lua_pushlightuserdata(L, m);
     if (lua_pcall(L, 1, 2, 0) != LUA_OK) {
+        own = NULL;
         start_failed(m, lua_tostring(L, -1));
         return NULL;
     }
@@ -153,6 +171,7 @@ static void *run_worker(void *argument) {
         pthread_cond_signal(&m->finished);
     }
     pthread_mutex_unlock(&m->lock);
+    own = NULL;
     return NULL;
 }
 
@@ -161,12 +180,11 @@ static void *run_worker(void *argument) {
 static void stop_workers(map *m) {
     pthread_mutex_lock(&m->lock);
     m->quit = true;
-    /* As a signal handler would: Lua code ends at its next instruction. A
-     * kernel ends when it looks at bc_interrupted, or when it is done. */
-    for (int i = 0; i < m->nworkers; i++)
-        lua_sethook(m->workers[i].L, stop_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
     pthread_cond_broadcast(&m->fed);
     pthread_mutex_unlock(&m->lock);
+    /* Lua code ends at its next instruction, a kernel when it looks at
+     * bc_interrupted, or when it is done. */
+    for (int i = 0; i < m->nworkers; i++) pthread_kill(m->workers[i].thread, STOP_SIGNAL);
     for (int i = 0; i < m->nworkers; i++) {
         pthread_join(m->workers[i].thread, NULL);
         lua_sethook(m->workers[i].L, NULL, 0, 0);
@@ -265,6 +283,9 @@ static bool start(map *m, int threads) {
         m->window = 0;
         return false;
     }
+    struct sigaction action = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(STOP_SIGNAL, &action, NULL);
     sigset_t all, old; /* signals are the main thread's */
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
