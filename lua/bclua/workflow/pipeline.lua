@@ -79,12 +79,12 @@ end
 -- Run one step; its time and its failures go into the run.
 local function step(run, name, f)
    local started = system.clock()
-   local result, message = f()
+   local result, message, detail = f()
    run.times[#run.times + 1] = {step = name, seconds = system.clock() - started, note = not result and message or ""}
    if type(result) == "table" and result.failures then
       for _, failure in ipairs(result.failures) do run.failures[#run.failures + 1] = failure end
    end
-   return result, message
+   return result, message, detail
 end
 
 local function prepare(options)
@@ -113,7 +113,7 @@ local function prepare(options)
       command = options.command or "", machine = machine(), versions = versions(), date = os.date("%Y-%m-%d %H:%M")}
 end
 
--- The steps up to the tiles: what is needed before anything can be trained.
+-- The steps that find the motifs.
 local function mine(run, force)
    local c, f = run.config, run.folder
    run.motif, run.triplets_path, run.tiles = f .. "/motif.parquet", f .. "/triplets.parquet", f .. "/tiles"
@@ -122,15 +122,25 @@ local function mine(run, force)
          cens_sample_rate = c.extract.cens_sample_rate, matrix_profile_window = c.extract.matrix_profile_window})
    end)
    if not result then return nil, message end
-   result, message = step(run, "consolidate", function()
+   return step(run, "consolidate", function()
       return require("bclua.workflow.consolidate").run({input = f .. "/motif", output = run.motif, force = force})
    end)
-   if not result then return nil, message end
-   run.triplets, message = step(run, "generate-triplets", function()
+end
+
+-- Triplets and their tiles. Recordings of one group give none: there is nothing to
+-- learn, but what was found is worth a report.
+local function sample(run, force)
+   local c = run.config
+   local message, no_groups
+   run.triplets, message, no_groups = step(run, "generate-triplets", function()
       return require("bclua.workflow.triplets").run({input = run.motif, output = run.triplets_path,
          taxonomy = run.taxonomy, samples = c.triplets.samples, seed = c.triplets.seed,
          holdout = c.triplets.holdout, force = force})
    end)
+   if no_groups then
+      run.no_training = message
+      return true
+   end
    if not run.triplets then return nil, message end
    return step(run, "extract-triplets", function()
       return require("bclua.workflow.tiles").run({input = run.triplets_path, dataset_root = run.root,
@@ -140,6 +150,10 @@ end
 
 local function learn(run, force)
    local c, f = run.config, run.folder
+   if run.no_training then
+      run.evaluation_message = run.no_training
+      return true
+   end
    local message
    run.fit, message = step(run, "fit", function()
       local options = {triplets = run.triplets_path, tiles = run.tiles, run = f, network = c.network,
@@ -187,6 +201,7 @@ function pipeline.run(options)
    if not ok then return nil, message end
    ok, message = get_data(run)
    if ok then ok, message = mine(run, options.force) end
+   if ok then ok, message = sample(run, options.force) end
    if ok then ok, message = learn(run, options.force) end
    record.write_failures(run.folder .. "/failures.csv", run.failures)
    if not ok then return nil, message end

@@ -219,9 +219,14 @@ function summary.write(run, path)
    local r = report.new("bclua: " .. run.name)
    recordings(r, run, folder)
    examples(r, run, folder)
-   triplets(r, run)
-   training(r, run, folder)
-   evaluation(r, run)
+   if run.no_training then
+      r:section("Training")
+      r:warning("nothing to learn from: " .. run.no_training)
+   else
+      triplets(r, run)
+      training(r, run, folder)
+      evaluation(r, run)
+   end
    times(r, run)
    settings(r, run)
    failures(r, run)

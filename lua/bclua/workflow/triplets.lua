@@ -144,6 +144,7 @@ triplets.columns = {"a", "a_loc", "b", "b_loc", "c", "c_loc", "a_species", "b_sp
 -- @treturn[1] table `{samples=, recordings=, holdout=, warnings=, partitions=}`
 -- @treturn[2] nil
 -- @treturn[2] string message
+-- @treturn[2] boolean true if it is the recordings that allow no triplets
 function triplets.run(options)
    local sampling, sql = require "bclua.sampling", require "bclua.sql"
    local p = {samples = options.samples or 500000, seed = options.seed or 1,
@@ -175,7 +176,7 @@ function triplets.run(options)
       duration_s = column(rows, function(r) return r.duration_seconds end, "f64"),
       window_s = p.window_s,
    }, {samples = p.samples, seed = p.seed})
-   if not drawn then return nil, options.input .. ": " .. message end
+   if not drawn then return nil, options.input .. ": " .. message, true end
 
    p.recordings, p.holdout_recordings, p.groups = #all, names, {}
    for _, row in ipairs(all) do p.groups[row.species] = row.group end
