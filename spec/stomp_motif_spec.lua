@@ -111,6 +111,104 @@ describe("stomp.motifs and stomp.discords", function()
    end)
 end)
 
+describe("stomp.matches and stomp.z_matches", function()
+   local nan = 0 / 0
+
+   local function matches(z, query, x, options)
+      if z then return stomp.z_matches(query[1], x[1], options) end
+      return stomp.matches(query, x, options)
+   end
+
+   -- The distance of the query to each window, by joins of single windows.
+   local function distances(z, query, x)
+      local w, list = query:shape(2), {}
+      for j = 0, x:shape(2) - w do
+         local window = x:slice(2, j + 1, j + w)
+         local p = z and stomp.z_join(query[1], window[1], w) or stomp.join(query, window, w)
+         list[j + 1] = p.distance[1]
+      end
+      return list
+   end
+
+   it("find the nearest windows that do not overlap", function()
+      for _, z in ipairs{false, true} do
+         local x = walk(2, 400, 41)
+         local query = x:slice(2, 101, 120):copy()
+         for d = 1, 2 do
+            x:set(d, 300, nan)
+            for t = 1, 20 do
+               x:set(d, 40 + t, query:at(d, t))
+               x:set(d, 220 + t, 0)
+            end
+         end
+         local list, free, expected = distances(z, query, x), {}, {}
+         repeat
+            local best
+            for j, d in ipairs(list) do
+               if d < inf and not free[j] and (not best or d < list[best]) then best = j end
+            end
+            if best then
+               expected[#expected + 1] = {at = best - 1, distance = list[best]}
+               for j = best - 10, best + 10 do free[j] = true end
+            end
+         until not best
+         local all = matches(z, query, x, {k = 1000, exclusion = 10})
+         assert.same(expected, all)
+         assert.same({{at = 40, distance = 0}, {at = 100, distance = 0}},
+            matches(z, query, x, {k = 2, exclusion = 10}))
+         local radius = expected[7].distance
+         local near = matches(z, query, x, {radius = radius, exclusion = 10})
+         assert.same({table.unpack(expected, 1, 7)}, near)
+         assert.same({table.unpack(expected, 1, 3)},
+            matches(z, query, x, {radius = radius, k = 3, exclusion = 10}))
+         assert.same(matches(z, query, x, {k = 99, exclusion = z and 5 or 10}),
+            matches(z, query, x, {k = 99}))
+      end
+   end)
+
+   it("give all windows without an exclusion, ties to the first", function()
+      for _, z in ipairs{false, true} do
+         local all = matches(z, array.zeros({1, 4}, "f64"), array.zeros({1, 9}, "f64"),
+            {radius = 0, exclusion = 0})
+         assert.equal(6, #all)
+         for m, one in ipairs(all) do assert.same({at = m - 1, distance = 0}, one) end
+         assert.equal(1, #matches(z, array.zeros({1, 4}, "f64"), array.zeros({1, 9}, "f64"),
+            {radius = 0, exclusion = math.maxinteger}))
+      end
+   end)
+
+   it("give nothing to a query with a NaN, and nothing beyond the radius", function()
+      for _, z in ipairs{false, true} do
+         local x = walk(1, 100, 42)
+         local query = x:slice(2, 11, 20):copy()
+         query:set(1, 1, query:at(1, 1) + 0.5)
+         assert.same({}, matches(z, query, x, {radius = 0}))
+         query:set(1, 4, nan)
+         assert.same({}, matches(z, query, x, {k = 5}))
+      end
+   end)
+
+   it("name what they reject", function()
+      local x = walk(2, 30, 43)
+      local function rejects(text, ...)
+         local arguments = table.pack(...)
+         assert.error_matches(function() stomp.matches(table.unpack(arguments, 1, arguments.n)) end, text, 1, true)
+      end
+      rejects("expected an option 'radius' or 'k'", x, x, {})
+      rejects("expected an option 'radius' or 'k'", x, x)
+      rejects("bad argument #1 to 'matches' (a query of 30 frames is longer than the series, which has 20)",
+         x, x:slice(2, 1, 20), {k = 1})
+      rejects("bad argument #2 to 'matches' (expected 2 dimensions as in argument 1, got 1)",
+         x, walk(1, 30, 44), {k = 1})
+      rejects("option 'k' must be at least 1, got 0", x, x, {k = 0})
+      rejects("option 'radius' must be at least 0, got -1", x, x, {radius = -1})
+      rejects("option 'radius' must be at least 0", x, x, {radius = nan})
+      rejects("option 'exclusion' must be at least 0, got -2", x, x, {k = 1, exclusion = -2})
+      rejects("unknown option 'count'", x, x, {count = 1})
+      assert.error_matches(function() stomp.z_matches(x, x, {k = 1}) end, "expected one dimension, got 2")
+   end)
+end)
+
 describe("stomp against the reference", function()
    local lfs, json = require "lfs", require "cjson"
    local folders = {}

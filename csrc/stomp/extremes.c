@@ -1,4 +1,4 @@
-/* extremes.c: motifs and discords of a matrix profile. */
+/* extremes.c: motifs, discords and matches. */
 #include "extremes.h"
 
 #include <math.h>
@@ -67,4 +67,28 @@ int bc_discords(int64_t *at, int64_t *twin, size_t *found, const double *distanc
     free(e);
     *found = m;
     return BC_OK;
+}
+
+int bc_matches(int64_t *at, size_t *found, const double *distance, size_t n, size_t k,
+               double radius, int64_t zone) {
+    struct entry *e = malloc((n + 1) * sizeof *e);
+    bool *taken = calloc(n + 1, sizeof *taken); /* too near to one that is in the list */
+    int status = e == NULL || taken == NULL ? BC_NOMEM : BC_OK;
+    size_t count = 0, m = 0;
+    for (size_t i = 0; status == BC_OK && i < n; i++)
+        if (isfinite(distance[i]) && distance[i] <= radius)
+            e[count++] = (struct entry){distance[i], (int64_t)i};
+    if (count > 0) qsort(e, count, sizeof *e, compare);
+    for (size_t c = 0; c < count && m < k; c++) {
+        const int64_t t = e[c].at;
+        if (taken[t]) continue;
+        at[m++] = t;
+        int64_t from = t > zone ? t - zone : 0;
+        int64_t to = (int64_t)n - t > zone ? t + zone : (int64_t)n - 1;
+        for (int64_t i = from; i <= to; i++) taken[i] = true;
+    }
+    free(e);
+    free(taken);
+    *found = m;
+    return status;
 }

@@ -1,4 +1,4 @@
-/* extremes.h: motifs and discords of a matrix profile. */
+/* extremes.h: motifs and discords of a matrix profile, matches of a query. */
 #ifndef BC_EXTREMES_H
 #define BC_EXTREMES_H
 
@@ -21,5 +21,12 @@ int bc_motifs(int64_t *at, int64_t *twin, size_t *found, const double *distance,
  * them), each more than zone from every earlier one. */
 int bc_discords(int64_t *at, int64_t *twin, size_t *found, const double *distance,
                 const int64_t *index, size_t n, size_t k, int64_t zone);
+
+/* The windows of a distance profile (n), nearest first (the first of them on
+ * ties), no further than radius and more than zone apart: at (the caller's room
+ * for n, or for k if that is less). At most k. Distances that are not finite
+ * are passed over. *found <= k. */
+int bc_matches(int64_t *at, size_t *found, const double *distance, size_t n, size_t k,
+               double radius, int64_t zone);
 
 #endif

@@ -1,6 +1,7 @@
 /* loops_avx2.c: the hot loops in vectors of four. */
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <math.h>
 
 #include "simple_vectors.h"
 #include "znorm_vectors.h"

@@ -3,6 +3,7 @@
  * more, fit the registers. KEEP stores where the mask is set. */
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <math.h>
 
 #include "simple_vectors.h"
 #include "znorm_vectors.h"

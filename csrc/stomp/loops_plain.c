@@ -1,5 +1,6 @@
 /* loops_plain.c: the hot loops for any processor, in vectors of two,
  * which the compiler maps to what there is (SSE2, NEON). */
+#include <math.h>
 #include <string.h>
 
 #include "simple_vectors.h"

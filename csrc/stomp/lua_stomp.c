@@ -1,4 +1,4 @@
-/* lua_stomp.c: the module bclua.stomp. */
+/* lua_stomp.c: the module bclua.stomp: the joins. */
 /***
 Matrix profiles: for every window of a series, its nearest other window.
 
@@ -7,28 +7,37 @@ where no neighbour is allowed, with an infinite distance), one element a
 window, and `window`, `exclusion` (self-joins) and `kind` (`"self"` or
 `"join"`). Equal distances go to the lowest index. A window with a NaN or an
 infinity has no neighbour and is none.
+
+Options of all joins:
+
+ - `k`: also the k nearest neighbours of each window, nearest first, as
+   `distances` and `indices` (windows, k); infinity and -1 where there are
+   fewer. None lies in the exclusion zone of the window itself, but they may
+   overlap each other, as stumpy's top-k may. A self-join then costs twice.
+ - `tile`: `{i, n}`: only the i-th of n parts of the pairs (the lags between
+   windows, cut so that each part is about as much work): a long join in
+   parts that can be kept and joined by `merge`, bit for bit the whole.
+ - `progress`: a function (done, total) that is called a few times a second
+   and at the end with done = total. It may begin again from 0 once, where the
+   series turns out to need the steadier method. An error in it ends the join.
+ - `instructions` (`"best"`, `"plain"`, `"avx2"`, `"avx512"`) and `method`
+   (`"auto"`, `"filter"`, `"sweep"`: all give the same bits; `"brute"`: the
+   definition, term by term, as a yardstick).
 @module bclua.stomp
 */
+#include "lua_stomp.h"
+
 #include <math.h>
+#include <time.h>
 
 #include "../array/lua_array.h"
 #include "../support/interrupt.h"
-#include "../support/lua_support.h"
-#include "extremes.h"
-#include "simple.h"
 #include "znorm.h"
 
 static const char *const codes[] = {"best", "plain", "avx2", "avx512", NULL};
 static const char *const methods[] = {"auto", "filter", "sweep", "brute", NULL};
-enum { BRUTE = 3 };
 
-struct series {
-    const double *x;
-    size_t dims, frames;
-};
-
-/* A series at arg: (dims, frames), or (frames) for one dimension. */
-static struct series check_series(lua_State *L, int arg) {
+struct series bc_stomp_series(lua_State *L, int arg) {
     const bc_array *a = bc_check_as(L, arg, BC_F64, 0);
     if (a->ndim > 2) bc_arg_error(L, arg, "expected (dims, frames), got %d axes", a->ndim);
     struct series s = {a->data, 1, (size_t)a->shape[0]};
@@ -39,49 +48,205 @@ static struct series check_series(lua_State *L, int arg) {
     return s;
 }
 
-static size_t check_window(lua_State *L, int arg, size_t frames) {
+struct series bc_stomp_row(lua_State *L, int arg) {
+    struct series s = bc_stomp_series(L, arg);
+    if (s.dims != 1)
+        bc_arg_error(L, arg, "expected one dimension, got %I", (lua_Integer)s.dims);
+    return s;
+}
+
+size_t bc_stomp_window(lua_State *L, int arg, size_t frames) {
     lua_Integer w = luaL_checkinteger(L, arg);
     if (w < 1 || (lua_Unsigned)w > frames)
         bc_arg_error(L, arg, "window %I outside 1..%I", w, (lua_Integer)frames);
     return (size_t)w;
 }
 
-/* n / 2, halves to the even neighbour. */
-static lua_Integer half_even(size_t n) {
-    lua_Integer half = (lua_Integer)(n / 2);
-    return half + (n % 2 == 1 && half % 2 == 1);
+lua_Integer bc_stomp_zone(size_t window, bool z) {
+    if (z) return (lua_Integer)((window + 3) / 4);
+    lua_Integer half = (lua_Integer)(window / 2);
+    return half + (window % 2 == 1 && half % 2 == 1); /* halves to the even neighbour */
 }
 
-static lua_Integer opt_exclusion(lua_State *L, int arg, lua_Integer fallback) {
+lua_Integer bc_stomp_exclusion(lua_State *L, int arg, lua_Integer fallback) {
     lua_Integer zone = bc_opt_integer(L, arg, "exclusion", fallback);
     if (zone < 0) bc_arg_error(L, arg, "option 'exclusion' must be at least 0, got %I", zone);
     return zone;
 }
 
-/* Returns the method; 'instructions' that this machine lacks raise. */
-static int opt_way(lua_State *L, int arg, bc_simple_options *options) {
+static int tell(struct progress *p, size_t done, size_t total) {
+    lua_pushvalue(p->L, p->function);
+    lua_pushinteger(p->L, (lua_Integer)done);
+    lua_pushinteger(p->L, (lua_Integer)total);
+    p->failed = lua_pcall(p->L, 2, 0, 0) != LUA_OK; /* the kernel must free its memory */
+    return p->failed;
+}
+
+/* A bc_tick. */
+static int tick(void *context, size_t done, size_t total) {
+    struct progress *p = context;
+    struct timespec now;
+    if (bc_interrupted()) return 1;
+    if (p->function == 0 || done >= total) return 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double now_s = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    if (now_s < p->last_s + 0.2) return 0;
+    p->last_s = now_s;
+    return tell(p, done, total);
+}
+
+static void opt_tile(lua_State *L, int arg, bc_simple_options *options) {
+    int type = bc_push_option(L, arg, "tile");
+    if (type != LUA_TNIL) {
+        if (type != LUA_TTABLE) bc_arg_error(L, arg, "option 'tile' must be a table {i, n}");
+        lua_geti(L, -1, 1);
+        lua_geti(L, -2, 2);
+        lua_Integer i = lua_tointeger(L, -2), n = lua_tointeger(L, -1);
+        if (i < 1 || n < i) bc_arg_error(L, arg, "option 'tile' must be {i, n} with 1 <= i <= n");
+        options->tile = (size_t)i - 1, options->tiles = (size_t)n;
+        lua_pop(L, 2);
+    }
+    lua_pop(L, 1);
+}
+
+int bc_stomp_options(lua_State *L, int arg, bc_simple_options *options,
+                     struct progress *progress) {
     int method = bc_opt_choice(L, arg, "method", 0, methods);
     int code = bc_opt_choice(L, arg, "instructions", 0, codes);
-    *options = (bc_simple_options){.tick = bc_tick_interrupt};
+    *options = (bc_simple_options){.tick = tick, .context = progress};
     options->code = (enum bc_simple_code)code;
     options->way = (enum bc_simple_way)method; /* same order, apart from brute */
     if (!bc_simple_has(options->code))
         bc_arg_error(L, arg, "option 'instructions': this processor has no %s", codes[code]);
+    opt_tile(L, arg, options);
+    *progress = (struct progress){.L = L, .last_s = -1};
+    int type = bc_push_option(L, arg, "progress");
+    if (type == LUA_TFUNCTION)
+        progress->function = lua_gettop(L);
+    else if (type != LUA_TNIL)
+        bc_arg_error(L, arg, "option 'progress' must be a function, got %s", luaL_typename(L, -1));
     return method;
 }
 
-/* Push a table with arrays for n windows. */
-static void push_profile(lua_State *L, size_t n, size_t window, const char *kind,
-                         double **distance, int64_t **index) {
-    lua_createtable(L, 0, 5);
-    *distance = bc_push_vector(L, BC_F64, (int64_t)n)->data;
-    lua_setfield(L, -2, "distance");
-    *index = bc_push_vector(L, BC_I64, (int64_t)n)->data;
-    lua_setfield(L, -2, "index");
-    lua_pushinteger(L, (lua_Integer)window);
+int bc_stomp_result(lua_State *L, int status, struct progress *progress) {
+    if (status == BC_OK && progress->function != 0) tell(progress, 1, 1);
+    if (progress->failed) return lua_error(L);
+    return status == BC_OK ? 1 : bc_failure(L, status, NULL);
+}
+
+static double *field_f64(lua_State *L, const char *name, size_t n, size_t k) {
+    bc_array *a = k == 0 ? bc_push_vector(L, BC_F64, (int64_t)n)
+                         : bc_push_matrix(L, BC_F64, (int64_t)n, (int64_t)k);
+    lua_setfield(L, -2, name);
+    return a->data;
+}
+
+static int64_t *field_i64(lua_State *L, const char *name, size_t n, size_t k) {
+    bc_array *a = k == 0 ? bc_push_vector(L, BC_I64, (int64_t)n)
+                         : bc_push_matrix(L, BC_I64, (int64_t)n, (int64_t)k);
+    lua_setfield(L, -2, name);
+    return a->data;
+}
+
+/* A join: what it is given and where it writes. */
+struct task {
+    bool z, self;
+    struct series a, b;
+    size_t window, k; /* k 0: only the nearest */
+    lua_Integer zone; /* -1: none */
+    int method;
+    bool left_right;
+    bc_simple_options options;
+    double *distance, *distances;
+    int64_t *index, *indices;
+    bc_sides sides;
+};
+
+/* Push a table with arrays for the windows of a. */
+static void push_profile(lua_State *L, struct task *t) {
+    const size_t n = t->a.frames - t->window + 1;
+    lua_createtable(L, 0, 10);
+    t->distance = field_f64(L, "distance", n, 0);
+    t->index = field_i64(L, "index", n, 0);
+    if (t->k > 0) {
+        t->distances = field_f64(L, "distances", n, t->k);
+        t->indices = field_i64(L, "indices", n, t->k);
+    }
+    if (t->left_right) {
+        t->sides.left_distance = field_f64(L, "left_distance", n, 0);
+        t->sides.left_index = field_i64(L, "left_index", n, 0);
+        t->sides.right_distance = field_f64(L, "right_distance", n, 0);
+        t->sides.right_index = field_i64(L, "right_index", n, 0);
+    }
+    lua_pushinteger(L, (lua_Integer)t->window);
     lua_setfield(L, -2, "window");
-    lua_pushstring(L, kind);
+    lua_pushstring(L, t->self ? "self" : "join");
     lua_setfield(L, -2, "kind");
+    if (!t->self) return;
+    lua_pushinteger(L, t->zone);
+    lua_setfield(L, -2, "exclusion");
+}
+
+static int run_nearest(struct task *t, ptrdiff_t zone) {
+    const struct series *a = &t->a, *b = &t->b;
+    const size_t n = a->frames - t->window + 1;
+    int status = t->z ? bc_znorm_nearest(t->distances, t->indices, t->k, a->x, a->frames, b->x,
+                                         b->frames, t->window, zone, &t->options)
+                      : bc_simple_nearest(t->distances, t->indices, t->k, a->x, a->frames, b->x,
+                                          b->frames, a->dims, t->window, zone, &t->options);
+    for (size_t i = 0; status == BC_OK && i < n; i++)
+        t->distance[i] = t->distances[i * t->k], t->index[i] = t->indices[i * t->k];
+    return status;
+}
+
+static int run(struct task *t) {
+    const struct series *a = &t->a, *b = &t->b;
+    const lua_Integer all = (lua_Integer)a->frames;
+    const ptrdiff_t zone = (ptrdiff_t)(t->zone > all ? all : t->zone);
+    const bc_sides *sides = t->left_right ? &t->sides : NULL;
+    const size_t w = t->window;
+    if (t->k > 0) return run_nearest(t, zone);
+    if (t->method == BRUTE && t->z)
+        return bc_znorm_brute(t->distance, t->index, a->x, a->frames, b->x, b->frames, w, zone,
+                              &t->options);
+    if (t->method == BRUTE)
+        return bc_simple_brute(t->distance, t->index, a->x, a->frames, b->x, b->frames, a->dims,
+                               w, zone, &t->options);
+    if (t->z && t->self)
+        return bc_znorm_self_join(t->distance, t->index, sides, a->x, a->frames, w, (size_t)zone,
+                                  &t->options);
+    if (t->z)
+        return bc_znorm_join(t->distance, t->index, a->x, a->frames, b->x, b->frames, w,
+                             &t->options);
+    if (t->self)
+        return bc_simple_self_join(t->distance, t->index, sides, a->x, a->dims, a->frames, w,
+                                   (size_t)zone, &t->options);
+    return bc_simple_join(t->distance, t->index, a->x, a->frames, b->x, b->frames, a->dims, w,
+                          &t->options);
+}
+
+/* All four joins: the window is at argument `at`, options are behind it. */
+static int do_join(lua_State *L, struct task *t, int at) {
+    static const char *const joins[] = {"instructions", "k", "method", "progress", "tile", NULL};
+    static const char *const selfs[] = {"exclusion", "instructions", "k",    "left_right",
+                                        "method",    "progress",     "tile", NULL};
+    const int arg = at + 1;
+    struct progress progress;
+    t->window = bc_stomp_window(L, at, t->a.frames < t->b.frames ? t->a.frames : t->b.frames);
+    bc_check_options(L, arg, t->self ? selfs : joins);
+    t->zone = t->self ? bc_stomp_exclusion(L, arg, bc_stomp_zone(t->window, t->z)) : -1;
+    t->left_right = bc_opt_boolean(L, arg, "left_right", false);
+    lua_Integer k = bc_opt_integer(L, arg, "k", 1);
+    if (k < 1) bc_arg_error(L, arg, "option 'k' must be at least 1, got %I", k);
+    t->k = bc_has_option(L, arg, "k") ? (size_t)k : 0;
+    t->method = bc_stomp_options(L, arg, &t->options, &progress);
+    if (t->left_right && t->k > 0)
+        bc_arg_error(L, arg, "options 'k' and 'left_right' exclude each other");
+    if (t->method == BRUTE && (t->left_right || t->k > 0 || t->options.tiles > 0))
+        bc_arg_error(L, arg, "method 'brute' has no options 'k', 'left_right' and 'tile'");
+    push_profile(L, t);
+    int status = run(t);
+    return bc_stomp_result(L, status, &progress);
 }
 
 /***
@@ -90,11 +255,11 @@ summed over the dimensions, not normalised).
 
 Identical windows have distance exactly 0; the relative error is below
 (dims + 2 log2(window)) * 2.2e-16 at any length. Silva, Yeh, Batista, Keogh:
-SiMPle (ISMIR 2016). Options: `exclusion` (frames; windows i and j with
-|i - j| <= exclusion are never paired), default window / 2, halves rounded to
-even; `instructions` (`"best"`, `"plain"`, `"avx2"`, `"avx512"`) and `method`
-(`"auto"`, `"filter"`, `"sweep"`: all give the same bits; `"brute"`: the
-definition, term by term, as a yardstick).
+SiMPle (ISMIR 2016). Options besides those above: `exclusion` (frames; windows
+i and j with |i - j| <= exclusion are never paired), default window / 2, halves
+rounded to even; `left_right`: also the nearest window before and the nearest
+after each one, as `left_distance`, `left_index`, `right_distance` and
+`right_index`.
 @function self_join
 @tparam bclua.array x (dims, frames) or (frames); converted to f64
 @tparam integer window length in frames, 1..frames
@@ -103,66 +268,29 @@ definition, term by term, as a yardstick).
 @usage local p = stomp.self_join(cens.cens(y, {sample_rate = 32000}), 50)
 */
 static int l_self_join(lua_State *L) {
-    static const char *const names[] = {"exclusion", "instructions", "method", NULL};
     lua_settop(L, 3);
-    struct series s = check_series(L, 1);
-    size_t w = check_window(L, 2, s.frames);
-    bc_check_options(L, 3, names);
-    lua_Integer zone = opt_exclusion(L, 3, half_even(w));
-    bc_simple_options options;
-    int method = opt_way(L, 3, &options);
-    double *distance;
-    int64_t *index;
-    push_profile(L, s.frames - w + 1, w, "self", &distance, &index);
-    lua_pushinteger(L, zone);
-    lua_setfield(L, -2, "exclusion");
-    if (zone > (lua_Integer)s.frames) zone = (lua_Integer)s.frames;
-    int status = method == BRUTE
-                     ? bc_simple_brute(distance, index, s.x, s.frames, s.x, s.frames, s.dims, w,
-                                       (ptrdiff_t)zone, &options)
-                     : bc_simple_self_join(distance, index, s.x, s.dims, s.frames, w,
-                                           (size_t)zone, &options);
-    return status == BC_OK ? 1 : bc_failure(L, status, NULL);
+    struct task t = {.self = true, .a = bc_stomp_series(L, 1)};
+    t.b = t.a;
+    return do_join(L, &t, 2);
 }
 
 /***
 For every window of one series the nearest window of another: distance and
-options as in `self_join`, without an exclusion zone.
+options as in `self_join`, without `exclusion` and `left_right`.
 @function join
 @tparam bclua.array a (dims, frames) or (frames)
 @tparam bclua.array b as many dimensions; any number of frames
 @tparam integer window length in frames, at most that of the shorter series
-@tparam[opt] table options `instructions`, `method`
+@tparam[opt] table options
 @treturn table profile of the windows of `a`; `index` counts frames of `b`
 */
 static int l_join(lua_State *L) {
-    static const char *const names[] = {"instructions", "method", NULL};
     lua_settop(L, 4);
-    struct series a = check_series(L, 1), b = check_series(L, 2);
-    if (a.dims != b.dims)
+    struct task t = {.a = bc_stomp_series(L, 1), .b = bc_stomp_series(L, 2)};
+    if (t.a.dims != t.b.dims)
         bc_arg_error(L, 2, "expected %I dimensions as in argument 1, got %I",
-                     (lua_Integer)a.dims, (lua_Integer)b.dims);
-    size_t w = check_window(L, 3, a.frames < b.frames ? a.frames : b.frames);
-    bc_check_options(L, 4, names);
-    bc_simple_options options;
-    int method = opt_way(L, 4, &options);
-    double *distance;
-    int64_t *index;
-    push_profile(L, a.frames - w + 1, w, "join", &distance, &index);
-    int status = method == BRUTE
-                     ? bc_simple_brute(distance, index, a.x, a.frames, b.x, b.frames, a.dims, w,
-                                       -1, &options)
-                     : bc_simple_join(distance, index, a.x, a.frames, b.x, b.frames, a.dims, w,
-                                      &options);
-    return status == BC_OK ? 1 : bc_failure(L, status, NULL);
-}
-
-/* A series of one dimension at arg. */
-static struct series check_row(lua_State *L, int arg) {
-    struct series s = check_series(L, arg);
-    if (s.dims != 1)
-        bc_arg_error(L, arg, "expected one dimension, got %I", (lua_Integer)s.dims);
-    return s;
+                     (lua_Integer)t.a.dims, (lua_Integer)t.b.dims);
+    return do_join(L, &t, 3);
 }
 
 /***
@@ -172,9 +300,9 @@ each window is given mean 0 and deviation 1 (STOMP).
 Euclidean distances (not squared), as stumpy's `stump` gives. Special windows
 have stumpy's meaning: one with a NaN or an infinity is infinitely far from
 all (index -1); two constant windows have distance 0, a constant and another
-one sqrt(window). Zhu et al.: Matrix profile II (ICDM 2016). Options:
-`exclusion`, default window / 4 rounded up, as stumpy's; `instructions` and
-`method` as in `self_join`.
+one sqrt(window). Zhu et al.: Matrix profile II (ICDM 2016). Options as in
+`self_join`; `exclusion` is by default window / 4 rounded up, as stumpy's.
+Pairs with a constant window are in every tile.
 @function z_self_join
 @tparam bclua.array x (frames) or (1, frames); converted to f64
 @tparam integer window length in frames, 1..frames
@@ -182,55 +310,27 @@ one sqrt(window). Zhu et al.: Matrix profile II (ICDM 2016). Options:
 @treturn table profile of frames - window + 1 windows
 */
 static int l_z_self_join(lua_State *L) {
-    static const char *const names[] = {"exclusion", "instructions", "method", NULL};
     lua_settop(L, 3);
-    struct series s = check_row(L, 1);
-    size_t w = check_window(L, 2, s.frames);
-    bc_check_options(L, 3, names);
-    lua_Integer zone = opt_exclusion(L, 3, (lua_Integer)((w + 3) / 4));
-    bc_simple_options options;
-    int method = opt_way(L, 3, &options);
-    double *distance;
-    int64_t *index;
-    push_profile(L, s.frames - w + 1, w, "self", &distance, &index);
-    lua_pushinteger(L, zone);
-    lua_setfield(L, -2, "exclusion");
-    if (zone > (lua_Integer)s.frames) zone = (lua_Integer)s.frames;
-    int status = method == BRUTE
-                     ? bc_znorm_brute(distance, index, s.x, s.frames, s.x, s.frames, w,
-                                      (ptrdiff_t)zone, &options)
-                     : bc_znorm_self_join(distance, index, s.x, s.frames, w, (size_t)zone,
-                                          &options);
-    return status == BC_OK ? 1 : bc_failure(L, status, NULL);
+    struct task t = {.z = true, .self = true, .a = bc_stomp_row(L, 1)};
+    t.b = t.a;
+    return do_join(L, &t, 2);
 }
 
 /***
 For every window of one series the nearest window of another, both
-z-normalised: distance and options as in `z_self_join`, without an exclusion
-zone.
+z-normalised: distance and options as in `z_self_join`, without `exclusion`
+and `left_right`.
 @function z_join
 @tparam bclua.array a (frames) or (1, frames)
 @tparam bclua.array b any number of frames
 @tparam integer window length in frames, at most that of the shorter series
-@tparam[opt] table options `instructions`, `method`
+@tparam[opt] table options
 @treturn table profile of the windows of `a`; `index` counts frames of `b`
 */
 static int l_z_join(lua_State *L) {
-    static const char *const names[] = {"instructions", "method", NULL};
     lua_settop(L, 4);
-    struct series a = check_row(L, 1), b = check_row(L, 2);
-    size_t w = check_window(L, 3, a.frames < b.frames ? a.frames : b.frames);
-    bc_check_options(L, 4, names);
-    bc_simple_options options;
-    int method = opt_way(L, 4, &options);
-    double *distance;
-    int64_t *index;
-    push_profile(L, a.frames - w + 1, w, "join", &distance, &index);
-    int status = method == BRUTE
-                     ? bc_znorm_brute(distance, index, a.x, a.frames, b.x, b.frames, w, -1,
-                                      &options)
-                     : bc_znorm_join(distance, index, a.x, a.frames, b.x, b.frames, w, &options);
-    return status == BC_OK ? 1 : bc_failure(L, status, NULL);
+    struct task t = {.z = true, .a = bc_stomp_row(L, 1), .b = bc_stomp_row(L, 2)};
+    return do_join(L, &t, 3);
 }
 
 /***
@@ -248,105 +348,13 @@ static int l_instructions(lua_State *L) {
     return 1;
 }
 
-struct profile {
-    const double *distance;
-    const int64_t *index;
-    size_t n;
-    lua_Integer zone;
-    bool join;
-};
-
-/* The profile at argument 1, with the zone of the options at argument 3. Its
- * arrays, converted if need be, stay on the stack. */
-static struct profile check_profile(lua_State *L) {
-    static const char *const names[] = {"exclusion", NULL};
-    luaL_checktype(L, 1, LUA_TTABLE);
-    bc_check_options(L, 3, names);
-    lua_getfield(L, 1, "distance");
-    lua_getfield(L, 1, "index");
-    const bc_array *a = bc_test_array(L, 4), *b = bc_test_array(L, 5);
-    if (a == NULL || b == NULL || a->ndim != 1 || b->ndim != 1)
-        bc_arg_error(L, 1, "expected a profile with vectors 'distance' and 'index'");
-    const bc_array *d = bc_check_as(L, 4, BC_F64, 1), *i = bc_check_as(L, 5, BC_I64, 1);
-    if (d->shape[0] != i->shape[0])
-        bc_arg_error(L, 1, "'distance' has %I elements, 'index' %I", (lua_Integer)d->shape[0],
-                     (lua_Integer)i->shape[0]);
-    struct profile p = {d->data, i->data, (size_t)d->shape[0], -1, false};
-    p.zone = bc_opt_integer(L, 1, "exclusion", -1);
-    if (p.zone < 0 && bc_has_option(L, 1, "window"))
-        p.zone = half_even((size_t)bc_opt_integer(L, 1, "window", 0));
-    if (p.zone >= 0 || bc_has_option(L, 3, "exclusion"))
-        p.zone = opt_exclusion(L, 3, p.zone);
-    else
-        bc_arg_error(L, 3, "option 'exclusion' is missing, and the profile has no 'window'");
-    lua_getfield(L, 1, "kind");
-    p.join = lua_isstring(L, -1) && lua_tostring(L, -1)[0] == 'j';
-    return p;
-}
-
-/* Up to k motifs or discords as a list of tables. */
-static int push_extremes(lua_State *L, bool motifs) {
-    lua_settop(L, 3);
-    lua_Integer k = luaL_optinteger(L, 2, 1);
-    if (k < 1) bc_arg_error(L, 2, "expected a count of at least 1, got %I", k);
-    struct profile p = check_profile(L);
-    if ((lua_Unsigned)k > p.n) k = (lua_Integer)p.n;
-    int64_t *at = bc_push_vector(L, BC_I64, k)->data;
-    int64_t *twin = bc_push_vector(L, BC_I64, k)->data;
-    size_t found = 0;
-    int status = motifs ? bc_motifs(at, twin, &found, p.distance, p.index, p.n, (size_t)k, p.zone,
-                                    p.join)
-                        : bc_discords(at, twin, &found, p.distance, p.index, p.n, (size_t)k,
-                                      p.zone);
-    if (status != BC_OK) return bc_failure(L, status, NULL);
-    lua_createtable(L, (int)found, 0);
-    for (size_t m = 0; m < found; m++) {
-        lua_createtable(L, 0, 3);
-        lua_pushinteger(L, at[m]);
-        lua_setfield(L, -2, "at");
-        lua_pushinteger(L, twin[m]);
-        lua_setfield(L, -2, "twin");
-        lua_pushnumber(L, p.distance[at[m]]);
-        lua_setfield(L, -2, "distance");
-        lua_rawseti(L, -2, (lua_Integer)m + 1);
-    }
-    return 1;
-}
-
-/***
-The closest pairs of a profile that do not overlap.
-
-The first is the window with the smallest distance (the first one on ties) and
-its neighbour; further ones have both their windows more than `exclusion`
-frames from all windows of earlier motifs (in a join: of the same series).
-Windows without a neighbour are passed over.
-@function motifs
-@tparam table profile from a join; `distance` and `index` are enough if
-`exclusion` is given
-@tparam[opt=1] integer k how many at most
-@tparam[opt] table options `exclusion`, default the profile's, in a join
-window / 2
-@treturn {table,...} `{at=, twin=, distance=}`, frames from 0, nearest first
-@usage for _, m in ipairs(stomp.motifs(p, 3)) do print(m.at, m.twin, m.distance) end
-*/
-static int l_motifs(lua_State *L) { return push_extremes(L, true); }
-
-/***
-The windows that are furthest from their nearest neighbour, more than
-`exclusion` frames apart. Arguments and result as in `motifs`, furthest first;
-windows without a neighbour are passed over.
-@function discords
-@tparam table profile
-@tparam[opt=1] integer k
-@tparam[opt] table options
-@treturn {table,...}
-*/
-static int l_discords(lua_State *L) { return push_extremes(L, false); }
-
 static const luaL_Reg functions[] = {
-    {"self_join", l_self_join}, {"join", l_join},         {"z_self_join", l_z_self_join},
-    {"z_join", l_z_join},       {"motifs", l_motifs},     {"discords", l_discords},
-    {"instructions", l_instructions}, {NULL, NULL},
+    {"self_join", l_self_join},       {"join", l_join},
+    {"z_self_join", l_z_self_join},   {"z_join", l_z_join},
+    {"motifs", bc_stomp_motifs},      {"discords", bc_stomp_discords},
+    {"merge", bc_stomp_merge},        {"matches", bc_stomp_matches},
+    {"z_matches", bc_stomp_z_matches}, {"instructions", l_instructions},
+    {NULL, NULL},
 };
 
 BC_EXPORT int luaopen_bclua_stomp(lua_State *L);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../support/clones.h"
+#include "lags.h"
 #include "simple_vectors.h"
 
 bool bc_simple_has(enum bc_simple_code code) {
@@ -50,8 +51,19 @@ double bc_simple_distance(struct simple *s, size_t i, size_t j) {
     return bc_doubling_sum(s->terms, s->window);
 }
 
+void bc_simple_keep(struct simple *s, size_t i, size_t j, double distance) {
+    bc_nearest_put(s->nearest, i, distance, (int64_t)j);
+    const double last = bc_nearest_last(s->nearest, i);
+    if (last < DBL_MAX) s->right.value[i] = last + 2 * s->error, s->right.index[i] = (int64_t)j;
+}
+
 void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, size_t at,
                      size_t other, double value) {
+    if (s->nearest != NULL) {
+        s->doubts++;
+        bc_simple_keep(s, at, other, bc_simple_distance(s, at, other));
+        return;
+    }
     double *best = &side->value[at];
     int64_t *index = &side->index[at];
     if (value < *best - 4 * s->error) { /* nearer beyond doubt */
@@ -158,6 +170,12 @@ static void start(struct simple_side side, size_t n) {
     for (size_t i = 0; i < n; i++) side.value[i] = DBL_MAX, side.index[i] = -1;
 }
 
+static void start_all(struct simple *s) {
+    start(s->right, s->x_windows);
+    if (s->left.value != NULL) start(s->left, s->y_windows);
+    if (s->nearest != NULL) bc_nearest_start(s->nearest, s->x_windows);
+}
+
 enum { UNDECIDED = -1 }; /* of walk: more doubts than allowed */
 enum { BAND_BYTES = 1 << 20 };
 
@@ -173,8 +191,7 @@ static int walk(struct simple *s, ptrdiff_t first, ptrdiff_t last, bool filter,
     const size_t total = (size_t)((xn - 1) / band + 1) * (size_t)blocks;
     size_t done = 0;
 
-    start(s->right, s->x_windows);
-    if (s->left.value != NULL) start(s->left, s->y_windows);
+    start_all(s);
     for (ptrdiff_t from = 0; from < xn; from += band)
         for (ptrdiff_t k = blocks; k-- > 0; done++) {
             const ptrdiff_t d = first + k * SIMPLE_LANES, least = 1 - d - SIMPLE_LANES;
@@ -182,6 +199,7 @@ static int walk(struct simple *s, ptrdiff_t first, ptrdiff_t last, bool filter,
             ptrdiff_t end = yn - d < xn ? yn - d : xn;
             if (end > from + band) end = from + band;
             if (begin >= end) continue;
+            if (d >= -s->zone && d + SIMPLE_LANES - 1 <= s->zone) continue;
             if (options->tick != NULL && options->tick(options->context, done, total))
                 return BC_STOPPED;
             block(s, d, (size_t)begin, (size_t)end);
@@ -195,12 +213,16 @@ static int join(struct simple *s, ptrdiff_t first, ptrdiff_t last,
                 const bc_simple_options *options) {
     bool filter = options->way != BC_SIMPLE_SWEEP;
     int status = BC_OK;
+    start_all(s);
+    bc_lags_of_tile(&first, &last, s->x_windows, s->y_windows, options->tile, options->tiles);
+    if (first > last) return BC_OK;
     if (filter) {
         status = prepare_filter(s, first, &filter);
         if (options->way == BC_SIMPLE_FILTER)
             s->doubts_allowed = SIZE_MAX;
         else /* a doubt costs two windows, a cell one frame */
-            s->doubts_allowed = (size_t)(last - first + 1) * (s->x_windows / s->window / 32 + 1);
+            s->doubts_allowed = (size_t)(last - first + 1) * (s->x_windows / s->window / 32 + 1) +
+                                (s->nearest == NULL ? 0 : 16 * s->nearest->k * s->x_windows);
         if (status == BC_OK && filter) status = walk(s, first, last, true, options);
         free_scratch(s);
         if (status == UNDECIDED) filter = false;
@@ -214,43 +236,47 @@ static int join(struct simple *s, ptrdiff_t first, ptrdiff_t last,
     return status;
 }
 
-static int64_t nearer_side(struct simple *s, size_t i) {
-    int64_t right = s->right.index[i], left = s->left.index[i];
-    if (left < 0) return right;
-    if (right < 0) return left;
-    double apart = s->left.value[i] - s->right.value[i];
-    if (apart > 4 * s->error) return right;
-    if (apart < -4 * s->error || s->error == 0) return left;
-    double d_left = bc_simple_distance(s, (size_t)left, i);
-    return d_left <= bc_simple_distance(s, i, (size_t)right) ? left : right;
-}
-
-static void finish(struct simple *s) {
-    for (size_t i = 0; i < s->x_windows; i++) {
-        int64_t at = s->left.value == NULL ? s->right.index[i] : nearer_side(s, i);
-        s->right.index[i] = at;
-        s->right.value[i] = at < 0 ? INFINITY : bc_simple_distance(s, i, (size_t)at);
+/* From indices to distances; sides: the left and right ones too. */
+static int finish(struct simple *s, const bc_sides *sides, const bc_simple_options *options) {
+    const size_t n = s->x_windows;
+    for (size_t i = 0; i < n; i++) {
+        const int64_t right = s->right.index[i];
+        const int64_t left = s->left.value == NULL ? -1 : s->left.index[i];
+        double apart = left < 0 || right < 0 ? 0 : s->left.value[i] - s->right.value[i];
+        if (i % 256 == 0 && options->tick != NULL && options->tick(options->context, n, n))
+            return BC_STOPPED;
+        /* distances are only computed where they are needed */
+        double d_left = INFINITY, d_right = INFINITY;
+        if (left >= 0 && (sides != NULL || !(apart > 4 * s->error)))
+            d_left = bc_simple_distance(s, (size_t)left, i);
+        if (right >= 0 && (sides != NULL || left < 0 || !(apart < -4 * s->error)))
+            d_right = bc_simple_distance(s, i, (size_t)right);
+        const bool leftward = d_left <= d_right && left >= 0;
+        s->right.value[i] = leftward ? d_left : d_right;
+        s->right.index[i] = leftward ? left : right;
+        if (sides == NULL) continue;
+        sides->left_distance[i] = d_left, sides->left_index[i] = left;
+        sides->right_distance[i] = d_right, sides->right_index[i] = right;
     }
+    return BC_OK;
 }
 
-int bc_simple_self_join(double *distance, int64_t *index, const double *x, size_t dims,
-                        size_t frames, size_t window, size_t zone,
+int bc_simple_self_join(double *distance, int64_t *index, const bc_sides *sides, const double *x,
+                        size_t dims, size_t frames, size_t window, size_t zone,
                         const bc_simple_options *options) {
     assert(dims >= 1 && 1 <= window && window <= frames);
     const size_t n = frames - window + 1;
     struct simple s = {.x = x, .y = x, .x_frames = frames, .y_frames = frames, .x_windows = n,
-                       .y_windows = n, .dims = dims, .window = window,
+                       .y_windows = n, .dims = dims, .window = window, .zone = -1,
                        .right = {distance, index}};
     int status = BC_NOMEM;
     s.terms = bc_aligned_doubles(window, 0.0);
     s.left.value = bc_aligned_doubles(n + SIMPLE_LANES, -INFINITY); /* nothing is nearer than that */
     s.left.index = calloc(n + SIMPLE_LANES, sizeof *s.left.index);
     if (s.terms == NULL || s.left.value == NULL || s.left.index == NULL) goto out;
-    start(s.right, n);
-    start(s.left, n);
-    status = BC_OK;
-    if (zone < n - 1) status = join(&s, (ptrdiff_t)zone + 1, (ptrdiff_t)n - 1, options);
-    if (status == BC_OK) finish(&s);
+    if (zone > n - 1) zone = n - 1;
+    status = join(&s, (ptrdiff_t)zone + 1, (ptrdiff_t)n - 1, options);
+    if (status == BC_OK) status = finish(&s, sides, options);
 out:
     free(s.terms);
     free(s.left.value);
@@ -264,11 +290,51 @@ int bc_simple_join(double *distance, int64_t *index, const double *x, size_t x_f
     assert(dims >= 1 && 1 <= window && window <= x_frames && window <= y_frames);
     struct simple s = {.x = x, .y = y, .x_frames = x_frames, .y_frames = y_frames,
                        .x_windows = x_frames - window + 1, .y_windows = y_frames - window + 1,
-                       .dims = dims, .window = window, .right = {distance, index}};
+                       .dims = dims, .window = window, .zone = -1, .right = {distance, index}};
     s.terms = bc_aligned_doubles(window, 0.0);
     if (s.terms == NULL) return BC_NOMEM;
     int status = join(&s, 1 - (ptrdiff_t)s.x_windows, (ptrdiff_t)s.y_windows - 1, options);
-    if (status == BC_OK) finish(&s);
+    if (status == BC_OK) status = finish(&s, NULL, options);
+    free(s.terms);
+    return status;
+}
+
+int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *x,
+                      size_t x_frames, const double *y, size_t y_frames, size_t dims,
+                      size_t window, ptrdiff_t zone, const bc_simple_options *options) {
+    assert(dims >= 1 && k >= 1 && 1 <= window && window <= x_frames && window <= y_frames);
+    struct nearest nearest = {distance, index, k};
+    struct simple s = {.x = x, .y = y, .x_frames = x_frames, .y_frames = y_frames,
+                       .x_windows = x_frames - window + 1, .y_windows = y_frames - window + 1,
+                       .dims = dims, .window = window, .zone = zone, .nearest = &nearest};
+    int status = BC_NOMEM;
+    s.terms = bc_aligned_doubles(window, 0.0);
+    s.right.value = bc_aligned_doubles(s.x_windows, DBL_MAX);
+    s.right.index = calloc(s.x_windows, sizeof *s.right.index);
+    if (s.terms != NULL && s.right.value != NULL && s.right.index != NULL)
+        status = join(&s, 1 - (ptrdiff_t)s.x_windows, (ptrdiff_t)s.y_windows - 1, options);
+    free(s.terms);
+    free(s.right.value);
+    free(s.right.index);
+    return status;
+}
+
+int bc_simple_query(double *distance, const double *query, const double *x, size_t frames,
+                    size_t dims, size_t window, const bc_simple_options *options) {
+    assert(dims >= 1 && 1 <= window && window <= frames);
+    struct simple s = {.x = query, .y = x, .x_frames = window, .y_frames = frames,
+                       .x_windows = 1, .y_windows = frames - window + 1, .dims = dims,
+                       .window = window};
+    int status = BC_OK;
+    s.terms = bc_aligned_doubles(window, 0.0);
+    if (s.terms == NULL) return BC_NOMEM;
+    for (size_t j = 0; status == BC_OK && j < s.y_windows; j++) {
+        if (j % 256 == 0 && options->tick != NULL &&
+            options->tick(options->context, j, s.y_windows))
+            status = BC_STOPPED;
+        const double d = bc_simple_distance(&s, 0, j);
+        distance[j] = isfinite(d) ? d : INFINITY;
+    }
     free(s.terms);
     return status;
 }

@@ -39,7 +39,14 @@ typedef struct bc_simple_options {
     enum bc_simple_way way;   /* BC_SIMPLE_FILTER: BC_SIMPLE_AUTO that never gives up */
     bc_tick *tick;            /* may be NULL; called every few milliseconds */
     void *context;
+    size_t tile, tiles;       /* only the pairs of part `tile` (from 0) of `tiles`; 0: all pairs */
 } bc_simple_options;
+
+/* Of a self-join: the nearest window before and after each one, (n) all. */
+typedef struct bc_sides {
+    double *left_distance, *right_distance;
+    int64_t *left_index, *right_index;
+} bc_sides;
 
 /* True if this build and this processor can run it. */
 bool bc_simple_has(enum bc_simple_code code);
@@ -49,9 +56,11 @@ bool bc_simple_has(enum bc_simple_code code);
  * |i - j| <= zone are never paired; a window without an allowed, finite
  * neighbour gets INFINITY and -1. Needs dims >= 1 and 1 <= window <= frames.
  * dims * n^2 / 2 steps; scratch of about 2 copies of x and 1 KiB * window.
+ * sides may be NULL. Of the joins of all tiles the nearest neighbours, the
+ * lower index on ties, are the bits of the whole.
  * Unless BC_OK, the outputs are unspecified. */
-int bc_simple_self_join(double *distance, int64_t *index, const double *x, size_t dims,
-                        size_t frames, size_t window, size_t zone,
+int bc_simple_self_join(double *distance, int64_t *index, const bc_sides *sides, const double *x,
+                        size_t dims, size_t frames, size_t window, size_t zone,
                         const bc_simple_options *options);
 
 /* For each window of x (dims, x_frames) the nearest window of y
@@ -59,6 +68,19 @@ int bc_simple_self_join(double *distance, int64_t *index, const double *x, size_
 int bc_simple_join(double *distance, int64_t *index, const double *x, size_t x_frames,
                    const double *y, size_t y_frames, size_t dims, size_t window,
                    const bc_simple_options *options);
+
+/* The k nearest windows of y for each window of x, as struct nearest has them:
+ * distance, index (n, k). Windows with |i - j| <= zone are left out; zone < 0:
+ * none. They may overlap each other. Of its k columns the first is the
+ * profile of the joins above, bit for bit. */
+int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *x,
+                      size_t x_frames, const double *y, size_t y_frames, size_t dims,
+                      size_t window, ptrdiff_t zone, const bc_simple_options *options);
+
+/* The distance of the one window query (dims, window) and each of the n windows of
+ * x (dims, frames): distance (n), INFINITY where it is not finite. */
+int bc_simple_query(double *distance, const double *query, const double *x, size_t frames,
+                    size_t dims, size_t window, const bc_simple_options *options);
 
 /* The definition, term by term: the yardstick of the two above. zone < 0
  * excludes nothing. Sums in another order, so distances differ by rounding. */

@@ -45,7 +45,7 @@ static void filter_row(struct simple *s, const double *value, size_t i, ptrdiff_
     ptrdiff_t from = j < 0 ? -j : 0, to = (ptrdiff_t)s->y_windows - j;
     if (to > SIMPLE_LANES) to = SIMPLE_LANES;
     for (ptrdiff_t l = from; l < to; l++)
-        if (value[l] <= s->right.value[i])
+        if (value[l] <= s->right.value[i]) /* INFINITY in the zone */
             bc_simple_offer(s, &s->right, false, i, (size_t)(j + l), value[l]);
 }
 
@@ -66,7 +66,10 @@ TARGET void FILTER(struct simple *s, ptrdiff_t first, size_t begin, size_t end) 
 
     double lanes[SIMPLE_LANES] __attribute__((aligned(64)));
     V sum[FILTER_V];
-    UNROLL for (int v = 0; v < FILTER_V; v++) sum[v] = SET1(0.0);
+    /* INFINITY stays: what is to be left out is never near */
+    for (ptrdiff_t l = 0; l < SIMPLE_LANES; l++)
+        lanes[l] = first + l <= s->zone && first + l >= -s->zone ? INFINITY : 0.0;
+    UNROLL for (int v = 0; v < FILTER_V; v++) sum[v] = LOAD(lanes + v * VL);
     size_t now = 0, old = s->ring_rows - w;
     for (size_t strip = begin; strip < end + w - 1; strip += SIMPLE_STRIP) {
         double *rows = s->ring + now * SIMPLE_PITCH + SIMPLE_SPILL;

@@ -9,6 +9,13 @@
 static void sweep_row(struct simple *s, const double *sum, size_t i, ptrdiff_t j) {
     ptrdiff_t from = j < 0 ? -j : 0, to = (ptrdiff_t)s->y_windows - j;
     if (to > DOUBLING_LANES) to = DOUBLING_LANES;
+    if (s->nearest != NULL) {
+        const ptrdiff_t lag = j - (ptrdiff_t)i;
+        for (ptrdiff_t l = from; l < to; l++)
+            if (sum[l] <= s->right.value[i] && (lag + l > s->zone || lag + l < -s->zone))
+                bc_simple_keep(s, i, (size_t)(j + l), sum[l]);
+        return;
+    }
     double best = s->right.value[i];
     int64_t at = -1;
     for (ptrdiff_t l = from; l < to; l++)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "doubling.h"
+#include "nearest.h"
 
 /* Neighbouring diagonals j = i + d that a block walks at once; frames of the
  * filter's strips. */
@@ -27,6 +28,8 @@ struct simple {
     size_t x_frames, y_frames, x_windows, y_windows, dims, window;
     struct simple_side right; /* for window i of x, among j = i + d */
     struct simple_side left;  /* for window j of y, among i = j - d; NULLs in a join */
+    struct nearest *nearest;  /* of right, if more than one is wanted (no left then), or NULL */
+    ptrdiff_t zone;           /* lags -zone .. zone are not looked at; < 0: all are */
 
     /* both: a (x_frames + SIMPLE_STRIP, dims), one frame after the other; b with
      * margins of at least SIMPLE_LANES + 16 zero frames, y's frame 0 at `margin`:
@@ -72,5 +75,8 @@ double bc_simple_distance(struct simple *s, size_t i, size_t j);
  * distances themselves; on a tie the lower index wins. */
 void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, size_t at,
                      size_t other, double value);
+
+/* s->nearest: keep window j of y, at this distance, for window i. */
+void bc_simple_keep(struct simple *s, size_t i, size_t j, double distance);
 
 #endif

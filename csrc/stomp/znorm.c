@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../support/clones.h"
+#include "lags.h"
 #include "znorm_vectors.h"
 
 enum { MARGIN = 64 };
@@ -121,11 +122,26 @@ static double square_distance(const struct znorm *z, size_t i, size_t j) {
     return bc_doubling_sum(z->terms, z->window);
 }
 
+/* z->nearest: keep window j of b for window i of a. */
+static void keep(struct znorm *z, size_t i, size_t j) {
+    const struct nearest *s = z->nearest;
+    z->doubts++;
+    bc_nearest_put(z->nearest, i, square_distance(z, i, j), (int64_t)j);
+    const int64_t last = s->index[(i + 1) * s->k - 1];
+    if (last < 0) return;
+    const double correlation = 1 - bc_nearest_last(s, i) / (2 * (double)z->window);
+    z->right.value[i] = correlation - z->a.e[i] * z->b.e[last] - 1e-14;
+}
+
 void bc_znorm_offer(struct znorm *z, struct znorm_side *side, bool swapped, size_t at,
                     size_t other, double correlation) {
     const double *at_e = swapped ? z->b.e : z->a.e, *other_e = swapped ? z->a.e : z->b.e;
     const double error = at_e[at] * other_e[other];
     const int64_t known = side->index[at];
+    if (z->nearest != NULL) {
+        keep(z, at, other);
+        return;
+    }
     if (known >= 0) {
         double upper = side->value[at] + 2 * at_e[at] * other_e[known];
         if (correlation - error <= upper) { /* in doubt */
@@ -159,6 +175,12 @@ static void start(struct znorm_side side, size_t n) {
     for (size_t i = 0; i < n; i++) side.value[i] = -3, side.index[i] = -1;
 }
 
+static void start_all(struct znorm *z) {
+    start(z->right, z->a.windows);
+    if (z->left.value != NULL) start(z->left, z->b.windows);
+    if (z->nearest != NULL) bc_nearest_start(z->nearest, z->a.windows);
+}
+
 enum { UNDECIDED = -1 }; /* more doubts than allowed */
 
 static int walk(struct znorm *z, ptrdiff_t first, ptrdiff_t last, bool grid,
@@ -170,8 +192,7 @@ static int walk(struct znorm *z, ptrdiff_t first, ptrdiff_t last, bool grid,
     if (band < 16 * (ptrdiff_t)z->window) band = 16 * (ptrdiff_t)z->window;
     const size_t total = (size_t)((an - 1) / band + 1) * (size_t)blocks;
     size_t done = 0;
-    start(z->right, z->a.windows);
-    if (z->left.value != NULL) start(z->left, z->b.windows);
+    start_all(z);
     for (ptrdiff_t from = 0; from < an; from += band)
         for (ptrdiff_t k = blocks; k-- > 0; done++) {
             const ptrdiff_t d = first + k * lanes, least = 1 - d - lanes;
@@ -179,6 +200,7 @@ static int walk(struct znorm *z, ptrdiff_t first, ptrdiff_t last, bool grid,
             ptrdiff_t end = bn - d < an ? bn - d : an;
             if (end > from + band) end = from + band;
             if (begin >= end) continue;
+            if (d >= -z->zone && d + lanes - 1 <= z->zone) continue;
             if (options->tick != NULL && options->tick(options->context, done, total))
                 return BC_STOPPED;
             block(z, d, (size_t)begin, (size_t)end);
@@ -190,12 +212,16 @@ static int walk(struct znorm *z, ptrdiff_t first, ptrdiff_t last, bool grid,
 static int walk_both(struct znorm *z, ptrdiff_t first, ptrdiff_t last,
                      const bc_simple_options *options) {
     int status = UNDECIDED;
+    start_all(z);
+    bc_lags_of_tile(&first, &last, z->a.windows, z->b.windows, options->tile, options->tiles);
+    if (first > last) return BC_OK;
     if (options->way != BC_SIMPLE_SWEEP) {
         const double error = choose_grid(z);
         bound_errors(&z->a, z->window, error);
         bound_errors(&z->b, z->window, error);
         /* a doubt costs two windows, a cell one frame */
-        z->doubts_allowed = (size_t)(last - first + 1) * (z->a.windows / z->window / 8 + 1);
+        z->doubts_allowed = (size_t)(last - first + 1) * (z->a.windows / z->window / 8 + 1) +
+                            (z->nearest == NULL ? 0 : 16 * z->nearest->k * z->a.windows);
         if (options->way == BC_SIMPLE_FILTER) z->doubts_allowed = SIZE_MAX;
         status = walk(z, first, last, true, options);
     }
@@ -216,11 +242,13 @@ static int64_t *first_of(const struct znorm_series *s, enum znorm_kind kind) {
     return next;
 }
 
-/* The lowest window of a list that is more than zone (-1: none) from i, or -1. */
-static int64_t lowest(const int64_t *next, size_t n, size_t i, ptrdiff_t zone) {
-    int64_t first = next[0];
+/* The first window of a list that is at `from` or later and more than zone
+ * (-1: none) from i, or -1. */
+static int64_t first_from(const int64_t *next, size_t n, size_t i, ptrdiff_t zone, size_t from) {
+    const int64_t first = from < n ? next[from] : -1;
     if (zone < 0 || first < 0 || first < (int64_t)i - zone) return first;
-    size_t beyond = i + (size_t)zone + 1;
+    if (first > (int64_t)i + zone) return first;
+    const size_t beyond = i + (size_t)zone + 1;
     return beyond < n ? next[beyond] : -1;
 }
 
@@ -228,78 +256,175 @@ static void take(double *best, int64_t *index, double d, int64_t j) {
     if (j >= 0 && (d < *best || (d == *best && j < *index))) *best = d, *index = j;
 }
 
-/* From the two sides and the constant windows to distances. */
-static int finish(struct znorm *z, ptrdiff_t zone) {
-    const size_t n = z->b.windows;
+/* The windows that are constant, and those that are usual: see first_of. */
+struct kinds {
+    int64_t *constant, *usual;
+};
+
+/* The nearest window of window i on one side (after, else before, it; both in a
+ * join), squared: `found`, or a constant one, or for a constant one any. */
+static double nearest_of(const struct znorm *z, const struct kinds *kinds, size_t i,
+                         ptrdiff_t zone, bool after, int64_t found, int64_t *at) {
+    const size_t n = z->b.windows, from = after && zone >= 0 ? i + 1 : 0;
     const double apart = (double)z->window; /* squared, of a constant and a usual window */
-    int64_t *constant = first_of(&z->b, ZNORM_CONSTANT), *usual = first_of(&z->b, ZNORM_USUAL);
-    int status = constant == NULL || usual == NULL ? BC_NOMEM : BC_OK;
-    for (size_t i = 0; status == BC_OK && i < z->a.windows; i++) {
-        int64_t found[2] = {z->right.index[i], z->left.index == NULL ? -1 : z->left.index[i]};
-        double best = INFINITY;
-        int64_t at = -1;
-        if (z->a.kind[i] == ZNORM_USUAL) {
-            for (int side = 0; side < 2; side++)
-                if (found[side] >= 0)
-                    take(&best, &at, square_distance(z, i, (size_t)found[side]), found[side]);
-            take(&best, &at, apart, lowest(constant, n, i, zone));
-        } else if (z->a.kind[i] == ZNORM_CONSTANT) {
-            take(&best, &at, 0, lowest(constant, n, i, zone));
-            take(&best, &at, apart, lowest(usual, n, i, zone));
-        }
+    const bool usual = z->a.kind[i] == ZNORM_USUAL;
+    double best = INFINITY;
+    *at = -1;
+    if (z->a.kind[i] == ZNORM_BAD) return best;
+    int64_t constant = first_from(kinds->constant, n, i, zone, from);
+    int64_t other = first_from(kinds->usual, n, i, zone, from);
+    if (!after && constant > (int64_t)i) constant = -1;
+    if (!after && other > (int64_t)i) other = -1;
+    if (usual && found >= 0) take(&best, at, square_distance(z, i, (size_t)found), found);
+    take(&best, at, usual ? apart : 0, constant);
+    if (!usual) take(&best, at, apart, other);
+    return best;
+}
+
+/* From the two sides and the constant windows to distances. */
+static int finish(struct znorm *z, ptrdiff_t zone, const struct kinds *kinds,
+                  const bc_sides *sides, const bc_simple_options *options) {
+    const size_t n = z->a.windows;
+    for (size_t i = 0; i < n; i++) {
+        if (i % 256 == 0 && options->tick != NULL && options->tick(options->context, n, n))
+            return BC_STOPPED;
+        int64_t left = -1, at;
+        double best = nearest_of(z, kinds, i, zone, true, z->right.index[i], &at), before = INFINITY;
+        if (sides != NULL) sides->right_distance[i] = sqrt(best), sides->right_index[i] = at;
+        if (zone >= 0) before = nearest_of(z, kinds, i, zone, false, z->left.index[i], &left);
+        if (sides != NULL) sides->left_distance[i] = sqrt(before), sides->left_index[i] = left;
+        take(&best, &at, before, left);
         z->right.value[i] = sqrt(best);
         z->right.index[i] = at;
     }
-    free(constant);
-    free(usual);
-    return status;
+    return BC_OK;
 }
 
-/* zone < 0: a join of two series, else of x with itself. */
-static int join(double *distance, int64_t *index, const double *x, size_t x_frames,
-                const double *y, size_t y_frames, size_t window, ptrdiff_t zone,
+/* Put up to k windows of a list into the nearest ones of window i. */
+static void put_kind(struct znorm *z, const int64_t *next, size_t i, double squared) {
+    size_t from = 0;
+    for (size_t count = 0; count < z->nearest->k; count++) {
+        const int64_t j = first_from(next, z->b.windows, i, z->zone, from);
+        if (j < 0) return;
+        bc_nearest_put(z->nearest, i, squared, j);
+        from = (size_t)j + 1;
+    }
+}
+
+static void finish_nearest(struct znorm *z, const struct kinds *kinds) {
+    for (size_t i = 0; i < z->a.windows; i++) {
+        const bool usual = z->a.kind[i] == ZNORM_USUAL;
+        if (z->a.kind[i] == ZNORM_BAD) continue;
+        put_kind(z, kinds->constant, i, usual ? (double)z->window : 0);
+        if (!usual) put_kind(z, kinds->usual, i, (double)z->window);
+    }
+    for (size_t c = 0; c < z->a.windows * z->nearest->k; c++)
+        z->nearest->distance[c] = sqrt(z->nearest->distance[c]);
+}
+
+/* zone < 0: a join of two series, else of x with itself. left: its left side is
+ * wanted too. right has the caller's memory, or none with z->nearest. */
+static int join(struct znorm *z, const double *x, size_t x_frames, const double *y,
+                size_t y_frames, ptrdiff_t zone, const bc_sides *sides,
                 const bc_simple_options *options) {
+    const size_t window = z->window;
     assert(1 <= window && window <= x_frames && window <= y_frames);
-    struct znorm z = {.window = window, .right = {distance, index}};
     const ptrdiff_t xn = (ptrdiff_t)(x_frames - window + 1);
     const ptrdiff_t yn = (ptrdiff_t)(y_frames - window + 1);
+    const bool itself = zone >= 0, both = itself && z->nearest == NULL;
+    struct kinds kinds = {NULL, NULL};
     int status = BC_NOMEM;
-    z.terms = bc_aligned_doubles(window, 0.0);
-    if (z.terms == NULL || bc_doubling_new(&z.sums, window) != BC_OK ||
-        new_series(&z.a, x, x_frames, window, z.terms) != BC_OK ||
-        (zone < 0 && new_series(&z.b, y, y_frames, window, z.terms) != BC_OK))
+    if (zone > xn) zone = xn;
+    z->zone = both ? -1 : zone; /* with both sides, the lags begin after the zone */
+    z->terms = bc_aligned_doubles(window, 0.0);
+    if (z->terms == NULL || bc_doubling_new(&z->sums, window) != BC_OK ||
+        new_series(&z->a, x, x_frames, window, z->terms) != BC_OK ||
+        (!itself && new_series(&z->b, y, y_frames, window, z->terms) != BC_OK))
         goto out;
-    if (zone >= 0) z.b = z.a; /* one and the same memory */
-    start(z.right, (size_t)xn);
-    if (zone >= 0) {
-        z.left.value = bc_aligned_doubles((size_t)yn + MARGIN, INFINITY); /* never better */
-        z.left.index = malloc((size_t)yn * sizeof *z.left.index);
-        if (z.left.value == NULL || z.left.index == NULL) goto out;
-        start(z.left, (size_t)yn);
+    if (itself) z->b = z->a; /* one and the same memory */
+    if (both) {
+        z->left.value = bc_aligned_doubles((size_t)yn + MARGIN, INFINITY); /* never better */
+        z->left.index = malloc((size_t)yn * sizeof *z->left.index);
+        if (z->left.value == NULL || z->left.index == NULL) goto out;
     }
-    status = BC_OK;
-    if (zone < xn - 1) status = walk_both(&z, zone < 0 ? 1 - xn : zone + 1, yn - 1, options);
-    if (status == BC_OK) status = finish(&z, zone);
+    kinds.constant = first_of(&z->b, ZNORM_CONSTANT);
+    kinds.usual = first_of(&z->b, ZNORM_USUAL);
+    if (kinds.constant == NULL || kinds.usual == NULL) goto out;
+    status = walk_both(z, both ? zone + 1 : 1 - xn, yn - 1, options);
+    if (status == BC_OK && z->nearest != NULL)
+        finish_nearest(z, &kinds);
+    else if (status == BC_OK)
+        status = finish(z, zone, &kinds, sides, options);
 out:
-    free(z.left.value);
-    free(z.left.index);
-    free_series(&z.a);
-    if (zone < 0) free_series(&z.b);
-    bc_doubling_free(&z.sums);
-    free(z.terms);
+    free(z->left.value);
+    free(z->left.index);
+    free(kinds.constant);
+    free(kinds.usual);
+    free_series(&z->a);
+    if (!itself) free_series(&z->b);
+    bc_doubling_free(&z->sums);
+    free(z->terms);
     return status;
 }
 
-int bc_znorm_self_join(double *distance, int64_t *index, const double *x, size_t frames,
-                       size_t window, size_t zone, const bc_simple_options *options) {
+int bc_znorm_self_join(double *distance, int64_t *index, const bc_sides *sides, const double *x,
+                       size_t frames, size_t window, size_t zone,
+                       const bc_simple_options *options) {
     if (zone > frames) zone = frames;
-    return join(distance, index, x, frames, x, frames, window, (ptrdiff_t)zone, options);
+    struct znorm z = {.window = window, .right = {distance, index}};
+    return join(&z, x, frames, x, frames, (ptrdiff_t)zone, sides, options);
 }
 
 int bc_znorm_join(double *distance, int64_t *index, const double *x, size_t x_frames,
                   const double *y, size_t y_frames, size_t window,
                   const bc_simple_options *options) {
-    return join(distance, index, x, x_frames, y, y_frames, window, -1, options);
+    struct znorm z = {.window = window, .right = {distance, index}};
+    return join(&z, x, x_frames, y, y_frames, -1, NULL, options);
+}
+
+int bc_znorm_nearest(double *distance, int64_t *index, size_t k, const double *x,
+                     size_t x_frames, const double *y, size_t y_frames, size_t window,
+                     ptrdiff_t zone, const bc_simple_options *options) {
+    const size_t n = x_frames - window + 1;
+    struct nearest nearest = {distance, index, k};
+    struct znorm z = {.window = window, .nearest = &nearest};
+    int status = BC_NOMEM;
+    z.right.value = bc_aligned_doubles(n, 0.0);
+    z.right.index = calloc(n, sizeof *z.right.index);
+    if (z.right.value != NULL && z.right.index != NULL)
+        status = join(&z, x, x_frames, y, y_frames, zone, NULL, options);
+    free(z.right.value);
+    free(z.right.index);
+    return status;
+}
+
+int bc_znorm_query(double *distance, const double *query, const double *x, size_t frames,
+                   size_t window, const bc_simple_options *options) {
+    assert(1 <= window && window <= frames);
+    struct znorm z = {.window = window};
+    int status = BC_NOMEM;
+    z.terms = bc_aligned_doubles(window, 0.0);
+    if (z.terms == NULL || new_series(&z.a, query, window, window, z.terms) != BC_OK ||
+        new_series(&z.b, x, frames, window, z.terms) != BC_OK)
+        goto out;
+    status = BC_OK;
+    const uint8_t kind = z.a.kind[0];
+    for (size_t j = 0; status == BC_OK && j < z.b.windows; j++) {
+        if (j % 256 == 0 && options->tick != NULL &&
+            options->tick(options->context, j, z.b.windows))
+            status = BC_STOPPED;
+        if (kind == ZNORM_BAD || z.b.kind[j] == ZNORM_BAD)
+            distance[j] = INFINITY;
+        else if (kind != z.b.kind[j])
+            distance[j] = sqrt((double)window);
+        else
+            distance[j] = kind == ZNORM_CONSTANT ? 0 : sqrt(square_distance(&z, 0, j));
+    }
+out:
+    free_series(&z.a);
+    free_series(&z.b);
+    free(z.terms);
+    return status;
 }
 
 /* -1: not finite, 0: constant, 1: z (n) is x with mean 0 and deviation 1 */

@@ -23,11 +23,22 @@
 #include "simple.h"
 
 /* As bc_simple_self_join and bc_simple_join, in one dimension. */
-int bc_znorm_self_join(double *distance, int64_t *index, const double *x, size_t frames,
-                       size_t window, size_t zone, const bc_simple_options *options);
+int bc_znorm_self_join(double *distance, int64_t *index, const bc_sides *sides, const double *x,
+                       size_t frames, size_t window, size_t zone,
+                       const bc_simple_options *options);
 int bc_znorm_join(double *distance, int64_t *index, const double *x, size_t x_frames,
                   const double *y, size_t y_frames, size_t window,
                   const bc_simple_options *options);
+
+/* As bc_simple_nearest; zone >= 0: y is x. Pairs with a constant window are in
+ * every tile. */
+int bc_znorm_nearest(double *distance, int64_t *index, size_t k, const double *x,
+                     size_t x_frames, const double *y, size_t y_frames, size_t window,
+                     ptrdiff_t zone, const bc_simple_options *options);
+
+/* As bc_simple_query, in one dimension. */
+int bc_znorm_query(double *distance, const double *query, const double *x, size_t frames,
+                   size_t window, const bc_simple_options *options);
 
 /* The definition, cell by cell: the yardstick. zone < 0 excludes nothing. */
 int bc_znorm_brute(double *distance, int64_t *index, const double *x, size_t x_frames,

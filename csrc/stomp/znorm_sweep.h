@@ -8,6 +8,8 @@ static void znorm_lanes(struct znorm *z, const double *upper, size_t i, ptrdiff_
     if (to > DOUBLING_LANES) to = DOUBLING_LANES;
     for (ptrdiff_t l = from; l < to; l++) {
         const size_t u = (size_t)(j + l);
+        const ptrdiff_t lag = j + l - (ptrdiff_t)i;
+        if (lag <= z->zone && lag >= -z->zone) continue;
         const double correlation = upper[l] - z->a.e[i] * z->b.e[u];
         if (upper[l] >= z->right.value[i])
             bc_znorm_offer(z, &z->right, false, i, u, correlation);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "doubling.h"
+#include "nearest.h"
 
 /* A series and its windows. With p = 1 / (sqrt(m) sd), the correlation of two
  * windows is (sum of products) p_i p_j - s_i s_j, s = sqrt(m) mean p. */
@@ -34,6 +35,8 @@ struct znorm {
     struct znorm_series a, b;
     size_t window;
     struct znorm_side right, left; /* as in struct simple */
+    struct nearest *nearest; /* as in struct simple; squared distances */
+    ptrdiff_t zone;          /* lags -zone .. zone are not looked at; < 0: all are */
     double bias;          /* of the grid way: a number whose last bit is the grid */
     struct doubling sums; /* of the steady way */
     size_t doubts, doubts_allowed;
