@@ -94,6 +94,20 @@ describe("trainer.fit", function()
       assert(array.equal(net:state()["head.weight"], again:state()["head.weight"]))
    end)
 
+   it("keeps the newest checkpoints only, and copies where links are unknown", function()
+      local lfs = require "lfs"
+      local link = lfs.link
+      lfs.link = function() return nil, "Operation not permitted" end
+      local ok, result = pcall(fit, small_network(), new_loader(), {max_epochs = 4, keep = 2})
+      lfs.link = link
+      assert.is_true(ok)
+      local names = {}
+      for name in lfs.dir(run .. "/checkpoints") do names[#names + 1] = name end
+      table.sort(names)
+      assert.same({".", "..", "epoch-3.safetensors", "epoch-4.safetensors", "last.safetensors"}, names)
+      assert.equal(command.read(run .. "/checkpoints/epoch-4.safetensors"), command.read(result.checkpoint))
+   end)
+
    it("goes on from a checkpoint to the same bits as an unbroken run, even after a kill", function()
       local whole = small_network()
       assert(fit(whole, new_loader(), {max_epochs = 4}))

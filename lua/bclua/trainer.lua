@@ -10,7 +10,7 @@ local trainer = {}
 
 local DEFAULT = {
    batches_per_epoch = 100, max_epochs = 10, lr = 1e-3, lr_gamma = 0.1, betas = {0.5, 0.999}, eps = 1e-8,
-   weight_decay = 0.01, margin = 50, l2 = 0.01,
+   weight_decay = 0.01, margin = 50, l2 = 0.01, keep = 3,
 }
 local OPTIONAL = {run = "string", lr_step = "number", resume = "string", metadata = "table", on_batch = "function",
                   on_epoch = "function"}
@@ -30,7 +30,7 @@ local function check_options(options)
    for key, value in pairs(DEFAULT) do
       if o[key] == nil then o[key] = value end
    end
-   for _, key in ipairs{"batches_per_epoch", "max_epochs", "lr_step"} do
+   for _, key in ipairs{"batches_per_epoch", "max_epochs", "lr_step", "keep"} do
       if o[key] and not (math.tointeger(o[key]) and o[key] >= 1) then
          error(("option '%s' must be an integer of at least 1, got %s"):format(key, o[key]), 3)
       end
@@ -65,13 +65,21 @@ local function append(f, path, entry)
    return nil, path .. ": " .. message
 end
 
--- last.safetensors is another name of the newest epoch's file, not a copy.
+-- last.safetensors is another name of the newest epoch's file; a copy where the
+-- file system knows no links.
 local function name_last(folder, path)
    local last, temporary = folder .. "/last.safetensors", folder .. "/last.tmp"
    os.remove(temporary)
    local ok, message = lfs.link(path, temporary)
-   if ok then ok, message = os.rename(temporary, last) end
-   if not ok then return nil, ("%s: %s"):format(last, message) end
+   if ok then
+      ok, message = os.rename(temporary, last)
+      if not ok then return nil, ("%s: %s"):format(last, message) end
+      return last
+   end
+   local bytes
+   bytes, message = files.read(path)
+   if bytes then ok, message = system.write_file(last, bytes) end
+   if not ok then return nil, message end
    return last
 end
 
@@ -85,7 +93,10 @@ local function save(net, loader, o, epoch)
    local path = ("%s/epoch-%d.safetensors"):format(folder, epoch)
    local ok, message = net:save(path, {optimizer = true, metadata = metadata})
    if not ok then return nil, message end
-   return name_last(folder, path)
+   local last
+   last, message = name_last(folder, path)
+   if last then os.remove(("%s/epoch-%d.safetensors"):format(folder, epoch - o.keep)) end
+   return last, message
 end
 
 -- Weights, optimiser and loader as the checkpoint left them; its epoch.
@@ -163,7 +174,8 @@ end
 --- Train a network.
 -- An epoch is a fixed number of batches. At its end a checkpoint is written to
 -- `<run>/checkpoints/epoch-N.safetensors` (weights, optimiser, and the loader's
--- state if it has one), and `last.safetensors` becomes another name of it.
+-- state if it has one), `last.safetensors` becomes another name of it, and only
+-- the newest `keep` are kept.
 -- `<run>/metrics.jsonl` gets a line per batch (`kind` "batch") and one per epoch
 -- ("epoch", means): epoch, step, loss, loss_n, loss_d, active, spread,
 -- gradient_norm, lr, triplets_per_second, wait_share. A new run starts it anew;
@@ -175,7 +187,7 @@ end
 -- @tparam table options `run`: folder to write to; `batches_per_epoch` (100),
 --  `max_epochs` (10), `lr` (1e-3), `lr_step` (none) epochs after which it falls by
 --  `lr_gamma` (0.1), `betas` ({0.5, 0.999}), `eps` (1e-8), `weight_decay` (0.01),
---  `margin` (50), `l2` (0.01); `resume`: checkpoint to go on from; `metadata`: words
+--  `margin` (50), `l2` (0.01); `keep` (3) checkpoints; `resume`: checkpoint to go on from; `metadata`: words
 --  for the checkpoints; `on_batch(info)`, `on_epoch(info)`: called after each; false
 --  from `on_epoch` ends the training
 -- @treturn[1] table the last epoch's means, with `epoch`, `step`, `checkpoint`
