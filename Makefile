@@ -94,7 +94,7 @@ bench: all
 
 check: deps
 	@luacheck --quiet lua scripts spec
-	@! grep -lE 'include *[<"](lua|lauxlib|lualib)\.h' $$(ls csrc/*/*.[ch] | grep -vE '/lua_|^csrc/host/') \
+	@! grep -lE 'include *[<"](lua|lauxlib|lualib)\.h' $$(ls csrc/*/*.[ch] csrc/*/*.inc | grep -vE '/lua_|^csrc/host/') \
 	  || { echo 'check: these kernels include lua.h'; exit 1; }
 	@$(MAKE) --no-print-directory B=$B/check EXTRA=-Werror $B/check/bclua $B/check/bclua.so
 	@echo check: ok

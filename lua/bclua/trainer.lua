@@ -70,17 +70,16 @@ end
 local function name_last(folder, path)
    local last, temporary = folder .. "/last.safetensors", folder .. "/last.tmp"
    os.remove(temporary)
-   local ok, message = lfs.link(path, temporary)
-   if ok then
-      ok, message = os.rename(temporary, last)
+   if lfs.link(path, temporary) then
+      local ok, message = os.rename(temporary, last)
       if not ok then return nil, ("%s: %s"):format(last, message) end
       return last
    end
-   local bytes
-   bytes, message = files.read(path)
-   if bytes then ok, message = system.write_file(last, bytes) end
-   if not ok then return nil, message end
-   return last
+   local bytes, message = files.read(path)
+   if not bytes then return nil, message end
+   local ok
+   ok, message = system.write_file(last, bytes)
+   return ok and last, message
 end
 
 local function save(net, loader, o, epoch)
