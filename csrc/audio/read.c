@@ -271,6 +271,10 @@ static int convert(bc_audio *a, int64_t m, int64_t *gave, bc_error *e) {
     a->used += (int64_t)took;
     a->have -= (int64_t)took;
     *gave = (int64_t)out;
+    /* the filter overshoots: samples near the largest float become infinite */
+    if (bc_audio_first_bad(a->wide, *gave * a->rows) >= 0)
+        return bc_fail(e, "%s: samples near %.3f s are too large to convert to %d Hz", a->path,
+                       (double)a->at / a->rate, a->rate);
     return BC_OK;
 }
 
