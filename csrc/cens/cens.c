@@ -3,25 +3,36 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdint.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../spectral/stft.h"
-#include "../support/clones.h"
-#include "cqt.h"
 
 enum { CHROMA = 12 };
 
-void cens_quantize(float *out, const float *in, size_t frames) {
+cens_options cens_defaults(void) {
+    return (cens_options){.smoothing = 41,
+                          .norm = CENS_NORM_2,
+                          .levels = 4,
+                          .step = {0.4f, 0.2f, 0.1f, 0.05f},
+                          .weight = {0.25, 0.25, 0.25, 0.25}};
+}
+
+static float quantized(float v, const cens_options *o) {
+    float q = 0;
+    for (int i = 0; i < o->levels; i++)
+        if (v > o->step[i]) q = (float)(q + o->weight[i]);
+    return q;
+}
+
+void cens_quantize(float *out, const float *in, size_t frames, const cens_options *o) {
     for (size_t t = 0; t < frames; t++) {
         double sum = 0;
         for (size_t c = 0; c < CHROMA; c++) sum += fabs((double)in[c * frames + t]);
         if (sum < FLT_MIN) sum = 1;
-        for (size_t c = 0; c < CHROMA; c++) {
-            float v = (float)(in[c * frames + t] / sum);
-            out[c * frames + t] =
-                0.25f * (float)((v > 0.4f) + (v > 0.2f) + (v > 0.1f) + (v > 0.05f));
-        }
+        for (size_t c = 0; c < CHROMA; c++)
+            out[c * frames + t] = quantized((float)(in[c * frames + t] / sum), o);
     }
 }
 
@@ -37,58 +48,45 @@ static void convolve(float *out, const float *in, size_t frames, const double *w
     }
 }
 
-static void normalize(float *x, size_t frames) {
-    for (size_t t = 0; t < frames; t++) {
-        double sum = 0;
-        for (size_t c = 0; c < CHROMA; c++) sum += (double)x[c * frames + t] * x[c * frames + t];
-        double norm = sqrt(sum);
+static double norm_of(const float *x, size_t stride, enum cens_norm norm) {
+    double sum = 0, most = 0;
+    for (size_t c = 0; c < CHROMA; c++) {
+        double v = fabs((double)x[c * stride]);
+        sum += norm == CENS_NORM_2 ? v * v : v;
+        most = fmax(most, v);
+    }
+    return norm == CENS_NORM_2 ? sqrt(sum) : norm == CENS_NORM_1 ? sum : most;
+}
+
+static void normalize(float *x, size_t frames, enum cens_norm how) {
+    for (size_t t = 0; how != CENS_NORM_NONE && t < frames; t++) {
+        double norm = norm_of(x + t, frames, how);
         if (norm < FLT_MIN) continue;
         for (size_t c = 0; c < CHROMA; c++) x[c * frames + t] = (float)(x[c * frames + t] / norm);
     }
 }
 
-int cens_smooth(float *out, const float *in, size_t frames, size_t smoothing) {
-    size_t taps = smoothing > 0 ? smoothing + 2 : 1;
+int cens_smooth(float *x, size_t frames, const cens_options *o) {
+    size_t taps = o->smoothing > 0 ? o->smoothing + 2 : 1;
     double *w = malloc(taps * sizeof *w), sum = 0;
-    if (w == NULL) return BC_NOMEM;
-    hann_symmetric(w, taps);
-    for (size_t i = 0; i < taps; i++) sum += w[i];
-    for (size_t i = 0; i < taps; i++) w[i] /= sum;
-    for (size_t c = 0; c < CHROMA; c++)
-        convolve(out + c * frames, in + c * frames, frames, w, taps);
-    normalize(out, frames);
+    float *row = malloc((frames + 1) * sizeof *row);
+    bool ok = w != NULL && row != NULL;
+    if (ok) {
+        hann_symmetric(w, taps);
+        for (size_t i = 0; i < taps; i++) sum += w[i];
+        for (size_t i = 0; i < taps; i++) w[i] /= sum;
+        for (size_t c = 0; c < CHROMA; c++) {
+            memcpy(row, x + c * frames, frames * sizeof *row);
+            convolve(x + c * frames, row, frames, w, taps);
+        }
+        normalize(x, frames, o->norm);
+    }
     free(w);
-    return BC_OK;
+    free(row);
+    return ok ? BC_OK : BC_NOMEM;
 }
 
-int cens(float *out, const float *samples, size_t n, const cqt_plan *p, size_t smoothing) {
-    size_t frames = cqt_frames(&p->o, n);
-    float *chroma = malloc((CHROMA * frames + 1) * sizeof *chroma);
-    if (chroma == NULL) return BC_NOMEM;
-    int rc = cqt_chroma(chroma, samples, n, p);
-    if (rc == BC_OK) {
-        cens_quantize(chroma, chroma, frames);
-        rc = cens_smooth(out, chroma, frames, smoothing);
-    }
-    free(chroma);
-    return rc;
-}
-
-/* NaN and infinity are the numbers with all bits of the exponent set. */
-typedef uint32_t float_bits __attribute__((may_alias));
-
-BC_CLONES static uint32_t any_bad(const float_bits *bits, size_t n) {
-    uint32_t bad = 0;
-    for (size_t i = 0; i < n; i++) bad |= (bits[i] & 0x7f800000) == 0x7f800000;
-    return bad;
-}
-
-size_t cens_first_bad(const float *samples, size_t n) {
-    enum { BLOCK = 65536 };
-    for (size_t at = 0; at < n; at += BLOCK) {
-        if (!any_bad((const float_bits *)samples + at, n - at < BLOCK ? n - at : BLOCK)) continue;
-        while (isfinite(samples[at])) at++;
-        return at;
-    }
-    return n;
+int cens_of_chroma(float *x, size_t frames, const cens_options *o) {
+    cens_quantize(x, x, frames, o);
+    return cens_smooth(x, frames, o);
 }

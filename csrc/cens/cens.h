@@ -8,24 +8,33 @@
 #include <stddef.h>
 
 #include "../support/error.h"
-#include "cqt_plan.h"
+
+enum cens_norm { CENS_NORM_2 /* Euclidean */, CENS_NORM_1, CENS_NORM_MAX, CENS_NORM_NONE };
+enum { CENS_MAX_LEVELS = 32 };
+
+typedef struct cens_options {
+    size_t smoothing; /* frames */
+    enum cens_norm norm;
+    int levels; /* of quantisation: above step[i], weight[i] is added */
+    float step[CENS_MAX_LEVELS];
+    double weight[CENS_MAX_LEVELS];
+} cens_options;
+
+/* librosa's: 41, Euclidean, a quarter for each of 0.4, 0.2, 0.1 and 0.05. */
+cens_options cens_defaults(void);
 
 /* out (12, frames): each frame of in divided by its sum (frames that sum to
- * less than the smallest normal f32 stay as they are), then a quarter for each
- * of 0.4, 0.2, 0.1 and 0.05 that a value is above. out may be in. */
-void cens_quantize(float *out, const float *in, size_t frames);
+ * less than the smallest normal f32 stay as they are), then quantised. out may
+ * be in. */
+void cens_quantize(float *out, const float *in, size_t frames, const cens_options *o);
 
-/* out (12, frames): in smoothed along time with a Hann window of `smoothing` + 2
+/* x (12, frames) smoothed along time with a Hann window of `smoothing` + 2
  * values whose ends are 0 (0: not at all; what lies outside is 0), then each
- * frame divided by its Euclidean norm (all-zero frames stay). out is not in.
- * BC_OK or BC_NOMEM. */
-int cens_smooth(float *out, const float *in, size_t frames, size_t smoothing);
+ * frame divided by its norm (all-zero frames stay). BC_OK or BC_NOMEM. */
+int cens_smooth(float *x, size_t frames, const cens_options *o);
 
-/* out (12, frames) of n finite samples, frames = cqt_frames(). Silence gives zeros.
- * BC_OK, BC_NOMEM or BC_STOPPED. */
-int cens(float *out, const float *samples, size_t n, const cqt_plan *p, size_t smoothing);
-
-/* Position of the first sample that is NaN or infinite; n if there is none. */
-size_t cens_first_bad(const float *samples, size_t n);
+/* Both, in place: chroma (12, frames) in, CENS out. Silence gives zeros. BC_OK or
+ * BC_NOMEM. */
+int cens_of_chroma(float *x, size_t frames, const cens_options *o);
 
 #endif

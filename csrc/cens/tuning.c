@@ -1,64 +1,26 @@
-/* tuning.c: spectral peaks and the histogram of their deviations. */
+/* tuning.c: spectral peaks, eight frames at a time. */
 #include "tuning.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../spectral/batch.h"
-#include "../spectral/frames.h"
+#include "../spectral/frame_queue.h"
 #include "../spectral/lanes.h"
 #include "../spectral/stft.h"
 #include "../support/clones.h"
 #include "../support/interrupt.h"
+#include "votes.h"
 
 enum {
     LANES = BATCH_F64,
     N_FFT = 2048,
     HOP = 512,
     BINS = N_FFT / 2 + 1,
-    STEPS = 100, /* of the histogram, over one bin of 36 an octave */
 };
-
-/* Peaks of all frames. */
-typedef struct peaks {
-    float *strength, *hz;
-    size_t count, room;
-} peaks;
-
-static int peaks_add(peaks *p, float strength, float hz) {
-    if (p->count == p->room) {
-        size_t room = p->room > 0 ? 2 * p->room : 4096;
-        float *a = realloc(p->strength, room * sizeof *a);
-        if (a == NULL) return BC_NOMEM;
-        p->strength = a;
-        float *b = realloc(p->hz, room * sizeof *b);
-        if (b == NULL) return BC_NOMEM;
-        p->hz = b;
-        p->room = room;
-    }
-    p->strength[p->count] = strength;
-    p->hz[p->count++] = hz;
-    return BC_OK;
-}
-
-/* Left edge of a step, as numpy.linspace(-0.5, 0.5, 101) has it. */
-static double edge_of(int step) {
-    return step < STEPS ? step * 0.01 - 0.5 : 0.5;
-}
-
-/* The step that a frequency's deviation from its nearest bin falls in. */
-static int step_of(float hz) {
-    float bins = 36 * log2f(hz / 27.5f);
-    float off = bins - floorf(bins);
-    if (off >= 0.5f) off -= 1;
-    int step = (int)((off + 0.5) * STEPS);
-    if (step > STEPS - 1) step = STEPS - 1;
-    while (step > 0 && off < edge_of(step)) step--;
-    while (step < STEPS - 1 && off >= edge_of(step + 1)) step++;
-    return step;
-}
 
 /* s (last-first, 8) = |X| in f32, of X (last-first, 2, 8) rounded to f32. */
 BC_CLONES static void magnitudes(float *restrict s, const double *restrict x, size_t count) {
@@ -110,7 +72,7 @@ BC_CLONES static void mark(unsigned char *restrict peak, const float *restrict s
 
 /* The peaks of the first `lanes` lanes of s (., 8), whose first row is bin
  * r->first - 1; most: the largest squared magnitude of each frame. */
-static int find_peaks(peaks *p, unsigned char *peak, const float *s, const double *most,
+static int find_peaks(votes *p, unsigned char *peak, const float *s, const double *most,
                       const range *r, size_t lanes) {
     float least[LANES];
     for (size_t l = 0; l < LANES; l++) least[l] = 0.1f * sqrtf((float)most[l]);
@@ -122,64 +84,14 @@ static int find_peaks(peaks *p, unsigned char *peak, const float *s, const doubl
             if (!peak[l]) continue;
             float strength, shift = parabola(&strength, s[l], s[LANES + l], s[2 * LANES + l]);
             float hz = (float)(((double)k + (double)shift) * r->hz);
-            int rc = hz > 0 ? peaks_add(p, strength, hz) : BC_OK;
+            int rc = hz > 0 ? votes_add(p, strength, hz) : BC_OK;
             if (rc != BC_OK) return rc;
         }
     }
     return BC_OK;
 }
 
-/* The k-th smallest of x (n), which is put in another order. */
-static float select_kth(float *x, size_t n, size_t k) {
-    size_t low = 0, high = n - 1;
-    while (low < high) {
-        float pivot = x[low + (high - low) / 2];
-        size_t i = low, j = high;
-        for (;;) {
-            while (x[i] < pivot) i++;
-            while (x[j] > pivot) j--;
-            if (i >= j) break;
-            float t = x[i];
-            x[i++] = x[j];
-            x[j--] = t;
-        }
-        /* x[low..i-1] <= pivot <= x[i..high] or so; keep the side of k */
-        if (k <= j)
-            high = j;
-        else
-            low = j + 1;
-    }
-    return x[k];
-}
-
-static int median(float *out, const float *x, size_t n) {
-    float *copy = malloc(n * sizeof *copy);
-    if (copy == NULL) return BC_NOMEM;
-    memcpy(copy, x, n * sizeof *copy);
-    *out = select_kth(copy, n, n / 2);
-    if (n % 2 == 0) *out = (select_kth(copy, n / 2, n / 2 - 1) + *out) / 2;
-    free(copy);
-    return BC_OK;
-}
-
-/* The left edge of the fullest step, the first of equals. */
-static int vote(double *tuning, const peaks *p) {
-    size_t count[STEPS] = {0};
-    float least = 0;
-    if (p->count == 0) {
-        *tuning = 0;
-        return BC_OK;
-    }
-    int best = 0, rc = median(&least, p->strength, p->count);
-    for (size_t i = 0; i < p->count; i++)
-        if (p->strength[i] >= least) count[step_of(p->hz[i])]++;
-    for (int i = 1; i < STEPS; i++)
-        if (count[i] > count[best]) best = i;
-    *tuning = edge_of(best);
-    return rc;
-}
-
-typedef struct scratch {
+struct tuning_stream {
     float edge[LANES][N_FFT];
     double window[N_FFT];
     double frame[N_FFT][LANES];
@@ -187,41 +99,89 @@ typedef struct scratch {
     double spectrum[BINS + 1][2][LANES];
     float s[BINS + 1][LANES];
     unsigned char peak[BINS][LANES];
-} scratch;
+    range range;
+    const batch_plan *fft;
+    votes *votes;
+    frame_queue queue;
+};
 
-static int collect(peaks *p, scratch *s, const frame_view *v, double sample_rate) {
-    const batch_plan *fft = batch_get(N_FFT / 2);
-    if (fft == NULL) return BC_NOMEM;
-    const range r = range_of(sample_rate);
-    const size_t frames = 1 + v->n / HOP, last = r.last + 1;
+static const frame_view centred = {.first = -N_FFT / 2, .hop = HOP, .length = N_FFT};
+
+int tuning_stream_new(tuning_stream **out, double sample_rate) {
+    tuning_stream *s = *out = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+    if (s == NULL) return BC_NOMEM;
+    memset(s, 0, sizeof *s);
+    s->range = range_of(sample_rate);
     hann_periodic(s->window, N_FFT);
-    for (size_t t = 0; r.first < r.last && t < frames; t += LANES) {
-        if (bc_interrupted()) return BC_STOPPED;
-        const float *lane[LANES];
-        frames_locate(lane, s->edge[0], v, t, frames, LANES);
-        frames_gather_f64(s->frame[0], lane, s->window, N_FFT);
-        batch_fft_f64(s->frame[0], fft);
-        batch_largest_f64(s->most, s->frame[0], fft);
-        batch_real_f64(s->spectrum[0][0], s->frame[0], r.first - 1, last, fft);
-        magnitudes(s->s[0], s->spectrum[0][0], last - (r.first - 1));
-        size_t lanes = frames - t < LANES ? frames - t : LANES;
-        int rc = find_peaks(p, s->peak[0], s->s[0], s->most, &r, lanes);
+    s->fft = batch_get(N_FFT / 2);
+    if (s->fft != NULL && votes_new(&s->votes) == BC_OK &&
+        frame_queue_new(&s->queue, &centred, LANES) == BC_OK)
+        return BC_OK;
+    tuning_stream_free(s);
+    *out = NULL;
+    return BC_NOMEM;
+}
+
+void tuning_stream_free(tuning_stream *s) {
+    if (s == NULL) return;
+    votes_free(s->votes);
+    frame_queue_free(&s->queue);
+    free(s);
+}
+
+static int take(void *context, const frame_view *v, size_t t, size_t end) {
+    tuning_stream *s = context;
+    const range *r = &s->range;
+    const size_t last = r->last + 1;
+    if (bc_interrupted()) return BC_STOPPED;
+    if (r->first >= r->last) return BC_OK;
+    const float *lane[LANES];
+    frames_locate(lane, s->edge[0], v, t, end, LANES);
+    frames_gather_f64(s->frame[0], lane, s->window, N_FFT);
+    batch_fft_f64(s->frame[0], s->fft);
+    batch_largest_f64(s->most, s->frame[0], s->fft);
+    batch_real_f64(s->spectrum[0][0], s->frame[0], r->first - 1, last, s->fft);
+    magnitudes(s->s[0], s->spectrum[0][0], last - (r->first - 1));
+    return find_peaks(s->votes, s->peak[0], s->s[0], s->most, r, end - t);
+}
+
+int tuning_stream_push(tuning_stream *s, const float *samples, size_t n) {
+    return frame_queue_push(&s->queue, samples, n, take, s);
+}
+
+int tuning_stream_finish(double *tuning, bool *again, tuning_stream *s) {
+    size_t n = frame_queue_samples(&s->queue);
+    int rc = n > 0 ? frame_queue_finish(&s->queue, 1 + n / HOP, take, s) : BC_OK;
+    *again = false;
+    if (rc == BC_OK) rc = votes_count(tuning, again, s->votes);
+    frame_queue_restart(&s->queue);
+    return rc;
+}
+
+/* The same without a queue: all samples are at hand. */
+static int estimate(double *tuning, tuning_stream *s, const frame_view *v) {
+    const size_t frames = 1 + v->n / HOP;
+    bool again = false;
+    do {
+        int rc = BC_OK;
+        for (size_t t = 0; rc == BC_OK && t < frames; t += LANES)
+            rc = take(s, v, t, t + LANES < frames ? t + LANES : frames);
+        if (rc == BC_OK) rc = votes_count(tuning, &again, s->votes);
         if (rc != BC_OK) return rc;
-    }
+    } while (again);
     return BC_OK;
 }
 
 int tuning_estimate(double *tuning, const float *samples, size_t n, double sample_rate) {
-    peaks p = {0};
     *tuning = 0;
     if (n == 0) return BC_OK;
-    scratch *s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
-    if (s == NULL) return BC_NOMEM;
-    frame_view v = {.samples = samples, .n = n, .first = -N_FFT / 2, .hop = HOP, .length = N_FFT};
-    int rc = collect(&p, s, &v, sample_rate);
-    if (rc == BC_OK) rc = vote(tuning, &p);
-    free(s);
-    free(p.strength);
-    free(p.hz);
+    tuning_stream *s;
+    int rc = tuning_stream_new(&s, sample_rate);
+    if (rc != BC_OK) return rc;
+    frame_view v = centred;
+    v.samples = samples;
+    v.n = n;
+    rc = estimate(tuning, s, &v);
+    tuning_stream_free(s);
     return rc;
 }

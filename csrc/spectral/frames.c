@@ -1,6 +1,8 @@
 /* frames.c: framing, and the transpositions between clips and lanes. */
 #include "frames.h"
 
+#include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "../support/clones.h"
@@ -137,4 +139,24 @@ BC_CLONES void frames_scatter(float *const *to, const float *const *row, size_t 
         }
     for (; i < n; i++)
         for (int l = 0; l < BATCH_F32; l++) to[l][i] = row[i][l];
+}
+
+/* NaN and infinity are the numbers with all bits of the exponent set. */
+typedef uint32_t float_bits __attribute__((may_alias));
+
+BC_CLONES static uint32_t any_bad(const float_bits *bits, size_t n) {
+    uint32_t bad = 0;
+    for (size_t i = 0; i < n; i++) bad |= (bits[i] & 0x7f800000) == 0x7f800000;
+    return bad;
+}
+
+size_t frames_first_bad(const float *samples, size_t n) {
+    enum { AT_ONCE = 65536 };
+    for (size_t at = 0; at < n; at += AT_ONCE) {
+        size_t count = n - at < AT_ONCE ? n - at : AT_ONCE;
+        if (!any_bad((const float_bits *)samples + at, count)) continue;
+        while (isfinite(samples[at])) at++;
+        return at;
+    }
+    return n;
 }

@@ -35,4 +35,7 @@ void frames_gather_f64(double *out, const float *const *lane, const double *wind
 /* The way back: to[l][i] = row[i][l], 16 lanes, n rows of 16 floats. */
 void frames_scatter(float *const *to, const float *const *row, size_t n);
 
+/* Position of the first sample that is NaN or infinite; n if there is none. */
+size_t frames_first_bad(const float *samples, size_t n);
+
 #endif

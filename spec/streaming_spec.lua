@@ -1,0 +1,219 @@
+local array = require "bclua.array"
+local audio = require "bclua.audio"
+local cens = require "bclua.cens"
+
+local nan = 0 / 0
+local RATE = 32000
+
+local function noise(n, seed)
+   math.randomseed(seed)
+   local t = {}
+   for i = 1, n do t[i] = math.random() - 0.5 end
+   return array.from(t, "f32")
+end
+
+-- A function that gives y in blocks of `size` samples, and one that makes it
+-- start again.
+local function blocks(y, size)
+   local at, n = 0, y:size()
+   return function()
+      if at >= n then return nil end
+      local first = at + 1
+      at = math.min(at + size, n)
+      return y:slice(1, first, at)
+   end, function() at = 0 end
+end
+
+local function with(options, more)
+   local o = {sample_rate = RATE}
+   for k, v in pairs(options or {}) do o[k] = v end
+   for k, v in pairs(more or {}) do o[k] = v end
+   return o
+end
+
+-- Is the result in blocks that of the whole, to the bit?
+local function check(f, y, size, options)
+   local source, rewind = blocks(y, size)
+   local expected, info = f(y, with(options))
+   local got, got_info = f(source, with(options, {rewind = rewind}))
+   assert.same(expected:shape(), got:shape())
+   assert.is_true(array.equal(expected, got))
+   assert.same(info, got_info)
+end
+
+local function write(path, y)
+   assert(audio.save(path, y, RATE, {subtype = "float"}))
+   return path
+end
+
+describe("a source", function()
+   -- A loud and a quiet part, and silence between: longer than the filters.
+   local y = noise(90000, 1)
+   y:slice(1, 30001, 50000):fill(0)
+   y:slice(1, 70001, 90000):fill(y:slice(1, 70001, 90000) * 0.01)
+
+   it("gives the CENS of the whole, whatever the blocks", function()
+      for _, size in ipairs{777, 4096, 65536, 90000} do check(cens.cens, y, size) end
+   end)
+
+   it("gives the whole's chroma, magnitudes and tuning", function()
+      check(cens.chroma, y, 1000)
+      check(cens.cqt, y, 12345)
+      local source, rewind = blocks(y, 999)
+      assert.equal(cens.tuning(y, {sample_rate = RATE}),
+         cens.tuning(source, {sample_rate = RATE, rewind = rewind}))
+   end)
+
+   it("may come sample by sample", function()
+      check(cens.cens, y:slice(1, 1, 8000), 1)
+      check(cens.chroma, y:slice(1, 1, 5000), 1, {hop = 320})
+   end)
+
+   it("may have any length", function()
+      for _, n in ipairs{0, 1, 2, 193, 194, 389, 511, 512, 513, 827, 1656, 1657, 3199, 3200, 3201, 13248, 26496, 26497} do
+         check(cens.chroma, y:slice(1, 1, n), 500)
+      end
+   end)
+
+   it("works with every hop and range", function()
+      check(cens.chroma, y, 5000, {hop = 3201})
+      check(cens.chroma, y, 5000, {hop = 100})
+      check(cens.cqt, y, 5000, {hop = 1, n_octaves = 1, tuning = 0.1, fmin = 500})
+      check(cens.chroma, y, 5000, {hop = 30000})
+      check(cens.chroma, y, 5000, {hop = 1 << 20})
+      check(cens.chroma, y, 5000, {hop = 65536, n_octaves = 3})
+      check(cens.chroma, y, 5000, {hop = 1600, n_octaves = 2, fmin = 65})
+      check(cens.cens, y, 5000, {frames_per_second = 20, smoothing = 5, norm = 1})
+   end)
+
+   it("keeps silence silent", function()
+      local still = array.zeros(60000)
+      check(cens.cens, still, 1000)
+      still[30000] = 1
+      for _, size in ipairs{777, 29999, 30000} do check(cens.cqt, still, size, {tuning = 0}) end
+   end)
+
+   it("may give blocks of any dtype, and empty ones", function()
+      local expected = cens.cens(y, {sample_rate = RATE, tuning = 0.1})
+      local at = 0
+      local c = cens.cens(function()
+         at = at + 1
+         if at % 2 == 0 then return array.zeros(0) end
+         local first = (at - 1) // 2 * 9000 + 1
+         return first <= 90000 and y:slice(1, first, first + 8999):copy("f64") or nil
+      end, {sample_rate = RATE, tuning = 0.1})
+      assert.is_true(array.equal(expected, c))
+   end)
+
+   it("may be an open file, wherever it stands", function()
+      local path = write(os.tmpname() .. ".wav", y)
+      local reader <close> = assert(audio.open(path))
+      reader:read(1234)
+      assert.is_true(array.equal(cens.cens(y, {sample_rate = RATE}), (cens.cens(reader, {sample_rate = RATE}))))
+      assert.is_true(array.equal(cens.cqt(y, {sample_rate = RATE}), (cens.cqt(reader, {sample_rate = RATE}))))
+      assert.equal(cens.tuning(y, {sample_rate = RATE}), cens.tuning(reader, {sample_rate = RATE}))
+      assert.error_matches(function() cens.cens(reader, {sample_rate = 22050}) end,
+         "reader of 22050.0 Hz expected, got 32000")
+      os.remove(path)
+   end)
+
+   it("may be an open file at another rate", function()
+      local path = write(os.tmpname() .. ".wav", y)
+      local reader <close> = assert(audio.open(path, {sample_rate = 16000}))
+      local whole = assert(audio.load(path, {sample_rate = 16000}))
+      assert.is_true(array.equal(cens.cens(whole, {sample_rate = 16000}),
+         (cens.cens(reader, {sample_rate = 16000}))))
+      os.remove(path)
+   end)
+
+   it("may be any object that reads and seeks", function()
+      local next_block, rewind = blocks(y, 10000)
+      local object = {read = function() return next_block() end, seek_s = function(_, s)
+         assert.equal(0, s)
+         rewind()
+         return 0
+      end}
+      assert.is_true(array.equal(cens.cens(y, {sample_rate = RATE}), (cens.cens(object, {sample_rate = RATE}))))
+   end)
+
+   it("passes on what it says went wrong", function()
+      local function broken() return nil, "night.ogg: damaged" end
+      local function rewind() end
+      assert.same({nil, "night.ogg: damaged"}, {cens.cens(broken, {sample_rate = RATE, tuning = 0})})
+      assert.same({nil, "night.ogg: damaged"}, {cens.chroma(broken, {sample_rate = RATE, rewind = rewind})})
+      assert.same({nil, "night.ogg: damaged"}, {cens.tuning(broken, {sample_rate = RATE, rewind = rewind})})
+      local source = blocks(y, 10000)
+      assert.same({nil, "gone"}, {cens.cens(source, {sample_rate = RATE, rewind = function()
+         return nil, "gone"
+      end})})
+   end)
+
+   it("passes on an error", function()
+      assert.error_matches(function()
+         cens.cens(function() error("no microphone") end, {sample_rate = RATE, tuning = 0})
+      end, "no microphone")
+   end)
+
+   it("is told what it may not give", function()
+      local function fails(value, message)
+         assert.error_matches(function()
+            cens.cens(function() return value end, {sample_rate = RATE, tuning = 0})
+         end, message)
+      end
+      fails(1, "source: array or nil expected, got number")
+      fails(array.zeros({2, 9}), "source: array with 1 axis expected, got 2")
+      local bad = blocks(array.from{0, 0, 0, 0, nan}, 2)
+      assert.error_matches(function() cens.cens(bad, {sample_rate = RATE, tuning = 0}) end, "source: sample 5 is NaN")
+   end)
+
+   it("needs what it takes to estimate the tuning", function()
+      local source, rewind = blocks(y, 1000)
+      assert.error_matches(function() cens.cens(source, {sample_rate = RATE}) end, "option 'rewind' expected")
+      assert.error_matches(function() cens.tuning(source, {sample_rate = RATE}) end, "option 'rewind' expected")
+      assert.error_matches(function() cens.cens(source, {sample_rate = RATE, rewind = 1}) end,
+         "'rewind' must be a function, got number")
+      assert.error_matches(function() cens.cens(y, {sample_rate = RATE, rewind = rewind}) end,
+         "'rewind' is for samples from a function")
+      assert.error_matches(function() cens.cens("y.wav", {sample_rate = RATE}) end, "array expected, got string")
+   end)
+end)
+
+describe("the tuning of a long source", function()
+   -- Pieces with gaps of silence between, so that peaks are the same wherever a
+   -- piece is; some thousand peaks a piece, two million are kept.
+   local RUN = 512 * 400
+   local function piece(seed, gain)
+      local p = array.zeros(RUN)
+      p:slice(1, 2049, RUN - 4096):fill(noise(RUN - 6144, seed) * gain)
+      return p
+   end
+
+   local function repeated(list, times)
+      local at = 0
+      return function()
+         at = at + 1
+         return list[(at - 1) // times + 1]
+      end, function() at = 0 end
+   end
+
+   local function check_long(list, times)
+      local all = array.zeros(#list * RUN)
+      for i, p in ipairs(list) do all:slice(1, (i - 1) * RUN + 1, i * RUN):fill(p) end
+      local expected = cens.tuning(all, {sample_rate = RATE})
+      local source, rewind = repeated(list, times)
+      local passes = 1
+      assert.equal(expected, cens.tuning(source, {sample_rate = RATE, rewind = function()
+         passes = passes + 1
+         rewind()
+      end}))
+      return passes
+   end
+
+   it("is that of its parts, in one pass", function()
+      assert.equal(1, check_long({piece(2, 1), piece(3, 0.9)}, 60))
+   end)
+
+   it("is exact in two passes, where loudness changes for good", function()
+      assert.equal(2, check_long({piece(2, 1), piece(3, 1e-3), piece(4, 1e-3)}, 80))
+   end)
+end)
