@@ -218,6 +218,15 @@ describe("cens.quantize", function()
       assert.equal(0, cens.quantize(array.zeros({12, 3})):max())
    end)
 
+   it("has other steps and weights", function()
+      local x = array.from{{0.5}, {0.3}, {0.2}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}}
+      local q = cens.quantize(x:copy("f32"), {quant_steps = {0.1, 0.25}, quant_weights = {1, 2}}):T()[1]
+      assert.same({3, 3, 1, 0}, q:slice(1, 1, 4):table())
+      assert.equal(0, cens.quantize(x:copy("f32"), {quant_steps = {}, quant_weights = {}}):max())
+      assert.is_true(array.equal(cens.quantize(x:copy("f32")), cens.quantize(x:copy("f32"),
+         {quant_steps = {0.4, 0.2, 0.1, 0.05}, quant_weights = {0.25, 0.25, 0.25, 0.25}})))
+   end)
+
    it("wants 12 rows", function()
       assert.error_matches(function() cens.quantize(array.zeros({11, 3})) end, "12 rows expected, got 11")
       assert.error_matches(function() cens.quantize(array.zeros(12)) end, "2 axes expected, got 1")
@@ -251,6 +260,41 @@ describe("cens.cens", function()
       assert.equal(plain + 40, reach(41))
       assert.equal(plain + 4, reach(5))
       assert.equal(plain + 5, reach(6))
+   end)
+
+   it("takes frames per second instead of hop", function()
+      local y = noise(20000, 9)
+      local c, info = cens.cens(y, {sample_rate = 32000, frames_per_second = 12.5})
+      assert.equal(2560, info.hop)
+      assert.equal(12.5, info.frames_per_second)
+      assert.is_true(array.equal(c, (cens.cens(y, {sample_rate = 32000, hop = 2560}))))
+   end)
+
+   it("quantises by other steps", function()
+      local y = noise(20000, 9)
+      local raw = cens.chroma(y, options)
+      local levels = {quant_steps = {0.09}, quant_weights = {2}}
+      local c = cens.cens(y, {sample_rate = 32000, smoothing = 0, norm = false,
+         quant_steps = levels.quant_steps, quant_weights = levels.quant_weights})
+      assert.is_true(array.equal(cens.quantize(raw, levels), c))
+      assert.is_true(c:max() == 2 and c:min() == 0)
+   end)
+
+   it("has the norms 1, 2, infinity and none", function()
+      local y = noise(20000, 9)
+      local plain = cens.cens(y, {sample_rate = 32000, norm = false})
+      local function ratio(norm, of)
+         local c = cens.cens(y, {sample_rate = 32000, norm = norm})
+         for t = 1, c:shape(2) do
+            local column = plain:T()[t]
+            assert.is_true(array.allclose(c:T()[t], column / of(column), 1e-6))
+         end
+      end
+      ratio(1, function(x) return x:sum() end)
+      ratio(2, function(x) return math.sqrt((x * x):sum()) end)
+      ratio(inf, function(x) return x:max() end)
+      assert.is_true(array.equal(cens.cens(y, {sample_rate = 32000, norm = 2}), (cens.cens(y, options))))
+      assert.equal(0, cens.cens(array.zeros(9000), {sample_rate = 32000, norm = inf}):max())
    end)
 
    it("gives frames of norm 1 or 0", function()
@@ -344,6 +388,15 @@ describe("cens.cens", function()
       fails({sample_rate = 32000, fmin = 1e-9, n_octaves = 1}, "fmin must be higher")
       fails({sample_rate = 32000, smoothing = -1}, "'smoothing' must be 0")
       fails({sample_rate = 32000, hops = 3200}, "unknown option 'hops'")
+      fails({sample_rate = 32000, frames_per_second = 3}, "must divide the sample rate 32000.0, got 3")
+      fails({sample_rate = 32000, frames_per_second = 0}, "'frames_per_second' must divide")
+      fails({sample_rate = 32000, frames_per_second = 64000}, "'frames_per_second' must divide")
+      fails({sample_rate = 32000, frames_per_second = 10, hop = 3200}, "'frames_per_second' expected, got both")
+      fails({sample_rate = 32000, norm = 3}, "'norm' must be 1, 2, math.huge or false, got 3")
+      fails({sample_rate = 32000, norm = true}, "'norm' must be")
+      fails({sample_rate = 32000, quant_steps = {0.1}}, "must be equally long, got 1 and 4")
+      fails({sample_rate = 32000, quant_steps = 0.1}, "'quant_steps' must be a list")
+      fails({sample_rate = 32000, quant_steps = {1, 2, 3, nan}}, "'quant_steps' must be a list of numbers")
       assert.error_matches(function() cens.cens(array.zeros(10)) end, "table expected")
       assert.error_matches(function() cens.cens(array.zeros({2, 5}), options) end, "1 axes expected, got 2")
       assert.error_matches(function() cens.cens({1, 2}, options) end, "array expected, got table")

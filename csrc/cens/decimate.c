@@ -151,7 +151,7 @@ static void silence(float *out, size_t count, const frame_view *v, ptrdiff_t low
         while (begin > from && x[begin - 1] == 0) begin--;
         while (end < to && x[end] == 0) end++;
         ptrdiff_t first = begin == from ? 0 : (begin - low + 1) / 2;
-        ptrdiff_t seen = end - low - (2 * reach + 1); /* of the last output that sees only the run */
+        ptrdiff_t seen = end - low - (2 * reach + 1); /* by the last output that is silent */
         ptrdiff_t last = end == to ? (ptrdiff_t)count : seen < 0 ? 0 : seen / 2 + 1;
         if (last > first) memset(out + first, 0, (size_t)(last - first) * sizeof *out);
         i = end; /* x[end] is not zero: go on behind it */

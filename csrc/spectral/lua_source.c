@@ -43,7 +43,8 @@ bc_source bc_check_source(lua_State *L, int arg, int options, double sample_rate
     int top = lua_gettop(L);
     bool can_rewind = bc_push_option(L, options, "rewind") == LUA_TFUNCTION;
     if (!can_rewind && !lua_isnil(L, -1))
-        bc_arg_error(L, options, "option 'rewind' must be a function, got %s", luaL_typename(L, -1));
+        bc_arg_error(L, options, "option 'rewind' must be a function, got %s",
+                     luaL_typename(L, -1));
     if (!s.is_function && can_rewind)
         bc_arg_error(L, options, "option 'rewind' is for samples from a function");
     if (s.is_function && !can_rewind && !once)

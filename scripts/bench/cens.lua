@@ -1,6 +1,7 @@
--- usage: bclua scripts/bench/cens.lua [FILE [RUNS]]
+-- usage: bclua scripts/bench/cens.lua [FILE [RUNS [HOURS]]]
 -- CENS and its stages, and the network's mel spectrogram, on one core, samples
 -- in memory: milliseconds and times real time, best and median of RUNS (5).
+-- Then CENS of HOURS (1) of noise that comes block by block, and the memory.
 -- FILE: a recording (default: the synthetic clip of the specs, 28.8 s).
 local array = require "bclua.array"
 local audio = require "bclua.audio"
@@ -11,6 +12,7 @@ local system = require "bclua.system"
 local root = arg[0]:match("^(.*)/scripts/bench/[^/]*$") or "."
 local path = arg[1] or root .. "/spec/fixtures/cens/synthetic/audio.ogg"
 local runs = tonumber(arg[2]) or 5
+local hours = tonumber(arg[3]) or 1
 local sample_rate, hop = 32000, 3200
 
 local function measure(name, seconds, run)
@@ -55,3 +57,25 @@ local clip = y:slice(1, 1, math.min(5 * sample_rate, y:size()))
 local options = {sample_rate = sample_rate, n_fft = 4096, hop = (160000 - 4096) // 127, fmax = 16000,
    pad = "reflect"}
 measure("mel, 5 s, n_fft 4096", clip:size() / sample_rate, function() spectral.mel(clip, options) end)
+
+-- Louder and quieter through the day, so that the tuning takes both passes.
+local function stream()
+   local size, at, loud = 1 << 16, 0, {}
+   local last, passes = math.floor(hours * 3600 * sample_rate) // size, 1
+   local values = {}
+   for i = 1, size do values[i] = math.random() - 0.5 end
+   for i = 1, 8 do loud[i] = array.from(values, "f32") * 0.3 ^ i end
+   local function source()
+      at = at + 1
+      return at <= last and loud[(at - 1) * 8 // last + 1] or nil
+   end
+   local function rewind() at, passes = 0, passes + 1 end
+   local began = system.clock()
+   local c = cens.cens(source, {sample_rate = sample_rate, hop = hop, rewind = rewind})
+   local took, now, most = system.clock() - began, system.memory()
+   print(("cens of %g h in blocks of %d: %d frames, %.1f s, %.0f x real time, %d passes"):format(
+      hours, size, c:shape(2), took, hours * 3600 / took, passes))
+   print(("memory of the process: %.0f MB, at most %.0f MB"):format(now / 1e6, most / 1e6))
+end
+math.randomseed(1)
+stream()
