@@ -92,3 +92,19 @@ int bc_matches(int64_t *at, size_t *found, const double *distance, size_t n, siz
     *found = m;
     return status;
 }
+
+int bc_contrast(double *contrast, const double *distance, size_t n, bool squared) {
+    struct entry *e = malloc((n + 1) * sizeof *e);
+    size_t count = 0;
+    if (e == NULL) return BC_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(distance[i])) e[count++] = (struct entry){distance[i], (int64_t)i};
+    if (count > 0) qsort(e, count, sizeof *e, compare);
+    *contrast = 0;
+    if (count > 0 && e[count / 2].key > 0) {
+        const double ratio = e[0].key / e[count / 2].key;
+        *contrast = 1 - (squared ? sqrt(ratio) : ratio);
+    }
+    free(e);
+    return BC_OK;
+}

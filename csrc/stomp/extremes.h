@@ -29,4 +29,9 @@ int bc_discords(int64_t *at, int64_t *twin, size_t *found, const double *distanc
 int bc_matches(int64_t *at, size_t *found, const double *distance, size_t n, size_t k,
                double radius, int64_t zone);
 
+/* How far the nearest pair stands out of a profile (n): 1 - smallest / median of
+ * its finite distances, after the root if they are squared. 0 if there is none
+ * or the median is 0, else 0 .. 1. *contrast is set. */
+int bc_contrast(double *contrast, const double *distance, size_t n, bool squared);
+
 #endif

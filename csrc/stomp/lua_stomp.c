@@ -353,7 +353,8 @@ static const luaL_Reg functions[] = {
     {"z_self_join", l_z_self_join},   {"z_join", l_z_join},
     {"motifs", bc_stomp_motifs},      {"discords", bc_stomp_discords},
     {"merge", bc_stomp_merge},        {"matches", bc_stomp_matches},
-    {"z_matches", bc_stomp_z_matches}, {"instructions", l_instructions},
+    {"z_matches", bc_stomp_z_matches}, {"pan", bc_stomp_pan},
+    {"z_pan", bc_stomp_z_pan},        {"instructions", l_instructions},
     {NULL, NULL},
 };
 

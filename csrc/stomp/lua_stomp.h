@@ -39,6 +39,10 @@ int bc_stomp_options(lua_State *L, int arg, bc_simple_options *options,
 /* After the kernel, with the result on top of the stack: 1, or raise. */
 int bc_stomp_result(lua_State *L, int status, struct progress *progress);
 
+/* lua_stomp_pan.c */
+int bc_stomp_pan(lua_State *L);
+int bc_stomp_z_pan(lua_State *L);
+
 /* lua_stomp_profile.c */
 int bc_stomp_motifs(lua_State *L);
 int bc_stomp_discords(lua_State *L);

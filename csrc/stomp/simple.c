@@ -81,8 +81,8 @@ void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, s
 /* Memory */
 
 static void free_scratch(struct simple *s) {
-    free(s->a), free(s->b), free(s->a_norm), free(s->b_norm), free(s->ring);
-    s->a = s->b = s->a_norm = s->b_norm = s->ring = NULL;
+    free(s->a), free(s->b), free(s->a_norm), free(s->b_norm), free(s->ring), free(s->lanes);
+    s->a = s->b = s->a_norm = s->b_norm = s->ring = s->lanes = NULL;
     bc_doubling_free(&s->sums);
 }
 
@@ -153,12 +153,14 @@ static int prepare_filter(struct simple *s, ptrdiff_t first, bool *usable) {
     s->bias = 1.5 * ldexp(grid, 52);
     /* Half a step for each of dims + 1 roundings of a c; the rest is for the
      * norms, the mean and the distance's own rounding, which are smaller. */
-    s->error = w * (2 * (double)s->dims + 4) * grid;
+    const double rounding = (2 * (double)s->dims + 4) * grid;
+    for (struct simple *p = s; p != NULL; p = p->next) p->error = (double)p->window * rounding;
     for (size_t t = 0; t < s->x_frames + SIMPLE_STRIP; t++) s->a_norm[t] += s->bias;
 
     s->ring_rows = (s->window + 2 * SIMPLE_STRIP - 1) / SIMPLE_STRIP * SIMPLE_STRIP;
     s->ring = bc_aligned_doubles(s->ring_rows * SIMPLE_PITCH, 0.0);
-    if (s->ring == NULL) return BC_NOMEM;
+    if (s->lanes == NULL) s->lanes = bc_aligned_doubles(SIMPLE_LANES, 0.0);
+    if (s->ring == NULL || s->lanes == NULL) return BC_NOMEM;
     *usable = true;
     return BC_OK;
 }
@@ -281,6 +283,107 @@ out:
     free(s.terms);
     free(s.left.value);
     free(s.left.index);
+    return status;
+}
+
+/* All window lengths at once */
+
+/* Diagonals d .. of the band's rows for all lengths in the chain. Returns how
+ * many have not given up. */
+static size_t pan_block(struct simple *chain, simple_block *block, ptrdiff_t d, size_t from,
+                        size_t band) {
+    size_t left = 0;
+    bool any = false;
+    for (struct simple *p = chain; p != NULL; p = p->next) {
+        const bool given_up = p->doubts > p->doubts_allowed;
+        const ptrdiff_t rows = (ptrdiff_t)p->x_windows - d;
+        p->resting = given_up || d + SIMPLE_LANES - 1 <= p->zone || rows <= (ptrdiff_t)from;
+        any = any || !p->resting;
+        left += !given_up;
+    }
+    if (any) block(chain, d, from, from + band);
+    return left;
+}
+
+static int walk_pan(struct simple *chain, ptrdiff_t first, ptrdiff_t last,
+                    const bc_simple_options *options) {
+    simple_block *block = choose(options->code, true);
+    const size_t rows = (size_t)last + 1, blocks = (size_t)(last - first) / SIMPLE_LANES + 1;
+    size_t band = BAND_BYTES / (2 * sizeof *chain->a * chain->dims) / 64 * 64, done = 0;
+    if (band < 16 * chain->window) band = 16 * chain->window / 64 * 64 + 64;
+    const size_t total = ((rows - 1) / band + 1) * blocks;
+    for (size_t from = 0; from < rows; from += band)
+        for (size_t k = blocks; k-- > 0; done++) {
+            if (options->tick != NULL && options->tick(options->context, done, total))
+                return BC_STOPPED;
+            if (pan_block(chain, block, first + (ptrdiff_t)k * SIMPLE_LANES, from, band) == 0)
+                return BC_OK;
+        }
+    return BC_OK;
+}
+
+static int new_length(struct simple *s, const bc_simple_length *length, const double *x,
+                      size_t dims, size_t frames, const bc_simple_options *options) {
+    const size_t w = length->window, n = frames - w + 1;
+    const size_t zone = length->zone < n ? length->zone : n;
+    *s = (struct simple){.x = x, .y = x, .x_frames = frames, .y_frames = frames, .x_windows = n,
+                         .y_windows = n, .dims = dims, .window = w, .zone = (ptrdiff_t)zone,
+                         .right = {length->distance, length->index}};
+    s->doubts_allowed = options->way == BC_SIMPLE_FILTER ? SIZE_MAX : n * (n / w / 32 + 1);
+    s->terms = bc_aligned_doubles(w, 0.0);
+    s->lanes = bc_aligned_doubles(SIMPLE_LANES, 0.0);
+    s->left.value = bc_aligned_doubles(n + SIMPLE_LANES, -INFINITY);
+    s->left.index = calloc(n + SIMPLE_LANES, sizeof *s->left.index);
+    if (s->terms == NULL || s->lanes == NULL || s->left.value == NULL || s->left.index == NULL)
+        return BC_NOMEM;
+    start_all(s);
+    return BC_OK;
+}
+
+/* Filter all lengths of s (count), which are linked behind `chain`, the longest. */
+static int filter_pan(struct simple *s, size_t count, struct simple *chain, bool *usable,
+                      const bc_simple_options *options) {
+    ptrdiff_t first = s[0].zone + 1, last = 0;
+    for (size_t k = 0; k < count; k++) {
+        const ptrdiff_t n = (ptrdiff_t)s[k].x_windows;
+        if (s[k].zone + 1 < first) first = s[k].zone + 1;
+        if (n - 1 > last) last = n - 1;
+        if (&s[k] == chain) continue;
+        s[k].next = chain->next;
+        chain->next = &s[k];
+    }
+    int status = prepare_filter(chain, first, usable);
+    if (status == BC_OK && *usable && first <= last) status = walk_pan(chain, first, last, options);
+    return status;
+}
+
+int bc_simple_pan(const bc_simple_length *lengths, size_t count, const double *x, size_t dims,
+                  size_t frames, const bc_simple_options *options) {
+    bool filter = options->way != BC_SIMPLE_SWEEP;
+    bc_simple_options steady = *options;
+    struct simple *s = calloc(count, sizeof *s), *chain = s;
+    int status = s == NULL ? BC_NOMEM : BC_OK;
+    for (size_t k = 0; filter && status == BC_OK && k < count; k++) {
+        status = new_length(&s[k], &lengths[k], x, dims, frames, options);
+        if (s[k].window > chain->window) chain = &s[k];
+    }
+    if (filter && status == BC_OK) status = filter_pan(s, count, chain, &filter, options);
+    steady.way = BC_SIMPLE_SWEEP;
+    for (size_t k = 0; status == BC_OK && k < count; k++) {
+        const bc_simple_length *l = &lengths[k];
+        if (filter && s[k].doubts <= s[k].doubts_allowed)
+            status = finish(&s[k], NULL, options);
+        else
+            status = bc_simple_self_join(l->distance, l->index, NULL, x, dims, frames, l->window,
+                                         l->zone, &steady);
+    }
+    for (size_t k = 0; s != NULL && k < count; k++) {
+        free_scratch(&s[k]);
+        free(s[k].terms);
+        free(s[k].left.value);
+        free(s[k].left.index);
+    }
+    free(s);
     return status;
 }
 

@@ -69,6 +69,18 @@ int bc_simple_join(double *distance, int64_t *index, const double *x, size_t x_f
                    const double *y, size_t y_frames, size_t dims, size_t window,
                    const bc_simple_options *options);
 
+/* A window length of bc_simple_pan, its zone, and the profile (n, each). */
+typedef struct bc_simple_length {
+    size_t window, zone;
+    double *distance;
+    int64_t *index;
+} bc_simple_length;
+
+/* bc_simple_self_join for each of count >= 1 window lengths, the same bits. The
+ * distances of single frames, which are most of the work, are computed once. */
+int bc_simple_pan(const bc_simple_length *lengths, size_t count, const double *x, size_t dims,
+                  size_t frames, const bc_simple_options *options);
+
 /* The k nearest windows of y for each window of x, as struct nearest has them:
  * distance, index (n, k). Windows with |i - j| <= zone are left out; zone < 0:
  * none. They may overlap each other. Of its k columns the first is the

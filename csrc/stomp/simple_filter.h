@@ -56,65 +56,94 @@ static void filter_column(struct simple *s, const double *value, size_t i, ptrdi
             bc_simple_offer(s, &s->left, true, (size_t)(j + l), i, value[l]);
 }
 
-TARGET void FILTER(struct simple *s, ptrdiff_t first, size_t begin, size_t end) {
+/* The last row of a block, and one more, for a window length that is linked to
+ * the one that has `end`. */
+static size_t filter_end(const struct simple *s, ptrdiff_t first, size_t end) {
+    const ptrdiff_t own = (ptrdiff_t)s->y_windows - first;
+    if (own > (ptrdiff_t)s->x_windows) return end < s->x_windows ? end : s->x_windows;
+    return own < (ptrdiff_t)end ? (size_t)(own < 0 ? 0 : own) : end;
+}
+
+/* One strip of c's, which begins at row `now` of the ring, for one window length. */
+TARGET static __attribute__((noinline)) void filter_strip(struct simple *s, const double *ring,
+                                                          size_t ring_rows, size_t now,
+                                                          size_t strip, ptrdiff_t first,
+                                                          size_t begin, size_t end) {
     const size_t w = s->window;
-    begin = begin / 8 * 8; /* so that t + first + margin is a multiple of 8 too */
     const V slack = SET1(4 * s->error), margin = SET1(2 * s->error);
+    double lanes[SIMPLE_LANES] __attribute__((aligned(64)));
+    size_t old = s->old;
+    V sum[FILTER_V];
+    UNROLL for (int v = 0; v < FILTER_V; v++) sum[v] = LOAD(s->lanes + v * VL);
+    for (size_t t = strip; t < strip + SIMPLE_STRIP; t++) {
+        const double *c = ring + now * SIMPLE_PITCH + SIMPLE_SPILL;
+        const double *gone = ring + old * SIMPLE_PITCH + SIMPLE_SPILL;
+        if (++now == ring_rows) now = 0;
+        if (++old == ring_rows) old = 0;
+        UNROLL for (int v = 0; v < FILTER_V; v++)
+            sum[v] = ADD(sum[v], SUB(LOAD(c + v * VL), LOAD(gone + v * VL)));
+        if (t + 1 < begin + w || t + 1 >= end + w) continue;
+
+        const size_t i = t + 1 - w;
+        const ptrdiff_t j = (ptrdiff_t)i + first;
+        V least = sum[0];
+        UNROLL for (int v = 1; v < FILTER_V; v++) least = MIN(least, sum[v]);
+        if (ANY(NOT_MORE(least, SET1(s->right.value[i])))) {
+            UNROLL for (int v = 0; v < FILTER_V; v++) STORE(lanes + v * VL, sum[v]);
+            filter_row(s, lanes, i, j);
+        }
+        if (s->left.value == NULL) continue;
+        double *left = s->left.value + j;
+        M further = MORE(sum[0], LOADU(left));
+        UNROLL for (int v = 1; v < FILTER_V; v++)
+            further = AND_MORE(further, sum[v], LOADU(left + v * VL));
+        if (ALL(further)) continue;
+        M doubt = LESS(slack, slack);
+        UNROLL for (int v = 0; v < FILTER_V; v++) {
+            const V l = LOADU(left + v * VL);
+            doubt = OR(doubt, AND(NOT_MORE(sum[v], l), NOT_MORE(SUB(l, slack), sum[v])));
+        }
+        if (ANY(doubt)) {
+            UNROLL for (int v = 0; v < FILTER_V; v++) STORE(lanes + v * VL, sum[v]);
+            filter_column(s, lanes, i, j);
+            continue;
+        }
+        UNROLL for (int v = 0; v < FILTER_V; v++) {
+            const M closer = NOT_MORE(sum[v], LOADU(left + v * VL));
+            KEEP(left + v * VL, closer, ADD(sum[v], margin));
+            KEEP_INT(s->left.index + j + v * VL, closer, (int64_t)i);
+        }
+    }
+    UNROLL for (int v = 0; v < FILTER_V; v++) STORE(s->lanes + v * VL, sum[v]);
+    s->old = old;
+}
+
+TARGET void FILTER(struct simple *s, ptrdiff_t first, size_t begin, size_t end) {
+    size_t now = 0, frames = 0; /* the row for the next c; where the last window ends */
+    begin = begin / 8 * 8; /* so that t + first + margin is a multiple of 8 too */
 
     /* Frames before the first count as c = 0, which with the bias is: */
     for (size_t k = 0; k < s->ring_rows * SIMPLE_PITCH; k++) s->ring[k] = s->bias;
 
-    double lanes[SIMPLE_LANES] __attribute__((aligned(64)));
-    V sum[FILTER_V];
-    /* INFINITY stays: what is to be left out is never near */
-    for (ptrdiff_t l = 0; l < SIMPLE_LANES; l++)
-        lanes[l] = first + l <= s->zone && first + l >= -s->zone ? INFINITY : 0.0;
-    UNROLL for (int v = 0; v < FILTER_V; v++) sum[v] = LOAD(lanes + v * VL);
-    size_t now = 0, old = s->ring_rows - w;
-    for (size_t strip = begin; strip < end + w - 1; strip += SIMPLE_STRIP) {
+    for (struct simple *p = s; p != NULL; p = p->next) {
+        /* INFINITY stays: what is to be left out is never near */
+        for (ptrdiff_t l = 0; l < SIMPLE_LANES; l++)
+            p->lanes[l] = first + l <= p->zone && first + l >= -p->zone ? INFINITY : 0.0;
+        p->old = s->ring_rows - p->window;
+        const size_t own = filter_end(p, first, end) + p->window - 1;
+        if (!p->resting && own > frames) frames = own;
+    }
+    for (size_t strip = begin; strip < frames; strip += SIMPLE_STRIP) {
         double *rows = s->ring + now * SIMPLE_PITCH + SIMPLE_SPILL;
         for (int r = 0; r < SIMPLE_STRIP; r += TILE_ROWS)
             for (int lane = 0; lane < SIMPLE_LANES + TILE_ROWS - 1; lane += TILE_V * VL)
                 filter_tile(s, rows + r * SIMPLE_PITCH, strip + (size_t)r, first, lane);
-
-        for (size_t t = strip; t < strip + SIMPLE_STRIP; t++) {
-            const double *c = s->ring + now * SIMPLE_PITCH + SIMPLE_SPILL;
-            const double *gone = s->ring + old * SIMPLE_PITCH + SIMPLE_SPILL;
-            if (++now == s->ring_rows) now = 0;
-            if (++old == s->ring_rows) old = 0;
-            UNROLL for (int v = 0; v < FILTER_V; v++)
-                sum[v] = ADD(sum[v], SUB(LOAD(c + v * VL), LOAD(gone + v * VL)));
-            if (t + 1 < begin + w || t + 1 >= end + w) continue;
-
-            const size_t i = t + 1 - w;
-            const ptrdiff_t j = (ptrdiff_t)i + first;
-            V least = sum[0];
-            UNROLL for (int v = 1; v < FILTER_V; v++) least = MIN(least, sum[v]);
-            if (ANY(NOT_MORE(least, SET1(s->right.value[i])))) {
-                UNROLL for (int v = 0; v < FILTER_V; v++) STORE(lanes + v * VL, sum[v]);
-                filter_row(s, lanes, i, j);
-            }
-            if (s->left.value == NULL) continue;
-            double *left = s->left.value + j;
-            M further = MORE(sum[0], LOADU(left));
-            UNROLL for (int v = 1; v < FILTER_V; v++)
-                further = AND_MORE(further, sum[v], LOADU(left + v * VL));
-            if (ALL(further)) continue;
-            M doubt = LESS(slack, slack);
-            UNROLL for (int v = 0; v < FILTER_V; v++) {
-                const V l = LOADU(left + v * VL);
-                doubt = OR(doubt, AND(NOT_MORE(sum[v], l), NOT_MORE(SUB(l, slack), sum[v])));
-            }
-            if (ANY(doubt)) {
-                UNROLL for (int v = 0; v < FILTER_V; v++) STORE(lanes + v * VL, sum[v]);
-                filter_column(s, lanes, i, j);
-                continue;
-            }
-            UNROLL for (int v = 0; v < FILTER_V; v++) {
-                const M closer = NOT_MORE(sum[v], LOADU(left + v * VL));
-                KEEP(left + v * VL, closer, ADD(sum[v], margin));
-                KEEP_INT(s->left.index + j + v * VL, closer, (int64_t)i);
-            }
+        for (struct simple *p = s; p != NULL; p = p->next) {
+            const size_t own = filter_end(p, first, end);
+            if (!p->resting && strip < own + p->window - 1)
+                filter_strip(p, s->ring, s->ring_rows, now, strip, first, begin, own);
         }
+        now += SIMPLE_STRIP; /* ring_rows is a multiple of it */
+        if (now == s->ring_rows) now = 0;
     }
 }

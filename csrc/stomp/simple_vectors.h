@@ -46,6 +46,11 @@ struct simple {
     double *ring;            /* (ring_rows, SIMPLE_PITCH): the last c's */
     size_t ring_rows;
     size_t doubts, doubts_allowed;
+    struct simple *next; /* another window length of the same series, which uses a, b, the norms,
+                            the bias and the ring of the first one (whose ring is long enough) */
+    double *lanes;       /* (SIMPLE_LANES): the sums where a strip of a block ends */
+    size_t old;          /* the row of the ring that leaves the window */
+    bool resting;        /* not in this block, or given up */
 
     /* sweep */
     struct doubling sums;
@@ -54,7 +59,8 @@ struct simple {
 };
 
 /* Diagonals first .. first + SIMPLE_LANES - 1, rows begin .. end - 1, where
- * begin + first > -SIMPLE_LANES and end + first <= y_windows. Of one side the
+ * begin + first > -SIMPLE_LANES and end + first <= y_windows; linked ones end where
+ * their own windows do. Of one side the
  * rows must come in ascending and the diagonals in descending order. */
 typedef void simple_block(struct simple *s, ptrdiff_t first, size_t begin, size_t end);
 simple_block bc_sweep_avx512, bc_sweep_avx2, bc_sweep_plain;

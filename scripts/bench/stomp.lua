@@ -53,6 +53,19 @@ for _, case in ipairs{{12, 36000, 50}, {16, 7900, 400}, {12, 900, 50}} do
       end
    end
 end
+do
+   local frames, windows = 12000, {20, 30, 40, 50, 60, 80, 100, 120}
+   local x = series(12, frames)
+   measure("self_join 12 x 12000, w 50", frames ^ 2 / 2, function() stomp.self_join(x, 50) end)
+   measure("the same, left_right", frames ^ 2 / 2, function() stomp.self_join(x, 50, {left_right = true}) end)
+   measure("the same, k 5 (cells: frames^2)", frames ^ 2, function() stomp.self_join(x, 50, {k = 5}) end)
+   measure("pan 12 x 12000, 8 windows of 20 to 120", #windows * frames ^ 2 / 2, function() stomp.pan(x, windows) end)
+   measure("the same, one by one", #windows * frames ^ 2 / 2, function()
+      for _, w in ipairs(windows) do stomp.self_join(x, w) end
+   end)
+   local query = x:slice(2, 101, 150):copy()
+   measure("matches of 12 x 50 in 12 x 12000", frames, function() stomp.matches(query, x, {k = 10}) end)
+end
 local silent = series(12, 12000)
 silent:slice(2, 3001, 9000):fill(0) -- so many ties that the filter gives up
 measure("self_join 12 x 12000, half silent, w 50", 12000 ^ 2 / 2,
