@@ -2,6 +2,7 @@ local array = require "bclua.array"
 local audio = require "bclua.audio"
 local cens = require "bclua.cens"
 local command = require "support.command"
+local spectral = require "bclua.spectral"
 
 local nan = 0 / 0
 local RATE = 32000
@@ -194,8 +195,8 @@ end)
 
 describe("the tuning of a long source", function()
    -- Pieces with gaps of silence between, so that peaks are the same wherever a
-   -- piece is; some thousand peaks a piece, two million are kept.
-   local RUN = 512 * 400
+   -- piece is; over 100 000 peaks a piece (most at this rate), two million are kept.
+   local RUN, LOW = 512 * 400, 8000
    local function piece(seed, gain)
       local p = array.zeros(RUN)
       p:slice(1, 2049, RUN - 4096):fill(noise(RUN - 6144, seed) * gain)
@@ -213,10 +214,10 @@ describe("the tuning of a long source", function()
    local function check_long(list, times)
       local all = array.zeros(#list * RUN)
       for i, p in ipairs(list) do all:slice(1, (i - 1) * RUN + 1, i * RUN):fill(p) end
-      local expected = cens.tuning(all, {sample_rate = RATE})
+      local expected = cens.tuning(all, {sample_rate = LOW})
       local source, rewind = repeated(list, times)
       local passes = 1
-      assert.equal(expected, cens.tuning(source, {sample_rate = RATE, rewind = function()
+      assert.equal(expected, cens.tuning(source, {sample_rate = LOW, rewind = function()
          passes = passes + 1
          rewind()
       end}))
@@ -224,10 +225,77 @@ describe("the tuning of a long source", function()
    end
 
    it("is that of its parts, in one pass", function()
-      assert.equal(1, check_long({piece(2, 1), piece(3, 0.9)}, 60))
+      assert.equal(1, check_long({piece(2, 1), piece(3, 0.9)}, 15))
    end)
 
    it("is exact in two passes, where loudness changes for good", function()
-      assert.equal(2, check_long({piece(2, 1), piece(3, 1e-3), piece(4, 1e-3)}, 80))
+      assert.equal(2, check_long({piece(2, 1), piece(3, 1e-3), piece(4, 1e-3)}, 20))
+   end)
+end)
+
+describe("the mel spectrogram of a source", function()
+   local y = noise(20000, 5)
+
+   local function both(f, size, options, whole)
+      options = with({n_mels = 8, n_fft = 512}, options)
+      local expected = f(whole or y, options)
+      local got = f(blocks(whole or y, size), options)
+      assert.same(expected:shape(), got:shape())
+      assert.is_true(array.equal(expected, got))
+   end
+
+   it("is that of the whole, whatever the blocks and the padding", function()
+      for _, pad in ipairs{"constant", "reflect", "none"} do
+         for _, size in ipairs{1, 100, 4567, 20000} do
+            both(spectral.mel, size, {pad = pad})
+            both(spectral.mel, size, {pad = pad, hop = 700})
+         end
+         both(spectral.log_mel, 999, {pad = pad, n_fft = 300, hop = 77})
+         both(spectral.log_mel, 999, {pad = pad, n_fft = 301, ref = "max"})
+         both(spectral.mel, 999, {pad = pad, hop = 100000})
+         both(spectral.mel, 999, {pad = pad, hop = 9000})
+         for _, n in ipairs{0, 1, 2, 255, 256, 257, 511, 512, 513, 700, 1024, 1025, 2600} do
+            both(spectral.mel, 200, {pad = pad}, y:slice(1, 1, n))
+         end
+      end
+   end)
+
+   it("keeps NaN to its frames", function()
+      local bad = y:copy()
+      bad[9000] = nan
+      local source = blocks(bad, 500)
+      local m = spectral.mel(source, {sample_rate = RATE, n_fft = 512, hop = 512})
+      local whole = spectral.mel(bad, {sample_rate = RATE, n_fft = 512, hop = 512})
+      for t = 1, m:shape(2) do assert.equal(whole:T()[t]:is_finite(), m:T()[t]:is_finite()) end
+   end)
+
+   it("is handed over block by block", function()
+      local options = with({n_mels = 8, n_fft = 256, hop = 16})
+      local expected = spectral.mel(y, options)
+      local joined, calls = array.zeros(expected:shape()), 0
+      options.each = function(part, first)
+         calls = calls + 1
+         joined:slice(2, first + 1, first + part:shape(2)):fill(part)
+      end
+      assert.equal(expected:shape(2), spectral.mel(blocks(y, 3000), options))
+      assert.is_true(array.equal(expected, joined))
+      assert.is_true(calls > 2)
+      options.top_db = math.huge
+      assert.equal(expected:shape(2), spectral.log_mel(blocks(y, 3000), options))
+      options.each = nil
+      assert.is_true(array.equal(spectral.log_mel(y, options), joined))
+   end)
+
+   it("says what went wrong", function()
+      local options = {sample_rate = RATE}
+      assert.same({nil, "damaged"}, {spectral.mel(function() return nil, "damaged" end, options)})
+      assert.error_matches(function() spectral.mel(function() return 1 end, options) end, "array or nil expected")
+      local function fails(f, o, message)
+         assert.error_matches(function() f(blocks(y, 9), with(o)) end, message)
+      end
+      fails(spectral.mel, {each = 1}, "'each' must be a function")
+      fails(spectral.log_mel, {each = print}, "expected with 'each'")
+      fails(spectral.mel, {each = function() error "full" end, hop = 1}, "full")
+      assert.error_matches(function() spectral.mel(y, with{each = print}) end, "for samples from a source")
    end)
 end)

@@ -3,16 +3,13 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "../spectral/columns.h"
 #include "../spectral/frame_queue.h"
 #include "../support/interrupt.h"
 #include "cqt.h"
 #include "cqt_octave.h"
 #include "decimate.h"
-
-/* Frames in a piece of the result, a multiple of every batch. */
-enum { PIECE = 4096 };
 
 typedef struct level {
     int first, last; /* octaves at this rate: first..last-1 */
@@ -24,14 +21,13 @@ typedef struct level {
 struct cqt_stream {
     const cqt_plan *p;
     bool chroma;
-    size_t rows, frames;
+    size_t frames;
     level *levels;
     int count;
     frame_queue octave[CQT_MAX_OCTAVES];
     cqt_scratch scratch;
     decimate_scratch *halver;
-    float **piece; /* (rows, PIECE) each */
-    size_t pieces, room;
+    columns out;
 };
 
 /* What a queue's frames are for. */
@@ -79,7 +75,7 @@ int cqt_stream_new(cqt_stream **out, const cqt_plan *p, int chroma) {
     if (s == NULL) return BC_NOMEM;
     s->p = p;
     s->chroma = chroma;
-    s->rows = chroma ? 12 : (size_t)(CQT_BINS * p->o.octaves);
+    s->out.rows = chroma ? 12 : (size_t)(CQT_BINS * p->o.octaves);
     s->count = count_levels(p);
     s->levels = calloc((size_t)s->count, sizeof *s->levels);
     int rc = s->levels != NULL ? BC_OK : BC_NOMEM;
@@ -93,13 +89,6 @@ int cqt_stream_new(cqt_stream **out, const cqt_plan *p, int chroma) {
     return rc;
 }
 
-static void free_pieces(cqt_stream *s) {
-    for (size_t i = 0; i < s->pieces; i++) free(s->piece[i]);
-    free(s->piece);
-    s->piece = NULL;
-    s->pieces = s->room = 0;
-}
-
 void cqt_stream_free(cqt_stream *s) {
     if (s == NULL) return;
     for (int i = 0; i < CQT_MAX_OCTAVES; i++) frame_queue_free(&s->octave[i]);
@@ -108,37 +97,20 @@ void cqt_stream_free(cqt_stream *s) {
     free(s->levels);
     cqt_scratch_free(&s->scratch);
     decimate_scratch_free(s->halver);
-    free_pieces(s);
+    columns_free(&s->out);
     free(s);
-}
-
-/* Pieces as far as number `last`. */
-static int grow(cqt_stream *s, size_t last) {
-    while (s->pieces <= last) {
-        if (s->pieces == s->room) {
-            size_t room = s->room > 0 ? 2 * s->room : 16;
-            float **piece = realloc(s->piece, room * sizeof *piece);
-            if (piece == NULL) return BC_NOMEM;
-            s->piece = piece;
-            s->room = room;
-        }
-        s->piece[s->pieces] = calloc(s->rows * PIECE, sizeof **s->piece);
-        if (s->piece[s->pieces] == NULL) return BC_NOMEM;
-        s->pieces++;
-    }
-    return BC_OK;
 }
 
 static int take_octave(void *context, const frame_view *v, size_t t, size_t end) {
     const task *k = context;
     cqt_stream *s = k->s;
     if (bc_interrupted()) return BC_STOPPED;
-    int rc = grow(s, t / PIECE);
-    if (rc != BC_OK) return rc;
-    float *piece = s->piece[t / PIECE];
-    cqt_sink to = {.frames = PIECE};
+    size_t column;
+    float *piece = columns_at(&column, &s->out, t);
+    if (piece == NULL) return BC_NOMEM;
+    cqt_sink to = {.frames = COLUMNS_PIECE};
     *(s->chroma ? &to.chroma : &to.magnitude) = piece;
-    return cqt_octave_put(&to, t % PIECE, &s->scratch, v, t, end, s->p, k->number);
+    return cqt_octave_put(&to, column, &s->scratch, v, t, end, s->p, k->number);
 }
 
 static int push(cqt_stream *s, int number, const float *samples, size_t n);
@@ -203,10 +175,5 @@ size_t cqt_stream_frames(const cqt_stream *s) {
 }
 
 void cqt_stream_take(float *out, cqt_stream *s) {
-    for (size_t t = 0; t < s->frames; t += PIECE) {
-        size_t count = s->frames - t < PIECE ? s->frames - t : PIECE;
-        for (size_t i = 0; i < s->rows; i++)
-            memcpy(out + i * s->frames + t, s->piece[t / PIECE] + i * PIECE, count * sizeof *out);
-    }
-    free_pieces(s);
+    columns_take(out, &s->out, s->frames);
 }

@@ -8,7 +8,7 @@
 
 #include "../support/error.h"
 
-/* Takes the next n samples; returns a status. Must not raise. */
+/* Takes the next n samples; returns a status. May raise. */
 typedef int bc_take(void *context, const float *samples, size_t n);
 
 /* A function that returns the next block or nil, or a reader: an object with

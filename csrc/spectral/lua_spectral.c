@@ -6,6 +6,9 @@ Samples are one-dimensional arrays of any dtype (converted to f32, not
 scaled). Results are f32 and have frequency first, (bins, frames); frame t is
 centred on sample t*hop unless `pad` is "none". No samples give no frames;
 a NaN or infinite sample makes the frames that it is in NaN.
+
+`mel` and `log_mel` also take a source that is read block by block, as
+`bclua.cens` describes it; the result is that of the whole, to the bit.
 @module bclua.spectral
 */
 #include <math.h>
@@ -15,10 +18,11 @@ a NaN or infinite sample makes the frames that it is in NaN.
 #include "../support/lua_support.h"
 #include "compress.h"
 #include "fft.h"
+#include "lua_source.h"
 #include "mel.h"
 #include "stft.h"
 
-#define MEL_PLAN "bclua.spectral.mel_plan"
+#define WORK "bclua.spectral.work"
 
 static const char *const pads[] = {"constant", "reflect", "none", NULL};
 
@@ -101,10 +105,17 @@ static int l_spectrogram(lua_State *L) {
     return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
 }
 
-static int l_free_plan(lua_State *L) {
-    mel_plan **p = luaL_checkudata(L, 1, MEL_PLAN);
-    mel_plan_free(*p);
-    *p = NULL;
+/* What a call holds on to. */
+typedef struct work {
+    mel_plan *plan;
+    mel_stream *stream;
+} work;
+
+static int l_free_work(lua_State *L) {
+    work *w = luaL_checkudata(L, 1, WORK);
+    mel_stream_free(w->stream);
+    mel_plan_free(w->plan);
+    *w = (work){0};
     return 0;
 }
 
@@ -128,17 +139,18 @@ static mel_options mel_table(lua_State *L, int arg) {
     return o;
 }
 
-/* Push a plan that the collector frees, for the options at arg. */
-static mel_plan *push_plan(lua_State *L, int arg) {
+/* Push a plan for the options at arg; freed with the call's return. */
+static work *push_plan(lua_State *L, int arg) {
     mel_options o = mel_table(L, arg);
-    mel_plan **p = lua_newuserdatauv(L, sizeof *p, 0);
-    *p = NULL; /* born empty: collectable from here */
-    luaL_setmetatable(L, MEL_PLAN);
+    work *w = lua_newuserdatauv(L, sizeof *w, 0);
+    *w = (work){0}; /* born empty: collectable from here */
+    luaL_setmetatable(L, WORK);
+    lua_toclose(L, -1);
     bc_error e;
-    int rc = mel_plan_new(p, &o, &e);
+    int rc = mel_plan_new(&w->plan, &o, &e);
     if (rc == BC_FAIL) bc_arg_error(L, arg, "option %s", e.text);
     if (rc != BC_OK) bc_failure(L, rc, NULL);
-    return *p;
+    return w;
 }
 
 /*** The matrix that turns a power spectrum into mel bands.
@@ -151,7 +163,7 @@ static int l_mel_filterbank(lua_State *L) {
     static const char *const names[] = {MEL_NAMES, NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     bc_check_options(L, 1, names);
-    mel_plan *p = push_plan(L, 1);
+    const mel_plan *p = push_plan(L, 1)->plan;
     size_t bands = mel_bands(p), bins = mel_bins(p);
     bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)bands, (int64_t)bins);
     memcpy(out->data, mel_matrix(p), bands * bins * sizeof(float));
@@ -177,29 +189,97 @@ static int l_mel_frequencies(lua_State *L) {
     return 1;
 }
 
-/* Push the mel spectrogram of the samples at 1 with the options at 2. */
-static bc_array *push_mel(lua_State *L) {
+/* Push the frames that are complete, in decibels if there are options for it. */
+static void push_ready(lua_State *L, work *w, const decibel_options *decibels) {
+    bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)mel_bands(w->plan),
+                                   (int64_t)mel_stream_ready(w->stream));
+    mel_stream_take(out->data, w->stream);
+    if (decibels != NULL)
+        power_to_db(out->data, out->data, (size_t)bc_array_count(out), decibels);
+}
+
+/* A stream whose frames go to the function `each` of the options at 2. */
+typedef struct listener {
+    lua_State *L;
+    work *w;
+    const decibel_options *decibels;
+    bool each;
+    lua_Integer frames; /* that it got */
+} listener;
+
+static void tell(listener *l) {
+    lua_State *L = l->L;
+    lua_Integer count = (lua_Integer)mel_stream_ready(l->w->stream);
+    if (count == 0) return;
+    bc_push_option(L, 2, "each");
+    push_ready(L, l->w, l->decibels);
+    lua_pushinteger(L, l->frames);
+    lua_call(L, 2, 0);
+    l->frames += count;
+}
+
+static int take(void *context, const float *samples, size_t n) {
+    enum { AT_ONCE = 256 };
+    listener *l = context;
+    int rc = mel_stream_push(l->w->stream, samples, n);
+    if (rc == BC_OK && l->each && mel_stream_ready(l->w->stream) >= AT_ONCE) tell(l);
+    return rc;
+}
+
+/* Push what comes of the source at 1: the bands, or how many frames `each` got. */
+static int push_stream(lua_State *L, work *w, const decibel_options *decibels, bc_error *e) {
+    listener l = {.L = L, .w = w, .decibels = decibels, .each = bc_has_option(L, 2, "each")};
+    bc_source s = bc_check_source(L, 1, 2, bc_opt_number(L, 2, "sample_rate", 0), true);
+    int rc = mel_stream_new(&w->stream, w->plan);
+    if (rc == BC_OK) rc = bc_source_read(L, &s, false, take, &l, e);
+    if (rc == BC_OK) rc = mel_stream_finish(w->stream);
+    if (rc != BC_OK) return rc;
+    if (l.each) {
+        tell(&l);
+        lua_pushinteger(L, l.frames);
+    } else {
+        push_ready(L, w, decibels);
+    }
+    return BC_OK;
+}
+
+static int push_whole(lua_State *L, const mel_plan *p, const decibel_options *decibels) {
     const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    mel_plan *p = push_plan(L, 2);
     size_t n = (size_t)y->shape[0];
     bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)mel_bands(p), (int64_t)mel_frames(p, n));
     int rc = mel_spectrogram(out->data, y->data, n, p);
-    if (rc != BC_OK) bc_failure(L, rc, NULL);
-    return out;
+    if (rc == BC_OK && decibels != NULL)
+        power_to_db(out->data, out->data, (size_t)bc_array_count(out), decibels);
+    return rc;
+}
+
+/* The mel spectrogram of what is at 1 with the options at 2. */
+static int return_mel(lua_State *L, const decibel_options *decibels) {
+    bool is_source = bc_is_source(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int type = bc_push_option(L, 2, "each");
+    if (type != LUA_TNIL && (type != LUA_TFUNCTION || !is_source))
+        bc_arg_error(L, 2, "option 'each' must be a function, and is for samples from a source");
+    bc_error e;
+    work *w = push_plan(L, 2);
+    int rc = is_source ? push_stream(L, w, decibels, &e) : push_whole(L, w->plan, decibels);
+    return rc == BC_OK ? 1 : bc_failure(L, rc, &e);
 }
 
 /*** Power mel spectrogram.
 @function mel
-@tparam array y samples, 1-D
-@tparam table options those of `mel_filterbank` and `stft` (hann window)
-@treturn array f32 (n_mels, frames)
+@tparam array|reader|function y samples, 1-D, or a source of them
+@tparam table options those of `mel_filterbank` and `stft` (hann window); with a
+source, `each`: a function that gets the bands block by block, (n_mels, some
+frames) and the number of the first of these frames, from 0
+@treturn array f32 (n_mels, frames); with `each`, the number of frames
+@return[2] nil if a source fails
+@treturn[2] string message
 @usage local m = spectral.mel(y, {sample_rate = 32000, n_fft = 4096, pad = "reflect"}) */
 static int l_mel(lua_State *L) {
-    static const char *const names[] = {MEL_NAMES, NULL};
+    static const char *const names[] = {MEL_NAMES, "each", NULL};
     bc_check_options(L, 2, names);
-    push_mel(L);
-    return 1;
+    return return_mel(L, NULL);
 }
 
 #define DECIBEL_NAMES "ref", "amin", "top_db"
@@ -238,16 +318,20 @@ static int l_power_to_db(lua_State *L) {
 
 /*** Mel spectrogram in decibels.
 @function log_mel
-@tparam array y samples, 1-D
-@tparam table options those of `mel` and of `power_to_db`
-@treturn array f32 (n_mels, frames) */
+@tparam array|reader|function y samples, 1-D, or a source of them
+@tparam table options those of `mel` and of `power_to_db`; `each` needs a `ref` that
+is a number and `top_db` math.huge, since the largest value is not known before
+the end
+@treturn array f32 (n_mels, frames); with `each`, the number of frames
+@return[2] nil if a source fails
+@treturn[2] string message */
 static int l_log_mel(lua_State *L) {
-    static const char *const names[] = {MEL_NAMES, DECIBEL_NAMES, NULL};
+    static const char *const names[] = {MEL_NAMES, DECIBEL_NAMES, "each", NULL};
     bc_check_options(L, 2, names);
     decibel_options o = decibel_table(L, 2);
-    bc_array *out = push_mel(L);
-    power_to_db(out->data, out->data, (size_t)bc_array_count(out), &o);
-    return 1;
+    if (bc_has_option(L, 2, "each") && (o.reference == 0 || isfinite(o.range)))
+        bc_arg_error(L, 2, "option 'ref', a number, and 'top_db', math.huge, expected with 'each'");
+    return return_mel(L, &o);
 }
 
 /*** Per-channel energy normalisation of a (mel) spectrogram.
@@ -298,9 +382,9 @@ BC_EXPORT int luaopen_bclua_spectral(lua_State *L) {
         {"pcen", l_pcen},
         {NULL, NULL},
     };
-    static const luaL_Reg plan[] = {{"__gc", l_free_plan}, {NULL, NULL}};
-    luaL_newmetatable(L, MEL_PLAN);
-    luaL_setfuncs(L, plan, 0);
+    static const luaL_Reg meta[] = {{"__gc", l_free_work}, {"__close", l_free_work}, {NULL, NULL}};
+    luaL_newmetatable(L, WORK);
+    luaL_setfuncs(L, meta, 0);
     lua_pop(L, 1);
     luaL_newlib(L, functions);
     return 1;

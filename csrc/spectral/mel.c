@@ -8,8 +8,9 @@
 #include "../support/clones.h"
 #include "../support/interrupt.h"
 #include "batch.h"
+#include "columns.h"
 #include "fft.h"
-#include "frames.h"
+#include "frame_queue.h"
 #include "lanes.h"
 #include "stft.h"
 
@@ -213,9 +214,10 @@ BC_CLONES static void weigh(float *restrict sum, const float *restrict weight,
     for (int l = 0; l < LANES; l++) sum[l] = s[l];
 }
 
-/* Columns t..t+15, as far as there are any, of out (n_mels, frames). */
-static void mel_columns(float *out, const mel_plan *p, const scratch *s, size_t t, size_t frames) {
-    size_t count = frames - t < LANES ? frames - t : LANES;
+/* `count` columns, at most 16, from t on of out (n_mels, frames). */
+static void mel_columns(float *out, const mel_plan *p, const scratch *s, size_t t, size_t frames,
+                        size_t count) {
+    if (count > LANES) count = LANES;
     for (size_t m = 0; m < p->o.n_mels; m++) {
         float sum[LANES];
         size_t k = p->begin[m];
@@ -230,7 +232,7 @@ void mel_power(float *out, const float *samples, size_t n, const mel_plan *p, vo
     size_t frames = mel_frames(p, n);
     for (size_t t = 0; t < frames; t += LANES) {
         power_of(p, &s, &v, t, frames);
-        mel_columns(out, p, &s, t, frames);
+        mel_columns(out, p, &s, t, frames, frames - t);
     }
 }
 
@@ -243,10 +245,69 @@ int mel_spectrogram(float *out, const float *samples, size_t n, const mel_plan *
     bool stopped = false;
     for (size_t t = 0; t < frames && !(stopped = bc_interrupted()); t += LANES) {
         power_of(p, &s, &v, t, frames);
-        mel_columns(out, p, &s, t, frames);
+        mel_columns(out, p, &s, t, frames, frames - t);
     }
     free(memory);
     return stopped ? BC_STOPPED : BC_OK;
+}
+
+struct mel_stream {
+    const mel_plan *p;
+    void *memory;
+    frame_queue queue;
+    columns out;
+};
+
+int mel_stream_new(mel_stream **out, const mel_plan *p) {
+    mel_stream *s = *out = calloc(1, sizeof *s);
+    if (s == NULL) return BC_NOMEM;
+    const frame_view v = view(p, NULL, 0);
+    s->p = p;
+    s->out.rows = p->o.n_mels;
+    s->memory = aligned_alloc(64, mel_scratch(p));
+    int rc = s->memory != NULL ? BC_OK : BC_NOMEM;
+    if (rc == BC_OK) rc = frame_queue_new(&s->queue, &v, frame_queue_batch(p->o.hop, LANES));
+    if (rc == BC_OK) return BC_OK;
+    mel_stream_free(s);
+    *out = NULL;
+    return rc;
+}
+
+void mel_stream_free(mel_stream *s) {
+    if (s == NULL) return;
+    free(s->memory);
+    frame_queue_free(&s->queue);
+    columns_free(&s->out);
+    free(s);
+}
+
+static int take(void *context, const frame_view *v, size_t t, size_t end) {
+    mel_stream *s = context;
+    const scratch memory = divide(s->p, s->memory);
+    size_t column;
+    if (bc_interrupted()) return BC_STOPPED;
+    float *out = columns_at(&column, &s->out, t);
+    if (out == NULL) return BC_NOMEM;
+    power_of(s->p, &memory, v, t, end);
+    mel_columns(out, s->p, &memory, column, COLUMNS_PIECE, end - t);
+    return BC_OK;
+}
+
+int mel_stream_push(mel_stream *s, const float *samples, size_t n) {
+    return frame_queue_push(&s->queue, samples, n, take, s);
+}
+
+int mel_stream_finish(mel_stream *s) {
+    size_t frames = mel_frames(s->p, frame_queue_samples(&s->queue));
+    return frame_queue_finish(&s->queue, frames, take, s);
+}
+
+size_t mel_stream_ready(const mel_stream *s) {
+    return s->queue.next - s->out.first;
+}
+
+void mel_stream_take(float *out, mel_stream *s) {
+    columns_take(out, &s->out, s->queue.next);
 }
 
 void mel_spectrum(float *power, const float *samples, size_t n, const mel_plan *p, void *memory) {

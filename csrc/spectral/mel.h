@@ -51,6 +51,18 @@ void mel_power(float *out, const float *samples, size_t n, const mel_plan *p, vo
  * BC_STOPPED. */
 int mel_spectrogram(float *out, const float *samples, size_t n, const mel_plan *p);
 
+/* The same of a signal that comes block by block: equal to the bit, whatever the
+ * blocks. p must outlive the stream. BC_OK, BC_NOMEM or BC_STOPPED. */
+typedef struct mel_stream mel_stream;
+int mel_stream_new(mel_stream **out, const mel_plan *p);
+void mel_stream_free(mel_stream *s); /* NULL is fine */
+int mel_stream_push(mel_stream *s, const float *samples, size_t n);
+int mel_stream_finish(mel_stream *s); /* after the last sample */
+
+/* Frames that are complete and not taken; and out (n_mels, those). */
+size_t mel_stream_ready(const mel_stream *s);
+void mel_stream_take(float *out, mel_stream *s);
+
 /* power (frames, n_fft/2+1) = |STFT|^2. */
 void mel_spectrum(float *power, const float *samples, size_t n, const mel_plan *p, void *scratch);
 
