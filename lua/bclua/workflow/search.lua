@@ -49,12 +49,7 @@ function search.one(item, o)
    if item.path then c, message = compute_features(item.path, o) else c, message = load_features(item) end
    if not c then return nil, message end
    if c:shape(2) < window then return {} end
-   local p = stomp.join(c, o.query, window)
-   -- discords are the largest ones that lie apart, hence the sign
-   local nearest = stomp.discords({distance = -p.distance, index = p.index}, o.per_recording, {exclusion = window - 1})
-   local hits = {}
-   for i, d in ipairs(nearest) do hits[i] = {at = d.at, distance = p.distance[d.at + 1]} end
-   return hits
+   return stomp.matches(o.query, c, {k = o.per_recording, exclusion = window - 1})
 end
 
 -- The frames first..first+window-1 that the options choose out of the query's.
