@@ -31,15 +31,17 @@ static double compressed(double energy, double past, const pcen_options *o) {
     return pow(o->bias, o->power) * expm1(o->power * log1p(energy * smooth / o->bias));
 }
 
-void pcen(float *out, const float *in, size_t bands, size_t frames, const pcen_options *o) {
+void pcen(float *out, double *state, const float *in, size_t bands, size_t frames,
+          const pcen_options *o) {
     /* b solves b^2 + (1 - b) / T - 2 = 0 with T the time constant in frames. */
     double t = o->time_constant * o->sample_rate / o->hop;
     double b = (sqrt(1 + 4 * t * t) - 1) / (2 * t * t);
     for (size_t m = 0; m < bands; m++) {
-        double past = 1;
+        double past = state[m];
         for (size_t i = m * frames; i < (m + 1) * frames; i++) {
             past = (1 - b) * past + b * in[i];
             out[i] = (float)compressed(in[i], past, o);
         }
+        state[m] = past;
     }
 }

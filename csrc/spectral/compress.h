@@ -27,8 +27,10 @@ pcen_options pcen_defaults(void); /* librosa's: 22050, 512, 0.4, 0.98, 2, 0.5, 1
 
 /* out, in (bands, frames), as librosa.pcen (Wang et al., Trainable frontend for
  * robust and far-field keyword spotting, 2017): each band is divided by its
- * past, M[t] = (1-b) M[t-1] + b E[t] with M[-1] = 1, then compressed. In f64.
- * in must not be negative; NaN spreads to the rest of its band. out may be in. */
-void pcen(float *out, const float *in, size_t bands, size_t frames, const pcen_options *o);
+ * past, M[t] = (1-b) M[t-1] + b E[t], then compressed. In f64. state (bands) is
+ * M[-1], 1 for a new signal, and becomes that of the frames that follow. in
+ * must not be negative; NaN spreads to the rest of its band. out may be in. */
+void pcen(float *out, double *state, const float *in, size_t bands, size_t frames,
+          const pcen_options *o);
 
 #endif

@@ -334,15 +334,34 @@ static int l_log_mel(lua_State *L) {
     return return_mel(L, &o);
 }
 
+/* Push a copy of the option `state`, or that of a new signal. */
+static bc_array *push_state(lua_State *L, int64_t bands) {
+    bc_array *state = bc_push_vector(L, BC_F64, bands);
+    if (bc_push_option(L, 2, "state") == LUA_TNIL) {
+        for (int64_t i = 0; i < bands; i++) bc_array_put(state, i, 1);
+    } else {
+        const bc_array *given = bc_test_array(L, -1);
+        if (given == NULL || given->ndim != 1 || given->shape[0] != bands)
+            bc_arg_error(L, 2, "option 'state' must be an array of %I bands, got %s",
+                         (lua_Integer)bands, luaL_tolstring(L, -1, NULL));
+        bc_array_copy(state, given);
+    }
+    lua_pop(L, 1);
+    return state;
+}
+
 /*** Per-channel energy normalisation of a (mel) spectrogram.
 @function pcen
 @tparam array s (bands, frames), not negative
 @tparam[opt] table options `sample_rate` (22050), `hop` (512), `time_constant` (0.4 s),
-`gain` (0.98), `bias` (2), `power` (0.5), `eps` (1e-6)
-@treturn array f32, the same shape */
+`gain` (0.98), `bias` (2), `power` (0.5), `eps` (1e-6); `state`: the second result
+for the frames before these, so that parts give what the whole gives, to the bit
+@treturn array f32, the same shape
+@treturn array f64 (bands), the state after the last frame */
 static int l_pcen(lua_State *L) {
     static const char *const names[] = {"sample_rate", "hop",   "time_constant", "gain",
-                                        "bias",        "power", "eps",           NULL};
+                                        "bias",        "power", "eps",           "state",
+                                        NULL};
     const bc_array *s = bc_check_as(L, 1, BC_F32, 2);
     bc_check_options(L, 2, names);
     pcen_options o = pcen_defaults();
@@ -355,8 +374,9 @@ static int l_pcen(lua_State *L) {
     o.power = number_option(L, 2, "power", o.power, is_not_negative, "0 or more");
     o.eps = number_option(L, 2, "eps", o.eps, is_positive, "positive");
     bc_array *out = bc_push_array(L, BC_F32, 2, s->shape);
-    pcen(out->data, s->data, (size_t)s->shape[0], (size_t)s->shape[1], &o);
-    return 1;
+    bc_array *state = push_state(L, s->shape[0]);
+    pcen(out->data, state->data, s->data, (size_t)s->shape[0], (size_t)s->shape[1], &o);
+    return 2;
 }
 
 /*** The library underneath.
