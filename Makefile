@@ -5,6 +5,7 @@
 #   make test       install what is missing, build, run every spec
 #   make check      luacheck, warnings as errors, kernels without lua.h
 #   make asan       every spec under address and undefined-behaviour sanitizers
+#   make fuzz       libFuzzer from decoder to profile, for a minute (FUZZ_S=60)
 #   make bench      the benchmarks under scripts/bench
 #   make deps       install what is missing (asks for root only if something is)
 #   make install    copy to PREFIX (/usr/local); DESTDIR is honoured
@@ -106,6 +107,33 @@ asan: deps
 	  LSAN_OPTIONS=suppressions=spec/lsan.supp:print_suppressions=0 \
 	  BCLUA_SANITIZED=1 $B/asan/bclua spec/run.lua $(SPEC)
 
+# libFuzzer over the kernels from decoder to profile, for FUZZ_S seconds. What it
+# finds lies in $B/fuzz as crash-*, leak-* or timeout-*; its corpus stays.
+FUZZ_S  ?= 60
+FUZZ     = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ_C  := spec/fuzz/pipeline.c $(wildcard $(patsubst %,csrc/%/*.c,support audio spectral cens stomp))
+FUZZED  := $(foreach f,$(FUZZ_C),$(if $(findstring /lua_,$f),,$(f:%.c=$B/fuzz/obj/%.o)))
+FUZZING  = ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+             LSAN_OPTIONS=suppressions=spec/fuzz/lsan.supp:print_suppressions=0
+fuzz: deps-check
+	@echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return 0; }' | \
+	  clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null - 2>/dev/null || \
+	  { echo 'fuzz: libFuzzer is missing: apt-get install --no-install-recommends clang libclang-rt-dev'; exit 1; }
+	@$(MAKE) --no-print-directory build $B/fuzz/pipeline
+	@mkdir -p $B/fuzz/corpus && $(RUN) spec/fuzz/seeds.lua $B/fuzz/seeds
+	@$(FUZZING) $B/fuzz/pipeline -max_total_time=$(FUZZ_S) -max_len=20000 -timeout=20 -rss_limit_mb=2048 \
+	  -artifact_prefix=$B/fuzz/ -verbosity=0 $B/fuzz/corpus $B/fuzz/seeds
+	@echo 'fuzz: ok'
+
+$B/fuzz/pipeline: $(FUZZED)
+	@echo LINK $@
+	@clang -fsanitize=fuzzer,address,undefined -pthread -o $@ $(FUZZED) $(shell pkg-config --libs sndfile soxr fftw3 fftw3f) -ldl -lm
+
+$B/fuzz/obj/%.o: %.c Makefile
+	@echo CC $<
+	@mkdir -p $(@D)
+	@clang $(BASE) $(INCLUDE) -DBCLUA_VERSION='"fuzz"' -O1 -g $(FUZZ) -MMD -MP -c -o $@ $<
+
 install: all
 	@sh rocks/install.sh $B '$(DESTDIR)$(PREFIX)'
 
@@ -116,4 +144,4 @@ clean:
 distclean:
 	rm -rf $B
 
--include $(MODULE:.o=.d) $(HOST:.o=.d)
+-include $(MODULE:.o=.d) $(HOST:.o=.d) $(FUZZED:.o=.d)
