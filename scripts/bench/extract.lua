@@ -1,0 +1,60 @@
+-- usage: bclua scripts/bench/extract.lua [FOLDER [RUNS]]
+-- `motif extract` over many files: recordings a second on one thread and on two,
+-- best and median of RUNS (3), the share of twice the one-thread rate that two reach,
+-- processor time (which tells what two threads cost when the machine has other
+-- work), and memory at a quarter, half and the end of a run.
+-- FOLDER: recordings (default, and '': 48 synthetic ones of 14 to 44 s).
+local extract = require "bclua.workflow.extract"
+local parallel = require "bclua.parallel"
+local recordings = require "bclua.recordings"
+local system = require "bclua.system"
+
+local input, runs = arg[1] ~= "" and arg[1] or nil, tonumber(arg[2]) or 3
+local scratch = os.tmpname()
+os.remove(scratch)
+assert(system.mkdir(scratch))
+
+if not input then
+   assert(require("bclua.dataset").make(scratch .. "/data", {families = 4, species = 2, recordings = 6, short = 0}))
+   input = scratch .. "/data/train_audio"
+end
+local list = assert(recordings.list(input))
+local p = {}
+for name, value in pairs(extract.defaults) do p[name] = value end
+
+-- The step without its bookkeeping. Returns seconds, processor seconds, seconds of
+-- sound, and megabytes in use at a quarter, half and the end.
+local function run(threads, output)
+   for _, item in ipairs(list) do item.output = ("%s/%s/%s"):format(output, item.species, item.id) end
+   local start, cpu, sound, memory = system.clock(), system.cpu_clock(), 0, {}
+   for i, result, why in parallel.map(list, "bclua.workflow.extract", "one", p, {threads = threads}) do
+      if result then sound = sound + result.seconds else io.stderr:write(why, "\n") end
+      for k, share in ipairs({0.25, 0.5, 1}) do
+         if i == math.max(1, math.floor(#list * share)) then memory[k] = system.memory() / 1e6 end
+      end
+   end
+   return system.clock() - start, system.cpu_clock() - cpu, sound, memory
+end
+
+local function measure(threads)
+   local times, cpu, sound, memory = {}, {}, nil, nil
+   for k = 1, runs do
+      times[k], cpu[k], sound, memory = run(threads, ("%s/%d"):format(scratch, threads))
+   end
+   table.sort(times)
+   table.sort(cpu)
+   local best, median = times[1], times[(#times + 1) // 2]
+   print(("%d thread%s best %7.2f s %7.1f recordings/s %7.0f x real time   median %7.2f s"):format(threads,
+      threads == 1 and " " or "s", best, #list / best, sound / best, median))
+   print(("          processor time %.2f s   memory %.0f, %.0f, %.0f MB"):format(cpu[1], table.unpack(memory)))
+   return best, median, cpu[1]
+end
+
+print(("%s: %d recordings; %d runs; memory at a quarter, half and the end of the last"):format(input,
+   #list, runs))
+run(1, scratch .. "/1") -- files in the cache, filters made
+local one, one_median, one_cpu = measure(1)
+local two, two_median, two_cpu = measure(2)
+print(("two threads reach %.1f %% of twice the rate of one (medians: %.1f %%, by processor time %.1f %%)"):format(
+   100 * one / (2 * two), 100 * one_median / (2 * two_median), 100 * one_cpu / two_cpu))
+os.execute("rm -rf '" .. scratch .. "'")
