@@ -317,6 +317,28 @@ describe("stomp.join", function()
       assert.equal(0, p.index[4])
    end)
 
+   it("takes series of different dtypes, and views", function()
+      local a, b = array.zeros({3, 60}, "f64"), array.zeros({80, 3}, "f64")
+      for d = 1, 3 do
+         for t = 1, 60 do a:set(d, t, (t * t + 7 * d) % 31) end
+         for t = 1, 80 do b:set(t, d, (t * t + 3 * d) % 29) end
+      end
+      local expected = stomp.join(a, b:T():copy(), 8)
+      for _, dtype in ipairs{"f32", "i16", "u8"} do
+         local c = array.zeros({3, 60}, dtype)
+         for d = 1, 3 do for t = 1, 60 do c:set(d, t, a:at(d, t)) end end
+         assert_same_profile(expected, stomp.join(c, b:T(), 8))
+      end
+   end)
+
+   it("takes an empty array for an error and one frame for a series", function()
+      local empty, one = array.zeros({2, 0}, "f32"), array.zeros({2, 1}, "f32")
+      assert.error_matches(function() stomp.join(one, empty, 1) end,
+         "bad argument #2 to 'join' (expected at least one dimension and one frame, got (2, 0))", 1, true)
+      local p = stomp.join(one, one, 1)
+      assert.same({{0}, {0}}, {p.distance:table(), p.index:table()})
+   end)
+
    it("names the argument it rejects", function()
       local a, b = walk(3, 40, 24), walk(2, 30, 25)
       assert.error_matches(function() stomp.join(a, b, 5) end,

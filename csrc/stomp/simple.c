@@ -273,7 +273,7 @@ int bc_simple_self_join(double *distance, int64_t *index, const bc_sides *sides,
                        .right = {distance, index}};
     int status = BC_NOMEM;
     s.terms = bc_aligned_doubles(window, 0.0);
-    s.left.value = bc_aligned_doubles(n + SIMPLE_LANES, -INFINITY); /* nothing is nearer than that */
+    s.left.value = bc_aligned_doubles(n + SIMPLE_LANES, -INFINITY); /* nothing is nearer */
     s.left.index = calloc(n + SIMPLE_LANES, sizeof *s.left.index);
     if (s.terms == NULL || s.left.value == NULL || s.left.index == NULL) goto out;
     if (zone > n - 1) zone = n - 1;

@@ -14,8 +14,8 @@ enum { FILTER_V = SIMPLE_LANES / VL };
 
 /* c of TILE_ROWS frames from t on, lanes from `lane` on, into their ring rows.
  * Row r needs the columns from t + r + first on: it is stored r further left. */
-TARGET static __attribute__((noinline)) void filter_tile(const struct simple *s, double *rows, size_t t,
-                                      ptrdiff_t first, int lane) {
+TARGET static __attribute__((noinline)) void filter_tile(const struct simple *s, double *rows,
+                                                         size_t t, ptrdiff_t first, int lane) {
     const size_t dims = s->dims;
     const size_t u = (size_t)((ptrdiff_t)t + first + s->margin) + (size_t)lane;
     const double *a = s->a + t * dims, *b[TILE_V];

@@ -289,7 +289,8 @@ static int finish(struct znorm *z, ptrdiff_t zone, const struct kinds *kinds,
         if (i % 256 == 0 && options->tick != NULL && options->tick(options->context, n, n))
             return BC_STOPPED;
         int64_t left = -1, at;
-        double best = nearest_of(z, kinds, i, zone, true, z->right.index[i], &at), before = INFINITY;
+        double best = nearest_of(z, kinds, i, zone, true, z->right.index[i], &at);
+        double before = INFINITY;
         if (sides != NULL) sides->right_distance[i] = sqrt(best), sides->right_index[i] = at;
         if (zone >= 0) before = nearest_of(z, kinds, i, zone, false, z->left.index[i], &left);
         if (sides != NULL) sides->left_distance[i] = sqrt(before), sides->left_index[i] = left;
@@ -322,8 +323,8 @@ static void finish_nearest(struct znorm *z, const struct kinds *kinds) {
         z->nearest->distance[c] = sqrt(z->nearest->distance[c]);
 }
 
-/* zone < 0: a join of two series, else of x with itself. left: its left side is
- * wanted too. right has the caller's memory, or none with z->nearest. */
+/* zone < 0: a join of two series, else of x with itself. z has the window, right,
+ * whose memory is the caller's, and nearest, if that is wanted. */
 static int join(struct znorm *z, const double *x, size_t x_frames, const double *y,
                 size_t y_frames, ptrdiff_t zone, const bc_sides *sides,
                 const bc_simple_options *options) {
