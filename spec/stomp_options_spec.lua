@@ -57,7 +57,7 @@ describe("stomp option left_right", function()
       for _, z in ipairs{false, true} do
          local self = z and z_self_join or self_join
          local p = self(x, w, {left_right = true, exclusion = zone})
-         for i = 0, 244, 3 do
+         for i = 0, 244, 12 do
             local expected = {left = {inf, -1}, right = {inf, -1}}
             for _, one in ipairs(all_neighbours(x, i, w, zone, z)) do
                local side = one[2] < i and "left" or "right"
@@ -115,7 +115,7 @@ describe("stomp option k", function()
          local self = z and z_self_join or self_join
          local p = self(x, w, {k = k, exclusion = 4})
          assert.same({229, k}, {p.distances:shape(1), p.distances:shape(2)})
-         for i = 0, 228, 4 do
+         for i = 0, 228, 19 do
             local list = all_neighbours(x, i, w, 4, z)
             for m = 1, k do
                local one = list[m] or {inf, -1}
@@ -181,7 +181,7 @@ describe("stomp option tile and stomp.merge", function()
       local x = series(3, 900, 10)
       for name, run in pairs(joins) do
          for _, count in ipairs{1, 2, 7} do
-            for _, more in ipairs{{}, {k = 3}, {left_right = true}} do
+            for _, more in ipairs{{k = 3}, {left_right = true}, {}} do
                local is_self = name:find("self") ~= nil
                if is_self or not more.left_right then
                   local whole, tiles = run(x, 30, more), {}
@@ -287,8 +287,8 @@ describe("stomp option progress", function()
          local started = dir .. "/started"
          local script = command.write(dir .. "/join.lua", ([[
             local array, stomp = require "bclua.array", require "bclua.stomp"
-            local x = array.zeros({1, 1000000}, "f64")
-            for t = 1, 1000000 do x:set(1, t, math.random()) end
+            local x = array.zeros({1, 300000}, "f64")
+            for t = 1, 300000 do x:set(1, t, math.random()) end
             stomp.%s(x, 100, {progress = function(done)
                if done > 0 then io.open("%s", "w"):close() end
             end})]]):format(what, started))
@@ -299,7 +299,7 @@ describe("stomp option progress", function()
             kill -INT $job
             wait $job
             status=$?
-            echo took $((($(date +%%s%%N) - begin) / 1000000)) ms
+            echo took $((($(date +%%s%%N) - begin) / 300000)) ms
             exit $status]]):format(command.program, script, started))
          command.remove(dir)
          assert.equal(130, status, out)
