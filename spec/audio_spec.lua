@@ -273,6 +273,15 @@ describe("audio", function()
             assert.equal(1000, #audio.load(file, {seconds = 0.125}))
          end
       end)
+
+      it("fails where conversion takes finite samples past the largest float", function()
+         local y = array.zeros(4000)
+         for i = 1, #y do y[i] = i // 7 % 2 == 0 and 3.4e38 or -3.4e38 end
+         save("huge.wav", y, 8000, {subtype = "float"})
+         assert.is_true(audio.load(path("huge.wav")):is_finite())
+         fails("huge.wav: samples near %d%.%d+ s are too large to convert to 32000 Hz",
+            audio.load(path("huge.wav"), {sample_rate = 32000}))
+      end)
    end)
 
    it("takes every recording of the reference set for whole", function()
