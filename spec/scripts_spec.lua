@@ -61,8 +61,8 @@ describe("the command line", function()
       ["motif.lua consolidate"] = "--input --output --force --strict",
       ["motif.lua generate-triplets"] = "--input --output --samples --taxonomy --holdout --seed --force",
       ["motif.lua extract-triplets"] = "triplets --dataset-root --output --duration --threads --force --strict",
-      ["motif.lua search"] = "--input --top --per-recording --start --seconds --features --dataset-root --with-query " ..
-         "--output --threads --force --strict",
+      ["motif.lua search"] = "--input --top --per-recording --start --seconds --features --dataset-root " ..
+         "--with-query --output --threads --force --strict",
       ["embed.lua"] = "fit summary evaluate",
       ["embed.lua fit"] = "triplets tiles --dim --widths --compression --run --batch-size --batches-per-epoch " ..
          "--max-epochs --lr --lr-step --lr-gamma --margin --l2 --seed --checkpoint --threads --force",
