@@ -1,4 +1,5 @@
 local array = require "bclua.array"
+local profiles = require "support.profiles"
 local stomp = require "bclua.stomp"
 
 local inf = math.huge
@@ -17,24 +18,7 @@ local function walk(dims, frames, seed)
    return x
 end
 
--- The definition of one distance.
-local function distance(a, i, b, j, w)
-   local sum = 0
-   for d = 1, a:shape(1) do
-      for k = 1, w do sum = sum + (a:at(d, i + k) - b:at(d, j + k)) ^ 2 end
-   end
-   return sum
-end
-
-local function assert_near(expected, got, relative)
-   assert.equal(#expected, #got)
-   for i = 1, #expected do
-      local e, g = expected[i], got[i]
-      if not (e == g or math.abs(e - g) <= relative * math.abs(e)) then
-         error(("element %d: expected %.17g, got %.17g"):format(i, e, g), 2)
-      end
-   end
-end
+local distance, assert_near = profiles.distance, profiles.assert_near
 
 describe("stomp.motifs and stomp.discords", function()
    local function profile(distances, indices, more)

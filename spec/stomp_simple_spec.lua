@@ -1,4 +1,5 @@
 local array = require "bclua.array"
+local profiles = require "support.profiles"
 local stomp = require "bclua.stomp"
 
 local inf, nan = math.huge, 0 / 0
@@ -28,40 +29,8 @@ local function paste(x, from, to, frames)
    end
 end
 
--- The definition of one distance.
-local function distance(a, i, b, j, w)
-   local sum = 0
-   for d = 1, a:shape(1) do
-      for k = 1, w do sum = sum + (a:at(d, i + k) - b:at(d, j + k)) ^ 2 end
-   end
-   return sum
-end
-
-local function assert_near(expected, got, relative)
-   assert.equal(#expected, #got)
-   for i = 1, #expected do
-      local e, g = expected[i], got[i]
-      if not (e == g or math.abs(e - g) <= relative * math.abs(e)) then
-         error(("element %d: expected %.17g, got %.17g"):format(i, e, g), 2)
-      end
-   end
-end
-
-local function assert_same_profile(expected, got)
-   assert.is_true(array.equal(expected.distance, got.distance))
-   assert.is_true(array.equal(expected.index, got.index))
-end
-
--- Every way through the cells that this machine has.
-local function ways()
-   local list = {}
-   for _, instructions in ipairs(stomp.instructions()) do
-      for _, method in ipairs{"filter", "sweep"} do
-         list[#list + 1] = {instructions = instructions, method = method}
-      end
-   end
-   return list
-end
+local distance, assert_near = profiles.distance, profiles.assert_near
+local assert_same_profile, ways = profiles.assert_same_profile, profiles.ways
 
 describe("stomp.self_join", function()
    it("finds what the definition finds", function()

@@ -1,23 +1,10 @@
 local array = require "bclua.array"
+local profiles = require "support.profiles"
 local stomp = require "bclua.stomp"
 
 local inf, nan = math.huge, 0 / 0
 
-local function assert_same_profile(expected, got)
-   assert.is_true(array.equal(expected.distance, got.distance))
-   assert.is_true(array.equal(expected.index, got.index))
-end
-
--- Every way through the cells that this machine has.
-local function ways()
-   local list = {}
-   for _, instructions in ipairs(stomp.instructions()) do
-      for _, method in ipairs{"filter", "sweep"} do
-         list[#list + 1] = {instructions = instructions, method = method}
-      end
-   end
-   return list
-end
+local assert_same_profile, ways = profiles.assert_same_profile, profiles.ways
 
 describe("stomp.z_self_join and stomp.z_join", function()
    -- A random walk; uniform noise if step is false.

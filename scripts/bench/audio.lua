@@ -3,6 +3,7 @@
 -- of RUNS (5). Without FILE: 30 s of a synthetic recording at 32 kHz.
 local array = require "bclua.array"
 local audio = require "bclua.audio"
+local bench = require "bclua.bench"
 local dataset = require "bclua.dataset"
 local sampling = require "bclua.sampling"
 local system = require "bclua.system"
@@ -10,14 +11,7 @@ local system = require "bclua.system"
 local runs = tonumber(arg[1]) or 5
 
 local function measure(name, amount, unit, run)
-   local times = {}
-   for k = 1, runs do
-      local start = system.clock()
-      assert(run())
-      times[k] = system.clock() - start
-   end
-   table.sort(times)
-   local best, median = times[1], times[(#times + 1) // 2]
+   local best, median = bench.time(runs, function() assert(run()) end)
    print(("%-44s best %8.2f ms %8.0f %s   median %8.2f ms"):format(name, 1e3 * best, amount / best, unit,
       1e3 * median))
 end

@@ -5,6 +5,7 @@
 -- FILE: a recording (default: the synthetic clip of the specs, 28.8 s).
 local array = require "bclua.array"
 local audio = require "bclua.audio"
+local bench = require "bclua.bench"
 local cens = require "bclua.cens"
 local spectral = require "bclua.spectral"
 local system = require "bclua.system"
@@ -17,14 +18,7 @@ local sample_rate, hop = 32000, 3200
 
 local function measure(name, seconds, run)
    run() -- filters and plans are made once and kept
-   local times = {}
-   for k = 1, runs do
-      local start = system.clock()
-      run()
-      times[k] = system.clock() - start
-   end
-   table.sort(times)
-   local best, median = times[1], times[(#times + 1) // 2]
+   local best, median = bench.time(runs, run)
    print(("%-34s best %8.2f ms %8.0f x real time   median %8.2f ms %8.0f x"):format(
       name, 1e3 * best, seconds / best, 1e3 * median, seconds / median))
    return best

@@ -2,9 +2,9 @@
 -- Matrix profiles on one core: seconds and rate, best and median of RUNS (5).
 -- A self-join counts frames^2 / 2 cells.
 local array = require "bclua.array"
+local bench = require "bclua.bench"
 local sampling = require "bclua.sampling"
 local stomp = require "bclua.stomp"
-local system = require "bclua.system"
 
 local runs = tonumber(arg[1]) or 5
 
@@ -24,14 +24,7 @@ local function series(dims, frames)
 end
 
 local function measure(name, cells, run)
-   local times = {}
-   for k = 1, runs do
-      local start = system.clock()
-      run()
-      times[k] = system.clock() - start
-   end
-   table.sort(times)
-   local best, median = times[1], times[(#times + 1) // 2]
+   local best, median = bench.time(runs, run)
    print(("%-44s best %8.2f ms %7.1f Mcell/s   median %8.2f ms %7.1f Mcell/s"):format(
       name, 1e3 * best, 1e-6 * cells / best, 1e3 * median, 1e-6 * cells / median))
 end

@@ -3,6 +3,7 @@
 -- loss, backward, AdamW) and eval mode, full and narrow network, on all threads
 -- and on one. Best and median of REPEATS (5), by wall clock.
 local array = require "bclua.array"
+local bench = require "bclua.bench"
 local system = require "bclua.system"
 local tilenet = require "bclua.tilenet"
 
@@ -24,15 +25,8 @@ local function noise(n, samples, seed)
 end
 
 local function time(repeats, work)
-   local times = {}
    work() -- lays out the plan and warms the caches
-   for i = 1, repeats do
-      local start = system.clock()
-      work()
-      times[i] = system.clock() - start
-   end
-   table.sort(times)
-   return times[1], times[(#times + 1) // 2]
+   return bench.time(repeats, work)
 end
 
 local function print_profile(net)
@@ -52,7 +46,7 @@ local function print_profile(net)
    end
 end
 
-local function bench(size, threads, repeats, batch, precision)
+local function measure(size, threads, repeats, batch, precision)
    local net = tilenet.new{widths = size.widths, z = size.z, threads = threads, precision = precision}
    local roles = {}
    for i, role in ipairs{"anchor", "neighbor", "distant"} do roles[role] = noise(batch, net.samples, i) end
@@ -72,6 +66,6 @@ local repeats, batch, precision = tonumber(arg[1]) or 5, tonumber(arg[2]) or 8, 
 local all = system.threads()
 print(("bclua %s, %d threads, %s, median of %d"):format(system.version(), all, precision, repeats))
 for _, size in ipairs(SIZES) do
-   for threads = all, 1, all > 1 and 1 - all or -1 do bench(size, threads, repeats, batch, precision) end
+   for threads = all, 1, all > 1 and 1 - all or -1 do measure(size, threads, repeats, batch, precision) end
 end
 print(("peak memory of the process: %.0f MB"):format(select(2, system.memory()) / 1e6))
