@@ -300,6 +300,101 @@ describe("the mel spectrogram of a source", function()
    end)
 end)
 
+describe("the Fourier transform of a source", function()
+   local y = noise(20000, 7)
+
+   local function both(options, size, whole)
+      whole = whole or y
+      local re, im = spectral.stft(whole, options)
+      local got_re, got_im = spectral.stft(blocks(whole, size), options)
+      assert.same(re:shape(), got_re:shape())
+      assert.is_true(array.equal(re, got_re) and array.equal(im, got_im))
+      for _, power in ipairs{2, 1, 0.3} do
+         local o = with(options, {power = power})
+         o.sample_rate = nil
+         assert.is_true(array.equal(spectral.spectrogram(whole, o), (spectral.spectrogram(blocks(whole, size), o))))
+      end
+   end
+
+   it("is that of the whole, whatever the blocks, the window and the padding", function()
+      for _, pad in ipairs{"constant", "reflect", "none"} do
+         both({n_fft = 512, pad = pad}, 777)
+         both({n_fft = 300, hop = 301, pad = pad, window = "ones"}, 20000)
+         both({n_fft = 1, hop = 9, pad = pad}, 4096)
+         both({n_fft = 129, hop = 64, pad = pad}, 1, y:slice(1, 1, 2000))
+         both({n_fft = 64, hop = 9000, pad = pad}, 100)
+         both({n_fft = 65536, hop = 3000, pad = pad}, 5000)
+         for _, n in ipairs{0, 1, 2, 255, 256, 257, 511, 512, 513, 1025} do
+            both({n_fft = 512, hop = 100, pad = pad}, 200, y:slice(1, 1, n))
+         end
+      end
+   end)
+
+   it("needs no options, and takes a file at any rate", function()
+      local source = blocks(y, 999)
+      assert.is_true(array.equal(spectral.stft(y), (spectral.stft(source))))
+      local path = write(os.tmpname() .. ".wav", y)
+      local reader <close> = assert(audio.open(path, {sample_rate = 16000}))
+      local half = assert(audio.load(path, {sample_rate = 16000}))
+      assert.is_true(array.equal(spectral.spectrogram(half), (spectral.spectrogram(reader))))
+      os.remove(path)
+   end)
+
+   it("keeps NaN to its frames", function()
+      local bad = y:copy()
+      bad[9000] = nan
+      local o = {n_fft = 512, hop = 512}
+      local s, whole = spectral.spectrogram(blocks(bad, 500), o), spectral.spectrogram(bad, o)
+      for t = 1, s:shape(2) do assert.equal(whole:T()[t]:is_finite(), s:T()[t]:is_finite()) end
+   end)
+
+   it("is handed over part by part, each of them small", function()
+      local o = {n_fft = 256, hop = 16}
+      local re, im = spectral.stft(y, o)
+      local joined_re, joined_im, calls, next_frame = array.zeros(re:shape()), array.zeros(re:shape()), 0, 0
+      o.each = function(part_re, part_im, first)
+         assert.equal(next_frame, first)
+         next_frame, calls = first + part_re:shape(2), calls + 1
+         joined_re:slice(2, first + 1, next_frame):fill(part_re)
+         joined_im:slice(2, first + 1, next_frame):fill(part_im)
+      end
+      assert.same({re:shape(2), n = 1}, table.pack(spectral.stft(blocks(y, 3000), o)))
+      assert.is_true(array.equal(re, joined_re) and array.equal(im, joined_im))
+      assert.is_true(calls > 2)
+
+      local most, long = 0, array.zeros(400000)
+      o = {n_fft = 64, hop = 16, each = function(part) most = math.max(most, part:shape(2)) end}
+      assert.equal(25001, spectral.spectrogram(blocks(long, 400000), o))
+      assert.is_true(most > 0 and most < 8192)
+   end)
+
+   it("gives pcen and decibels of parts what the whole gives", function()
+      local o = {n_fft = 256, hop = 64}
+      local whole = spectral.spectrogram(y, o)
+      local expected = spectral.pcen(whole)
+      local decibels = spectral.power_to_db(whole, {top_db = math.huge})
+      local state
+      o.each = function(part, first)
+         local got
+         got, state = spectral.pcen(part, {state = state})
+         local last = first + part:shape(2)
+         assert.is_true(array.equal(expected:slice(2, first + 1, last):copy(), got))
+         assert.is_true(array.equal(decibels:slice(2, first + 1, last):copy(),
+            spectral.power_to_db(part, {top_db = math.huge})))
+      end
+      assert.equal(whole:shape(2), spectral.spectrogram(blocks(y, 6000), o))
+   end)
+
+   it("says what went wrong", function()
+      assert.same({nil, "damaged"}, {spectral.stft(function() return nil, "damaged" end)})
+      assert.error_matches(function() spectral.stft(function() return 1 end) end, "array or nil expected")
+      assert.error_matches(function() spectral.stft(blocks(y, 9), {each = 1}) end, "'each' must be a function")
+      assert.error_matches(function() spectral.spectrogram(y, {each = print}) end, "for samples from a source")
+      assert.error_matches(function() spectral.stft(blocks(y, 9), {each = function() error "full" end}) end, "full")
+      assert.error_matches(function() spectral.stft(blocks(y, 9), {sample_rate = 8000}) end, "unknown option")
+   end)
+end)
+
 describe("pcen in parts", function()
    local bands = noise(3 * 100, 6):reshape({3, 100}):abs()
 

@@ -75,7 +75,7 @@ int cqt_stream_new(cqt_stream **out, const cqt_plan *p, int chroma) {
     if (s == NULL) return BC_NOMEM;
     s->p = p;
     s->chroma = chroma;
-    s->out.rows = chroma ? 12 : (size_t)(CQT_BINS * p->o.octaves);
+    s->out = columns_of(chroma ? 12 : (size_t)(CQT_BINS * p->o.octaves));
     s->count = count_levels(p);
     s->levels = calloc((size_t)s->count, sizeof *s->levels);
     int rc = s->levels != NULL ? BC_OK : BC_NOMEM;
@@ -108,7 +108,7 @@ static int take_octave(void *context, const frame_view *v, size_t t, size_t end)
     size_t column;
     float *piece = columns_at(&column, &s->out, t);
     if (piece == NULL) return BC_NOMEM;
-    cqt_sink to = {.frames = COLUMNS_PIECE};
+    cqt_sink to = {.frames = s->out.width};
     *(s->chroma ? &to.chroma : &to.magnitude) = piece;
     return cqt_octave_put(&to, column, &s->scratch, v, t, end, s->p, k->number);
 }

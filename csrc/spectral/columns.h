@@ -4,18 +4,20 @@
 
 #include <stddef.h>
 
-/* Columns in a piece of the matrix, a multiple of every batch of frames. */
-enum { COLUMNS_PIECE = 4096 };
-
 typedef struct columns {
     size_t rows;
+    size_t width; /* columns in a piece: a power of two, at least 16, a multiple of every batch */
     size_t first; /* columns before this one were taken */
-    float **piece; /* (rows, COLUMNS_PIECE) each, zero where nothing was put */
+    float **piece; /* (rows, width) each, zero where nothing was put */
     size_t pieces, room;
 } columns;
 
+/* A matrix of so many rows, without columns. Pieces are a few megabytes: fewer
+ * columns where there are more rows. */
+columns columns_of(size_t rows);
+
 /* Where column `at` is: the piece, and the column's number in it. NULL if there
- * is no memory. The columns of a piece are COLUMNS_PIECE apart. */
+ * is no memory. Rows of a piece are width apart. */
 float *columns_at(size_t *within, columns *c, size_t at);
 
 /* out (rows, end - c->first) = the columns before `end`; they are then gone. */

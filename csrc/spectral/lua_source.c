@@ -50,7 +50,7 @@ bc_source bc_check_source(lua_State *L, int arg, int options, double sample_rate
     if (s.is_function && !can_rewind && !once)
         bc_arg_error(L, options, "option 'rewind' expected, a function that lets the samples start "
                                  "again: estimating the tuning takes a pass of its own");
-    if (!s.is_function) check_rate(L, arg, sample_rate);
+    if (!s.is_function && sample_rate > 0) check_rate(L, arg, sample_rate);
     lua_settop(L, top);
     return s;
 }

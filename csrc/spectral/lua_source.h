@@ -23,7 +23,8 @@ typedef struct bc_source {
 bool bc_is_source(lua_State *L, int arg);
 
 /* The source at arg. Raises if the options do not suit it: a function that is
- * read more than once needs `rewind`, and a reader has to give sample_rate. */
+ * read more than once needs `rewind`, and a reader has to give sample_rate (0:
+ * any). */
 bc_source bc_check_source(lua_State *L, int arg, int options, double sample_rate, bool once);
 
 /* Read it from its beginning to its end. Blocks may be of any dtype and length.

@@ -7,8 +7,14 @@ scaled). Results are f32 and have frequency first, (bins, frames); frame t is
 centred on sample t*hop unless `pad` is "none". No samples give no frames;
 a NaN or infinite sample makes the frames that it is in NaN.
 
-`mel` and `log_mel` also take a source that is read block by block, as
-`bclua.cens` describes it; the result is that of the whole, to the bit.
+`stft`, `spectrogram`, `mel` and `log_mel` also take a source that is read block
+by block, as `bclua.cens` describes it; the result is that of the whole, to the
+bit. With the option `each` it is not kept but handed over part by part, so
+that memory is bounded whatever the length: `each(part, first)` gets (bins, some
+frames) and the number of the first of these frames, from 0; that of `stft`
+gets (re, im, first). `pcen` goes on from its `state`, and so does `power_to_db`
+of parts with a `ref` that is a number and without `top_db`. Only what looks at
+the largest value, `ref` "max" and `top_db`, needs the whole.
 @module bclua.spectral
 */
 #include <math.h>
@@ -68,55 +74,169 @@ static stft_options stft_table(lua_State *L, int arg) {
     return o;
 }
 
-/*** Short-time Fourier transform.
-@function stft
-@tparam array y samples, 1-D
-@tparam[opt] table options `n_fft` (2048), `hop` (n_fft // 4), `window` ("hann",
-periodic; or "ones"), `pad` ("constant", "reflect" or "none")
-@treturn array real part, f32 (n_fft // 2 + 1, frames)
-@treturn array imaginary part, the same shape
-@usage local re, im = spectral.stft(y, {n_fft = 1024}) */
-static int l_stft(lua_State *L) {
-    static const char *const names[] = {"n_fft", "hop", "window", "pad", NULL};
-    const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
-    bc_check_options(L, 2, names);
-    stft_options o = stft_table(L, 2);
-    size_t n = (size_t)y->shape[0], frames = stft_frames(&o, n);
-    bc_array *re = bc_push_matrix(L, BC_F32, (int64_t)(o.n_fft / 2 + 1), (int64_t)frames);
-    bc_array *im = bc_push_matrix(L, BC_F32, (int64_t)(o.n_fft / 2 + 1), (int64_t)frames);
-    int rc = stft_complex(re->data, im->data, y->data, n, &o);
-    return rc == BC_OK ? 2 : bc_failure(L, rc, NULL);
-}
-
-/*** Magnitudes of the short-time Fourier transform, to a power.
-@function spectrogram
-@tparam array y samples, 1-D
-@tparam[opt] table options those of `stft`, and `power` (2)
-@treturn array f32 (n_fft // 2 + 1, frames) */
-static int l_spectrogram(lua_State *L) {
-    static const char *const names[] = {"n_fft", "hop", "window", "pad", "power", NULL};
-    const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
-    bc_check_options(L, 2, names);
-    stft_options o = stft_table(L, 2);
-    double power = number_option(L, 2, "power", 2, is_positive, "positive");
-    size_t n = (size_t)y->shape[0], frames = stft_frames(&o, n);
-    bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)(o.n_fft / 2 + 1), (int64_t)frames);
-    int rc = stft_magnitude(out->data, power, y->data, n, &o);
-    return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
-}
-
-/* What a call holds on to. */
+/* What a call holds on to: one of the streams. */
 typedef struct work {
     mel_plan *plan;
-    mel_stream *stream;
+    mel_stream *mel;
+    stft_stream *stft;
+    size_t rows;
+    double power; /* of the magnitudes; 0: complex numbers, two arrays */
+    const decibel_options *decibels;
 } work;
 
 static int l_free_work(lua_State *L) {
     work *w = luaL_checkudata(L, 1, WORK);
-    mel_stream_free(w->stream);
+    mel_stream_free(w->mel);
+    stft_stream_free(w->stft);
     mel_plan_free(w->plan);
     *w = (work){0};
     return 0;
+}
+
+/* Freed with the call's return. */
+static work *push_work(lua_State *L) {
+    work *w = lua_newuserdatauv(L, sizeof *w, 0);
+    *w = (work){0}; /* born empty: collectable from here */
+    luaL_setmetatable(L, WORK);
+    lua_toclose(L, -1);
+    return w;
+}
+
+static size_t ready(const work *w) {
+    return w->mel != NULL ? mel_stream_ready(w->mel) : stft_stream_ready(w->stft);
+}
+
+/* Push the frames that are complete; returns how many arrays. */
+static int push_ready(lua_State *L, work *w) {
+    const int64_t rows = (int64_t)w->rows, frames = (int64_t)ready(w);
+    const bool is_complex = w->mel == NULL && w->power == 0;
+    bc_array *out = bc_push_matrix(L, BC_F32, rows, frames);
+    bc_array *im = is_complex ? bc_push_matrix(L, BC_F32, rows, frames) : NULL;
+    if (w->mel != NULL)
+        mel_stream_take(out->data, w->mel);
+    else
+        stft_stream_take(out->data, im != NULL ? im->data : NULL, w->stft);
+    if (w->decibels != NULL)
+        power_to_db(out->data, out->data, (size_t)bc_array_count(out), w->decibels);
+    return is_complex ? 2 : 1;
+}
+
+/* A stream whose frames may go to the function `each` of the options at 2. */
+typedef struct listener {
+    lua_State *L;
+    work *w;
+    bool each;
+    size_t at_once;     /* frames */
+    lua_Integer frames; /* that it got */
+} listener;
+
+static void tell(listener *l) {
+    lua_State *L = l->L;
+    lua_Integer count = (lua_Integer)ready(l->w);
+    if (count == 0) return;
+    bc_push_option(L, 2, "each");
+    int arrays = push_ready(L, l->w);
+    lua_pushinteger(L, l->frames);
+    lua_call(L, arrays + 1, 0);
+    l->frames += count;
+}
+
+static int take(void *context, const float *samples, size_t n) {
+    enum { AT_ONCE = 1 << 16 }; /* a large block may complete many frames */
+    listener *l = context;
+    int rc = BC_OK;
+    while (rc == BC_OK && n > 0) {
+        size_t part = n < AT_ONCE ? n : AT_ONCE;
+        rc = l->w->mel != NULL ? mel_stream_push(l->w->mel, samples, part)
+                               : stft_stream_push(l->w->stft, samples, part);
+        if (rc == BC_OK && l->each && ready(l->w) >= l->at_once) tell(l);
+        samples += part;
+        n -= part;
+    }
+    return rc;
+}
+
+/* Is there a source at 1? Also judges the option `each`. */
+static bool check_source(lua_State *L) {
+    bool is_source = bc_is_source(L, 1);
+    int type = bc_push_option(L, 2, "each");
+    if (type != LUA_TNIL && (type != LUA_TFUNCTION || !is_source))
+        bc_arg_error(L, 2, "option 'each' must be a function, and is for samples from a source");
+    lua_pop(L, 1);
+    return is_source;
+}
+
+/* Return what comes of the source at 1 through the stream of w: the frames, or how
+ * many of them `each` got. */
+static int return_stream(lua_State *L, work *w, double sample_rate) {
+    enum { FLOATS = 1 << 18 }; /* to hand over at once */
+    listener l = {.L = L, .w = w, .each = bc_has_option(L, 2, "each")};
+    l.at_once = w->rows < FLOATS / 256 ? 256 : FLOATS / w->rows + 1;
+    bc_source s = bc_check_source(L, 1, 2, sample_rate, true);
+    bc_error e;
+    int rc = bc_source_read(L, &s, false, take, &l, &e);
+    if (rc == BC_OK) rc = w->mel != NULL ? mel_stream_finish(w->mel) : stft_stream_finish(w->stft);
+    if (rc != BC_OK) return bc_failure(L, rc, &e);
+    if (!l.each) return push_ready(L, w);
+    tell(&l);
+    lua_pushinteger(L, l.frames);
+    return 1;
+}
+
+/* The transform of what is at 1 with the options at 2; power 0: complex. */
+static int return_stft(lua_State *L, double power) {
+    const stft_options o = stft_table(L, 2);
+    const size_t bins = o.n_fft / 2 + 1;
+    if (check_source(L)) {
+        work *w = push_work(L);
+        w->rows = bins;
+        w->power = power;
+        int rc = stft_stream_new(&w->stft, power, &o);
+        return rc == BC_OK ? return_stream(L, w, 0) : bc_failure(L, rc, NULL);
+    }
+    const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
+    const size_t n = (size_t)y->shape[0];
+    const int64_t frames = (int64_t)stft_frames(&o, n);
+    bc_array *re = bc_push_matrix(L, BC_F32, (int64_t)bins, frames);
+    bc_array *im = power == 0 ? bc_push_matrix(L, BC_F32, (int64_t)bins, frames) : NULL;
+    int rc = power == 0 ? stft_complex(re->data, im->data, y->data, n, &o)
+                        : stft_magnitude(re->data, power, y->data, n, &o);
+    if (rc != BC_OK) return bc_failure(L, rc, NULL);
+    return power == 0 ? 2 : 1;
+}
+
+#define STFT_NAMES "n_fft", "hop", "window", "pad", "each"
+
+/*** Short-time Fourier transform.
+@function stft
+@tparam array|reader|function y samples, 1-D, or a source of them
+@tparam[opt] table options `n_fft` (2048), `hop` (n_fft // 4), `window` ("hann",
+periodic; or "ones"), `pad` ("constant", "reflect" or "none"); with a source, `each`
+@treturn array real part, f32 (n_fft // 2 + 1, frames); with `each`, the number of
+frames and no more
+@treturn array imaginary part, the same shape
+@return[2] nil if a source fails
+@treturn[2] string message
+@usage local re, im = spectral.stft(y, {n_fft = 1024}) */
+static int l_stft(lua_State *L) {
+    static const char *const names[] = {STFT_NAMES, NULL};
+    lua_settop(L, 2);
+    bc_check_options(L, 2, names);
+    return return_stft(L, 0);
+}
+
+/*** Magnitudes of the short-time Fourier transform, to a power.
+@function spectrogram
+@tparam array|reader|function y samples, 1-D, or a source of them
+@tparam[opt] table options those of `stft`, and `power` (2)
+@treturn array f32 (n_fft // 2 + 1, frames); with `each`, the number of frames
+@return[2] nil if a source fails
+@treturn[2] string message */
+static int l_spectrogram(lua_State *L) {
+    static const char *const names[] = {STFT_NAMES, "power", NULL};
+    lua_settop(L, 2);
+    bc_check_options(L, 2, names);
+    return return_stft(L, number_option(L, 2, "power", 2, is_positive, "positive"));
 }
 
 #define MEL_NAMES "sample_rate", "n_fft", "hop", "n_mels", "fmin", "fmax", "htk", "norm", "pad"
@@ -142,10 +262,7 @@ static mel_options mel_table(lua_State *L, int arg) {
 /* Push a plan for the options at arg; freed with the call's return. */
 static work *push_plan(lua_State *L, int arg) {
     mel_options o = mel_table(L, arg);
-    work *w = lua_newuserdatauv(L, sizeof *w, 0);
-    *w = (work){0}; /* born empty: collectable from here */
-    luaL_setmetatable(L, WORK);
-    lua_toclose(L, -1);
+    work *w = push_work(L);
     bc_error e;
     int rc = mel_plan_new(&w->plan, &o, &e);
     if (rc == BC_FAIL) bc_arg_error(L, arg, "option %s", e.text);
@@ -189,89 +306,33 @@ static int l_mel_frequencies(lua_State *L) {
     return 1;
 }
 
-/* Push the frames that are complete, in decibels if there are options for it. */
-static void push_ready(lua_State *L, work *w, const decibel_options *decibels) {
-    bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)mel_bands(w->plan),
-                                   (int64_t)mel_stream_ready(w->stream));
-    mel_stream_take(out->data, w->stream);
-    if (decibels != NULL)
-        power_to_db(out->data, out->data, (size_t)bc_array_count(out), decibels);
-}
-
-/* A stream whose frames go to the function `each` of the options at 2. */
-typedef struct listener {
-    lua_State *L;
-    work *w;
-    const decibel_options *decibels;
-    bool each;
-    lua_Integer frames; /* that it got */
-} listener;
-
-static void tell(listener *l) {
-    lua_State *L = l->L;
-    lua_Integer count = (lua_Integer)mel_stream_ready(l->w->stream);
-    if (count == 0) return;
-    bc_push_option(L, 2, "each");
-    push_ready(L, l->w, l->decibels);
-    lua_pushinteger(L, l->frames);
-    lua_call(L, 2, 0);
-    l->frames += count;
-}
-
-static int take(void *context, const float *samples, size_t n) {
-    enum { AT_ONCE = 256 };
-    listener *l = context;
-    int rc = mel_stream_push(l->w->stream, samples, n);
-    if (rc == BC_OK && l->each && mel_stream_ready(l->w->stream) >= AT_ONCE) tell(l);
-    return rc;
-}
-
-/* Push what comes of the source at 1: the bands, or how many frames `each` got. */
-static int push_stream(lua_State *L, work *w, const decibel_options *decibels, bc_error *e) {
-    listener l = {.L = L, .w = w, .decibels = decibels, .each = bc_has_option(L, 2, "each")};
-    bc_source s = bc_check_source(L, 1, 2, bc_opt_number(L, 2, "sample_rate", 0), true);
-    int rc = mel_stream_new(&w->stream, w->plan);
-    if (rc == BC_OK) rc = bc_source_read(L, &s, false, take, &l, e);
-    if (rc == BC_OK) rc = mel_stream_finish(w->stream);
-    if (rc != BC_OK) return rc;
-    if (l.each) {
-        tell(&l);
-        lua_pushinteger(L, l.frames);
-    } else {
-        push_ready(L, w, decibels);
-    }
-    return BC_OK;
-}
-
-static int push_whole(lua_State *L, const mel_plan *p, const decibel_options *decibels) {
-    const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
-    size_t n = (size_t)y->shape[0];
-    bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)mel_bands(p), (int64_t)mel_frames(p, n));
-    int rc = mel_spectrogram(out->data, y->data, n, p);
-    if (rc == BC_OK && decibels != NULL)
-        power_to_db(out->data, out->data, (size_t)bc_array_count(out), decibels);
-    return rc;
-}
-
 /* The mel spectrogram of what is at 1 with the options at 2. */
 static int return_mel(lua_State *L, const decibel_options *decibels) {
-    bool is_source = bc_is_source(L, 1);
+    bool is_source = check_source(L);
     luaL_checktype(L, 2, LUA_TTABLE);
-    int type = bc_push_option(L, 2, "each");
-    if (type != LUA_TNIL && (type != LUA_TFUNCTION || !is_source))
-        bc_arg_error(L, 2, "option 'each' must be a function, and is for samples from a source");
-    bc_error e;
     work *w = push_plan(L, 2);
-    int rc = is_source ? push_stream(L, w, decibels, &e) : push_whole(L, w->plan, decibels);
-    return rc == BC_OK ? 1 : bc_failure(L, rc, &e);
+    w->rows = mel_bands(w->plan);
+    w->decibels = decibels;
+    if (is_source) {
+        int rc = mel_stream_new(&w->mel, w->plan);
+        if (rc != BC_OK) return bc_failure(L, rc, NULL);
+        return return_stream(L, w, bc_opt_number(L, 2, "sample_rate", 0));
+    }
+    const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
+    size_t n = (size_t)y->shape[0];
+    bc_array *out =
+        bc_push_matrix(L, BC_F32, (int64_t)w->rows, (int64_t)mel_frames(w->plan, n));
+    int rc = mel_spectrogram(out->data, y->data, n, w->plan);
+    if (rc == BC_OK && decibels != NULL)
+        power_to_db(out->data, out->data, (size_t)bc_array_count(out), decibels);
+    return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
 }
 
 /*** Power mel spectrogram.
 @function mel
 @tparam array|reader|function y samples, 1-D, or a source of them
 @tparam table options those of `mel_filterbank` and `stft` (hann window); with a
-source, `each`: a function that gets the bands block by block, (n_mels, some
-frames) and the number of the first of these frames, from 0
+source, `each`
 @treturn array f32 (n_mels, frames); with `each`, the number of frames
 @return[2] nil if a source fails
 @treturn[2] string message

@@ -263,7 +263,7 @@ int mel_stream_new(mel_stream **out, const mel_plan *p) {
     if (s == NULL) return BC_NOMEM;
     const frame_view v = view(p, NULL, 0);
     s->p = p;
-    s->out.rows = p->o.n_mels;
+    s->out = columns_of(p->o.n_mels);
     s->memory = aligned_alloc(64, mel_scratch(p));
     int rc = s->memory != NULL ? BC_OK : BC_NOMEM;
     if (rc == BC_OK) rc = frame_queue_new(&s->queue, &v, frame_queue_batch(p->o.hop, LANES));
@@ -289,7 +289,7 @@ static int take(void *context, const frame_view *v, size_t t, size_t end) {
     float *out = columns_at(&column, &s->out, t);
     if (out == NULL) return BC_NOMEM;
     power_of(s->p, &memory, v, t, end);
-    mel_columns(out, s->p, &memory, column, COLUMNS_PIECE, end - t);
+    mel_columns(out, s->p, &memory, column, s->out.width, end - t);
     return BC_OK;
 }
 

@@ -25,6 +25,20 @@ int stft_complex(float *re, float *im, const float *samples, size_t n, const stf
 /* out (n_fft/2+1, frames) = |STFT|^power; power 1 and 2 are exact. */
 int stft_magnitude(float *out, double power, const float *samples, size_t n, const stft_options *o);
 
+/* The same of a signal that comes block by block, to the bit, in bounded memory:
+ * complex numbers where power is 0. BC_OK, BC_NOMEM or BC_STOPPED; after a
+ * failure there is nothing left but to free the stream. */
+typedef struct stft_stream stft_stream;
+int stft_stream_new(stft_stream **out, double power, const stft_options *o);
+void stft_stream_free(stft_stream *s); /* NULL is fine */
+int stft_stream_push(stft_stream *s, const float *samples, size_t n);
+int stft_stream_finish(stft_stream *s); /* after the last sample */
+
+/* How many frames are complete and not yet taken; take those: re, and im unless
+ * there is a power, (n_fft/2+1, ready). */
+size_t stft_stream_ready(const stft_stream *s);
+void stft_stream_take(float *re, float *im, stft_stream *s);
+
 /* Periodic Hann, 0.5 - 0.5 cos(2 pi i / n); symmetric with n-1 instead of n.
  * A single value is 1. */
 void hann_periodic(double *w, size_t n);
