@@ -25,6 +25,19 @@ nn_conv nn_layer_conv(const nn_layer *l, size_t n);
 /* Elements of a worker's columns. */
 size_t nn_conv_columns(const nn_conv *s);
 
+static inline size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+static inline size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+static inline size_t parts(size_t n, size_t size) {
+    return (n + size - 1) / size;
+}
+static inline void *scratch_of(const nn_run *r, int worker) {
+    return r->scratch + (size_t)worker * r->scratch_bytes;
+}
+
 /* Batch norm keeps, per channel and group: mean, inverse deviation, and the
  * biased variance: three blocks of c * groups. */
 #define NN_NORM_SAVED 3
