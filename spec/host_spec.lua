@@ -77,15 +77,32 @@ describe("bclua", function()
    end)
 
    it("stops on Ctrl-C and SIGTERM, with the stack shown", function()
-      for _, signal in ipairs({"INT", "TERM"}) do
+      for signal, expected in pairs({INT = 130, TERM = 143}) do
          local script = command.write(dir .. "/loop.lua",
             "io.open('" .. dir .. "/started', 'w'):close()\nlocal function spin() while true do end end\nspin()\n")
          os.remove(dir .. "/started")
          local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
             "kill -%s $pid; wait $pid"):format(command.program, script, dir, signal))
          assert.matches("interrupted!\nstack traceback:.*in local 'spin'", out)
-         assert.equal(130, status)
+         assert.equal(expected, status)
       end
+   end)
+
+   it("holds Ctrl-C off while it is told to, and obeys it then", function()
+      local script = command.write(dir .. "/held.lua", ([[
+         local system = require "bclua.system"
+         system.hold_interrupts(true)
+         io.open("%s/started", "w"):close()
+         while not system.interrupted() do system.sleep(0.01) end
+         print "still here"
+         system.hold_interrupts(false)
+         print "never here"]]):format(dir))
+      os.remove(dir .. "/started")
+      local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
+         "kill -TERM $pid; wait $pid"):format(command.program, script, dir))
+      assert.matches("^still here\n.*interrupted!", out)
+      assert.not_matches("never", out)
+      assert.equal(143, status)
    end)
 
    it("stops a map over workers on Ctrl-C", function()

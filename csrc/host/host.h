@@ -6,7 +6,7 @@
 
 /* Call the function below its nargs arguments, as lua_pcall does, with a
  * traceback as the error; Ctrl-C and SIGTERM stop it. Clears a pending
- * interrupt afterwards and says in *interrupted (may be NULL) if there was one. */
+ * interrupt afterwards and gives its signal in *interrupted (may be NULL); 0: none. */
 int host_call(lua_State *L, int nargs, int nresults, int *interrupted);
 
 /* Install the handlers. A first Ctrl-C stops Lua code and kernels, a second

@@ -10,7 +10,7 @@
 #include "../support/version.h"
 #include "host.h"
 
-#define EXIT_INTERRUPTED 130 /* what a shell reports after Ctrl-C */
+#define EXIT_SIGNAL 128 /* what a shell reports: 130 after Ctrl-C, 143 after SIGTERM */
 
 static const char usage[] =
     "usage: bclua [options] [script [args]]\n"
@@ -93,7 +93,7 @@ static int report(lua_State *L, int status, int interrupted) {
     const char *message = lua_tostring(L, -1);
     fprintf(stderr, "bclua: %s\n", message != NULL ? message : "(no message)");
     lua_pop(L, 1);
-    return interrupted ? EXIT_INTERRUPTED : EXIT_FAILURE;
+    return interrupted != 0 ? EXIT_SIGNAL + interrupted : EXIT_FAILURE;
 }
 
 static int call(lua_State *L, int nargs) {

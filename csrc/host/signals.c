@@ -7,6 +7,7 @@
 #include "host.h"
 
 static lua_State *volatile running; /* the state to stop; NULL at the prompt */
+static volatile sig_atomic_t caught; /* the last signal */
 
 static void stop(lua_State *L, lua_Debug *ar) {
     (void)ar;
@@ -16,11 +17,12 @@ static void stop(lua_State *L, lua_Debug *ar) {
 
 static void on_signal(int number) {
     bc_interrupt_raise();
+    caught = number;
     lua_State *L = running;
-    if (L != NULL) {
-        signal(number, SIG_DFL); /* a second one ends the process */
+    if (L == NULL) return;
+    signal(number, SIG_DFL); /* a second one ends the process */
+    if (!bc_interrupt_held())
         lua_sethook(L, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-    }
 }
 
 void host_catch_signals(void) {
@@ -52,8 +54,9 @@ int host_call(lua_State *L, int nargs, int nresults, int *interrupted) {
     running = outer;
     lua_sethook(L, NULL, 0, 0);
     lua_remove(L, base);
-    if (interrupted != NULL) *interrupted = bc_interrupted();
+    if (interrupted != NULL) *interrupted = bc_interrupted() ? caught : 0;
     if (outer == NULL) {
+        bc_interrupt_hold(false);
         bc_interrupt_clear();
         host_catch_signals();
     }

@@ -15,6 +15,11 @@
 bool bc_interrupted(void);
 void bc_interrupt_raise(void); /* async-signal-safe */
 void bc_interrupt_clear(void);
+
+/* While held, an interrupt only raises the flag: kernels stop, but the Lua code
+ * between them goes on, until it asks bc_interrupted itself. */
+void bc_interrupt_hold(bool on);
+bool bc_interrupt_held(void);
 #pragma GCC visibility pop
 
 /* Called by long kernels now and then; nonzero asks the kernel to stop. */

@@ -62,6 +62,19 @@ static int l_interrupted(lua_State *L) {
     return 1;
 }
 
+/*** Hold Ctrl-C and SIGTERM off: while held they stop kernels, which raise, but no
+other Lua code, so that what belongs together is done together. Who holds asks
+`interrupted` often, and lets go; then what came meanwhile raises.
+@function hold_interrupts
+@tparam boolean on */
+static int l_hold_interrupts(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TBOOLEAN);
+    bool on = lua_toboolean(L, 1);
+    bc_interrupt_hold(on);
+    if (!on && bc_interrupted()) return luaL_error(L, "interrupted!");
+    return 0;
+}
+
 /*** The version of this build.
 @function version */
 static int l_version(lua_State *L) {
@@ -172,6 +185,7 @@ BC_EXPORT int luaopen_bclua_system(lua_State *L) {
                                          {"threads", l_threads},
                                          {"processors", l_processors},
                                          {"interrupted", l_interrupted},
+                                         {"hold_interrupts", l_hold_interrupts},
                                          {"version", l_version},
                                          {"write_file", l_write_file},
                                          {"memory", l_memory},
