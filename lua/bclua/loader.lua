@@ -21,15 +21,19 @@ local function read(triplets, tiles)
    end
    ok, message = sql.require_columns(index, {"source", "loc", "tile"})
    if not ok then return nil, message end
+   local placed = sql.require_columns(index, {"row", "scale"}) and "row, scale" or
+       "0::bigint as row, 1::double as scale"
    local t, i = sql.quote(triplets), sql.quote(index)
    local columns
    columns, message = sql.columns(([[
-      select p.tile as anchor, q.tile as neighbor, r.tile as distant
+      with i as (select "source", loc, tile, %s from read_parquet(%s))
+      select p.tile as anchor, q.tile as neighbor, r.tile as distant, p.row as anchor_row, q.row as neighbor_row,
+         r.row as distant_row, p.scale as anchor_scale, q.scale as neighbor_scale, r.scale as distant_scale
       from (select *, row_number() over () as place from read_parquet(%s)) t
-      join read_parquet(%s) p on p."source" = t.a and p.loc = t.a_loc
-      join read_parquet(%s) q on q."source" = t.b and q.loc = t.b_loc
-      join read_parquet(%s) r on r."source" = t.c and r.loc = t.c_loc
-      order by place]]):format(t, i, i, i))
+      join i p on p."source" = t.a and p.loc = t.a_loc
+      join i q on q."source" = t.b and q.loc = t.b_loc
+      join i r on r."source" = t.c and r.loc = t.c_loc
+      order by place]]):format(placed, i, t))
    if not columns then return nil, message end
    local total = sql.query(("select count(*)::bigint n from read_parquet(%s)"):format(t))[1].n
    if #columns.anchor == 0 then
@@ -49,6 +53,7 @@ function loader.new(options)
    local columns, total = read(options.triplets, options.tiles)
    if not columns then return nil, total end
    local self = setmetatable({
+      duration = (require("bclua.workflow.record").of_parquet(options.tiles .. "/index.parquet") or {}).duration or 7,
       columns = columns, folder = options.tiles, triplets = #columns.anchor,
       dropped = total - #columns.anchor, batch_size = options.batch_size or 64,
       seed = options.seed or 1, pass = -1, position = 0, batches = 0,
@@ -71,10 +76,21 @@ function Loader:take()
 end
 
 -- Copy a random crop of a tile into a row.
-function Loader:crop(row, tile, generator)
-   local path = self.folder .. "/" .. tile
-   local t, message = array.load(path, {mmap = true})
+function Loader:crop(row, role, at, generator)
+   local path, place = self.folder .. "/" .. self.columns[role][at], self.columns[role .. "_row"][at]
+   local t, message
+   if path:find("%.flac$") then
+      local seconds = self.duration
+      t, message = require("bclua.audio").load(path, {start_s = place * seconds, seconds = seconds})
+   else
+      t, message = array.load(path, {mmap = true})
+   end
    if not t then return nil, message end
+   if t:ndim() == 2 then
+      if place < 0 or place >= #t then return nil, ("%s: no tile %d (has %d)"):format(path, place, #t) end
+      t = t[place + 1]
+   end
+   if t:dtype() == "i16" then t = array.from(t, "f32") * self.columns[role .. "_scale"][at] end
    if t:ndim() ~= 1 or #t < self.samples then
       return nil, ("%s: a tile of %d samples, %d needed"):format(path, t:size(), self.samples)
    end
@@ -97,7 +113,7 @@ function Loader:next()
       local at = self:take()
       batch.rows[i] = at
       for _, role in ipairs(ROLES) do
-         local ok, message = self:crop(batch[role][i], self.columns[role][at], generator)
+         local ok, message = self:crop(batch[role][i], role, at, generator)
          if not ok then return nil, message end
       end
    end
