@@ -10,12 +10,19 @@
 #include "../support/error.h"
 #include "../support/pool.h"
 #include "kernels.h"
+#include "storage.h"
 
 #define NN_NAME 64      /* bytes of a layer's name, the final 0 included */
 #define NN_MAXOPTION 12 /* numbers that describe one layer */
 #define NN_NONE SIZE_MAX
 
-enum nn_precision { NN_F32, NN_F64 };
+/* What passes compute in, and how values lie between them. In the 16-bit ones
+ * passes compute in float: weights, their gradients, batch statistics, the
+ * front end's values, the embedding and the loss stay in f32; the other
+ * layers' values and gradients of values are stored in 16 bits. */
+enum nn_precision { NN_F32, NN_F64, NN_BF16, NN_F16 };
+static inline bool nn_is_double(enum nn_precision p) { return p == NN_F64; }
+static inline size_t nn_real_size(enum nn_precision p) { return p == NN_F64 ? 8 : 4; }
 
 /* The values of one sample. Audio is (1, 1, samples). */
 typedef struct nn_shape {
@@ -57,13 +64,16 @@ enum {
     NN_KEEPS_INPUT = 1,  /* backward reads the input */
     NN_KEEPS_OUTPUT = 2, /* backward reads the output */
     NN_IN_PLACE = 4,     /* forward may write over its (first) input */
-    NN_GRAD_IN_PLACE = 8 /* backward may write over the output's gradient */
+    NN_GRAD_IN_PLACE = 8, /* backward may write over the output's gradient */
+    NN_WIDE = 16,         /* its values stay in f32 where others have 16 bits */
+    NN_NARROW = 32        /* its passes read and write 16 bits (nn_run's in_as, out_as);
+                           * for other kinds the executor widens and narrows whole tensors */
 };
 
 typedef void nn_pass(const nn_run *r);
 
 /* One kind of layer. A new one is a new entry in the table of kinds.c. Sizes
- * are in elements of the network's precision, except scratch. */
+ * are in bytes; n: samples. */
 typedef struct nn_kind {
     const char *name;
     int inputs;
@@ -73,13 +83,13 @@ typedef struct nn_kind {
     int (*build)(nn_graph *g, nn_layer *l, bc_error *e);
     void (*release)(nn_layer *l); /* what build made beyond that; may be NULL */
     /* Kept from forward to backward beside inputs and outputs; may be NULL. */
-    size_t (*saved)(const nn_layer *l, size_t groups);
+    size_t (*saved)(const nn_layer *l, size_t n, size_t groups, enum nn_precision p);
     /* Memory of one pass for all workers together; may be NULL. */
-    size_t (*temporary)(const nn_layer *l, bool backward);
-    /* Bytes of one worker's scratch, for either pass; may be NULL. */
+    size_t (*temporary)(const nn_layer *l, size_t n, enum nn_precision p, bool backward);
+    /* One worker's scratch, for either pass; may be NULL. */
     size_t (*scratch)(const nn_layer *l, size_t n, enum nn_precision p);
     double (*multiply_adds)(const nn_layer *l); /* per sample; may be NULL */
-    nn_pass *forward[2], *backward[2];          /* by precision; backward may be NULL */
+    nn_pass *forward[2], *backward[2];          /* in float, in double; backward may be NULL */
 } nn_kind;
 
 struct nn_layer {
@@ -114,6 +124,10 @@ struct nn_run {
     const void *grad_out; /* backward only, like all that follows */
     void *grad_in[2];     /* NULL: not wanted */
     bool add[2];          /* add to grad_in instead of writing it */
+    /* How in[] and grad_in[], out and grad_out lie in memory. All NN_AS_F32 (or
+     * F64) unless the kind has NN_NARROW; the ends of the network are wide, so
+     * that in_as and out_as may differ. */
+    enum nn_storage in_as[2], out_as;
     void *saved, *temporary;
     void *tensor[5], *grad[5];
     bc_pool *pool;

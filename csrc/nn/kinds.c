@@ -48,7 +48,7 @@ static const nn_option decibel_options[] = {{"least", NN_NUMBER, 1e-10, 1e-300, 
 
 static const nn_kind decibel = {.name = "decibel",
                                 .inputs = 1,
-                                .flags = NN_KEEPS_INPUT | NN_IN_PLACE,
+                                .flags = NN_KEEPS_INPUT | NN_IN_PLACE | NN_WIDE,
                                 .options = decibel_options,
                                 .build = build_same,
                                 .forward = {nn_decibel_pass_f32, nn_decibel_pass_f64},
@@ -61,7 +61,7 @@ static const nn_option center_options[] = {{"over", NN_CHOICE, NN_CENTER_CLIP, 0
 
 static const nn_kind center = {.name = "center",
                                .inputs = 1,
-                               .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE,
+                               .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE | NN_WIDE,
                                .options = center_options,
                                .build = build_same,
                                .forward = {nn_center_pass_f32, nn_center_pass_f64},
@@ -82,7 +82,7 @@ static size_t pcen_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
 
 static const nn_kind pcen = {.name = "pcen",
                              .inputs = 1,
-                             .flags = NN_KEEPS_INPUT | NN_IN_PLACE,
+                             .flags = NN_KEEPS_INPUT | NN_IN_PLACE | NN_WIDE,
                              .options = pcen_options,
                              .build = build_same,
                              .scratch = pcen_scratch,
@@ -108,8 +108,9 @@ static int build_norm(nn_graph *g, nn_layer *l, bc_error *e) {
     return rc;
 }
 
-static size_t norm_saved(const nn_layer *l, size_t groups) {
-    return NN_NORM_SAVED * l->shape.c * groups;
+static size_t norm_saved(const nn_layer *l, size_t n, size_t groups, enum nn_precision p) {
+    (void)n;
+    return NN_NORM_SAVED * l->shape.c * groups * nn_real_size(p);
 }
 
 static const nn_kind batch_norm = {.name = "batch_norm",
@@ -175,15 +176,17 @@ static int build_conv(nn_graph *g, nn_layer *l, bc_error *e) {
     return add_weights(g, l, 4, shape, o[CONV_BIAS] != 0, e);
 }
 
-static size_t conv_temporary(const nn_layer *l, bool backward) {
+static size_t conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward) {
     const nn_conv *w = &l->window;
     nn_conv dual;
-    return backward && nn_conv_dual(&dual, w) ? w->co * w->ci * w->kh * w->kw : 0;
+    (void)n;
+    size_t count = backward && nn_conv_dual(&dual, w) ? w->co * w->ci * w->kh * w->kw : 0;
+    return count * nn_real_size(p);
 }
 
 static size_t conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
     nn_conv s = nn_layer_conv(l, n);
-    return nn_conv_columns(&s) * (p == NN_F32 ? sizeof(float) : sizeof(double));
+    return nn_conv_columns(&s) * nn_real_size(p);
 }
 
 static double conv_work(const nn_layer *l) {
@@ -297,12 +300,12 @@ static void release_mel(nn_layer *l) {
 static size_t mel_bytes(const nn_layer *l, size_t n, enum nn_precision p) {
     (void)n;
     size_t bytes = (mel_scratch(l->own) + 63) / 64 * 64;
-    return p == NN_F32 ? bytes : bytes + (l->in.w + nn_volume(l->shape)) * sizeof(float);
+    return !nn_is_double(p) ? bytes : bytes + (l->in.w + nn_volume(l->shape)) * sizeof(float);
 }
 
 static const nn_kind mel = {.name = "mel",
                             .inputs = 1,
-                            .flags = 0,
+                            .flags = NN_WIDE,
                             .options = mel_option_list,
                             .build = build_mel,
                             .release = release_mel,

@@ -27,7 +27,7 @@ static void check_status(lua_State *L, int rc, const bc_error *e) {
 }
 
 static bc_dtype dtype_of(const nn_network *net) {
-    return nn_network_settings(net)->precision == NN_F32 ? BC_F32 : BC_F64;
+    return nn_is_double(nn_network_settings(net)->precision) ? BC_F64 : BC_F32;
 }
 
 /* --- building ------------------------------------------------------------------- */
@@ -52,13 +52,13 @@ static nn_shape read_input_shape(lua_State *L) {
 /*** Build a network.
 @function network
 @tparam {table,...} layers flat list; see bclua.nn
-@tparam table options `input` (shape of one sample), `precision` ("f32", "f64"),
+@tparam table options `input` (shape of one sample), `precision` ("f32", "f64", "bf16", "f16"),
  `threads`, `seed`, `input_gradient`
 @treturn network */
 static int l_network(lua_State *L) {
     static const char *const names[] = {"input", "precision",      "threads",
                                         "seed",  "input_gradient", NULL};
-    static const char *const precisions[] = {"f32", "f64", NULL};
+    static const char *const precisions[] = {"f32", "f64", "bf16", "f16", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
     bc_check_options(L, 2, names);

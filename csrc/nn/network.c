@@ -27,11 +27,11 @@ struct nn_network {
 };
 
 static size_t element_size(const nn_network *net) {
-    return net->o.precision == NN_F32 ? sizeof(float) : sizeof(double);
+    return nn_real_size(net->o.precision);
 }
 
 static int new_memory(bc_array *a, const nn_network *net, enum nn_role role) {
-    bc_dtype dtype = net->o.precision == NN_F32 ? BC_F32 : BC_F64;
+    bc_dtype dtype = nn_is_double(net->o.precision) ? BC_F64 : BC_F32;
     int64_t n = (int64_t)net->g->elements[role];
     return bc_array_new(a, role == NN_COUNTER ? BC_I64 : dtype, 1, &n);
 }
@@ -161,7 +161,7 @@ static int prepare(nn_network *net, const nn_plan_options *o, bc_error *e) {
         nn_plan_free(net->plan);
         net->plan = p;
     }
-    int rc = fit(&net->arena, &net->arena_bytes, p->elements * element_size(net));
+    int rc = fit(&net->arena, &net->arena_bytes, p->bytes);
     if (rc == BC_OK)
         rc = fit(&net->scratch, &net->scratch_bytes,
                  p->scratch * (size_t)bc_pool_threads(net->pool));
@@ -170,7 +170,7 @@ static int prepare(nn_network *net, const nn_plan_options *o, bc_error *e) {
 }
 
 static void *at(const nn_network *net, size_t offset) {
-    return offset == NN_NONE ? NULL : net->arena + offset * element_size(net);
+    return offset == NN_NONE ? NULL : net->arena + offset;
 }
 
 static nn_run run_of(const nn_network *net, size_t i) {
@@ -187,7 +187,11 @@ static nn_run run_of(const nn_network *net, size_t i) {
                 .temporary = at(net, place->temporary[0]),
                 .scratch = net->scratch,
                 .scratch_bytes = p->scratch};
-    for (int j = 0; j < l->kind->inputs; j++) r.in[j] = at(net, p->place[l->input[j]].value);
+    r.out_as = place->stored;
+    for (int j = 0; j < l->kind->inputs; j++) {
+        r.in[j] = at(net, p->place[l->input[j]].value);
+        r.in_as[j] = p->place[l->input[j]].stored;
+    }
     for (int k = 0; k < 5; k++) {
         r.tensor[k] = tensor_at(net, l->tensor[k], NN_VALUE);
         r.grad[k] = tensor_at(net, l->tensor[k], NN_GRADIENT);
@@ -215,13 +219,72 @@ static double clock_s(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+struct conversion {
+    float *wide;
+    void *narrow;
+    enum nn_storage s;
+    size_t n;
+};
+
+static void widen_item(void *context, size_t i, int worker) {
+    const struct conversion *k = context;
+    size_t first = i * CHUNK, n = k->n - first < CHUNK ? k->n - first : CHUNK;
+    (void)worker;
+    nn_widen(k->wide + first, (const char *)k->narrow + first * nn_storage_size(k->s), k->s, n);
+}
+
+static void narrow_item(void *context, size_t i, int worker) {
+    const struct conversion *k = context;
+    size_t first = i * CHUNK, n = k->n - first < CHUNK ? k->n - first : CHUNK;
+    (void)worker;
+    nn_narrow((char *)k->narrow + first * nn_storage_size(k->s), k->wide + first, k->s, n);
+}
+
+/* A pass that knows floats only, on copies of what it reads and writes. */
+static void run_widened(nn_network *net, size_t layer, nn_pass *pass, const nn_run *given,
+                        bool backward) {
+    const nn_layer *l = &net->g->layer[layer];
+    nn_run r = *given;
+    char *room = at(net, net->plan->place[layer].wide[backward]);
+    struct conversion out[3]; /* to be narrowed again */
+    int outs = 0;
+    for (int j = -1; j < l->kind->inputs; j++) {
+        nn_shape s = j < 0 ? l->shape : net->g->layer[l->input[j]].shape;
+        void *value = j < 0 ? given->out : (void *)(uintptr_t)given->in[j];
+        void *grad = j < 0 ? (void *)(uintptr_t)given->grad_out : given->grad_in[j];
+        struct conversion k = {.s = j < 0 ? given->out_as : given->in_as[j],
+                               .n = given->n * nn_volume(s)};
+        for (int g = 0; g <= backward; g++) {
+            void *there = g ? grad : value;
+            bool writes = g ? j >= 0 : j < 0 && !backward, reads = !writes || (g && r.add[j]);
+            if (there == NULL) continue;
+            k.wide = (float *)(void *)room, k.narrow = there;
+            room += (k.n * sizeof(float) + 63) / 64 * 64;
+            if (reads) bc_pool_run(net->pool, widen_item, &k, (k.n + CHUNK - 1) / CHUNK);
+            if (writes) out[outs++] = k;
+            if (g && j >= 0) r.grad_in[j] = k.wide;
+            if (g && j < 0) r.grad_out = k.wide;
+            if (!g && j >= 0) r.in[j] = k.wide;
+            if (!g && j < 0) r.out = k.wide;
+        }
+        if (j >= 0) r.in_as[j] = NN_AS_F32;
+    }
+    r.out_as = NN_AS_F32;
+    pass(&r);
+    for (int i = 0; i < outs; i++)
+        bc_pool_run(net->pool, narrow_item, &out[i], (out[i].n + CHUNK - 1) / CHUNK);
+}
+
 /* One pass of one layer, timed; BC_STOPPED before it on Ctrl-C. */
 static int run_layer(nn_network *net, size_t i, bool backward) {
     if (bc_interrupted()) return BC_STOPPED;
     nn_run r = backward ? back_of(net, i) : run_of(net, i);
     nn_pass *const *pass = backward ? r.layer->kind->backward : r.layer->kind->forward;
     double start = clock_s();
-    pass[net->o.precision](&r);
+    if (nn_plan_widens(net->plan, net->g, i))
+        run_widened(net, i, pass[0], &r, backward);
+    else
+        pass[nn_is_double(net->o.precision)](&r);
     net->seconds[2 * i + backward] += clock_s() - start;
     return BC_OK;
 }
@@ -238,12 +301,19 @@ static void restore_blas(int threads) {
 }
 
 /* The outside knows (N, C, H, W), the arena (C, N, H, W). */
-static void take_out(const nn_network *net, void *out, size_t offset, nn_shape s) {
-    size_t n = net->plan->o.n, plane = s.h * s.w * element_size(net);
+static void take_out(const nn_network *net, void *out, size_t offset, size_t layer) {
+    nn_shape s = net->g->layer[layer].shape;
+    enum nn_storage stored = net->plan->place[layer].stored;
+    size_t n = net->plan->o.n, plane = s.h * s.w, size = nn_storage_size(stored);
     const char *from = at(net, offset);
     for (size_t c = 0; c < s.c; c++)
-        for (size_t i = 0; i < n; i++, from += plane)
-            memcpy((char *)out + (i * s.c + c) * plane, from, plane);
+        for (size_t i = 0; i < n; i++, from += plane * size) {
+            void *to = (char *)out + (i * s.c + c) * plane * element_size(net);
+            if (stored == NN_AS_F64)
+                memcpy(to, from, plane * size);
+            else
+                nn_widen(to, from, stored, plane);
+        }
 }
 
 /* Samples [first, first + n). */
@@ -275,7 +345,7 @@ int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
     restore_blas(threads);
     if (rc != BC_OK) return rc;
     net->state = WENT_FORWARD;
-    take_out(net, out, net->plan->place[last].value, net->g->layer[last].shape);
+    take_out(net, out, net->plan->place[last].value, last);
     return BC_OK;
 }
 
@@ -310,8 +380,8 @@ static void fold(bc_array *running, size_t at, double momentum, double batch) {
 
 static double saved_at(const nn_network *net, const nn_place *place, size_t i) {
     const void *saved = at(net, place->saved);
-    return net->o.precision == NN_F32 ? (double)((const float *)saved)[i]
-                                      : ((const double *)saved)[i];
+    return nn_is_double(net->o.precision) ? ((const double *)saved)[i]
+                                          : (double)((const float *)saved)[i];
 }
 
 static void commit_layer(nn_network *net, size_t i) {
@@ -355,7 +425,7 @@ static void adamw_item(void *context, size_t i, int worker) {
     (void)worker;
     size_t first = i * CHUNK, n = k->n - first < CHUNK ? k->n - first : CHUNK;
     const bc_array *m = k->net->memory;
-    if (k->net->o.precision == NN_F32)
+    if (!nn_is_double(k->net->o.precision))
         nn_adamw_step_f32((float *)m[NN_VALUE].data + first, (float *)m[NN_MOMENT1].data + first,
                           (float *)m[NN_MOMENT2].data + first,
                           (const float *)m[NN_GRADIENT].data + first, k->o, n);
@@ -386,7 +456,7 @@ double nn_network_gradient_norm(nn_network *net) {
     if (a->storage == NULL) return 0;
     for (size_t first = 0; first < n; first += CHUNK) {
         size_t count = n - first < CHUNK ? n - first : CHUNK;
-        sum += net->o.precision == NN_F32
+        sum += !nn_is_double(net->o.precision)
                    ? nn_sum_squares_f32((const float *)a->data + first, count)
                    : nn_sum_squares_f64((const double *)a->data + first, count);
     }
@@ -404,14 +474,14 @@ int nn_network_value(const nn_network *net, void *out, size_t layer, bc_error *e
     bool kept = net->plan != NULL && net->plan->keep != NULL && net->plan->keep[layer];
     if (net->state == NOTHING || !kept)
         return bc_fail(e, "the last pass did not keep the output of '%s'", l->name);
-    take_out(net, out, net->plan->place[layer].value, l->shape);
+    take_out(net, out, net->plan->place[layer].value, layer);
     return BC_OK;
 }
 
 int nn_network_input_gradient(const nn_network *net, void *out, bc_error *e) {
     if (net->state != WENT_BACK || net->plan->place[0].grad == NN_NONE)
         return bc_fail(e, "the last pass gave no gradient of the input");
-    take_out(net, out, net->plan->place[0].grad, net->g->layer[0].shape);
+    take_out(net, out, net->plan->place[0].grad, 0);
     return BC_OK;
 }
 
@@ -431,8 +501,8 @@ int nn_network_footprint(const nn_network *net, nn_footprint *f, size_t n, size_
     *f = (nn_footprint){.weights = weights + net->g->elements[NN_RUNNING] * size,
                         .gradients = train ? weights : 0,
                         .moments = train ? 2 * weights : 0,
-                        .kept = p->kept * size,
-                        .arena = p->elements * size,
+                        .kept = p->kept,
+                        .arena = p->bytes,
                         .scratch = p->scratch * (size_t)bc_pool_threads(net->pool)};
     nn_plan_free(p);
     return BC_OK;

@@ -10,7 +10,7 @@
 typedef struct nn_network nn_network;
 
 typedef struct nn_network_options {
-    enum nn_precision precision; /* of every value, weight and gradient */
+    enum nn_precision precision; /* see graph.h */
     int threads;                 /* 0: bc_threads() */
     uint64_t seed;               /* of the first weights */
     bool input_gradient;         /* backward also gives the gradient of the input */

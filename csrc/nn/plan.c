@@ -19,7 +19,7 @@ typedef struct planner {
     span *buffer;
     size_t buffers;
     int *value, *grad, *saved; /* per layer: its buffer, -1: none */
-    int (*temporary)[2];
+    int (*temporary)[2], (*wide)[2];
 } planner;
 
 static size_t time_back(const planner *w, size_t layer) {
@@ -27,12 +27,36 @@ static size_t time_back(const planner *w, size_t layer) {
 }
 
 static int new_buffer(planner *w, size_t size, size_t first, size_t last) {
-    w->buffer[w->buffers] = (span){(size + 15) / 16 * 16, first, last, 0};
+    w->buffer[w->buffers] = (span){(size + 63) / 64 * 64, first, last, 0};
     return (int)w->buffers++;
 }
 
 static void live_until(planner *w, int buffer, size_t time) {
     if (w->buffer[buffer].last < time) w->buffer[buffer].last = time;
+}
+
+static enum nn_storage storage_of(const nn_graph *g, size_t layer, enum nn_precision p) {
+    if (p == NN_F64) return NN_AS_F64;
+    bool end = layer == 0 || layer + 1 == g->layers;
+    if (p == NN_F32 || end || g->layer[layer].kind->flags & NN_WIDE) return NN_AS_F32;
+    return p == NN_BF16 ? NN_AS_BF16 : NN_AS_F16;
+}
+
+static size_t value_bytes(const planner *w, size_t layer) {
+    return w->p->o.n * nn_volume(w->g->layer[layer].shape) *
+           nn_storage_size(w->p->place[layer].stored);
+}
+
+static bool is_narrow(enum nn_storage s) {
+    return s == NN_AS_BF16 || s == NN_AS_F16;
+}
+
+bool nn_plan_widens(const nn_plan *p, const nn_graph *g, size_t layer) {
+    const nn_layer *l = &g->layer[layer];
+    bool narrow = is_narrow(p->place[layer].stored);
+    for (int j = 0; j < l->kind->inputs; j++)
+        narrow |= is_narrow(p->place[l->input[j]].stored);
+    return narrow && !(l->kind->flags & NN_NARROW);
 }
 
 static bool reads(const nn_layer *l, size_t layer) {
@@ -74,15 +98,19 @@ static void choose_backward(planner *w) {
 static void lay_values(planner *w) {
     for (size_t i = 0; i < w->g->layers; i++) {
         const nn_layer *l = &w->g->layer[i];
-        size_t size = w->p->o.n * nn_volume(l->shape), last = last_read(w, i);
+        size_t size = value_bytes(w, i), last = last_read(w, i);
         int candidates = l->kind->flags & NN_IN_PLACE ? l->kind->inputs : 0;
         w->value[i] = -1;
         for (int j = 0; j < candidates && w->value[i] < 0; j++)
-            if (last_read(w, (size_t)l->input[j]) == i) w->value[i] = w->value[l->input[j]];
+            if (last_read(w, (size_t)l->input[j]) == i &&
+                w->p->place[l->input[j]].stored == w->p->place[i].stored)
+                w->value[i] = w->value[l->input[j]];
         if (w->value[i] < 0) w->value[i] = new_buffer(w, size, i, last);
         live_until(w, w->value[i], last);
         size_t passed =
-            w->p->o.train && l->kind->saved != NULL ? l->kind->saved(l, w->p->o.groups) : 0;
+            w->p->o.train && l->kind->saved != NULL
+                ? l->kind->saved(l, w->p->o.n, w->p->o.groups, w->p->o.precision)
+                : 0;
         w->saved[i] = passed > 0 ? new_buffer(w, passed, i, w->end) : -1;
     }
 }
@@ -95,7 +123,7 @@ static void lay_gradients(planner *w) {
     for (size_t i = 0; i < g->layers; i++) w->grad[i] = -1;
     if (!w->p->place[top].backward) return;
     w->grad[top] =
-        new_buffer(w, w->p->o.n * nn_volume(g->layer[top].shape), w->loss, time_back(w, top));
+        new_buffer(w, value_bytes(w, top), w->loss, time_back(w, top));
     for (size_t i = top; i > 0; i--) {
         const nn_layer *l = &g->layer[i];
         nn_place *place = &w->p->place[i];
@@ -108,14 +136,25 @@ static void lay_gradients(planner *w) {
             if (!place->wanted[j]) continue;
             place->add[j] = *to >= 0;
             if (!place->add[j]) {
-                *to = taken ? new_buffer(w, w->p->o.n * nn_volume(g->layer[l->input[j]].shape), now,
-                                         now)
-                            : w->grad[i];
-                taken = true;
+                bool own = taken || w->p->place[l->input[j]].stored != place->stored;
+                *to = own ? new_buffer(w, value_bytes(w, (size_t)l->input[j]), now, now)
+                          : w->grad[i];
+                taken |= !own;
             }
             live_until(w, *to, l->input[j] == 0 ? w->end : time_back(w, (size_t)l->input[j]));
         }
     }
+}
+
+/* Input and output as floats, and in backward their gradients. */
+static size_t widened_bytes(const planner *w, size_t i, bool backward) {
+    const nn_layer *l = &w->g->layer[i];
+    size_t bytes = (w->p->o.n * nn_volume(l->shape) * sizeof(float) + 63) / 64 * 64;
+    for (int j = 0; j < l->kind->inputs; j++) {
+        nn_shape s = w->g->layer[l->input[j]].shape;
+        bytes += (w->p->o.n * nn_volume(s) * sizeof(float) + 63) / 64 * 64;
+    }
+    return backward ? 2 * bytes : bytes;
 }
 
 static void lay_temporaries(planner *w) {
@@ -123,8 +162,12 @@ static void lay_temporaries(planner *w) {
         const nn_layer *l = &w->g->layer[i];
         for (int b = 0; b < 2; b++) {
             bool runs = l->kind->temporary != NULL && (b == 0 || w->p->place[i].backward);
-            size_t size = runs ? l->kind->temporary(l, b == 1) : 0, at = b ? time_back(w, i) : i;
+            size_t size = runs ? l->kind->temporary(l, w->p->o.n, w->p->o.precision, b == 1) : 0;
+            size_t at = b ? time_back(w, i) : i, wide = 0;
             w->temporary[i][b] = size > 0 ? new_buffer(w, size, at, at) : -1;
+            if (i > 0 && nn_plan_widens(w->p, w->g, i) && (b == 0 || w->p->place[i].backward))
+                wide = widened_bytes(w, i, b == 1);
+            w->wide[i][b] = wide > 0 ? new_buffer(w, wide, at, at) : -1;
         }
     }
 }
@@ -157,7 +200,7 @@ static int place_buffers(planner *w) {
         b->offset = at;
         for (k = count++; k > 0 && placed[k - 1]->offset > at; k--) placed[k] = placed[k - 1];
         placed[k] = b;
-        if (at + b->size > w->p->elements) w->p->elements = at + b->size;
+        if (at + b->size > w->p->bytes) w->p->bytes = at + b->size;
         if (b->first < w->loss && b->last > w->loss) w->p->kept += b->size;
     }
     rc = BC_OK;
@@ -198,7 +241,10 @@ static void write_places(planner *w) {
         place->value = offset_of(w, w->value[i]);
         place->grad = offset_of(w, w->grad[i]);
         place->saved = offset_of(w, w->saved[i]);
-        for (int b = 0; b < 2; b++) place->temporary[b] = offset_of(w, w->temporary[i][b]);
+        for (int b = 0; b < 2; b++) {
+            place->temporary[b] = offset_of(w, w->temporary[i][b]);
+            place->wide[b] = offset_of(w, w->wide[i][b]);
+        }
         size_t bytes =
             l->kind->scratch != NULL ? l->kind->scratch(l, w->p->o.n, w->p->o.precision) : 0;
         if (bytes > w->p->scratch) w->p->scratch = bytes;
@@ -207,6 +253,8 @@ static void write_places(planner *w) {
 }
 
 static int lay_out(planner *w) {
+    for (size_t i = 0; i < w->g->layers; i++)
+        w->p->place[i].stored = storage_of(w->g, i, w->p->o.precision);
     choose_backward(w);
     lay_values(w);
     lay_gradients(w);
@@ -230,14 +278,15 @@ int nn_plan_new(nn_plan **out, const nn_graph *g, const nn_plan_options *o, bc_e
     size_t n = g->layers;
     planner w = {.g = g, .loss = n, .end = 2 * n + 1};
     nn_plan *p = w.p = calloc(1, sizeof *p);
-    w.buffer = calloc(5 * n, sizeof *w.buffer);
+    w.buffer = calloc(7 * n, sizeof *w.buffer);
     w.value = calloc(n, sizeof *w.value);
     w.grad = calloc(n, sizeof *w.grad);
     w.saved = calloc(n, sizeof *w.saved);
     w.temporary = calloc(n, sizeof *w.temporary);
+    w.wide = calloc(n, sizeof *w.wide);
     rc = BC_NOMEM;
     if (p == NULL || w.buffer == NULL || w.value == NULL || w.grad == NULL || w.saved == NULL ||
-        w.temporary == NULL)
+        w.temporary == NULL || w.wide == NULL)
         goto out;
     p->place = calloc(n, sizeof *p->place);
     if (p->place == NULL || copy_keep(p, o->keep, n) != BC_OK) goto out;
@@ -250,6 +299,7 @@ out:
     free(w.grad);
     free(w.saved);
     free(w.temporary);
+    free(w.wide);
     if (rc == BC_OK)
         *out = p;
     else

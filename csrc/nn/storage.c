@@ -1,0 +1,138 @@
+/* storage.c: floats to 16 bits and back. */
+#include "storage.h"
+
+#include <string.h>
+
+#include "../support/clones.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define HAVE_F16C 1
+#else
+#define HAVE_F16C 0
+#endif
+
+/* --- bf16 ------------------------------------------------------------------- */
+
+BC_CLONES static void widen_bf16(float *restrict to, const uint16_t *restrict from, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)from[i] << 16;
+        memcpy(&to[i], &bits, sizeof bits);
+    }
+}
+
+BC_CLONES static void narrow_bf16(uint16_t *restrict to, const float *restrict from, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &from[i], sizeof bits);
+        uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+        uint32_t quiet = bits >> 16 | 0x40; /* rounding could make a NaN infinite */
+        to[i] = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
+    }
+}
+
+/* --- f16, in integers: for processors without F16C ------------------------------ */
+
+static float half_to_float(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff, bits;
+    float value;
+    if (rest >= 0x7c00) { /* infinite or NaN */
+        bits = sign | 0x7f800000 | (rest & 0x3ff) << 13;
+        memcpy(&value, &bits, sizeof bits);
+        return value;
+    }
+    bits = rest << 13;
+    memcpy(&value, &bits, sizeof bits);
+    value *= 0x1p112F; /* moves the exponent; also right for denormals */
+    return sign ? -value : value;
+}
+
+static uint16_t float_to_half(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    bits &= 0x7fffffff;
+    if (bits > 0x7f800000) return (uint16_t)(sign | 0x7e00 | (bits >> 13 & 0x1ff));
+    if (bits >= 0x477ff000) return (uint16_t)(sign | 0x7c00); /* 65520 and above */
+    if (bits < 0x38800000) {                                  /* below 2^-14: denormal, or 0 */
+        float magnitude;
+        memcpy(&magnitude, &bits, sizeof bits);
+        magnitude += 0.5F; /* the last bit of 0.5 + m is 2^-24: the sum rounds as we want */
+        memcpy(&bits, &magnitude, sizeof bits);
+        return (uint16_t)(sign | (bits - 0x3f000000));
+    }
+    bits += 0xfff + (bits >> 13 & 1);
+    return (uint16_t)(sign | ((bits - 0x38000000) >> 13));
+}
+
+static void widen_f16_plain(float *to, const uint16_t *from, size_t n) {
+    for (size_t i = 0; i < n; i++) to[i] = half_to_float(from[i]);
+}
+
+static void narrow_f16_plain(uint16_t *to, const float *from, size_t n) {
+    for (size_t i = 0; i < n; i++) to[i] = float_to_half(from[i]);
+}
+
+/* --- f16 with F16C ----------------------------------------------------------------- */
+
+#if HAVE_F16C
+__attribute__((target("avx,f16c"))) static void widen_f16c(float *to, const uint16_t *from,
+                                                           size_t n) {
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(to + i,
+                         _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from + i))));
+    widen_f16_plain(to + i, from + i, n - i);
+}
+
+__attribute__((target("avx,f16c"))) static void narrow_f16c(uint16_t *to, const float *from,
+                                                            size_t n) {
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm_storeu_si128((__m128i *)(void *)(to + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+    narrow_f16_plain(to + i, from + i, n - i);
+}
+
+static int has_f16c(void) {
+    return __builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c");
+}
+#endif
+
+static void widen_f16(float *to, const uint16_t *from, size_t n) {
+#if HAVE_F16C
+    if (has_f16c()) {
+        widen_f16c(to, from, n);
+        return;
+    }
+#endif
+    widen_f16_plain(to, from, n);
+}
+
+static void narrow_f16(uint16_t *to, const float *from, size_t n) {
+#if HAVE_F16C
+    if (has_f16c()) {
+        narrow_f16c(to, from, n);
+        return;
+    }
+#endif
+    narrow_f16_plain(to, from, n);
+}
+
+void nn_widen(float *to, const void *from, enum nn_storage s, size_t n) {
+    if (s == NN_AS_BF16)
+        widen_bf16(to, from, n);
+    else if (s == NN_AS_F16)
+        widen_f16(to, from, n);
+    else
+        memcpy(to, from, n * sizeof *to);
+}
+
+void nn_narrow(void *to, const float *from, enum nn_storage s, size_t n) {
+    if (s == NN_AS_BF16)
+        narrow_bf16(to, from, n);
+    else if (s == NN_AS_F16)
+        narrow_f16(to, from, n);
+    else
+        memcpy(to, from, n * sizeof *from);
+}
