@@ -12,6 +12,7 @@
 #include "../support/interrupt.h"
 #include "audio.h"
 #include "container.h"
+#include "vorbis.h"
 
 enum {
     BLOCK = 1 << 16, /* samples of all channels per call of the decoder */
@@ -23,7 +24,9 @@ struct bc_audio {
     char *path;
     int fd;
     SNDFILE *file;
-    bool seekable;
+    bc_vorbis *vorbis; /* reads in place of file after a seek */
+    int64_t size;      /* bytes */
+    bool seekable, is_vorbis;
     bc_audio_info info;
     bc_audio_options options;
     int rows, rate;
@@ -99,15 +102,17 @@ static int open_file(bc_audio *a, bc_error *e) {
     }
     if (sf.channels < 1 || sf.samplerate < 1 || sf.samplerate > BC_AUDIO_MAX_RATE)
         return bc_fail(e, "%s: %d channels at %d Hz", a->path, sf.channels, sf.samplerate);
+    a->is_vorbis = (sf.format & SF_FORMAT_SUBMASK) == SF_FORMAT_VORBIS;
     info->channels = sf.channels;
     info->sample_rate = sf.samplerate;
     info->frames = sf.frames < 0 || sf.frames >= INT64_MAX / 2 ? -1 : sf.frames;
     info->seconds = info->frames < 0 ? -1 : (double)info->frames / sf.samplerate;
     info->ends_s = info->seconds;
     format_names(info, sf.format);
-    if (info->ends_s < 0 && granule >= 0 && (sf.format & SF_FORMAT_SUBMASK) == SF_FORMAT_VORBIS)
+    if (info->ends_s < 0 && granule >= 0 && a->is_vorbis)
         info->ends_s = (double)granule / sf.samplerate;
     a->seekable = sf.seekable;
+    a->size = st.st_size;
     a->frames = info->frames;
     return BC_OK;
 }
@@ -155,6 +160,7 @@ int bc_audio_open(bc_audio **a, const char *path, const bc_audio_options *o, bc_
 
 void bc_audio_close(bc_audio *a) {
     if (a == NULL) return;
+    bc_vorbis_close(a->vorbis);
     if (a->file != NULL) sf_close(a->file);
     if (a->fd >= 0) close(a->fd);
     soxr_delete(a->soxr);
@@ -209,7 +215,7 @@ static int at_end(bc_audio *a, bc_error *e) {
     double rate = a->info.sample_rate;
     int64_t slack = strcmp(a->info.format, "mp3") == 0 ? MPEG_SLACK : 0;
     bool early = a->info.frames >= 0 && a->frame + slack < a->info.frames;
-    int code = sf_error(a->file);
+    int code = a->vorbis == NULL ? sf_error(a->file) : 0;
     a->frames = a->frame;
     if (a->options.partial) return BC_OK;
     if (code != 0)
@@ -221,12 +227,25 @@ static int at_end(bc_audio *a, bc_error *e) {
     return BC_OK;
 }
 
+/* Frames lost in a hole would move all that follow, so a hole is the end. */
+static int decode_vorbis(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e) {
+    bool damaged;
+    *got = bc_vorbis_read(a->vorbis, out, n, &damaged);
+    if (!damaged || a->options.partial) return BC_OK;
+    return bc_fail(e, "%s: damaged after %.3f s", a->path,
+                   (double)(a->frame + *got) / a->info.sample_rate);
+}
+
 /* The next n <= block frames as (n, rows); *got < n only at the end. */
 static int decode(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e) {
     float *to = a->raw != NULL ? a->raw : out;
     if (a->frames >= 0 && n > a->frames - a->frame) n = a->frames - a->frame;
     *got = 0;
-    while (*got < n) {
+    if (a->vorbis != NULL) {
+        int rc = decode_vorbis(a, to, n, got, e);
+        if (rc != BC_OK) return rc;
+    }
+    while (a->vorbis == NULL && *got < n) {
         int64_t k = sf_readf_float(a->file, to + *got * a->info.channels, n - *got);
         if (k <= 0) break;
         *got += k;
@@ -324,17 +343,26 @@ static int64_t gcd(int64_t a, int64_t b) {
     return a;
 }
 
+static bool jump(bc_audio *a, int64_t frame) {
+    if (a->vorbis != NULL) return bc_vorbis_seek(a->vorbis, frame);
+    return frame == a->frames || sf_seek(a->file, frame, SEEK_SET) == frame;
+}
+
 /* Put the decoder on a frame; where it cannot seek, decode and drop. */
 static int seek_frame(bc_audio *a, int64_t frame, bc_error *e) {
     if (a->frames >= 0 && frame > a->frames) frame = a->frames;
     if (frame == a->frame) return BC_OK;
+    if (a->is_vorbis && a->vorbis == NULL && a->seekable && a->frames >= 0) {
+        int rc = bc_vorbis_open(&a->vorbis, a->fd, a->size, a->info.channels, a->info.frames);
+        if (rc != BC_OK) return rc;
+        a->seekable = a->vorbis != NULL;
+    }
     if (a->seekable && a->frames >= 0) {
-        if (frame == a->frames || sf_seek(a->file, frame, SEEK_SET) == frame) {
-            a->frame = frame;
-            return BC_OK;
-        }
-        return bc_fail(e, "%s: damaged: no way to %.3f s", a->path,
-                       (double)frame / a->info.sample_rate);
+        if (!jump(a, frame))
+            return bc_fail(e, "%s: damaged: no way to %.3f s", a->path,
+                           (double)frame / a->info.sample_rate);
+        a->frame = frame;
+        return BC_OK;
     }
     if (frame < a->frame) {
         if (sf_seek(a->file, 0, SEEK_SET) != 0)

@@ -90,7 +90,7 @@ function Loader:crop(row, role, at, generator)
       if place < 0 or place >= #t then return nil, ("%s: no tile %d (has %d)"):format(path, place, #t) end
       t = t[place + 1]
    end
-   if t:dtype() == "i16" then t = array.from(t, "f32") * self.columns[role .. "_scale"][at] end
+   if t:dtype() == "i16" then t = t:copy("f32") * self.columns[role .. "_scale"][at] end
    if t:ndim() ~= 1 or #t < self.samples then
       return nil, ("%s: a tile of %d samples, %d needed"):format(path, t:size(), self.samples)
    end
