@@ -341,7 +341,7 @@ static double parameters_of(const nn_graph *g, const nn_layer *l) {
     return sum;
 }
 
-/*** The layers, the input first: `{name=, kind=, from=, c=, h=, w=, parameters=,
+/*** The layers, the input first: `{name=, kind=, from=, options=, c=, h=, w=, parameters=,
 multiply_adds=, forward_s=, backward_s=}`; times since the last reset.
 @function network:layers
 @treturn {table,...} */
@@ -362,6 +362,8 @@ static int l_layers(lua_State *L) {
             lua_seti(L, -2, k + 1);
         }
         lua_setfield(L, -2, "from");
+        nn_lua_push_options(L, l);
+        lua_setfield(L, -2, "options");
         set_number(L, "c", (double)l->shape.c);
         set_number(L, "h", (double)l->shape.h);
         set_number(L, "w", (double)l->shape.w);

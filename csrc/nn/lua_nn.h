@@ -10,4 +10,7 @@
  * is argument 1. Raises, naming layer and option, if it cannot be. */
 void nn_lua_add_layer(lua_State *L, lua_Integer at, nn_graph *g);
 
+/* Push a table of the layer's options as they are in force: name -> value. */
+void nn_lua_push_options(lua_State *L, const nn_layer *l);
+
 #endif

@@ -135,3 +135,31 @@ void nn_lua_add_layer(lua_State *L, lua_Integer at, nn_graph *g) {
     if (rc != BC_OK) luaL_error(L, "%s", bc_status_text(rc, &e));
     lua_settop(L, 3);
 }
+
+static void push_value(lua_State *L, const nn_option *o, double x) {
+    if (o->type == NN_SWITCH)
+        lua_pushboolean(L, x != 0);
+    else if (o->type == NN_CHOICE)
+        lua_pushstring(L, o->choices[(int)x]);
+    else if (o->type == NN_NUMBER)
+        lua_pushnumber(L, x);
+    else
+        lua_pushinteger(L, (lua_Integer)x);
+}
+
+void nn_lua_push_options(lua_State *L, const nn_layer *l) {
+    lua_newtable(L);
+    int slot = 0;
+    for (const nn_option *o = l->kind->options; o->name != NULL; o++) {
+        if (o->type == NN_PAIR) {
+            lua_createtable(L, 2, 0);
+            for (int k = 0; k < 2; k++) {
+                push_value(L, o, l->option[slot++]);
+                lua_seti(L, -2, k + 1);
+            }
+        } else {
+            push_value(L, o, l->option[slot++]);
+        }
+        lua_setfield(L, -2, o->name);
+    }
+}
