@@ -91,8 +91,7 @@ static bc_dtype opt_dtype(lua_State *L, int arg, bc_dtype fallback) {
     return fallback;
 }
 
-/* A shape: one integer, or a list of one to four. Returns the number of axes. */
-static int check_shape(lua_State *L, int arg, int64_t *shape) {
+int bc_check_shape(lua_State *L, int arg, int64_t *shape) {
     if (lua_isinteger(L, arg)) {
         shape[0] = lua_tointeger(L, arg);
         luaL_argcheck(L, shape[0] >= 0, arg, "negative extent");
@@ -120,7 +119,7 @@ static int check_shape(lua_State *L, int arg, int64_t *shape) {
 @treturn array */
 static int l_zeros(lua_State *L) {
     int64_t shape[BC_MAXDIM];
-    int ndim = check_shape(L, 1, shape);
+    int ndim = bc_check_shape(L, 1, shape);
     bc_push_array(L, opt_dtype(L, 2, BC_F32), ndim, shape);
     return 1;
 }
@@ -140,7 +139,7 @@ void bc_array_put_value(lua_State *L, bc_array *a, int64_t index, int value) {
 @treturn array */
 static int l_full(lua_State *L) {
     int64_t shape[BC_MAXDIM];
-    int ndim = check_shape(L, 1, shape);
+    int ndim = bc_check_shape(L, 1, shape);
     luaL_checknumber(L, 2);
     bc_array *a = bc_push_array(L, opt_dtype(L, 3, BC_F32), ndim, shape);
     for (int64_t i = 0, n = bc_array_count(a); i < n; i++) bc_array_put_value(L, a, i, 2);
@@ -401,7 +400,7 @@ static int l_reshape(lua_State *L) {
     const bc_array *a = bc_check_array(L, 1);
     int64_t shape[BC_MAXDIM];
     size_t bytes;
-    int ndim = check_shape(L, 2, shape);
+    int ndim = bc_check_shape(L, 2, shape);
     if (!bc_shape_bytes(&bytes, a->dtype, ndim, shape) || bytes != bc_array_bytes(a))
         bc_arg_error(L, 2, "shape does not hold the array's %I elements",
                      (lua_Integer)bc_array_count(a));
@@ -551,5 +550,7 @@ BC_EXPORT int luaopen_bclua_array(lua_State *L) {
     push_metatable(L);
     luaL_newlib(L, functions);
     luaL_setfuncs(L, bc_array_op_functions, 0);
+    lua_pushcfunction(L, bc_array_create);
+    lua_setfield(L, -2, "create");
     return 1;
 }

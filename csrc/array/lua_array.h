@@ -30,11 +30,16 @@ bc_array *bc_push_view(lua_State *L, const bc_array *a);
 /* An empty array userdata (no storage) for the kernel to fill in. */
 bc_array *bc_push_empty(lua_State *L);
 
+/* A shape: one integer, or a list of one to four. Returns the number of axes. */
+int bc_check_shape(lua_State *L, int arg, int64_t *shape);
+
 /* A 1-based axis number at arg, as 0-based; raises outside 1..ndim. */
 int bc_check_axis(lua_State *L, int arg, const bc_array *a);
 
 /* a[index] = the number at stack position value, integers exactly. */
 void bc_array_put_value(lua_State *L, bc_array *a, int64_t index, int value);
+
+int bc_array_create(lua_State *L); /* lua_array_rows.c */
 
 /* The part of the methods that is arithmetic (lua_array_ops.c). */
 extern const luaL_Reg *const bc_array_op_methods, *const bc_array_op_metamethods,

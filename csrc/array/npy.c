@@ -162,17 +162,18 @@ int npy_load(bc_array *a, const char *path, bool map, bc_error *e) {
     return rc;
 }
 
-/* Magic, version, length and dictionary, padded so that elements start on 64. */
-static size_t write_header(char *out, size_t room, const bc_array *a) {
+size_t npy_header(char out[NPY_HEADER], bc_dtype dtype, int ndim, const int64_t *shape,
+                  size_t least) {
+    size_t room = NPY_HEADER - 64; /* the padding has the rest */
     size_t n = (size_t)snprintf(out + 10, room - 10,
                                 "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                                descr[a->dtype]) + 10;
-    for (int i = 0; i < a->ndim; i++)
+                                descr[dtype]) + 10;
+    for (int i = 0; i < ndim; i++)
         n += (size_t)snprintf(out + n, room - n, i == 0 ? "%lld," : " %lld,",
-                              (long long)a->shape[i]);
-    if (a->ndim > 1) n--; /* numpy's own writer keeps the comma for one axis only */
+                              (long long)shape[i]);
+    if (ndim > 1) n--; /* numpy's own writer keeps the comma for one axis only */
     n += (size_t)snprintf(out + n, room - n, "), }");
-    while ((n + 1) % 64 != 0) out[n++] = ' ';
+    while ((n + 1) % 64 != 0 || n + 1 < least) out[n++] = ' ';
     out[n++] = '\n';
     memcpy(out, MAGIC "\1\0", 8);
     out[8] = (char)((n - 10) & 255);
@@ -181,8 +182,8 @@ static size_t write_header(char *out, size_t room, const bc_array *a) {
 }
 
 int npy_save(const char *path, const bc_array *a, bc_error *e) {
-    char head[320];
-    size_t n = write_header(head, sizeof head - 64, a);
+    char head[NPY_HEADER];
+    size_t n = npy_header(head, a->dtype, a->ndim, a->shape, 0);
     bc_array copy = {0};
     const bc_array *from = a;
     if (!bc_array_contiguous(a)) {

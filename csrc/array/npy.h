@@ -13,4 +13,25 @@ int npy_load(bc_array *a, const char *path, bool map, bc_error *e);
 /* Write version 1.0, C order, whole or not at all. */
 int npy_save(const char *path, const bc_array *a, bc_error *e);
 
+/* Magic, version, length and dictionary of a file of this shape, padded to a
+ * multiple of 64 and to `least` bytes; returns their number. */
+enum { NPY_HEADER = 384 };
+size_t npy_header(char out[NPY_HEADER], bc_dtype dtype, int ndim, const int64_t *shape,
+                  size_t least);
+
+/* A file that is written row by row: its first axis grows. */
+typedef struct npy_rows npy_rows;
+
+/* shape (ndim - 1) is that of a row, ndim 1..4. BC_FAIL, with a text that begins
+ * with the path: it cannot be made, a full disk. After any failure but one of open
+ * only npy_rows_free is left to do; after commit nothing is. */
+int npy_rows_open(npy_rows **r, const char *path, bc_dtype dtype, int ndim, const int64_t *shape,
+                  bc_error *e);
+int npy_rows_put(npy_rows *r, const void *row, bc_error *e);
+int64_t npy_rows_count(const npy_rows *r);
+size_t npy_rows_bytes(const npy_rows *r);        /* of one row */
+const bc_array *npy_rows_like(const npy_rows *r); /* dtype and shape, no data */
+int npy_rows_commit(npy_rows *r, bc_error *e);   /* frees it in any case */
+void npy_rows_free(npy_rows *r);                 /* nothing stays; NULL is fine */
+
 #endif

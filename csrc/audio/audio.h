@@ -97,6 +97,23 @@ int bc_audio_encode(unsigned char **bytes, size_t *size, const float *y, int cha
                     int64_t n, int sample_rate, const bc_audio_encoding *how,
                     const char *name, bc_error *e);
 
+/* The same on disk, block by block in little memory: whole or not at all.
+ * BC_FAIL, with a text that begins with the path: the format does not hold so
+ * many channels at this rate, a full disk, a WAV over 4 GB, a FLAC of no sample.
+ * After any failure but one of open only free is left to do; after commit nothing is. */
+typedef struct bc_audio_writer bc_audio_writer;
+int bc_audio_writer_open(bc_audio_writer **w, const char *path, int channels, int sample_rate,
+                         const bc_audio_encoding *how, bc_error *e);
+/* n finite samples per channel, channel c from y + c*stride. */
+int bc_audio_writer_put(bc_audio_writer *w, const float *y, int64_t stride, int64_t n,
+                        bc_error *e);
+/* The very steps, where takes_i16: one channel of pcm16. */
+int bc_audio_writer_put_i16(bc_audio_writer *w, const int16_t *y, int64_t n, bc_error *e);
+bool bc_audio_writer_takes_i16(const bc_audio_writer *w);
+int64_t bc_audio_writer_samples(const bc_audio_writer *w); /* per channel, so far */
+int bc_audio_writer_commit(bc_audio_writer *w, bc_error *e); /* frees it in any case */
+void bc_audio_writer_free(bc_audio_writer *w); /* nothing stays; NULL is fine */
+
 /* The libraries that decode and resample, and their versions. */
 const char *bc_audio_libraries(void);
 const char *bc_resampler_library(void);

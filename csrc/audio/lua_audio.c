@@ -10,10 +10,9 @@ file that cannot be read gives `nil, message`; the message begins with the path.
 #include <stdlib.h>
 #include <string.h>
 
-#include "../array/lua_array.h"
 #include "../support/file.h"
 #include "../support/lua_support.h"
-#include "audio.h"
+#include "lua_audio.h"
 
 #define READER "bclua.audio.reader"
 
@@ -23,7 +22,7 @@ enum { DIRECT = 1 << 24 };
 
 static const char *const format_names[] = {"wav", "flac", "ogg", NULL};
 
-static int check_rate(lua_State *L, int arg) {
+int bc_audio_check_rate(lua_State *L, int arg) {
     lua_Integer rate = luaL_checkinteger(L, arg);
     if (rate < 1 || rate > BC_AUDIO_MAX_RATE)
         bc_arg_error(L, arg, "sample rate must be 1 to %d Hz, got %I", BC_AUDIO_MAX_RATE, rate);
@@ -194,13 +193,13 @@ static const bc_array *check_samples(lua_State *L, int arg, int *channels, int64
     return y;
 }
 
-static void check_finite(lua_State *L, int arg, const bc_array *y) {
+void bc_audio_check_finite(lua_State *L, int arg, const bc_array *y) {
     int64_t bad = bc_audio_first_bad(y->data, bc_array_count(y));
     if (bad >= 0)
         bc_arg_error(L, arg, "sample %I is not finite", (lua_Integer)(bad % y->shape[y->ndim - 1]));
 }
 
-static void check_encoding(lua_State *L, int arg, int format, bc_audio_encoding *how) {
+void bc_audio_check_encoding(lua_State *L, int arg, int format, bc_audio_encoding *how) {
     static const char *const subtypes[] = {"pcm16", "pcm24", "float", NULL};
     how->format = (enum bc_audio_format)bc_opt_choice(L, arg, "format", format, format_names);
     how->subtype = (enum bc_audio_subtype)bc_opt_choice(L, arg, "subtype", BC_AUDIO_PCM16, subtypes);
@@ -226,6 +225,13 @@ static int format_of(const char *path) {
     return -1;
 }
 
+int bc_audio_check_path(lua_State *L, int arg, int options) {
+    int format = format_of(luaL_checkstring(L, arg));
+    if (format < 0 && !bc_has_option(L, options, "format"))
+        bc_arg_error(L, arg, "expected a path that ends in .wav, .flac or .ogg, or option 'format'");
+    return format;
+}
+
 /***
 Write a sound file, whole or not at all.
 The same samples give the same bytes. Samples that are NaN or infinite raise.
@@ -243,16 +249,13 @@ The same samples give the same bytes. Samples that are NaN or infinite raise.
 */
 static int l_save(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
-    int channels, rate = check_rate(L, 3);
+    int channels, rate = bc_audio_check_rate(L, 3);
     int64_t n;
     const bc_array *y = check_samples(L, 2, &channels, &n);
-    check_finite(L, 2, y);
+    bc_audio_check_finite(L, 2, y);
     bc_check_options(L, 4, encoding_names);
     bc_audio_encoding how;
-    int format = format_of(path);
-    if (format < 0 && !bc_has_option(L, 4, "format"))
-        bc_arg_error(L, 1, "expected a path that ends in .wav, .flac or .ogg, or option 'format'");
-    check_encoding(L, 4, format, &how);
+    bc_audio_check_encoding(L, 4, bc_audio_check_path(L, 1, 4), &how);
 
     unsigned char *bytes;
     size_t size;
@@ -283,13 +286,13 @@ Encode a sound file into a string, to embed it.
 @treturn[2] string message
 */
 static int l_encode(lua_State *L) {
-    int channels, rate = check_rate(L, 2);
+    int channels, rate = bc_audio_check_rate(L, 2);
     int64_t n;
     const bc_array *y = check_samples(L, 1, &channels, &n);
-    check_finite(L, 1, y);
+    bc_audio_check_finite(L, 1, y);
     bc_check_options(L, 3, encoding_names);
     bc_audio_encoding how;
-    check_encoding(L, 3, BC_OGG, &how);
+    bc_audio_check_encoding(L, 3, BC_OGG, &how);
 
     unsigned char *bytes;
     size_t size;
@@ -317,7 +320,7 @@ sample gives none, equal rates a copy.
 @treturn bclua.array the same with ceil(n * to / from) samples
 */
 static int l_resample(lua_State *L) {
-    int channels, from = check_rate(L, 2), to = check_rate(L, 3);
+    int channels, from = bc_audio_check_rate(L, 2), to = bc_audio_check_rate(L, 3);
     int64_t n;
     const bc_array *y = check_samples(L, 1, &channels, &n);
     int64_t m = bc_resample_length(n, from, to), shape[2] = {y->shape[0], m};
@@ -472,6 +475,7 @@ BC_EXPORT int luaopen_bclua_audio(lua_State *L) {
     static const luaL_Reg functions[] = {{"load", l_load},         {"info", l_info}, {"version", l_version},
                                          {"save", l_save},         {"encode", l_encode},
                                          {"resample", l_resample}, {"open", l_open},
+                                         {"create", bc_audio_create},
                                          {NULL, NULL}};
     static const luaL_Reg methods[] = {{"read", r_read}, {"seek_s", r_seek_s}, {"tell", r_tell},
                                        {"info", r_info}, {"close", r_close},   {NULL, NULL}};

@@ -371,6 +371,24 @@ static int l_add_noise(lua_State *L) {
     return 1;
 }
 
+/***
+Samples in 16 bits, without saturation.
+@function quantise
+@tparam bclua.array y f32 (samples), finite
+@treturn bclua.array i16 (samples); times the scale it is y to within half a step
+@treturn number the scale: 1/32767, or max|y|/32767 where y is louder than 1
+*/
+static int l_quantise(lua_State *L) {
+    const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
+    const float *samples = y->data;
+    int64_t n = y->shape[0];
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(samples[i])) return bc_arg_error(L, 1, "sample %I is not finite", (lua_Integer)i);
+    bc_array *out = bc_push_vector(L, BC_I16, n);
+    lua_pushnumber(L, bc_tile_quantise(out->data, samples, n));
+    return 2;
+}
+
 static void set_names(lua_State *L, const char *field, const char *first, const char *second) {
     lua_createtable(L, 2, 0);
     lua_pushstring(L, first);
@@ -386,6 +404,7 @@ BC_EXPORT int luaopen_bclua_sampling(lua_State *L) {
                                          {"triplets", l_triplets},
                                          {"cut", l_cut},
                                          {"crop", l_crop},
+                                         {"quantise", l_quantise},
                                          {"add_syllable", l_add_syllable},
                                          {"add_noise", l_add_noise},
                                          {NULL, NULL}};

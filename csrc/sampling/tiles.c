@@ -28,3 +28,14 @@ void bc_tile_crop(float *out, int64_t *offset, const float *tiles, int64_t rows,
         memcpy(out + i * length, tiles + i * n + offset[i], (size_t)length * sizeof *out);
     }
 }
+
+double bc_tile_quantise(int16_t *out, const float *y, int64_t n) {
+    float peak = 1;
+    for (int64_t i = 0; i < n; i++) {
+        float x = fabsf(y[i]);
+        peak = x > peak ? x : peak;
+    }
+    double scale = (double)peak / 32767;
+    for (int64_t i = 0; i < n; i++) out[i] = (int16_t)lrint((double)y[i] / scale);
+    return scale;
+}

@@ -18,4 +18,8 @@ void bc_tile_cut(float *tile, int64_t length, const float *y, int64_t n, double 
 void bc_tile_crop(float *out, int64_t *offset, const float *tiles, int64_t rows, int64_t n,
                   int64_t length, bc_random *r);
 
+/* y (n), finite, in 16 bits: out[i] * scale is y[i] to within scale/2. The scale, which
+ * is returned, is 1/32767, or max|y|/32767 where y is louder than 1 (lossy formats are). */
+double bc_tile_quantise(int16_t *out, const float *y, int64_t n);
+
 #endif
