@@ -65,10 +65,11 @@ end
 
 local function search(parser)
    local c = parser:command("search", "Which recordings contain this call? The nearest windows of all recordings.")
-   c:argument("query", "Sound file; the recording that it is itself is left out.")
+   c:argument("query", "Sound file; the recording that it is itself is left out."):args("?")
+   c:flag("--all", "No query: every recording against every other, the best pairs of windows.")
    c:option("--input", "Parquet file from `consolidate`."):argname("FILE"):count(1)
    c:option("--top", "How many hits."):argname("K"):default("20"):convert(cli.integer("--top", 1, 1000000))
-   c:option("--per-recording", "Hits of one recording at most."):argname("N"):default("1")
+   c:option("--per-recording", "Hits of one recording (--all: of two) at most."):argname("N"):default("1")
       :convert(cli.integer("--per-recording", 1, 1000000))
    c:option("--start", "Search for the window that starts here (default: all of a short file, else its best motif).")
       :argname("S"):convert(cli.number("--start", 0, 1e6))
@@ -81,11 +82,15 @@ local function search(parser)
    c:option("--output", "The hits as a .parquet or .csv file, too."):argname("FILE")
    cli.threads(cli.outcome(c))
    return function(o)
-      local search_for = require "bclua.workflow.search"
-      local result, message = search_for.run({query = o.query, input = o.input, top = o.top,
+      if (o.query ~= nil) == (o.all == true) then c:error("expected a query or --all") end
+      if o.all and (o.start or o.dataset_root or o.with_query) then
+         c:error("--start, --dataset-root and --with-query are for a query")
+      end
+      local module = require(o.all and "bclua.workflow.pairs" or "bclua.workflow.search")
+      local result, message = module.run({query = o.query, input = o.input, top = o.top,
          per_recording = o.per_recording, start = o.start, seconds = o.seconds, features = o.features,
          dataset_root = o.dataset_root, with_query = o.with_query, output = o.output, force = o.force})
-      if result then io.write(search_for.text(result, o.query)) end
+      if result then io.write(module.text(result, o.query)) end
       return result, message
    end
 end
@@ -98,7 +103,9 @@ Example, from recordings to tiles:
   bclua scripts/motif.lua extract-triplets triplets.parquet --dataset-root birds --output tiles
 
 Which other recordings contain this call?
-  bclua scripts/motif.lua search call.ogg --input motif.parquet]])
+  bclua scripts/motif.lua search call.ogg --input motif.parquet
+Which recordings share a call?
+  bclua scripts/motif.lua search --all --input motif.parquet --top 20]])
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser),
    ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser),

@@ -13,13 +13,17 @@ search.columns = {"rank", "source_name", "species", "start_s", "distance"}
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens"}
 
--- The features that `extract` keeps, as long as the table says they are.
-local function load_features(item)
+--- The features that `extract` keeps, as long as the table says they are.
+-- @tparam table item `{folder=, frames=}`
+-- @treturn[1] array f32 (12, frames), mapped
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function search.load_features(item)
    local path = item.folder .. "/cens.npy"
    if not files.exists(path) then
       return nil, path .. ": No such file or directory (run `motif extract` again, or give --dataset-root)"
    end
-   local c, message = array.load(path)
+   local c, message = array.load(path, {mmap = true})
    if not c then return nil, message end
    if c:ndim() ~= 2 or c:shape(1) ~= 12 then return nil, path .. ": expected the shape (12, frames)" end
    if c:shape(2) ~= item.frames then
@@ -46,7 +50,7 @@ function search.one(item, o)
    local stomp = require "bclua.stomp"
    local window = o.query:shape(2)
    local c, message
-   if item.path then c, message = compute_features(item.path, o) else c, message = load_features(item) end
+   if item.path then c, message = compute_features(item.path, o) else c, message = search.load_features(item) end
    if not c then return nil, message end
    if c:shape(2) < window then return {} end
    return stomp.matches(o.query, c, {k = o.per_recording, exclusion = window - 1})
@@ -99,8 +103,13 @@ function search.query(path, p, options)
    return {cens = c, first = first, window = window, start_s = first / rate, seconds = window / rate}
 end
 
--- The rows of the table and the parameters that all of them share.
-local function read_corpus(path)
+--- The rows of a table from `consolidate` and the parameters that all of them share.
+-- @tparam string path
+-- @treturn[1] {table,...} `source_name`, `species`, `duration_cens`, `folder`, by source name
+-- @treturn[1] table `cens_sample_rate`, `matrix_profile_window`, `sample_rate`, `exclusion`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function search.read_corpus(path)
    local sql = require "bclua.sql"
    local ok, message = sql.require_columns(path, COLUMNS)
    if not ok then return nil, message end
@@ -120,8 +129,13 @@ local function read_corpus(path)
       sample_rate = made[1].sample_rate, exclusion = math.tointeger(parameters.exclusion)}
 end
 
--- Where the features are, nil if they are to be computed.
-local function find_features(options, rows)
+--- The folder of the features; false: they are to be computed (`dataset_root`).
+-- @tparam table options `input`, `features`, `dataset_root`
+-- @tparam {table,...} rows
+-- @treturn[1] string|boolean
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function search.find_features(options, rows)
    if options.features then
       if files.is_folder(options.features) then return options.features end
       return nil, options.features .. ": no such folder (--features)"
@@ -134,8 +148,8 @@ local function find_features(options, rows)
    return nil, message .. "; run `motif consolidate` again, or give --features or --dataset-root"
 end
 
--- What a worker gets for a row: kept features, or the recording where there are none.
-local function locate(row, features, root)
+--- What a worker gets for a row: kept features, or the recording where there are none.
+function search.locate(row, features, root)
    local species = row.source_name:match("([^/]+)/[^/]*$")
    local folder = row.folder or (row.species or species) .. "/" .. files.stem(row.source_name)
    local item = {frames = row.duration_cens, folder = features and features .. "/" .. folder}
@@ -151,7 +165,10 @@ local function is_query(path, source_name)
    return path:sub(-#source_name - 1) == "/" .. source_name
 end
 
-local function check_output(options, parameters)
+--- May this output be written, and where others made it, with these parameters?
+-- @tparam table options `output` (nil: none), `force`
+-- @tparam table parameters
+function search.check_output(options, parameters)
    local path = options.output
    if not path then return true end
    local kind = path:lower():match("%.(%w+)$")
@@ -160,19 +177,24 @@ local function check_output(options, parameters)
    return record.check(path, record.of_parquet(path), parameters, options.force)
 end
 
-local function write(path, hits, parameters)
+--- Write hits as .parquet or .csv.
+-- @tparam ?string path nothing to do without
+-- @tparam {table,...} hits
+-- @tparam {string,...} order the columns
+-- @tparam table parameters for the metadata
+function search.write(path, hits, order, parameters)
    local sql = require "bclua.sql"
    if not path then return true end
-   local columns = {}
-   for _, name in ipairs(search.columns) do
+   local columns, types = {}, {rank = "bigint"}
+   for _, name in ipairs(order) do
       local column = {n = #hits}
       for i, hit in ipairs(hits) do column[i] = hit[name] end
-      columns[name] = column
+      local is_number = name == "distance" or name:find("start_s$")
+      columns[name] = is_number and array.from(column, "f64") or column
+      if not is_number and name ~= "rank" then types[name] = "varchar" end
    end
-   for _, name in ipairs({"start_s", "distance"}) do columns[name] = array.from(columns[name], "f64") end
-   if path:lower():find("%.csv$") then return sql.write_csv(path, columns, {order = search.columns}) end
-   return sql.write_parquet(path, columns, {order = search.columns, metadata = record.for_parquet(parameters),
-      types = {rank = "bigint", source_name = "varchar", species = "varchar"}})
+   if path:lower():find("%.csv$") then return sql.write_csv(path, columns, {order = order}) end
+   return sql.write_parquet(path, columns, {order = order, metadata = record.for_parquet(parameters), types = types})
 end
 
 local function rank(hits, top)
@@ -196,7 +218,7 @@ local function choose(rows, query, features, options, r)
          r.short = r.short + 1
       else
          chosen[#chosen + 1] = row
-         items[#items + 1] = locate(row, features, options.dataset_root)
+         items[#items + 1] = search.locate(row, features, options.dataset_root)
       end
    end
    return items, chosen
@@ -238,12 +260,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function search.run(options)
-   local rows, p = read_corpus(options.input)
+   local rows, p = search.read_corpus(options.input)
    if not rows then return nil, p end
    if options.dataset_root and not files.is_folder(options.dataset_root) then
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
-   local features, message = find_features(options, rows)
+   local features, message = search.find_features(options, rows)
    if features == nil then return nil, message end
    local query
    query, message = search.query(options.query, p, options)
@@ -252,7 +274,7 @@ function search.run(options)
    local parameters = {query = options.query, start_s = query.start_s, seconds = query.seconds, top = top,
       per_recording = options.per_recording or 1, with_query = options.with_query or false}
    local ok
-   ok, message = check_output(options, parameters)
+   ok, message = search.check_output(options, parameters)
    if not ok then return nil, message end
 
    local r = compare(rows, query, p, features, options)
@@ -265,7 +287,7 @@ function search.run(options)
          r.failures[1].reason)
    end
    r.hits, r.query = rank(r.hits, top), query
-   ok, message = write(options.output, r.hits, parameters)
+   ok, message = search.write(options.output, r.hits, search.columns, parameters)
    if not ok then return nil, message end
    return r
 end
