@@ -17,17 +17,9 @@ typedef struct nn_conv {
     size_t n, ci, h, w, co, oh, ow, kh, kw, sh, sw, ph, pw;
 } nn_conv;
 
-/* What the loss saw; means over the batch. */
-typedef struct nn_triplet {
-    double loss;
-    double neighbor; /* mean ||p - n|| */
-    double distant;  /* mean ||p - d|| */
-    double active;   /* share of triplets with ||p-n|| - ||p-d|| + margin > 0 */
-    double spread;   /* root mean square distance of the embeddings from their mean */
-} nn_triplet;
-
 typedef struct nn_adamw {
     double lr, beta1, beta2, eps, weight_decay;
+    double scale; /* of the gradients, before anything else */
     long step; /* 1 for the first */
 } nn_adamw;
 

@@ -228,16 +228,19 @@ static int l_zero_gradients(lua_State *L) {
 }
 
 static int l_gradient_norm(lua_State *L) {
-    lua_pushnumber(L, nn_network_gradient_norm(check_network(L)));
+    double norm;
+    check_status(L, nn_network_gradient_norm(check_network(L), &norm), NULL);
+    lua_pushnumber(L, norm);
     return 1;
 }
 
 /*** One AdamW step with the gradients as they are.
 @function network:adamw
-@tparam table options `lr`, `beta1`, `beta2`, `eps`, `weight_decay`, `step` (1 for the first) */
+@tparam table options `lr`, `beta1`, `beta2`, `eps`, `weight_decay`, `step` (1 for the first),
+ `scale` (1) of the gradients */
 static int l_adamw(lua_State *L) {
     static const char *const names[] = {"lr",           "beta1", "beta2", "eps",
-                                        "weight_decay", "step",  NULL};
+                                        "weight_decay", "step",  "scale", NULL};
     nn_network *net = check_network(L);
     bc_check_options(L, 2, names);
     nn_adamw o = {.lr = bc_opt_number(L, 2, "lr", 1e-3),
@@ -245,6 +248,7 @@ static int l_adamw(lua_State *L) {
                   .beta2 = bc_opt_number(L, 2, "beta2", 0.999),
                   .eps = bc_opt_number(L, 2, "eps", 1e-8),
                   .weight_decay = bc_opt_number(L, 2, "weight_decay", 0.01),
+                  .scale = bc_opt_number(L, 2, "scale", 1),
                   .step = (long)bc_opt_integer(L, 2, "step", 1)};
     if (!(o.lr >= 0) || !(o.beta1 >= 0 && o.beta1 < 1) || !(o.beta2 >= 0 && o.beta2 < 1) ||
         !(o.eps > 0) || !(o.weight_decay >= 0) || o.step < 1)
@@ -411,47 +415,6 @@ static int l_threads(lua_State *L) {
     return 1;
 }
 
-/*** The triplet loss: mean(relu(|p-n| - |p-d| + margin) + l2 (|p| + |n| + |d|)).
-@function triplet_loss
-@tparam array e (3B, z) anchors, neighbours, distant ones
-@tparam[opt=50] number margin
-@tparam[opt=0.01] number l2
-@treturn table `loss`, `loss_n`, `loss_d` (mean distances), `active` (share with a
- gradient), `spread` of the embeddings
-@treturn array gradient (3B, z) */
-static int l_triplet_loss(lua_State *L) {
-    const bc_array *given = bc_check_array(L, 1);
-    bc_dtype dtype = given->dtype == BC_F64 ? BC_F64 : BC_F32;
-    const bc_array *e = bc_check_as(L, 1, dtype, 2);
-    double margin = luaL_optnumber(L, 2, 50), l2 = luaL_optnumber(L, 3, 0.01);
-    if (e->shape[0] < 3 || e->shape[0] % 3 != 0 || e->shape[1] < 1)
-        return bc_arg_error(L, 1, "array of (3 B, z) expected, got (%I, %I)",
-                            (lua_Integer)e->shape[0], (lua_Integer)e->shape[1]);
-    size_t b = (size_t)e->shape[0] / 3, z = (size_t)e->shape[1];
-    nn_triplet t;
-    lua_createtable(L, 0, 5);
-    bc_array *de = bc_push_array(L, dtype, 2, e->shape);
-    if (dtype == BC_F32)
-        nn_triplet_loss_f32(&t, de->data, e->data, margin, l2, b, z);
-    else
-        nn_triplet_loss_f64(&t, de->data, e->data, margin, l2, b, z);
-    lua_insert(L, -2);
-    const struct {
-        const char *name;
-        double x;
-    } field[] = {{"loss", t.loss},
-                 {"loss_n", t.neighbor},
-                 {"loss_d", t.distant},
-                 {"active", t.active},
-                 {"spread", t.spread}};
-    for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
-        lua_pushnumber(L, field[i].x);
-        lua_setfield(L, -2, field[i].name);
-    }
-    lua_insert(L, -2);
-    return 2;
-}
-
 /*** The kinds of layers and their options: kind -> list of option names.
 @function kinds
 @treturn table */
@@ -490,7 +453,7 @@ static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, 
 
 static const luaL_Reg functions[] = {
     {"version", l_version},
-    {"network", l_network}, {"triplet_loss", l_triplet_loss}, {"kinds", l_kinds}, {NULL, NULL}};
+    {"network", l_network}, {"loss", nn_lua_loss}, {"kinds", l_kinds}, {NULL, NULL}};
 
 BC_EXPORT int luaopen_bclua_nn_core(lua_State *L);
 BC_EXPORT int luaopen_bclua_nn_core(lua_State *L) {

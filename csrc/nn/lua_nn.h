@@ -1,4 +1,4 @@
-/* lua_nn.h: shared by the binding's two files. */
+/* lua_nn.h: shared by the binding's files. */
 #ifndef NN_LUA_NN_H
 #define NN_LUA_NN_H
 
@@ -12,5 +12,7 @@ void nn_lua_add_layer(lua_State *L, lua_Integer at, nn_graph *g);
 
 /* Push a table of the layer's options as they are in force: name -> value. */
 void nn_lua_push_options(lua_State *L, const nn_layer *l);
+/* A lua_CFunction: core.loss. */
+int nn_lua_loss(lua_State *L);
 
 #endif

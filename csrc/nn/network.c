@@ -416,7 +416,6 @@ int nn_network_commit(nn_network *net, bc_error *e) {
 struct adamw_work {
     nn_network *net;
     const nn_adamw *o;
-    double *squares; /* per chunk */
     size_t n;
 };
 
@@ -449,18 +448,35 @@ void nn_network_zero_gradients(nn_network *net) {
     if (a->storage != NULL) memset(a->data, 0, bc_array_bytes(a));
 }
 
-double nn_network_gradient_norm(nn_network *net) {
-    const bc_array *a = &net->memory[NN_GRADIENT];
-    size_t n = net->g->elements[NN_TRAINED];
+struct norm_work {
+    const nn_network *net;
+    double *square; /* per chunk */
+    size_t n;
+};
+
+static void norm_item(void *context, size_t i, int worker) {
+    const struct norm_work *k = context;
+    size_t first = i * CHUNK, n = k->n - first < CHUNK ? k->n - first : CHUNK;
+    const void *g = k->net->memory[NN_GRADIENT].data;
+    (void)worker;
+    k->square[i] = nn_is_double(k->net->o.precision)
+                       ? nn_sum_squares_f64((const double *)g + first, n)
+                       : nn_sum_squares_f32((const float *)g + first, n);
+}
+
+int nn_network_gradient_norm(nn_network *net, double *norm) {
+    struct norm_work k = {.net = net, .n = net->g->elements[NN_TRAINED]};
+    size_t chunks = (k.n + CHUNK - 1) / CHUNK;
     double sum = 0;
-    if (a->storage == NULL) return 0;
-    for (size_t first = 0; first < n; first += CHUNK) {
-        size_t count = n - first < CHUNK ? n - first : CHUNK;
-        sum += !nn_is_double(net->o.precision)
-                   ? nn_sum_squares_f32((const float *)a->data + first, count)
-                   : nn_sum_squares_f64((const double *)a->data + first, count);
-    }
-    return sqrt(sum);
+    *norm = 0;
+    if (net->memory[NN_GRADIENT].storage == NULL || chunks == 0) return BC_OK;
+    k.square = malloc(chunks * sizeof *k.square);
+    if (k.square == NULL) return BC_NOMEM;
+    bc_pool_run(net->pool, norm_item, &k, chunks);
+    for (size_t i = 0; i < chunks; i++) sum += k.square[i];
+    free(k.square);
+    *norm = sqrt(sum);
+    return BC_OK;
 }
 
 /* --- looking inside -------------------------------------------------------------------- */

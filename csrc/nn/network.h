@@ -58,7 +58,7 @@ int nn_network_commit(nn_network *net, bc_error *e);
 int nn_network_need_gradients(nn_network *net);
 int nn_network_need_moments(nn_network *net);
 void nn_network_zero_gradients(nn_network *net);
-double nn_network_gradient_norm(nn_network *net);
+int nn_network_gradient_norm(nn_network *net, double *norm); /* BC_NOMEM */
 int nn_network_adamw(nn_network *net, const nn_adamw *o);
 
 /* The output of a layer, or the gradient of the input, of the last forward or

@@ -36,17 +36,37 @@ local safetensors = require "bclua.safetensors"
 
 local nn = {}
 
---- The triplet loss and its gradient.
--- `mean(relu(|p-n| - |p-d| + margin) + l2 (|p| + |n| + |d|))`
--- @function triplet_loss
+--- A loss over the embeddings of a batch of triplets, and its gradient. With p, n, d the
+-- anchor's, the neighbour's and the distant one's embedding:
+--
+--  * `triplet`: relu(|p-n| - |p-d| + margin)
+--  * `triplet_cosine`: the same with 1 - cos for the distance
+--  * `semi_hard`: as `triplet`, with d mined: of all distant ones of the batch and the other
+--    triplets' neighbours the nearest that is farther away than n; if none is, the farthest
+--  * `batch_hard`: as before, the nearest of them
+--  * `nt_xent`: p and n are two views of one thing; for each view, -log softmax of
+--    cos / temperature to its other view, among all other views and all distant ones
+--
+-- Of that the mean, and `l2` times the mean of |p| + |n| + |d|. The gradient of a norm
+-- is 0 at 0, and so is the cosine with a vector of norm 0.
+-- @function loss
 -- @tparam array e (3B, z): anchors, neighbours, distant ones
+-- @tparam[opt] table options `loss` ("triplet"), `margin` (50; 0.5 for cosines), `l2` (0.01),
+--  `temperature` (0.1), `scale` (1) of the gradient
+-- @treturn table `loss`; `loss_n`, `loss_d`: mean distance (1 - cos for the losses of cosines) to
+--  the neighbour and to the triplet's own distant one; `active`: share of triplets that still give
+--  a gradient (`nt_xent`: of views whose other view is not their nearest); `spread`: root mean
+--  square distance of the embeddings from their mean; `cosine`: mean cosine of two of them
+-- @treturn array gradient (3B, z)
+nn.loss = core.loss
+
+--- The triplet loss: `loss` with the options as arguments.
+-- @tparam array e (3B, z)
 -- @tparam[opt=50] number margin
 -- @tparam[opt=0.01] number l2
--- @treturn table `loss`; `loss_n`, `loss_d`: mean distance to the neighbour and to
---  the distant one; `active`: share of triplets that still give a gradient;
---  `spread`: root mean square distance of the embeddings from their mean
--- @treturn array gradient (3B, z); that of a norm is 0 at 0
-nn.triplet_loss = core.triplet_loss
+-- @treturn table as `loss`
+-- @treturn array gradient (3B, z)
+function nn.triplet_loss(e, margin, l2) return core.loss(e, {margin = margin, l2 = l2}) end
 
 --- The kinds of layers: kind -> list of its options' names.
 -- @function kinds
@@ -83,12 +103,15 @@ end
 
 local network = {}
 network.__index = network
+for name, method in pairs(require "bclua.step") do network[name] = method end
 
 --- Build a network.
 -- @tparam {table,...} layers see above
 -- @tparam table options `input`: shape of one sample, `{samples}` or `{c, h, w}`;
 --  `seed` (1) of the first weights, which are drawn as PyTorch draws them;
---  `precision` "f32" or "f64"; `threads` (the one setting for all);
+--  `precision` "f32", "f64", "bf16" or "f16": in the last two values and gradients of layers
+--  are stored in 16 bits, while weights, sums, the front end and the loss stay in f32;
+--  `threads` (the one setting for all);
 --  `input_gradient` (false)
 -- @treturn network
 -- @raise if a layer is unknown, badly described, or does not fit its input
@@ -96,7 +119,8 @@ function nn.network(layers, options)
    if type(layers) ~= "table" then error("layers: a list expected, got a " .. type(layers), 2) end
    local ok, net = pcall(core.network, flatten(layers, {}, 1), options)
    if not ok then error(net, 2) end
-   local self = {core = net, names = {}, position = {}, role = {}, step = 0, metadata = {}, options = options}
+   local self = {core = net, names = {}, position = {}, role = {}, step = 0, pending = 0, metadata = {},
+                 options = options, precision = options.precision or "f32"}
    for i, tensor in ipairs(net:tensors()) do
       self.names[i] = tensor.name
       self.position[tensor.name] = i
@@ -155,66 +179,6 @@ function network:activations(parts, names, options)
    local found = {}
    for _, name in ipairs(names) do found[name] = self.core:value(name) end
    return found, out
-end
-
-local function is_finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
-
-local ROLES = {"anchor", "neighbor", "distant"}
-local STEP = {lr = 1e-3, betas = {0.5, 0.999}, eps = 1e-8, weight_decay = 0.01, margin = 50, l2 = 0.01}
-
-local function or_default(options, name)
-   if options[name] == nil then return STEP[name] end
-   return options[name]
-end
-
---- Loss and gradients of a batch of triplets, weights untouched. The three
--- roles go through the network as three batches would, one after the other,
--- each with batch statistics of its own.
--- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples)
--- @tparam[opt] table options `margin` (50), `l2` (0.01)
--- @treturn[1] table as `triplet_loss`, and `gradient_norm`
--- @treturn[2] nil
--- @treturn[2] string message: the loss or the gradient is not finite
-function network:measure(batch, options)
-   local o = options or {}
-   local core_net, parts = self.core, {}
-   for i, role in ipairs(ROLES) do
-      if not array.is_array(batch[role]) then
-         error(("batch.%s: an array expected, got a %s"):format(role, type(batch[role])), 2)
-      end
-      parts[i] = batch[role]
-   end
-   local e = core_net:forward(parts, {train = true, groups = 3})
-   local info, gradient = core.triplet_loss(e, or_default(o, "margin"), or_default(o, "l2"))
-   if not is_finite(info.loss) then return nil, ("the loss is %s"):format(info.loss) end
-   core_net:zero_gradients()
-   core_net:backward(gradient)
-   info.gradient_norm = core_net:gradient_norm()
-   if not is_finite(info.gradient_norm) then
-      return nil, ("the gradient's norm is %s (loss %g)"):format(info.gradient_norm, info.loss)
-   end
-   return info
-end
-
---- One training step: forward, loss, backward, AdamW.
--- When the loss or the gradient is not finite, weights, running statistics and
--- optimiser state stay as they were.
--- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples)
--- @tparam[opt] table options `lr` (1e-3), `betas` ({0.5, 0.999}), `eps` (1e-8),
---  `weight_decay` (0.01), `margin` (50), `l2` (0.01)
--- @treturn[1] table `loss`, `loss_n`, `loss_d`, `active`, `spread`, `gradient_norm`
--- @treturn[2] nil
--- @treturn[2] string message
-function network:train_step(batch, options)
-   local o = check_options(options, STEP, 2)
-   local info, message = self:measure(batch, o)
-   if not info then return nil, message end
-   local betas = or_default(o, "betas")
-   self.core:adamw{lr = or_default(o, "lr"), beta1 = betas[1], beta2 = betas[2], eps = or_default(o, "eps"),
-                   weight_decay = or_default(o, "weight_decay"), step = self.step + 1}
-   self.core:commit()
-   self.step = self.step + 1
-   return info
 end
 
 -- --- checkpoints -----------------------------------------------------------------

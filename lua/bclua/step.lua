@@ -1,0 +1,187 @@
+--- One training step of a network: loss, gradients, and what keeps it finite.
+-- The methods are those of the networks of `bclua.nn`.
+-- @module bclua.step
+local array = require "bclua.array"
+local core = require "bclua.nn.core"
+
+local step = {}
+
+local ROLES = {"anchor", "neighbor", "distant"}
+
+-- What `measure` takes; the loss has its own defaults for margin, l2 and temperature.
+local LOSS = {loss = "triplet", margin = false, l2 = false, temperature = false, roles = "separate"}
+local STEP = {lr = 1e-3, betas = {0.5, 0.999}, eps = 1e-8, weight_decay = 0.01, clip_norm = false, accumulate = 1}
+for key, value in pairs(LOSS) do STEP[key] = value end
+
+-- f16: gradients are small, so the loss is scaled; the scale falls by half when
+-- a gradient overflows and doubles after so many steps without (as PyTorch's GradScaler).
+local FIRST_SCALE, LARGEST_SCALE, GOOD_STEPS = 2 ^ 13, 2 ^ 24, 200
+
+local function is_finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
+
+local function check_options(options, known, level)
+   local o = {}
+   for key, value in pairs(options or {}) do
+      if known[key] == nil then
+         local names = {}
+         for name in pairs(known) do names[#names + 1] = name end
+         table.sort(names)
+         error(("unknown option '%s' (known: %s)"):format(tostring(key), table.concat(names, ", ")), level + 1)
+      end
+      o[key] = value
+   end
+   for key, value in pairs(known) do
+      if o[key] == nil and value then o[key] = value end
+   end
+   if o.roles ~= "separate" and o.roles ~= "joint" then
+      error(("option 'roles' must be separate or joint, got '%s'"):format(tostring(o.roles)), level + 1)
+   end
+   if o.clip_norm and not (type(o.clip_norm) == "number" and o.clip_norm > 0) then
+      error(("option 'clip_norm' must be a number above 0, got %s"):format(tostring(o.clip_norm)), level + 1)
+   end
+   if known.accumulate and not (math.tointeger(o.accumulate) and o.accumulate >= 1) then
+      error(("option 'accumulate' must be an integer of at least 1, got %s"):format(tostring(o.accumulate)), level + 1)
+   end
+   return o
+end
+
+local function parts_of(batch, level)
+   local parts = {}
+   for i, role in ipairs(ROLES) do
+      if not array.is_array(batch[role]) then
+         error(("batch.%s: an array expected, got a %s"):format(role, type(batch[role])), level + 1)
+      end
+      parts[i] = batch[role]
+   end
+   return parts
+end
+
+-- "anchor, sample 3" for the first sample that holds a NaN or an infinity; nil: none does.
+local function bad_sample(parts)
+   for i, part in ipairs(parts) do
+      if not part:is_finite() then
+         for k = 1, #part do
+            if not part[k]:is_finite() then return ROLES[i], k end
+         end
+      end
+   end
+end
+
+local function not_finite(parts, what, value)
+   local role, sample = bad_sample(parts)
+   local message = ("the %s is %s"):format(what, value)
+   if role then message = ("%s: %s, sample %d, holds NaN or infinite samples"):format(message, role, sample) end
+   return message
+end
+
+-- Forward, loss and backward; adds to the gradients. The loss's info, or nil and a message.
+local function pass(self, parts, o)
+   local e = self.core:forward(parts, {train = true, groups = o.roles == "joint" and 1 or 3})
+   local scale = self.precision == "f16" and self:loss_scale() or 1
+   local info, gradient = core.loss(e, {loss = o.loss, margin = o.margin, l2 = o.l2, temperature = o.temperature,
+                                        scale = scale})
+   if not is_finite(info.loss) then return nil, not_finite(parts, "loss", info.loss) end
+   self.core:backward(gradient)
+   info.loss_scale = scale
+   return info
+end
+
+--- The factor on the loss in f16, 1 otherwise.
+-- @treturn number
+function step:loss_scale()
+   if self.precision ~= "f16" then return 1 end
+   self.scaling = self.scaling or {scale = FIRST_SCALE, good = 0}
+   return self.scaling.scale
+end
+
+-- A gradient overflowed: true if a smaller scale may help.
+local function lower_scale(self)
+   if self.precision ~= "f16" or self.scaling.scale <= 1 then return false end
+   self.scaling.scale, self.scaling.good = self.scaling.scale / 2, 0
+   self.skipped = (self.skipped or 0) + 1
+   return true
+end
+
+local function raise_scale(self)
+   if self.precision ~= "f16" then return end
+   local s = self.scaling
+   s.good = s.good + 1
+   if s.good >= GOOD_STEPS then s.scale, s.good = math.min(2 * s.scale, LARGEST_SCALE), 0 end
+end
+
+--- Loss and gradients of a batch of triplets, weights untouched.
+-- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples)
+-- @tparam[opt] table options `loss`, `margin`, `l2`, `temperature`, `roles`, as for `train_step`
+-- @treturn[1] table as `nn.loss`, and `gradient_norm`
+-- @treturn[2] nil
+-- @treturn[2] string message: the loss or the gradient is not finite, and the role and
+--  sample if it is the batch that is not
+function step:measure(batch, options)
+   local o, parts = check_options(options, LOSS, 2), parts_of(batch, 2)
+   self.pending = 0
+   self.core:zero_gradients()
+   local info, message = pass(self, parts, o)
+   if not info then return nil, message end
+   info.gradient_norm = self.core:gradient_norm() / info.loss_scale
+   if not is_finite(info.gradient_norm) then
+      return nil, ("%s (loss %g)"):format(not_finite(parts, "gradient's norm", info.gradient_norm), info.loss)
+   end
+   return info
+end
+
+-- AdamW with the mean of the gradients of `pending` batches.
+local function apply(self, info, o)
+   local factor = 1 / (self.pending * info.loss_scale)
+   info.clipped = o.clip_norm and info.gradient_norm > o.clip_norm or false
+   if info.clipped then factor = factor * o.clip_norm / (info.gradient_norm + 1e-6) end
+   self.core:adamw{lr = o.lr, beta1 = o.betas[1], beta2 = o.betas[2], eps = o.eps, weight_decay = o.weight_decay,
+                   step = self.step + 1, scale = factor}
+   self.step, self.pending, info.stepped = self.step + 1, 0, true
+   raise_scale(self)
+end
+
+--- One training step: forward, loss, backward, AdamW.
+--
+-- When the loss or the gradient is not finite, weights, running statistics and
+-- optimiser state stay as they were. In f16 a gradient may overflow because the
+-- scale of the loss is too large: then that scale is halved, the batch (with all
+-- that were accumulated) is left out, and the table says `skipped`.
+-- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples)
+-- @tparam[opt] table options
+--
+--  * `lr` (1e-3), `betas` ({0.5, 0.999}), `eps` (1e-8), `weight_decay` (0.01)
+--  * `loss` ("triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent"), `margin` (50;
+--    0.5 for cosines), `l2` (0.01), `temperature` (0.1): see `nn.loss`
+--  * `roles` ("separate"): the three roles go through the network as three batches would,
+--    each with batch statistics of its own; "joint": as one batch
+--  * `clip_norm`: longer gradients are shortened to that norm
+--  * `accumulate` (1): take the step with every so manieth batch, on the mean of their
+--    gradients; `self.pending` of them are waiting
+-- @treturn[1] table as `nn.loss`; `gradient_norm` (of the mean so far, before clipping),
+--  `clipped`; `stepped`: was it a step; `skipped`; `loss_scale`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function step:train_step(batch, options)
+   local o, parts = check_options(options, STEP, 2), parts_of(batch, 2)
+   if (self.pending or 0) == 0 then
+      self.pending = 0
+      self.core:zero_gradients()
+   end
+   local info, message = pass(self, parts, o)
+   if not info then return nil, message end
+   info.gradient_norm = self.core:gradient_norm() / info.loss_scale / (self.pending + 1)
+   if not is_finite(info.gradient_norm) then
+      self.pending = 0
+      if lower_scale(self) then
+         info.skipped, info.stepped, info.clipped = true, false, false
+         return info
+      end
+      return nil, ("%s (loss %g)"):format(not_finite(parts, "gradient's norm", info.gradient_norm), info.loss)
+   end
+   self.core:commit()
+   self.pending, info.stepped, info.clipped, info.skipped = self.pending + 1, false, false, false
+   if self.pending >= o.accumulate then apply(self, info, o) end
+   return info
+end
+
+return step
