@@ -159,6 +159,39 @@ describe("conv2d", function()
       end
    end)
 
+   it("gives the same with a quarter of the products, at any size and padding, added to a gradient or not", function()
+      for i, c in ipairs{
+         {5, 9, 11, out = 7, padding = 1, n = 5}, {13, 17, 16, out = 9, n = 2}, {3, 5, 4, out = 2, padding = 2, n = 7},
+         {1, 3, 3, out = 1, padding = 1, n = 1}, {8, 33, 7, out = 8, padding = {2, 0}, n = 2},
+         {16, 4, 5, out = 24, padding = 1, n = 9}, {17, 40, 70, out = 10, padding = 1, n = 3},
+      } do
+         local results, x = {}, noise({c.n, c[1], c[2], c[3]}, i, "f32")
+         for _, algorithm in ipairs{"winograd", "plain"} do
+            local layer = {"conv2d", name = "a", out = c.out, kernel = 3, padding = c.padding, bias = true,
+               algorithm = algorithm}
+            local twin = {name = "b", from = "input"}
+            for key, value in pairs(layer) do twin[key] = twin[key] or value end
+            local net = nn.network({layer, twin, {"add", from = {"a", "b"}}},
+               {input = {c[1], c[2], c[3]}, seed = 5, input_gradient = true})
+            local y = net.core:forward({x}, {train = true})
+            net.core:backward(noise(y:shape(), 8, "f32"))
+            local g = net:gradients()
+            results[algorithm] = {y, net.core:input_gradient(), g["a.weight"], g["b.weight"], g["b.bias"]}
+         end
+         for k, plain in ipairs(results.plain) do
+            assert.near(0, array.max_difference(results.winograd[k], plain), 2e-5 * plain:abs():max())
+         end
+      end
+   end)
+
+   it("refuses winograd for a window that it does not know", function()
+      for _, wrong in ipairs{{kernel = 5}, {kernel = 3, stride = 2}, {kernel = 3, padding = 3}} do
+         local layer = {"conv2d", out = 2, algorithm = "winograd"}
+         for key, value in pairs(wrong) do layer[key] = value end
+         assert.error_matches(function() nn.network({layer}, {input = {1, 8, 8}}) end, "winograd needs a 3x3 kernel")
+      end
+   end)
+
    it("counts neighbours with a kernel of ones", function()
       local net = nn.network({{"conv2d", name = "c", out = 1, kernel = 3, padding = 1}}, {input = {1, 3, 4}})
       net:state()["c.weight"]:fill(1)

@@ -5,6 +5,7 @@
 
 #include "../spectral/mel.h"
 #include "passes.h"
+#include "winograd.h"
 
 #define END \
     { NULL, NN_SIZE, 0, 0, NULL }
@@ -124,7 +125,7 @@ static const nn_kind batch_norm = {.name = "batch_norm",
 
 /* --- convolution and linear ----------------------------------------------------------- */
 
-static const char *const algorithms[] = {"auto", "im2col", "plain", NULL};
+static const char *const algorithms[] = {"auto", "winograd", "im2col", "plain", NULL};
 static const nn_option conv_options[] = {{"out", NN_SIZE, NAN, 1, NULL},
                                          {"kernel", NN_PAIR, NAN, 1, NULL},
                                          {"stride", NN_PAIR, 1, 1, NULL},
@@ -172,21 +173,11 @@ static int build_conv(nn_graph *g, nn_layer *l, bc_error *e) {
                  .pw = (size_t)o[CONV_PW]};
     int rc = set_window(l, (size_t)o[CONV_OUT], w, e);
     if (rc != BC_OK) return rc;
+    if (o[CONV_ALGORITHM] == NN_CONV_WINOGRAD && !nn_winograd_can(&l->window))
+        return bc_fail(e, "layer '%s': winograd needs a 3x3 kernel, stride 1, padding up to 2",
+                       l->name);
     int64_t shape[4] = {(int64_t)l->window.co, (int64_t)l->window.ci, (int64_t)w.kh, (int64_t)w.kw};
     return add_weights(g, l, 4, shape, o[CONV_BIAS] != 0, e);
-}
-
-static size_t conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward) {
-    const nn_conv *w = &l->window;
-    nn_conv dual;
-    (void)n;
-    size_t count = backward && nn_conv_dual(&dual, w) ? w->co * w->ci * w->kh * w->kw : 0;
-    return count * nn_real_size(p);
-}
-
-static size_t conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
-    nn_conv s = nn_layer_conv(l, n);
-    return nn_conv_columns(&s) * nn_real_size(p);
 }
 
 static double conv_work(const nn_layer *l) {
@@ -199,8 +190,8 @@ static const nn_kind conv2d = {.name = "conv2d",
                                .flags = NN_KEEPS_INPUT,
                                .options = conv_options,
                                .build = build_conv,
-                               .temporary = conv_temporary,
-                               .scratch = conv_scratch,
+                               .temporary = nn_conv_temporary,
+                               .scratch = nn_conv_scratch,
                                .multiply_adds = conv_work,
                                .forward = {nn_conv_pass_f32, nn_conv_pass_f64},
                                .backward = {nn_conv_back_f32, nn_conv_back_f64}};
@@ -222,8 +213,8 @@ static const nn_kind linear = {.name = "linear",
                                .flags = NN_KEEPS_INPUT,
                                .options = linear_options,
                                .build = build_linear,
-                               .temporary = conv_temporary,
-                               .scratch = conv_scratch,
+                               .temporary = nn_conv_temporary,
+                               .scratch = nn_conv_scratch,
                                .multiply_adds = conv_work,
                                .forward = {nn_conv_pass_f32, nn_conv_pass_f64},
                                .backward = {nn_conv_back_f32, nn_conv_back_f64}};

@@ -14,7 +14,7 @@ enum { MEL_RATE, MEL_FFT, MEL_HOP, MEL_BANDS, MEL_FMIN, MEL_FMAX, MEL_PAD };
 enum { DECIBEL_LEAST };
 enum { CENTER_OVER, CENTER_SCALE };
 enum { PCEN_RATE, PCEN_SCALE, PCEN_TIME, PCEN_GAIN, PCEN_BIAS, PCEN_POWER, PCEN_EPS };
-enum { NN_CONV_AUTO, NN_CONV_IM2COL, NN_CONV_PLAIN };
+enum nn_algorithm { NN_CONV_AUTO, NN_CONV_WINOGRAD, NN_CONV_IM2COL, NN_CONV_PLAIN };
 enum { NN_CENTER_CLIP, NN_CENTER_BAND };
 
 /* Slots of nn_layer.tensor. */
@@ -24,6 +24,14 @@ enum { NN_WEIGHT, NN_BIAS, NN_RUNNING_MEAN, NN_RUNNING_VAR, NN_TRACKED };
 nn_conv nn_layer_conv(const nn_layer *l, size_t n);
 /* Elements of a worker's columns. */
 size_t nn_conv_columns(const nn_conv *s);
+
+/* How n samples go through the layer; never NN_CONV_AUTO. wide: in double,
+ * where only the plain ones are. */
+enum nn_algorithm nn_conv_algorithm(const nn_layer *l, size_t n, bool wide);
+
+/* For nn_kind, in bytes. */
+size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward);
+size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p);
 
 static inline size_t larger(size_t a, size_t b) {
     return a > b ? a : b;

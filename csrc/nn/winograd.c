@@ -1,0 +1,115 @@
+/* winograd.c: a block of tiles through Winograd's convolution. */
+#include "winograd.h"
+
+#include <string.h>
+
+#include "../support/clones.h"
+#include "products.h"
+#include "winograd_tiles.h"
+
+#define CACHE (400 * 1024) /* floats of x and y of one block: what a core's L2 holds */
+
+bool nn_winograd_can(const nn_conv *s) {
+    return s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->ph <= 2 && s->pw <= 2;
+}
+
+/* In vector operations per pair of channels: the products, and some 25 for
+ * bringing the weights there and back. */
+bool nn_winograd_pays(const nn_conv *s) {
+    if (!nn_winograd_can(s) || s->ci < 8 || s->co < 8) return false;
+    double tiles = (double)(s->n * ((s->oh + 3) / 4) * ((s->ow + 3) / 4));
+    double direct = (double)(s->n * s->oh * s->ow) * 9 / 16;
+    return tiles * 36 / 16 + 25 < direct;
+}
+
+/* Tile rows of one block: as many as the cache holds, at least two or three
+ * vectors of tiles, and few lanes without a tile. */
+static size_t choose_block(const nn_winograd *g) {
+    size_t most = CACHE / (36 * (g->s.ci + g->s.co)), best = 1;
+    most = most < 48 ? 48 : most > 192 ? 192 : most;
+    double use = 0;
+    for (size_t rows = 1; rows <= g->rows && (rows == 1 || rows * g->across <= most); rows++) {
+        size_t tiles = rows * g->across;
+        double now = (double)tiles / (double)nn_lanes(tiles) + (tiles >= 32 ? 0.1 : 0) +
+                     (tiles >= 80 ? 0.02 : 0);
+        if (now >= use) use = now, best = rows;
+    }
+    return best;
+}
+
+void nn_winograd_cut(nn_winograd *g, const nn_conv *s) {
+    *g = (nn_winograd){.s = *s};
+    g->down = (s->oh + NN_TILE - 1) / NN_TILE;
+    g->across = (s->ow + NN_TILE - 1) / NN_TILE;
+    g->rows = s->n * g->down;
+    g->block = choose_block(g);
+    g->lanes = nn_lanes(g->block * g->across);
+    /* a line more, so that the 36 points do not fall on one set of the cache */
+    g->in = s->ci * g->lanes + NN_LANES;
+    g->out = s->co * g->lanes + NN_LANES;
+    g->panel = nn_panels(s->co, s->ci) + NN_LANES;
+}
+
+size_t nn_winograd_weights(const nn_winograd *g) {
+    return 36 * g->panel;
+}
+
+size_t nn_winograd_scratch(const nn_winograd *g) {
+    return 36 * (g->in + g->out) + tiles_work(g->lanes);
+}
+
+/* --- weights: U = G g G^T ------------------------------------------------------- */
+
+/* Six points of three taps; all are arrays of one panel. */
+static inline __attribute__((always_inline)) void weight_points(float *u, size_t stride,
+                                                                const float *g, size_t step) {
+    for (int r = 0; r < NN_PANEL; r++) {
+        float g0 = g[r], g1 = g[step + r], g2 = g[2 * step + r];
+        float even = (g0 + g2) * (1.0F / 6), odd = g1 * (1.0F / 6);
+        float far = g0 * (1.0F / 24) + g2 * (1.0F / 6), twice = g1 * (1.0F / 12);
+        u[r] = g0 * 0.25F;
+        u[stride + r] = -even - odd;
+        u[2 * stride + r] = odd - even;
+        u[3 * stride + r] = far + twice;
+        u[4 * stride + r] = far - twice;
+        u[5 * stride + r] = g2;
+    }
+}
+
+BC_CLONES void nn_winograd_weight_panel(float *u, const float *w, const nn_winograd *g,
+                                        size_t panel, bool turned) {
+    size_t ci = g->s.ci, co = g->s.co, o0 = panel * NN_PANEL;
+    size_t count = co - o0 < NN_PANEL ? co - o0 : NN_PANEL;
+    size_t by_output = turned ? 9 : 9 * ci, by_input = turned ? 9 * co : 9;
+    float tap[9][NN_PANEL] = {{0}}, half[3][6][NN_PANEL];
+    u += o0 * ci;
+    for (size_t c = 0; c < ci; c++, u += NN_PANEL) {
+        const float *from = w + o0 * by_output + c * by_input;
+        for (size_t r = 0; r < count; r++, from += by_output)
+            for (int k = 0; k < 9; k++) tap[turned ? 8 - k : k][r] = from[k];
+        for (int k = 0; k < 3; k++) weight_points(half[k][0], NN_PANEL, tap[k], 3 * NN_PANEL);
+        for (int q = 0; q < 6; q++)
+            weight_points(u + q * 6 * g->panel, g->panel, half[0][q], 6 * NN_PANEL);
+    }
+}
+
+/* --- a block ---------------------------------------------------------------------- */
+
+void nn_winograd_forward(void *y, enum nn_storage y_as, const void *x, enum nn_storage x_as,
+                         const float *u, const float *bias, const nn_winograd *g, bool add,
+                         size_t i, float *scratch) {
+    const nn_conv *s = &g->s;
+    nn_product *product = nn_product_best();
+    tile_rows t = {.g = g, .first = i * g->block};
+    t.last = t.first + g->block < g->rows ? t.first + g->block : g->rows;
+    t.lanes = nn_lanes((t.last - t.first) * g->across);
+    float *in = scratch, *out = in + 36 * g->in, *work = out + 36 * g->out;
+    for (size_t c = 0; c < s->ci; c++)
+        tiles_from_input(in + c * g->lanes, g->in, x, x_as, c, &t, work);
+    for (size_t p = 0; p < 36; p++)
+        product(out + p * g->out, g->lanes, u + p * g->panel, in + p * g->in, g->lanes, s->co,
+                t.lanes, s->ci, false);
+    for (size_t o = 0; o < s->co; o++)
+        tiles_to_output(y, y_as, out + o * g->lanes, g->out, bias != NULL ? bias[o] : 0, add, o, &t,
+                        work);
+}

@@ -1,0 +1,49 @@
+/* winograd.h: 3x3 convolutions of stride 1 with a quarter of the products:
+ * Winograd's F(4x4, 3x3), as Lavin & Gray (2016), "Fast algorithms for
+ * convolutional neural networks". Single precision. */
+#ifndef NN_WINOGRAD_H
+#define NN_WINOGRAD_H
+
+#include "kernels.h"
+#include "storage.h"
+
+enum {
+    NN_TILE = 4,  /* outputs of a tile, along either side */
+    NN_POINTS = 6 /* inputs that they see; 6*6 products take the place of 4*4*9 */
+};
+
+/* A convolution cut into tiles. Tile rows are counted through all samples, and
+ * worked on in blocks whose memory stays in the cache. */
+typedef struct nn_winograd {
+    nn_conv s;
+    size_t down, across;   /* tiles of one map */
+    size_t rows;           /* tile rows of the batch: n * down */
+    size_t block;          /* tile rows of one block */
+    size_t lanes;          /* its tiles, up to a whole vector */
+    size_t in, out, panel; /* floats from one point to the next, of x, y, weights */
+} nn_winograd;
+
+/* Whether the kernel can do it: 3x3, stride 1, padding up to 2. */
+bool nn_winograd_can(const nn_conv *s);
+
+/* Whether it should be faster than the direct product. By shape alone. */
+bool nn_winograd_pays(const nn_conv *s);
+
+void nn_winograd_cut(nn_winograd *g, const nn_conv *s);
+
+/* Floats: of the transformed weights, and of one worker's scratch. */
+size_t nn_winograd_weights(const nn_winograd *g);
+size_t nn_winograd_scratch(const nn_winograd *g);
+
+/* Output channels [8*panel, 8*panel + 8) of the transformed weights. turned: g
+ * is the dual (nn_conv_dual) of the convolution that w belongs to. */
+void nn_winograd_weight_panel(float *u, const float *w, const nn_winograd *g, size_t panel,
+                              bool turned);
+
+/* y of block i: tile rows [i*block, (i+1)*block), all channels. bias (co) or
+ * NULL. add: to what y holds. */
+void nn_winograd_forward(void *y, enum nn_storage y_as, const void *x, enum nn_storage x_as,
+                         const float *u, const float *bias, const nn_winograd *g, bool add,
+                         size_t i, float *scratch);
+
+#endif
