@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "../support/clones.h"
+#include "../support/code.h"
 
 bool array_broadcast(int *ndim, int64_t *shape, const bc_array *a, const bc_array *b) {
     *ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
@@ -62,8 +62,10 @@ static bc_array stretch(const bc_array *a, const bc_array *out) {
     return v;
 }
 
-BC_CLONES static void binary_f32(float *restrict out, const float *x, const float *y, int64_t n,
-                                 int64_t sx, int64_t sy, array_op op) {
+BC_EACH_CODE(static, binary_f32,
+             (float *restrict out, const float *x, const float *y, int64_t n, int64_t sx,
+              int64_t sy, array_op op),
+             (out, x, y, n, sx, sy, op)) {
     if (op == OP_ADD)
         for (int64_t i = 0; i < n; i++) out[i] = x[i * sx] + y[i * sy];
     else if (op == OP_SUB)

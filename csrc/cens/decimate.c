@@ -16,7 +16,7 @@
 #include "../spectral/batch.h"
 #include "../spectral/frames.h"
 #include "../spectral/lanes.h"
-#include "../support/clones.h"
+#include "../support/code.h"
 #include "../support/interrupt.h"
 
 enum {
@@ -74,8 +74,10 @@ static void fill_response(void) {
  * and o at k and at 512-k, filtered, then put together as the spectrum of the
  * even outputs plus i times that of the odd ones. A forward FFT of numbers
  * with real and imaginary part exchanged is an inverse FFT, exchanged. */
-BC_CLONES static void filter_blocks(float *restrict w, const float *restrict z,
-                                    const batch_plan *forward, const batch_plan *inverse) {
+BC_EACH_CODE(static, filter_blocks,
+             (float *restrict w, const float *restrict z, const batch_plan *forward,
+              const batch_plan *inverse),
+             (w, z, forward, inverse)) {
     for (size_t k = 0; k <= HALF / 2; k++) {
         const size_t m = HALF - k;
         const float *a = z + forward->position[k] * (size_t)(2 * LANES);

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "../support/clones.h"
+#include "../support/code.h"
 #include "lanes.h"
 
 #define REAL float

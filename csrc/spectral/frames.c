@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../support/clones.h"
+#include "../support/code.h"
 #include "batch.h"
 #include "lanes.h"
 
@@ -90,8 +90,10 @@ static inline __attribute__((always_inline)) void gather(float *restrict out,
 /* In blocks that stay in the first-level cache between the two steps. */
 enum { BLOCK = 64 };
 
-BC_CLONES void frames_gather_f32(float *restrict out, const float *const *lane,
-                                 const float *restrict window, size_t length) {
+BC_EACH_CODE(extern, frames_gather_f32,
+             (float *restrict out, const float *const *lane, const float *restrict window,
+              size_t length),
+             (out, lane, window, length)) {
     const size_t whole = length - length % 4;
     for (size_t i = 0; i < whole; i += BLOCK) {
         size_t count = whole - i < BLOCK ? whole - i : BLOCK;
@@ -106,8 +108,10 @@ BC_CLONES void frames_gather_f32(float *restrict out, const float *const *lane,
             out[i * BATCH_F32 + l] = lane[l][i] * (window != NULL ? window[i] : 1);
 }
 
-BC_CLONES void frames_gather_f64(double *restrict out, const float *const *lane,
-                                 const double *restrict window, size_t length) {
+BC_EACH_CODE(extern, frames_gather_f64,
+             (double *restrict out, const float *const *lane, const double *restrict window,
+              size_t length),
+             (out, lane, window, length)) {
     const size_t whole = length - length % 4;
     float block[BLOCK * BATCH_F64];
     for (size_t i = 0; i < whole; i += BLOCK) {
@@ -122,7 +126,9 @@ BC_CLONES void frames_gather_f64(double *restrict out, const float *const *lane,
         for (size_t l = 0; l < BATCH_F64; l++) out[i * BATCH_F64 + l] = lane[l][i] * window[i];
 }
 
-BC_CLONES void frames_scatter(float *const *to, const float *const *row, size_t n) {
+BC_EACH_CODE(extern, frames_scatter,
+             (float *const *to, const float *const *row, size_t n),
+             (to, row, n)) {
     size_t i = 0;
     for (; i + 4 <= n; i += 4)
         for (int l = 0; l < BATCH_F32; l += 4) {
@@ -144,17 +150,19 @@ BC_CLONES void frames_scatter(float *const *to, const float *const *row, size_t 
 /* NaN and infinity are the numbers with all bits of the exponent set. */
 typedef uint32_t float_bits __attribute__((may_alias));
 
-BC_CLONES static uint32_t any_bad(const float_bits *bits, size_t n) {
-    uint32_t bad = 0;
-    for (size_t i = 0; i < n; i++) bad |= (bits[i] & 0x7f800000) == 0x7f800000;
-    return bad;
+BC_EACH_CODE(static, find_bad, (uint32_t *bad, const float_bits *bits, size_t n), (bad, bits, n)) {
+    uint32_t any = 0;
+    for (size_t i = 0; i < n; i++) any |= (bits[i] & 0x7f800000) == 0x7f800000;
+    *bad = any;
 }
 
 size_t frames_first_bad(const float *samples, size_t n) {
     enum { AT_ONCE = 65536 };
     for (size_t at = 0; at < n; at += AT_ONCE) {
         size_t count = n - at < AT_ONCE ? n - at : AT_ONCE;
-        if (!any_bad((const float_bits *)samples + at, count)) continue;
+        uint32_t bad;
+        find_bad(&bad, (const float_bits *)samples + at, count);
+        if (!bad) continue;
         while (isfinite(samples[at])) at++;
         return at;
     }

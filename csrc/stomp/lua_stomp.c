@@ -114,9 +114,9 @@ int bc_stomp_options(lua_State *L, int arg, bc_simple_options *options,
     int method = bc_opt_choice(L, arg, "method", 0, methods);
     int code = bc_opt_choice(L, arg, "instructions", 0, codes);
     *options = (bc_simple_options){.tick = tick, .context = progress};
-    options->code = (enum bc_simple_code)code;
+    options->code = (enum bc_code)code;
     options->way = (enum bc_simple_way)method; /* same order, apart from brute */
-    if (!bc_simple_has(options->code))
+    if (!bc_code_has(options->code))
         bc_arg_error(L, arg, "option 'instructions': this processor has no %s", codes[code]);
     opt_tile(L, arg, options);
     *progress = (struct progress){.L = L, .last_s = -1};
@@ -341,7 +341,7 @@ The values of the option `instructions` that this machine can run.
 static int l_instructions(lua_State *L) {
     lua_newtable(L);
     for (int code = 1, n = 0; codes[code] != NULL; code++)
-        if (bc_simple_has((enum bc_simple_code)code)) {
+        if (bc_code_has((enum bc_code)code)) {
             lua_pushstring(L, codes[code]);
             lua_rawseti(L, -2, ++n);
         }

@@ -8,36 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../support/clones.h"
+#include "../support/code.h"
 #include "lags.h"
 #include "simple_vectors.h"
 
-bool bc_simple_has(enum bc_simple_code code) {
+static simple_block *choose(enum bc_code code, bool filter) {
 #if defined(__x86_64__)
-    if (code == BC_SIMPLE_AVX512) return __builtin_cpu_supports("avx512f");
-    if (code == BC_SIMPLE_AVX2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (code == BC_CODE_BEST) code = bc_code_now();
+    if (code == BC_CODE_AVX512) return filter ? bc_filter_avx512 : bc_sweep_avx512;
+    if (code == BC_CODE_AVX2) return filter ? bc_filter_avx2 : bc_sweep_avx2;
 #endif
-    return code == BC_SIMPLE_BEST || code == BC_SIMPLE_PLAIN;
-}
-
-static simple_block *choose(enum bc_simple_code code, bool filter) {
-#if defined(__x86_64__)
-    if (code == BC_SIMPLE_BEST)
-        code = bc_simple_has(BC_SIMPLE_AVX512) ? BC_SIMPLE_AVX512
-               : bc_simple_has(BC_SIMPLE_AVX2) ? BC_SIMPLE_AVX2
-                                               : BC_SIMPLE_PLAIN;
-    if (code == BC_SIMPLE_AVX512) return filter ? bc_filter_avx512 : bc_sweep_avx512;
-    if (code == BC_SIMPLE_AVX2) return filter ? bc_filter_avx2 : bc_sweep_avx2;
-#endif
+    (void)code;
     return filter ? bc_filter_plain : bc_sweep_plain;
 }
 
 /* One distance, and near ties */
 
-BC_CLONES static void frame_distances(double *c, const double *x, size_t x_frames,
-                                      const double *y, size_t y_frames, size_t dims,
-                                      size_t window) {
+BC_EACH_CODE(static, frame_distances,
+             (double *c, const double *x, size_t x_frames, const double *y, size_t y_frames,
+              size_t dims, size_t window),
+             (c, x, x_frames, y, y_frames, dims, window)) {
     for (size_t k = 0; k < window; k++) c[k] = 0;
     for (size_t d = 0; d < dims; d++)
         for (size_t k = 0; k < window; k++) {

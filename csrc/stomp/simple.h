@@ -24,18 +24,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../support/code.h"
 #include "../support/error.h"
 #include "../support/interrupt.h"
 
-/* Instructions to use, and the way through the cells: the filter leaves most
- * cells after a cheap bound, the sweep computes every one; BC_SIMPLE_AUTO
- * filters first and sweeps where too many cells are too close to tell (silence,
- * constants, a huge spike). All give the same bits. */
-enum bc_simple_code { BC_SIMPLE_BEST, BC_SIMPLE_PLAIN, BC_SIMPLE_AVX2, BC_SIMPLE_AVX512 };
+/* The way through the cells: the filter leaves most cells after a cheap bound,
+ * the sweep computes every one; BC_SIMPLE_AUTO filters first and sweeps where
+ * too many cells are too close to tell (silence, constants, a huge spike). All
+ * ways and all instructions give the same bits. */
 enum bc_simple_way { BC_SIMPLE_AUTO, BC_SIMPLE_FILTER, BC_SIMPLE_SWEEP };
 
 typedef struct bc_simple_options {
-    enum bc_simple_code code; /* one that bc_simple_has */
+    enum bc_code code;        /* one that bc_code_has; BC_CODE_BEST: what is in force */
     enum bc_simple_way way;   /* BC_SIMPLE_FILTER: BC_SIMPLE_AUTO that never gives up */
     bc_tick *tick;            /* may be NULL; called every few milliseconds */
     void *context;
@@ -47,9 +47,6 @@ typedef struct bc_sides {
     double *left_distance, *right_distance;
     int64_t *left_index, *right_index;
 } bc_sides;
-
-/* True if this build and this processor can run it. */
-bool bc_simple_has(enum bc_simple_code code);
 
 /* For each of the n = frames - window + 1 windows of x (dims, frames) its
  * nearest other window: distance (n), index (n) from 0. Windows i and j with

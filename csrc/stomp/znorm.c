@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../support/clones.h"
+#include "../support/code.h"
 #include "lags.h"
 #include "znorm_vectors.h"
 
@@ -106,8 +106,10 @@ static double choose_grid(struct znorm *z) {
 
 /* One distance, and near ties */
 
-BC_CLONES static void squares(double *terms, const double *x, double x_mean, double x_scale,
-                              const double *y, double y_mean, double y_scale, size_t n) {
+BC_EACH_CODE(static, squares,
+             (double *terms, const double *x, double x_mean, double x_scale, const double *y,
+              double y_mean, double y_scale, size_t n),
+             (terms, x, x_mean, x_scale, y, y_mean, y_scale, n)) {
     for (size_t k = 0; k < n; k++) {
         double e = (x[k] - x_mean) * x_scale - (y[k] - y_mean) * y_scale;
         terms[k] = e * e;
@@ -158,14 +160,11 @@ void bc_znorm_offer(struct znorm *z, struct znorm_side *side, bool swapped, size
 
 /* The joins */
 
-static znorm_block *choose(enum bc_simple_code code, bool grid) {
+static znorm_block *choose(enum bc_code code, bool grid) {
 #if defined(__x86_64__)
-    if (code == BC_SIMPLE_BEST)
-        code = bc_simple_has(BC_SIMPLE_AVX512) ? BC_SIMPLE_AVX512
-               : bc_simple_has(BC_SIMPLE_AVX2) ? BC_SIMPLE_AVX2
-                                               : BC_SIMPLE_PLAIN;
-    if (code == BC_SIMPLE_AVX512) return grid ? bc_znorm_grid_avx512 : bc_znorm_sweep_avx512;
-    if (code == BC_SIMPLE_AVX2) return grid ? bc_znorm_grid_avx2 : bc_znorm_sweep_avx2;
+    if (code == BC_CODE_BEST) code = bc_code_now();
+    if (code == BC_CODE_AVX512) return grid ? bc_znorm_grid_avx512 : bc_znorm_sweep_avx512;
+    if (code == BC_CODE_AVX2) return grid ? bc_znorm_grid_avx2 : bc_znorm_sweep_avx2;
 #endif
     (void)code;
     return grid ? bc_znorm_grid_plain : bc_znorm_sweep_plain;

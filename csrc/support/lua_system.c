@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "code.h"
 #include "file.h"
 #include "interrupt.h"
 #include "pool.h"
@@ -47,6 +48,25 @@ static int l_threads(lua_State *L) {
         bc_set_threads((int)n);
     }
     lua_pushinteger(L, bc_threads());
+    return 1;
+}
+
+/*** The instructions that kernels use; `instructions(name)` sets them for all
+threads. Results are the same with all of them: this is there to show it, and to
+measure. Which there are: `stomp.instructions()`. At first the best, or what the
+environment variable BCLUA_INSTRUCTIONS says. The network has its own choice.
+@function instructions
+@tparam[opt] string name "plain", "avx2", "avx512", or "best"
+@treturn string */
+static int l_instructions(lua_State *L) {
+    static const char *const names[] = {"best", "plain", "avx2", "avx512", NULL};
+    if (!lua_isnoneornil(L, 1)) {
+        enum bc_code code = (enum bc_code)luaL_checkoption(L, 1, NULL, names);
+        if (!bc_code_has(code))
+            return bc_arg_error(L, 1, "this processor has no %s", names[code]);
+        bc_code_set(code);
+    }
+    lua_pushstring(L, names[bc_code_now()]);
     return 1;
 }
 
@@ -183,6 +203,7 @@ BC_EXPORT int luaopen_bclua_system(lua_State *L) {
     static const luaL_Reg functions[] = {{"clock", l_clock},
                                          {"cpu_clock", l_cpu_clock},
                                          {"threads", l_threads},
+                                         {"instructions", l_instructions},
                                          {"processors", l_processors},
                                          {"interrupted", l_interrupted},
                                          {"hold_interrupts", l_hold_interrupts},
