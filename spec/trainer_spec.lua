@@ -1,41 +1,11 @@
 local array = require "bclua.array"
 local cjson = require "cjson"
 local command = require "support.command"
-local nn = require "bclua.nn"
+local safetensors = require "bclua.safetensors"
 local trainer = require "bclua.trainer"
+local training = require "support.training"
 
-local function small_network()
-   return nn.network({
-      {"conv2d", name = "conv1", out = 6, kernel = 3, padding = 1}, {"batch_norm", name = "bn1"}, {"relu"},
-      {"average_pool", global = true}, {"linear", name = "head", out = 4},
-   }, {input = {1, 6, 6}})
-end
-
--- Batches that depend on their number alone, so that a loader can go on from
--- one; `spoil` is the number of a batch with a NaN in it.
-local function new_loader(spoil)
-   local loader = {at = 0}
-   function loader:next()
-      self.at = self.at + 1
-      math.randomseed(self.at)
-      local batch = {}
-      for r, role in ipairs{"anchor", "neighbor", "distant"} do
-         local a = array.zeros{4, 1, 6, 6}
-         local flat = a:reshape(a:size())
-         for i = 1, #flat do flat[i] = math.random() + (r == 3 and i % 2 or 0) end
-         batch[role] = a
-      end
-      if self.at == spoil then batch.distant:set(2, 1, 3, 3, 0 / 0) end
-      return batch
-   end
-   function loader:state() return tostring(self.at) end
-   function loader:restore(text)
-      self.at = tonumber(text)
-      if self.at then return true end
-      return nil, "not a number"
-   end
-   return loader
-end
+local small_network, new_loader = training.network, training.loader
 
 describe("trainer.fit", function()
    local run
@@ -190,5 +160,195 @@ describe("trainer.fit", function()
       raises("option 'max_epochs' must be an integer of at least 1", {max_epochs = 0})
       raises("option 'batches_per_epoch' must be an integer", {batches_per_epoch = 1.5})
       assert.error_matches(function() trainer.fit(small_network(), new_loader(), {}) end, "option 'run'")
+   end)
+
+   it("needs what an option builds on", function()
+      local function raises(text, options)
+         assert.error_matches(function() fit(small_network(), new_loader(), options) end, text, 1, true)
+      end
+      raises("option 'patience' needs option 'validate'", {patience = 2})
+      raises("schedule 'step' needs option 'lr_step'", {schedule = "step"})
+      raises("option 'schedule' must be one of constant, step, cosine, one_cycle, got 'linear'", {schedule = "linear"})
+      raises("there is no loss 'hinge'", {loss = "hinge"})
+      raises("option 'on_nonfinite' must be stop or skip", {on_nonfinite = "ignore"})
+   end)
+
+   it("follows a schedule batch by batch", function()
+      assert(fit(small_network(), new_loader(), {schedule = "one_cycle", lr = 1e-2, batches_per_epoch = 5}))
+      local rates = {}
+      for _, line in ipairs(metrics()) do
+         if line.kind == "batch" then rates[line.step] = line.lr end
+      end
+      for i, x in ipairs{0.04, 0.52, 1, 0.9504846320, 0.8117456539, 0.6112620219, 0.3887419781, 0.1882583460,
+         0.04951936799, 4e-6} do
+         assert.near(1e-2 * x, rates[i], 1e-11)
+      end
+   end)
+
+   it("ends a round by the clock", function()
+      local result = assert(fit(small_network(), new_loader(), {round_minutes = 0.02 / 60, max_epochs = 3}))
+      assert.equal(3, result.epoch)
+      assert(result.seconds >= 0.02)
+      local n = {}
+      for _, line in ipairs(metrics()) do
+         if line.kind == "batch" then n[line.epoch] = (n[line.epoch] or 0) + 1 end
+      end
+      assert(n[1] > 1 and n[2] > 1 and n[3] > 1)
+      assert.equal(result.step, n[1] + n[2] + n[3])
+   end)
+
+   it("takes a step with every so manieth batch, and ends a round with one", function()
+      local result = assert(fit(small_network(), new_loader(), {accumulate = 2, batches_per_epoch = 3}))
+      assert.equal(4, result.step)
+      assert.equal(4, result.batches)
+      local same = small_network()
+      local loader = new_loader()
+      for _ = 1, 8 do
+         assert(same:train_step(loader:next(), {accumulate = 2, margin = 1, clip_norm = false}))
+      end
+      local got = small_network()
+      assert(got:load(result.checkpoint))
+      for name, a in pairs(same:state()) do assert(array.equal(a, got:state()[name]), name) end
+   end)
+
+   it("shortens gradients to --clip-norm", function()
+      local free, clipped = small_network(), small_network()
+      assert(fit(free, new_loader(), {lr = 0.1}))
+      assert(fit(clipped, new_loader(), {lr = 0.1, clip_norm = 1e-6, eps = 1}))
+      local before = small_network():state()["head.weight"]
+      assert(array.max_difference(clipped:state()["head.weight"], before) <
+         0.2 * array.max_difference(free:state()["head.weight"], before))
+   end)
+
+   -- Losses of validation, round by round.
+   local function judge(scores)
+      local n = 0
+      return function()
+         n = n + 1
+         return {loss = scores[n], ordered = 0.5}
+      end
+   end
+
+   it("keeps the best rounds and stops when none is better", function()
+      local result = assert(fit(small_network(), new_loader(), {max_epochs = 9, patience = 3, keep = 1, keep_best = 2,
+         validate = judge{5, 2, 4, 3, 6, 1}}))
+      assert.equal(5, result.epoch)
+      assert.equal("no better validation in 3 rounds", result.stopped)
+      local folder = run .. "/checkpoints"
+      local names = {}
+      for name in require("lfs").dir(folder) do names[#names + 1] = name end
+      table.sort(names)
+      assert.same({".", "..", "best.safetensors", "epoch-2.safetensors", "epoch-4.safetensors", "epoch-5.safetensors",
+         "last.safetensors"}, names)
+      assert.equal(command.read(folder .. "/epoch-2.safetensors"), command.read(folder .. "/best.safetensors"))
+      local lines = metrics()
+      assert.same({loss = 6, ordered = 0.5}, lines[#lines].validation)
+   end)
+
+   it("skips batches that are not finite, and says how many", function()
+      local net, warnings = small_network(), {}
+      local result = assert(fit(net, new_loader(5), {on_nonfinite = "skip",
+         on_warning = function(text) warnings[#warnings + 1] = text end}))
+      assert.equal(5, result.step)
+      assert.equal(1, result.skipped)
+      assert.matches("^skipped epoch 2: step 5: .*distant, sample 2", warnings[1])
+      for name, a in pairs(net:state()) do assert(a:is_finite(), name) end
+      net:state()["conv1.weight"]:fill(0 / 0)
+      local _, message = fit(net, new_loader(), {on_nonfinite = "skip", batches_per_epoch = 40})
+      assert.matches("20 batches in a row: it is not the batches$", message)
+   end)
+
+   it("says what the reporter found, and keeps the state before the batch", function()
+      local asked
+      local _, message = fit(small_network(), new_loader(5), {report_nonfinite = function(batch, options, skipped)
+         asked = {#batch.anchor, options.margin, skipped}
+         return "heard at 3 s"
+      end})
+      assert.matches("step 5: .*\nheard at 3 s$", message)
+      assert.same({4, 1, 0}, asked)
+      local _, metadata = safetensors.load(run .. "/checkpoints/last.safetensors")
+      assert.equal("4", metadata.step)
+      assert.equal("4", metadata.loader)
+   end)
+
+   it("warns when everything gets the same embedding", function()
+      local warnings = {}
+      local net = small_network()
+      net:state()["head.weight"]:fill(0)
+      assert(fit(net, new_loader(), {lr = 1e-9, batches_per_epoch = 60, max_epochs = 1, margin = 50,
+         on_warning = function(text) warnings[#warnings + 1] = text end}))
+      assert.equal(1, #warnings)
+      assert.matches("^step 50: ", warnings[1])
+   end)
+end)
+
+describe("a run in a process of its own", function()
+   local dir
+   before_each(function() dir = command.folder() end)
+   after_each(function() command.remove(dir) end)
+
+   local function train(name, options, env)
+      return command.bclua({"spec/support/training.lua", dir .. "/" .. name, options}, {env = env})
+   end
+
+   local function same_weights(a, b)
+      local path = "/checkpoints/last.safetensors"
+      local first, one = safetensors.load(dir .. "/" .. a .. path)
+      local second, two = safetensors.load(dir .. "/" .. b .. path)
+      for name, value in pairs(first) do assert(array.equal(value, second[name]), name) end
+      for _, key in ipairs{"step", "epoch", "loader"} do assert.equal(one[key], two[key], key) end
+      local function lines(run)
+         local list = {}
+         for line in command.read(dir .. "/" .. run .. "/metrics.jsonl"):gmatch("[^\n]+") do
+            local l = cjson.decode(line)
+            list[#list + 1] = ("%s %d.%s %d %.14g %.14g"):format(l.kind, l.epoch, l.batch, l.step, l.loss, l.lr)
+         end
+         return list
+      end
+      assert.same(lines(a), lines(b))
+   end
+
+   local function broken_off(options, threads)
+      local out = train("whole", "{" .. options .. "}")
+      assert.matches("^%d+\n$", out)
+      local _, status = train("broken", "{" .. options .. ", kill = 8}")
+      assert.equal(137, status)
+      local _, metadata = safetensors.load(dir .. "/broken/checkpoints/last.safetensors")
+      assert.equal("7", metadata.step)
+      train("broken", ("{%s, resume = '%s/broken/checkpoints/last.safetensors'}"):format(options, dir),
+         "BCLUA_THREADS=" .. threads)
+      same_weights("whole", "broken")
+   end
+
+   it("reaches the same bits after SIGKILL in the middle of a round, on any number of threads", function()
+      local options = "margin = 1, batches_per_epoch = 5, max_epochs = 3, checkpoint_batches = 2, lr = 0.02, "
+         .. "schedule = 'cosine', warmup = 3, clip_norm = 0.5, validate = true"
+      broken_off(options, 1)
+      command.remove(dir .. "/whole")
+      command.remove(dir .. "/broken")
+      broken_off(options, 4)
+   end)
+
+   it("does so in the middle of batches that wait for their step", function()
+      broken_off("margin = 1, batches_per_epoch = 9, max_epochs = 4, checkpoint_batches = 1, lr = 0.02, "
+         .. "accumulate = 3, schedule = 'one_cycle'", 2)
+   end)
+
+   it("keeps its state on Ctrl-C and SIGTERM, and goes on from it", function()
+      local options = "margin = 1, batches_per_epoch = 10, max_epochs = 2, slow = true"
+      train("whole", "{" .. options .. "}")
+      for signal, expected in pairs{INT = 130, TERM = 143} do
+         command.remove(dir .. "/broken")
+         local out, status = command.shell(("%s spec/support/training.lua %s/broken '{%s}' & pid=$!; " ..
+            "while [ ! -e %s/broken/started ]; do sleep 0.01; done; kill -%s $pid; wait $pid"):format(
+            command.quote(command.program), dir, options, dir, signal))
+         assert.equal(expected, status)
+         assert.matches("interrupted!", out)
+         local _, metadata = safetensors.load(dir .. "/broken/checkpoints/last.safetensors")
+         local step = tonumber(metadata.step)
+         assert(step >= 2 and step < 20, metadata.step)
+         train("broken", ("{%s, resume = '%s/broken/checkpoints/last.safetensors'}"):format(options, dir))
+         same_weights("whole", "broken")
+      end
    end)
 end)

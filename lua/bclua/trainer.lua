@@ -1,21 +1,29 @@
---- The training loop: rounds of batches, metrics, checkpoints, going on where
--- a run stopped.
+--- The training loop: rounds of batches, validation, metrics, checkpoints, going on
+-- where a run stopped.
 -- @module bclua.trainer
-local cjson = require "cjson.safe"
-local files = require "bclua.files"
-local lfs = require "lfs"
+local checkpoints = require "bclua.checkpoints"
+local collapse = require "bclua.collapse"
+local metrics = require "bclua.metrics"
+local schedule = require "bclua.schedule"
 local system = require "bclua.system"
 
 local trainer = {}
 
 local DEFAULT = {
-   batches_per_epoch = 100, max_epochs = 10, lr = 1e-3, lr_gamma = 0.1, betas = {0.5, 0.999}, eps = 1e-8,
-   weight_decay = 0.01, margin = 50, l2 = 0.01, keep = 3,
+   batches_per_epoch = 100, round_minutes = 0, max_epochs = 10, lr = 1e-3, schedule = "constant", warmup = 0,
+   lr_gamma = 0.1, lr_final = 0, betas = {0.5, 0.999}, eps = 1e-8, weight_decay = 0.01, loss = "triplet", l2 = 0.01,
+   temperature = 0.1, roles = "separate", clip_norm = 0, accumulate = 1, patience = 0, keep = 3, keep_best = 3,
+   checkpoint_minutes = 10, checkpoint_batches = 0, on_nonfinite = "stop",
 }
-local OPTIONAL = {run = "string", lr_step = "number", resume = "string", metadata = "table", on_batch = "function",
-                  on_epoch = "function"}
-local TOTALS = {"triplets", "seconds", "wait"}
-local MEANS = {"loss", "loss_n", "loss_d", "active", "spread", "gradient_norm"}
+local OPTIONAL = {run = "string", lr_step = "number", resume = "string", metadata = "table", margin = "number"}
+for _, name in ipairs{"validate", "on_batch", "on_epoch", "on_warning", "on_checkpoint", "report_nonfinite"} do
+   OPTIONAL[name] = "function"
+end
+local LEAST = {batches_per_epoch = 1, max_epochs = 1, lr_step = 1, keep = 1, accumulate = 1, keep_best = 0, warmup = 0,
+   patience = 0, checkpoint_batches = 0}
+local MEANS = {"loss", "loss_n", "loss_d", "active", "spread", "cosine", "gradient_norm"}
+local MARGIN = {triplet = 50, semi_hard = 50, batch_hard = 50, triplet_cosine = 0.5, nt_xent = 0} -- the engine's
+local MOST_SKIPPED = 20 -- batches in a row: the weights, not the batches, are ill
 
 local function check_options(options)
    local o = {}
@@ -30,184 +38,368 @@ local function check_options(options)
    for key, value in pairs(DEFAULT) do
       if o[key] == nil then o[key] = value end
    end
-   for _, key in ipairs{"batches_per_epoch", "max_epochs", "lr_step", "keep"} do
-      if o[key] and not (math.tointeger(o[key]) and o[key] >= 1) then
-         error(("option '%s' must be an integer of at least 1, got %s"):format(key, o[key]), 3)
+   for key, least in pairs(LEAST) do
+      if o[key] and not (math.tointeger(o[key]) and o[key] >= least) then
+         error(("option '%s' must be an integer of at least %d, got %s"):format(key, least, o[key]), 3)
       end
    end
+   if o.on_nonfinite ~= "stop" and o.on_nonfinite ~= "skip" then
+      error(("option 'on_nonfinite' must be stop or skip, got '%s'"):format(o.on_nonfinite), 3)
+   end
+   if not MARGIN[o.loss] then error(("option 'loss': there is no loss '%s'"):format(o.loss), 3) end
+   local known = table.concat(schedule.names, ", ")
+   if not (", " .. known .. ","):find(", " .. o.schedule .. ",", 1, true) then
+      error(("option 'schedule' must be one of %s, got '%s'"):format(known, o.schedule), 3)
+   end
+   if o.schedule == "constant" and o.lr_step then o.schedule = "step" end
+   if o.schedule == "step" and not o.lr_step then error("schedule 'step' needs option 'lr_step'", 3) end
+   if o.patience > 0 and not o.validate then error("option 'patience' needs option 'validate'", 3) end
    if not o.run then error("option 'run', the folder to write to, is missing", 3) end
    return o
 end
 
---- The learning rate of an epoch: `lr`, times `lr_gamma` every `lr_step` epochs.
-function trainer.learning_rate(o, epoch)
-   return o.lr_step and o.lr * o.lr_gamma ^ ((epoch - 1) // o.lr_step) or o.lr
+-- --- one training: what is known while it runs ------------------------------------------
+
+local Training = {}
+Training.__index = Training
+
+-- The state at the beginning, with what a checkpoint knows laid over it.
+local function new_state(found)
+   local state = {epochs = 0, batch = 0, seconds = 0, skipped = 0, in_a_row = 0, stale = 0, sum = {}, count = {},
+      best = {}, history = {}}
+   for key, value in pairs(found or {}) do state[key] = value end
+   return state
 end
 
--- Metrics of steps behind the checkpoint that we go on from were written by a
--- run that was cut off; they will be made again.
-local function drop_later_metrics(path, step)
-   if not files.exists(path) then return true end
-   local text, message = files.read(path)
-   if not text then return nil, message end
-   local kept = {}
-   for line in text:gmatch("[^\n]+") do
-      local entry = cjson.decode(line)
-      if type(entry) == "table" and (tonumber(entry.step) or 0) <= step then kept[#kept + 1] = line .. "\n" end
+function Training:loader_state() return self.loader.state and self.loader:state() or nil end
+
+local function shallow(t)
+   local copy = {}
+   for key, value in pairs(t) do copy[key] = value end
+   return copy
+end
+
+-- What batch norm keeps moves with every batch, the weights with every step.
+local function running(net)
+   local found = {}
+   for name, a in pairs(net:state()) do
+      if name:find("%.running_") or name:find("%.num_batches_tracked$") then found[name] = a end
    end
-   return system.write_file(path, table.concat(kept))
+   return found
 end
 
-local function append(f, path, entry)
-   local ok, message = f:write(files.json(entry), "\n")
-   if ok then ok, message = f:flush() end
-   if ok then return true end
-   return nil, path .. ": " .. message
-end
-
--- last.safetensors is another name of the newest epoch's file; a copy where the
--- file system knows no links.
-local function name_last(folder, path)
-   local last, temporary = folder .. "/last.safetensors", folder .. "/last.tmp"
-   os.remove(temporary)
-   if lfs.link(path, temporary) then
-      local ok, message = os.rename(temporary, last)
-      if not ok then return nil, ("%s: %s"):format(last, message) end
-      return last
+-- Note where the training stands, between two steps: a checkpoint says this, also
+-- when what came after was cut off.
+function Training:mark_step()
+   local s = self.state
+   s.meter, s.scaling = self.meter:state(), self.net.scaling
+   local state = shallow(s)
+   state.sum, state.count, state.scaling = shallow(s.sum), shallow(s.count), s.scaling and shallow(s.scaling)
+   self.mark = {state = state, loader = self:loader_state()}
+   if self.o.accumulate > 1 then
+      self.mark.running = {}
+      for name, a in pairs(running(self.net)) do self.mark.running[name] = a:copy() end
    end
-   local bytes, message = files.read(path)
-   if not bytes then return nil, message end
-   local ok
-   ok, message = system.write_file(last, bytes)
-   return ok and last, message
 end
 
-local function save(net, loader, o, epoch)
-   local metadata = {}
-   for key, value in pairs(o.metadata or {}) do metadata[key] = value end
-   metadata.epoch = tostring(epoch)
-   metadata.step = tostring(net.step)
-   if loader.state then metadata.loader = loader:state() end
-   local folder = o.run .. "/checkpoints"
-   local path = ("%s/epoch-%d.safetensors"):format(folder, epoch)
-   local ok, message = net:save(path, {optimizer = true, metadata = metadata})
-   if not ok then return nil, message end
-   local last
-   last, message = name_last(folder, path)
-   if last then os.remove(("%s/epoch-%d.safetensors"):format(folder, epoch - o.keep)) end
-   return last, message
-end
-
--- Weights, optimiser and loader as the checkpoint left them; its epoch.
-local function resume(net, loader, path)
-   local metadata, message = net:load(path, {optimizer = true})
-   if not metadata then return nil, message end
-   local epoch = math.tointeger(tonumber(metadata.epoch))
-   if not epoch then return nil, path .. ": no checkpoint of a training run (its metadata have no epoch)" end
-   if loader.restore then
-      if not metadata.loader then return nil, path .. ": holds no state of the loader" end
-      local ok, why = loader:restore(metadata.loader)
-      if not ok then return nil, ("%s: loader: %s"):format(path, why) end
+-- Go back to the last step: batches that wait for theirs are forgotten.
+function Training:back_to_mark()
+   if self.net.pending > 0 and self.mark.running then
+      for name, a in pairs(running(self.net)) do a:fill(self.mark.running[name]) end
    end
-   return epoch
+   self.net.pending = 0
 end
 
--- One batch: what is known of it, or nil and a message.
-local function train_batch(net, loader, o, lr)
+function Training:metadata()
+   local metadata, mark = shallow(self.o.metadata or {}), self.mark
+   metadata.epoch, metadata.step = tostring(mark.state.epochs), tostring(self.net.step)
+   metadata.training, metadata.loader = checkpoints.encode(mark.state), mark.loader
+   return metadata
+end
+
+-- Save in the middle of a round.
+function Training:save_last()
+   self:back_to_mark()
+   local path, message = checkpoints.save_last(self.net, self.folder, self:metadata())
+   if not path then return nil, message end
+   self.saved, self.saved_batch = system.clock(), self.state.batch
+   if self.o.on_checkpoint then self.o.on_checkpoint(path, self.net.step) end
+   return path
+end
+
+-- A round ends with a step.
+function Training:is_round_done()
+   local o, s = self.o, self.state
+   if self.net.pending > 0 then return false end
+   if o.round_minutes > 0 then return s.seconds >= 60 * o.round_minutes end
+   return s.batch >= o.batches_per_epoch
+end
+
+-- Steps of the whole training; by the clock they are estimated from the
+-- share of the time that has gone.
+function Training:total()
+   local o, s = self.o, self.state
+   if o.round_minutes <= 0 then return o.max_epochs * ((o.batches_per_epoch - 1) // o.accumulate + 1) end
+   local gone = (s.epochs + math.min(1, s.seconds / (60 * o.round_minutes))) / o.max_epochs
+   return gone > 0 and self.net.step / gone or math.huge
+end
+
+function Training:rate()
+   return schedule.rate(self.o, {step = self.net.step, total = self:total(), epoch = self.state.epochs + 1})
+end
+
+-- Call f; true and its results. Where Ctrl-C or SIGTERM stopped it: false.
+local function unless_interrupted(f, ...)
+   local result = table.pack(pcall(f, ...))
+   if result[1] then return table.unpack(result, 1, result.n) end
+   if system.interrupted() then return false end
+   error(result[2], 0)
+end
+
+-- Options of `train_step`.
+function Training:step_options()
+   local o = self.o
+   return {lr = self:rate(), betas = o.betas, eps = o.eps, weight_decay = o.weight_decay, loss = o.loss,
+      margin = o.margin, l2 = o.l2, temperature = o.temperature, roles = o.roles, accumulate = o.accumulate,
+      clip_norm = o.clip_norm > 0 and o.clip_norm or nil}
+end
+
+-- One batch: what is known of it, or nil and a message; then the batch and the
+-- options of the step, if it is the step that failed.
+function Training:train_batch()
    local start = system.clock()
-   local batch, message = loader:next()
+   local batch, message = self.loader:next()
    if not batch then return nil, message or "the loader has no more triplets" end
-   local loaded = system.clock()
-   local info, why = net:train_step(batch, {lr = lr, betas = o.betas, eps = o.eps, weight_decay = o.weight_decay,
-                                            margin = o.margin, l2 = o.l2})
-   if not info then return nil, ("step %d: %s; weights left as they were"):format(net.step + 1, why) end
-   local seconds = system.clock() - start
-   info.step, info.lr, info.triplets = net.step, lr, #batch.anchor
-   info.seconds, info.wait = seconds, loaded - start
-   info.triplets_per_second = info.triplets / seconds
-   info.wait_share = info.wait / seconds
+   local loaded, options = system.clock(), self:step_options()
+   local info, why = self.net:train_step(batch, options)
+   if not info then return nil, why, batch, options end
+   info.overflowed, info.step, info.lr, info.triplets = info.skipped, self.net.step, options.lr, #batch.anchor
+   info.seconds, info.wait = system.clock() - start, loaded - start
+   info.triplets_per_second, info.wait_share = info.triplets / info.seconds, info.wait / info.seconds
    return info
 end
 
+local function is_finite(x) return x and x == x and math.abs(x) < math.huge end
+
 local function line_of(info, kind)
-   local line = {kind = kind, epoch = info.epoch, step = info.step, lr = info.lr,
-                 triplets_per_second = info.triplets_per_second, wait_share = info.wait_share}
-   for _, key in ipairs(MEANS) do line[key] = info[key] end
+   local line = {kind = kind, epoch = info.epoch, batch = info.batch, step = info.step, lr = info.lr,
+                 skipped = info.skipped, triplets_per_second = info.triplets_per_second, wait_share = info.wait_share}
+   for _, key in ipairs(MEANS) do line[key] = is_finite(info[key]) and info[key] or nil end
    return line
 end
 
--- One round of batches; its means, or nil and a message.
-local function train_epoch(net, loader, o, epoch, write)
-   local lr = trainer.learning_rate(o, epoch)
-   local sum = {}
-   for b = 1, o.batches_per_epoch do
-      local info, message = train_batch(net, loader, o, lr)
-      if not info then return nil, ("epoch %d: %s"):format(epoch, message) end
-      info.epoch, info.batch, info.batches_per_epoch, info.max_epochs = epoch, b, o.batches_per_epoch, o.max_epochs
-      local ok, why = write(line_of(info, "batch"))
-      if not ok then return nil, why end
-      for _, key in ipairs(TOTALS) do sum[key] = (sum[key] or 0) + info[key] end
-      for _, key in ipairs(MEANS) do sum[key] = (sum[key] or 0) + info[key] / o.batches_per_epoch end
-      if o.on_batch then o.on_batch(info) end
+-- A batch with a loss or gradient that is not finite: true to go on.
+function Training:not_finite(message, batch, options)
+   local o, s = self.o, self.state
+   local detail = o.report_nonfinite and o.report_nonfinite(batch, options, s.skipped)
+   local text = ("epoch %d: step %d: %s; weights left as they were%s"):format(s.epochs + 1, self.net.step + 1, message,
+      detail and "\n" .. detail or "")
+   if o.on_nonfinite == "stop" then
+      local path, why = self:save_last()
+      if not path then text = text .. "\n" .. why end
+      return nil, text
    end
-   sum.epoch, sum.max_epochs, sum.step, sum.lr = epoch, o.max_epochs, net.step, lr
-   sum.triplets_per_second, sum.wait_share = sum.triplets / sum.seconds, sum.wait / sum.seconds
-   return sum
+   s.batch, s.skipped, s.in_a_row = s.batch + 1, s.skipped + 1, s.in_a_row + 1
+   if s.in_a_row >= MOST_SKIPPED then
+      return nil, ("%s\n%d batches in a row: it is not the batches"):format(text, s.in_a_row)
+   end
+   if o.on_warning then o.on_warning("skipped " .. text) end
+   return self.metrics:write({kind = "skipped", epoch = s.epochs + 1, batch = s.batch, step = self.net.step,
+      message = message})
 end
 
-local function run_epochs(net, loader, o, first, write)
-   local result = {epoch = first, step = net.step, checkpoint = o.resume}
-   for epoch = first + 1, o.max_epochs do
-      local info, message = train_epoch(net, loader, o, epoch, write)
-      if not info then return nil, message end
-      local ok, why = write(line_of(info, "epoch"))
+function Training:note_batch(info)
+   local o, s = self.o, self.state
+   s.batch, s.in_a_row, s.seconds = s.batch + 1, 0, s.seconds + info.seconds
+   self.last_rate = info.lr
+   for _, key in ipairs{"triplets", "seconds", "wait"} do s.sum[key] = (s.sum[key] or 0) + info[key] end
+   for _, key in ipairs(MEANS) do
+      if is_finite(info[key]) then
+         s.sum[key], s.count[key] = (s.sum[key] or 0) + info[key], (s.count[key] or 0) + 1
+      end
+   end
+   info.epoch, info.batch, info.skipped, info.round_seconds = s.epochs + 1, s.batch, s.skipped, s.seconds
+   info.batches_per_epoch, info.max_epochs = o.batches_per_epoch, o.max_epochs
+   local warning = self.meter:update(info)
+   if warning and o.on_warning then o.on_warning(("step %d: %s"):format(info.step, warning)) end
+   local ok, message = self.metrics:write(line_of(info, "batch"))
+   if not ok then return nil, message end
+   if o.on_batch then o.on_batch(info) end
+   return true
+end
+
+function Training:is_checkpoint_due()
+   local o, done = self.o, self.state.batch - self.saved_batch
+   if self:is_round_done() or self.net.pending > 0 or done == 0 then return false end
+   return o.checkpoint_batches > 0 and done >= o.checkpoint_batches
+      or o.checkpoint_minutes > 0 and system.clock() - self.saved >= 60 * o.checkpoint_minutes
+end
+
+-- The batches of a round that are left. true; "interrupted"; or nil, message.
+function Training:run_batches()
+   while not self:is_round_done() do
+      local done, info, message, batch, options = unless_interrupted(self.train_batch, self)
+      local ok, why = true, nil
+      if done and info then
+         ok, why = self:note_batch(info)
+      elseif done and batch then
+         ok, why = self:not_finite(message, batch, options)
+      elseif done and not system.interrupted() then
+         return nil, ("epoch %d: %s"):format(self.state.epochs + 1, message)
+      end
       if not ok then return nil, why end
-      info.checkpoint, why = save(net, loader, o, epoch)
-      if not info.checkpoint then return nil, why end
-      result = info
-      if o.on_epoch and o.on_epoch(info) == false then break end
+      if done and self.net.pending == 0 then self:mark_step() end
+      if system.interrupted() then
+         ok, why = self:save_last()
+         return ok and "interrupted", why
+      end
+      if self:is_checkpoint_due() then
+         ok, why = self:save_last()
+         if not ok then return nil, why end
+      end
+   end
+   return true
+end
+
+-- Means of the round; its sums begin anew.
+function Training:close_round()
+   local s = self.state
+   local info = {epoch = s.epochs + 1, max_epochs = self.o.max_epochs, step = self.net.step, batches = s.batch,
+      lr = self.last_rate or self:rate(), skipped = s.skipped, seconds = s.sum.seconds or 0,
+      triplets = s.sum.triplets or 0, wait = s.sum.wait or 0}
+   for _, key in ipairs(MEANS) do
+      if s.sum[key] then info[key] = s.sum[key] / s.count[key] end
+   end
+   if info.seconds > 0 then
+      info.triplets_per_second, info.wait_share = info.triplets / info.seconds, info.wait / info.seconds
+   end
+   s.epochs, s.batch, s.seconds, s.sum, s.count = s.epochs + 1, 0, 0, {}, {}
+   return info
+end
+
+-- Where the round stands among the best; is it one of them?
+function Training:rank(info)
+   local s, score = self.state, info.validation.loss
+   local first = s.best[1]
+   s.stale = (not first or score < first.score) and 0 or s.stale + 1
+   local at = #s.best + 1
+   while at > 1 and score < s.best[at - 1].score do at = at - 1 end
+   table.insert(s.best, at, {epoch = info.epoch, score = score})
+   for i = #s.best, math.max(self.o.keep_best, 1) + 1, -1 do s.best[i] = nil end
+end
+
+-- Validation, notes and checkpoint of a round whose batches are done.
+function Training:end_round()
+   local o, s = self.o, self.state
+   local validation
+   if o.validate then
+      local done, result, message = unless_interrupted(o.validate, self.net)
+      if not done or system.interrupted() then
+         local ok, why = self:save_last()
+         return ok and "interrupted", why
+      end
+      if not result then return nil, message end
+      validation = result
+   end
+   local info = self:close_round()
+   info.validation = validation
+   s.history[#s.history + 1] = {epoch = info.epoch, step = info.step, loss = info.loss,
+      validation = validation and validation.loss}
+   if validation then self:rank(info) end
+   local line = line_of(info, "epoch")
+   line.validation = validation
+   local ok, message = self.metrics:write(line)
+   if not ok then return nil, message end
+   self:mark_step()
+   local last, best = checkpoints.save_epoch(self.net, self.folder, self:metadata(), info.epoch, o.keep,
+      o.keep_best > 0 and s.best or {})
+   if not last then return nil, best end
+   self.saved, self.saved_batch, info.checkpoint, info.best = system.clock(), 0, last, best
+   info.best_epoch = s.best[1] and s.best[1].epoch
+   return info
+end
+
+function Training:run()
+   local o, s = self.o, self.state
+   local result = {epoch = s.epochs, step = self.net.step, checkpoint = o.resume, history = s.history}
+   while s.epochs < o.max_epochs do
+      if o.patience > 0 and s.stale >= o.patience then
+         result.stopped = ("no better validation in %d rounds"):format(s.stale)
+         break
+      end
+      local ok, message = self:run_batches()
+      if ok == true then ok, message = self:end_round() end
+      if not ok then return nil, message end
+      if ok == "interrupted" then return {interrupted = true, epoch = s.epochs, step = self.net.step} end
+      result, result.history = ok, s.history
+      if o.on_epoch and o.on_epoch(result) == false then break end
    end
    return result
 end
 
+local release = setmetatable({}, {__close = function() system.hold_interrupts(false) end})
+
 --- Train a network.
--- An epoch is a fixed number of batches. At its end a checkpoint is written to
--- `<run>/checkpoints/epoch-N.safetensors` (weights, optimiser, and the loader's
--- state if it has one), `last.safetensors` becomes another name of it, and only
--- the newest `keep` are kept.
--- `<run>/metrics.jsonl` gets a line per batch (`kind` "batch") and one per epoch
+-- A round is a fixed number of batches, or a fixed time. At its end the network is
+-- validated, and a checkpoint written (`bclua.checkpoints`): weights, optimiser, the
+-- loader's state if it has one, and all that the training knows, so that a run
+-- that was killed goes on to the same bits. In between, a checkpoint is written every few
+-- minutes, and on Ctrl-C or SIGTERM, which then raise as ever.
+--
+-- `<run>/metrics.jsonl` gets a line per batch (`kind` "batch") and one per round
 -- ("epoch", means): epoch, step, loss, loss_n, loss_d, active, spread,
--- gradient_norm, lr, triplets_per_second, wait_share. A new run starts it anew;
--- one that goes on keeps the lines up to its checkpoint.
+-- gradient_norm, lr, triplets_per_second, wait_share, skipped; rounds also `validation`.
+-- TensorBoard finds the same in `<run>/tensorboard`. A new run starts them anew;
+-- one that goes on keeps what is not behind its checkpoint.
 -- @tparam network net
 -- @tparam table loader `loader:next()` gives `{anchor=, neighbor=, distant=}`,
 --  arrays (B, samples), or nil and a message; optional `loader:state()` -> string
 --  and `loader:restore(string)` -> true, or nil and a message, to go on from there
--- @tparam table options `run`: folder to write to; `batches_per_epoch` (100),
---  `max_epochs` (10), `lr` (1e-3), `lr_step` (none) epochs after which it falls by
---  `lr_gamma` (0.1), `betas` ({0.5, 0.999}), `eps` (1e-8), `weight_decay` (0.01),
---  `margin` (50), `l2` (0.01); `keep` (3) checkpoints; `resume`: checkpoint to go on from; `metadata`: words
---  for the checkpoints; `on_batch(info)`, `on_epoch(info)`: called after each; false
---  from `on_epoch` ends the training
--- @treturn[1] table the last epoch's means, with `epoch`, `step`, `checkpoint`
+-- @tparam table options `run`: folder to write to.
+--
+--  Length: `batches_per_epoch` (100), or `round_minutes` (0: count batches); `max_epochs` (10);
+--  `patience` (0: never) rounds without better validation after which it ends.
+--
+--  Steps: `schedule`, `lr` (1e-3), `warmup`, `lr_step`, `lr_gamma`, `lr_final` (see
+--  `bclua.schedule`; a step of a round by the clock is a share of its time), `betas` ({0.5, 0.999}), `eps` (1e-8),
+--  `weight_decay` (0.01), `loss`, `margin`, `l2` (0.01), `temperature`, `roles`, `clip_norm` (0: none),
+--  `accumulate` (1), as for `train_step` of `bclua.nn`.
+--
+--  Checkpoints: `keep` (3) newest and `keep_best` (3) rounds; `checkpoint_minutes` (10; 0: none between
+--  rounds), `checkpoint_batches` (0); `resume`: checkpoint to go on from; `metadata`: words for them.
+--
+--  What is called: `validate(net)` -> table with `loss`, or nil and a message; `on_batch(info)`;
+--  `on_epoch(info)`, false ends the training; `on_warning(text)`; `on_checkpoint(path, step)`;
+--  `report_nonfinite(batch, options, skipped)` -> text for the message. `on_nonfinite`: "stop", or
+--  "skip" the batch and count it.
+-- @treturn[1] table the last round's means, with `epoch`, `step`, `checkpoint`, `best` (path), `history`,
+--  `stopped` (why it ended early)
 -- @treturn[2] nil
 -- @treturn[2] string message; of a loss or gradient that is not finite, with the
 --  step, before it touches the weights
+-- @raise "interrupted!" once the checkpoint is written
 function trainer.fit(net, loader, options)
    local o = check_options(options)
-   local ok, message = system.mkdir(o.run .. "/checkpoints")
+   local folder = o.run .. "/checkpoints"
+   local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
-   local first = 0
+   local found
    if o.resume then
-      first, message = resume(net, loader, o.resume)
-      if not first then return nil, message end
+      found, message = checkpoints.resume(net, loader, o.resume)
+      if not found then return nil, message end
    end
-   local path = o.run .. "/metrics.jsonl"
-   ok, message = drop_later_metrics(path, o.resume and net.step or -1)
-   if not ok then return nil, message end
-   local f <close>, why = io.open(path, "a")
-   if not f then return nil, why end
-   return run_epochs(net, loader, o, first, function(entry) return append(f, path, entry) end)
+   local state = new_state(found)
+   local notes <close>, why = metrics.open(o.run, o.resume and {epochs = state.epochs, batch = state.batch,
+      step = net.step})
+   if not notes then return nil, why end
+   local training = setmetatable({net = net, loader = loader, o = o, folder = folder, state = state, metrics = notes,
+      saved = system.clock(), saved_batch = state.batch,
+      meter = collapse.new({margin = o.margin or MARGIN[o.loss]}, state.meter)}, Training)
+   net.scaling, net.pending = state.scaling or net.scaling, 0
+   training:mark_step()
+   system.hold_interrupts(true)
+   local guard <close> = release -- luacheck: ignore
+   return training:run()
 end
 
 return trainer
