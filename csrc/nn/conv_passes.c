@@ -1,5 +1,8 @@
 /* conv_passes.c: the forward and backward passes of convolutions. */
 #include "passes.h"
+
+#include <string.h>
+
 #include "winograd.h"
 
 /* Input channels of one item of a weight gradient: fixed by the layer's shape
@@ -81,6 +84,72 @@ static void winograd_input_gradient(const nn_run *r, const nn_conv *s) {
     run_winograd(&k);
 }
 
+/* Weight gradient: an item is one partial sum ... */
+struct winograd_sum {
+    const nn_run *r;
+    nn_winograd_sum k;
+    size_t blocks, block, outputs; /* in all; that workers share now; of one item */
+    float *sums, *points;
+};
+
+static void take_group(const struct winograd_sum *t, float *points, size_t block, size_t group,
+                       float *scratch) {
+    const nn_run *r = t->r;
+    nn_winograd_sum_take(points, r->in[0], r->in_as[0], r->grad_out, r->out_as, &t->k, block, group,
+                         scratch);
+}
+
+static void partial_item(void *context, size_t i, int worker) {
+    const struct winograd_sum *t = context;
+    const nn_winograd_sum *k = &t->k;
+    float *points = scratch_of(t->r, worker), *scratch = points + nn_winograd_sum_points(k);
+    float *sum = t->sums + i * nn_winograd_sum_size(k);
+    size_t first = i * t->blocks / k->partials, last = (i + 1) * t->blocks / k->partials;
+    if (first == last) memset(sum, 0, nn_winograd_sum_size(k) * sizeof *sum);
+    for (size_t block = first; block < last; block++) {
+        for (size_t group = 0; group < nn_winograd_sum_groups(k); group++)
+            take_group(t, points, block, group, scratch);
+        for (size_t p = 0; p < 36; p++)
+            nn_winograd_sum_multiply(sum, points, k, block, p, 0, k->g.s.co, block > first);
+    }
+}
+
+/* ... or one group of channels, then one point of some outputs, of a block that all share. */
+static void take_item(void *context, size_t i, int worker) {
+    const struct winograd_sum *t = context;
+    take_group(t, t->points, t->block, i, scratch_of(t->r, worker));
+}
+
+static void multiply_item(void *context, size_t i, int worker) {
+    const struct winograd_sum *t = context;
+    size_t o0 = i / 36 * t->outputs;
+    (void)worker;
+    nn_winograd_sum_multiply(t->sums, t->points, &t->k, t->block, i % 36, o0,
+                             smaller(o0 + t->outputs, t->k.g.s.co), t->block > 0);
+}
+
+static void weights_item(void *context, size_t o, int worker) {
+    const struct winograd_sum *t = context;
+    (void)worker;
+    nn_winograd_sum_weights(t->r->grad[NN_WEIGHT], t->sums, &t->k, o);
+}
+
+static void winograd_weight_gradient(const nn_run *r, const nn_conv *s) {
+    struct winograd_sum t = {.r = r, .sums = r->temporary, .outputs = 128};
+    nn_winograd_sum_cut(&t.k, s);
+    t.blocks = parts(t.k.g.rows, t.k.block);
+    if (t.k.partials > 1) {
+        bc_pool_run(r->pool, partial_item, &t, t.k.partials);
+    } else {
+        t.points = t.sums + nn_winograd_sum_size(&t.k);
+        for (; t.block < t.blocks; t.block++) {
+            bc_pool_run(r->pool, take_item, &t, nn_winograd_sum_groups(&t.k));
+            bc_pool_run(r->pool, multiply_item, &t, 36 * parts(s->co, t.outputs));
+        }
+    }
+    bc_pool_run(r->pool, weights_item, &t, s->co);
+}
+
 /* --- memory -------------------------------------------------------------------------- */
 
 size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward) {
@@ -89,7 +158,13 @@ size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool 
     bool turns = nn_conv_dual(&dual, &s);
     if (nn_conv_algorithm(l, n, nn_is_double(p)) == NN_CONV_WINOGRAD) {
         nn_winograd_cut(&g, backward ? &dual : &s);
-        return nn_winograd_weights(&g) * sizeof(float);
+        size_t weights = nn_winograd_weights(&g), sums;
+        if (!backward) return weights * sizeof(float);
+        nn_winograd_sum k;
+        nn_winograd_sum_cut(&k, &s);
+        sums = k.partials * nn_winograd_sum_size(&k);
+        if (k.partials == 1) sums += nn_winograd_sum_points(&k);
+        return larger(weights, sums) * sizeof(float);
     }
     return backward && turns ? s.co * s.ci * s.kh * s.kw * nn_real_size(p) : 0;
 }
@@ -104,6 +179,11 @@ size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
         nn_conv_dual(&dual, &s);
         nn_winograd_cut(&g, &dual);
         most = larger(most, nn_winograd_scratch(&g) * sizeof(float));
+        nn_winograd_sum k;
+        nn_winograd_sum_cut(&k, &s);
+        size_t floats = nn_winograd_sum_scratch(&k);
+        if (k.partials > 1) floats += nn_winograd_sum_points(&k);
+        most = larger(most, floats * sizeof(float));
     }
     return most;
 }

@@ -46,4 +46,39 @@ void nn_winograd_forward(void *y, enum nn_storage y_as, const void *x, enum nn_s
                          const float *u, const float *bias, const nn_winograd *g, bool add,
                          size_t i, float *scratch);
 
+/* --- weight gradient -------------------------------------------------------------
+ * In the points' domain dU (36, co, columns) is a sum over tiles of products of
+ * x's and dy's points. The tiles come in blocks; narrow layers add up several
+ * partial sums side by side, each with scratch of its own. Wide ones, whose dU
+ * is large, have one sum, and all workers share each block's points. */
+typedef struct nn_winograd_sum {
+    nn_winograd g;
+    size_t columns;  /* ci, up to a whole vector */
+    size_t block;    /* tile rows of one block */
+    size_t in, out;  /* floats from one point of a block to the next, of x and of dy */
+    size_t sum;      /* the same of dU */
+    size_t partials; /* sums side by side; 1: workers share blocks */
+} nn_winograd_sum;
+
+void nn_winograd_sum_cut(nn_winograd_sum *k, const nn_conv *s);
+
+/* Floats: one dU; the points of one block; scratch of one worker, for taking points. */
+size_t nn_winograd_sum_size(const nn_winograd_sum *k);
+size_t nn_winograd_sum_points(const nn_winograd_sum *k);
+size_t nn_winograd_sum_scratch(const nn_winograd_sum *k);
+
+/* Groups of 16 channels whose points are taken at once: x's, then dy's. */
+size_t nn_winograd_sum_groups(const nn_winograd_sum *k);
+void nn_winograd_sum_take(float *points, const void *x, enum nn_storage x_as, const void *dy,
+                          enum nn_storage dy_as, const nn_winograd_sum *k, size_t block,
+                          size_t group, float *scratch);
+
+/* dU of point p, output channels [o0, o1), o0 a multiple of 8: <- or += those of
+ * one block. */
+void nn_winograd_sum_multiply(float *sum, const float *points, const nn_winograd_sum *k,
+                              size_t block, size_t p, size_t o0, size_t o1, bool add);
+
+/* dw[o] += G^T dU[o] G, of all partial sums in order. */
+void nn_winograd_sum_weights(float *dw, const float *sums, const nn_winograd_sum *k, size_t o);
+
 #endif
