@@ -33,19 +33,47 @@ local function consolidate(parser)
    end
 end
 
+local function grouping(c)
+   c:option("--group", "What makes a group: species, family, or a column of --metadata."):argname("COLUMN")
+   c:option("--metadata", "CSV of recordings (column source_name, filename, ...) or species (SPECIES_CODE, " ..
+      "primary_label, ...)."):argname("CSV")
+   c:option("--taxonomy", "CSV with SPECIES_CODE and FAMILY: groups are families (else species)."):argname("CSV")
+end
+
+local function mixing(c)
+   c:option("--shares", "Draws of a group or species: equal, natural (as many as it has recordings), sqrt.")
+      :argname("S"):default("equal"):convert(cli.choice("--shares", {"equal", "natural", "sqrt"}))
+   c:option("--self", "Share of neighbours from the anchor's own recording (0.5)."):argname("X")
+      :convert(cli.number("--self", 0, 1))
+   c:option("--motif", "Share of distant windows that are motifs; the others are random clips (0.5)."):argname("X")
+      :convert(cli.number("--motif", 0, 1))
+   c:option("--mixture", "Weights of self and motif, self and clip, group and motif, group and clip.")
+      :argname("A,B,C,D"):convert(cli.numbers("--mixture", 4, 0))
+   c:flag("--no-self", "Never a neighbour from the anchor's own recording.")
+   c:option("--self-distance", "A neighbour in the same recording is centred so far from the anchor, or the group " ..
+      "gives another."):argname("S"):default("0"):convert(cli.number("--self-distance", 0, 1e6))
+   c:option("--clip-distance", "A clip is centred so far from the windows of its recording."):argname("S")
+      :default("0"):convert(cli.number("--clip-distance", 0, 1e6))
+   c:option("--clips", "Different clips of a recording (0: no limit); a limit bounds the tiles to store."):argname("K")
+      :default("0"):convert(cli.integer("--clips", 0, 1000000))
+end
+
 local function generate(parser)
    local c = parser:command("generate-triplets", "Draw triplets (anchor, neighbour, distant) of windows.")
    c:option("--input", "Parquet file from `consolidate`."):argname("FILE"):count(1)
    c:option("--output", "Parquet file."):argname("FILE"):count(1)
    c:option("--samples", "How many (5e5)."):argname("N"):default("5e5"):convert(cli.integer("--samples", 1, 1000000000))
-   c:option("--taxonomy", "CSV with SPECIES_CODE and FAMILY: groups are families (else species)."):argname("CSV")
+   grouping(c)
+   mixing(c)
    c:option("--holdout", "Share of each species' recordings kept away for evaluation."):argname("X")
       :default("0.25"):convert(cli.number("--holdout", 0, 0.5))
    c:option("--seed", "Same seed, same triplets."):argname("N"):default("1"):convert(cli.integer("--seed", 0))
    cli.outcome(c)
    return function(o)
       return require("bclua.workflow.triplets").run({input = o.input, output = o.output, samples = o.samples,
-         taxonomy = o.taxonomy, holdout = o.holdout, seed = o.seed, force = o.force})
+         group = o.group, metadata = o.metadata, taxonomy = o.taxonomy, shares = o.shares, mixture = o.mixture,
+         self = o.self, motif = o.motif, exclude_own = o.no_self, self_distance = o.self_distance,
+         clip_distance = o.clip_distance, clips = o.clips, holdout = o.holdout, seed = o.seed, force = o.force})
    end
 end
 

@@ -12,8 +12,8 @@ Same seed, same result, on any machine and any number of threads.
 #include "../support/lua_support.h"
 #include "../support/random.h"
 #include "synth.h"
+#include "lua_sampling.h"
 #include "tiles.h"
-#include "triplets.h"
 
 #define GENERATOR "bclua.sampling.generator"
 
@@ -116,100 +116,6 @@ static int g_tostring(lua_State *L) {
 /***
 @section functions
 */
-
-/* Column `name` of the table at arg, as contiguous memory on top of the stack. */
-static const void *column(lua_State *L, int arg, const char *name, bc_dtype dtype, int64_t *n) {
-    lua_getfield(L, arg, name);
-    const bc_array *a = bc_test_array(L, -1);
-    if (a == NULL)
-        bc_arg_error(L, arg, "column '%s' must be an array, got %s", name, luaL_typename(L, -1));
-    if (a->ndim != 1 || (*n >= 0 && a->shape[0] != *n))
-        bc_arg_error(L, arg, "column '%s' must have one axis of %I, got %I with %d axes", name,
-                     (lua_Integer)(*n < 0 ? a->shape[0] : *n), (lua_Integer)a->shape[0], a->ndim);
-    *n = a->shape[0];
-    return bc_check_as(L, -1, dtype, 1)->data;
-}
-
-static void *result(lua_State *L, const char *name, bc_dtype dtype, int64_t n) {
-    bc_array *a = bc_push_vector(L, dtype, n);
-    lua_setfield(L, -2, name);
-    return a->data;
-}
-
-static void check_recordings(lua_State *L, bc_recordings *r) {
-    int64_t n = -1;
-    luaL_checktype(L, 1, LUA_TTABLE);
-    r->group = column(L, 1, "group", BC_I64, &n);
-    r->species = column(L, 1, "species", BC_I64, &n);
-    r->motif_0_s = column(L, 1, "motif_0_s", BC_F64, &n);
-    r->motif_1_s = column(L, 1, "motif_1_s", BC_F64, &n);
-    r->duration_s = column(L, 1, "duration_s", BC_F64, &n);
-    r->n = (size_t)n;
-    for (int64_t i = 0; i < n; i++)
-        if (!(r->duration_s[i] >= 0) || isinf(r->duration_s[i]))
-            bc_arg_error(L, 1, "duration_s[%I] must be 0 s or more, got %f", (lua_Integer)i + 1,
-                         r->duration_s[i]);
-    lua_getfield(L, 1, "window_s");
-    int ok;
-    r->window_s = lua_tonumberx(L, -1, &ok);
-    if (!ok || !(r->window_s > 0) || isinf(r->window_s))
-        bc_arg_error(L, 1, "window_s must be more than 0 s, got %s", luaL_tolstring(L, -1, NULL));
-}
-
-/***
-Draw triplets: anchor, neighbour and distant window.
-
-The anchor is the first motif of a recording: groups have equal shares, in a
-group species, in a species recordings. The neighbour is, half and half, the
-second motif of the same recording (`self`) or the first motif of another
-recording of the group (`group`: species equal shares, then recordings); in a
-group of one recording always `self`. The distant one is from a recording of
-another group, and is half and half its first motif (`motif`) or a window drawn
-evenly from where a whole one fits (`clip`). Where there is no motif, or no room
-for a clip, the location is -1: the whole recording, centred in silence.
-
-Triplet i depends on the seed and i alone, so that a small table is the
-beginning of a large one.
-@function triplets
-@tparam table recordings columns of equal length: `group` and `species` (any
-  integers), `motif_0_s` and `motif_1_s` (centres of the motif windows in
-  seconds; NaN or negative: no motif), `duration_s`; and the number `window_s`
-@tparam table options `samples`, `seed` (0), `first` (0: triplets before the
-  first one to draw)
-@treturn table columns of `samples`: `a`, `b`, `c` (i64, positions in the
-  columns from 1), `a_loc`, `b_loc`, `c_loc` (f64, seconds), `neighbor`,
-  `distant` (u8, positions in `neighbor_names` and `distant_names`)
-@return[2] nil
-@treturn[2] string message: fewer than two groups
-@usage local t = sampling.triplets(recordings, {samples = 500000, seed = 1})
-print(t.a[1], t.a_loc[1], sampling.neighbor_names[t.neighbor[1]])
-*/
-static int l_triplets(lua_State *L) {
-    static const char *const names[] = {"samples", "seed", "first", NULL};
-    lua_settop(L, 2);
-    bc_check_options(L, 2, names);
-    lua_Integer n = bc_opt_integer(L, 2, "samples", -1);
-    lua_Integer seed = bc_opt_integer(L, 2, "seed", 0);
-    lua_Integer first = bc_opt_integer(L, 2, "first", 0);
-    if (n < 0) bc_arg_error(L, 2, "option 'samples' must be 0 or more");
-    if (first < 0) bc_arg_error(L, 2, "option 'first' must be 0 or more, got %I", first);
-    bc_recordings r;
-    check_recordings(L, &r);
-
-    lua_createtable(L, 0, 8);
-    bc_triplets t;
-    t.a = result(L, "a", BC_I64, n);
-    t.b = result(L, "b", BC_I64, n);
-    t.c = result(L, "c", BC_I64, n);
-    t.a_loc = result(L, "a_loc", BC_F64, n);
-    t.b_loc = result(L, "b_loc", BC_F64, n);
-    t.c_loc = result(L, "c_loc", BC_F64, n);
-    t.neighbor = result(L, "neighbor", BC_U8, n);
-    t.distant = result(L, "distant", BC_U8, n);
-    bc_error e = {""};
-    int rc = bc_triplets_draw(&t, &r, (size_t)first, (size_t)n, (uint64_t)seed, &e);
-    return rc == BC_OK ? 1 : bc_failure(L, rc, &e);
-}
 
 static double check_positive(lua_State *L, int arg, const char *what) {
     double x = luaL_checknumber(L, arg);
@@ -401,7 +307,7 @@ static void set_names(lua_State *L, const char *field, const char *first, const 
 BC_EXPORT int luaopen_bclua_sampling(lua_State *L);
 BC_EXPORT int luaopen_bclua_sampling(lua_State *L) {
     static const luaL_Reg functions[] = {{"generator", l_generator},
-                                         {"triplets", l_triplets},
+                                         {"triplets", bc_sampling_triplets},
                                          {"cut", l_cut},
                                          {"crop", l_crop},
                                          {"quantise", l_quantise},

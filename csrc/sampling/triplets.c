@@ -1,6 +1,7 @@
 /* triplets.c: draw triplets by group, species and recording. */
 #include "triplets.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "../support/interrupt.h"
@@ -13,12 +14,16 @@ typedef struct entry {
 
 /* Recordings in order of group and species. Species s has
  * order[first[s]] .. order[first[s+1]-1]; group g has the species
- * begins[g] .. begins[g+1]-1. */
+ * begins[g] .. begins[g+1]-1. Weights are summed up: species s has those of
+ * species_sum[s] .. species_sum[s+1], and so have groups; as anchors groups
+ * have others than as distant ones. */
 typedef struct strata {
     entry *order;
     size_t *first, *begins;
     size_t *species_at, *group_at, *rank; /* of each recording: where it is in those */
+    double *species_sum, *group_sum, *anchor_sum;
     size_t groups, species;
+    bc_shares shares;
 } strata;
 
 static int compare(const void *p, const void *q) {
@@ -35,10 +40,12 @@ static void strata_free(strata *s) {
     free(s->species_at);
     free(s->group_at);
     free(s->rank);
+    free(s->species_sum);
+    free(s->group_sum);
+    free(s->anchor_sum);
 }
 
-static int strata_new(strata *s, const bc_recordings *r) {
-    size_t n = r->n;
+static int allocate(strata *s, size_t n) {
     *s = (strata){0};
     s->order = malloc((n + 1) * sizeof *s->order);
     s->first = malloc((n + 1) * sizeof *s->first);
@@ -46,10 +53,43 @@ static int strata_new(strata *s, const bc_recordings *r) {
     s->species_at = malloc((n + 1) * sizeof *s->species_at);
     s->group_at = malloc((n + 1) * sizeof *s->group_at);
     s->rank = malloc((n + 1) * sizeof *s->rank);
-    if (!s->order || !s->first || !s->begins || !s->species_at || !s->group_at || !s->rank) {
-        strata_free(s);
-        return BC_NOMEM;
+    s->species_sum = malloc((n + 1) * sizeof *s->species_sum);
+    s->group_sum = malloc((n + 1) * sizeof *s->group_sum);
+    s->anchor_sum = malloc((n + 1) * sizeof *s->anchor_sum);
+    return s->order && s->first && s->begins && s->species_at && s->group_at && s->rank &&
+                   s->species_sum && s->group_sum && s->anchor_sum
+               ? BC_OK : BC_NOMEM;
+}
+
+static double weight(bc_shares shares, size_t n) {
+    if (n == 0) return 0;
+    if (shares == BC_SHARES_EQUAL) return 1;
+    return shares == BC_SHARES_NATURAL ? (double)n : sqrt((double)n);
+}
+
+static size_t species_size(const strata *s, size_t k) { return s->first[k + 1] - s->first[k]; }
+
+static size_t group_size(const strata *s, size_t g) {
+    return s->first[s->begins[g + 1]] - s->first[s->begins[g]];
+}
+
+static void sum_weights(strata *s, int exclude_own) {
+    s->species_sum[0] = s->group_sum[0] = s->anchor_sum[0] = 0;
+    for (size_t k = 0; k < s->species; k++)
+        s->species_sum[k + 1] = s->species_sum[k] + weight(s->shares, species_size(s, k));
+    for (size_t g = 0; g < s->groups; g++) {
+        size_t n = group_size(s, g);
+        double w = weight(s->shares, n);
+        s->group_sum[g + 1] = s->group_sum[g] + w;
+        s->anchor_sum[g + 1] = s->anchor_sum[g] + (exclude_own && n < 2 ? 0 : w);
     }
+}
+
+static int strata_new(strata *s, const bc_recordings *r, const bc_triplet_options *o) {
+    size_t n = r->n;
+    int rc = allocate(s, n);
+    if (rc != BC_OK) return rc;
+    s->shares = o->shares;
     for (size_t i = 0; i < n; i++) s->order[i] = (entry){r->group[i], r->species[i], i};
     qsort(s->order, n, sizeof *s->order, compare);
     for (size_t i = 0; i < n; i++) {
@@ -63,76 +103,171 @@ static int strata_new(strata *s, const bc_recordings *r) {
     }
     s->begins[s->groups] = s->species;
     s->first[s->species] = n;
+    sum_weights(s, o->exclude_own);
     return BC_OK;
 }
 
-static size_t draw_in_group(const strata *s, size_t g, bc_random *rng) {
-    size_t k = s->begins[g] + bc_random_below(rng, s->begins[g + 1] - s->begins[g]);
-    size_t i = s->first[k] + bc_random_below(rng, s->first[k + 1] - s->first[k]);
-    return s->order[i].recording;
+/* The class k of from..to-1 with sum[k] <= x < sum[k+1]; classes without
+ * weight are never it, whatever rounding does to x. */
+static size_t class_at(const double *sum, size_t from, size_t to, double x) {
+    size_t low = from, high = to;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (sum[middle] <= x)
+            low = middle;
+        else
+            high = middle;
+    }
+    while (low > from && sum[low + 1] == sum[low]) low--;
+    while (low + 1 < to && sum[low + 1] == sum[low]) low++;
+    return low;
 }
 
-/* A recording of the group of a other than a, or a itself if there is none. */
+static size_t draw_in_group(const strata *s, size_t g, bc_random *rng) {
+    size_t from = s->begins[g], to = s->begins[g + 1];
+    double low = s->species_sum[from], high = s->species_sum[to];
+    size_t k = class_at(s->species_sum, from, to, low + bc_random_uniform(rng) * (high - low));
+    return s->order[s->first[k] + bc_random_below(rng, species_size(s, k))].recording;
+}
+
+static size_t draw_anchor(const strata *s, bc_random *rng) {
+    double x = bc_random_uniform(rng) * s->anchor_sum[s->groups];
+    return draw_in_group(s, class_at(s->anchor_sum, 0, s->groups, x), rng);
+}
+
+/* A recording of the group of a other than a: there is one. Without a, its
+ * species has the weight `mine` instead of its full one. */
 static size_t draw_neighbor(const strata *s, size_t a, bc_random *rng) {
-    size_t g = s->group_at[a], own = s->species_at[a];
-    size_t from = s->begins[g], species = s->begins[g + 1] - from;
-    int alone = s->first[own + 1] - s->first[own] == 1; /* then its species is out */
-    if (species == 1 && alone) return a;
-    size_t k = from + bc_random_below(rng, species - (size_t)alone);
-    if (alone && k >= own) k++;
-    size_t count = s->first[k + 1] - s->first[k] - (k == own);
-    size_t i = s->first[k] + bc_random_below(rng, count);
+    size_t g = s->group_at[a], own = s->species_at[a], from = s->begins[g], to = s->begins[g + 1];
+    const double *sum = s->species_sum;
+    double mine = weight(s->shares, species_size(s, own) - 1), full = sum[own + 1] - sum[own];
+    double before = sum[own] - sum[from], all = sum[to] - sum[from] - full + mine;
+    double x = bc_random_uniform(rng) * all;
+    size_t k = own;
+    if (x < before)
+        k = class_at(sum, from, own, sum[from] + x);
+    else if (x >= before + mine && own + 1 < to)
+        k = class_at(sum, own + 1, to, sum[from] + x + full - mine);
+    else if (mine == 0) /* rounding took x beyond the last class */
+        k = own > from ? own - 1 : own + 1;
+    size_t i = s->first[k] + bc_random_below(rng, species_size(s, k) - (k == own));
     if (k == own && i >= s->rank[a]) i++;
     return s->order[i].recording;
 }
 
 static size_t draw_distant(const strata *s, size_t a, bc_random *rng) {
-    size_t g = bc_random_below(rng, s->groups - 1);
-    if (g >= s->group_at[a]) g++;
-    return draw_in_group(s, g, rng);
+    size_t g = s->group_at[a], k;
+    const double *sum = s->group_sum;
+    double mine = sum[g + 1] - sum[g], x = bc_random_uniform(rng) * (sum[s->groups] - mine);
+    if (g + 1 == s->groups || (g > 0 && x < sum[g]))
+        k = class_at(sum, 0, g, x);
+    else
+        k = class_at(sum, g + 1, s->groups, x + mine);
+    return draw_in_group(s, k, rng);
 }
 
-static double motif(const bc_recordings *r, size_t i, int second) {
-    double m0 = r->motif_0_s[i], m1 = r->motif_1_s[i];
-    if (!(m0 >= 0) || !(m1 >= 0)) return -1; /* NaN too */
-    return second ? m1 : m0;
+static double window(double centre) { return centre >= 0 ? centre : -1; /* NaN too */ }
+
+/* A point drawn evenly from low..high, distance or more from both centres. */
+static double point_apart(double low, double high, double p, double q, double distance, double u) {
+    double from[3], to[3], total = 0;
+    if (!(p >= 0)) p = q;
+    if (!(q >= 0)) q = p;
+    if (!(p >= 0) || !(distance > 0)) return low + u * (high - low);
+    if (p > q) {
+        double swap = p;
+        p = q;
+        q = swap;
+    }
+    from[0] = low, to[0] = fmin(high, p - distance);
+    from[1] = fmax(low, p + distance), to[1] = fmin(high, q - distance);
+    from[2] = fmax(low, q + distance), to[2] = high;
+    for (int i = 0; i < 3; i++) total += fmax(0, to[i] - from[i]);
+    if (!(total > 0)) return low + u * (high - low);
+    double x = u * total;
+    for (int i = 0; i < 2; i++) {
+        double room = fmax(0, to[i] - from[i]);
+        if (x < room) return from[i] + x;
+        x -= room;
+    }
+    if (to[2] > from[2]) return fmin(to[2], from[2] + x);
+    return to[1] > from[1] ? to[1] : to[0]; /* rounding */
 }
 
-static double clip(const bc_recordings *r, size_t i, bc_random *rng) {
-    double u = bc_random_uniform(rng), room = r->duration_s[i] - r->window_s;
-    return room >= 0 ? r->window_s / 2 + u * room : -1;
+static double clip(const bc_recordings *r, const bc_triplet_options *o, size_t i, bc_random *rng) {
+    bc_random own, *source = rng;
+    double room = r->duration_s[i] - r->window_s;
+    if (room < 0) return -1;
+    if (o->clips > 0) { /* streams from the end: triplets have those from 0 */
+        uint64_t k = bc_random_below(rng, (uint64_t)o->clips);
+        bc_random_seed(&own, o->seed, UINT64_MAX - ((uint64_t)i * (uint64_t)o->clips + k));
+        source = &own;
+    }
+    double low = r->window_s / 2, u = bc_random_uniform(source);
+    return point_apart(low, low + room, r->avoid_0_s[i], r->avoid_1_s[i], o->clip_distance_s, u);
 }
 
-int bc_triplets_draw(const bc_triplets *out, const bc_recordings *r, size_t first,
-                     size_t samples, uint64_t seed, bc_error *e) {
+/* 0..3: which of the four partitions. */
+static int draw_partition(const double *mixture, bc_random *rng) {
+    double sum = 0, total = mixture[0] + mixture[1] + mixture[2] + mixture[3];
+    double x = bc_random_uniform(rng) * total;
+    int last = 0;
+    for (int k = 0; k < 4; k++) {
+        if (mixture[k] > 0) last = k;
+        sum += mixture[k];
+        if (x < sum) return k;
+    }
+    return last;
+}
+
+static int too_near(const bc_recordings *r, const bc_triplet_options *o, size_t a) {
+    double p = r->anchor_s[a], q = r->self_s[a];
+    if (!(o->self_distance_s > 0)) return 0;
+    return !(p >= 0 && q >= 0 && fabs(p - q) >= o->self_distance_s);
+}
+
+static void draw_one(const bc_triplets *out, size_t i, const strata *s, const bc_recordings *r,
+                     const bc_triplet_options *o, const double *mixture, bc_random *rng) {
+    size_t a = draw_anchor(s, rng), b = a;
+    int partition = draw_partition(mixture, rng);
+    int is_group = partition >= 2, is_clip = partition & 1;
+    if ((is_group || too_near(r, o, a)) && group_size(s, s->group_at[a]) > 1)
+        b = draw_neighbor(s, a, rng);
+    size_t c = draw_distant(s, a, rng);
+    out->a[i] = (int32_t)a + 1;
+    out->b[i] = (int32_t)b + 1;
+    out->c[i] = (int32_t)c + 1;
+    out->a_loc[i] = window(r->anchor_s[a]);
+    out->b_loc[i] = window(b == a ? r->self_s[a] : r->neighbor_s[b]);
+    out->c_loc[i] = is_clip ? clip(r, o, c, rng) : window(r->distant_s[c]);
+    out->neighbor[i] = b == a ? BC_NEIGHBOR_SELF : BC_NEIGHBOR_GROUP;
+    out->distant[i] = is_clip ? BC_DISTANT_CLIP : BC_DISTANT_MOTIF;
+}
+
+int bc_triplets_draw(const bc_triplets *out, const bc_recordings *r,
+                     const bc_triplet_options *o, size_t first, size_t samples, bc_error *e) {
     strata s;
-    int rc = strata_new(&s, r);
-    if (rc != BC_OK) return rc;
+    double mixture[4];
+    int rc = strata_new(&s, r, o);
+    if (rc != BC_OK) goto out;
     if (s.groups < 2) {
         rc = bc_fail(e, "triplets need two groups or more, got %zu (of %zu recordings)",
                      s.groups, r->n);
         goto out;
     }
+    if (!(s.anchor_sum[s.groups] > 0)) {
+        rc = bc_fail(e, "no group has two recordings, so none has a neighbour other than itself");
+        goto out;
+    }
+    for (int k = 0; k < 4; k++) mixture[k] = o->exclude_own && k < 2 ? 0 : o->mixture[k];
     for (size_t i = 0; i < samples; i++) {
         if (i % 65536 == 0 && bc_interrupted()) {
             rc = BC_STOPPED;
             goto out;
         }
         bc_random rng;
-        bc_random_seed(&rng, seed, first + i);
-        size_t a = draw_in_group(&s, bc_random_below(&rng, s.groups), &rng), b = a;
-        uint64_t coins = bc_random_u64(&rng);
-        if (coins >> 63) b = draw_neighbor(&s, a, &rng);
-        size_t c = draw_distant(&s, a, &rng);
-        int is_clip = coins >> 62 & 1;
-        out->a[i] = (int64_t)a + 1;
-        out->b[i] = (int64_t)b + 1;
-        out->c[i] = (int64_t)c + 1;
-        out->a_loc[i] = motif(r, a, 0);
-        out->b_loc[i] = motif(r, b, b == a);
-        out->c_loc[i] = is_clip ? clip(r, c, &rng) : motif(r, c, 0);
-        out->neighbor[i] = b == a ? BC_NEIGHBOR_SELF : BC_NEIGHBOR_GROUP;
-        out->distant[i] = is_clip ? BC_DISTANT_CLIP : BC_DISTANT_MOTIF;
+        bc_random_seed(&rng, o->seed, first + i);
+        draw_one(out, i, &s, r, o, mixture, &rng);
     }
 out:
     strata_free(&s);

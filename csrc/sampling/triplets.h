@@ -9,41 +9,68 @@
 #include "../support/error.h"
 
 /* Recordings as columns of n. Species are nested in groups: two recordings
- * are of one species when both numbers are equal. The centres of the two
- * motif windows are in seconds; where one is NaN or negative the recording
- * has no motif. duration_s >= 0. */
+ * are of one species when both numbers are equal. Windows are given by their
+ * centre in seconds; NaN or negative: the recording has none. duration_s >= 0. */
 typedef struct bc_recordings {
     size_t n;
     const int64_t *group, *species;
-    const double *motif_0_s, *motif_1_s, *duration_s;
+    const double *anchor_s;   /* the window as an anchor */
+    const double *self_s;     /* as the neighbour of its own recording's anchor */
+    const double *neighbor_s; /* as the neighbour of another recording's anchor */
+    const double *distant_s;  /* as the distant window */
+    const double *avoid_0_s, *avoid_1_s; /* windows that clips keep away from */
+    const double *duration_s;
     double window_s;
 } bc_recordings;
 
 enum { BC_NEIGHBOR_SELF = 1, BC_NEIGHBOR_GROUP = 2 };
 enum { BC_DISTANT_MOTIF = 1, BC_DISTANT_CLIP = 2 };
 
+/* How much of the draws a class with n recordings gets: the same as each
+ * other class, n, or the root of n. */
+typedef enum bc_shares { BC_SHARES_EQUAL, BC_SHARES_NATURAL, BC_SHARES_SQRT } bc_shares;
+
+typedef struct bc_triplet_options {
+    uint64_t seed;
+    bc_shares shares;
+    /* Weights of self and motif, self and clip, group and motif, group and
+     * clip: finite, >= 0, not all 0. */
+    double mixture[4];
+    int exclude_own;        /* no neighbour from the anchor's own recording, ever */
+    double self_distance_s; /* a self neighbour nearer than this becomes a group's */
+    double clip_distance_s; /* clips are this far from the avoided windows */
+    int64_t clips;          /* different clips of a recording; 0: no limit */
+} bc_triplet_options;
+
 /* Triplets as columns: recordings from 1, and the centre of the window in
  * seconds, or -1: the whole recording, centred in silence. */
 typedef struct bc_triplets {
-    int64_t *a, *b, *c;
+    int32_t *a, *b, *c; /* so r->n < 2^31 */
     double *a_loc, *b_loc, *c_loc;
     uint8_t *neighbor, *distant;
 } bc_triplets;
 
 /* Draw `samples` triplets, number `first` (from 0) and those that follow.
- * Triplet i depends on the seed and i alone.
+ * Triplet i depends on the options and i alone.
  *
- * The anchor is the first motif of a recording: groups have equal shares, in
- * a group species, in a species recordings. The neighbour is, half and half,
- * the second motif of that recording (self), or the first motif of another
- * recording of the group (species equal shares, then recordings); a group of
- * one recording gives self always. The distant one is of a recording of
- * another group (equal shares as before): half and half its first motif, or
- * a clip: a centre drawn evenly where a whole window fits.
- * A recording without motif, or too short for a clip, gives location -1.
+ * The anchor: a group by the shares, in it a species by the shares, in that a
+ * recording evenly; with exclude_own only of groups with two or more. Then one
+ * of the four partitions. The neighbour is the anchor's own recording (self) or
+ * another one of its group (group: species by the shares of what is left,
+ * recordings evenly). Where the group has no other, the neighbour is self
+ * whatever the partition says; where anchor_s and self_s are nearer to each
+ * other than self_distance_s, or one is missing and the distance is more than
+ * 0, a self neighbour becomes one of the group. The distant one is of a
+ * recording of another group (by the shares as above): its distant_s, or a
+ * clip: a centre drawn evenly where a whole window fits and no avoided window
+ * is nearer than clip_distance_s, or, where there is no such place, from
+ * wherever a whole window fits. With clips > 0 each recording has only so many,
+ * drawn once and for all.
+ * A recording without window, or too short for a clip, gives location -1.
  *
- * BC_FAIL with fewer than two groups. O(n log n + samples). */
-int bc_triplets_draw(const bc_triplets *out, const bc_recordings *r, size_t first,
-                     size_t samples, uint64_t seed, bc_error *e);
+ * BC_FAIL with fewer than two groups, or when exclude_own leaves no anchor.
+ * O(n log n + samples log n). */
+int bc_triplets_draw(const bc_triplets *out, const bc_recordings *r,
+                     const bc_triplet_options *o, size_t first, size_t samples, bc_error *e);
 
 #endif

@@ -54,6 +54,24 @@ function cli.number(option, least, most)
    end
 end
 
+--- The same for so many numbers with commas between them, as a list.
+-- @tparam string option
+-- @tparam integer count
+-- @tparam number least
+function cli.numbers(option, count, least)
+   local one = cli.number(option, least)
+   return function(text)
+      local list = {}
+      for word in (text .. ","):gmatch("%s*([^,]*),") do
+         local x, message = one(word)
+         if not x then return nil, message end
+         list[#list + 1] = x
+      end
+      if #list == count then return list end
+      return nil, ("%s: '%s' is not %d numbers with commas between them"):format(option, text, count)
+   end
+end
+
 --- The same for one of several words.
 -- @tparam string option
 -- @tparam {string,...} words

@@ -1,5 +1,5 @@
 -- usage: bclua scripts/bench/audio.lua [RUNS [FILE]]
--- Decoding, conversion, encoding, and triplets, on one core: best and median
+-- Decoding, conversion, encoding and cropping, on one core: best and median
 -- of RUNS (5). Without FILE: 30 s of a synthetic recording at 32 kHz.
 local array = require "bclua.array"
 local audio = require "bclua.audio"
@@ -57,16 +57,7 @@ measure("resample to half the rate", seconds, real_time, function()
    return audio.resample(y, 2 * sample_rate, sample_rate)
 end)
 
-local n, g = 15000, sampling.generator(1)
-local r = {group = array.zeros(n, "i64"), species = array.zeros(n, "i64"), motif_0_s = array.full(n, 5, "f64"),
-   motif_1_s = array.full(n, 9, "f64"), duration_s = g:uniform(n) * 30 + 5, window_s = 5}
-for i = 1, n do
-   r.species[i] = g:integer(150)
-   r.group[i] = r.species[i] // 5
-end
-measure("500 000 triplets of 15 000 recordings", 5e5, "a second", function()
-   return sampling.triplets(r, {samples = 500000, seed = 1})
-end)
+local g = sampling.generator(1)
 local tiles = array.zeros({64, 7 * 32000})
 measure("crop 64 tiles of 7 s to 5 s", 64, "a second", function() return sampling.crop(tiles, 5 * 32000, g) end)
 

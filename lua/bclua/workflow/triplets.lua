@@ -1,15 +1,21 @@
 --- Step 3: triplets of windows (anchor, neighbour, distant) as a Parquet table.
 -- @module bclua.workflow.triplets
 local array = require "bclua.array"
+local groups = require "bclua.workflow.groups"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 
 local triplets = {}
 
-triplets.defaults = {samples = 500000, seed = 1, holdout = 0.25}
+triplets.defaults = {samples = 500000, seed = 1, holdout = 0.25, shares = "equal", mixture = {0.25, 0.25, 0.25, 0.25},
+   anchor = "motif", neighbor = "motif", exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0}
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds",
    "motif_0", "motif_1"}
+local DISCORDS = {"discord_0", "discord_1"}
+
+local CHUNK = 1 << 17 -- triplets drawn at once
+local PART = 1 << 19 -- triplets in memory at once; more go through files beside the output
 
 -- A number that depends on the text alone, well mixed (FNV-1a, then a finaliser).
 local function hash(text)
@@ -44,23 +50,12 @@ function triplets.holdout(rows, share, seed)
    return set
 end
 
---- Groups by a taxonomy CSV with the columns SPECIES_CODE and FAMILY.
--- @treturn[1] table species → family
--- @treturn[2] nil
--- @treturn[2] string message
-function triplets.families(path)
-   local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(path, {"SPECIES_CODE", "FAMILY"})
-   if not ok then return nil, message end
-   local rows
-   rows, message = sql.query(("select SPECIES_CODE::varchar s, FAMILY::varchar f from read_csv(%s, header = true)")
-      :format(sql.quote(path)))
-   if not rows then return nil, message end
-   local family = {}
-   for _, row in ipairs(rows) do
-      if row.s and row.f then family[row.s] = row.f end
-   end
-   return family
+--- The weights of the four partitions, from shares that are drawn independently.
+-- @tparam number self share of neighbours from the anchor's own recording, 0..1
+-- @tparam number motif share of distant windows that are motifs, 0..1
+-- @treturn {number,...} self and motif, self and clip, group and motif, group and clip
+function triplets.mixture(self, motif)
+   return {self * motif, self * (1 - motif), (1 - self) * motif, (1 - self) * (1 - motif)}
 end
 
 -- Numbers for names, in the order of the sorted names.
@@ -83,117 +78,331 @@ local function column(rows, f, dtype)
    return a
 end
 
-local function read(options)
+local function read(options, names)
    local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(options.input, COLUMNS)
+   local ok, message = sql.require_columns(options.input, names)
    if not ok then return nil, message end
    local rows
    rows, message = sql.query(("select %s from read_parquet(%s) order by source_name"):format(
-      table.concat(COLUMNS, ", "), sql.quote(options.input)))
+      table.concat(names, ", "), sql.quote(options.input)))
    if not rows then return nil, message end
    if #rows == 0 then return nil, options.input .. ": no recordings" end
    return rows
 end
 
-local function set_groups(rows, taxonomy)
-   local family = {}
-   if taxonomy then
-      local read_families, message = triplets.families(taxonomy)
-      if not read_families then return nil, message end
-      family = read_families
-   end
-   local unknown = {}
-   for _, row in ipairs(rows) do
-      row.group = family[row.species] or row.species
-      if taxonomy and not family[row.species] then unknown[row.species] = true end
-   end
-   return unknown
+-- Windows of a row as each role takes them, in seconds; nil where there is none.
+local function set_windows(row, p, picks)
+   local function centre(frame) return frame and (frame + row.matrix_profile_window / 2) / row.cens_sample_rate end
+   local function kind(choice) return choice == "best" and (picks[row.source_name] or "motif") or choice end
+   local a, b = kind(p.anchor), kind(p.neighbor)
+   row.anchor_s, row.twin_s = centre(row[a .. "_0"]), centre(row[a .. "_1"])
+   row.neighbor_s = centre(row[b .. "_0"])
+   row.self_s = row.twin_s
+   if a ~= b then row.self_s = row.neighbor_s end
 end
 
-local function motif_centre(row, frame)
-   if not frame then return -1 end
-   return (frame + row.matrix_profile_window / 2) / row.cens_sample_rate
+local function sampler_columns(rows, window_s)
+   local group, species = number_names(rows, "group"), number_names(rows, "species")
+   local function seconds(key) return column(rows, function(r) return r[key] or -1 end, "f64") end
+   local anchor_s = seconds("anchor_s")
+   return {
+      group = column(rows, function(r) return group[r.group] end, "i64"),
+      species = column(rows, function(r) return species[r.species] end, "i64"),
+      anchor_s = anchor_s, self_s = seconds("self_s"), neighbor_s = seconds("neighbor_s"), distant_s = anchor_s,
+      avoid_0_s = anchor_s, avoid_1_s = seconds("twin_s"), duration_s = seconds("duration_seconds"),
+      window_s = window_s,
+   }
 end
 
-local NEIGHBOR, DISTANT = {"self", "group"}, {"motif", "clip"}
-
-local function table_of(rows, t)
-   local n = #t.a
-   local columns = {a_loc = t.a_loc, b_loc = t.b_loc, c_loc = t.c_loc, neighbor = {n = n}, distant = {n = n}}
-   for _, role in ipairs({"a", "b", "c"}) do
-      local names, species, index = {n = n}, {n = n}, t[role]
-      for i = 1, n do
-         local row = rows[index[i]]
-         names[i], species[i] = row.source_name, row.species
-      end
-      columns[role], columns[role .. "_species"] = names, species
-   end
-   for i = 1, n do
-      columns.neighbor[i], columns.distant[i] = NEIGHBOR[t.neighbor[i]], DISTANT[t.distant[i]]
-   end
-   return columns
-end
+-- ---- The table ----
 
 triplets.columns = {"a", "a_loc", "b", "b_loc", "c", "c_loc", "a_species", "b_species", "c_species",
    "neighbor", "distant"}
 
---- Draw triplets.
--- @tparam table options `input` (Parquet from `consolidate`), `output` (Parquet),
--- `samples` (500 000), `seed` (1), `taxonomy` (CSV: groups are families; else species),
--- `holdout` (0.25: share of each species that is kept for evaluation), `force`, `quiet`
--- @treturn[1] table `{samples=, recordings=, holdout=, warnings=, partitions=}`
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] boolean true if it is the recordings that allow no triplets
-function triplets.run(options)
-   local sampling, sql = require "bclua.sampling", require "bclua.sql"
-   local p = {samples = options.samples or 500000, seed = options.seed or 1,
-      holdout = options.holdout or triplets.defaults.holdout, taxonomy = options.taxonomy and true or false}
-   local all, message = read(options)
-   if not all then return nil, message end
-   local unknown
-   unknown, message = set_groups(all, options.taxonomy)
-   if not unknown then return nil, message end
-   local held = triplets.holdout(all, p.holdout, p.seed)
+-- Texts become codes of DuckDB enums, for which Parquet's dictionaries need no hashing; and joins
+-- that may not change sides keep the order of the triplets.
+local PREPARE = [[
+   set threads = 1;
+   set disabled_optimizers = 'join_order,build_side_probe_side';
+   create type source_name as enum (select source_name from texts order by i);
+   create type species as enum (select distinct species from texts order by species);
+   create table names as select i, source_name::source_name as source_name, species::species as species from texts;
+   create type neighbor as enum ('self', 'group');
+   create type distant as enum ('motif', 'clip');
+   create table drawn (a int, b int, c int, a_loc double, b_loc double, c_loc double, neighbor utinyint,
+      distant utinyint)]]
+
+local DRAWN = {"a", "b", "c", "a_loc", "b_loc", "c_loc", "neighbor", "distant"}
+
+local SELECT = [[
+   select a.source_name as a, a_loc, b.source_name as b, b_loc, c.source_name as c, c_loc,
+      a.species as a_species, b.species as b_species, c.species as c_species,
+      (case neighbor when 1 then 'self' else 'group' end)::neighbor as neighbor,
+      (case distant when 1 then 'motif' else 'clip' end)::distant as distant
+   from %s as t left join names as a on a.i = t.a left join names as b on b.i = t.b left join names as c on c.i = t.c]]
+
+-- Draw all triplets into the database's table `drawn`, or, when they are many, into
+-- files beside the output. Returns SQL for where they are.
+local function draw(db, path, columns, p, options, parts)
+   local core, sampling, sql = require "bclua.sql.core", require "bclua.sampling", require "bclua.sql"
+   local bar = progress.new("generate-triplets", p.samples, {unit = "triplets", quiet = options.quiet})
+   local many = p.samples > PART
+   for first = 0, p.samples - 1, CHUNK do
+      local n = math.min(CHUNK, p.samples - first)
+      local t, message = sampling.triplets(columns, {samples = n, first = first, seed = p.seed, shares = p.shares,
+         mixture = p.mixture, exclude_own = p.exclude_own, self_distance_s = p.self_distance,
+         clip_distance_s = p.clip_distance, clips = p.clips})
+      if not t then return nil, message, true end
+      core.fill(db, "drawn", t, DRAWN) -- into the table itself: `append` is all or none, at the price of a copy
+      if many and ((first + n) % PART == 0 or first + n == p.samples) then
+         local part = ("%s.part%d"):format(path, #parts + 1)
+         parts[#parts + 1] = part
+         local ok
+         ok, message = db:write_parquet(part, "select * from drawn", {compression = "lz4"})
+         if not ok then return nil, message end
+         db:exec("truncate drawn")
+      end
+      bar:update(first + n)
+      collectgarbage() -- a chunk is large, but not for Lua's collector to see
+   end
+   if not many then return "drawn" end
+   local quoted = {}
+   for i, part in ipairs(parts) do quoted[i] = sql.quote(part) end
+   return ("read_parquet([%s])"):format(table.concat(quoted, ", "))
+end
+
+local function write(path, rows, columns, p, options, parts)
+   local sql = require "bclua.sql"
+   local db <close> = assert(sql.open())
+   local names = {i = column(rows, function(r) return r.i end, "i32"), source_name = {}, species = {}}
+   for i, row in ipairs(rows) do names.source_name[i], names.species[i] = row.source_name, row.species end
+   db:exec("create table texts (i int, source_name varchar, species varchar)")
+   db:append("texts", names)
+   db:exec(PREPARE)
+   local from, message, no_triplets = draw(db, path, columns, p, options, parts)
+   if not from then return nil, message, no_triplets end
+   return db:write_parquet(path, SELECT:format(from), {metadata = record.for_parquet(p.metadata)})
+end
+
+-- ---- What to say ----
+
+local function distance_to(x, row)
+   local d = math.huge
+   for _, centre in pairs({row.anchor_s, row.twin_s}) do d = math.min(d, math.abs(x - centre)) end
+   return d
+end
+
+-- Is there a clip so far from the windows? If anywhere, then at an end or just so far from one.
+local function has_room(row, window_s, distance)
+   local low, high = window_s / 2, row.duration_seconds - window_s / 2
+   if high < low then return true end -- no clip at all: the whole recording
+   local candidates = {low, high}
+   for _, centre in pairs({row.anchor_s, row.twin_s}) do
+      table.move({centre - distance, centre + distance}, 1, 2, #candidates + 1, candidates)
+   end
+   for _, x in ipairs(candidates) do
+      if x >= low and x <= high and distance_to(x, row) >= distance - 1e-9 then return true end
+   end
+   return false
+end
+
+local function by_group(rows)
+   local sizes, names = {}, {}
+   for _, row in ipairs(rows) do
+      if not sizes[row.group] then names[#names + 1] = row.group end
+      sizes[row.group] = (sizes[row.group] or 0) + 1
+   end
+   table.sort(names)
+   return sizes, names
+end
+
+--- How many different pairs of anchor and neighbour the partitions in use can give.
+-- @tparam {table,...} rows with `group`, `anchor_s`, `self_s`
+-- @tparam table p mixture, exclude_own, self_distance
+-- @treturn integer
+function triplets.distinct_pairs(rows, p)
+   local sizes = by_group(rows)
+   local wants_self = not p.exclude_own and p.mixture[1] + p.mixture[2] > 0
+   local wants_group = p.exclude_own or p.mixture[3] + p.mixture[4] > 0
+   local pairs_n = 0
+   for _, row in ipairs(rows) do
+      local others = sizes[row.group] - 1
+      local near = p.self_distance > 0 and not (row.anchor_s and row.self_s
+         and math.abs(row.anchor_s - row.self_s) >= p.self_distance)
+      if others == 0 then
+         if not p.exclude_own then pairs_n = pairs_n + 1 end
+      else
+         if wants_self and not near then pairs_n = pairs_n + 1 end
+         if wants_group or near then pairs_n = pairs_n + others end
+      end
+   end
+   return pairs_n
+end
+
+local function warn(rows, p, list)
+   local sizes, names = by_group(rows)
+   local alone = {}
+   for _, name in ipairs(names) do
+      if sizes[name] == 1 then alone[#alone + 1] = name end
+   end
+   if #alone > 0 then
+      local what = #alone == 1 and "one group has one recording" or
+         ("%d groups have one recording each"):format(#alone)
+      local so = p.exclude_own and "no anchors (--no-self)" or "neighbours are always their own second window"
+      list[#list + 1] = ("%s (%s): %s; add recordings, use a wider --group, or keep fewer for evaluation (--holdout)")
+         :format(what, groups.names(alone), so)
+   end
+   local distinct = triplets.distinct_pairs(rows, p)
+   if p.samples > distinct then
+      list[#list + 1] = ("%d triplets, but there are only %d distinct pairs of anchor and neighbour: each is drawn " ..
+         "%.3g times on average; fewer --samples or more recordings"):format(p.samples, distinct, p.samples / distinct)
+   end
+   local tight = 0
+   if p.clip_distance > 0 then
+      for _, row in ipairs(rows) do
+         if not has_room(row, p.window_s, p.clip_distance) then tight = tight + 1 end
+      end
+   end
+   if tight > 0 then
+      list[#list + 1] = ("%d recordings have no room for a clip %g s from their windows: theirs are drawn from " ..
+         "anywhere"):format(tight, p.clip_distance)
+   end
+end
+
+-- One group only: say what can be done about it.
+local function no_groups(options, rows, held, by)
+   local sizes, names = by_group(rows)
+   if #names > 1 or #names == 0 then return nil end
+   local kept = held > 0 and (" (%d more are kept for evaluation)"):format(held) or ""
+   return ("%s: triplets need two groups or more, but all %d recordings%s are of the %s '%s'; group by something " ..
+      "else (--group species, or --group COLUMN with --metadata), or add recordings of others"):format(options.input,
+      sizes[names[1]], kept, by, names[1])
+end
+
+-- ---- The step ----
+
+local function parameters(options)
+   local p = {}
+   for key, value in pairs(triplets.defaults) do
+      p[key] = options[key]
+      if p[key] == nil then p[key] = value end
+   end
+   if options.pick then
+      p.anchor, p.neighbor = options.anchor or options.pick, options.neighbor or options.pick
+   end
+   if options.self or options.motif then
+      if options.mixture then return nil, "--mixture says it all: use it without --self and --motif" end
+      p.mixture = triplets.mixture(options.self or 0.5, options.motif or 0.5)
+   end
+   local left = p.mixture[3] + p.mixture[4]
+   if not p.exclude_own then left = left + p.mixture[1] + p.mixture[2] end
+   if left <= 0 then
+      return nil, p.exclude_own and "--no-self: the mixture has no neighbours of the group" or
+         "--mixture: at least one weight must be more than 0"
+   end
+   return p
+end
+
+-- Motif or discord, by recording, where `best` is asked for.
+local function read_picks(options, p)
+   if p.anchor ~= "best" and p.neighbor ~= "best" then return {} end
+   local score = require "bclua.workflow.score"
+   if options.scores then return score.picks(options.scores) end
+   local result, message = score.run({input = options.input, dataset_root = options.dataset_root,
+      quiet = options.quiet})
+   if not result then return nil, message end
+   return result.picks, result.failures
+end
+
+local function check(options, p)
+   local made = record.of_parquet(options.output)
+   if made then
+      made.recordings, made.holdout_recordings, made.groups, made.discords = nil, nil, nil, nil
+   end
+   return record.check(options.output, made, p, options.force)
+end
+
+local function needed_columns(p)
+   local names = table.move(COLUMNS, 1, #COLUMNS, 1, {})
+   if p.anchor ~= "motif" or p.neighbor ~= "motif" then table.move(DISCORDS, 1, 2, #names + 1, names) end
+   return names
+end
+
+local function count(picks)
+   local n = 0
+   for _, pick in pairs(picks) do
+      if pick == "discord" then n = n + 1 end
+   end
+   return n
+end
+
+local function split(all, held)
    local rows, names = {}, {}
    for _, row in ipairs(all) do
       if held[row.source_name] then names[#names + 1] = row.source_name else rows[#rows + 1] = row end
    end
+   for i, row in ipairs(rows) do row.i = i end
+   return rows, names
+end
+
+--- Draw triplets.
+-- @tparam table options `input` (Parquet from `consolidate`), `output` (Parquet),
+-- `samples` (500 000), `seed` (1), `holdout` (0.25: share of each species that is kept for evaluation);
+-- `group`, `metadata`, `taxonomy`: see `bclua.workflow.groups`; `shares`, `mixture` (or `self` and `motif`, as
+-- for `triplets.mixture`), `exclude_own`,
+-- `self_distance`, `clip_distance` (seconds), `clips`: see `bclua.sampling.triplets`;
+-- `anchor`, `neighbor` (`motif`, `discord` or `best`; the distant window is of the anchor's kind), `pick`: both;
+-- `scores` (what `score` wrote, for `best`; without, it is computed from the recordings below `dataset_root`);
+-- `force`, `quiet`
+-- @treturn[1] table `{samples=, recordings=, holdout=, warnings=, partitions=, failures=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] boolean true if it is the recordings that allow no triplets
+function triplets.run(options)
+   local sql = require "bclua.sql"
+   local p, message = parameters(options)
+   if not p then return nil, message end
+   local all
+   all, message = read(options, needed_columns(p))
+   if not all then return nil, message end
+   local grouping
+   grouping, message = groups.set(all, options)
+   if not grouping then return nil, message end
+   p.group = grouping.name
    p.window_s = all[1].matrix_profile_window / all[1].cens_sample_rate
+   local rows, held = split(all, triplets.holdout(all, p.holdout, p.seed))
+   message = no_groups(options, rows, #held, p.group)
+   if message then return nil, message, true end
    local ok
-   local made = record.of_parquet(options.output)
-   if made then made.recordings, made.holdout_recordings, made.groups = nil, nil, nil end
-   ok, message = record.check(options.output, made, p, options.force)
+   ok, message = check(options, p)
    if not ok then return nil, message end
+   local picks, failures = read_picks(options, p)
+   if not picks then return nil, failures end
+   for _, row in ipairs(rows) do set_windows(row, p, picks) end
 
-   local groups, species = number_names(rows, "group"), number_names(rows, "species")
-   local drawn
-   drawn, message = sampling.triplets({
-      group = column(rows, function(r) return groups[r.group] end, "i64"),
-      species = column(rows, function(r) return species[r.species] end, "i64"),
-      motif_0_s = column(rows, function(r) return motif_centre(r, r.motif_0) end, "f64"),
-      motif_1_s = column(rows, function(r) return motif_centre(r, r.motif_1) end, "f64"),
-      duration_s = column(rows, function(r) return r.duration_seconds end, "f64"),
-      window_s = p.window_s,
-   }, {samples = p.samples, seed = p.seed})
-   if not drawn then return nil, options.input .. ": " .. message, true end
-
-   p.recordings, p.holdout_recordings, p.groups = #all, names, {}
-   for _, row in ipairs(all) do p.groups[row.species] = row.group end
-   ok, message = sql.write_parquet(options.output, table_of(rows, drawn),
-      {order = triplets.columns, metadata = record.for_parquet(p)})
-   if not ok then return nil, message end
-   local warnings = {}
-   for name in pairs(unknown) do
-      warnings[#warnings + 1] = ("species '%s' is not in the taxonomy: it is a group of its own"):format(name)
+   local metadata = {recordings = #all, holdout_recordings = held, groups = grouping.species, discords = count(picks)}
+   for k, v in pairs(p) do metadata[k] = v end
+   p.metadata = metadata
+   local parts = {}
+   local function finish(done, ...)
+      for _, part in ipairs(parts) do os.remove(part) end
+      if not done then error(..., 0) end
+      return ...
    end
-   table.sort(warnings)
+   local no_triplets
+   ok, message, no_triplets = finish(pcall(write, options.output, rows, sampler_columns(rows, p.window_s), p, options,
+      parts))
+   if not ok then return nil, no_triplets and options.input .. ": " .. message or message, no_triplets end
+
+   local warnings = grouping.warnings
+   warn(rows, p, warnings)
    local partitions = sql.query(("select neighbor, distant, count(*)::bigint n from read_parquet(%s) " ..
       "group by all order by all"):format(sql.quote(options.output)))
    for _, w in ipairs(warnings) do progress.note("generate-triplets: " .. w, options.quiet) end
    progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(p.samples, #rows,
-      #names), options.quiet)
-   return {samples = p.samples, recordings = #rows, holdout = names, warnings = warnings, partitions = partitions}
+      #held), options.quiet)
+   return {samples = p.samples, recordings = #rows, holdout = held, warnings = warnings, partitions = partitions,
+      failures = failures or {}}
 end
 
 return triplets

@@ -1,0 +1,10 @@
+/* lua_sampling.h: what the files of the module bclua.sampling share. */
+#ifndef BC_LUA_SAMPLING_H
+#define BC_LUA_SAMPLING_H
+
+#include "../support/lua_support.h"
+
+/* lua_sampling_triplets.c */
+int bc_sampling_triplets(lua_State *L);
+
+#endif

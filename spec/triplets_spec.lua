@@ -1,0 +1,279 @@
+local array = require "bclua.array"
+local chi_square = require "support.chi_square"
+local sampling = require "bclua.sampling"
+
+local tally = chi_square.tally
+
+-- group 1: species 10 (recordings 1-3) and 9 (4); group 2: species 20 (5, 6);
+-- group 3: species 30 (7), one recording only
+local function recordings()
+   return {
+      group = array.from({1, 1, 1, 1, 2, 2, 3}, "i64"),
+      species = array.from({10, 10, 10, 9, 20, 20, 30}, "i64"),
+      anchor_s = array.from({3, 4, 5, 6, 7, 8, 9}, "f64"),
+      self_s = array.from({13, 14, 15, 16, 17, 18, 19}, "f64"),
+      duration_s = array.from({30, 30, 30, 30, 30, 30, 30}, "f64"),
+      window_s = 5,
+   }
+end
+local GROUP_OF = {1, 1, 1, 1, 2, 2, 3}
+
+-- Columns of so many triplets as Lua lists.
+local function draw(n, options, change)
+   local r, o = recordings(), {samples = n, seed = 5}
+   if change then change(r) end
+   for k, v in pairs(options or {}) do o[k] = v end
+   local t = assert(sampling.triplets(r, o))
+   local lists = {}
+   for name, column in pairs(t) do lists[name] = column:table() end
+   return lists, t
+end
+
+describe("sampling.triplets", function()
+   local n = 60000
+   local columns, t = draw(n)
+
+   it("has eight columns of n", function()
+      local dtypes = {a = "i32", b = "i32", c = "i32", a_loc = "f64", b_loc = "f64", c_loc = "f64",
+         neighbor = "u8", distant = "u8"}
+      for name, dtype in pairs(dtypes) do
+         assert.equal(dtype, t[name]:dtype())
+         assert.equal(n, #t[name])
+      end
+   end)
+
+   it("gives groups, their species and their recordings equal shares as anchors", function()
+      chi_square.check(tally(columns.a), {1 / 18, 1 / 18, 1 / 18, 1 / 6, 1 / 6, 1 / 6, 1 / 3}, "anchors, equal")
+   end)
+
+   it("draws neighbour and distant kinds independently, half and half", function()
+      local kinds = tally(columns.neighbor, function(kind, i)
+         if columns.a[i] ~= 7 then return kind .. " " .. columns.distant[i] end
+      end)
+      chi_square.check(kinds, {["1 1"] = 1, ["1 2"] = 1, ["2 1"] = 1, ["2 2"] = 1}, "partitions, default")
+      assert.same({"self", "group"}, sampling.neighbor_names)
+      assert.same({"motif", "clip"}, sampling.distant_names)
+   end)
+
+   it("takes a self neighbour from the second window of the same recording", function()
+      for i = 1, n do
+         assert(columns.a_loc[i] == columns.a[i] + 2)
+         if columns.neighbor[i] == 1 then
+            assert(columns.b[i] == columns.a[i] and columns.b_loc[i] == columns.a[i] + 12)
+         else
+            assert(columns.b[i] ~= columns.a[i] and columns.b_loc[i] == columns.b[i] + 2)
+            assert(GROUP_OF[columns.b[i]] == GROUP_OF[columns.a[i]])
+         end
+      end
+   end)
+
+   local function neighbors(of, anchor)
+      return tally(of.b, function(b, i)
+         if of.a[i] == anchor and of.neighbor[i] == 2 then return b end
+      end)
+   end
+
+   local function distant(of, group)
+      return tally(of.c, function(c, i)
+         if GROUP_OF[of.a[i]] == group then return c end
+      end)
+   end
+
+   it("gives the species of a group equal shares as neighbours, without the anchor", function()
+      chi_square.check(neighbors(columns, 1), {[2] = 1, [3] = 1, [4] = 2}, "neighbours of 1, equal")
+      chi_square.check(neighbors(columns, 2), {[1] = 1, [3] = 1, [4] = 2}, "neighbours of 2, equal")
+      chi_square.check(neighbors(columns, 4), {1, 1, 1}, "neighbours of 4, equal")
+      assert.same({}, neighbors(columns, 7)) -- a group of one recording has none
+      assert.same({[6] = neighbors(columns, 5)[6]}, neighbors(columns, 5))
+   end)
+
+   it("gives the other groups equal shares as distant ones", function()
+      chi_square.check(distant(columns, 1), {[5] = 1, [6] = 1, [7] = 2}, "distant of group 1, equal")
+      chi_square.check(distant(columns, 2), {1, 1, 1, 3, [7] = 6}, "distant of group 2, equal")
+      chi_square.check(distant(columns, 3), {1, 1, 1, 3, 3, 3}, "distant of group 3, equal")
+   end)
+
+   it("puts clips evenly where a whole window fits", function()
+      local bins = tally(columns.c_loc, function(loc, i)
+         if columns.distant[i] == 1 then
+            assert(loc == columns.c[i] + 2)
+            return nil
+         end
+         assert(loc >= 2.5 and loc <= 27.5)
+         return math.min(9, math.floor((loc - 2.5) / 2.5))
+      end)
+      local shares = {}
+      for k = 0, 9 do shares[k] = 1 end
+      chi_square.check(bins, shares, "clips")
+   end)
+
+   it("shares draws by the number of recordings, or by its root", function()
+      local natural = draw(n, {shares = "natural"})
+      chi_square.check(tally(natural.a), {1, 1, 1, 1, 1, 1, 1}, "anchors, natural")
+      chi_square.check(neighbors(natural, 1), {[2] = 1, [3] = 1, [4] = 1}, "neighbours of 1, natural")
+      chi_square.check(distant(natural, 2), {1, 1, 1, 1, [7] = 1}, "distant of group 2, natural")
+      local root = draw(n, {shares = "sqrt"})
+      local s2, s3 = math.sqrt(2), math.sqrt(3)
+      -- group 1 has 4 recordings in species of 3 and 1: weight 2, of which species 10 has s3 / (s3 + 1)
+      local one, alone = 2 * s3 / (s3 + 1) / 3, 2 / (s3 + 1)
+      chi_square.check(tally(root.a), {one, one, one, alone, s2 / 2, s2 / 2, 1}, "anchors, sqrt")
+      chi_square.check(neighbors(root, 1), {[2] = s2 / 2, [3] = s2 / 2, [4] = 1}, "neighbours of 1, sqrt")
+      chi_square.check(distant(root, 1), {[5] = s2 / 2, [6] = s2 / 2, [7] = 1}, "distant of group 1, sqrt")
+   end)
+
+   it("mixes the four partitions as told", function()
+      local function kinds(mixture)
+         local mixed = draw(20000, {mixture = mixture})
+         return tally(mixed.neighbor, function(kind, i)
+            if mixed.a[i] ~= 7 then return kind .. " " .. mixed.distant[i] end
+         end)
+      end
+      chi_square.check(kinds({1, 2, 3, 4}), {["1 1"] = 1, ["1 2"] = 2, ["2 1"] = 3, ["2 2"] = 4}, "mixture 1,2,3,4")
+      chi_square.check(kinds({0, 0.3, 0.7, 0}), {["1 2"] = 3, ["2 1"] = 7}, "mixture 0,0.3,0.7,0")
+      for kind in pairs(kinds({0, 0, 0, 5})) do assert.equal("2 2", kind) end
+   end)
+
+   it("never takes the anchor's own recording when told so, and no anchor of a group of one", function()
+      local own = draw(n, {exclude_own = true})
+      for i = 1, n do assert(own.a[i] ~= own.b[i] and own.neighbor[i] == 2) end
+      chi_square.check(tally(own.a), {1 / 6, 1 / 6, 1 / 6, 1 / 2, 1 / 2, 1 / 2}, "anchors, exclude_own")
+      chi_square.check(distant(own, 1), {[5] = 1, [6] = 1, [7] = 2}, "distant of group 1, exclude_own")
+      local none, message = sampling.triplets({group = array.from({1, 2}, "i64"), species = array.from({1, 2}, "i64"),
+         anchor_s = array.zeros(2), self_s = array.zeros(2), duration_s = array.zeros(2), window_s = 5},
+         {samples = 1, exclude_own = true})
+      assert.is_nil(none)
+      assert.matches("no group has two recordings", message)
+   end)
+
+   it("replaces self neighbours that are too near by ones of the group", function()
+      local function nearer(r)
+         r.self_s[1] = 7.9 -- 4.9 s from its anchor
+         r.self_s[2] = 9 -- 5 s
+         r.self_s[3] = -1
+         r.self_s[7] = 10
+      end
+      local apart = draw(n, {self_distance_s = 5}, nearer)
+      local kinds = tally(apart.neighbor, function(kind, i) return apart.a[i] .. " " .. kind end)
+      assert.same({nil, nil}, {kinds["1 1"], kinds["3 1"]})
+      chi_square.check({kinds["2 1"], kinds["2 2"]}, {1, 1}, "kinds of 2, self_distance")
+      assert.is_true(kinds["7 1"] > 0 and not kinds["7 2"]) -- it has nobody else
+   end)
+
+   it("keeps clips away from the windows, where there is room", function()
+      -- of recording 5 to 7 windows are at 7 and 17, 8 and 18, 9 and 19
+      local far = draw(n, {clip_distance_s = 4, mixture = {0, 1, 0, 0}})
+      local bins = tally(far.c_loc, function(loc, i)
+         if far.c[i] ~= 7 then return nil end
+         assert(math.abs(loc - 9) >= 4 - 1e-9 and math.abs(loc - 19) >= 4 - 1e-9, loc)
+         return loc <= 5 and 1 or loc < 16 and 2 or 3
+      end)
+      chi_square.check(bins, {2.5, 2, 4.5}, "clips apart: 2.5..5, 13..15, 23..27.5")
+      local nowhere = draw(20000, {clip_distance_s = 15, mixture = {0, 1, 0, 0}})
+      local least = math.min(table.unpack(nowhere.c_loc, 1, 200))
+      assert.is_true(least >= 2.5 and least < 4) -- from anywhere
+   end)
+
+   it("gives a recording so many clips and no more", function()
+      local few, seen, counts = draw(n, {clips = 3, mixture = {0, 1, 0, 1}}), {}, {}
+      for i = 1, n do
+         local key = few.c[i] .. " " .. few.c_loc[i]
+         counts[few.c[i]] = (counts[few.c[i]] or 0) + (seen[key] and 0 or 1)
+         seen[key] = (seen[key] or 0) + 1
+      end
+      assert.same({3, 3, 3, 3, 3, 3, 3}, counts)
+      local of_7 = {}
+      for key, count in pairs(seen) do
+         if key:match("^7 ") then of_7[#of_7 + 1] = count end
+      end
+      chi_square.check(of_7, {1, 1, 1}, "the three clips of recording 7")
+      local again = draw(100, {clips = 3, mixture = {0, 1, 0, 1}})
+      for i = 1, 100 do assert(seen[again.c[i] .. " " .. again.c_loc[i]]) end
+   end)
+
+   it("takes each role's own window", function()
+      local roles = draw(2000, {}, function(r)
+         r.neighbor_s = r.anchor_s + 100
+         r.distant_s = r.anchor_s + 200
+      end)
+      for i = 1, 2000 do
+         assert(roles.a_loc[i] == roles.a[i] + 2)
+         if roles.neighbor[i] == 2 then assert(roles.b_loc[i] == roles.b[i] + 102) end
+         if roles.distant[i] == 1 then assert(roles.c_loc[i] == roles.c[i] + 202) end
+      end
+   end)
+
+   it("makes a small table the beginning of a large one, and any part alone", function()
+      local _, few = draw(100)
+      local _, part = draw(10, {first = 90})
+      local _, other = draw(100, {seed = 6})
+      for name in pairs(t) do
+         assert.is_true(array.equal(few[name], t[name]:slice(1, 1, 100)))
+         assert.is_true(array.equal(part[name], few[name]:slice(1, 91, 100)))
+      end
+      assert.is_false(array.equal(other.a, few.a))
+   end)
+
+   it("gives recordings without window, or too short for a clip, location -1", function()
+      local x = draw(5000, {}, function(r)
+         r.anchor_s[1], r.self_s[1] = 0 / 0, 0 / 0
+         r.anchor_s[2], r.self_s[2] = -1, -1
+         r.duration_s[7] = 4.9
+         r.duration_s[6] = 5
+      end)
+      local seen = 0
+      for i = 1, 5000 do
+         if x.a[i] <= 2 then assert.equal(-1, x.a_loc[i]) end
+         if x.b[i] <= 2 then assert.equal(-1, x.b_loc[i]) end
+         if x.distant[i] == 2 and x.c[i] == 7 then
+            assert.equal(-1, x.c_loc[i])
+            seen = seen + 1
+         elseif x.distant[i] == 2 and x.c[i] == 6 then
+            assert.equal(2.5, x.c_loc[i])
+            seen = seen + 1
+         end
+      end
+      assert.is_true(seen > 100)
+   end)
+
+   it("takes species of one number in two groups for two", function()
+      local same = draw(20000, {}, function(r) r.species:fill(1) end)
+      chi_square.check(tally(same.a), {1 / 12, 1 / 12, 1 / 12, 1 / 12, 1 / 6, 1 / 6, 1 / 3}, "species of one number")
+   end)
+
+   it("needs two groups", function()
+      local r = recordings()
+      r.group:fill(1)
+      local none, message = sampling.triplets(r, {samples = 1})
+      assert.is_nil(none)
+      assert.equal("triplets need two groups or more, got 1 (of 7 recordings)", message)
+      for _, name in ipairs({"group", "species"}) do r[name] = array.zeros(0, "i64") end
+      for _, name in ipairs({"anchor_s", "self_s", "duration_s"}) do r[name] = array.zeros(0, "f64") end
+      assert.matches("got 0 %(of 0", select(2, sampling.triplets(r, {samples = 1})))
+   end)
+
+   it("names the column or option it rejects", function()
+      local function rejects(pattern, change, options)
+         local r = recordings()
+         change(r)
+         assert.error_matches(function() sampling.triplets(r, options or {samples = 1}) end, pattern)
+      end
+      local function nothing() end
+      rejects("column 'self_s' must be an array, got nil", function(r) r.self_s = nil end)
+      rejects("column 'species' must have one axis of 7, got 3", function(r) r.species = array.zeros(3, "i64") end)
+      rejects("column 'distant_s' must have one axis of 7", function(r) r.distant_s = array.zeros(3, "f64") end)
+      rejects("duration_s%[2%] must be 0 s or more", function(r) r.duration_s[2] = 0 / 0 end)
+      rejects("window_s must be more than 0 s, got nil", function(r) r.window_s = nil end)
+      rejects("'samples' must be 0 or more", nothing, {})
+      rejects("'samples' must be an integer", nothing, {samples = 1.5})
+      rejects("unknown option 'n'", nothing, {n = 1})
+      rejects("'shares'", nothing, {samples = 1, shares = "fair"})
+      rejects("'mixture' must be a list of four numbers", nothing, {samples = 1, mixture = {1, 2}})
+      rejects("'mixture': element 2 must be 0 or more, got %-1", nothing, {samples = 1, mixture = {1, -1, 0, 0}})
+      rejects("'mixture' leaves no partition%)", nothing, {samples = 1, mixture = {0, 0, 0, 0}})
+      rejects("'mixture' leaves no partition with 'exclude_own'", nothing,
+         {samples = 1, mixture = {1, 1, 0, 0}, exclude_own = true})
+      rejects("'self_distance_s' must be 0 s or more", nothing, {samples = 1, self_distance_s = -1})
+      rejects("'clips' must be 0 or more", nothing, {samples = 1, clips = -1})
+      assert.equal(0, #sampling.triplets(recordings(), {samples = 0}).a)
+   end)
+end)
