@@ -10,7 +10,6 @@ local loader = require "bclua.loader"
 local mined = require "support.mined"
 local recordings = require "bclua.recordings"
 local sql = require "bclua.sql"
-local tiles = require "bclua.workflow.tiles"
 local triplets = require "bclua.workflow.triplets"
 
 local function tone(seconds, hz, rate)
@@ -341,71 +340,6 @@ describe("generate-triplets", function()
    end)
 end)
 
-describe("extract-triplets", function()
-   it("cuts every distinct window once, centred where the table says", function()
-      local m = mined.get()
-      assert.equal(0, #m.cut.failures)
-      local index = sql.query(("select * from read_parquet(%s)"):format(sql.quote(m.tiles .. "/index.parquet")))
-      assert.equal(m.cut.made, #index)
-      for _, row in ipairs(index) do
-         local tile = assert(array.load(m.tiles .. "/" .. row.tile))
-         assert.equal("f32", tile:dtype())
-         assert.equal(224000, #tile)
-         if row.loc > 4 and row.loc < 8 then
-            local y = audio.load(m.data .. "/" .. row.source, {sample_rate = 32000})
-            local first = math.floor((row.loc - 3.5) * 32000 + 0.5)
-            assert.is_true(array.equal(tile, y:slice(1, first + 1, first + 224000):copy()))
-         end
-      end
-   end)
-
-   it("says before it begins that the disk is too small", function()
-      local sources = {{source = "t/a/1.ogg", id = "1", locs = {1, 2, 3}}}
-      assert.is_true(tiles.check_room(sources, "/nowhere", 7, 3e6))
-      local ok, message = tiles.check_room(sources, "/nowhere", 7, 2e6)
-      assert.is_nil(ok)
-      assert.matches("^/nowhere: no room for 3 tiles of 7 s: they take 0.0 GB", message)
-      local m = mined.get()
-      local index = sql.query(("select * from read_parquet(%s)"):format(sql.quote(m.tiles .. "/index.parquet")))
-      local id = files.basename(index[1].tile):match("^(.+)_[^_]+_[^_]+$")
-      sources = {{source = index[1].source, id = id, locs = {index[1].loc}}}
-      assert.is_true(tiles.check_room(sources, m.tiles, 7, 0)) -- it is there already
-   end)
-
-   it("does nothing the second time", function()
-      local m = mined.get()
-      local again = tiles.run({input = m.triplets, dataset_root = m.data, output = m.tiles, quiet = true})
-      assert.same({0, m.cut.made}, {again.made, again.skipped})
-   end)
-
-   it("lists recordings that were deleted or shortened, and goes on", function()
-      local m = mined.get()
-      local dir = command.folder()
-      command.shell(("cp -r %s %s/data"):format(m.data, dir))
-      local rows = sql.query(("select a, max(a_loc) loc from read_parquet(%s) where a_loc > 0 group by a order by a")
-         :format(sql.quote(m.triplets)))
-      os.remove(dir .. "/data/" .. rows[1].a)
-      assert(audio.save(dir .. "/data/" .. rows[2].a, tone(1, 1000, 32000), 32000))
-      local result = tiles.run({input = m.triplets, dataset_root = dir .. "/data", output = dir .. "/tiles",
-         quiet = true})
-      assert.equal(2, #result.failures)
-      assert.matches("No such file", result.failures[1].reason)
-      assert.matches("ends at 1.000 s", result.failures[2].reason)
-      local l = loader.new({triplets = m.triplets, tiles = dir .. "/tiles", batch_size = 2})
-      assert.is_true(l.dropped > 0)
-      assert.equal(40, l.triplets + l.dropped)
-      command.remove(dir)
-   end)
-
-   it("names a table without the columns, and a folder that is not there", function()
-      local m = mined.get()
-      local _, message = tiles.run({input = m.motif, dataset_root = m.data, output = m.dir .. "/x", quiet = true})
-      assert.matches("motif.parquet: no column 'a'", message)
-      _, message = tiles.run({input = m.triplets, dataset_root = "/nope", output = m.dir .. "/x", quiet = true})
-      assert.matches("/nope: no such folder", message)
-   end)
-end)
-
 describe("loader", function()
    local function new(options)
       local m = mined.get()
@@ -421,7 +355,10 @@ describe("loader", function()
          assert.same({4, 160000}, batch[role]:shape())
          assert.is_true(batch[role]:abs():max() > 0)
       end
-      local tile = array.load(mined.get().tiles .. "/" .. l.columns.anchor[batch.rows[1]])
+      local row, tiles = batch.rows[1], mined.get().tiles
+      local from = l.columns.anchor_first[row]
+      local tile = array.load(tiles .. "/" .. l.columns.anchor[row]):slice(1, from + 1, from + 224000)
+      tile = tile:copy("f32") * l.columns.anchor_scale[row]
       local crop, at = batch.anchor[1], nil
       for first = 1, 64001 do
          if tile[first] == crop[1] and tile[first + 1] == crop[2] and

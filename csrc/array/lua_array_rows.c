@@ -24,25 +24,29 @@ nothing behind unless `commit` came first.
 */
 
 /***
-Write one more row.
+Write more rows.
 @function rows:append
-@tparam array row of the file's dtype, and of the shape that `create` was told
+@tparam array rows of the file's dtype: one row, of the shape that `create` was told, or
+several (n, shape...)
 @treturn[1] boolean true
 @treturn[2] nil
 @treturn[2] string message, beginning with the path; nothing more can be written */
 static int r_append(lua_State *L) {
     writer *w = check_open(L);
-    const bc_array *like = npy_rows_like(w->rows), *row = bc_check_array(L, 2);
-    if (row->dtype != like->dtype)
+    const bc_array *like = npy_rows_like(w->rows), *rows = bc_check_array(L, 2);
+    if (rows->dtype != like->dtype)
         return bc_arg_error(L, 2, "%s expected, got %s", bc_dtype_name(like->dtype),
-                            bc_dtype_name(row->dtype));
-    bool fits = row->ndim == like->ndim - 1;
-    for (int i = 0; fits && i < row->ndim; i++) fits = row->shape[i] == like->shape[i + 1];
-    if (!fits) return bc_arg_error(L, 2, "a row of %d axes, each as long as in 'create', expected",
-                                   like->ndim - 1);
-    row = bc_check_as(L, 2, row->dtype, 0);
+                            bc_dtype_name(rows->dtype));
+    int several = rows->ndim == like->ndim; /* their axis comes first */
+    bool fits = several || rows->ndim == like->ndim - 1;
+    for (int i = 1; fits && i < like->ndim; i++)
+        fits = rows->shape[several ? i : i - 1] == like->shape[i];
+    if (!fits)
+        return bc_arg_error(L, 2, "rows of %d axes, each as long as in 'create', expected",
+                            like->ndim - 1);
+    rows = bc_check_as(L, 2, rows->dtype, 0);
     bc_error e = {""};
-    int rc = npy_rows_put(w->rows, row->data, &e);
+    int rc = npy_rows_put(w->rows, rows->data, several ? rows->shape[0] : 1, &e);
     if (rc != BC_OK) {
         npy_rows_free(w->rows);
         w->rows = NULL;
@@ -113,8 +117,8 @@ not at all.
 @function create
 @tparam string path
 @tparam string dtype f32, f64, i64, i32, i16 or u8
-@tparam integer|{integer,...} shape of a row, one to three extents; the file has
-(rows, shape...)
+@tparam[opt] integer|{integer,...} shape of a row, one to three extents: the file has
+(rows, shape...); default: a row is one element, the file has (rows)
 @treturn[1] rows
 @treturn[2] nil
 @treturn[2] string message, beginning with the path
@@ -126,11 +130,11 @@ int bc_array_create(lua_State *L) {
     bc_dtype dtype;
     if (!bc_dtype_parse(&dtype, name))
         return bc_arg_error(L, 2, "dtype '%s' is not one of f32, f64, i64, i32, i16, u8", name);
-    int64_t shape[BC_MAXDIM];
-    int axes = bc_check_shape(L, 3, shape);
+    int64_t shape[BC_MAXDIM] = {1};
+    int axes = lua_isnoneornil(L, 3) ? 0 : bc_check_shape(L, 3, shape);
     if (axes > BC_MAXDIM - 1) return bc_arg_error(L, 3, "a row of 1 to 3 axes expected, got %d", axes);
     size_t bytes;
-    luaL_argcheck(L, bc_shape_bytes(&bytes, dtype, axes, shape), 3, "too large");
+    luaL_argcheck(L, bc_shape_bytes(&bytes, dtype, axes > 0 ? axes : 1, shape), 3, "too large");
     writer *w = lua_newuserdatauv(L, sizeof *w, 0);
     w->rows = NULL; /* born closed: collectable from here */
     push_metatable(L);

@@ -27,9 +27,8 @@ typedef struct npy_rows npy_rows;
  * only npy_rows_free is left to do; after commit nothing is. */
 int npy_rows_open(npy_rows **r, const char *path, bc_dtype dtype, int ndim, const int64_t *shape,
                   bc_error *e);
-int npy_rows_put(npy_rows *r, const void *row, bc_error *e);
+int npy_rows_put(npy_rows *r, const void *rows, int64_t n, bc_error *e);
 int64_t npy_rows_count(const npy_rows *r);
-size_t npy_rows_bytes(const npy_rows *r);        /* of one row */
 const bc_array *npy_rows_like(const npy_rows *r); /* dtype and shape, no data */
 int npy_rows_commit(npy_rows *r, bc_error *e);   /* frees it in any case */
 void npy_rows_free(npy_rows *r);                 /* nothing stays; NULL is fine */

@@ -36,7 +36,10 @@ int npy_rows_open(npy_rows **out, const char *path, bc_dtype dtype, int ndim, co
     r->like.dtype = dtype;
     r->like.ndim = ndim;
     for (int i = 1; i < ndim; i++) r->like.shape[i] = shape[i - 1];
-    int rc = bc_shape_bytes(&r->bytes, dtype, ndim - 1, shape) ? BC_OK : BC_NOMEM;
+    int64_t one[BC_MAXDIM];
+    memcpy(one, r->like.shape, sizeof one);
+    one[0] = 1;
+    int rc = bc_shape_bytes(&r->bytes, dtype, ndim, one) ? BC_OK : BC_NOMEM;
     if (rc == BC_OK) rc = bc_file_create(&r->file, path, e);
     if (rc == BC_OK) rc = reserve(r, e);
     if (rc != BC_OK) {
@@ -47,15 +50,15 @@ int npy_rows_open(npy_rows **out, const char *path, bc_dtype dtype, int ndim, co
     return BC_OK;
 }
 
-int npy_rows_put(npy_rows *r, const void *row, bc_error *e) {
-    if (fwrite(row, 1, r->bytes, r->file.stream) != r->bytes)
+int npy_rows_put(npy_rows *r, const void *rows, int64_t n, bc_error *e) {
+    size_t bytes = r->bytes * (size_t)n;
+    if (fwrite(rows, 1, bytes, r->file.stream) != bytes)
         return bc_fail(e, "%s: %s", r->file.path, strerror(errno));
-    r->like.shape[0]++;
+    r->like.shape[0] += n;
     return BC_OK;
 }
 
 int64_t npy_rows_count(const npy_rows *r) { return r->like.shape[0]; }
-size_t npy_rows_bytes(const npy_rows *r) { return r->bytes; }
 const bc_array *npy_rows_like(const npy_rows *r) { return &r->like; }
 
 static int commit(npy_rows *r, bc_error *e) {

@@ -21,19 +21,20 @@ local function read(triplets, tiles)
    end
    ok, message = sql.require_columns(index, {"source", "loc", "tile"})
    if not ok then return nil, message end
-   local placed = sql.require_columns(index, {"row", "scale"}) and "row, scale" or
-       "0::bigint as row, 1::double as scale"
+   ok, message = sql.require_columns(index, {"first", "scale"})
+   if not ok then return nil, message end
    local t, i = sql.quote(triplets), sql.quote(index)
    local columns
    columns, message = sql.columns(([[
-      with i as (select "source", loc, tile, %s from read_parquet(%s))
-      select p.tile as anchor, q.tile as neighbor, r.tile as distant, p.row as anchor_row, q.row as neighbor_row,
-         r.row as distant_row, p.scale as anchor_scale, q.scale as neighbor_scale, r.scale as distant_scale
+      with i as (select "source", loc, tile, "first", scale from read_parquet(%s))
+      select p.tile as anchor, q.tile as neighbor, r.tile as distant, p.first as anchor_first,
+         q.first as neighbor_first, r.first as distant_first, p.scale as anchor_scale, q.scale as neighbor_scale,
+         r.scale as distant_scale
       from (select *, row_number() over () as place from read_parquet(%s)) t
       join i p on p."source" = t.a and p.loc = t.a_loc
       join i q on q."source" = t.b and q.loc = t.b_loc
       join i r on r."source" = t.c and r.loc = t.c_loc
-      order by place]]):format(placed, i, t))
+      order by place]]):format(i, t))
    if not columns then return nil, message end
    local total = sql.query(("select count(*)::bigint n from read_parquet(%s)"):format(t))[1].n
    if #columns.anchor == 0 then
@@ -77,20 +78,20 @@ end
 
 -- Copy a random crop of a tile into a row.
 function Loader:crop(row, role, at, generator)
-   local path, place = self.folder .. "/" .. self.columns[role][at], self.columns[role .. "_row"][at]
+   local path, place = self.folder .. "/" .. self.columns[role][at], self.columns[role .. "_first"][at]
    local t, message
    if path:find("%.flac$") then
-      local seconds = self.duration
-      t, message = require("bclua.audio").load(path, {start_s = place * seconds, seconds = seconds})
+      t, message = require("bclua.audio").load(path, {start_s = place / 32000, seconds = self.duration})
+      if t then t = t * (32768 * self.columns[role .. "_scale"][at]) end
    else
       t, message = array.load(path, {mmap = true})
+      if t and t:dtype() == "i16" then
+         local last = place + math.floor(self.duration * 32000 + 0.5)
+         if t:ndim() ~= 1 or last > #t then return nil, ("%s: truncated or foreign"):format(path) end
+         t = t:slice(1, place + 1, last):copy("f32") * self.columns[role .. "_scale"][at]
+      end
    end
    if not t then return nil, message end
-   if t:ndim() == 2 then
-      if place < 0 or place >= #t then return nil, ("%s: no tile %d (has %d)"):format(path, place, #t) end
-      t = t[place + 1]
-   end
-   if t:dtype() == "i16" then t = t:copy("f32") * self.columns[role .. "_scale"][at] end
    if t:ndim() ~= 1 or #t < self.samples then
       return nil, ("%s: a tile of %d samples, %d needed"):format(path, t:size(), self.samples)
    end

@@ -1,89 +1,140 @@
 --- Step 4: the windows of all triplets as tiles on disk.
+--
+-- Recordings are dealt out to shards, in order of their names; a worker reads the
+-- recordings of a shard, each once, writes their windows and then, in `unfinished/`, what is
+-- where. When all are done, `index.parquet` is written, and only then is `unfinished/`
+-- removed: a run that was broken off is dealt out like the first time and takes over the
+-- shards that are there. A later run adds shards for what the index does not have.
 -- @module bclua.workflow.tiles
 local array = require "bclua.array"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
+local spans = require "bclua.workflow.spans"
+local stores = require "bclua.workflow.stores"
 local system = require "bclua.system"
 
 local tiles = {}
 
 tiles.sample_rate = 32000
 
---- The name of a tile below the output folder.
--- @tparam string source_name
--- @tparam number loc centre in seconds, -1: the whole recording
--- @tparam number seconds
--- @tparam[opt] string id of the recording (default: its name without extension)
-function tiles.name(source_name, loc, seconds, id)
-   local folder = source_name:match("^[^/]*/(.+)/[^/]*$") or source_name:match("^(.+)/[^/]*$") or "."
-   local start = loc < 0 and "whole" or ("%.3f"):format(loc - seconds / 2)
-   return ("%s/%s_%s_%g.npy"):format(folder, id or files.stem(source_name), start, seconds)
+-- Windows of a shard: at most MOST (about 100 MB), but so few that threads have work.
+local MOST, LEAST, SHARDS = 512, 16, 32
+
+local UNFINISHED = "unfinished"
+
+-- ---- on a worker ----
+
+-- What a shard is made of, as text: if it is the same, so is the shard.
+local function key_of(shard)
+   local lines = {}
+   for _, s in ipairs(shard.sources) do
+      local locs = {}
+      for i, loc in ipairs(s.locs) do locs[i] = ("%.17g"):format(loc) end
+      lines[#lines + 1] = ("%s %s %s %s %s"):format(s.source, s.id or "", s.bytes or "none", s.modified or "none",
+         table.concat(locs, ","))
+   end
+   return table.concat(lines, "\n")
 end
 
-local function is_done(path, modified)
-   local size, made = files.stamp(path)
-   return size ~= nil and made >= modified
+local function note_path(output, number) return ("%s/%s/%05d.json"):format(output, UNFINISHED, number) end
+
+-- What an earlier run wrote about this shard; nil if that was another one, or none.
+local function read_note(shard, o)
+   local path = note_path(o.output, shard.number)
+   if not files.exists(path) then return nil end
+   local note = files.read_json(path)
+   if type(note) ~= "table" or note.key ~= key_of(shard) or type(note.result) ~= "table" then return nil end
+   local name = stores.shard_name(o.store, shard.number)
+   local bytes = name and files.stamp(o.output .. "/" .. name)
+   if bytes ~= note.result.bytes then return nil end
+   note.result.before = true
+   return note.result
 end
 
---- Cut all tiles of one recording, on a worker state. It is decoded once.
--- @tparam table item `{source=, locs={...}, id=}`
--- @tparam table o root, output, seconds
--- @treturn[1] table `{made=, skipped=}`
+-- Cut one recording into the sink; the trouble is its own (`failures`) or the sink's (second value).
+local function cut(source, sink, o)
+   local path = o.root .. "/" .. source.source
+   local result, trouble = {first = {}, scale = {}, failures = {}}, nil
+   local function fail(reason) table.insert(result.failures, reason) end
+   for i = 1, #source.locs do result.first[i], result.scale[i] = -1, "0" end
+   if not source.bytes then
+      fail(path .. ": No such file or directory")
+      return result
+   end
+   local past, seconds = spans.read(path, source.locs, o, function(samples, windows)
+      local ok, message = sink:put(source, samples, windows)
+      if not ok then
+         trouble = message
+         return nil, message
+      end
+      for _, w in ipairs(windows) do -- as text: JSON keeps 14 digits
+         result.first[w.index], result.scale[w.index] = w.first, ("%.17g"):format(w.scale)
+      end
+      return true
+   end)
+   if trouble then return nil, trouble end
+   if not past then -- none of it: what came before may be no better
+      for i = 1, #source.locs do result.first[i] = -1 end
+      fail(seconds)
+      return result
+   end
+   for _, i in ipairs(past) do
+      fail(("%s: a window at %.3f s, but it ends at %.3f s (changed since `extract`?)"):format(path, source.locs[i],
+         seconds))
+   end
+   return result
+end
+
+--- Write one shard, on a worker state, or take over what an earlier run wrote.
+-- @tparam table shard `{number=, sources={{source=, locs={...}, id=, bytes=, modified=},...}}`
+-- @tparam table o `store`, `root`, `output`, `seconds`, `sample_rate`
+-- @treturn[1] table `{sources={{first=, scale=, failures=},...}, bytes=, before=}`: for each source
+-- lists as long as its locs: the first sample in the shard (-1: not there), the scale as text
 -- @treturn[2] nil
--- @treturn[2] string message, beginning with the path
-function tiles.one(item, o)
-   local audio, sampling = require "bclua.audio", require "bclua.sampling"
-   local path = o.root .. "/" .. item.source
-   local _, modified = files.stamp(path)
-   if not modified then return nil, path .. ": No such file or directory" end
-   local todo, skipped = {}, 0
-   for _, loc in ipairs(item.locs) do
-      local file = o.output .. "/" .. tiles.name(item.source, loc, o.seconds, item.id)
-      if is_done(file, modified) then
-         skipped = skipped + 1
-      else
-         todo[#todo + 1] = {loc = loc, file = file}
-      end
+-- @treturn[2] string message: the shard cannot be written
+function tiles.one(shard, o)
+   local result = read_note(shard, o)
+   if result then return result end
+   os.remove(note_path(o.output, shard.number))
+   local sink <close> = setmetatable({sink = stores.open(o, shard.number)}, {__close = function(t) t.sink:close() end})
+   result = {sources = {}}
+   local ok, message
+   for i, source in ipairs(shard.sources) do
+      result.sources[i], message = cut(source, sink.sink, o)
+      if not result.sources[i] then return nil, message end
    end
-   if #todo == 0 then return {made = 0, skipped = skipped} end
-   local y, message = audio.load(path, {sample_rate = tiles.sample_rate})
-   if not y then return nil, message end
-   local duration = #y / tiles.sample_rate
-   local ok
-   ok, message = system.mkdir(files.dirname(todo[1].file))
+   ok, message = sink.sink:commit()
    if not ok then return nil, message end
-   for _, t in ipairs(todo) do
-      if t.loc >= duration then
-         return nil, ("%s: a window at %.3f s, but it ends at %.3f s (changed since `extract`?)"):format(path,
-            t.loc, duration)
-      end
-      local tile = sampling.cut(y, tiles.sample_rate, t.loc, o.seconds)
-      ok, message = array.save(t.file, tile)
-      if not ok then return nil, message end
-   end
-   return {made = #todo, skipped = skipped}
+   local name = stores.shard_name(o.store, shard.number)
+   if name then result.bytes = files.stamp(o.output .. "/" .. name) end
+   ok, message = files.write_json(note_path(o.output, shard.number), {key = key_of(shard), result = result})
+   if not ok then return nil, message end
+   return result
 end
 
-local REQUIRED = {"a", "a_loc", "b", "b_loc", "c", "c_loc"}
+-- ---- what is wanted ----
 
 -- Distinct (source, loc), by source.
-local function plan(path)
+local function read_wanted(path, loc_unit)
    local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(path, REQUIRED)
-   if not ok then return nil, message end
+   local t, message = require("bclua.workflow.legacy").relation(path, loc_unit)
+   if not t then return nil, message end
    local rows
-   local t = sql.quote(path)
    rows, message = sql.query(([[
-      with w as (select a as src, a_loc as loc from read_parquet(%s) union
-                 select b, b_loc from read_parquet(%s) union select c, c_loc from read_parquet(%s))
+      with w as (select a as src, a_loc::double as loc from %s union select b, b_loc::double from %s
+                 union select c, c_loc::double from %s)
       select src as "source", list(loc order by loc) as locs from w group by src order by src]]):format(t, t, t))
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no triplets" end
+   for _, s in ipairs(rows) do
+      if array.is_array(s.locs) then s.locs = s.locs:table() end
+   end
    return rows
 end
 
--- The ids that `extract` gives: they tell 1.ogg from 1.wav beside it.
-local function set_ids(sources, root)
+-- Size and time of the recordings, and the ids that `extract` gives: they tell 1.ogg from
+-- 1.wav beside it.
+local function describe(sources, root)
    local recordings = require "bclua.recordings"
    local ids, listed = {}, {}
    for _, s in ipairs(sources) do
@@ -93,99 +144,330 @@ local function set_ids(sources, root)
          for _, r in ipairs(recordings.list(root .. "/" .. base) or {}) do ids[r.source_name] = r.id end
       end
       s.id = ids[s.source]
+      s.bytes, s.modified = files.stamp(root .. "/" .. s.source)
    end
 end
 
-local function write_index(options, sources, failed, seconds)
+-- ---- what is there ----
+
+local COLUMNS = {"source", "loc", "tile", "first", "scale", "source_bytes", "source_modified"}
+
+-- Rows of the index whose tiles are whole, by source: `{bytes=, modified=, rows={{loc=, tile=, first=, scale=},...}}`.
+local function read_index(o, parameters)
    local sql = require "bclua.sql"
-   local columns = {source = {n = 0}, loc = {n = 0}, tile = {n = 0}}
-   local n = 0
-   for i, s in ipairs(sources) do
-      if not failed[i] then
-         for _, loc in ipairs(s.locs) do
-            n = n + 1
-            columns.source[n], columns.loc[n] = s.source, loc
-            columns.tile[n] = tiles.name(s.source, loc, seconds, s.id)
+   local path = o.output .. "/index.parquet"
+   if not files.exists(path) then return {} end
+   local made = record.of_parquet(path)
+   if not made or not sql.require_columns(path, COLUMNS) then return {} end
+   local sizes = made.sizes or {}
+   made.sizes = nil
+   if record.difference(made, parameters) then return {} end
+   local columns, message = sql.columns(("select %s from read_parquet(%s)"):format(
+      '"' .. table.concat(COLUMNS, '", "') .. '"', sql.quote(path)))
+   if not columns then return nil, message end
+   local by_source, whole = {}, {}
+   local tile_bytes = 128 + 4 * spans.length(o.seconds, o.sample_rate)
+   for i = 1, #columns.source do
+      local name, tile = columns.source[i], columns.tile[i]
+      if whole[tile] == nil then whole[tile] = files.stamp(o.output .. "/" .. tile) == (sizes[tile] or tile_bytes) end
+      if whole[tile] then
+         local s = by_source[name]
+         if not s then
+            s = {bytes = columns.source_bytes[i], modified = columns.source_modified[i], rows = {}}
+            by_source[name] = s
          end
+         table.insert(s.rows, {loc = columns.loc[i], tile = tile, first = columns.first[i], scale = columns.scale[i]})
       end
    end
-   for _, c in pairs(columns) do c.n = n end
-   columns.loc = array.from(columns.loc, "f64")
-   return sql.write_parquet(options.output .. "/index.parquet", columns, {order = {"source", "loc", "tile"},
-      metadata = record.for_parquet({duration = seconds, sample_rate = tiles.sample_rate})})
+   return by_source, sizes
+end
+
+-- What is left to do. A recording that changed is done anew; of one that is gone, what was
+-- cut is kept. Returns the sources to cut and the number of windows that are there.
+local function missing(wanted, there)
+   local todo, skipped = {}, 0
+   for _, s in ipairs(wanted) do
+      local known, has = there[s.source], {}
+      if known and s.bytes and (known.bytes ~= s.bytes or known.modified ~= s.modified) then
+         there[s.source], known = nil, nil
+      end
+      for _, row in ipairs(known and known.rows or {}) do has[row.loc] = true end
+      local locs = {}
+      for _, loc in ipairs(s.locs) do
+         if has[loc] then skipped = skipped + 1 else locs[#locs + 1] = loc end
+      end
+      if #locs > 0 then
+         todo[#todo + 1] = {source = s.source, locs = locs, id = s.id, bytes = s.bytes, modified = s.modified}
+      end
+   end
+   return todo, skipped
+end
+
+--- Deal recordings out to shards: in their order, none divided. It depends on the windows alone.
+-- @tparam {table,...} sources with `locs`
+-- @tparam integer number of the first shard
+-- @treturn {table,...} `{number=, sources=}`
+function tiles.shards(sources, number)
+   local total = 0
+   for _, s in ipairs(sources) do total = total + #s.locs end
+   local size = math.max(LEAST, math.min(MOST, (total + SHARDS - 1) // SHARDS))
+   local list, n = {}, size
+   for _, s in ipairs(sources) do
+      if n >= size then
+         list[#list + 1] = {number = number + #list, sources = {}}
+         n = 0
+      end
+      table.insert(list[#list].sources, s)
+      n = n + #s.locs
+   end
+   return list
 end
 
 --- Is there room for the tiles? Said before hours of work, not after.
--- @tparam {table,...} sources with `locs` and, for their names, `source` and `id`
--- @tparam string output folder
--- @tparam number seconds of a tile
+-- @tparam {table,...} sources with `locs` that are not there yet
+-- @tparam table o `store`, `output`, `seconds`, `sample_rate`
 -- @tparam integer free bytes
--- @treturn[1] boolean true
+-- @treturn[1] number bytes that they take, about
 -- @treturn[2] nil
 -- @treturn[2] string message with both numbers
-function tiles.check_room(sources, output, seconds, free)
-   local size, missing = seconds * tiles.sample_rate * 4 + 128, 0
+function tiles.check_room(sources, o, free)
+   local length = spans.length(o.seconds, o.sample_rate)
+   local longest, samples, windows = math.max(length, math.floor(spans.longest_s * o.sample_rate)), 0, 0
    for _, s in ipairs(sources) do
-      for _, loc in ipairs(s.locs) do
-         if not files.exists(output .. "/" .. tiles.name(s.source, loc, seconds, s.id)) then missing = missing + 1 end
+      local firsts = {}
+      for i, loc in ipairs(s.locs) do firsts[i] = spans.first(loc, o.seconds, o.sample_rate, length) end
+      windows = windows + #firsts
+      if o.store == "npy" then
+         samples = samples + #firsts * length
+      else
+         for _, span in ipairs(spans.merge(firsts, length, longest)) do samples = samples + span.last - span.first end
       end
    end
-   if missing * size <= free then return true end
-   return nil, ("%s: no room for %d tiles of %g s: they take %.1f GB, %.1f GB are free (draw fewer triplets, " ..
-      "or choose another --output)"):format(output, missing, seconds, missing * size / 1e9, free / 1e9)
+   local bytes = stores.estimate(o.store, samples, windows)
+   if bytes <= free then return bytes end
+   return nil, ("%s: no room for %d tiles of %g s: they take %s%.1f GB, %.1f GB are free (draw fewer triplets, " ..
+      "choose another --output, or --store none)"):format(o.output, windows, o.seconds,
+      o.store == "flac" and "about " or "", bytes / 1e9, free / 1e9)
+end
+
+-- ---- the run ----
+
+-- Bytes of the windows to cut that a run which was broken off has written.
+local function written(shards, o)
+   local bytes = 0
+   if not files.is_folder(o.output .. "/" .. UNFINISHED) then return 0 end
+   for _, shard in ipairs(shards) do
+      local name = stores.shard_name(o.store, shard.number)
+      if name then
+         bytes = bytes + (files.stamp(o.output .. "/" .. name) or 0)
+      else
+         for _, s in ipairs(shard.sources) do
+            for _, loc in ipairs(s.locs) do
+               bytes = bytes + (files.stamp(o.output .. "/" .. stores.tile_name(s.source, loc, o.seconds, s.id)) or 0)
+            end
+         end
+      end
+   end
+   return bytes
+end
+
+-- Leftovers of runs that were killed; those of processes that live are theirs.
+local function remove_leftovers(output)
+   for _, path in ipairs(files.find(output, function(name) return name:find("%.tmp%d+%-%d+$") ~= nil end) or {}) do
+      if not files.exists("/proc/" .. path:match("%.tmp(%d+)%-%d+$")) then os.remove(output .. "/" .. path) end
+   end
+end
+
+-- Tiles of other parameters: nothing of them stays.
+local function remove_all(output)
+   local sql = require "bclua.sql"
+   local path = output .. "/index.parquet"
+   local columns = files.exists(path) and
+      sql.columns(("select distinct tile from read_parquet(%s)"):format(sql.quote(path)))
+   os.remove(path)
+   for i = 1, columns and #columns.tile or 0 do os.remove(output .. "/" .. columns.tile[i]) end
+end
+
+-- Shards that no row of the index names, and the notes of this run.
+local function remove_unused(output, sizes)
+   local lfs = require "lfs"
+   for name in lfs.dir(output) do
+      if stores.parse(name) and not sizes[name] then os.remove(output .. "/" .. name) end
+   end
+   local folder = output .. "/" .. UNFINISHED
+   if not files.is_folder(folder) then return end
+   for name in lfs.dir(folder) do
+      if name:find("%.json$") then os.remove(folder .. "/" .. name) end
+   end
+   lfs.rmdir(folder)
+end
+
+-- Add what a shard gave to `there`; returns how many windows, and the failures.
+local function take_over(shard, result, there, sizes, o)
+   local n, failures = 0, {}
+   local name = stores.shard_name(o.store, shard.number)
+   for i, s in ipairs(shard.sources) do
+      local got = result.sources[i]
+      local known = there[s.source] or {rows = {}}
+      for k, loc in ipairs(s.locs) do
+         local first = math.tointeger(got.first[k])
+         if first >= 0 then
+            n = n + 1
+            there[s.source], known.bytes, known.modified = known, s.bytes, s.modified
+            table.insert(known.rows, {loc = loc, tile = name or stores.tile_name(s.source, loc, o.seconds, s.id),
+               first = first, scale = tonumber(got.scale[k])})
+         end
+      end
+      for _, reason in ipairs(got.failures) do
+         failures[#failures + 1] = {path = o.root .. "/" .. s.source, step = "extract-triplets", reason = reason}
+      end
+   end
+   if name and n > 0 then sizes[name] = math.tointeger(result.bytes) end
+   return n, failures
+end
+
+local function write_index(there, sizes, parameters, o)
+   local names, columns, n = {}, {}, 0
+   for name in pairs(there) do names[#names + 1] = name end
+   table.sort(names)
+   for _, c in ipairs(COLUMNS) do columns[c] = {} end
+   local used = {}
+   for _, name in ipairs(names) do
+      local s = there[name]
+      table.sort(s.rows, function(a, b) return a.loc < b.loc end)
+      for _, row in ipairs(s.rows) do
+         n = n + 1
+         columns.source[n], columns.loc[n], columns.tile[n] = name, row.loc, row.tile
+         columns.first[n], columns.scale[n] = row.first, row.scale
+         columns.source_bytes[n], columns.source_modified[n] = s.bytes, s.modified
+         used[row.tile] = sizes[row.tile]
+      end
+   end
+   columns.source.n, columns.tile.n = n, n
+   for _, c in ipairs({"first", "source_bytes", "source_modified"}) do columns[c] = array.from(columns[c], "i64") end
+   for _, c in ipairs({"loc", "scale"}) do columns[c] = array.from(columns[c], "f64") end
+   local metadata = {sizes = used}
+   for k, v in pairs(parameters) do metadata[k] = v end
+   local ok, message = require("bclua.sql").write_parquet(o.output .. "/index.parquet", columns,
+      {order = COLUMNS, metadata = record.for_parquet(metadata)})
+   if not ok then return nil, message end
+   return used
+end
+
+-- Cut what is missing; the windows go into `there`. Returns their number, how many of them an
+-- earlier run had cut, and the failures.
+local function cut_all(shards, there, sizes, o, quiet)
+   local parallel, progress = require "bclua.parallel", require "bclua.progress"
+   local total, done, cut_now, before, failures = 0, 0, 0, 0, {}
+   for _, shard in ipairs(shards) do total = total + #shard.sources end
+   local bar = progress.new("extract-triplets", total, {unit = "recordings", quiet = quiet})
+   for i, result, why in parallel.map(shards, "bclua.workflow.tiles", "one", o) do
+      if not result then return nil, why end
+      local n, failed = take_over(shards[i], result, there, sizes, o)
+      if result.before then before = before + n else cut_now = cut_now + n end
+      table.move(failed, 1, #failed, #failures + 1, failures)
+      done = done + #shards[i].sources
+      bar:update(done, cut_now .. " tiles")
+   end
+   return {made = cut_now, before = before, failures = failures, bar = bar}
+end
+
+-- The folder, and what of it can stay.
+local function open_output(options, parameters, o)
+   local made = files.read_json(o.output .. "/parameters.json")
+   if type(made) == "table" and options.force and record.difference(made, parameters) then remove_all(o.output) end
+   local ok, message = record.open_folder(o.output, parameters, options.force)
+   if not ok then return nil, message end
+   remove_leftovers(o.output)
+   return read_index(o, parameters)
+end
+
+local function next_number(sizes)
+   local number = 0
+   for name in pairs(sizes) do
+      local _, n = stores.parse(name)
+      number = math.max(number, (n or -1) + 1)
+   end
+   return number
+end
+
+local function finish(wanted, got, there, sizes, parameters, o)
+   local progress = require "bclua.progress"
+   local made, skipped = got.made, got.skipped + got.before
+   local ok, message = record.write_failures(o.output .. "/failures.csv", got.failures)
+   if not ok then return nil, message end
+   if made + skipped == 0 then
+      return nil, ("%s: all %d recordings failed, the first: %s"):format(wanted.path, #wanted, got.failures[1].reason)
+   end
+   local used
+   used, message = write_index(there, sizes, parameters, o)
+   if not used then return nil, message end
+   remove_unused(o.output, used)
+   if got.bar then
+      got.bar:finish(("%d tiles made, %d there before, %d failed, in %s"):format(made, skipped, #got.failures,
+         progress.duration(got.bar:elapsed())))
+   end
+   return {made = made, skipped = skipped, failures = got.failures}
+end
+
+-- Store `none`: nothing is cut, but what the triplets need is looked for.
+local function check_only(wanted, options)
+   local failures, windows = {}, 0
+   for _, s in ipairs(wanted) do
+      windows = windows + #s.locs
+      if not s.bytes then
+         local path = options.dataset_root .. "/" .. s.source
+         failures[#failures + 1] = {path = path, step = "extract-triplets",
+            reason = path .. ": No such file or directory"}
+      end
+   end
+   require("bclua.progress").note(("extract-triplets: nothing to cut: %d windows of %d recordings (%d are missing)\n" ..
+      "train from the recordings: bclua scripts/embed.lua fit %s --dataset-root %s"):format(windows, #wanted, #failures,
+      options.input, options.dataset_root), options.quiet)
+   return {made = 0, skipped = 0, failures = failures}
 end
 
 --- Cut the tiles of all triplets.
+--
+-- A second run cuts what is missing: windows of triplets that were not there, recordings that
+-- failed or changed since (by size and time). Tiles of a recording that is gone stay.
 -- @tparam table options `input` (Parquet of triplets), `dataset_root` (the folder in
--- which source names begin), `output` (folder), `duration` (7 s), `force`, `quiet`
+-- which source names begin), `output` (folder), `store` (`packed`, `flac`, `npy`, or `none`:
+-- only looks whether the recordings are there), `duration` (7 s), `loc_unit` (for tables of
+-- the original system: see `bclua.workflow.legacy`), `force`, `quiet`
 -- @treturn[1] table `{made=, skipped=, failures=}` numbers of tiles
 -- @treturn[2] nil
 -- @treturn[2] string message
 function tiles.run(options)
-   local parallel, progress = require "bclua.parallel", require "bclua.progress"
-   local seconds = options.duration or 7
-   if not files.is_folder(options.dataset_root) then
-      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
-   end
-   local sources, message = plan(options.input)
-   if not sources then return nil, message end
-   local ok
-   ok, message = record.open_folder(options.output, {duration = seconds, sample_rate = tiles.sample_rate},
-      options.force)
-   if not ok then return nil, message end
-   set_ids(sources, options.dataset_root)
-   for _, s in ipairs(sources) do
-      if array.is_array(s.locs) then s.locs = s.locs:table() end
-   end
-   local free
-   free, message = system.disk_free(options.output)
+   local root = options.dataset_root
+   if not files.is_folder(root) then return nil, root .. ": no such folder (--dataset-root)" end
+   local wanted, message = read_wanted(options.input, options.loc_unit)
+   if not wanted then return nil, message end
+   wanted.path = options.input
+   describe(wanted, root)
+   if options.store == "none" then return check_only(wanted, options) end
+   local parameters = {duration = options.duration or 7, sample_rate = tiles.sample_rate,
+      store = options.store or "packed"}
+   local o = {root = root, output = options.output, store = parameters.store, seconds = parameters.duration,
+      sample_rate = parameters.sample_rate}
+   local there, sizes = open_output(options, parameters, o)
+   if not there then return nil, sizes end
+   sizes = sizes or {}
+   local todo, skipped = missing(wanted, there)
+   local shards = tiles.shards(todo, next_number(sizes))
+   local free, room
+   free, message = system.disk_free(o.output)
    if not free then return nil, message end
-   ok, message = tiles.check_room(sources, options.output, seconds, free)
+   room, message = tiles.check_room(todo, o, free + written(shards, o))
+   if not room then return nil, message end
+   local ok
+   ok, message = system.mkdir(o.output .. "/" .. UNFINISHED)
    if not ok then return nil, message end
-   local bar = progress.new("extract-triplets", #sources, {unit = "recordings", quiet = options.quiet})
-   local failures, failed, made, skipped = {}, {}, 0, 0
-   local o = {root = options.dataset_root, output = options.output, seconds = seconds}
-   for i, result, why in parallel.map(sources, "bclua.workflow.tiles", "one", o) do
-      if result then
-         made, skipped = made + result.made, skipped + result.skipped
-      else
-         failed[i] = true
-         failures[#failures + 1] = {path = options.dataset_root .. "/" .. sources[i].source,
-            step = "extract-triplets", reason = why}
-      end
-      bar:update(i, made .. " tiles")
-   end
-   bar:finish(("%d tiles made, %d there before, %d recordings failed, in %s"):format(made, skipped, #failures,
-      progress.duration(bar:elapsed())))
-   ok, message = record.write_failures(options.output .. "/failures.csv", failures)
-   if not ok then return nil, message end
-   if made + skipped == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #failures,
-         failures[1].reason)
-   end
-   ok, message = write_index(options, sources, failed, seconds)
-   if not ok then return nil, message end
-   return {made = made, skipped = skipped, failures = failures}
+   local got
+   got, message = cut_all(shards, there, sizes, o, options.quiet)
+   if not got then return nil, message end
+   got.skipped = skipped
+   return finish(wanted, got, there, sizes, parameters, o)
 end
 
 return tiles
