@@ -81,13 +81,18 @@ local function cut(parser)
    local c = parser:command("extract-triplets", "Cut the windows of all triplets out of the recordings.")
    c:argument("triplets", "Parquet file from `generate-triplets`.")
    c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
-   c:option("--output", "Folder for the tiles."):argname("DIR"):count(1)
+   c:option("--output", "Folder for the tiles (not for --store none)."):argname("DIR")
+   c:option("--store", "packed: 16 bits in a few files; flac: the same, compressed; npy: a file a tile; " ..
+      "none: nothing, train from the recordings."):argname("KIND"):default("packed")
+      :convert(cli.choice("--store", {"packed", "flac", "npy", "none"}))
    c:option("--duration", "Seconds of a tile; training crops 5 s out of it."):argname("S"):default("7")
       :convert(cli.number("--duration", 0.1, 600))
+   cli.loc_unit(c)
    cli.threads(cli.outcome(c))
    return function(o)
+      if not o.output and o.store ~= "none" then parser:error("missing option '--output'") end
       return require("bclua.workflow.tiles").run({input = o.triplets, dataset_root = o.dataset_root,
-         output = o.output, duration = o.duration, force = o.force})
+         output = o.output, store = o.store, duration = o.duration, loc_unit = o.loc_unit, force = o.force})
    end
 end
 

@@ -60,7 +60,8 @@ describe("the command line", function()
          "--threads --force --strict",
       ["motif.lua consolidate"] = "--input --output --force --strict",
       ["motif.lua generate-triplets"] = "--input --output --samples --taxonomy --holdout --seed --force",
-      ["motif.lua extract-triplets"] = "triplets --dataset-root --output --duration --threads --force --strict",
+      ["motif.lua extract-triplets"] = "triplets --dataset-root --output --store --duration --loc-unit --threads " ..
+         "--force --strict",
       ["motif.lua search"] = "--input --top --per-recording --start --seconds --features --dataset-root " ..
          "--with-query --output --threads --force --strict",
       ["embed.lua"] = "fit summary evaluate",
@@ -101,6 +102,7 @@ describe("the command line", function()
       fails("motif.lua", "generate-triplets --output @/o", "missing option '--input'")
       fails("motif.lua", "extract-triplets @/t.parquet --output @/o", "missing option '--dataset-root'")
       fails("motif.lua", "extract-triplets --dataset-root @ --output @/o", "missing argument 'triplets'")
+      fails("motif.lua", "extract-triplets @/t.parquet --dataset-root @", "missing option '--output'")
       fails("embed.lua", "fit @/t.parquet", "missing argument 'tiles'")
       fails("embed.lua", "evaluate @/c @/m", "missing option '--dataset-root'")
       fails("make_dataset.lua", "", "missing option '--output'")
@@ -120,6 +122,8 @@ describe("the command line", function()
          ["generate-triplets --input @/m --output @/o --samples 5e-1"] = "--samples: '5e-1' is not a whole number",
          ["generate-triplets --input @/m --output @/o --holdout 0.6"] = "--holdout: '0.6' is outside 0..0.5",
          ["extract-triplets @/t --dataset-root @ --output @/o --duration nan"] = "--duration: 'nan' is not a number",
+         ["extract-triplets @/t --dataset-root @ --output @/o --store zip"] = "--store: 'zip' is not one of packed, ",
+         ["extract-triplets @/t --dataset-root @ --loc-unit hours"] = "--loc-unit: 'hours' is not one of seconds, ",
       }) do fails("motif.lua", words, message) end
       for words, message in pairs({
          ["fit @/t @/tiles --lr x"] = "--lr: 'x' is not a number",
@@ -300,7 +304,7 @@ describe("motif.lua extract-triplets", function()
       sql.exec(("copy (select 'train_audio/a/1.ogg' a, -1.0 a_loc, 'train_audio/a/1.wav' b, -1.0 b_loc, " ..
          "'train_audio/a/2.wav' c, -1.0 c_loc) to %s (format parquet)"):format(sql.quote(root .. "/t.parquet")))
       local _, status, err = run("motif.lua", "extract-triplets @/twins/t.parquet --dataset-root @/twins " ..
-         "--output @/twins/tiles")
+         "--output @/twins/tiles --store npy --loc-unit seconds")
       assert.equal(0, status, err)
       local rows = sql.query(("select source, tile from read_parquet(%s) order by source"):format(
          sql.quote(root .. "/tiles/index.parquet")))
@@ -346,7 +350,7 @@ describe("a data set through all commands", function()
       local _, status, err = run("pipeline.lua", ARGUMENTS .. "--strict")
       assert.equal(1, status)
       assert.matches("extract: 0 done, 8 skipped %(finished before%), 1 failed", err)
-      assert.matches("extract%-triplets: 0 tiles made, %d+ there before, 0 recordings failed", err)
+      assert.matches("extract%-triplets: 0 tiles made, %d+ there before, 0 failed", err)
       assert.is_nil(err:find("fit: ", 1, true))
       assert.matches("pipeline: 1 failed %(%-%-strict%)\n$", err)
       assert.equal(before, files.stamp(dir .. "/run/checkpoints/last.safetensors"))

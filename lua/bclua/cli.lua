@@ -27,6 +27,13 @@ function cli.outcome(parser)
    return parser
 end
 
+--- `--loc-unit`, for commands that read triplets: see `bclua.workflow.legacy`.
+function cli.loc_unit(parser)
+   parser:option("--loc-unit", "Of a table by another system: what its locations are, seconds or frames (the " ..
+      "original Python system's)."):argname("UNIT"):convert(cli.choice("--loc-unit", {"seconds", "frames"}))
+   return parser
+end
+
 local function within(option, text, x, least, most)
    if x >= least and (not most or x <= most) then return x end
    local limits = most and ("outside %.14g..%.14g"):format(least, most) or ("below %.14g"):format(least)
