@@ -405,4 +405,48 @@ function triplets.run(options)
       failures = failures or {}}
 end
 
+--- Draw triplets among the recordings that a table of triplets left out, as that
+-- table was drawn (where it chose between motif and discord, of motifs).
+-- @tparam table options `triplets` (Parquet), `input` (Parquet from `consolidate`), `samples`, `seed`
+-- @treturn[1] table as `bclua.sampling.triplets`
+-- @treturn[1] {string,...} source names, which its positions count
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] boolean true if it is the recordings that allow no triplets
+function triplets.held_out(options)
+   local made = record.of_parquet(options.triplets)
+   if not made or type(made.holdout_recordings) ~= "table" then
+      return nil, options.triplets .. ": does not say which recordings were kept away from it"
+   end
+   local p, held = {}, {}
+   for key, value in pairs(triplets.defaults) do
+      p[key] = made[key]
+      if p[key] == nil then p[key] = value end
+      if p[key] == "best" then p[key] = "motif" end
+   end
+   for _, name in ipairs(made.holdout_recordings) do held[name] = true end
+   local all, message = read(options, needed_columns(p))
+   if not all then return nil, message end
+   local rows, names = {}, {}
+   for _, row in ipairs(all) do
+      if held[row.source_name] then
+         rows[#rows + 1], names[#names + 1] = row, row.source_name
+         row.group = made.groups and made.groups[row.species] or row.species
+         set_windows(row, p, {})
+      end
+   end
+   local drawn
+   if #rows > 0 then
+      drawn, message = require("bclua.sampling").triplets(sampler_columns(rows, made.window_s or
+         rows[1].matrix_profile_window / rows[1].cens_sample_rate), {samples = options.samples, seed = options.seed,
+         shares = p.shares, mixture = p.mixture, exclude_own = p.exclude_own, self_distance_s = p.self_distance,
+         clip_distance_s = p.clip_distance, clips = p.clips})
+   end
+   if not drawn then
+      return nil, ("%s: no triplets of the %d recordings kept away%s"):format(options.triplets, #rows,
+         message and ": " .. message or ""), true
+   end
+   return drawn, names
+end
+
 return triplets
