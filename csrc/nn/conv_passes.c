@@ -1,8 +1,8 @@
 /* conv_passes.c: the forward and backward passes of convolutions. */
-#include "passes.h"
-
 #include <string.h>
 
+#include "passes.h"
+#include "products.h"
 #include "winograd.h"
 
 /* Input channels of one item of a weight gradient: fixed by the layer's shape
@@ -59,7 +59,7 @@ static void block_item(void *context, size_t i, int worker) {
 }
 
 static void run_winograd(struct winograd *k) {
-    bc_pool_run(k->r->pool, panel_item, k, parts(k->g.s.co, 8));
+    bc_pool_run(k->r->pool, panel_item, k, parts(k->g.s.co, NN_PANEL));
     bc_pool_run(k->r->pool, block_item, k, parts(k->g.rows, k->g.block));
 }
 
@@ -84,12 +84,13 @@ static void winograd_input_gradient(const nn_run *r, const nn_conv *s) {
     run_winograd(&k);
 }
 
-/* Weight gradient: an item is one partial sum ... */
 struct winograd_sum {
     const nn_run *r;
     nn_winograd_sum k;
-    size_t blocks, block, outputs; /* in all; that workers share now; of one item */
-    float *sums, *points;
+    size_t blocks, block; /* in all; that workers share now */
+    size_t inputs;        /* parts of dU along the input channels */
+    size_t weights;       /* of the layer */
+    float *dw, *points;
 };
 
 static void take_group(const struct winograd_sum *t, float *points, size_t block, size_t group,
@@ -99,55 +100,65 @@ static void take_group(const struct winograd_sum *t, float *points, size_t block
                          scratch);
 }
 
+/* A narrow layer: an item is a run of blocks, and what it adds to the weights'
+ * gradient. */
 static void partial_item(void *context, size_t i, int worker) {
     const struct winograd_sum *t = context;
     const nn_winograd_sum *k = &t->k;
-    float *points = scratch_of(t->r, worker), *scratch = points + nn_winograd_sum_points(k);
-    float *sum = t->sums + i * nn_winograd_sum_size(k);
+    nn_winograd_part all = {0, k->g.s.co, 0, k->g.s.ci};
+    float *points = scratch_of(t->r, worker), *sum = points + nn_winograd_sum_points(k);
+    float *scratch = sum + nn_winograd_sum_size(all.o1, all.c1), *dw = t->dw + i * t->weights;
     size_t first = i * t->blocks / k->partials, last = (i + 1) * t->blocks / k->partials;
-    if (first == last) memset(sum, 0, nn_winograd_sum_size(k) * sizeof *sum);
     for (size_t block = first; block < last; block++) {
         for (size_t group = 0; group < nn_winograd_sum_groups(k); group++)
             take_group(t, points, block, group, scratch);
-        for (size_t p = 0; p < 36; p++)
-            nn_winograd_sum_multiply(sum, points, k, block, p, 0, k->g.s.co, block > first);
+        nn_winograd_sum_multiply(sum, points, k, block, &all, block > first);
     }
+    memset(dw, 0, t->weights * sizeof *dw);
+    if (first < last) nn_winograd_sum_weights(dw, sum, k, &all);
 }
 
-/* ... or one group of channels, then one point of some outputs, of a block that all share. */
+static void add_item(void *context, size_t i, int worker) {
+    const struct winograd_sum *t = context;
+    size_t first = i * 4096, last = smaller(first + 4096, t->weights);
+    (void)worker;
+    for (size_t k = 0; k < t->k.partials; k++)
+        nn_add_to_f32((float *)t->r->grad[NN_WEIGHT] + first, t->dw + k * t->weights + first,
+                      last - first);
+}
+
+/* A wide layer: an item is one group of channels, then one part of dU, of a
+ * block that all share. */
 static void take_item(void *context, size_t i, int worker) {
     const struct winograd_sum *t = context;
     take_group(t, t->points, t->block, i, scratch_of(t->r, worker));
 }
 
-static void multiply_item(void *context, size_t i, int worker) {
+static void part_item(void *context, size_t i, int worker) {
     const struct winograd_sum *t = context;
-    size_t o0 = i / 36 * t->outputs;
-    (void)worker;
-    nn_winograd_sum_multiply(t->sums, t->points, &t->k, t->block, i % 36, o0,
-                             smaller(o0 + t->outputs, t->k.g.s.co), t->block > 0);
-}
-
-static void weights_item(void *context, size_t o, int worker) {
-    const struct winograd_sum *t = context;
-    (void)worker;
-    nn_winograd_sum_weights(t->r->grad[NN_WEIGHT], t->sums, &t->k, o);
+    nn_winograd_part part = {.o0 = i / t->inputs * NN_SUM_OUTPUTS, .c0 = i % t->inputs * NN_SUM_INPUTS};
+    float *sum = scratch_of(t->r, worker);
+    part.o1 = smaller(part.o0 + NN_SUM_OUTPUTS, t->k.g.s.co);
+    part.c1 = smaller(part.c0 + NN_SUM_INPUTS, t->k.g.s.ci);
+    nn_winograd_sum_multiply(sum, t->points, &t->k, t->block, &part, false);
+    nn_winograd_sum_weights(t->r->grad[NN_WEIGHT], sum, &t->k, &part);
 }
 
 static void winograd_weight_gradient(const nn_run *r, const nn_conv *s) {
-    struct winograd_sum t = {.r = r, .sums = r->temporary, .outputs = 128};
+    struct winograd_sum t = {.r = r, .dw = r->temporary, .points = r->temporary};
     nn_winograd_sum_cut(&t.k, s);
     t.blocks = parts(t.k.g.rows, t.k.block);
+    t.inputs = parts(s->ci, NN_SUM_INPUTS);
+    t.weights = s->co * s->ci * 9;
     if (t.k.partials > 1) {
         bc_pool_run(r->pool, partial_item, &t, t.k.partials);
-    } else {
-        t.points = t.sums + nn_winograd_sum_size(&t.k);
-        for (; t.block < t.blocks; t.block++) {
-            bc_pool_run(r->pool, take_item, &t, nn_winograd_sum_groups(&t.k));
-            bc_pool_run(r->pool, multiply_item, &t, 36 * parts(s->co, t.outputs));
-        }
+        bc_pool_run(r->pool, add_item, &t, parts(t.weights, 4096));
+        return;
     }
-    bc_pool_run(r->pool, weights_item, &t, s->co);
+    for (; t.block < t.blocks; t.block++) {
+        bc_pool_run(r->pool, take_item, &t, nn_winograd_sum_groups(&t.k));
+        bc_pool_run(r->pool, part_item, &t, parts(s->co, NN_SUM_OUTPUTS) * t.inputs);
+    }
 }
 
 /* --- memory -------------------------------------------------------------------------- */
@@ -162,8 +173,7 @@ size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool 
         if (!backward) return weights * sizeof(float);
         nn_winograd_sum k;
         nn_winograd_sum_cut(&k, &s);
-        sums = k.partials * nn_winograd_sum_size(&k);
-        if (k.partials == 1) sums += nn_winograd_sum_points(&k);
+        sums = k.partials > 1 ? k.partials * s.co * s.ci * 9 : nn_winograd_sum_points(&k);
         return larger(weights, sums) * sizeof(float);
     }
     return backward && turns ? s.co * s.ci * s.kh * s.kw * nn_real_size(p) : 0;
@@ -181,8 +191,10 @@ size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
         most = larger(most, nn_winograd_scratch(&g) * sizeof(float));
         nn_winograd_sum k;
         nn_winograd_sum_cut(&k, &s);
-        size_t floats = nn_winograd_sum_scratch(&k);
-        if (k.partials > 1) floats += nn_winograd_sum_points(&k);
+        size_t floats = nn_winograd_sum_size(NN_SUM_OUTPUTS, NN_SUM_INPUTS);
+        if (k.partials > 1)
+            floats = nn_winograd_sum_points(&k) + nn_winograd_sum_size(s.co, s.ci);
+        floats += nn_winograd_sum_scratch(&k);
         most = larger(most, floats * sizeof(float));
     }
     return most;

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 enum {
-    NN_PANEL = 8,  /* rows of a in one panel */
+    NN_PANEL = 16, /* rows of a in one panel */
     NN_LANES = 16, /* columns are counted in these */
     NN_DEPTH = 512 /* longest run of k before c is stored */
 };
@@ -23,7 +23,7 @@ static inline size_t nn_panels(size_t m, size_t k) {
     return (m + NN_PANEL - 1) / NN_PANEL * NN_PANEL * k;
 }
 
-/* c (m, n) <- a b, or c + a b if add. a: panels of 8 rows, each (k, 8), rows
+/* c (m, n) <- a b, or c + a b if add. a: panels of 16 rows, each (k, 16), rows
  * behind m of any value; b (k, ldb), readable up to nn_lanes(n); c (m, ldc).
  * Every value is a sum over k in order. */
 typedef void nn_product(float *c, size_t ldc, const float *a, const float *b, size_t ldb, size_t m,

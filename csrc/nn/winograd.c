@@ -63,6 +63,7 @@ size_t nn_winograd_scratch(const nn_winograd *g) {
 /* Six points of three taps; all are arrays of one panel. */
 static inline __attribute__((always_inline)) void weight_points(float *u, size_t stride,
                                                                 const float *g, size_t step) {
+#pragma GCC ivdep
     for (int r = 0; r < NN_PANEL; r++) {
         float g0 = g[r], g1 = g[step + r], g2 = g[2 * step + r];
         float even = (g0 + g2) * (1.0F / 6), odd = g1 * (1.0F / 6);

@@ -35,7 +35,7 @@ void nn_winograd_cut(nn_winograd *g, const nn_conv *s);
 size_t nn_winograd_weights(const nn_winograd *g);
 size_t nn_winograd_scratch(const nn_winograd *g);
 
-/* Output channels [8*panel, 8*panel + 8) of the transformed weights. turned: g
+/* Output channels [16*panel, 16*panel + 16) of the transformed weights. turned: g
  * is the dual (nn_conv_dual) of the convolution that w belongs to. */
 void nn_winograd_weight_panel(float *u, const float *w, const nn_winograd *g, size_t panel,
                               bool turned);
@@ -47,24 +47,30 @@ void nn_winograd_forward(void *y, enum nn_storage y_as, const void *x, enum nn_s
                          size_t i, float *scratch);
 
 /* --- weight gradient -------------------------------------------------------------
- * In the points' domain dU (36, co, columns) is a sum over tiles of products of
- * x's and dy's points. The tiles come in blocks; narrow layers add up several
- * partial sums side by side, each with scratch of its own. Wide ones, whose dU
- * is large, have one sum, and all workers share each block's points. */
+ * In the points' domain dU (36, co, ci) is a sum over tiles of products of x's
+ * and dy's points. The tiles come in blocks. In a narrow layer several workers
+ * sum up runs of blocks side by side, each with points and dU of its own; in a
+ * wide one, whose dU is large, all share each block's points, and each makes a
+ * part of dU small enough for the cache. */
+enum {
+    NN_SUM_OUTPUTS = 64, /* of a part of dU */
+    NN_SUM_INPUTS = 144  /* a multiple of 48 */
+};
+
 typedef struct nn_winograd_sum {
     nn_winograd g;
     size_t columns;  /* ci, up to a whole vector */
     size_t block;    /* tile rows of one block */
     size_t in, out;  /* floats from one point of a block to the next, of x and of dy */
-    size_t sum;      /* the same of dU */
-    size_t partials; /* sums side by side; 1: workers share blocks */
+    size_t partials; /* runs of blocks; 1: a wide layer */
 } nn_winograd_sum;
 
 void nn_winograd_sum_cut(nn_winograd_sum *k, const nn_conv *s);
 
-/* Floats: one dU; the points of one block; scratch of one worker, for taking points. */
-size_t nn_winograd_sum_size(const nn_winograd_sum *k);
+/* Floats: the points of one block; dU for so many channels; scratch of one
+ * worker, for taking points. */
 size_t nn_winograd_sum_points(const nn_winograd_sum *k);
+size_t nn_winograd_sum_size(size_t outputs, size_t inputs);
 size_t nn_winograd_sum_scratch(const nn_winograd_sum *k);
 
 /* Groups of 16 channels whose points are taken at once: x's, then dy's. */
@@ -73,12 +79,18 @@ void nn_winograd_sum_take(float *points, const void *x, enum nn_storage x_as, co
                           enum nn_storage dy_as, const nn_winograd_sum *k, size_t block,
                           size_t group, float *scratch);
 
-/* dU of point p, output channels [o0, o1), o0 a multiple of 8: <- or += those of
- * one block. */
-void nn_winograd_sum_multiply(float *sum, const float *points, const nn_winograd_sum *k,
-                              size_t block, size_t p, size_t o0, size_t o1, bool add);
+/* A part of dU: output channels [o0, o1), input channels [c0, c1). o0 a multiple
+ * of 16, c0 of 48. */
+typedef struct nn_winograd_part {
+    size_t o0, o1, c0, c1;
+} nn_winograd_part;
 
-/* dw[o] += G^T dU[o] G, of all partial sums in order. */
-void nn_winograd_sum_weights(float *dw, const float *sums, const nn_winograd_sum *k, size_t o);
+/* sum <- or += the part's products over the tiles of one block. */
+void nn_winograd_sum_multiply(float *sum, const float *points, const nn_winograd_sum *k,
+                              size_t block, const nn_winograd_part *part, bool add);
+
+/* dw (co, ci, 3, 3) += G^T dU G of the part. */
+void nn_winograd_sum_weights(float *dw, const float *sum, const nn_winograd_sum *k,
+                             const nn_winograd_part *part);
 
 #endif
