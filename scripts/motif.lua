@@ -65,6 +65,14 @@ local function generate(parser)
    c:option("--samples", "How many (5e5)."):argname("N"):default("5e5"):convert(cli.integer("--samples", 1, 1000000000))
    grouping(c)
    mixing(c)
+   local kinds = {"motif", "discord", "best"}
+   c:option("--pick", "The window of a recording: motif, discord, or best (see `score`)."):argname("KIND")
+      :convert(cli.choice("--pick", kinds))
+   c:option("--anchor", "The same of anchors and distant windows only."):argname("KIND")
+      :convert(cli.choice("--anchor", kinds))
+   c:option("--neighbor", "The same of neighbours only."):argname("KIND"):convert(cli.choice("--neighbor", kinds))
+   c:option("--scores", "What `score` wrote, for best."):argname("FILE")
+   c:option("--dataset-root", "Folder that holds the source names, to compute scores without --scores."):argname("DIR")
    c:option("--holdout", "Share of each species' recordings kept away for evaluation."):argname("X")
       :default("0.25"):convert(cli.number("--holdout", 0, 0.5))
    c:option("--seed", "Same seed, same triplets."):argname("N"):default("1"):convert(cli.integer("--seed", 0))
@@ -73,7 +81,20 @@ local function generate(parser)
       return require("bclua.workflow.triplets").run({input = o.input, output = o.output, samples = o.samples,
          group = o.group, metadata = o.metadata, taxonomy = o.taxonomy, shares = o.shares, mixture = o.mixture,
          self = o.self, motif = o.motif, exclude_own = o.no_self, self_distance = o.self_distance,
-         clip_distance = o.clip_distance, clips = o.clips, holdout = o.holdout, seed = o.seed, force = o.force})
+         clip_distance = o.clip_distance, clips = o.clips, pick = o.pick, anchor = o.anchor, neighbor = o.neighbor,
+         scores = o.scores, dataset_root = o.dataset_root, holdout = o.holdout, seed = o.seed, force = o.force})
+   end
+end
+
+local function score(parser)
+   local c = parser:command("score", "Is it the motif of a recording that looks like a call, or the discord?")
+   c:option("--input", "Parquet file from `consolidate`."):argname("FILE"):count(1)
+   c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
+   c:option("--output", "The scores, as a .parquet or .csv file."):argname("FILE"):count(1)
+   c:flag("--strict", "Exit with an error if any recording failed.")
+   cli.threads(c)
+   return function(o)
+      return require("bclua.workflow.score").run({input = o.input, dataset_root = o.dataset_root, output = o.output})
    end
 end
 
@@ -135,12 +156,18 @@ Example, from recordings to tiles:
   bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet --samples 1e5
   bclua scripts/motif.lua extract-triplets triplets.parquet --dataset-root birds --output tiles
 
+Of each recording the window that looks more like a call, motif or discord:
+  bclua scripts/motif.lua score --input motif.parquet --dataset-root birds --output scores.parquet
+  bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet --pick best \
+    --scores scores.parquet
+
 Which other recordings contain this call?
   bclua scripts/motif.lua search call.ogg --input motif.parquet
 Which recordings share a call?
   bclua scripts/motif.lua search --all --input motif.parquet --top 20]])
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser),
+   score = score(parser),
    ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser),
    search = search(parser)}
 

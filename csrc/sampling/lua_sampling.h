@@ -4,6 +4,9 @@
 
 #include "../support/lua_support.h"
 
+/* lua_sampling_calls.c */
+int bc_sampling_call_measures(lua_State *L);
+
 /* lua_sampling_triplets.c */
 int bc_sampling_triplets(lua_State *L);
 

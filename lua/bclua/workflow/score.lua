@@ -1,0 +1,186 @@
+--- Is it the motif of a recording that is the call, or the discord?
+--
+-- In a short recording the call may be what occurs once, and the motif background. Both windows
+-- are compared with the recording's own background: `energy` is the mean over the window's frames of the
+-- decibels above background, `contrast` that of the spectral contrast, less its median over the
+-- recording, and `score` their sum (see `bclua.sampling.call_measures` for the sources).
+-- Noise that comes and goes (a gust, a step) has energy but no contrast.
+-- @module bclua.workflow.score
+local files = require "bclua.files"
+local progress = require "bclua.progress"
+local record = require "bclua.workflow.record"
+
+local score = {}
+
+-- 32 ms windows, 16 ms apart; below 150 Hz is wind, above 15 kHz is what lossy codecs drop.
+local SAMPLE_RATE, HOP = 32000, 512
+local MEL = {sample_rate = SAMPLE_RATE, n_fft = 1024, hop = HOP, n_mels = 64, fmin = 150, fmax = 15000}
+
+--- The columns of the table.
+score.columns = {"source_name", "species", "kind", "start_s", "energy", "contrast", "score", "pick"}
+
+local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "motif_0", "discord_0"}
+
+local function median(a)
+   local list = a:table()
+   table.sort(list)
+   return list[(#list + 1) // 2]
+end
+
+--- Measure windows of a recording.
+-- @tparam bclua.array|reader y 32 kHz, mono, or a reader of it
+-- @tparam {number,...} starts_s
+-- @tparam number seconds of a window
+-- @treturn[1] {table,...} `energy`, `contrast`, `score` (decibels) for each; zeros where a
+-- window lies outside the recording
+-- @treturn[2] nil
+-- @treturn[2] string message
+function score.measure(y, starts_s, seconds)
+   local sampling, spectral = require "bclua.sampling", require "bclua.spectral"
+   local mel, message = spectral.mel(y, MEL)
+   if not mel then return nil, message end
+   local energy, contrast = sampling.call_measures(mel)
+   local n, list = #energy, {}
+   local usual = n > 0 and median(contrast) or 0
+   for i, start_s in ipairs(starts_s) do
+      local first = math.max(1, math.floor(start_s * SAMPLE_RATE / HOP + 0.5) + 1)
+      local last = math.min(n, math.floor((start_s + seconds) * SAMPLE_RATE / HOP + 0.5))
+      local r = {energy = 0.0, contrast = 0.0}
+      if last >= first then
+         r.energy, r.contrast = energy:slice(1, first, last):mean(), contrast:slice(1, first, last):mean() - usual
+      end
+      r.score = r.energy + r.contrast
+      list[i] = r
+   end
+   return list
+end
+
+--- One recording, on a worker state.
+-- @tparam table item `{path=, windows={{kind=, start_s=},...}}`
+-- @tparam table o `{seconds=}` of a window
+-- @treturn[1] {table,...} as from `measure`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function score.one(item, o)
+   local audio = require "bclua.audio"
+   local reader <close>, message = audio.open(item.path, {sample_rate = SAMPLE_RATE})
+   if not reader then return nil, message end
+   local starts = {}
+   for i, w in ipairs(item.windows) do starts[i] = w.start_s end
+   return score.measure(reader, starts, o.seconds)
+end
+
+local function read(options)
+   local sql = require "bclua.sql"
+   local ok, message = sql.require_columns(options.input, COLUMNS)
+   if not ok then return nil, message end
+   local rows
+   rows, message = sql.query(([[select %s from read_parquet(%s) where motif_0 is not null and discord_0 is not null
+      order by source_name]]):format(table.concat(COLUMNS, ", "), sql.quote(options.input)))
+   if not rows then return nil, message end
+   if #rows == 0 then return nil, options.input .. ": no recording has a motif" end
+   local items = {}
+   for i, row in ipairs(rows) do
+      local rate = row.cens_sample_rate
+      items[i] = {path = options.dataset_root .. "/" .. row.source_name, source_name = row.source_name,
+         species = row.species, seconds = row.matrix_profile_window / rate,
+         windows = {{kind = "motif", start_s = row.motif_0 / rate}, {kind = "discord", start_s = row.discord_0 / rate}}}
+   end
+   return items
+end
+
+local function write(options, list)
+   local sql = require "bclua.sql"
+   if options.output:lower():find("%.csv$") then return sql.write_csv(options.output, list, {order = score.columns}) end
+   return sql.write_parquet(options.output, list, {order = score.columns,
+      metadata = record.for_parquet({mel = MEL, window_s = options.window_s})})
+end
+
+local function check_output(path)
+   local lower = path:lower()
+   if lower:find("%.csv$") or lower:find("%.parquet$") then return true end
+   return nil, path .. ": --output must end in .parquet or .csv"
+end
+
+-- Rows of one recording, the pick marked: the higher score; of equal ones the motif.
+local function add(list, item, measured)
+   local best = measured[2].score > measured[1].score and 2 or 1
+   for i, m in ipairs(measured) do
+      list[#list + 1] = {source_name = item.source_name, species = item.species, kind = item.windows[i].kind,
+         start_s = item.windows[i].start_s + 0.0, energy = m.energy, contrast = m.contrast, score = m.score,
+         pick = i == best}
+   end
+   return item.windows[best].kind
+end
+
+--- Which window of each recording, from a table that `run` wrote.
+-- @tparam string path Parquet or CSV
+-- @treturn[1] table `motif` or `discord` by source name
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function score.picks(path)
+   local sql = require "bclua.sql"
+   local ok, message = sql.require_columns(path, {"source_name", "kind", "pick"})
+   if not ok then return nil, message end
+   local rows
+   rows, message = sql.query(("select source_name, kind from %s(%s) where pick"):format(
+      path:lower():find("%.csv$") and "read_csv" or "read_parquet", sql.quote(path)))
+   if not rows then return nil, message end
+   local picks = {}
+   for _, row in ipairs(rows) do
+      if row.kind ~= "motif" and row.kind ~= "discord" then
+         return nil, ("%s: column 'kind' is '%s' (expected motif or discord)"):format(path, tostring(row.kind))
+      end
+      picks[row.source_name] = row.kind
+   end
+   return picks
+end
+
+--- Score motif and discord of all recordings that have them.
+-- @tparam table options `input` (Parquet from `consolidate`), `dataset_root` (the folder in which source
+-- names begin), `output` (.parquet or .csv; none: only the result), `quiet`
+-- @treturn[1] table `picks` (`motif` or `discord` by source name), `rows`, `scored`, `discords`
+-- (recordings), `failures`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function score.run(options)
+   local parallel = require "bclua.parallel"
+   local ok, message = true, nil
+   if options.output then ok, message = check_output(options.output) end
+   if not ok then return nil, message end
+   if not options.dataset_root then return nil, "--dataset-root: the recordings are needed to score their windows" end
+   if not files.is_folder(options.dataset_root) then
+      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
+   end
+   local items
+   items, message = read(options)
+   if not items then return nil, message end
+   local bar = progress.new("score", #items, {unit = "recordings", quiet = options.quiet})
+   local result = {picks = {}, rows = {}, scored = 0, discords = 0, failures = {}}
+   for i, measured, why in parallel.map(items, "bclua.workflow.score", "one", {seconds = items[1].seconds}) do
+      if measured then
+         local pick = add(result.rows, items[i], measured)
+         result.picks[items[i].source_name] = pick
+         result.scored, result.discords = result.scored + 1, result.discords + (pick == "discord" and 1 or 0)
+      else
+         result.failures[#result.failures + 1] = {path = items[i].path, step = "score", reason = why}
+      end
+      bar:update(i)
+   end
+   if result.scored == 0 then
+      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #items,
+         result.failures[1].reason)
+   end
+   bar:finish(("%d recordings, %d failed; the discord looks more like a call than the motif in %d (%.0f %%), in %s")
+      :format(result.scored, #result.failures, result.discords, 100 * result.discords / result.scored,
+      progress.duration(bar:elapsed())))
+   if options.output then
+      options.window_s = items[1].seconds
+      ok, message = write(options, result.rows)
+      if ok then ok, message = record.write_failures(options.output .. ".failures.csv", result.failures) end
+      if not ok then return nil, message end
+   end
+   return result
+end
+
+return score
