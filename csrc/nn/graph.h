@@ -66,8 +66,13 @@ enum {
     NN_IN_PLACE = 4,     /* forward may write over its (first) input */
     NN_GRAD_IN_PLACE = 8, /* backward may write over the output's gradient */
     NN_WIDE = 16,         /* its values stay in f32 where others have 16 bits */
-    NN_NARROW = 32        /* its passes read and write 16 bits (nn_run's in_as, out_as);
-                           * for other kinds the executor widens and narrows whole tensors */
+    NN_NARROW = 32,       /* its passes read and write 16 bits (nn_run's in_as, out_as); for
+                           * other kinds the executor widens and narrows whole tensors */
+    NN_IS_CHEAP = 64,     /* may run again rather than keep its output for backward */
+    NN_IS_RELU = 128,     /* is max(x, 0), ... */
+    NN_TAKES_RELU = 256,  /* ... and this one does it in its own passes (nn_run's relu) */
+    NN_IS_SUM = 512,      /* is in[0] + in[1], ... */
+    NN_TAKES_SUM = 1024   /* ... and this one adds in[1] in its own passes */
 };
 
 typedef void nn_pass(const nn_run *r);
@@ -119,7 +124,11 @@ struct nn_run {
     const nn_layer *layer;
     size_t n, groups; /* samples; equal parts of them with own batch statistics */
     bool train;
-    const void *in[2];
+    bool again;      /* the forward pass was done before, and saved is there */
+    bool relu;       /* the output is max(0, what else it would be) */
+    uint64_t seed;   /* of what is drawn in this step, ... */
+    size_t first;    /* ... where the first sample has this number */
+    const void *in[2]; /* backward: NULL unless kept; in[1] NULL: nothing to add */
     void *out;            /* backward: the output that forward gave, if kept */
     const void *grad_out; /* backward only, like all that follows */
     void *grad_in[2];     /* NULL: not wanted */

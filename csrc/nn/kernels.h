@@ -32,6 +32,11 @@ bool nn_conv_dual(nn_conv *dual, const nn_conv *s);
  * on the shape alone. */
 size_t nn_conv_strip(const nn_conv *s);
 
+/* Sums run in lanes, so that the compiler may use vectors without changing the
+ * order of additions: the result is the same on every processor. */
+#define NN_SUM_LANES 16
+double nn_lane_total(const double *lane);
+
 #define NN_TWICE "kernels.inc"
 #include "twice.h"
 

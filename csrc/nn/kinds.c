@@ -31,19 +31,21 @@ static int build_same(nn_graph *g, nn_layer *l, bc_error *e) {
 
 static const nn_kind relu = {.name = "relu",
                              .inputs = 1,
-                             .flags = NN_KEEPS_OUTPUT | NN_IN_PLACE | NN_GRAD_IN_PLACE,
+                             .flags = NN_KEEPS_OUTPUT | NN_IN_PLACE | NN_GRAD_IN_PLACE | NN_NARROW |
+                                      NN_IS_CHEAP | NN_IS_RELU,
                              .options = no_options,
                              .build = build_same,
-                             .forward = {nn_relu_pass_f32, nn_relu_pass_f64},
-                             .backward = {nn_relu_back_f32, nn_relu_back_f64}};
+                             .forward = {nn_sum_pass_f32, nn_sum_pass_f64},
+                             .backward = {nn_sum_back_f32, nn_sum_back_f64}};
 
 static const nn_kind add = {.name = "add",
                             .inputs = 2,
-                            .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE,
+                            .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE | NN_NARROW | NN_IS_CHEAP |
+                                     NN_IS_SUM | NN_TAKES_RELU,
                             .options = no_options,
                             .build = build_same,
-                            .forward = {nn_add_pass_f32, nn_add_pass_f64},
-                            .backward = {nn_add_back_f32, nn_add_back_f64}};
+                            .forward = {nn_sum_pass_f32, nn_sum_pass_f64},
+                            .backward = {nn_sum_back_f32, nn_sum_back_f64}};
 
 static const nn_option decibel_options[] = {{"least", NN_NUMBER, 1e-10, 1e-300, NULL}, END};
 
@@ -116,7 +118,8 @@ static size_t norm_saved(const nn_layer *l, size_t n, size_t groups, enum nn_pre
 
 static const nn_kind batch_norm = {.name = "batch_norm",
                                    .inputs = 1,
-                                   .flags = NN_KEEPS_INPUT | NN_IN_PLACE | NN_GRAD_IN_PLACE,
+                                   .flags = NN_KEEPS_INPUT | NN_IN_PLACE | NN_GRAD_IN_PLACE |
+                                            NN_NARROW | NN_IS_CHEAP | NN_TAKES_SUM | NN_TAKES_RELU,
                                    .options = norm_options,
                                    .build = build_norm,
                                    .saved = norm_saved,

@@ -49,15 +49,21 @@ static nn_shape read_input_shape(lua_State *L) {
     return (nn_shape){(size_t)v[0], (size_t)v[1], (size_t)v[2]};
 }
 
+static enum nn_checkpoint read_checkpoint(lua_State *L, int arg) {
+    static const char *const names[] = {"cheap", "none", "stage", "role", NULL};
+    int i = bc_opt_choice(L, arg, "checkpoint", 0, names);
+    return i == 3 ? NN_CHEAP : (enum nn_checkpoint)i; /* bclua.step passes role by role */
+}
+
 /*** Build a network.
 @function network
 @tparam {table,...} layers flat list; see bclua.nn
 @tparam table options `input` (shape of one sample), `precision` ("f32", "f64", "bf16", "f16"),
- `threads`, `seed`, `input_gradient`
+ `threads`, `seed`, `input_gradient`, `checkpoint` ("cheap", "none", "stage", "role")
 @treturn network */
 static int l_network(lua_State *L) {
-    static const char *const names[] = {"input", "precision",      "threads",
-                                        "seed",  "input_gradient", NULL};
+    static const char *const names[] = {"input",          "precision",  "threads", "seed",
+                                        "input_gradient", "checkpoint", NULL};
     static const char *const precisions[] = {"f32", "f64", "bf16", "f16", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
@@ -68,7 +74,8 @@ static int l_network(lua_State *L) {
         .precision = (enum nn_precision)bc_opt_choice(L, 2, "precision", NN_F32, precisions),
         .threads = (int)threads,
         .seed = (uint64_t)bc_opt_integer(L, 2, "seed", 1),
-        .input_gradient = bc_opt_boolean(L, 2, "input_gradient", false)};
+        .input_gradient = bc_opt_boolean(L, 2, "input_gradient", false),
+        .checkpoint = read_checkpoint(L, 2)};
     nn_shape input = read_input_shape(L);
     lua_gc(L, LUA_GCCOLLECT); /* it sees little of a network's memory: free those that are done */
     Network *n = lua_newuserdatauv(L, sizeof *n, 0);
@@ -173,10 +180,11 @@ static const bool *read_keep(lua_State *L, int arg, const nn_graph *g) {
 /*** Run a batch through the network.
 @function network:forward
 @tparam {array,...} parts each (n, ...): together they are the batch
-@tparam[opt] table options `train`, `groups`, `keep`
+@tparam[opt] table options `train`, `backward` (as train), `groups`, `first_group` (0), `seed` (0), `keep`
 @treturn array (n, values) of the last layer */
 static int l_forward(lua_State *L) {
-    static const char *const names[] = {"train", "groups", "keep", NULL};
+    static const char *const names[] = {"train", "backward", "groups", "first_group",
+                                        "seed",  "keep",     NULL};
     nn_network *net = check_network(L);
     lua_settop(L, 3);
     bc_check_options(L, 3, names);
@@ -186,8 +194,14 @@ static int l_forward(lua_State *L) {
     lua_Integer groups = bc_opt_integer(L, 3, "groups", 1);
     luaL_argcheck(L, groups >= 1, 3, "option 'groups' must be at least 1");
     const nn_graph *g = nn_network_graph(net);
-    nn_forward_options o = {.train = bc_opt_boolean(L, 3, "train", false),
+    lua_Integer first = bc_opt_integer(L, 3, "first_group", 0);
+    luaL_argcheck(L, first >= 0 && first < 1024, 3, "option 'first_group' outside 0..1023");
+    bool train = bc_opt_boolean(L, 3, "train", false);
+    nn_forward_options o = {.train = train,
+                            .backward = bc_opt_boolean(L, 3, "backward", train),
                             .groups = (size_t)groups,
+                            .first_group = (size_t)first,
+                            .seed = (uint64_t)bc_opt_integer(L, 3, "seed", 0),
                             .keep = read_keep(L, 3, g)};
     bc_array *out = bc_push_matrix(L, dtype_of(net), (int64_t)batch.n,
                                    (int64_t)nn_volume(g->layer[g->layers - 1].shape));
@@ -385,28 +399,49 @@ static int l_reset_times(lua_State *L) {
     return 0;
 }
 
-/*** The bytes that a batch takes: `{weights=, gradients=, moments=, kept=, arena=, scratch=}`.
+/*** The bytes that a batch takes: `{weights=, gradients=, moments=, kept=, arena=, scratch=}`,
+and `again`, the passes that are run again for backward.
 @function network:footprint
 @tparam integer n samples
-@tparam[opt=1] integer groups
-@tparam[opt=false] boolean train
+@tparam[opt] table options `groups` (1), `train` (false), `backward` (as train), `checkpoint` and
+ `precision` (the network's; f64 and others cannot be asked of each other)
 @treturn table */
 static int l_footprint(lua_State *L) {
+    static const char *const names[] = {"groups",     "train",     "backward",
+                                        "checkpoint", "precision", NULL};
+    static const char *const precisions[] = {"f32", "f64", "bf16", "f16", NULL};
     nn_network *net = check_network(L);
-    lua_Integer n = luaL_checkinteger(L, 2), groups = luaL_optinteger(L, 3, 1);
+    const nn_network_options *own = nn_network_settings(net);
+    lua_Integer n = luaL_checkinteger(L, 2);
     luaL_argcheck(L, n >= 1, 2, "at least 1 sample");
+    lua_settop(L, 3);
+    bc_check_options(L, 3, names);
+    lua_Integer groups = bc_opt_integer(L, 3, "groups", 1);
     luaL_argcheck(L, groups >= 1, 3, "at least 1 group");
+    bool train = bc_opt_boolean(L, 3, "train", false);
+    bool told = bc_push_option(L, 3, "checkpoint") != LUA_TNIL;
+    nn_plan_options o = {
+        .n = (size_t)n,
+        .groups = (size_t)groups,
+        .train = train,
+        .backward = bc_opt_boolean(L, 3, "backward", train),
+        .checkpoint = told ? read_checkpoint(L, 3) : own->checkpoint,
+        .precision = (enum nn_precision)bc_opt_choice(L, 3, "precision", own->precision, precisions),
+    };
+    o.input_gradient = o.backward && own->input_gradient;
+    if (nn_is_double(o.precision) != nn_is_double(own->precision))
+        return bc_arg_error(L, 3, "f64 and other precisions need networks of their own");
     nn_footprint f;
     bc_error e = {""};
-    check_status(
-        L, nn_network_footprint(net, &f, (size_t)n, (size_t)groups, lua_toboolean(L, 4), &e), &e);
-    lua_createtable(L, 0, 6);
+    check_status(L, nn_network_footprint(net, &f, &o, &e), &e);
+    lua_createtable(L, 0, 7);
     set_number(L, "weights", (double)f.weights);
     set_number(L, "gradients", (double)f.gradients);
     set_number(L, "moments", (double)f.moments);
     set_number(L, "kept", (double)f.kept);
     set_number(L, "arena", (double)f.arena);
     set_number(L, "scratch", (double)f.scratch);
+    set_number(L, "again", (double)f.again);
     return 1;
 }
 

@@ -14,6 +14,7 @@ typedef struct nn_network_options {
     int threads;                 /* 0: bc_threads() */
     uint64_t seed;               /* of the first weights */
     bool input_gradient;         /* backward also gives the gradient of the input */
+    enum nn_checkpoint checkpoint;
 } nn_network_options;
 
 /* Takes the graph over, also on failure. Tensor i starts from generator
@@ -31,13 +32,16 @@ typedef struct nn_batch {
 } nn_batch;
 
 typedef struct nn_forward_options {
-    bool train;       /* batch statistics, and keep what backward needs */
+    bool train;       /* with batch statistics */
+    bool backward;    /* keep what backward needs */
     size_t groups;    /* n / groups samples share batch statistics; 1 or more */
+    size_t first_group; /* where the statistics of the first group go, for commit */
+    uint64_t seed;    /* of dropout */
     const bool *keep; /* per layer: nn_network_value will ask for it; NULL: none */
 } nn_forward_options;
 
 /* out (n, C, H, W) of the last layer. Lays out a new plan when the batch is of
- * another size. Batch norm's running statistics stay as they are (see
+ * another size; before taking the memory for it, checks that it is there. Batch norm's running statistics stay as they are (see
  * nn_network_commit). BC_FAIL: the batch does not suit the network; BC_NOMEM;
  * BC_STOPPED. */
 int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
@@ -48,8 +52,8 @@ int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
  * pass, or it was gone back already. */
 int nn_network_backward(nn_network *net, const void *dout, bc_error *e);
 
-/* Fold the batch statistics of the last forward pass in train mode into the
- * running ones, group after group, as PyTorch would pass after pass. Apart
+/* Fold the batch statistics of the last forward pass in train mode (and of the
+ * groups before its first_group, from earlier passes) into the running ones, group after group, as PyTorch would pass after pass. Apart
  * from forward, so that a step that turns out not finite leaves no trace. */
 int nn_network_commit(nn_network *net, bc_error *e);
 
@@ -79,9 +83,10 @@ typedef struct nn_footprint {
     size_t kept;    /* of the arena: held from forward to backward */
     size_t arena;   /* all values and gradients of values at their peak */
     size_t scratch; /* all workers' */
+    size_t again;   /* passes that are run again for backward */
 } nn_footprint;
-int nn_network_footprint(const nn_network *net, nn_footprint *f, size_t n, size_t groups,
-                         bool train, bc_error *e);
+int nn_network_footprint(const nn_network *net, nn_footprint *f, const nn_plan_options *o,
+                         bc_error *e);
 
 /* Seconds spent in a layer's passes since the last reset. */
 double nn_network_seconds(const nn_network *net, size_t layer, bool backward);

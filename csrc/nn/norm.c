@@ -1,14 +1,10 @@
-/* norm.c: batch norm of one channel. */
+/* norm.c: norms of one channel. */
 #include "../support/clones.h"
 #include "kernels.h"
 
-/* Sums run in lanes, so that the compiler may use vectors without changing
- * the order of additions: the result is the same on every processor. */
-#define LANES 16
-
-static double lane_total(const double *lane) {
+double nn_lane_total(const double *lane) {
     double sum = 0;
-    for (int j = 0; j < LANES; j++) sum += lane[j];
+    for (int j = 0; j < NN_SUM_LANES; j++) sum += lane[j];
     return sum;
 }
 

@@ -6,7 +6,11 @@
 
 #include "../spectral/mel.h"
 
-#define CHUNK 32768 /* elements of one item of an element-by-element pass */
+/* The pool's context is not const, but no item writes to it. */
+void nn_run_items(const nn_run *r, bc_task *item, size_t n) {
+    nn_run copy = *r;
+    bc_pool_run(r->pool, item, &copy, n);
+}
 
 #define NN_TWICE "passes.inc"
 #include "twice.h"

@@ -50,6 +50,9 @@ static inline void *scratch_of(const nn_run *r, int worker) {
  * biased variance: three blocks of c * groups. */
 #define NN_NORM_SAVED 3
 
+/* Hand n items of a pass to the pool; their context is the run. */
+void nn_run_items(const nn_run *r, bc_task *item, size_t n);
+
 #define NN_PASS(name) nn_pass nn_##name##_f32, nn_##name##_f64
 NN_PASS(mel_pass);
 NN_PASS(decibel_pass);
@@ -62,10 +65,8 @@ NN_PASS(conv_pass);
 NN_PASS(conv_back);
 NN_PASS(norm_pass);
 NN_PASS(norm_back);
-NN_PASS(relu_pass);
-NN_PASS(relu_back);
-NN_PASS(add_pass);
-NN_PASS(add_back);
+NN_PASS(sum_pass);
+NN_PASS(sum_back);
 NN_PASS(pool_pass);
 NN_PASS(pool_back);
 #undef NN_PASS

@@ -1,32 +1,62 @@
-/* plan.h: where everything lies in memory during one forward pass, and the
- * backward pass behind it, laid out before the first step. */
+/* plan.h: what runs when, and where everything lies in memory, during one
+ * forward pass and the backward pass behind it; laid out before the first step. */
 #ifndef NN_PLAN_H
 #define NN_PLAN_H
 
 #include "graph.h"
 
+/* What is kept from forward to backward of the values that it reads.
+ * NN_KEEP_ALL    all of them.
+ * NN_CHEAP       those that take a convolution to make; the others (norms, relus,
+ *                sums) are made again when backward comes by.
+ * NN_STAGE       those at the joints of the network (where one value is all that the
+ *                rest depends on) that make the plan smallest; what lies between is
+ *                made again, convolutions too.
+ * The results are the same to the bit. */
+enum nn_checkpoint { NN_CHEAP, NN_KEEP_ALL, NN_STAGE };
+
 typedef struct nn_plan_options {
     size_t n;      /* samples */
     size_t groups; /* equal parts of them with own batch statistics */
-    bool train;
+    bool train;    /* with batch statistics */
+    bool backward; /* a backward pass will follow */
     bool input_gradient;
     enum nn_precision precision;
+    enum nn_checkpoint checkpoint;
     const bool *keep; /* per layer: its output must be there at the end; NULL: none */
 } nn_plan_options;
 
-/* Offsets in bytes into one arena; NN_NONE: not there. */
-typedef struct nn_place {
-    enum nn_storage stored; /* value and grad */
-    size_t value, grad, saved, temporary[2]; /* temporary: forward, backward */
-    size_t wide[2];                          /* room for widened values, if its kind needs it */
-    bool backward;                           /* does a backward pass */
-    bool wanted[2], add[2];                  /* gradients of its inputs */
-} nn_place;
+/* How the value of a layer comes about: by the passes of layer `layer`, which
+ * may have taken over the sum and the relu behind it. -1: the value is never
+ * there, another node has taken the layer over. */
+typedef struct nn_node {
+    int layer;
+    int inputs, input[2];
+    bool relu;
+} nn_node;
+
+enum nn_pass_type { NN_GO, NN_AGAIN, NN_LOSS, NN_BACK };
+
+/* One pass of a node. Offsets in bytes into one arena; NN_NONE: not there, or
+ * not wanted. */
+typedef struct nn_step {
+    enum nn_pass_type pass;
+    size_t value; /* the layer whose value it makes, or whose gradient it reads */
+    size_t in[2], out, grad_out, grad_in[2], saved, temporary, wide;
+    bool add[2]; /* to grad_in */
+} nn_step;
 
 typedef struct nn_plan {
     nn_plan_options o; /* keep is a copy */
-    nn_place *place;   /* per layer */
     bool *keep;
+    nn_node *node;           /* per layer, like the next */
+    enum nn_storage *stored; /* of values and their gradients */
+    size_t *saved;           /* offsets of what a layer's forward pass saved */
+    nn_step *step;
+    size_t steps, loss;                    /* step[loss] is the loss's turn */
+    size_t input, output, output_gradient; /* offsets */
+    size_t *kept_value;                    /* per layer: offset if keep, else NN_NONE */
+    size_t input_gradient;
     size_t bytes;   /* of the arena */
     size_t kept;    /* of these, held from forward to backward */
     size_t scratch; /* bytes per worker, a multiple of 64 */
@@ -39,8 +69,7 @@ typedef struct nn_plan {
 int nn_plan_new(nn_plan **plan, const nn_graph *g, const nn_plan_options *o, bc_error *e);
 void nn_plan_free(nn_plan *p); /* NULL is fine */
 
-/* Does the executor have to widen what the layer's passes read? And the bytes
- * of all that it reads and writes, widened; each piece is a multiple of 64. */
-bool nn_plan_widens(const nn_plan *p, const nn_graph *g, size_t layer);
+/* Does the executor have to widen what the passes of this value's node touch? */
+bool nn_plan_widens(const nn_plan *p, const nn_graph *g, size_t value);
 
 #endif

@@ -2,6 +2,7 @@
 #include "lua_support.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +14,7 @@
 #include "code.h"
 #include "file.h"
 #include "interrupt.h"
+#include "memory.h"
 #include "pool.h"
 #include "version.h"
 
@@ -138,6 +140,19 @@ static int l_memory(lua_State *L) {
     return 2;
 }
 
+/*** Bytes of memory that this process may still take: the least of what the machine has
+available and what its limits leave; nil where that is unknown.
+@function memory_free
+@treturn integer */
+static int l_memory_free(lua_State *L) {
+    size_t bytes = bc_memory_free();
+    if (bytes == SIZE_MAX)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, (lua_Integer)bytes);
+    return 1;
+}
+
 /*** Is this file descriptor (0, 1, 2) a terminal?
 @function is_terminal */
 static int l_is_terminal(lua_State *L) {
@@ -210,6 +225,7 @@ BC_EXPORT int luaopen_bclua_system(lua_State *L) {
                                          {"version", l_version},
                                          {"write_file", l_write_file},
                                          {"memory", l_memory},
+                                         {"memory_free", l_memory_free},
                                          {"is_terminal", l_is_terminal},
                                          {"mkdir", l_mkdir},
                                          {"disk_free", l_disk_free},

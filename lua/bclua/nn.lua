@@ -310,7 +310,7 @@ function network:summary(options)
       s.multiply_adds = s.multiply_adds + layer.multiply_adds
    end
    if size then
-      s.memory = self.core:footprint(3 * size, 3, true)
+      s.memory = self.core:footprint(3 * size, {groups = 3, train = true})
       local m = s.memory
       m.total = m.weights + m.gradients + m.moments + m.arena + m.scratch
    end

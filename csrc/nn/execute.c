@@ -1,0 +1,363 @@
+/* execute.c: the executor of a plan. */
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../support/interrupt.h"
+#include "../support/memory.h"
+#include "own.h"
+#include "passes.h"
+
+#define CHUNK 65536 /* values of one item of a conversion */
+
+static size_t element_size(const nn_network *net) {
+    return nn_real_size(net->o.precision);
+}
+
+/* --- the plan and its memory ------------------------------------------------------- */
+
+static bool same_plan(const nn_plan *p, const nn_plan_options *o, size_t layers) {
+    if (p->o.n != o->n || p->o.groups != o->groups || p->o.train != o->train ||
+        p->o.backward != o->backward)
+        return false;
+    if (p->keep == NULL || o->keep == NULL) return p->keep == o->keep;
+    return memcmp(p->keep, o->keep, layers * sizeof *o->keep) == 0;
+}
+
+static int find_plan(nn_network *net, const nn_plan_options *o, bc_error *e) {
+    for (size_t i = 0; i < NN_PLANS; i++) {
+        if (net->plans[i] == NULL || !same_plan(net->plans[i], o, net->g->layers)) continue;
+        net->plan = net->plans[i];
+        return BC_OK;
+    }
+    nn_plan *p;
+    int rc = nn_plan_new(&p, net->g, o, e);
+    if (rc != BC_OK) return rc;
+    nn_plan **place = &net->plans[net->next++ % NN_PLANS];
+    nn_plan_free(*place);
+    net->plan = *place = p;
+    return BC_OK;
+}
+
+static int fit(char **memory, size_t *have, size_t bytes) {
+    if (bytes <= *have) return BC_OK;
+    free(*memory);
+    *have = 0;
+    *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (*memory == NULL) return BC_NOMEM;
+    *have = bytes;
+    return BC_OK;
+}
+
+/* Said before it is taken: where memory is overcommitted, taking it succeeds,
+ * and the process is killed when it is used. */
+static int check_room(const nn_network *net, const nn_plan *p, bc_error *e) {
+    if (p->bytes <= net->arena_bytes) return BC_OK;
+    size_t room = bc_memory_free(), held = net->arena_bytes;
+    if (room == SIZE_MAX || p->bytes <= room + held) return BC_OK;
+    return bc_fail(e, "a batch of %zu samples needs %.2f GB, and %.2f GB are free", p->o.n,
+                   (double)p->bytes / 1e9, (double)(room + held) / 1e9);
+}
+
+static int prepare(nn_network *net, const nn_plan_options *o, bc_error *e) {
+    net->state = NOTHING;
+    int rc = find_plan(net, o, e);
+    if (rc == BC_OK) rc = check_room(net, net->plan, e);
+    if (rc == BC_OK) rc = fit(&net->arena, &net->arena_bytes, net->plan->bytes);
+    if (rc == BC_OK)
+        rc = fit(&net->scratch, &net->scratch_bytes,
+                 net->plan->scratch * (size_t)bc_pool_threads(net->pool));
+    if (rc == BC_OK && o->backward) rc = nn_network_need_gradients(net);
+    return rc;
+}
+
+static void *at(const nn_network *net, size_t offset) {
+    return offset == NN_NONE ? NULL : net->arena + offset;
+}
+
+/* --- one pass ----------------------------------------------------------------------- */
+
+static nn_run run_of(const nn_network *net, const nn_step *step) {
+    const nn_plan *p = net->plan;
+    const nn_node *node = &p->node[step->value];
+    const nn_layer *l = &net->g->layer[node->layer];
+    nn_run r = {.layer = l,
+                .n = p->o.n,
+                .groups = p->o.groups,
+                .train = p->o.train,
+                .again = step->pass == NN_AGAIN,
+                .relu = node->relu,
+                .seed = net->seed,
+                .first = net->first,
+                .out = at(net, step->out),
+                .out_as = p->stored[step->value],
+                .grad_out = at(net, step->grad_out),
+                .saved = at(net, step->saved),
+                .pool = net->pool,
+                .temporary = at(net, step->temporary),
+                .scratch = net->scratch,
+                .scratch_bytes = p->scratch};
+    for (int j = 0; j < node->inputs; j++) {
+        r.in[j] = at(net, step->in[j]);
+        r.in_as[j] = p->stored[node->input[j]];
+        r.grad_in[j] = at(net, step->grad_in[j]);
+        r.add[j] = step->add[j];
+    }
+    for (int k = 0; k < 5; k++) {
+        r.tensor[k] = nn_network_memory(net, l->tensor[k], NN_VALUE);
+        r.grad[k] = nn_network_memory(net, l->tensor[k], NN_GRADIENT);
+    }
+    return r;
+}
+
+struct conversion {
+    float *wide;
+    void *narrow;
+    enum nn_storage s;
+    size_t n;
+};
+
+static void widen_item(void *context, size_t i, int worker) {
+    const struct conversion *k = context;
+    size_t first = i * CHUNK, n = smaller(CHUNK, k->n - first);
+    (void)worker;
+    nn_widen(k->wide + first, (const char *)k->narrow + first * nn_storage_size(k->s), k->s, n);
+}
+
+static void narrow_item(void *context, size_t i, int worker) {
+    const struct conversion *k = context;
+    size_t first = i * CHUNK, n = smaller(CHUNK, k->n - first);
+    (void)worker;
+    nn_narrow((char *)k->narrow + first * nn_storage_size(k->s), k->wide + first, k->s, n);
+}
+
+/* The next n floats of *room, holding the values of `there` if the pass reads them. */
+static struct conversion widen(nn_network *net, char **room, void *there, enum nn_storage s,
+                               size_t n, bool reads) {
+    struct conversion k = {(float *)(void *)*room, there, s, n};
+    *room += (n * sizeof(float) + 63) / 64 * 64;
+    if (reads) bc_pool_run(net->pool, widen_item, &k, parts(n, CHUNK));
+    return k;
+}
+
+/* A pass that knows floats only, on copies of what it reads and writes. */
+static void run_widened(nn_network *net, const nn_step *step, nn_pass *pass, const nn_run *given) {
+    nn_run r = *given;
+    const nn_node *node = &net->plan->node[step->value];
+    bool back = step->pass == NN_BACK;
+    char *room = at(net, step->wide);
+    struct conversion write[3], k;
+    int writes = 0;
+    size_t n = r.n * nn_volume(net->g->layer[step->value].shape);
+    if (r.out != NULL) {
+        k = widen(net, &room, r.out, r.out_as, n, back);
+        r.out = k.wide;
+        if (!back) write[writes++] = k;
+    }
+    if (r.grad_out != NULL)
+        r.grad_out = widen(net, &room, at(net, step->grad_out), r.out_as, n, true).wide;
+    for (int j = 0; j < node->inputs; j++) {
+        n = r.n * nn_volume(net->g->layer[node->input[j]].shape);
+        if (r.in[j] != NULL)
+            r.in[j] = widen(net, &room, at(net, step->in[j]), r.in_as[j], n, true).wide;
+        if (r.grad_in[j] != NULL) {
+            k = write[writes++] = widen(net, &room, r.grad_in[j], r.in_as[j], n, r.add[j]);
+            r.grad_in[j] = k.wide;
+        }
+        r.in_as[j] = NN_AS_F32;
+    }
+    r.out_as = NN_AS_F32;
+    pass(&r);
+    for (int i = 0; i < writes; i++)
+        bc_pool_run(net->pool, narrow_item, &write[i], parts(write[i].n, CHUNK));
+}
+
+static double clock_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* One pass of one layer, timed; BC_STOPPED before it on Ctrl-C. */
+static int run_step(nn_network *net, const nn_step *step) {
+    if (bc_interrupted()) return BC_STOPPED;
+    if (step->pass == NN_LOSS) return BC_OK;
+    nn_run r = run_of(net, step);
+    nn_pass *const *pass =
+        step->pass == NN_BACK ? r.layer->kind->backward : r.layer->kind->forward;
+    double start = clock_s();
+    if (nn_plan_widens(net->plan, net->g, step->value))
+        run_widened(net, step, pass[0], &r);
+    else
+        pass[nn_is_double(net->o.precision)](&r);
+    net->seconds[2 * net->plan->node[step->value].layer + (step->pass != NN_GO)] +=
+        clock_s() - start;
+    return BC_OK;
+}
+
+/* The network's own threads share the cores: BLAS gets none beside them. */
+static int run_steps(nn_network *net, size_t first, size_t end) {
+    int threads = openblas_get_num_threads(), rc = BC_OK;
+    if (threads != 1) openblas_set_num_threads(1);
+    for (size_t k = first; rc == BC_OK && k < end; k++) {
+        rc = run_step(net, &net->plan->step[k]);
+        if (rc == BC_OK && net->watch != NULL) net->watch(net->watcher, net, k);
+    }
+    if (threads != 1) openblas_set_num_threads(threads);
+    return rc;
+}
+
+/* --- in and out ---------------------------------------------------------------------- */
+
+/* The outside knows (N, C, H, W), the arena (C, N, H, W). */
+static void take_out(const nn_network *net, void *out, size_t offset, size_t layer) {
+    nn_shape s = net->g->layer[layer].shape;
+    enum nn_storage stored = net->plan->stored[layer];
+    size_t n = net->plan->o.n, plane = s.h * s.w, size = nn_storage_size(stored);
+    const char *from = at(net, offset);
+    for (size_t c = 0; c < s.c; c++)
+        for (size_t i = 0; i < n; i++, from += plane * size) {
+            void *to = (char *)out + (i * s.c + c) * plane * element_size(net);
+            if (stored == NN_AS_F64)
+                memcpy(to, from, plane * size);
+            else
+                nn_widen(to, from, stored, plane);
+        }
+}
+
+/* Samples [first, first + n). */
+static void put_in(const nn_network *net, size_t offset, const void *in, nn_shape s, size_t n,
+                   size_t first) {
+    size_t plane = s.h * s.w * element_size(net);
+    for (size_t c = 0; c < s.c; c++) {
+        char *to = (char *)at(net, offset) + (c * net->plan->o.n + first) * plane;
+        for (size_t i = 0; i < n; i++, to += plane)
+            memcpy(to, (const char *)in + (i * s.c + c) * plane, plane);
+    }
+}
+
+/* Note the mean and the unbiased variance that each norm saw, by group. */
+static int collect(nn_network *net, size_t first_group) {
+    const nn_plan *p = net->plan;
+    size_t all = first_group + p->o.groups, size = net->g->elements[NN_RUNNING];
+    if (all > net->statistics_room) {
+        double *bigger = realloc(net->statistics, all * size * sizeof *bigger);
+        if (bigger == NULL && size > 0) return BC_NOMEM;
+        net->statistics = bigger;
+        net->statistics_room = all;
+    }
+    net->collected = all;
+    for (size_t i = 0; i < net->g->layers; i++) {
+        const nn_layer *l = &net->g->layer[i];
+        if (l->tensor[NN_TRACKED] < 0 || p->saved[i] == NN_NONE) continue;
+        size_t c = l->shape.c, block = c * p->o.groups;
+        double count = (double)(p->o.n / p->o.groups * l->shape.h * l->shape.w);
+        const float *single = at(net, p->saved[i]);
+        const double *wide = at(net, p->saved[i]);
+        for (size_t k = 0; k < c; k++)
+            for (size_t g = 0; g < p->o.groups; g++) {
+                double *to = net->statistics + (first_group + g) * size + k;
+                size_t mean = k * p->o.groups + g, variance = 2 * block + mean;
+                bool is_double = nn_is_double(net->o.precision);
+                to[net->g->tensor[l->tensor[NN_RUNNING_MEAN]].offset] =
+                    is_double ? wide[mean] : (double)single[mean];
+                to[net->g->tensor[l->tensor[NN_RUNNING_VAR]].offset] =
+                    (is_double ? wide[variance] : (double)single[variance]) * count / (count - 1);
+            }
+    }
+    return BC_OK;
+}
+
+int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
+                       const nn_forward_options *o, bc_error *e) {
+    nn_plan_options want = {.n = batch->n,
+                            .groups = o->groups,
+                            .train = o->train,
+                            .backward = o->backward,
+                            .input_gradient = o->backward && net->o.input_gradient,
+                            .precision = net->o.precision,
+                            .checkpoint = net->o.checkpoint,
+                            .keep = o->keep};
+    if (o->groups == 0 || batch->n % o->groups != 0)
+        return bc_fail(e, "%zu samples are not %zu equal groups", batch->n, o->groups);
+    int rc = prepare(net, &want, e);
+    if (rc != BC_OK) return rc;
+    size_t n = batch->n / batch->parts, last = net->g->layers - 1;
+    net->seed = o->seed;
+    net->first = o->first_group * (batch->n / o->groups);
+    for (size_t k = 0; k < batch->parts; k++)
+        put_in(net, net->plan->input, batch->part[k], net->g->layer[0].shape, n, k * n);
+    rc = run_steps(net, 0, net->plan->loss);
+    if (rc == BC_OK && o->train) rc = collect(net, o->first_group);
+    if (rc != BC_OK) return rc;
+    net->state = WENT_FORWARD;
+    take_out(net, out, net->plan->output, last);
+    return BC_OK;
+}
+
+int nn_network_backward(nn_network *net, const void *dout, bc_error *e) {
+    if (net->state == NOTHING || !net->plan->o.backward)
+        return bc_fail(e, "no forward pass in train mode to go back from");
+    if (net->state == WENT_BACK) return bc_fail(e, "this forward pass was gone back already");
+    const nn_plan *p = net->plan;
+    net->state = WENT_BACK;
+    if (p->output_gradient != NN_NONE)
+        put_in(net, p->output_gradient, dout, net->g->layer[net->g->layers - 1].shape, p->o.n, 0);
+    int rc = run_steps(net, p->loss, p->steps);
+    if (rc != BC_OK) net->state = NOTHING;
+    return rc;
+}
+
+/* --- looking inside -------------------------------------------------------------------- */
+
+size_t nn_network_batch(const nn_network *net) {
+    return net->state == NOTHING ? 0 : net->plan->o.n;
+}
+
+int nn_network_value(const nn_network *net, void *out, size_t layer, bc_error *e) {
+    if (net->state == NOTHING || net->plan->kept_value[layer] == NN_NONE)
+        return bc_fail(e, "the last pass did not keep the output of '%s'",
+                       net->g->layer[layer].name);
+    take_out(net, out, net->plan->kept_value[layer], layer);
+    return BC_OK;
+}
+
+int nn_network_input_gradient(const nn_network *net, void *out, bc_error *e) {
+    if (net->state != WENT_BACK || net->plan->input_gradient == NN_NONE)
+        return bc_fail(e, "the last pass gave no gradient of the input");
+    take_out(net, out, net->plan->input_gradient, 0);
+    return BC_OK;
+}
+
+int nn_network_footprint(const nn_network *net, nn_footprint *f, const nn_plan_options *o,
+                         bc_error *e) {
+    nn_plan *p;
+    if (o->groups == 0 || o->n % o->groups != 0)
+        return bc_fail(e, "%zu samples are not %zu equal groups", o->n, o->groups);
+    int rc = nn_plan_new(&p, net->g, o, e);
+    if (rc != BC_OK) return rc;
+    size_t size = element_size(net), weights = net->g->elements[NN_TRAINED] * size;
+    *f = (nn_footprint){.weights = weights + net->g->elements[NN_RUNNING] * size,
+                        .gradients = o->backward ? weights : 0,
+                        .moments = o->backward ? 2 * weights : 0,
+                        .kept = p->kept,
+                        .arena = p->bytes,
+                        .scratch = p->scratch * (size_t)bc_pool_threads(net->pool)};
+    for (size_t k = 0; k < p->steps; k++) f->again += p->step[k].pass == NN_AGAIN;
+    nn_plan_free(p);
+    return BC_OK;
+}
+
+double nn_network_seconds(const nn_network *net, size_t layer, bool backward) {
+    return net->seconds[2 * layer + backward];
+}
+
+void nn_network_reset_seconds(nn_network *net) {
+    memset(net->seconds, 0, 2 * net->g->layers * sizeof *net->seconds);
+}
+
+const char *nn_library(void) {
+    return openblas_get_config();
+}

@@ -1,0 +1,63 @@
+/* fuse.c: passes that go over the same memory one after the other, as one. */
+#include "schedule.h"
+
+static size_t readers(const nn_graph *g, size_t layer) {
+    size_t n = 0;
+    for (size_t i = layer + 1; i < g->layers; i++)
+        for (int j = 0; j < g->layer[i].kind->inputs; j++)
+            n += g->layer[i].input[j] == (int)layer;
+    return n;
+}
+
+/* May the node of this layer vanish into the one that reads it? */
+static bool is_private(const nn_graph *g, const bool *keep, const nn_node *node, int layer) {
+    return layer > 0 && node[layer].layer == layer && (keep == NULL || !keep[layer]) &&
+           readers(g, (size_t)layer) == 1;
+}
+
+static void take_relu(nn_node *node, const nn_graph *g, const bool *keep, size_t i) {
+    int from = g->layer[i].input[0];
+    if (from == 0 || node[from].relu || (keep != NULL && keep[from])) return;
+    if (readers(g, (size_t)from) != 1 || node[from].layer < 0) return;
+    if (!(g->layer[node[from].layer].kind->flags & NN_TAKES_RELU)) return;
+    node[i] = node[from];
+    node[i].relu = true;
+    node[from].layer = -1;
+}
+
+/* The first of the two that can: the other one is there by then. */
+static void take_sum(nn_node *node, const nn_graph *g, const bool *keep, size_t i) {
+    for (int j = 0; j < 2; j++) {
+        int from = node[i].input[j], other = node[i].input[1 - j];
+        if (!is_private(g, keep, node, from) || node[from].relu || node[from].inputs != 1 ||
+            from == other)
+            continue;
+        if (!(g->layer[from].kind->flags & NN_TAKES_SUM)) continue;
+        node[i].layer = from;
+        node[i].input[0] = node[from].input[0];
+        node[i].input[1] = other;
+        node[from].layer = -1;
+        return;
+    }
+}
+
+void nn_fuse(nn_node *node, const nn_graph *g, const bool *keep) {
+    for (size_t i = 0; i < g->layers; i++) {
+        const nn_layer *l = &g->layer[i];
+        node[i] = (nn_node){.layer = (int)i, .inputs = l->kind->inputs};
+        for (int j = 0; j < l->kind->inputs; j++) node[i].input[j] = l->input[j];
+        if (l->kind->flags & NN_IS_RELU) take_relu(node, g, keep, i);
+        if (l->kind->flags & NN_IS_SUM) take_sum(node, g, keep, i);
+    }
+}
+
+unsigned nn_node_flags(const nn_node *node, const nn_graph *g) {
+    unsigned flags = g->layer[node->layer].kind->flags;
+    /* where the relu was open is seen in the output; a norm alone sees it in its input */
+    if (node->relu && node->inputs == 2) flags |= NN_KEEPS_OUTPUT;
+    return flags;
+}
+
+size_t nn_value_bytes(const nn_plan *p, const nn_graph *g, size_t layer) {
+    return p->o.n * nn_volume(g->layer[layer].shape) * nn_storage_size(p->stored[layer]);
+}

@@ -1,0 +1,12 @@
+/* norm_passes.c: batch norm, sums and relus, fused where they follow each
+ * other, on values of 16 or more bits. */
+#include <math.h>
+#include <string.h>
+
+#include "passes.h"
+
+#define CHUNK 32768 /* elements of one item of an element-by-element pass */
+#define BLOCK 1024  /* of these at once: what is widened stays in the first cache */
+
+#define NN_TWICE "norm_passes.inc"
+#include "twice.h"
