@@ -1,6 +1,8 @@
 /* fuse.c: passes that go over the same memory one after the other, as one. */
 #include "schedule.h"
 
+#define CHEAP_WORK 128 /* multiply-adds for a value: a 3x3 convolution of 64 channels has 576 */
+
 static size_t readers(const nn_graph *g, size_t layer) {
     size_t n = 0;
     for (size_t i = layer + 1; i < g->layers; i++)
@@ -56,6 +58,13 @@ unsigned nn_node_flags(const nn_node *node, const nn_graph *g) {
     /* where the relu was open is seen in the output; a norm alone sees it in its input */
     if (node->relu && node->inputs == 2) flags |= NN_KEEPS_OUTPUT;
     return flags;
+}
+
+bool nn_is_cheap(const nn_layer *l) {
+    const nn_kind *kind = l->kind;
+    if (kind->flags & NN_IS_CHEAP) return true;
+    return kind->multiply_adds != NULL &&
+           kind->multiply_adds(l) <= CHEAP_WORK * (double)nn_volume(l->shape);
 }
 
 size_t nn_value_bytes(const nn_plan *p, const nn_graph *g, size_t layer) {

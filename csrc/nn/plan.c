@@ -36,15 +36,23 @@ static int larger_first(const void *a, const void *b) {
     return x->first != y->first ? (x->first < y->first ? -1 : 1) : (x < y ? -1 : 1);
 }
 
-/* Greedy by size (Pisarchyk & Lee, 2020): the largest buffer first, each at
- * the lowest place that is free throughout its life. */
-static int place_items(nn_plan *p, nn_schedule *s) {
-    nn_item **order = malloc(2 * s->items * sizeof *order), **placed = order + s->items;
-    size_t roots = 0, count = 0;
-    if (order == NULL) return BC_NOMEM;
-    for (size_t i = 0; i < s->items; i++)
-        if (s->item[i].into < 0) order[roots++] = &s->item[i];
-    qsort(order, roots, sizeof *order, larger_first);
+static int longer_first(const void *a, const void *b) {
+    const nn_item *x = *(nn_item *const *)a, *y = *(nn_item *const *)b;
+    size_t lx = x->last - x->first, ly = y->last - y->first;
+    return lx != ly ? (lx < ly ? 1 : -1) : larger_first(a, b);
+}
+
+static int product_first(const void *a, const void *b) {
+    const nn_item *x = *(nn_item *const *)a, *y = *(nn_item *const *)b;
+    double px = (double)x->bytes * (double)(x->last - x->first + 1);
+    double py = (double)y->bytes * (double)(y->last - y->first + 1);
+    return px < py ? 1 : px > py ? -1 : larger_first(a, b);
+}
+
+/* Each buffer in turn goes to the lowest place that is free throughout its
+ * life; returns the bytes of all. */
+static size_t place_in_order(nn_item **order, nn_item **placed, size_t roots) {
+    size_t count = 0, all = 0;
     for (size_t i = 0; i < roots; i++) {
         nn_item *b = order[i];
         size_t at = 0, k = 0;
@@ -57,8 +65,29 @@ static int place_items(nn_plan *p, nn_schedule *s) {
         b->offset = at;
         for (k = count++; k > 0 && placed[k - 1]->offset > at; k--) placed[k] = placed[k - 1];
         placed[k] = b;
-        if (at + b->bytes > p->bytes) p->bytes = at + b->bytes;
+        if (at + b->bytes > all) all = at + b->bytes;
+    }
+    return all;
+}
+
+/* Greedy (Pisarchyk & Lee, 2020), in three orders, of which the best stays. */
+static int place_items(nn_plan *p, nn_schedule *s) {
+    static int (*const orders[])(const void *, const void *) = {larger_first, longer_first,
+                                                                product_first};
+    nn_item **order = malloc(2 * s->items * sizeof *order);
+    size_t roots = 0, best = 0;
+    if (order == NULL) return BC_NOMEM;
+    for (size_t i = 0; i < s->items; i++) {
+        nn_item *b = &s->item[i];
+        if (b->into >= 0) continue;
+        order[roots++] = b;
         if (b->first < s->loss && b->last > s->loss) p->kept += b->bytes;
+    }
+    p->bytes = SIZE_MAX;
+    for (size_t k = 0; k < 4; k++) { /* the last time: the best again */
+        qsort(order, roots, sizeof *order, orders[k < 3 ? k : best]);
+        size_t bytes = place_in_order(order, order + s->items, roots);
+        if (bytes < p->bytes) p->bytes = bytes, best = k;
     }
     free(order);
     return BC_OK;
@@ -124,7 +153,7 @@ static bool is_joint(const nn_plan *p, const nn_graph *g, size_t i) {
 }
 
 static bool is_cheap(const nn_plan *p, const nn_graph *g, size_t i) {
-    return p->node[i].layer >= 0 && g->layer[p->node[i].layer].kind->flags & NN_IS_CHEAP;
+    return p->node[i].layer >= 0 && nn_is_cheap(&g->layer[p->node[i].layer]);
 }
 
 /* parts: roughly so many stages, by the bytes of what is costly to make again;

@@ -7,8 +7,8 @@
 
 /* What is kept from forward to backward of the values that it reads.
  * NN_KEEP_ALL    all of them.
- * NN_CHEAP       those that take a convolution to make; the others (norms, relus,
- *                sums) are made again when backward comes by.
+ * NN_CHEAP       those that take a large convolution to make; the others (norms, relus,
+ *                sums, convolutions of few taps) are made again when backward comes by.
  * NN_STAGE       those at the joints of the network (where one value is all that the
  *                rest depends on) that make the plan smallest; what lies between is
  *                made again, convolutions too.

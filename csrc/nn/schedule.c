@@ -90,7 +90,7 @@ static void make_again(nn_schedule *s, size_t value) {
     const nn_node *node = node_of(s, value);
     for (int j = 0; j < node->inputs; j++) make_again(s, (size_t)node->input[j]);
     go(s, value, NN_AGAIN);
-    if (layer_of(s, value)->kind->flags & NN_IS_CHEAP) s->chain[s->links++] = (int)value;
+    if (nn_is_cheap(layer_of(s, value))) s->chain[s->links++] = (int)value;
 }
 
 /* The item that holds a value, made again if it was dropped. Cheap values that

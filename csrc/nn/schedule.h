@@ -41,6 +41,10 @@ void nn_fuse(nn_node *node, const nn_graph *g, const bool *keep);
 
 /* A kind's flags, as they are for a node of it. */
 unsigned nn_node_flags(const nn_node *node, const nn_graph *g);
+
+/* May the layer run again rather than keep its output for backward? Those that
+ * say so, and those that are little work. */
+bool nn_is_cheap(const nn_layer *l);
 size_t nn_value_bytes(const nn_plan *p, const nn_graph *g, size_t layer);
 
 /* BC_OK or BC_NOMEM; free it in any case. */
