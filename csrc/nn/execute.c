@@ -350,6 +350,13 @@ int nn_network_footprint(const nn_network *net, nn_footprint *f, const nn_plan_o
     return BC_OK;
 }
 
+size_t nn_network_held(const nn_network *net) {
+    size_t bytes = net->arena_bytes + net->scratch_bytes;
+    for (int m = 0; m < NN_MEMORIES; m++)
+        if (net->memory[m].storage != NULL) bytes += bc_array_bytes(&net->memory[m]);
+    return bytes;
+}
+
 double nn_network_seconds(const nn_network *net, size_t layer, bool backward) {
     return net->seconds[2 * layer + backward];
 }

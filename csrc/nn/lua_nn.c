@@ -445,6 +445,14 @@ static int l_footprint(lua_State *L) {
     return 1;
 }
 
+/*** Bytes that the network has taken so far.
+@function network:held
+@treturn integer */
+static int l_held(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)nn_network_held(check_network(L)));
+    return 1;
+}
+
 static int l_threads(lua_State *L) {
     lua_pushinteger(L, nn_network_threads(check_network(L)));
     return 1;
@@ -482,6 +490,7 @@ static const luaL_Reg methods[] = {{"forward", l_forward},     {"backward", l_ba
                                    {"tensors", l_tensors},     {"tensor", l_tensor},
                                    {"layers", l_layers},       {"reset_times", l_reset_times},
                                    {"footprint", l_footprint}, {"threads", l_threads},
+                                   {"held", l_held},
                                    {"close", l_close},         {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};

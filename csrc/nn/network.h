@@ -88,6 +88,9 @@ typedef struct nn_footprint {
 int nn_network_footprint(const nn_network *net, nn_footprint *f, const nn_plan_options *o,
                          bc_error *e);
 
+/* Bytes of weights, gradients, moments and arena that are there now. */
+size_t nn_network_held(const nn_network *net);
+
 /* Seconds spent in a layer's passes since the last reset. */
 double nn_network_seconds(const nn_network *net, size_t layer, bool backward);
 void nn_network_reset_seconds(nn_network *net);

@@ -104,7 +104,9 @@ end
 
 local network = {}
 network.__index = network
-for name, method in pairs(require "bclua.step") do network[name] = method end
+for _, part in ipairs{"bclua.footprint", "bclua.step"} do
+   for name, method in pairs(require(part)) do network[name] = method end
+end
 
 --- Build a network.
 -- @tparam {table,...} layers see above
@@ -113,6 +115,10 @@ for name, method in pairs(require "bclua.step") do network[name] = method end
 --  `precision` "f32", "f64", "bf16" or "f16": in the last two values and gradients of layers
 --  are stored in 16 bits, while weights, sums, the front end and the loss stay in f32;
 --  `threads` (the one setting for all);
+--  `checkpoint`: what training keeps for the backward pass: "cheap" (all but what is quickly
+--  made again), "none" (all), "stage" (the joints of the network that make memory smallest; the
+--  rest is computed again, a third more work), "role" (as cheap, for one role at a time, each
+--  of which goes forward twice). Results do not depend on it, but for the order of sums in "role";
 --  `input_gradient` (false)
 -- @treturn network
 -- @raise if a layer is unknown, badly described, or does not fit its input
@@ -121,7 +127,8 @@ function nn.network(layers, options)
    local ok, net = pcall(core.network, flatten(layers, {}, 1), options)
    if not ok then error(net, 2) end
    local self = {core = net, names = {}, position = {}, role = {}, step = 0, pending = 0, metadata = {},
-                 options = options, precision = options.precision or "f32"}
+                 options = options, precision = options.precision or "f32",
+                 checkpoint = options.checkpoint or "cheap", draws = options.seed or 1}
    for i, tensor in ipairs(net:tensors()) do
       self.names[i] = tensor.name
       self.position[tensor.name] = i
@@ -288,7 +295,7 @@ local function summary_text(s)
    local m = s.memory
    if m then
       lines[#lines + 1] = ("training, %d triplets: %s"):format(s.batch_size, megabytes(m.total))
-      for _, part in ipairs{"weights", "gradients", "moments", "arena", "scratch"} do
+      for _, part in ipairs{"weights", "gradients", "moments", "arena", "scratch", "batch", "process"} do
          lines[#lines + 1] = ("  %-10s %12s"):format(part, megabytes(m[part]))
       end
       lines[#lines + 1] = ("  (of the arena, %s is kept from forward to backward)"):format(megabytes(m.kept))
@@ -298,22 +305,17 @@ end
 
 --- Layers, shapes, parameters and multiply-adds; with a batch size also the
 -- memory that a training step on that many triplets takes.
--- @tparam[opt] table options `batch_size`
+-- @tparam[opt] table options `batch_size`, `precision`, `checkpoint`, `roles`: see `memory`
 -- @treturn table `layers` (as listed by the network), `parameters`,
---  `multiply_adds` (one sample, forward), `memory` (bytes: `weights`, `gradients`,
---  `moments`, `arena`, of it `kept`, `scratch`, `total`); `tostring` prints it
+--  `multiply_adds` (one sample, forward), `memory` (see there); `tostring` prints it
 function network:summary(options)
-   local size = check_options(options, {batch_size = 0}, 2).batch_size
-   local s = {layers = self.core:layers(), parameters = 0, multiply_adds = 0, batch_size = size}
+   local o = options or {}
+   local s = {layers = self.core:layers(), parameters = 0, multiply_adds = 0, batch_size = o.batch_size}
    for _, layer in ipairs(s.layers) do
       s.parameters = s.parameters + layer.parameters
       s.multiply_adds = s.multiply_adds + layer.multiply_adds
    end
-   if size then
-      s.memory = self.core:footprint(3 * size, {groups = 3, train = true})
-      local m = s.memory
-      m.total = m.weights + m.gradients + m.moments + m.arena + m.scratch
-   end
+   if next(o) ~= nil then s.memory = self:memory(o) end
    return setmetatable(s, {__tostring = summary_text})
 end
 

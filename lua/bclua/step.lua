@@ -74,14 +74,37 @@ local function not_finite(parts, what, value)
    return message
 end
 
+-- The embeddings of all roles, and a function that goes back with their gradient.
+-- Role by role, each role goes forward once for the loss and once more for the way back.
+local function embed(self, parts, o)
+   local net = self.core
+   if self.checkpoint ~= "role" or o.roles == "joint" then
+      local e = net:forward(parts, {train = true, groups = o.roles == "joint" and 1 or 3, seed = self.draws})
+      return e, function(gradient) net:backward(gradient) end
+   end
+   local e = {}
+   for i, part in ipairs(parts) do
+      e[i] = net:forward({part}, {train = true, backward = false, first_group = i - 1, seed = self.draws})
+   end
+   return array.concat(e), function(gradient)
+      local n = #parts[1]
+      for i, part in ipairs(parts) do
+         net:forward({part}, {train = true, first_group = i - 1, seed = self.draws})
+         net:backward(gradient:slice(1, (i - 1) * n + 1, i * n))
+      end
+   end
+end
+
 -- Forward, loss and backward; adds to the gradients. The loss's info, or nil and a message.
 local function pass(self, parts, o)
-   local e = self.core:forward(parts, {train = true, groups = o.roles == "joint" and 1 or 3})
+   local wrong = self:too_large(#parts[1], o.roles)
+   if wrong then return nil, wrong end
+   local e, back = embed(self, parts, o)
    local scale = self.precision == "f16" and self:loss_scale() or 1
    local info, gradient = core.loss(e, {loss = o.loss, margin = o.margin, l2 = o.l2, temperature = o.temperature,
                                         scale = scale})
    if not is_finite(info.loss) then return nil, not_finite(parts, "loss", info.loss) end
-   self.core:backward(gradient)
+   back(gradient)
    info.loss_scale = scale
    return info
 end

@@ -15,7 +15,7 @@ local tilenet = {}
 
 local DEFAULT = {widths = {64, 128, 256, 512}, z = 512, compression = "log", sample_rate = 32000, seconds = 5,
                  n_fft = 4096, hop = false, n_mels = 128, fmin = 0, fmax = 0}
-local OUTSIDE = {seed = true, precision = true, threads = true} -- of the object, not of the network
+local OUTSIDE = {seed = true, precision = true, threads = true, checkpoint = true} -- of the object, not of the network
 
 -- What a mel band's power becomes before it meets the first weights.
 --
@@ -64,7 +64,7 @@ local function merge(options, level)
    for key, value in pairs(DEFAULT) do o[key] = value end
    for key, value in pairs(options or {}) do
       if DEFAULT[key] == nil and not OUTSIDE[key] then
-         error(("unknown option '%s' (known: compression, fmax, fmin, hop, n_fft, n_mels, precision, "
+         error(("unknown option '%s' (known: checkpoint, compression, fmax, fmin, hop, n_fft, n_mels, precision, "
             .. "sample_rate, seconds, seed, threads, widths, z)"):format(tostring(key)), level + 1)
       end
       o[key] = value
@@ -121,13 +121,13 @@ end
 -- @tparam[opt] table options `widths` ({64, 128, 256, 512}), `z` (512), `compression`
 --  ("log", "power", "pcen"), `seed` (1), `sample_rate` (32000), `seconds` (5),
 --  `n_fft` (4096), `hop` ((samples - n_fft) // 127), `n_mels` (128), `fmin` (0),
---  `fmax` (half the sample rate), `precision`, `threads`
+--  `fmax` (half the sample rate), `precision`, `checkpoint`, `threads`: see `nn.network`
 -- @treturn network see `bclua.nn`; `net.samples` is the length of a window
 function tilenet.new(options)
    local o = merge(options, 2)
    local ok, layers, about = pcall(tilenet.layers, options)
    if not ok then error(layers, 2) end
-   about.seed, about.precision, about.threads = o.seed, o.precision, o.threads
+   about.seed, about.precision, about.threads, about.checkpoint = o.seed, o.precision, o.threads, o.checkpoint
    ok, layers = pcall(nn.network, layers, about)
    if not ok then error(layers, 2) end
    local net, known = layers, {}
