@@ -59,7 +59,8 @@ static float parabola(float *strength, float before, float here, float after) {
 }
 
 /* peak (count, 8): is s (count+2, 8) at k+1 above least, above its neighbour
- * before and not below the one behind, where what is not above least is 0? */
+ * before and not below the one behind? (librosa takes what is not above least
+ * for 0 first: that changes nothing, as it is below s at k+1 anyway.) */
 BC_EACH_CODE(static, mark,
              (unsigned char *restrict peak, const float *restrict s, const float *restrict least,
               size_t count),
@@ -67,8 +68,6 @@ BC_EACH_CODE(static, mark,
     for (size_t k = 0; k < count; k++, s += LANES, peak += LANES) {
         EACH_LANE(l, LANES) {
             float before = s[l], here = s[LANES + l], after = s[2 * LANES + l];
-            before = before > least[l] ? before : 0;
-            after = after > least[l] ? after : 0;
             peak[l] = (here > least[l]) & (here > before) & (here >= after);
         }
     }
@@ -84,8 +83,9 @@ static int find_peaks(votes *p, unsigned char *peak, const float *s, const doubl
     for (size_t k = r->first; k < r->last; k++, s += LANES, peak += LANES) {
         uint64_t any;
         memcpy(&any, peak, sizeof any);
-        for (size_t l = 0; any != 0 && l < lanes; l++) {
-            if (!peak[l]) continue;
+        for (; any != 0; any &= any - 1) { /* every byte is 0 or 1 */
+            size_t l = (size_t)__builtin_ctzll(any) / 8;
+            if (l >= lanes) break;
             float strength, shift = parabola(&strength, s[l], s[LANES + l], s[2 * LANES + l]);
             float hz = (float)(((double)k + (double)shift) * r->hz);
             int rc = hz > 0 ? votes_add(p, strength, hz) : BC_OK;

@@ -189,6 +189,12 @@ static float select_kth(float *x, size_t n, size_t k) {
     return x[k];
 }
 
+static float largest(const float *x, size_t n) {
+    float most = x[0];
+    for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
+    return most;
+}
+
 /* The votes, if all peaks were kept. */
 static int count_kept(size_t *count, const votes *v) {
     const size_t n = v->count;
@@ -196,7 +202,7 @@ static int count_kept(size_t *count, const votes *v) {
     if (x == NULL) return BC_NOMEM;
     for (size_t i = 0; i < n; i++) x[i] = v->kept[i].strength;
     float least = select_kth(x, n, n / 2);
-    if (n % 2 == 0) least = (select_kth(x, n / 2, n / 2 - 1) + least) / 2;
+    if (n % 2 == 0) least = (largest(x, n / 2) + least) / 2; /* x[0..n/2-1] are below */
     free(x);
     for (size_t i = 0; i < n; i++)
         if (v->kept[i].strength >= least) count[step_of(v->kept[i].hz)]++;
