@@ -1,13 +1,16 @@
 -- usage: bclua scripts/bench/cens.lua [FILE [RUNS [HOURS]]]
 -- CENS and its stages, and the network's mel spectrogram, on one core, samples
--- in memory: milliseconds and times real time, best and median of RUNS (5).
--- Then CENS of HOURS (1) of noise that comes block by block, and the memory.
+-- in memory: milliseconds and times real time, best and median of RUNS (5), and
+-- for the stages their share of the best. Then a whole recording, decode + CENS +
+-- self-join, against decoding alone in the same run (the median is that of the
+-- ratios of runs side by side). Then CENS of HOURS (1) of noise that comes block by block, and the memory.
 -- FILE: a recording (default: the synthetic clip of the specs, 28.8 s).
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local bench = require "bclua.bench"
 local cens = require "bclua.cens"
 local spectral = require "bclua.spectral"
+local stomp = require "bclua.stomp"
 local system = require "bclua.system"
 
 local root = arg[0]:match("^(.*)/scripts/bench/[^/]*$") or "."
@@ -35,12 +38,36 @@ local known = {sample_rate = sample_rate, hop = hop, tuning = tuning}
 
 print(("%s: %d samples, %.1f s at %d Hz, hop %d; one thread; %d runs"):format(
    path, y:size(), seconds, sample_rate, hop, runs))
-measure("cens", seconds, function() cens.cens(y, {sample_rate = sample_rate, hop = hop}) end)
-measure("  tuning", seconds, function() cens.tuning(y, {sample_rate = sample_rate}) end)
+local function share(name, part, whole)
+   print(("%-34s %13.2f ms %7.0f %%"):format(name, 1e3 * math.max(part, 0), 100 * math.max(part, 0) / whole))
+end
+local whole = measure("cens", seconds, function() cens.cens(y, {sample_rate = sample_rate, hop = hop}) end)
+local tune = measure("  tuning", seconds, function() cens.tuning(y, {sample_rate = sample_rate}) end)
+measure("  cqt, tuning given", seconds, function() cens.cqt(y, known) end)
 local chroma = measure("  chroma, tuning given", seconds, function() cens.chroma(y, known) end)
 local rest = measure("  cens, tuning given", seconds, function() cens.cens(y, known) end)
-print(("%-34s %13.2f ms"):format("  quantise and smooth", 1e3 * math.max(rest - chroma, 0)))
-measure("  cqt, tuning given", seconds, function() cens.cqt(y, known) end)
+share("  stage: tuning", tune, whole)
+share("  stage: cqt and chroma", chroma, whole)
+share("  stage: quantise, smooth, norm", rest - chroma, whole)
+
+-- The whole of a recording, as `motif extract` does it but for writing.
+local function chain()
+   local samples = audio.load(path, {sample_rate = sample_rate})
+   stomp.self_join(cens.cens(samples, {sample_rate = sample_rate, hop = hop}), 50)
+end
+local ratios, decode_s, chain_s = {}, math.huge, math.huge
+for k = 1, runs do
+   local t0 = system.clock()
+   audio.load(path, {sample_rate = sample_rate})
+   local t1 = system.clock()
+   chain()
+   local t2 = system.clock()
+   decode_s, chain_s = math.min(decode_s, t1 - t0), math.min(chain_s, t2 - t1)
+   ratios[k] = (t2 - t1) / (t1 - t0)
+end
+table.sort(ratios)
+print(("decode %.2f ms; decode + cens + self-join %.2f ms: %.2f x decode, median %.2f x"):format(1e3 * decode_s,
+   1e3 * chain_s, chain_s / decode_s, ratios[(runs + 1) // 2]))
 
 local start = system.clock()
 local other = {sample_rate = sample_rate, hop = hop, tuning = tuning + 0.005}
