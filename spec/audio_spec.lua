@@ -461,6 +461,12 @@ describe("audio", function()
          assert.error_matches(function() audio.resample(array.zeros(3), 0, 1) end, "#2 .*got 0")
          assert.error_matches(function() audio.resample(array.zeros(3), 1, 1.5) end, "#3")
       end)
+
+      it("names the size that is too large", function()
+         assert.error_matches(function() audio.resample(array.zeros(1000000), 1, 10000000) end,
+            "#3 .*1000000 samples at 1 Hz would become 10000000000000 at 10000000 Hz: too many")
+         assert.equal(1, #audio.resample(array.full(1000, 1), 10000000, 1))
+      end)
    end)
 
    describe("reader", function()

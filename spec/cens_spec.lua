@@ -345,6 +345,21 @@ describe("cens.cens", function()
       assert.is_true(c:slice(2, 1, 11):min() > 0)
    end)
 
+   it("gives zeros for denormals, and for samples whose magnitudes overflow", function()
+      for _, scale in ipairs{1e-41, 6e38} do
+         local y = noise(30000, 9):copy("f64") * scale
+         local c, info = cens.cens(y, options)
+         assert.same({12, 10}, c:shape())
+         assert.same({0, 0, 0}, {c:min(), c:max(), info.tuning})
+      end
+   end)
+
+   it("may be smoothed over more frames than there are", function()
+      local c = cens.cens(noise(5000, 10), {sample_rate = 32000, smoothing = 100000})
+      assert.same({12, 2}, c:shape())
+      assert.is_true(c:is_finite() and c:max() > 0)
+   end)
+
    it("gives frames for a constant, all of them finite", function()
       local c = cens.cens(array.full(20000, 1), options)
       assert.same({12, 7}, c:shape())
@@ -378,6 +393,7 @@ describe("cens.cens", function()
       fails({sample_rate = 1e300}, "'sample_rate' must be above 0")
       fails({sample_rate = 8000}, "sample_rate must be at least 8331 for 7 octaves from 32.7 Hz, got 8000")
       fails({sample_rate = 32000, hop = 0}, "'hop' must be 1")
+      fails({sample_rate = 32000, hop = -5}, "'hop' must be 1..2147483647, got %-5")
       fails({sample_rate = 32000, hop = 2.5}, "'hop' must be an integer, got 2.5")
       fails({sample_rate = 32000, tuning = 99}, "tuning must be %-36..36 bins, got 99")
       fails({sample_rate = 32000, tuning = nan}, "tuning must be")

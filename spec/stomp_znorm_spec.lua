@@ -161,7 +161,32 @@ describe("stomp.z_self_join and stomp.z_join", function()
       assert.equal(-1, stomp.z_self_join(array.zeros(1, "f32"), 1).index[1])
    end)
 
+   it("take denormals: their variance is 0, and they are constant", function()
+      local x = array.from{1e-310, 2e-310, 5e-310, 1e-310, 2e-310, 5e-310, 7e-310, 3, 1, 4, 1, 5, 9}
+      local p = stomp.z_self_join(x, 3, {exclusion = 0})
+      assert_profile(stomp.z_self_join(x, 3, {exclusion = 0, method = "brute"}), p)
+      assert.same({0, 0, 0, 0}, p.distance:slice(1, 1, 4):table())
+      assert.is_true(p.distance:is_finite())
+   end)
+
+   it("take any dtype, views, and series of different dtypes", function()
+      local a, b = array.zeros(60), array.zeros({80, 2}, "f64")
+      for t = 1, 60 do a[t] = (t * t) % 31 end
+      for t = 1, 80 do b:set(t, 2, (t * t + 3 * t) % 29) end
+      local view = b:T()[2]
+      assert.is_false(view:is_contiguous())
+      local expected = stomp.z_join(a:copy("f64"), view:copy(), 8)
+      for _, dtype in ipairs{"f32", "i16", "u8"} do assert_profile(expected, stomp.z_join(a:copy(dtype), view, 8)) end
+      assert_profile(stomp.z_self_join(view:copy(), 8), stomp.z_self_join(view, 8))
+   end)
+
    it("name the argument they reject", function()
+      assert.error_matches(function() stomp.z_self_join(array.zeros(0), 1) end,
+         "bad argument #1 to 'z_self_join' (expected at least one dimension and one frame", 1, true)
+      assert.error_matches(function() stomp.z_join(array.zeros(5), array.zeros(0), 1) end,
+         "bad argument #2 to 'z_join' (expected at least one dimension and one frame", 1, true)
+      assert.error_matches(function() stomp.z_self_join(array.zeros(5), -2) end,
+         "bad argument #2 to 'z_self_join' (window -2 outside 1..5)", 1, true)
       local x = series(40, 51)
       assert.error_matches(function() stomp.z_self_join(array.zeros({2, 40}, "f64"), 5) end,
          "bad argument #1 to 'z_self_join' (expected one dimension, got 2)", 1, true)

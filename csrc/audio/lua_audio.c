@@ -318,12 +318,16 @@ sample gives none, equal rates a copy.
 @tparam integer from sample rate of y
 @tparam integer to sample rate wanted
 @treturn bclua.array the same with ceil(n * to / from) samples
+@raise if these are more than 2^40
 */
 static int l_resample(lua_State *L) {
     int channels, from = bc_audio_check_rate(L, 2), to = bc_audio_check_rate(L, 3);
     int64_t n;
     const bc_array *y = check_samples(L, 1, &channels, &n);
     int64_t m = bc_resample_length(n, from, to), shape[2] = {y->shape[0], m};
+    if (m > (int64_t)1 << 40)
+        bc_arg_error(L, 3, "%I samples at %d Hz would become %I at %d Hz: too many", (lua_Integer)n,
+                     from, (lua_Integer)m, to);
     bc_array *out = bc_push_array(L, BC_F32, y->ndim, y->ndim == 2 ? shape : &m);
     for (int64_t c = 0; c < (y->ndim == 2 ? y->shape[0] : 1); c++) {
         int rc = bc_resample((float *)out->data + c * m, (const float *)y->data + c * n, n, from,

@@ -7,7 +7,8 @@ Samples are one-dimensional arrays of any dtype (converted to f32, not scaled;
 scale does not matter to `tuning` and `cens`). n samples give 1 + n // hop
 frames, frame t centred on sample t * hop; no samples give no frames. A NaN or
 infinite sample raises, naming its position. Silence has tuning 0 and gives
-zeros. Work stops within a second of Ctrl-C.
+zeros, and so do samples that are all denormal (below 1e-38), and frames with
+samples so large that magnitudes overflow f32 (above about 1e34). Work stops within a second of Ctrl-C.
 
 Instead of an array, a source may be given that is read block by block, so that
 a recording of any length needs little more memory than its result, which is

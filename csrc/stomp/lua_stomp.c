@@ -5,7 +5,10 @@ Matrix profiles: for every window of a series, its nearest other window.
 A profile is a table: `distance` (f64) and `index` (i64, frames from 0; -1
 where no neighbour is allowed, with an infinite distance), one element a
 window, and `window`, `exclusion` (self-joins) and `kind` (`"self"` or
-`"join"`). Equal distances go to the lowest index. A window with a NaN or an
+`"join"`). Series of any dtype and layout are taken; what is not f64 and in one
+piece is first copied to f64: a profile of f32 numbers is that of the same numbers
+in f64, to the bit. The copy takes 8 bytes a value, which `system.memory` and the
+collector see, and goes with the call. Equal distances go to the lowest index. A window with a NaN or an
 infinity has no neighbour and is none.
 
 Options of all joins:
