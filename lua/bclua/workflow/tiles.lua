@@ -159,7 +159,8 @@ local function read_index(o, parameters)
    if not files.exists(path) then return {} end
    local made = record.of_parquet(path)
    if not made or not sql.require_columns(path, COLUMNS) then return {} end
-   local sizes = made.sizes or {}
+   local sizes = {}
+   for name, bytes in pairs(made.sizes or {}) do sizes[name] = math.tointeger(bytes) end
    made.sizes = nil
    if record.difference(made, parameters) then return {} end
    local columns, message = sql.columns(("select %s from read_parquet(%s)"):format(
