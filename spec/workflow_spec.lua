@@ -6,7 +6,6 @@ local consolidate = require "bclua.workflow.consolidate"
 local dataset = require "bclua.dataset"
 local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
-local loader = require "bclua.loader"
 local mined = require "support.mined"
 local recordings = require "bclua.recordings"
 local sql = require "bclua.sql"
@@ -337,75 +336,5 @@ describe("generate-triplets", function()
       local result, message = triplets.run({input = path, output = m.dir .. "/t1.parquet", quiet = true})
       assert.is_nil(result)
       assert.matches("two groups", message)
-   end)
-end)
-
-describe("loader", function()
-   local function new(options)
-      local m = mined.get()
-      local o = {triplets = m.triplets, tiles = m.tiles, batch_size = 4, seed = 3}
-      for k, v in pairs(options or {}) do o[k] = v end
-      return assert(loader.new(o))
-   end
-
-   it("gives 5 s crops of the tiles of the three roles", function()
-      local l = new()
-      local batch = l:next()
-      for _, role in ipairs({"anchor", "neighbor", "distant"}) do
-         assert.same({4, 160000}, batch[role]:shape())
-         assert.is_true(batch[role]:abs():max() > 0)
-      end
-      local row, tiles = batch.rows[1], mined.get().tiles
-      local from = l.columns.anchor_first[row]
-      local tile = array.load(tiles .. "/" .. l.columns.anchor[row]):slice(1, from + 1, from + 224000)
-      tile = tile:copy("f32") * l.columns.anchor_scale[row]
-      local crop, at = batch.anchor[1], nil
-      for first = 1, 64001 do
-         if tile[first] == crop[1] and tile[first + 1] == crop[2] and
-            array.equal(tile:slice(1, first, first + 159999), crop) then
-            at = first
-            break
-         end
-      end
-      assert.is_number(at)
-   end)
-
-   it("takes every triplet once a pass, in an order that the seed decides", function()
-      local l, seen = new(), {}
-      for _ = 1, 10 do
-         for _, row in ipairs(l:next().rows) do
-            assert.is_nil(seen[row])
-            seen[row] = true
-         end
-      end
-      assert.same(new():next().rows, new():next().rows)
-      assert.not_same(new():next().rows, new({seed = 4}):next().rows)
-   end)
-
-   it("goes on exactly where its state was taken", function()
-      local l = new()
-      for _ = 1, 11 do l:next() end
-      local state = l:state()
-      local expected = l:next()
-      local other = new()
-      other:restore(state)
-      local got = other:next()
-      assert.same(expected.rows, got.rows)
-      assert.is_true(array.equal(expected.distant, got.distant))
-   end)
-
-   it("names a damaged tile and a missing index", function()
-      local m = mined.get()
-      local dir = command.folder()
-      command.shell(("cp -r %s %s/tiles"):format(m.tiles, dir))
-      local l = new({tiles = dir .. "/tiles"})
-      for _, name in ipairs(l.columns.anchor) do command.write(dir .. "/tiles/" .. name, "no tile") end
-      local batch, message = l:next()
-      assert.is_nil(batch)
-      assert.matches("not an npy file", message)
-      batch, message = loader.new({triplets = m.triplets, tiles = dir})
-      assert.is_nil(batch)
-      assert.matches("index.parquet: no such file", message)
-      command.remove(dir)
    end)
 end)

@@ -118,6 +118,11 @@ void bc_array_release(bc_array *a) {
     free(s);
 }
 
+bool bc_array_alone(const bc_array *a) {
+    return a->storage != NULL &&
+           atomic_load_explicit(&a->storage->references, memory_order_acquire) == 1;
+}
+
 int64_t bc_array_count(const bc_array *a) {
     int64_t n = 1;
     for (int i = 0; i < a->ndim; i++) n *= a->shape[i];

@@ -44,6 +44,7 @@ int bc_array_new(bc_array *a, bc_dtype dtype, int ndim, const int64_t *shape);
 /* Another view of the same elements; release both. */
 void bc_array_share(bc_array *to, const bc_array *from);
 void bc_array_release(bc_array *a); /* safe twice */
+bool bc_array_alone(const bc_array *a); /* no other view of its storage */
 
 int64_t bc_array_count(const bc_array *a); /* number of elements */
 size_t bc_array_bytes(const bc_array *a);

@@ -1,147 +1,321 @@
---- Batches of triplets, cut at random out of tiles on disk.
+--- Batches of triplets: out of tiles, out of the recordings themselves, or on a walk over all of them.
+--
+-- Threads in C read ahead of who takes the batches. What a batch holds follows from the seed and its
+-- place in the order alone: not from the number of threads, nor from what was read before.
 -- @module bclua.loader
-local array = require "bclua.array"
+-- @usage
+-- local l <close> = assert(loader.new{triplets = "triplets.parquet", tiles = "tiles",
+--    augment = "noise=5:40,gain=20"})
+-- local batch = assert(l:next())
+-- print(batch.anchor, batch.provenance.anchor.file[1], batch.provenance.anchor.seconds[1])
+local augment = require "bclua.loader.augment"
 local files = require "bclua.files"
+local system = require "bclua.system"
 
-local loader = {}
+local loader = {augmentation = augment.parse}
 
-local ROLES = {"anchor", "neighbor", "distant"}
-local CROPS = 1 << 32 -- streams of the generator: below it orders, above it crops
+local STORES = {npy = true, packed = true, flac = true}
+
+local COMMON = {dataset_root = "string", batch_size = "integer", seconds = "number", sample_rate = "integer",
+   seed = "integer", workers = "integer", ahead = "integer", augment = true, cache_mb = "number", open = "integer"}
+local OPTIONS = {triplets = "string", tiles = "string", duration = "number", limit = "integer",
+   loc_unit = "string"}
+local WALK_OPTIONS = {input = "string", walkers = "integer"}
+local LIMITS = {batch_size = {1, 1 << 20}, seconds = {0.001, 3600}, sample_rate = {1000, 192000}, workers = {1, 256},
+   ahead = {1, 1024}, cache_mb = {0, 1 << 30}, open = {1, 65536}, limit = {1, (1 << 32) - 1}, walkers = {1, 65536},
+   duration = {0.001, 36000}}
+
+local function check_value(name, value, wanted)
+   if wanted == true then return end
+   local is = math.type(value) == "integer" and "integer" or type(value)
+   if is ~= wanted and not (wanted == "number" and is == "integer") then
+      error(("option '%s' must be a%s %s, got %s"):format(name, wanted == "integer" and "n" or "", wanted,
+         tostring(value)), 4)
+   end
+   local limits = LIMITS[name]
+   if limits and not (value >= limits[1] and value <= limits[2]) then
+      error(("option '%s' must be %.14g to %.14g, got %s"):format(name, limits[1], limits[2], tostring(value)), 4)
+   end
+end
+
+local function check_options(options, own, needed)
+   if type(options) ~= "table" then error("options: table expected, got " .. type(options), 3) end
+   for name, value in pairs(options) do
+      local wanted = COMMON[name] or own[name]
+      if not wanted then error(("unknown option '%s'"):format(tostring(name)), 3) end
+      check_value(name, value, wanted)
+   end
+   for _, name in ipairs(needed) do
+      if options[name] == nil then error(("option '%s' is missing"):format(name), 3) end
+   end
+end
+
+-- A column of a query as a list of strings.
+local function names(query)
+   local columns, message = require("bclua.sql").columns(query)
+   if not columns then return nil, message end
+   return columns.name
+end
+
+-- ---- Triplets of tiles ----
+
+-- What the folder says of itself; folders of older versions hold a file a tile.
+local function describe(tiles)
+   local sql, record = require "bclua.sql", require "bclua.workflow.record"
+   local index = tiles .. "/index.parquet"
+   if not files.exists(index) then return nil, index .. ": no such file (run `motif extract-triplets` first)" end
+   local ok, message = sql.require_columns(index, {"source", "loc", "tile"})
+   if not ok then return nil, message end
+   local about = record.of_parquet(index) or {}
+   about.store = about.store or "npy"
+   if not STORES[about.store] then return nil, ("%s: store '%s' is not known"):format(index, about.store) end
+   about.placed = sql.require_columns(index, {"first", "scale"}) ~= nil
+   if not about.placed and about.store ~= "npy" then
+      return nil, ("%s: no columns 'first' and 'scale', which the store '%s' needs"):format(index, about.store)
+   end
+   about.index = index
+   return about
+end
+
+local function tile_windows(about)
+   local sql = require "bclua.sql"
+   local first, scale = '"first"', "scale"
+   if not about.placed then first, scale = "0", "1" end
+   return sql.columns(([[select (dense_rank() over (order by "source") - 1)::integer as "source", loc::double as loc,
+      (dense_rank() over (order by tile) - 1)::integer as file, (%s)::bigint as "first", (%s)::double as scale
+      from read_parquet(%s) order by "source", loc, tile, "first"]]):format(first, scale, sql.quote(about.index)))
+end
+
+local function tile_triplets(relation, about)
+   local sql = require "bclua.sql"
+   return sql.columns(([[
+      with t as (select a, a_loc, b, b_loc, c, c_loc, (row_number() over () - 1)::integer as place from %s),
+         i as (select "source", loc, (row_number() over (order by "source", loc, tile, %s) - 1)::integer as id
+            from read_parquet(%s)),
+         w as (select "source", loc, min(id) as id from i group by all)
+      select p.id as anchor, q.id as neighbor, r.id as distant, place from t
+      join w p on p."source" = t.a and p.loc = t.a_loc
+      join w q on q."source" = t.b and q.loc = t.b_loc
+      join w r on r."source" = t.c and r.loc = t.c_loc
+      order by place]]):format(relation, about.placed and '"first"' or "0", sql.quote(about.index)))
+end
+
+local function count(relation)
+   return require("bclua.sql").query("select count(*)::bigint n from " .. relation)[1].n
+end
+
+-- Windows, triplets and files of a folder of tiles, for bclua.loading.
+local function read_tiles(options, relation)
+   local sql = require "bclua.sql"
+   local about, message = describe(options.tiles)
+   if not about then return nil, message end
+   local ids, windows, sources, tiles
+   ids, message = tile_triplets(relation, about)
+   if not ids then return nil, message end
+   local total = count(relation)
+   if #ids.anchor == 0 then
+      return nil, ("%s: none of its %d triplets has its tiles in %s"):format(options.triplets, total, options.tiles)
+   end
+   windows, message = tile_windows(about)
+   if not windows then return nil, message end
+   local index = sql.quote(about.index)
+   sources, message = names(('select distinct "source" as name from read_parquet(%s) order by name'):format(index))
+   if not sources then return nil, message end
+   tiles, message = names(("select distinct %s || '/' || tile as name, tile from read_parquet(%s) order by tile")
+      :format(sql.quote(options.tiles), index))
+   if not tiles then return nil, message end
+   windows.anchor, windows.neighbor, windows.distant = ids.anchor, ids.neighbor, ids.distant
+   return {store = about.store, windows = windows, paths = tiles, sources = sources, place = ids.place, total = total,
+      duration = about.duration or 7, sample_rate = about.sample_rate or 32000}
+end
+
+-- ---- Triplets of recordings ----
+
+local function read_recordings(options, relation)
+   local sql = require "bclua.sql"
+   if not files.is_folder(options.dataset_root) then
+      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
+   end
+   local with = ([[
+      with t as (select a, a_loc, b, b_loc, c, c_loc, (row_number() over () - 1)::integer as place from %s),
+         s as (select name, (row_number() over (order by name) - 1)::integer as id
+            from (select a as name from t union select b from t union select c from t))]]):format(relation)
+   local sources, message = names(with .. " select name from s order by id")
+   if not sources then return nil, message end
+   local c
+   c, message = sql.columns(with .. [[
+      select p.id as a, q.id as b, r.id as c, a_loc::double as a_loc, b_loc::double as b_loc, c_loc::double as c_loc
+      from t join s p on p.name = t.a join s q on q.name = t.b join s r on r.name = t.c order by place]])
+   if not c then return nil, message end
+   if #c.a == 0 then return nil, options.triplets .. ": no triplets" end
+   local paths = {}
+   for i, name in ipairs(sources) do paths[i] = options.dataset_root .. "/" .. name end
+   return {store = "none", paths = paths, sources = sources,
+      windows = {anchor = {source = c.a, loc = c.a_loc}, neighbor = {source = c.b, loc = c.b_loc},
+         distant = {source = c.c, loc = c.c_loc}}}
+end
+
+-- ---- The object ----
 
 local Loader = {}
 Loader.__index = Loader
 
-local function read(triplets, tiles)
-   local sql = require "bclua.sql"
-   local index = tiles .. "/index.parquet"
-   local ok, message = sql.require_columns(triplets, {"a", "a_loc", "b", "b_loc", "c", "c_loc"})
-   if not ok then return nil, message end
-   if not files.exists(index) then
-      return nil, index .. ": no such file (run `motif extract-triplets` first)"
+-- Settle crop, tile and shift, which depend on each other.
+local function settle(options, data, effects)
+   local seconds, shift = options.seconds or 5, augment.largest_shift(effects)
+   local rate, where = options.sample_rate or data.sample_rate or 32000, options.tiles or options.triplets
+   if data.sample_rate and rate ~= data.sample_rate then
+      return nil, ("%s: tiles at %g Hz, not %d Hz"):format(options.tiles, data.sample_rate, rate)
    end
-   ok, message = sql.require_columns(index, {"source", "loc", "tile"})
-   if not ok then return nil, message end
-   ok, message = sql.require_columns(index, {"first", "scale"})
-   if not ok then return nil, message end
-   local t, i = sql.quote(triplets), sql.quote(index)
-   local columns
-   columns, message = sql.columns(([[
-      with i as (select "source", loc, tile, "first", scale from read_parquet(%s))
-      select p.tile as anchor, q.tile as neighbor, r.tile as distant, p.first as anchor_first,
-         q.first as neighbor_first, r.first as distant_first, p.scale as anchor_scale, q.scale as neighbor_scale,
-         r.scale as distant_scale
-      from (select *, row_number() over () as place from read_parquet(%s)) t
-      join i p on p."source" = t.a and p.loc = t.a_loc
-      join i q on q."source" = t.b and q.loc = t.b_loc
-      join i r on r."source" = t.c and r.loc = t.c_loc
-      order by place]]):format(i, t))
-   if not columns then return nil, message end
-   local total = sql.query(("select count(*)::bigint n from read_parquet(%s)"):format(t))[1].n
-   if #columns.anchor == 0 then
-      return nil, ("%s: none of its %d triplets has its tiles in %s"):format(triplets, total, tiles)
+   local duration = data.duration or options.duration or math.max(7, seconds + 2 * shift)
+   if seconds > duration then
+      return nil, ("%s: crops of %g s out of tiles of %g s"):format(where, seconds, duration)
    end
-   return columns, total
+   if shift > (duration - seconds) / 2 + 1e-9 then
+      return nil, ("%s: a shift of %g s needs tiles of %g s, these have %g s"):format(where, shift, seconds + 2 * shift,
+         duration)
+   end
+   return seconds, math.tointeger(rate), duration
 end
 
---- A loader.
--- @tparam table options `triplets` (Parquet), `tiles` (folder from
--- `extract-triplets`), `batch_size` (64), `seconds` (5: a random crop of the tile),
--- `sample_rate` (32000), `seed` (1)
--- @treturn[1] Loader with fields `triplets` (usable), `dropped` (a tile is missing)
--- @treturn[2] nil
--- @treturn[2] string message, beginning with the path
-function loader.new(options)
-   local columns, total = read(options.triplets, options.tiles)
-   if not columns then return nil, total end
-   local self = setmetatable({
-      duration = (require("bclua.workflow.record").of_parquet(options.tiles .. "/index.parquet") or {}).duration or 7,
-      columns = columns, folder = options.tiles, triplets = #columns.anchor,
-      dropped = total - #columns.anchor, batch_size = options.batch_size or 64,
-      seed = options.seed or 1, pass = -1, position = 0, batches = 0,
-      samples = math.floor((options.seconds or 5) * (options.sample_rate or 32000) + 0.5),
-   }, Loader)
+local function open(options, data, effects)
+   local seconds, rate, duration = settle(options, data, effects)
+   if not seconds then return nil, rate end
+   local backgrounds, message = augment.backgrounds(effects)
+   if backgrounds == nil then return nil, message end
+   if augment.needs_pitch(effects) and not require("bclua.loading").pitch_library() then
+      return nil, "pitch: this build has no SoundTouch (install libsoundtouch-dev, then make)"
+   end
+   local self = setmetatable({seed = options.seed or 1, batch_size = options.batch_size or 64, store = data.store,
+      samples = math.floor(seconds * rate + 0.5), sample_rate = rate, failures = {}, replaced = 0,
+      place = data.place, named = {}}, Loader)
+   local all = data.windows.anchor
+   self.triplets = #(data.windows.source and all or all.loc)
+   self.dropped = (data.total or self.triplets) - self.triplets
+   if self.dropped == 0 then self.place = nil end
+   self.core = require("bclua.loading").new({store = data.store, paths = data.paths, sources = data.sources,
+      windows = data.windows, duration = duration, sample_rate = rate, samples = self.samples,
+      batch_size = self.batch_size, seed = self.seed, limit = options.limit,
+      workers = options.workers or math.min(2, system.threads()), ahead = options.ahead or 2,
+      cache_bytes = math.floor((options.cache_mb or 256) * 1e6), open = options.open or 64,
+      effects = effects, backgrounds = backgrounds or nil, first = data.first, walkers = options.walkers})
+   if options.limit then self.triplets = math.min(self.triplets, options.limit) end
    return self
 end
 
--- The next triplet in the order of this pass; a pass takes every triplet once.
-function Loader:take()
-   local n = self.triplets
-   local pass = self.position // n
-   if pass ~= self.pass then
-      self.pass = pass
-      self.order = require("bclua.sampling").generator(self.seed, pass):shuffle(n)
-   end
-   local at = self.order[self.position % n + 1]
-   self.position = self.position + 1
-   return at
-end
-
--- Copy a random crop of a tile into a row.
-function Loader:crop(row, role, at, generator)
-   local path, place = self.folder .. "/" .. self.columns[role][at], self.columns[role .. "_first"][at]
-   local t, message
-   if path:find("%.flac$") then
-      t, message = require("bclua.audio").load(path, {start_s = place / 32000, seconds = self.duration})
-      if t then t = t * (32768 * self.columns[role .. "_scale"][at]) end
-   else
-      t, message = array.load(path, {mmap = true})
-      if t and t:dtype() == "i16" then
-         local last = place + math.floor(self.duration * 32000 + 0.5)
-         if t:ndim() ~= 1 or last > #t then return nil, ("%s: truncated or foreign"):format(path) end
-         t = t:slice(1, place + 1, last):copy("f32") * self.columns[role .. "_scale"][at]
-      end
-   end
-   if not t then return nil, message end
-   if t:ndim() ~= 1 or #t < self.samples then
-      return nil, ("%s: a tile of %d samples, %d needed"):format(path, t:size(), self.samples)
-   end
-   local first = generator:integer(#t - self.samples + 1)
-   row:fill(t:slice(1, first, first + self.samples - 1))
-   return true
-end
-
---- The next batch.
--- @treturn[1] table `anchor`, `neighbor`, `distant`: f32 (batch_size, samples);
--- `rows`: which triplets
+--- A loader of triplets.
+-- @tparam table options `triplets` (Parquet of `generate-triplets`) and either `tiles`, a folder that
+-- `extract-triplets` wrote (any store), or `dataset_root`: then there are no tiles, and crops are cut from
+-- the recordings, where `duration` (7 s) takes the place of a tile's length. Further `batch_size` (64),
+-- `seconds` (5) of a crop, `sample_rate` (32000), `seed` (1), `limit` (of the table, shuffled by the seed, take
+-- as many), `augment` (see `augmentation`; a text or a table; without it a crop lies anywhere in its tile),
+-- `workers` (threads; default 1 or 2), `ahead` (2: batches made or ready), `cache_mb` (256: decoded sound kept),
+-- `open` (64: files kept open)
+-- @treturn[1] Loader with the fields `triplets` (in use), `dropped` (those without tiles), `store`,
+-- `failures` (`{path=, step=, reason=}`, a recording once: it could not be read), `replaced` (triplets whose place
+-- others took because of that)
 -- @treturn[2] nil
--- @treturn[2] string message: a tile cannot be read
+-- @treturn[2] string message, beginning with the path
+-- @raise a wrong option
+function loader.new(options)
+   check_options(options, OPTIONS, {"triplets"})
+   if not options.tiles and not options.dataset_root then error("option 'tiles' or 'dataset_root' is missing", 2) end
+   if options.tiles and options.duration then error("option 'duration' is for a loader without tiles", 2) end
+   local effects = augment.check(options.augment, 3)
+   local relation, message = require("bclua.workflow.legacy").relation(options.triplets, options.loc_unit)
+   if not relation then return nil, message end
+   local data
+   data, message = (options.tiles and read_tiles or read_recordings)(options, relation)
+   if not data then return nil, message end
+   return open(options, data, effects)
+end
+
+--- A loader that walks over every slice of every recording.
+-- The anchor is a slice of `seconds`; the neighbour the window that its matrix profile index points to; the
+-- distant one the anchor of another recording of the batch. A round takes every slice once: recordings in random
+-- order, `walkers` of them at a time, one slice of each in turn.
+-- @tparam table options `input` (Parquet of `consolidate`, or the folder that `extract` wrote), `dataset_root`,
+-- `walkers` (16), and `batch_size`, `seconds`, `sample_rate`, `seed`, `augment`, `workers`, `ahead`, `cache_mb`,
+-- `open` as in `new`; a crop is shifted only if `augment` says so
+-- @treturn[1] Loader as of `new`; `triplets`: slices of a round
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+-- @raise a wrong option
+function loader.walk(options)
+   check_options(options, WALK_OPTIONS, {"input", "dataset_root"})
+   local effects = augment.check(options.augment, 3)
+   if not files.is_folder(options.dataset_root) then
+      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
+   end
+   local seconds = options.seconds or 5
+   local data, message = require("bclua.loader.walk").read(options.input, options.dataset_root, seconds)
+   if not data then return nil, message end
+   data.duration = seconds + 2 * augment.largest_shift(effects)
+   return open(options, data, effects)
+end
+
+--- The next batch. It waits until the threads have made it.
+-- @treturn[1] table `anchor`, `neighbor`, `distant`: f32 (batch_size, samples); `rows`: which triplets (rows of
+-- the table, from 1; of a walk slices); `provenance.anchor` ...: `file` (list of source names), `seconds` (f64 (B),
+-- where the crop begins in the recording; NaN for tiles of a whole short recording), and what was drawn for
+-- effects that are in use: `pitch` (semitones), `mix_db`, `noise_db`, `gain_db` (f64 (B))
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path: a tile cannot be read, or no recording at all can
+-- @raise "interrupted" after Ctrl-C; the loader can go on
 function Loader:next()
-   local sampling = require "bclua.sampling"
-   local generator = sampling.generator(self.seed, CROPS + self.batches)
-   local batch = {rows = {}}
-   for _, role in ipairs(ROLES) do batch[role] = array.zeros({self.batch_size, self.samples}) end
-   for i = 1, self.batch_size do
-      local at = self:take()
-      batch.rows[i] = at
-      for _, role in ipairs(ROLES) do
-         local ok, message = self:crop(batch[role][i], role, at, generator)
-         if not ok then return nil, message end
+   local batch, message = self.core:next()
+   if not batch then return nil, message end
+   if self.place then
+      for i, row in ipairs(batch.rows) do batch.rows[i] = self.place[row] + 1 end
+   end
+   local last
+   for _, miss in ipairs(batch.misses or {}) do
+      if miss.row ~= last then self.replaced = self.replaced + 1 end
+      last = miss.row
+      if not self.named[miss.file] then
+         self.named[miss.file] = true
+         table.insert(self.failures, {path = miss.file, step = "load", reason = miss.reason})
       end
    end
-   self.batches = self.batches + 1
+   batch.misses = nil
    return batch
 end
 
---- Where the loader is, as a line of text: a few numbers.
+--- Seconds that `next` has waited so far, all calls together.
+-- @treturn number
+function Loader:waited() return self.core:waited() end
+
+--- What the loader holds at this moment.
+-- @treturn integer bytes of decoded sound
+-- @treturn integer files open
+function Loader:held() return self.core:held() end
+
+--- Where the loader is, as a line of text: a few numbers. What was read ahead does not count.
 -- @treturn string
 function Loader:state()
-   return files.json({seed = self.seed, position = self.position, batches = self.batches})
+   return files.json({seed = self.seed, position = self.core:position(), triplets = self.triplets})
 end
 
 --- Go on exactly where `state` was taken.
 -- @tparam string state
 -- @treturn[1] boolean true
 -- @treturn[2] nil
--- @treturn[2] string message: not a state
+-- @treturn[2] string message: not a state, or of another table
 function Loader:restore(state)
    local ok, t = pcall(require("cjson").decode, state)
-   if not ok or type(t) ~= "table" then return nil, "not the state of a loader" end
-   local seed, position, batches = math.tointeger(t.seed), math.tointeger(t.position), math.tointeger(t.batches)
-   if not (seed and position and batches) or position < 0 or batches < 0 then
-      return nil, "not the state of a loader"
+   local seed = ok and type(t) == "table" and math.tointeger(t.seed)
+   local position = seed and math.tointeger(t.position)
+   if not position or position < 0 then return nil, "not the state of a loader" end
+   if t.triplets and t.triplets ~= self.triplets then
+      return nil, ("state of a loader of %.0f triplets, this one has %d"):format(t.triplets, self.triplets)
    end
-   self.seed, self.position, self.batches, self.pass = seed, position, batches, -1
+   self.seed = seed
+   self.core:seek(seed, position)
    return true
 end
+
+--- Stop the threads and give back the memory. Also at the end of a `<close>` variable.
+function Loader:close() self.core:close() end
+Loader.__close = Loader.close
 
 return loader

@@ -1,0 +1,264 @@
+/* store.c: crops of windows, out of tiles on disk or the recordings themselves. */
+#include "store.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../array/array.h"
+#include "../array/npy.h"
+#include "../audio/audio.h"
+
+enum { MARGIN = 512 }; /* reach of the conversion filter, in samples of the lower rate */
+
+/* A packed file, mapped. */
+typedef struct {
+    bc_array tiles;
+    int64_t bytes; /* of the file */
+} map;
+
+struct bc_store {
+    bc_store_options o;
+    int64_t length; /* samples of a tile */
+    bc_blocks *blocks;
+    pthread_mutex_t lock; /* of maps */
+    map *maps;
+};
+
+int bc_store_new(bc_store **to, const bc_store_options *o) {
+    bc_store *s = calloc(1, sizeof *s);
+    *to = s;
+    if (s == NULL) return BC_NOMEM;
+    s->o = *o;
+    s->length = (int64_t)floor(o->duration_s * o->sample_rate + 0.5);
+    pthread_mutex_init(&s->lock, NULL);
+    int rc = bc_blocks_new(&s->blocks, o->paths, o->files, o->bytes, o->open);
+    if (rc == BC_OK && o->kind == BC_STORE_PACKED) {
+        s->maps = calloc((size_t)o->files + 1, sizeof *s->maps);
+        if (s->maps == NULL) rc = BC_NOMEM;
+    }
+    if (rc != BC_OK) {
+        bc_store_free(s);
+        *to = NULL;
+    }
+    return rc;
+}
+
+void bc_store_free(bc_store *s) {
+    if (s == NULL) return;
+    for (int32_t i = 0; s->maps != NULL && i < s->o.files; i++) bc_array_release(&s->maps[i].tiles);
+    free(s->maps);
+    bc_blocks_free(s->blocks);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+bc_blocks *bc_store_blocks(bc_store *s) { return s->blocks; }
+
+static int reserve(bc_scratch *scratch, int64_t n) {
+    if (scratch->n >= n) return BC_OK;
+    float *data = realloc(scratch->data, (size_t)n * sizeof *data);
+    if (data == NULL) return BC_NOMEM;
+    scratch->data = data;
+    scratch->n = n;
+    return BC_OK;
+}
+
+/* ---- Where in the tile ---- */
+
+/* Samples left out before the crop of n, out of a tile of `length`. */
+static int64_t offset_of(int64_t length, int64_t n, double place, int64_t slack) {
+    int64_t middle = (length - n) / 2, low = 0, high = length - n;
+    if (slack >= 0 && slack < middle) low = middle - slack, high = middle + slack;
+    int64_t offset = low + (int64_t)floor(place * (double)(high - low + 1));
+    return offset < high ? offset : high;
+}
+
+static int64_t tile_start(const bc_store *s, double loc_s) {
+    return (int64_t)floor((loc_s - s->o.duration_s / 2) * s->o.sample_rate + 0.5);
+}
+
+static double seconds_of(const bc_store *s, const bc_window *w, int64_t offset) {
+    if (w->loc_s < 0) return NAN;
+    return (double)(tile_start(s, w->loc_s) + offset) / s->o.sample_rate;
+}
+
+static int too_short(const char *path, int64_t has, int64_t n, bc_error *e) {
+    return bc_fail(e, "%s: a tile of %lld samples, %lld needed", path, (long long)has,
+                   (long long)n);
+}
+
+/* ---- Tiles ---- */
+
+static int no_tile(const bc_store *s, const bc_window *w, int64_t has, bc_error *e) {
+    return bc_fail(e, "%s: has %lld samples, the index has a tile of %lld at sample %lld",
+                   s->o.paths[w->file], (long long)has, (long long)s->length,
+                   (long long)w->first);
+}
+
+static int read_npy(bc_store *s, const bc_window *w, float *out, int64_t n, double place,
+                    int64_t slack, double *start_s, bc_error *e) {
+    const char *path = s->o.paths[w->file];
+    bc_array tile;
+    int rc = npy_load(&tile, path, true, e);
+    if (rc != BC_OK) return rc;
+    if (tile.dtype != BC_F32 || tile.ndim != 1)
+        rc = bc_fail(e, "%s: %s with %d axes, no tile (f32 with one axis)", path,
+                     bc_dtype_name(tile.dtype), tile.ndim);
+    else if (w->first != 0)
+        rc = bc_fail(e, "%s: holds one tile, the index has one at sample %lld", path,
+                     (long long)w->first);
+    else if (tile.shape[0] < n)
+        rc = too_short(path, tile.shape[0], n, e);
+    if (rc == BC_OK) {
+        int64_t offset = offset_of(tile.shape[0], n, place, slack);
+        memcpy(out, (const float *)tile.data + offset, (size_t)n * sizeof *out);
+        *start_s = seconds_of(s, w, offset);
+    }
+    bc_array_release(&tile);
+    return rc;
+}
+
+/* The tiles of a packed file: mapped with the first use, under the lock. */
+static int map_file(map *m, const char *path, bc_error *e) {
+    struct stat st;
+    int rc = npy_load(&m->tiles, path, true, e);
+    if (rc != BC_OK) return rc;
+    if (m->tiles.dtype != BC_I16 || m->tiles.ndim != 1)
+        rc = bc_fail(e, "%s: %s with %d axes, no tiles (i16 with one axis)", path,
+                     bc_dtype_name(m->tiles.dtype), m->tiles.ndim);
+    else if (stat(path, &st) != 0)
+        rc = bc_fail(e, "%s: was removed", path);
+    if (rc != BC_OK)
+        bc_array_release(&m->tiles);
+    else
+        m->bytes = st.st_size;
+    return rc;
+}
+
+/* To read a map behind the end of a file that was cut kills the program. */
+static int check_map(const map *m, const char *path, bc_error *e) {
+    struct stat st;
+    if (stat(path, &st) == 0 && st.st_size < m->bytes)
+        return bc_fail(e, "%s: was cut to %lld bytes while it was in use", path,
+                       (long long)st.st_size);
+    return BC_OK;
+}
+
+static int read_packed(bc_store *s, const bc_window *w, float *out, int64_t n, double place,
+                       int64_t slack, double *start_s, bc_error *e) {
+    const char *path = s->o.paths[w->file];
+    map *m = &s->maps[w->file];
+    pthread_mutex_lock(&s->lock);
+    int rc = m->tiles.storage == NULL ? map_file(m, path, e) : check_map(m, path, e);
+    pthread_mutex_unlock(&s->lock);
+    if (rc != BC_OK) return rc;
+    if (w->first < 0 || w->first > m->tiles.shape[0] - s->length)
+        return no_tile(s, w, m->tiles.shape[0], e);
+    if (s->length < n) return too_short(path, s->length, n, e);
+    int64_t offset = offset_of(s->length, n, place, slack);
+    const int16_t *from = (const int16_t *)m->tiles.data + w->first + offset;
+    float scale = (float)w->scale;
+    for (int64_t i = 0; i < n; i++) out[i] = (float)from[i] * scale;
+    *start_s = seconds_of(s, w, offset);
+    return BC_OK;
+}
+
+static int read_flac(bc_store *s, const bc_window *w, float *out, int64_t n, double place,
+                     int64_t slack, double *start_s, bc_error *e) {
+    const char *path = s->o.paths[w->file];
+    bc_recording r;
+    int rc = bc_blocks_recording(s->blocks, w->file, &r, e);
+    if (rc != BC_OK) return rc;
+    if (r.sample_rate != s->o.sample_rate || r.channels != 1)
+        return bc_fail(e, "%s: %d channels at %d Hz, no tiles (one channel at %d Hz)", path,
+                       r.channels, r.sample_rate, s->o.sample_rate);
+    if (w->first < 0 || w->first > r.frames - s->length) return no_tile(s, w, r.frames, e);
+    if (s->length < n) return too_short(path, s->length, n, e);
+    int64_t offset = offset_of(s->length, n, place, slack);
+    rc = bc_blocks_read(s->blocks, w->file, out, w->first + offset, n, e);
+    if (rc != BC_OK) return rc;
+    float scale = (float)(w->scale * 32768);
+    if (scale != 1)
+        for (int64_t i = 0; i < n; i++) out[i] *= scale;
+    *start_s = seconds_of(s, w, offset);
+    return BC_OK;
+}
+
+/* ---- Recordings ---- */
+
+static int64_t gcd(int64_t a, int64_t b) {
+    while (b != 0) {
+        int64_t r = a % b;
+        a = b, b = r;
+    }
+    return a;
+}
+
+/* first..first+n-1 lie in the converted recording. The converter must start where
+ * an input and an output sample coincide: at multiples of `up` outputs. */
+static int convert(bc_blocks *b, int32_t file, const bc_recording *r, int rate, float *out,
+                   int64_t first, int64_t n, bc_scratch *scratch, bc_error *e) {
+    int64_t from = r->sample_rate, to = rate, g = gcd(from, to), up = to / g, down = from / g;
+    int64_t margin = to > from ? MARGIN * to / from + 1 : MARGIN;
+    int64_t skip = first > margin ? (first - margin) / up : 0, input = skip * down;
+    int64_t lead = first - skip * up; /* samples to leave out */
+    int64_t last = (int64_t)((double)(first + n + margin) * (double)from / (double)to) + 1;
+    if (last > r->frames) last = r->frames;
+    int64_t had = last - input, gives = bc_resample_length(had, r->sample_rate, rate);
+    int rc = reserve(scratch, had + gives);
+    if (rc != BC_OK) return rc;
+    float *in = scratch->data, *whole = in + had;
+    rc = bc_blocks_read(b, file, in, input, had, e);
+    if (rc == BC_OK) rc = bc_resample(whole, in, had, r->sample_rate, rate);
+    if (rc != BC_OK) return rc;
+    int64_t m = gives - lead < n ? gives - lead : n;
+    memcpy(out, whole + lead, (size_t)m * sizeof *out);
+    memset(out + m, 0, (size_t)(n - m) * sizeof *out);
+    return BC_OK;
+}
+
+int bc_cut_recording(bc_blocks *b, int32_t file, int sample_rate, float *out, int64_t first,
+                     int64_t n, bc_scratch *scratch, bc_error *e) {
+    bc_recording r;
+    int rc = bc_blocks_recording(b, file, &r, e);
+    if (rc != BC_OK) return rc;
+    if (r.sample_rate == sample_rate) return bc_blocks_read(b, file, out, first, n, e);
+    int64_t total = bc_resample_length(r.frames, r.sample_rate, sample_rate);
+    int64_t from = first > 0 ? first : 0, to = first + n < total ? first + n : total;
+    memset(out, 0, (size_t)n * sizeof *out);
+    if (from >= to) return BC_OK;
+    return convert(b, file, &r, sample_rate, out + (from - first), from, to - from, scratch, e);
+}
+
+static int read_recording(bc_store *s, const bc_window *w, float *out, int64_t n, double place,
+                          int64_t slack, double *start_s, bc_scratch *scratch, bc_error *e) {
+    int rate = s->o.sample_rate;
+    bc_recording r;
+    int rc = bc_blocks_recording(s->blocks, w->file, &r, e);
+    if (rc != BC_OK) return rc;
+    int64_t total = bc_resample_length(r.frames, r.sample_rate, rate);
+    if (w->loc_s >= (double)total / rate)
+        return bc_fail(e, "%s: a window at %.3f s, but it ends at %.3f s (changed since `extract`?)",
+                       s->o.paths[w->file], w->loc_s, (double)total / rate);
+    if (s->length < n) return too_short(s->o.paths[w->file], s->length, n, e);
+    int64_t start = tile_start(s, w->loc_s);
+    if (w->loc_s < 0) /* all of it, in the middle of silence: as bc_tile_cut does */
+        start = s->length > total ? -((s->length - total) / 2) : (total - s->length) / 2;
+    start += offset_of(s->length, n, place, slack);
+    *start_s = (double)start / rate;
+    return bc_cut_recording(s->blocks, w->file, rate, out, start, n, scratch, e);
+}
+
+int bc_store_read(bc_store *s, const bc_window *w, float *out, int64_t n, double place,
+                  int64_t slack, double *start_s, bc_scratch *scratch, bc_error *e) {
+    switch (s->o.kind) {
+    case BC_STORE_NPY: return read_npy(s, w, out, n, place, slack, start_s, e);
+    case BC_STORE_PACKED: return read_packed(s, w, out, n, place, slack, start_s, e);
+    case BC_STORE_FLAC: return read_flac(s, w, out, n, place, slack, start_s, e);
+    default: return read_recording(s, w, out, n, place, slack, start_s, scratch, e);
+    }
+}

@@ -1,0 +1,97 @@
+--- The slices of all recordings and where their profiles point: what a walk goes over.
+-- @module bclua.loader.walk
+local array = require "bclua.array"
+local files = require "bclua.files"
+
+local walk = {}
+
+-- Slices whose own window is their nearest have no neighbour.
+local function of_parquet(path, seconds)
+   local sql = require "bclua.sql"
+   local ok, message = sql.require_columns(path, {"source_name", "cens_sample_rate", "pi"})
+   if not ok then return nil, message end
+   local with = ([[
+      with r as (select source_name, cens_sample_rate as rate, pi, (%.17g * cens_sample_rate)::bigint as step
+            from read_parquet(%s) where len(pi) > 0),
+         u as (select source_name, rate, unnest(range(0, len(pi), step)) as frame,
+               unnest(pi[1:len(pi):step]) as nearest from r),
+         s as (select * from u where nearest <> frame and nearest >= 0)]]):format(seconds, sql.quote(path))
+   local names, slices
+   names, message = sql.columns(with ..
+      "select source_name as name, count(*)::bigint as n from s group by source_name order by source_name")
+   if not names then return nil, message end
+   slices, message = sql.columns(with .. [[
+      select (dense_rank() over (order by source_name) - 1)::integer as "source", frame / rate::double as anchor_s,
+         nearest / rate::double as neighbor_s from s order by "source", frame]])
+   if not slices then return nil, message end
+   return {sources = names.name, counts = names.n, source = slices.source, anchor_s = slices.anchor_s,
+      neighbor_s = slices.neighbor_s}
+end
+
+local function read_one(folder, seconds, to)
+   local m, message = files.read_json(folder .. "/metadata.json")
+   if not m then return nil, message end
+   if type(m) ~= "table" or not m.source_name or not tonumber(m.cens_sample_rate) then
+      return nil, folder .. "/metadata.json: no keys 'source_name' and 'cens_sample_rate'"
+   end
+   if not m.motif_0 then return true end -- shorter than a window: it has no profile
+   local nearest
+   nearest, message = array.load(folder .. "/pi.npy")
+   if not nearest then return nil, message end
+   if nearest:ndim() ~= 1 then return nil, folder .. "/pi.npy: one axis expected" end
+   local step, before = math.floor(seconds * m.cens_sample_rate + 0.5), #to.anchor_s
+   for frame = 0, #nearest - 1, math.max(1, step) do
+      local other = nearest[frame + 1]
+      if other ~= frame and other >= 0 then
+         local n = #to.anchor_s + 1
+         to.source[n] = #to.sources
+         to.anchor_s[n], to.neighbor_s[n] = frame / m.cens_sample_rate, other / m.cens_sample_rate
+      end
+   end
+   if #to.anchor_s > before then
+      to.sources[#to.sources + 1] = m.source_name
+      to.counts[#to.sources] = #to.anchor_s - before
+   end
+   return true
+end
+
+local function of_folder(folder, seconds)
+   local found, message = files.find(folder, function(name) return name == "metadata.json" end)
+   if not found then return nil, message end
+   local to = {sources = {}, counts = {}, source = {}, anchor_s = {}, neighbor_s = {}}
+   for _, path in ipairs(found) do
+      local ok
+      ok, message = read_one(folder .. "/" .. files.dirname(path), seconds, to)
+      if not ok then return nil, message end
+   end
+   to.source, to.anchor_s = array.from(to.source, "i32"), array.from(to.anchor_s, "f64")
+   to.neighbor_s = array.from(to.neighbor_s, "f64")
+   return to
+end
+
+--- What a loader needs for a walk.
+-- @tparam string input Parquet of `consolidate`, or the folder that `extract` wrote
+-- @tparam string root the folder in which source names begin
+-- @tparam number seconds of a slice
+-- @treturn[1] table `paths`, `sources`, `windows`, `first`, for `bclua.loading`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function walk.read(input, root, seconds)
+   local t, message = (files.is_folder(input) and of_folder or of_parquet)(input, seconds)
+   if not t then return nil, message end
+   local n = #t.sources
+   if n < 2 then
+      return nil, ("%s: %d recordings with a matrix profile, a walk needs 2"):format(input, n)
+   end
+   local first, paths = array.zeros({n + 1}, "i64"), {}
+   for i, name in ipairs(t.sources) do
+      first[i + 1] = first[i] + t.counts[i]
+      paths[i] = root .. "/" .. name
+   end
+   local half = seconds / 2
+   return {store = "none", paths = paths, sources = t.sources, first = first,
+      windows = {anchor = {source = t.source, loc = t.anchor_s + half},
+         neighbor = {source = t.source, loc = t.neighbor_s + half}}}
+end
+
+return walk
