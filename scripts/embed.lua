@@ -1,6 +1,9 @@
 -- usage: bclua scripts/embed.lua COMMAND [options]; --help for the commands
--- Train the network on triplets, look at it, evaluate it.
+-- Train the network on triplets, look at it, evaluate it, hand it on.
 local cli = require "bclua.cli"
+local fit = require "bclua.workflow.fit"
+local schedule = require "bclua.schedule"
+local system = require "bclua.system"
 
 local function widths(text)
    local list = {}
@@ -12,56 +15,155 @@ local function widths(text)
 end
 
 local function network_options(c)
-   c:option("--dim", "Values of the embedding."):argname("N"):default("512"):convert(cli.integer("--dim", 1, 65536))
-   c:option("--widths", "Channels of the first four stages."):argname("A,B,C,D"):default("64,128,256,512")
-      :convert(widths)
-   c:option("--compression", "What becomes of mel power: log, power or pcen."):argname("KIND"):default("log")
-      :convert(cli.choice("--compression", {"log", "power", "pcen"}))
+   return c:option("--dim", "Values of the embedding."):argname("N"):default("512")
+         :convert(cli.integer("--dim", 1, 65536)),
+      c:option("--widths", "Channels of the first four stages."):argname("A,B,C,D"):default("64,128,256,512")
+         :convert(widths),
+      c:option("--compression", "What becomes of mel power: log, power or pcen."):argname("KIND"):default("log")
+         :convert(cli.choice("--compression", {"log", "power", "pcen"}))
 end
 
-local function fit(parser)
-   local c = parser:command("fit", "Train the network on triplets.")
+-- Options whose names and defaults are those of the workflow.
+local function setting(c, option, argname, convert, text)
+   local default = fit.defaults[option:sub(3):gsub("-", "_")]
+   return c:option(option, text):argname(argname):default(("%.14g"):format(default)):convert(convert)
+end
+
+local function integer(c, option, least, text)
+   return setting(c, option, "N", cli.integer(option, least), text)
+end
+
+local function number(c, option, least, most, text)
+   return setting(c, option, "X", cli.number(option, least, most), text)
+end
+
+local function choice(c, option, words, text)
+   return c:option(option, text):argname("KIND"):default(words[1]):convert(cli.choice(option, words))
+end
+
+local function precision(c)
+   return c:option("--precision", "How values are stored: f32, bf16, f16 (half the memory) or f64."):argname("KIND")
+      :default("f32"):convert(cli.choice("--precision", {"f32", "bf16", "f16", "f64"}))
+end
+
+local function recompute(c)
+   return choice(c, "--recompute", {"cheap", "none", "stage", "role"}, "What is computed again, not kept: cheap " ..
+      "(what costs next to nothing), none, stage (most: a third more work), role (one role at a time).")
+end
+
+local function fit_options(c)
+   c:group("The network", network_options(c))
+   c:group("How long",
+      integer(c, "--batch-size", 1, "Triplets a batch."),
+      integer(c, "--accumulate", 1, "Batches a step: their gradients' mean, in the memory of one."),
+      integer(c, "--batches-per-epoch", 1, "Batches a round."),
+      number(c, "--round-minutes", 0, nil, "A round by the clock instead."),
+      integer(c, "--max-epochs", 1, "Rounds."),
+      integer(c, "--limit", 0, "Use so many triplets of the table, shuffled by --seed (0: all)."),
+      integer(c, "--seed", 0, "Of the first weights, of the order of triplets, of validation."))
+   c:group("Steps of AdamW",
+      number(c, "--lr", 0, nil, "Learning rate."),
+      choice(c, "--schedule", schedule.names, "Of the rate: constant, step, cosine or one_cycle."),
+      integer(c, "--warmup", 0, "Steps in which it rises from 0."),
+      integer(c, "--lr-step", 0, "Rounds after which it falls (schedule step),"),
+      number(c, "--lr-gamma", 0, 1, "by this factor."),
+      number(c, "--lr-final", 0, nil, "Where cosine ends."),
+      number(c, "--beta1", 0, 1, "Memory of the mean gradient."),
+      number(c, "--beta2", 0, 1, "Memory of its square."),
+      number(c, "--weight-decay", 0, nil, "Pull of the weights to 0."),
+      number(c, "--clip-norm", 0, nil, "Longest gradient (0: any)."))
+   c:group("The loss",
+      choice(c, "--loss", {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent"},
+         "triplet, triplet_cosine, semi_hard, batch_hard or nt_xent."),
+      number(c, "--margin", 0, nil, "Of the triplet losses (0: the loss's own: 50, for cosines 0.5)."),
+      number(c, "--l2", 0, nil, "Weight of the embeddings' norms."),
+      number(c, "--temperature", 1e-6, nil, "Of nt_xent."),
+      choice(c, "--roles", {"separate", "joint"}, "Statistics of batch norm per role, or of all together: " ..
+         "separate or joint."))
+   c:group("Memory", precision(c), recompute(c))
+   c:group("Validation",
+      c:option("--motif", "Parquet file from `motif consolidate`: judge every round on recordings that the triplets " ..
+         "leave out."):argname("FILE"),
+      c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"),
+      integer(c, "--validation-triplets", 0, "How many (0: no validation)."),
+      integer(c, "--patience", 0, "End after so many rounds that were not better (0: never)."))
+   c:group("Checkpoints and trouble",
+      c:option("--run", "Folder for checkpoints and metrics."):argname("DIR"):default("runs/fit"),
+      number(c, "--checkpoint-minutes", 0, nil, "Between checkpoints within a round (0: none)."),
+      integer(c, "--keep", 1, "Newest rounds that stay."),
+      integer(c, "--keep-best", 0, "Best rounds that stay."),
+      c:option("--checkpoint", "Go on from this file (default: the run's last one)."):argname("FILE"),
+      choice(c, "--on-nonfinite", {"stop", "skip"}, "Where loss or gradient is NaN or infinite: stop, or skip it."),
+      c:flag("--force", "Begin anew where other parameters were used; the training before is set aside."))
+end
+
+local function train(parser)
+   local c = parser:command("fit", "Train the network on triplets; a second run goes on where the first stopped.")
    c:argument("triplets", "Parquet file from `motif generate-triplets`.")
    c:argument("tiles", "Folder from `motif extract-triplets`.")
-   network_options(c)
-   c:option("--run", "Folder for checkpoints and metrics."):argname("DIR"):default("runs/fit")
-   c:option("--batch-size", "Triplets a batch."):argname("N"):default("64"):convert(cli.integer("--batch-size", 1))
-   c:option("--batches-per-epoch", "Batches a round."):argname("N"):default("100")
-      :convert(cli.integer("--batches-per-epoch", 1))
-   c:option("--max-epochs", "Rounds."):argname("N"):default("10"):convert(cli.integer("--max-epochs", 1))
-   c:option("--lr", "Learning rate of AdamW."):argname("X"):default("1e-3"):convert(cli.number("--lr", 0))
-   c:option("--lr-step", "Rounds after which the rate falls (0: never)."):argname("N"):default("0")
-      :convert(cli.integer("--lr-step", 0))
-   c:option("--lr-gamma", "By this factor."):argname("X"):default("0.1"):convert(cli.number("--lr-gamma", 0, 1))
-   c:option("--margin", "Margin of the triplet loss."):argname("X"):default("50"):convert(cli.number("--margin", 0))
-   c:option("--l2", "Weight of the embeddings' norms in the loss."):argname("X"):default("0.01")
-      :convert(cli.number("--l2", 0))
-   c:option("--seed", "Of the first weights and of the order of triplets."):argname("N"):default("1")
-      :convert(cli.integer("--seed", 0))
-   c:option("--checkpoint", "Go on from this file (default: the run's last one)."):argname("FILE")
-   cli.threads(c):flag("--force", "Begin anew where other parameters were used.")
+   fit_options(c)
+   cli.threads(c)
    return function(o)
-      local result, message = require("bclua.workflow.fit").run({triplets = o.triplets, tiles = o.tiles, run = o.run,
-         network = {widths = o.widths, z = o.dim, compression = o.compression}, batch_size = o.batch_size,
-         batches_per_epoch = o.batches_per_epoch, max_epochs = o.max_epochs, lr = o.lr, lr_step = o.lr_step,
-         lr_gamma = o.lr_gamma, margin = o.margin, l2 = o.l2, seed = o.seed, checkpoint = o.checkpoint,
-         force = o.force})
+      local options = {triplets = o.triplets, tiles = o.tiles, run = o.run, motif = o.motif,
+         dataset_root = o.dataset_root, checkpoint = o.checkpoint, force = o.force,
+         network = {widths = o.widths, z = o.dim, compression = o.compression}}
+      for key in pairs(fit.defaults) do options[key] = o[key] end
+      if (o.motif == nil) ~= (o.dataset_root == nil) then
+         return nil, "validation needs both --motif and --dataset-root"
+      end
+      local result, message = fit.run(options)
       if result then
          print(("%s: %d rounds%s"):format(result.checkpoint, result.epochs,
             result.loss and (", loss %.4g"):format(result.loss) or ", nothing left to do"))
+         if result.best then print(("best: %s"):format(result.best)) end
       end
       return result, message
    end
 end
 
+local function replay(parser)
+   local c = parser:command("replay", "Do a step again whose loss or gradient was not finite.")
+   c:argument("folder", "RUN/nonfinite-STEP, as `fit` named it.")
+   cli.threads(c)
+   return function(o)
+      local result, message = require("bclua.workflow.nonfinite").replay({folder = o.folder})
+      if not result then return nil, message end
+      print(("%s: %s\n%s"):format(result.reproduced and "again" or "not so here", result.message, result.text))
+      return result.reproduced or nil, o.folder .. ": the step is finite here"
+   end
+end
+
+local function export(parser)
+   local c = parser:command("export", "Write the network as ONNX, from 5 s of sound at 32 kHz to the embedding.")
+   c:argument("checkpoint", "A .safetensors file from `fit`.")
+   c:option("--output", "File to write."):argname("FILE.onnx"):count(1)
+   choice(c, "--front-end", {"conv", "stft"}, "The spectrogram as a convolution, which every runtime has, or as the " ..
+      "STFT operator, in a smaller file: conv or stft.")
+   return function(o)
+      local net, message = require("bclua.tilenet").open(o.checkpoint)
+      if not net then return nil, message end
+      local bytes
+      bytes, message = require("bclua.onnx").export(net, o.output, {front_end = o.front_end})
+      if not bytes then return nil, message end
+      print(("%s: %.1f MB; input audio (n, %d) f32, output embedding (n, %d)"):format(o.output, bytes / 1e6,
+         net.samples, net.options.z))
+      return true
+   end
+end
+
 local function summary(parser)
-   local c = parser:command("summary", "Layers, shapes, parameters and multiply-adds.")
+   local c = parser:command("summary", "Layers, shapes, parameters, multiply-adds, and the memory of a step.")
    network_options(c)
+   precision(c)
+   recompute(c)
    c:option("--batch-size", "Also the memory of a training step with that many triplets."):argname("N")
       :convert(cli.integer("--batch-size", 1))
    return function(o)
-      local net = require("bclua.tilenet").new({widths = o.widths, z = o.dim, compression = o.compression})
+      local net = require("bclua.tilenet").new({widths = o.widths, z = o.dim, compression = o.compression,
+         precision = o.precision, checkpoint = o.recompute})
       print(net:summary({batch_size = o.batch_size}))
+      local free = system.memory_free()
+      if o.batch_size and free then print(("free memory: %.1f MB"):format(free / 1e6)) end
       return true
    end
 end
@@ -90,9 +192,13 @@ local parser = cli.parser("scripts/embed.lua", "Train an embedding of calls on t
 Example:
   bclua scripts/embed.lua summary --dim 512 --batch-size 64
   bclua scripts/embed.lua fit triplets.parquet tiles --dim 128 --batch-size 32 --run runs/first
-  bclua scripts/embed.lua evaluate runs/first/checkpoints/last.safetensors motif.parquet --dataset-root birds]])
+  bclua scripts/embed.lua fit triplets.parquet tiles --run runs/second --schedule one_cycle --lr 3e-3 \
+    --motif motif.parquet --dataset-root birds --patience 5
+  bclua scripts/embed.lua evaluate runs/first/checkpoints/last.safetensors motif.parquet --dataset-root birds
+  bclua scripts/embed.lua export runs/first/checkpoints/last.safetensors --output calls.onnx]])
    :require_command(true):command_target("command")
-local commands = {fit = fit(parser), summary = summary(parser), evaluate = evaluate(parser)}
+local commands = {fit = train(parser), summary = summary(parser), evaluate = evaluate(parser), export = export(parser),
+   replay = replay(parser)}
 
 local options = parser:parse()
 local result, message = commands[options.command](options)

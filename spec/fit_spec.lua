@@ -75,6 +75,113 @@ describe("fit", function()
       assert.matches("tensor", message)
       assert.matches("no column 'a'", select(2, run(dir .. "/c", {triplets = mined.get().motif})))
    end)
+
+   it("judges every round on recordings that the triplets leave out, and keeps the best", function()
+      local m = mined.get()
+      local o = {motif = m.motif, dataset_root = m.data, validation_triplets = 12, max_epochs = 2}
+      local result = assert(run(dir .. "/a", o))
+      assert.equal(12, result.validation.triplets)
+      assert.is_true(result.validation.ordered >= 0 and result.validation.ordered <= 1)
+      assert.equal(dir .. "/a/checkpoints/best.safetensors", result.best)
+      local lines = {}
+      for line in command.read(dir .. "/a/metrics.jsonl"):gmatch("[^\n]+") do
+         local l = require("cjson").decode(line)
+         if l.kind == "epoch" then lines[#lines + 1] = l.validation.loss end
+      end
+      assert.equal(2, #lines)
+      assert.equal(result.validation.loss, run(dir .. "/b", o).validation.loss)
+      -- it cuts windows of none but these
+      local held = {}
+      for _, name in ipairs(m.drawn.holdout) do held[name] = true end
+      local stamp = require("cjson").decode(command.read(dir .. "/a/validation/parameters.json"))
+      local seen = 0
+      for key, item in pairs(stamp) do
+         if tonumber(key) then
+            assert.is_true(held[item[1]], item[1])
+            seen = seen + 1
+         end
+      end
+      assert(seen >= 2)
+   end)
+
+   it("names what validation lacks", function()
+      local m = mined.get()
+      assert.matches("--patience needs validation", select(2, run(dir, {patience = 2})), 1, true)
+      assert.matches("/nope: no such folder", select(2, run(dir, {motif = m.motif, dataset_root = "/nope"})), 1, true)
+      local message = select(2, run(dir, {motif = m.triplets, dataset_root = m.data}))
+      assert.equal(m.triplets .. ": no column", message:sub(1, #m.triplets + 11))
+   end)
+
+   it("refuses a batch that memory cannot hold before it takes it, and proposes one", function()
+      local result, message = run(dir, {batch_size = 64, free_memory = 150e6})
+      assert.is_nil(result)
+      assert.matches("a step on 64 triplets takes %d+ MB of memory, 150 MB are free: %-%-batch%-size %d+ fits", message)
+      local fits = tonumber(message:match("batch%-size (%d+)"))
+      assert(fits >= 1 and fits < 64)
+      assert.is_false(files.exists(dir .. "/checkpoints"))
+      assert(run(dir, {batch_size = fits, free_memory = 150e6, batches_per_epoch = 1}))
+      assert.matches("not even a batch of 1 fits", select(2, run(dir, {free_memory = 1e3})))
+   end)
+
+   -- Tiles of floats, in each of which one sample is made to something else.
+   local function spoiled(value)
+      local array, m = require "bclua.array", mined.get()
+      assert(require("bclua.workflow.tiles").run({input = m.triplets, dataset_root = m.data, output = dir .. "/tiles",
+         store = "npy", quiet = true}))
+      for _, path in ipairs(assert(files.find(dir .. "/tiles", function(name) return name:find("%.npy$") end))) do
+         local tile = array.load(dir .. "/tiles/" .. path)
+         tile[#tile // 2] = value
+         assert(array.save(dir .. "/tiles/" .. path, tile))
+      end
+      return dir .. "/tiles"
+   end
+
+   it("stops at a tile with a NaN, and keeps what shows it again", function()
+      for name, value in pairs{nan = 0 / 0, inf = math.huge} do
+         local tiles = spoiled(value)
+         local folder = dir .. "/" .. name
+         local result, message = run(folder, {tiles = tiles})
+         assert.is_nil(result)
+         assert.matches("^epoch 1: step 1: .*weights left as they were\n.*sample %d of the batch", message)
+         local kept = message:match("to see it again: bclua scripts/embed.lua replay (%S+)")
+         assert.equal(folder .. "/nonfinite-1", kept)
+         local report = files.read_json(kept .. "/report.json")
+         assert.matches("^%a+$", report.role)
+         assert.is_number(report.offset_s)
+         local sound = assert(require("bclua.audio").load(kept .. "/sample.wav"))
+         assert.equal(160000, #sound)
+         local out, status = command.bclua({"scripts/embed.lua", "replay", kept})
+         assert.equal(0, status)
+         assert.matches("^again: ", out)
+         assert.matches(("%s, sample %d of the batch"):format(report.role, report.sample), out)
+         command.remove(tiles)
+      end
+   end)
+
+   it("skips such batches if it is told to", function()
+      local _, message = run(dir .. "/run", {tiles = spoiled(0 / 0), on_nonfinite = "skip", batches_per_epoch = 30})
+      assert.matches("20 batches in a row", message)
+      assert.is_true(files.exists(dir .. "/run/nonfinite-1-3/report.json"))
+      assert.is_false(files.exists(dir .. "/run/nonfinite-1-4"))
+   end)
+
+   it("says when it is the weights that are ill, and that a step is not", function()
+      local nonfinite, tilenet = require "bclua.workflow.nonfinite", require "bclua.tilenet"
+      local m = mined.get()
+      local net = tilenet.new({widths = {2, 2, 2, 2}, z = 4})
+      local batch = assert(require("bclua.loader").new({triplets = m.triplets, tiles = m.tiles, batch_size = 2})):next()
+      local text = nonfinite.report({run = dir, net = net, batch = batch, options = {lr = 1e-3}})
+      local folder = text:match("replay (%S+)$")
+      assert.is_false(nonfinite.replay({folder = folder}).reproduced)
+      local out, status = command.bclua({"scripts/embed.lua", "replay", folder})
+      assert.equal(1, status)
+      assert.matches("the step is finite here", out)
+      net:state()["layer3.0.conv1.weight"]:fill(0 / 0)
+      text = nonfinite.report({run = dir, net = net, batch = batch, options = {lr = 1e-3}})
+      local again = assert(nonfinite.replay({folder = text:match("replay (%S+)$")}))
+      assert.is_true(again.reproduced)
+      assert.is_nil(nonfinite.replay({folder = dir}))
+   end)
 end)
 
 describe("evaluate workflow", function()

@@ -64,10 +64,15 @@ describe("the command line", function()
          "--force --strict",
       ["motif.lua search"] = "--input --top --per-recording --start --seconds --features --dataset-root " ..
          "--with-query --output --threads --force --strict",
-      ["embed.lua"] = "fit summary evaluate",
-      ["embed.lua fit"] = "triplets tiles --dim --widths --compression --run --batch-size --batches-per-epoch " ..
-         "--max-epochs --lr --lr-step --lr-gamma --margin --l2 --seed --checkpoint --threads --force",
-      ["embed.lua summary"] = "--dim --widths --compression --batch-size",
+      ["embed.lua"] = "fit summary evaluate export replay",
+      ["embed.lua fit"] = "triplets tiles --dim --widths --compression --run --batch-size --accumulate " ..
+         "--batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule --warmup --lr-step --lr-gamma " ..
+         "--lr-final --beta1 --beta2 --weight-decay --clip-norm --loss --margin --l2 --temperature --roles " ..
+         "--precision --recompute --motif --dataset-root --validation-triplets --patience " ..
+         "--checkpoint-minutes --keep --keep-best --on-nonfinite --seed --checkpoint --threads --force",
+      ["embed.lua summary"] = "--dim --widths --compression --precision --recompute --batch-size",
+      ["embed.lua export"] = "checkpoint --output --front-end",
+      ["embed.lua replay"] = "folder --threads",
       ["embed.lua evaluate"] = "checkpoint motif --dataset-root --splits --seed --threads --strict",
       ["pipeline.lua"] = "--data --run --config --force --strict --threads",
       ["make_dataset.lua"] = "--output --families --species --recordings --short --least --most --sample-rate " ..
@@ -105,6 +110,10 @@ describe("the command line", function()
       fails("motif.lua", "extract-triplets @/t.parquet --dataset-root @", "missing option '--output'")
       fails("embed.lua", "fit @/t.parquet", "missing argument 'tiles'")
       fails("embed.lua", "evaluate @/c @/m", "missing option '--dataset-root'")
+      fails("embed.lua", "export @/c", "missing option '--output'")
+      fails("embed.lua", "fit @/t.parquet @/tiles --motif @/m", "validation needs both --motif and --dataset-root")
+      fails("embed.lua", "export @/none --output @/m.onnx", "@/none: No such file or directory")
+      fails("embed.lua", "replay @/none", "@/none/report.json: No such file or directory")
       fails("make_dataset.lua", "", "missing option '--output'")
       fails("motif.lua", "extract --input", "option '--input' requires an argument")
    end)

@@ -16,7 +16,8 @@ local DEFAULT = {
    checkpoint_minutes = 10, checkpoint_batches = 0, on_nonfinite = "stop",
 }
 local OPTIONAL = {run = "string", lr_step = "number", resume = "string", metadata = "table", margin = "number"}
-for _, name in ipairs{"validate", "on_batch", "on_epoch", "on_warning", "on_checkpoint", "report_nonfinite"} do
+for _, name in ipairs{"on_start", "validate", "on_batch", "on_epoch", "on_warning", "on_checkpoint",
+   "report_nonfinite"} do
    OPTIONAL[name] = "function"
 end
 local LEAST = {batches_per_epoch = 1, max_epochs = 1, lr_step = 1, keep = 1, accumulate = 1, keep_best = 0, warmup = 0,
@@ -92,7 +93,7 @@ end
 -- when what came after was cut off.
 function Training:mark_step()
    local s = self.state
-   s.meter, s.scaling = self.meter:state(), self.net.scaling
+   s.meter, s.scaling, s.draws = self.meter:state(), self.net.scaling, self.net.draws
    local state = shallow(s)
    state.sum, state.count, state.scaling = shallow(s.sum), shallow(s.count), s.scaling and shallow(s.scaling)
    self.mark = {state = state, loader = self:loader_state()}
@@ -298,8 +299,8 @@ function Training:end_round()
          local ok, why = self:save_last()
          return ok and "interrupted", why
       end
-      if not result then return nil, message end
-      validation = result
+      if result == nil then return nil, message end
+      validation = result or nil
    end
    local info = self:close_round()
    info.validation = validation
@@ -322,6 +323,11 @@ end
 function Training:run()
    local o, s = self.o, self.state
    local result = {epoch = s.epochs, step = self.net.step, checkpoint = o.resume, history = s.history}
+   if s.epochs < o.max_epochs and o.on_start then
+      local done, ok, message = unless_interrupted(o.on_start)
+      if done and not ok then return nil, message end
+      if not done then return nil, "interrupted" end -- before anything was done
+   end
    while s.epochs < o.max_epochs do
       if o.patience > 0 and s.stale >= o.patience then
          result.stopped = ("no better validation in %d rounds"):format(s.stale)
@@ -368,7 +374,8 @@ local release = setmetatable({}, {__close = function() system.hold_interrupts(fa
 --  Checkpoints: `keep` (3) newest and `keep_best` (3) rounds; `checkpoint_minutes` (10; 0: none between
 --  rounds), `checkpoint_batches` (0); `resume`: checkpoint to go on from; `metadata`: words for them.
 --
---  What is called: `validate(net)` -> table with `loss`, or nil and a message; `on_batch(info)`;
+--  What is called: `on_start()`, if there is something to do, false or nil and a message ends it; `validate(net)` ->
+--  table with `loss`, false (none), or nil and a message; `on_batch(info)`;
 --  `on_epoch(info)`, false ends the training; `on_warning(text)`; `on_checkpoint(path, step)`;
 --  `report_nonfinite(batch, options, skipped)` -> text for the message. `on_nonfinite`: "stop", or
 --  "skip" the batch and count it.
@@ -395,7 +402,7 @@ function trainer.fit(net, loader, options)
    local training = setmetatable({net = net, loader = loader, o = o, folder = folder, state = state, metrics = notes,
       saved = system.clock(), saved_batch = state.batch,
       meter = collapse.new({margin = o.margin or MARGIN[o.loss]}, state.meter)}, Training)
-   net.scaling, net.pending = state.scaling or net.scaling, 0
+   net.scaling, net.draws, net.pending = state.scaling or net.scaling, state.draws or net.draws, 0
    training:mark_step()
    system.hold_interrupts(true)
    local guard <close> = release -- luacheck: ignore

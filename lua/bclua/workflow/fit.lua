@@ -3,12 +3,26 @@
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local schedule = require "bclua.schedule"
 local system = require "bclua.system"
 
 local fit = {}
 
-fit.defaults = {batch_size = 64, batches_per_epoch = 100, max_epochs = 10, lr = 1e-3, lr_step = 0, lr_gamma = 0.1,
-   margin = 50, l2 = 0.01, seed = 1}
+--- Every setting of a training; 0 turns off what can be off.
+fit.defaults = {batch_size = 64, batches_per_epoch = 100, round_minutes = 0, max_epochs = 10, limit = 0, lr = 1e-3,
+   schedule = "constant", warmup = 0, lr_step = 0, lr_gamma = 0.1, lr_final = 0, beta1 = 0.5, beta2 = 0.999, eps = 1e-8,
+   weight_decay = 0.01, clip_norm = 0, accumulate = 1, loss = "triplet", margin = 0, l2 = 0.01, temperature = 0.1,
+   roles = "separate", precision = "f32", recompute = "cheap", seed = 1, patience = 0, keep = 3, keep_best = 3,
+   checkpoint_minutes = 10, on_nonfinite = "stop", validation_triplets = 256}
+
+-- These change nothing in the weights that a number of steps gives.
+local FREE = {"max_epochs", "patience", "keep", "keep_best", "checkpoint_minutes", "on_nonfinite",
+   "validation_triplets", "recompute"}
+-- These were always recorded; the others where they are not the default, so that a
+-- run of before they came goes on.
+local ALWAYS = {"batch_size", "batches_per_epoch", "lr", "lr_step", "lr_gamma", "l2", "seed"}
+local MARGIN = {triplet_cosine = 0.5, nt_xent = 0}
+local MOST_REPORTS = 3 -- of skipped batches: each holds the batch and the weights
 
 -- What was made with other parameters is in the way of a new training: it is kept
 -- under other names, for it may have taken hours.
@@ -21,6 +35,7 @@ local function set_aside(run)
    local ok, message = os.rename(run .. "/checkpoints", aside)
    if not ok then return nil, message end
    os.rename(run .. "/metrics.jsonl", ("%s/metrics.%d.jsonl"):format(run, n))
+   os.rename(run .. "/tensorboard", ("%s/tensorboard.%d"):format(run, n))
    return aside
 end
 
@@ -53,71 +68,210 @@ end
 local function parameters(p, network, triplets)
    local made = record.of_parquet(triplets) or {}
    made.version, made.holdout_recordings, made.groups = nil, nil, nil
-   return {network = network, batch_size = p.batch_size, batches_per_epoch = p.batches_per_epoch, lr = p.lr,
-      lr_step = p.lr_step, lr_gamma = p.lr_gamma, margin = p.margin, l2 = p.l2, seed = p.seed, triplets = made}
+   local wanted = {network = network, triplets = made, margin = p.margin}
+   for key, default in pairs(fit.defaults) do
+      if p[key] ~= default then wanted[key] = p[key] end
+   end
+   for _, key in ipairs(ALWAYS) do wanted[key] = p[key] end
+   for _, key in ipairs(FREE) do wanted[key] = nil end
+   if schedule.needs_total(p.schedule) then wanted.max_epochs = p.max_epochs end
+   return wanted
 end
 
 -- A bar that begins with the first batch of this run: by then it is known how
--- many rounds were done before.
+-- many were done before. Rounds by the clock are counted in seconds.
 local function reporter(p, quiet)
    local bar, n = nil, 0
    local function on_batch(info)
-      local before = (info.epoch - 1) * p.batches_per_epoch + info.batch - 1
-      bar = bar or progress.new("fit", p.max_epochs * p.batches_per_epoch, {unit = "batches", done = before,
+      local timed = p.round_minutes > 0
+      local round = timed and 60 * p.round_minutes or p.batches_per_epoch
+      local now = timed and info.round_seconds or info.batch
+      local before = (info.epoch - 1) * round + now - (timed and info.seconds or 1)
+      bar = bar or progress.new("fit", p.max_epochs * round, {unit = timed and "s" or "batches", done = before,
          quiet = quiet})
-      n = n + 1
-      bar:update(n, ("loss %.3f  n %.2f  d %.2f  active %.0f %%  %.3g triplets/s  waiting %.0f %%"):format(info.loss,
-         info.loss_n, info.loss_d, 100 * info.active, info.triplets_per_second, 100 * info.wait_share))
+      n = timed and n + info.seconds or n + 1
+      bar:update(timed and math.floor(n) or n, ("round %d  loss %.3f  n %.2f  d %.2f  active %.0f %%  spread %.3g  "
+         .. "%.3g triplets/s  waiting %.0f %%%s"):format(info.epoch, info.loss, info.loss_n, info.loss_d,
+         100 * info.active, info.spread, info.triplets_per_second, 100 * info.wait_share,
+         info.skipped > 0 and ("  %d skipped"):format(info.skipped) or ""))
    end
-   return on_batch, function() if bar then bar:finish() end end
+   local function say(text)
+      if bar and bar.terminal and not bar.quiet then bar.out:write("\r\27[K") end
+      progress.note("fit: " .. text, quiet)
+   end
+   return on_batch, say, function() if bar then bar:finish() end end
+end
+
+local function settings(options)
+   local p = {}
+   for k, v in pairs(fit.defaults) do
+      p[k] = options[k]
+      if p[k] == nil then p[k] = v end
+   end
+   if p.margin == 0 then p.margin = MARGIN[p.loss] or 50 end
+   return p
+end
+
+local function gigabytes(bytes)
+   return bytes < 1e9 and ("%.0f MB"):format(bytes / 1e6) or ("%.2f GB"):format(bytes / 1e9)
+end
+
+--- Does a step on so many triplets fit into memory? Said before anything is allocated.
+-- @tparam network net
+-- @tparam table p `batch_size`, `roles`
+-- @tparam[opt] integer free bytes; default: what the system says
+-- @treturn[1] integer bytes that the process takes then
+-- @treturn[2] nil
+-- @treturn[2] string message that proposes a batch size
+function fit.check_memory(net, p, free)
+   local m = net:memory({batch_size = p.batch_size, roles = p.roles})
+   local more = m.total - m.process
+   free = free or system.memory_free()
+   if not free or more <= free then return m.total end
+   local limit = free + m.process
+   local function proposal(checkpoint)
+      local fits = math.min(net:largest_batch({memory = limit, roles = p.roles, checkpoint = checkpoint}), p.batch_size)
+      return fits, fits < p.batch_size and (" (--accumulate %d for as many triplets a step)"):format(
+         (p.batch_size - 1) // math.max(fits, 1) + 1) or ""
+   end
+   local advice = {}
+   for _, kind in ipairs{p.recompute, p.recompute ~= "stage" and "stage" or nil} do
+      local fits, how = proposal(kind)
+      if fits > 0 then
+         advice[#advice + 1] = ("--batch-size %d fits%s%s"):format(fits,
+            kind ~= p.recompute and " with --recompute " .. kind or "", how)
+      end
+   end
+   if #advice == 0 then advice[1] = "not even a batch of 1 fits: choose narrower --widths" end
+   return nil, ("a step on %d triplets takes %s of memory, %s are free: %s"):format(p.batch_size, gigabytes(more),
+      gigabytes(free), table.concat(advice, "; "))
+end
+
+-- The network, within memory.
+local function build(p, options)
+   local network = {seed = p.seed, precision = p.precision, checkpoint = p.recompute}
+   for k, v in pairs(options.network or {}) do network[k] = v end
+   local net = require("bclua.tilenet").new(network)
+   local bytes, message = fit.check_memory(net, p, options.free_memory)
+   if not bytes then
+      net:close()
+      return nil, message
+   end
+   return net, bytes
+end
+
+-- Validation triplets, if it is said of which recordings; false: none.
+local function validation(p, options, say)
+   if p.validation_triplets == 0 or not options.motif then
+      if p.patience > 0 then return nil, "--patience needs validation: --motif and --dataset-root" end
+      return false
+   end
+   local v, message, no_triplets = require("bclua.workflow.validation").new({triplets = options.triplets,
+      motif = options.motif, dataset_root = options.dataset_root or ".", folder = options.run .. "/validation",
+      count = p.validation_triplets, seed = p.seed, quiet = options.quiet})
+   if not v and no_triplets and p.patience == 0 then
+      say("no validation: " .. message)
+      return false
+   end
+   if not v then return nil, message end
+   say(("validation on %d triplets of %d recordings that training does not see%s"):format(v.triplets, v.recordings,
+      #v.failures > 0 and (", %d more failed"):format(#v.failures) or ""))
+   return v
+end
+
+local function round_text(info)
+   local text = ("round %d: loss %.4g"):format(info.epoch, info.loss or 0 / 0)
+   local v = info.validation
+   if v then
+      text = text .. (", validation %.4g, %.1f %% rightly ordered%s"):format(v.loss, 100 * v.ordered,
+         info.best_epoch == info.epoch and " (best so far)" or "")
+   end
+   return text
+end
+
+-- The trainer's options. Nothing is said and cut where there is nothing left to do.
+local function trainer_options(p, options, net, say, about)
+   local o = {run = options.run, betas = {p.beta1, p.beta2}, lr_step = p.lr_step > 0 and p.lr_step or nil}
+   for _, key in ipairs{"batches_per_epoch", "round_minutes", "max_epochs", "lr", "schedule", "warmup", "lr_gamma",
+      "lr_final", "eps", "weight_decay", "clip_norm", "accumulate", "loss", "margin", "l2", "temperature", "roles",
+      "patience", "keep", "keep_best", "checkpoint_minutes", "on_nonfinite"} do
+      o[key] = p[key]
+   end
+   local judge
+   function o.on_start()
+      for _, text in ipairs(about) do say(text) end
+      local message
+      judge, message = validation(p, options, say)
+      return judge ~= nil, message
+   end
+   function o.validate(trained)
+      return judge and judge:measure(trained, {loss = p.loss, margin = p.margin, l2 = p.l2,
+         temperature = p.temperature, batch_size = p.batch_size})
+   end
+   function o.on_warning(text) say("warning: " .. text) end
+   function o.on_epoch(info) say(round_text(info)) end
+   function o.on_checkpoint(path, step)
+      if system.interrupted() then
+         say(("stopped after step %d; the same command goes on from %s"):format(step, path))
+      end
+   end
+   function o.report_nonfinite(batch, step_options, skipped)
+      if skipped >= MOST_REPORTS then return nil end
+      return require("bclua.workflow.nonfinite").report({run = options.run, net = net, batch = batch,
+         options = step_options})
+   end
+   return o
 end
 
 --- Train, or go on training.
 -- @tparam table options `triplets` (Parquet), `tiles` (folder), `run` (folder for checkpoints
--- and metrics), `network` (options of `bclua.tilenet`), `batch_size` (64), `batches_per_epoch`
--- (100), `max_epochs` (10), `lr` (1e-3), `lr_step` (0: constant; else epochs after which the rate
--- is multiplied by `lr_gamma`, 0.1), `margin` (50), `l2` (0.01), `seed` (1), `checkpoint` (go on from
--- this file), `force` (begin anew where the parameters differ; what was there is set aside),
--- `follow_data` (the same when only the number of recordings differs), `quiet`
--- @treturn[1] table `checkpoint` (path of the last one), `parameters`, `batch_size`, `epochs`,
--- `loss` (mean of the last epoch)
+-- and metrics), `network` (options of `bclua.tilenet`); any of `fit.defaults`, which are those of
+-- `bclua.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0: all),
+-- `precision`, `recompute` (`checkpoint` of `bclua.nn`: what is computed again instead of kept), `margin`
+-- (0: the loss's own), `validation_triplets`;
+-- `motif` (Parquet from `consolidate`) and `dataset_root`: for validation on the recordings that
+-- the triplets leave out; `checkpoint` (go on from this file), `force` (begin anew where the parameters
+-- differ; what was there is set aside), `follow_data` (the same when only the number of recordings
+-- differs), `quiet`
+-- @treturn[1] table `checkpoint` (path of the last one), `best` (path, with validation), `parameters`,
+-- `batch_size`, `epochs`, `loss` and `validation` (of the last round), `stopped`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function fit.run(options)
-   local tilenet, trainer = require "bclua.tilenet", require "bclua.trainer"
-   local p = {}
-   for k, v in pairs(fit.defaults) do p[k] = options[k] == nil and v or options[k] end
+   local p = settings(options)
    local l, message = require("bclua.loader").new({triplets = options.triplets, tiles = options.tiles,
-      batch_size = p.batch_size, seed = p.seed})
+      batch_size = p.batch_size, seed = p.seed, limit = p.limit > 0 and p.limit or nil})
    if not l then return nil, message end
+   local net, bytes = build(p, options)
+   if not net then return nil, bytes end
    local wanted = parameters(p, options.network or {}, options.triplets)
    local folder
    folder, message = open_checkpoints(options, wanted)
    if not folder then return nil, message end
 
+   local on_batch, say, finish = reporter(p, options.quiet)
    local last = folder .. "/last.safetensors"
    local from = options.checkpoint or (files.exists(last) and last) or nil
-   local network = {seed = p.seed}
-   for k, v in pairs(options.network or {}) do network[k] = v end
-   local net = tilenet.new(network)
-   local about = net:summary()
+   local parameter_count = net:summary().parameters
+   local about = {("%d triplets, %d parameters, a step takes %s"):format(l.triplets, parameter_count, gigabytes(bytes))}
    if l.dropped > 0 then
-      progress.note(("fit: %d of %d triplets have no tiles and are left out"):format(l.dropped,
-         l.dropped + l.triplets), options.quiet)
+      table.insert(about, 1, ("%d of %d triplets have no tiles and are left out"):format(l.dropped,
+         l.dropped + l.triplets))
    end
    local about_triplets = record.of_parquet(options.triplets) or {}
-   local on_batch, finish = reporter(p, options.quiet)
+   local o = trainer_options(p, options, net, say, about)
+   o.resume, o.on_batch = from, on_batch
+   o.metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
+      groups = files.json(about_triplets.groups or {}), version = system.version(), fit = files.json(wanted)}
    local result
-   result, message = trainer.fit(net, l, {run = options.run, resume = from, max_epochs = p.max_epochs,
-      batches_per_epoch = p.batches_per_epoch, lr = p.lr, lr_step = p.lr_step > 0 and p.lr_step or nil,
-      lr_gamma = p.lr_gamma, margin = p.margin, l2 = p.l2, on_batch = on_batch,
-      metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
-         groups = files.json(about_triplets.groups or {}), version = system.version(), fit = files.json(wanted)}})
+   result, message = require("bclua.trainer").fit(net, l, o)
    net:close()
    if not result then return nil, message end
    finish()
-   return {checkpoint = result.checkpoint or from, parameters = about.parameters, batch_size = p.batch_size,
-      epochs = result.epoch, loss = result.loss}
+   if result.stopped then say("ended early: " .. result.stopped) end
+   return {checkpoint = result.checkpoint or from, best = result.best, parameters = parameter_count,
+      batch_size = p.batch_size, epochs = result.epoch, loss = result.loss, validation = result.validation,
+      stopped = result.stopped, history = result.history}
 end
 
 return fit

@@ -6,6 +6,15 @@ local system = require "bclua.system"
 
 local pipeline = {}
 
+-- The settings of `fit`, with others where a data set of some hundred recordings and
+-- a laptop want them.
+local function fit_settings(changes)
+   local settings = {}
+   for k, v in pairs(require("bclua.workflow.fit").defaults) do settings[k] = v end
+   for k, v in pairs(changes) do settings[k] = v end
+   return settings
+end
+
 --- Every setting, by step; a configuration file returns a table like this one with
 -- what is to differ.
 pipeline.defaults = {
@@ -13,7 +22,7 @@ pipeline.defaults = {
    triplets = {samples = 2000, seed = 1, holdout = 0.25},
    tiles = {duration = 7},
    network = {widths = {16, 32, 64, 128}, z = 128, compression = "log"},
-   fit = {batch_size = 16, batches_per_epoch = 50, max_epochs = 8, lr = 1e-3, seed = 1},
+   fit = fit_settings{batch_size = 16, batches_per_epoch = 50, max_epochs = 8, validation_triplets = 64},
    evaluate = {motifs = 3, splits = 10},
 }
 
@@ -157,7 +166,7 @@ local function learn(run, force)
    local message
    run.fit, message = step(run, "fit", function()
       local options = {triplets = run.triplets_path, tiles = run.tiles, run = f, network = c.network,
-         force = force, follow_data = true}
+         motif = run.motif, dataset_root = run.root, force = force, follow_data = true}
       for k, v in pairs(c.fit) do options[k] = v end
       return require("bclua.workflow.fit").run(options)
    end)
