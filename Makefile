@@ -52,7 +52,7 @@ RUN      = $B/bclua
 all: deps-check
 	@$(MAKE) --no-print-directory build
 
-build: $B/bclua $B/bclua.so $B/libduckdb.so
+build: $B/bclua $B/bclua.so $B/libduckdb.so $B/help.lua
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -76,6 +76,12 @@ $B/bclua.so: $(MODULE)
 $B/bclua: $(HOST)
 	@echo LINK $@
 	@$(CC) $(CFLAGS) $(EXTRA) -rdynamic -o $@.new $(HOST) $(LDFLAGS) $(shell pkg-config --libs lua5.4) -lreadline -ldl -pthread && mv $@.new $@
+
+# What :help shows, out of the doc comments.
+DOCUMENTED := $(sort $(wildcard csrc/*/lua_*.c)) $(sort $(wildcard lua/bclua/*.lua lua/bclua/*/*.lua))
+$B/help.lua: $(DOCUMENTED) rocks/help.lua | $B/bclua $B/bclua.so $B/libduckdb.so
+	@echo HELP $@
+	@ASAN_OPTIONS=detect_leaks=0 $B/bclua rocks/help.lua $@ $(DOCUMENTED)
 
 $B/obj/csrc/%.o: csrc/%.c Makefile
 	@echo CC $<

@@ -22,6 +22,14 @@ void host_set_paths(lua_State *L);
  * its path. The name itself if there is none. */
 const char *host_find_script(lua_State *L, const char *name);
 
+/* host.window(): columns, rows, and width and height in pixels (0: unknown) of the
+ * terminal at stdout; nothing if there is none. */
+int host_l_window(lua_State *L);
+
+/* host.ask(text, seconds): what the terminal answers up to the letter `c`, which
+ * ends its answer about device attributes; nil if it is silent. */
+int host_l_ask(lua_State *L);
+
 /* The module bclua.host: terminal input for the REPL (readline). */
 int luaopen_bclua_host(lua_State *L);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <unistd.h>
 
 #include <readline/history.h>
 #include <readline/readline.h>
@@ -64,8 +65,10 @@ static bool read_line(const char *prompt) {
         fd_set input;
         FD_ZERO(&input);
         FD_SET(fileno(stdin), &input);
-        int ready = select(fileno(stdin) + 1, &input, NULL, NULL, NULL);
-        if (ready < 0 && bc_interrupted()) {
+        /* Not for ever: the signal may come just before, or to another thread. */
+        struct timeval soon = {.tv_usec = 50000};
+        int ready = select(fileno(stdin) + 1, &input, NULL, NULL, &soon);
+        if (bc_interrupted()) {
             puts("^C");
             rl_callback_sigcleanup();
             rl_free_line_state();
@@ -110,19 +113,37 @@ static int l_set_completer(lua_State *L) {
     return 0;
 }
 
-static int l_add_history(lua_State *L) {
-    add_history(luaL_checkstring(L, 1));
-    return 0;
-}
+enum { HISTORY_LINES = 10000 };
 
-static int l_read_history(lua_State *L) {
-    lua_pushboolean(L, read_history(luaL_checkstring(L, 1)) == 0);
+/* host.add_history(entry, path): remember it, and at the end of the file (may be
+ * nil) at once: sessions beside this one do the same. */
+static int l_add_history(lua_State *L) {
+    const char *entry = luaL_checkstring(L, 1), *path = luaL_optstring(L, 2, NULL);
+    HIST_ENTRY *last = history_length > 0 ? history_get(history_base + history_length - 1) : NULL;
+    bool again = last != NULL && strcmp(last->line, entry) == 0;
+    if (again) return 0;
+    add_history(entry);
+    if (path == NULL) return 0;
+    if (access(path, F_OK) != 0) {
+        lua_pushboolean(L, write_history(path) == 0);
+        return 1;
+    }
+    lua_pushboolean(L, append_history(1, path) == 0);
     return 1;
 }
 
-static int l_write_history(lua_State *L) {
-    stifle_history(10000);
-    lua_pushboolean(L, write_history(luaL_checkstring(L, 1)) == 0);
+/* host.read_history(path): the entries of earlier sessions; too old ones leave the
+ * file. Each has its time before it, so that one may have several lines. */
+static int l_read_history(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    history_comment_char = '#';
+    history_write_timestamps = 1;
+    int rc = read_history(path);
+    if (rc == 0 && history_length > HISTORY_LINES) {
+        stifle_history(HISTORY_LINES);
+        rc = write_history(path);
+    }
+    lua_pushboolean(L, rc == 0);
     return 1;
 }
 
@@ -140,7 +161,8 @@ int luaopen_bclua_host(lua_State *L) {
                                          {"set_completer", l_set_completer},
                                          {"add_history", l_add_history},
                                          {"read_history", l_read_history},
-                                         {"write_history", l_write_history},
+                                         {"window", host_l_window},
+                                         {"ask", host_l_ask},
                                          {"call", l_call},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
