@@ -1,180 +1,185 @@
 --- The read-eval-print loop. The core (`new`, `feed`, `complete`) knows no
--- terminal; `run` gives it one.
+-- terminal; `bclua.repl.terminal` gives it one.
+--
+-- Results are printed, `_` is the last one, `_1`, `_2`, … `_9` those before it; a
+-- `;` at the end hides what a line gives. A `local` at top level stays usable on
+-- the next line (`bclua.repl.locals` says how). Lines that begin with `:` are
+-- commands; `:help` lists them.
 -- @module bclua.repl
+local commands = require "bclua.repl.commands"
+local complete = require "bclua.repl.complete"
+local errors = require "bclua.repl.errors"
+local locals = require "bclua.repl.locals"
+local names = require "bclua.repl.names"
 local show = require "bclua.show"
 
 local repl = {}
 
--- Modules that the REPL knows without `require`, loaded at first use.
-local PRELOADED = {"array", "audio", "cens", "nn", "parallel", "plot", "sampling", "spectral", "sql",
+--- Modules that the REPL knows without `require`, loaded at first use.
+repl.preloaded = {"array", "audio", "cens", "nn", "parallel", "plot", "sampling", "spectral", "sql",
    "stomp", "system", "tilenet"}
+
+local KEPT_RESULTS = 9
 
 local Session = {}
 Session.__index = Session
 
 --- A session.
 -- @tparam[opt] table options `env`: the globals (default `_G`); `call`: how a
--- chunk is run, `ok, ... = call(f)` (default: `xpcall` with a traceback)
+-- chunk is run, `ok, ... = call(f)` (default `pcall`); `colour`: of errors, for a
+-- terminal; `columns`: a function that gives the terminal's width; `preload`: the
+-- modules in `repl.preloaded` are globals, loaded at first use; `shell`: runs a
+-- command (default `os.execute`)
 -- @treturn Session
 function repl.new(options)
    options = options or {}
-   return setmetatable({
+   local self = setmetatable({
       env = options.env or _G,
-      call = options.call or function(f) return xpcall(f, debug.traceback) end,
-      pending = nil,
+      call = options.call or pcall,
+      colour = options.colour,
+      columns = options.columns or function() return nil end,
+      shell = options.shell or os.execute,
+      locals = locals.new(),
+      sources = {}, -- what was typed: chunk name -> text
+      entries = {}, -- what was run without an error, in order
+      count = 0,
+      preloads = {},
    }, Session)
+   if options.preload then self:preload() end
+   self.builtin = names.fields(self.env)
+   return self
 end
 
-local function is_incomplete(message)
-   return message:sub(-5) == "<eof>"
+function Session:preload()
+   if getmetatable(self.env) then return end
+   local known = self.preloads
+   for _, name in ipairs(repl.preloaded) do known[name] = "bclua." .. name end
+   setmetatable(self.env, {__index = function(t, name)
+      if not known[name] then return nil end
+      local module = require(known[name])
+      rawset(t, name, module)
+      return module
+   end})
 end
 
-local function compile(source, env)
-   local chunk = load("return " .. source, "=stdin", "t", env)
-   if chunk then return chunk end
-   return load(source, "=stdin", "t", env)
+--- The value of a local or global, read raw; a preloaded module is loaded.
+function Session:value(name)
+   local value, found = self.locals:get(name)
+   if found then return value end
+   value = names.field(self.env, name)
+   if value == nil and self.preloads[name] then return require(self.preloads[name]) end
+   return value
 end
 
---- Take one line.
+--- Everything that a line can name: globals, kept locals, preloaded modules.
+-- @treturn table name -> anything
+function Session:globals()
+   local all = names.fields(self.env)
+   for _, name in ipairs(self.locals:names()) do all[name] = true end
+   for name in pairs(self.preloads) do all[name] = true end
+   return all
+end
+
+-- Run f so that Ctrl-C stops it; its results, or false and what the handler made
+-- of the error. Frames below `lowest` are ours.
+function Session:protect(f, lowest)
+   local handler = errors.handler(lowest or f)
+   return self.call(function() return xpcall(f, handler) end)
+end
+
+-- The call outside and the xpcall inside both say if all went well.
+local function settle(outer, inner, ...)
+   if not outer then return table.pack(false, inner) end
+   return table.pack(inner, ...)
+end
+
+--- Run a function; errors come back as the text that the user sees.
+-- @tparam function f
+-- @tparam[opt=f] function lowest the last frame that a traceback shows
+-- @treturn table packed: true and the results, or false and the text
+function Session:run(f, lowest)
+   local results = settle(self:protect(f, lowest))
+   if not results[1] then
+      local ok, text = pcall(errors.text, self, results[2], self.colour)
+      return table.pack(false, ok and text or tostring(results[2]))
+   end
+   return results
+end
+
+--- Make a value `_`, and the earlier ones `_1`, `_2`, …
+function Session:remember(value)
+   for i = KEPT_RESULTS, 2, -1 do rawset(self.env, "_" .. i, rawget(self.env, "_" .. i - 1)) end
+   rawset(self.env, "_1", rawget(self.env, "_"))
+   rawset(self.env, "_", value)
+end
+
+-- Results as text, which may run the user's __tostring and take long.
+function Session:print(results)
+   local list = table.pack(table.unpack(results, 2, results.n))
+   local text = self:run(function() return show.pack(list, {columns = self.columns()}) end)
+   return text[1] and "ok" or "error", text[2]
+end
+
+--- Compile and run a source text.
+-- @tparam string source
+-- @tparam string name of the chunk, "@FILE" or "=[3]"
+-- @treturn string "ok", "error" or "more": the text is not complete
+-- @treturn string what to print; may be empty
+function Session:execute(source, name)
+   self.sources[name:sub(2)] = source
+   local chunk, shown = self.locals:compile(source, name, self.env)
+   if not chunk then
+      if shown:sub(-5) == "<eof>" then return "more", shown end
+      return "error", errors.text(self, shown, self.colour)
+   end
+   local results = self:run(chunk)
+   if not results[1] then return "error", results[2] end
+   self.entries[#self.entries + 1] = source
+   if results.n == 1 then return "ok", "" end
+   self:remember(results[2])
+   if not shown then return "ok", "" end
+   return self:print(results)
+end
+
+--- Take one line, or several that were pasted together.
 -- @tparam string line
--- @treturn string "more" (the statement goes on), "ok" or "error"
+-- @treturn string "more" (the statement goes on), "ok", "error" or "quit"
 -- @treturn string what to print: results or the error; may be empty
+-- @treturn ?string all lines of what has just been finished, for the history
 function Session:feed(line)
    local source = self.pending and self.pending .. "\n" .. line or line
    if source:match("^%s*$") then
       self.pending = nil
       return "ok", ""
    end
-   local chunk, message = compile(source, self.env)
-   if not chunk then
-      if is_incomplete(message) then
-         self.pending = source
-         return "more", ""
-      end
-      self.pending = nil
-      return "error", message
+   if not self.pending and source:find("^%s*:%a") then
+      local status, text = commands.run(self, source:match("^%s*:(.-)%s*$"))
+      return status, text, source
    end
+   self.count = self.count + 1
+   local name = ("=[%d]"):format(self.count)
    self.pending = nil
-   local results = table.pack(self.call(chunk))
-   if not results[1] then return "error", tostring(results[2]) end
-   if results.n == 1 then return "ok", "" end
-   local ok, text = pcall(show.values, table.unpack(results, 2, results.n))
-   if not ok then return "error", text end
-   return "ok", text
+   local status, text = self:execute(source, name)
+   if status == "more" then
+      self.pending = source
+      self.count = self.count - 1
+      self.sources[name:sub(2)] = nil
+      return "more", ""
+   end
+   return status, text, source
 end
 
 --- Give up an unfinished statement.
 function Session:cancel() self.pending = nil end
 
--- The table whose fields may follow "a.b." or "a.b:"; reads raw, so that
--- completion runs no user code.
-local function container(env, path)
-   local at = env
-   for name in path:gmatch("[%a_][%w_]*") do
-      if type(at) == "userdata" then
-         local methods = (debug.getmetatable(at) or {}).__index
-         if type(methods) == "function" then -- an array keeps its methods in an upvalue
-            local _, upvalue = debug.getupvalue(methods, 1)
-            methods = upvalue
-         end
-         at = methods
-      end
-      if type(at) ~= "table" then return nil end
-      at = rawget(at, name)
-   end
-   return at
-end
-
-local function fields(value)
-   local seen, meta = {}, debug.getmetatable(value)
-   local function add(t)
-      if type(t) ~= "table" then return end
-      for k in next, t do
-         if type(k) == "string" then seen[k] = true end
-      end
-   end
-   if type(value) == "table" then add(value) end
-   if meta then
-      local index = meta.__index
-      if type(index) == "function" then
-         local _, upvalue = debug.getupvalue(index, 1)
-         index = upvalue
-      end
-      add(index)
-   end
-   return seen
-end
-
---- Words that can stand at the end of a line: globals, fields and methods.
+--- Words that can stand at the end of a line: names, fields, methods, modules,
+-- files, commands and their options. Runs no user code.
 -- @tparam string line up to the cursor
--- @tparam integer start where the word begins that readline will replace
--- @tparam[opt=_G] table env
--- @treturn {string,...} sorted
-function repl.complete(line, start, env)
-   env = env or _G
-   local path, separator, word = line:match("([%a_][%w_%.]*)([%.:])([%w_]*)$")
-   local candidates
-   if path then
-      candidates = fields(container(env, path))
-   else
-      separator, word = "", line:match("([%a_][%w_]*)$") or ""
-      candidates = fields(env)
-      for _, name in ipairs(PRELOADED) do candidates[name] = true end
-   end
-   local prefix = path and line:sub(start, #line - #word - #separator) .. separator or ""
-   -- readline breaks words at ':' but not at '.'
-   if separator == ":" then prefix = "" end
-   local words = {}
-   for name in pairs(candidates) do
-      if name:sub(1, #word) == word and name:match("^[%a_][%w_]*$") then
-         words[#words + 1] = prefix .. name
-      end
-   end
-   table.sort(words)
-   return words
-end
+-- @tparam[opt] integer start where the word begins that the terminal will replace
+-- @treturn {string,...} sorted; each replaces the line from `start` on
+function Session:complete(line, start) return complete.words(self, line, start) end
 
-local function preload()
-   local known = {}
-   for _, name in ipairs(PRELOADED) do known[name] = true end
-   if getmetatable(_G) then return end
-   setmetatable(_G, {__index = function(t, name)
-      if not known[name] then return nil end
-      local module = require("bclua." .. name)
-      rawset(t, name, module)
-      return module
-   end})
-end
-
-local function history_path()
-   local home = os.getenv("HOME")
-   return os.getenv("BCLUA_HISTORY") or (home and home .. "/.bclua_history")
-end
-
---- Run on the terminal until Ctrl-D.
-function repl.run()
-   local host = require "bclua.host"
-   local session = repl.new({call = host.call})
-   local history = history_path()
-   preload()
-   if history then host.read_history(history) end
-   host.set_completer(function(line, start) return repl.complete(line, start) end)
-   while true do
-      local line = host.readline(session.pending and ">> " or "> ")
-      if line == nil then break end
-      if line == false then
-         session:cancel()
-      else
-         if line:match("%S") then host.add_history(line) end
-         local status, text = session:feed(line)
-         if text ~= "" then
-            local out = status == "error" and io.stderr or io.stdout
-            out:write(text, "\n")
-            out:flush()
-         end
-      end
-   end
-   if history then host.write_history(history) end
-end
+--- Run on the terminal until Ctrl-D or `:quit`.
+function repl.run() require("bclua.repl.terminal").run(repl) end
 
 return repl

@@ -1,0 +1,63 @@
+--- The REPL on a terminal: prompt, history, completion, the line at the start.
+-- @module bclua.repl.terminal
+local terminal = {}
+
+local PROMPT, MORE = "> ", ">> "
+
+local function history_path()
+   local home = os.getenv("HOME")
+   return os.getenv("BCLUA_HISTORY") or (home and home .. "/.bclua_history")
+end
+
+--- What the REPL says first: versions of the libraries and the number of threads.
+-- DuckDB's is the one that the build found, as its library is large and comes
+-- with the first query; the others speak for themselves.
+-- @treturn string
+function terminal.banner()
+   local system = require "bclua.system"
+   local parts = {"bclua " .. system.version(), _VERSION}
+   local duckdb = require("bclua.help").versions().DuckDB
+   if duckdb then parts[#parts + 1] = "DuckDB " .. duckdb:gsub("^v", "") end
+   local blas = require("bclua.nn.core").version():match("^%S+ %S+")
+   parts[#parts + 1] = blas
+   local fftw = require("bclua.spectral").version():match("fftw%-([%d%.]+)")
+   if fftw then parts[#parts + 1] = "FFTW " .. fftw end
+   for name, version in require("bclua.audio").version():gmatch("(lib%a+)%-([%d%.]+)") do
+      parts[#parts + 1] = name .. " " .. version
+   end
+   local n = system.threads()
+   return table.concat(parts, ", ") .. (", %d thread%s\n:help explains"):format(n, n == 1 and "" or "s")
+end
+
+local function write(status, text)
+   if text == "" then return end
+   local out = status == "error" and io.stderr or io.stdout
+   out:write(text, "\n")
+   out:flush()
+end
+
+--- Run until Ctrl-D or `:quit`.
+-- @tparam table repl the module bclua.repl
+function terminal.run(repl)
+   local host, system = require "bclua.host", require "bclua.system"
+   local session = repl.new({call = host.call, preload = true, columns = function() return (host.window()) end,
+      colour = system.is_terminal(2) and not os.getenv("NO_COLOR") and os.getenv("TERM") ~= "dumb"})
+   local history = history_path()
+   if history then host.read_history(history) end
+   host.set_completer(function(line, start) return session:complete(line, start) end)
+   if system.is_terminal(1) then write("ok", terminal.banner()) end
+   while true do
+      local line = host.readline(session.pending and MORE or PROMPT)
+      if line == nil then break end
+      if line == false then
+         session:cancel()
+      else
+         local status, text, entry = session:feed(line)
+         if entry then host.add_history(entry, history) end
+         write(status, text)
+         if status == "quit" then break end
+      end
+   end
+end
+
+return terminal
