@@ -2,7 +2,7 @@
 # install.sh BUILDDIR PREFIX: copy a built bclua to where it is used from.
 #
 #   PREFIX/bin/bclua          the host; it finds the rest beside itself
-#   PREFIX/lib/bclua/         bclua.so, libduckdb.so
+#   PREFIX/lib/bclua/         bclua.so, libduckdb.so, help.lua (what :help shows)
 #   PREFIX/share/bclua/       lua/, scripts/
 #
 # Everything is copied, so that the checkout may go.
@@ -20,13 +20,14 @@ put() { # MODE FILE TARGET
 	mv -f "$3.new.$$" "$3"
 }
 
-for file in bclua bclua.so libduckdb.so; do
+for file in bclua bclua.so libduckdb.so help.lua; do
 	[ -s "$build/$file" ] || { echo "install: $build/$file is not built: run make" >&2; exit 1; }
 done
 mkdir -p "$prefix/bin" "$prefix/lib/bclua" "$prefix/share/bclua"
 put 755 "$build/bclua" "$prefix/bin/bclua"
 put 755 "$build/bclua.so" "$prefix/lib/bclua/bclua.so"
 put 755 "$build/libduckdb.so" "$prefix/lib/bclua/libduckdb.so"
+put 644 "$build/help.lua" "$prefix/lib/bclua/help.lua"
 for folder in lua scripts; do
 	[ -d "$root/$folder" ] || continue
 	rm -rf "$prefix/share/bclua/$folder" # an older version's modules must not linger

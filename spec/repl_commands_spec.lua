@@ -140,14 +140,16 @@ describe("the REPL's commands", function()
 
    describe(":load", function()
       it("runs a file as if it were typed", function()
-         local path = command.write(dir .. "/a.lua", "#!/usr/bin/env bclua\nlocal a = 1\nlocal function f() return a end\nb = 2\n")
+         local path = command.write(dir .. "/a.lua", "#!/usr/bin/env bclua\n" ..
+            "local a = 1\nlocal function f() return a end\nb = 2\n")
          assert.equal("", run(":load " .. path))
          assert.equal("1\t2", run("f(), b"))
       end)
 
       it("names the file and line of an error", function()
          local path = command.write(dir .. "/bad.lua", "local a = {}\nlocal b = a.x.y\n")
-         assert.matches("bad%.lua:2: attempt to index a nil value %(field 'x'%)\n   local b = a%.x%.y\n", fail(":load " .. path))
+         assert.matches("bad%.lua:2: attempt to index a nil value %(field 'x'%)\n   local b = a%.x%.y\n",
+            fail(":load " .. path))
          assert.equal("{}", run("a"))
          command.write(path, "for i = 1, 2 do\n")
          assert.matches("bad%.lua:2: 'end' expected", fail(":load " .. path))

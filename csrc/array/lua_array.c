@@ -1,4 +1,13 @@
 /* lua_array.c: arrays as userdata. */
+/***
+Dense arrays of numbers in row-major order, with one to four axes.
+
+Elements are f32, f64, i64, i32, i16 or u8. `a[i]` is an element of a vector, a
+view of row i of what has more axes; `#a` is the first extent. `+ - * / ^` work
+element by element, between arrays of one shape or with a number. Views share
+memory with what they are views of.
+@module bclua.array
+*/
 #include "lua_array.h"
 
 #include <string.h>
@@ -272,26 +281,41 @@ static int l_shape(lua_State *L) {
     return 1;
 }
 
+/*** The dtype: f32, f64, i64, i32, i16 or u8.
+@function array:dtype
+@treturn string */
 static int l_dtype(lua_State *L) {
     lua_pushstring(L, bc_dtype_name(bc_check_array(L, 1)->dtype));
     return 1;
 }
 
+/*** The number of axes.
+@function array:ndim
+@treturn integer */
 static int l_ndim(lua_State *L) {
     lua_pushinteger(L, bc_check_array(L, 1)->ndim);
     return 1;
 }
 
+/*** The number of elements.
+@function array:size
+@treturn integer */
 static int l_size(lua_State *L) {
     lua_pushinteger(L, bc_array_count(bc_check_array(L, 1)));
     return 1;
 }
 
+/*** The bytes that the elements take.
+@function array:bytes
+@treturn integer */
 static int l_bytes(lua_State *L) {
     lua_pushinteger(L, (lua_Integer)bc_array_bytes(bc_check_array(L, 1)));
     return 1;
 }
 
+/*** Do the elements lie in memory in row-major order, without gaps?
+@function array:is_contiguous
+@treturn boolean */
 static int l_contiguous(lua_State *L) {
     lua_pushboolean(L, bc_array_contiguous(bc_check_array(L, 1)));
     return 1;
@@ -525,6 +549,10 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg metamethods[] = {
     {"__gc", l_gc}, {"__len", l_len}, {"__newindex", l_newindex}, {NULL, NULL}};
 
+/*** Is a value an array?
+@function is_array
+@param value
+@treturn boolean */
 static int l_is_array(lua_State *L) {
     lua_pushboolean(L, luaL_testudata(L, 1, BC_ARRAY) != NULL);
     return 1;

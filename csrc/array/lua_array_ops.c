@@ -42,6 +42,14 @@ BINARY(l_sub, OP_SUB)
 BINARY(l_mul, OP_MUL)
 BINARY(l_div, OP_DIV)
 BINARY(l_pow, OP_POW)
+/*** The larger of each two elements; NaN wins.
+@function array:maximum
+@tparam array|number other
+@treturn array */
+/*** The smaller of each two elements; NaN wins.
+@function array:minimum
+@tparam array|number other
+@treturn array */
 BINARY(l_maximum, OP_MAX)
 BINARY(l_minimum, OP_MIN)
 
@@ -52,6 +60,21 @@ static int map(lua_State *L, array_function f) {
     return 1;
 }
 
+/*** The absolute value of each element; a new array.
+@function array:abs
+@treturn array */
+/*** The square root of each element; a new array.
+@function array:sqrt
+@treturn array */
+/*** e to the power of each element; a new array.
+@function array:exp
+@treturn array */
+/*** The natural logarithm of each element; a new array.
+@function array:log
+@treturn array */
+/*** The decimal logarithm of each element; a new array.
+@function array:log10
+@treturn array */
 #define MAP(name, f) \
     static int name(lua_State *L) { return map(L, f); }
 MAP(l_abs, MAP_ABS)
@@ -104,6 +127,30 @@ REDUCE(l_max, MAX)
 REDUCE(l_argmin, ARGMIN)
 REDUCE(l_argmax, ARGMAX)
 
+/*** The mean, as `sum` says.
+@function array:mean
+@tparam[opt] integer axis
+@treturn number|array */
+/*** The standard deviation (divides by n), as `sum` says.
+@function array:std
+@tparam[opt] integer axis
+@treturn number|array */
+/*** The smallest element, as `sum` says.
+@function array:min
+@tparam[opt] integer axis
+@treturn number|array */
+/*** The largest element, as `sum` says.
+@function array:max
+@tparam[opt] integer axis
+@treturn number|array */
+/*** Where the smallest element is, 1-based, as `sum` says.
+@function array:argmin
+@tparam[opt] integer axis
+@treturn number|array */
+/*** Where the largest element is, 1-based, as `sum` says.
+@function array:argmax
+@tparam[opt] integer axis
+@treturn number|array */
 /*** True if no element is NaN or infinite.
 @function array:is_finite */
 static int l_is_finite(lua_State *L) {

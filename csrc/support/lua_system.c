@@ -72,6 +72,9 @@ static int l_instructions(lua_State *L) {
     return 1;
 }
 
+/*** The processors that this process may use.
+@function processors
+@treturn integer */
 static int l_processors(lua_State *L) {
     lua_pushinteger(L, bc_processors());
     return 1;
@@ -206,6 +209,9 @@ static int l_disk_free(lua_State *L) {
     return 1;
 }
 
+/*** Wait; a signal ends it early.
+@function sleep
+@tparam number seconds */
 static int l_sleep(lua_State *L) {
     double s = luaL_checknumber(L, 1);
     struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};

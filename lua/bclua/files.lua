@@ -23,7 +23,10 @@ function files.dirname(path)
    return dir == nil and "." or dir == "" and "/" or dir
 end
 
+--- Is there anything of this name?
 function files.exists(path) return lfs.attributes(path, "mode") ~= nil end
+
+--- Is it a folder?
 function files.is_folder(path) return lfs.attributes(path, "mode") == "directory" end
 
 --- Size in bytes and time of last change; nil if there is no such file.

@@ -91,7 +91,7 @@ end
 
 local function gigabytes(bytes) return ("%.2f GB"):format(bytes / 1e9) end
 
--- nil, or why a step on so many triplets cannot be: asked once for each size.
+--- nil, or why a step on so many triplets cannot be: asked once for each size.
 function footprint:too_large(size, roles)
    local key = size .. roles
    if self.fitting == key then return nil end

@@ -4,7 +4,7 @@
 -- @module bclua.helpdoc
 local helpdoc = {}
 
-local function trim(text) return (text:gsub("^%s*\n", ""):gsub("%s+$", "")) end
+local function trim(text) return (text:gsub("^%s+", ""):gsub("%s+$", "")) end
 
 -- Blocks of a file: `{text, following line of code}`.
 local function blocks_of_c(source)
@@ -40,7 +40,7 @@ local function parameter(typed, text)
    rest = rest or text
    local p = {}
    if option then
-      p.optional = option:find("^opt") ~= nil
+      p.optional = option:find("^opt") and true or nil
       p.default = option:match("^opt=(.*)$")
       p.alternative = math.tointeger(tonumber(option))
    end
@@ -144,7 +144,7 @@ end
 function helpdoc.parse(path, source)
    local in_lua = path:sub(-4) == ".lua"
    local module = in_lua and module_of_lua(path, source) or module_of_c(path, source)
-   local owner = module:match("[%w_]+$")
+   local owner = source:match("\nreturn ([%w_]+)%s*$") or module:match("[%w_]+$")
    local list, class = {}, nil
    for _, block in ipairs(in_lua and blocks_of_lua(source) or blocks_of_c(source)) do
       local item = item_of(block)

@@ -89,7 +89,9 @@ end
 
 local function quoted(s)
    local cut = #s > LONGEST and (" … (%d bytes)"):format(#s) or ""
-   return (("%q"):format(s:sub(1, LONGEST)):gsub("\\\n", "\\n"):gsub("\\13%f[%D]", "\\r"):gsub("\\9%f[%D]", "\\t")) .. cut
+   local text = ("%q"):format(s:sub(1, LONGEST)):gsub("\\\n", "\\n")
+   text = text:gsub("\\\\", "\0"):gsub("\\13%f[%D]", "\\r"):gsub("\\9%f[%D]", "\\t"):gsub("%z", "\\\\")
+   return text .. cut
 end
 
 -- A value inside a table: one line.

@@ -201,7 +201,7 @@ local function own(session)
    return found
 end
 
-list.mem = {usage = ":mem [-c]", text = "memory of the process and of Lua, the largest arrays (-c: collect garbage first)",
+list.mem = {usage = ":mem [-c]", text = "memory of process and Lua, the largest arrays (-c: collect garbage first)",
    options = {"-c"},
    run = function(session, argument)
       local collect, rest = take_option(argument, "-c")

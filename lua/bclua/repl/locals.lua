@@ -25,6 +25,8 @@ local locals = {}
 local Locals = {}
 Locals.__index = Locals
 
+--- No locals yet.
+-- @treturn Locals
 function locals.new() return setmetatable({cells = {}}, Locals) end
 
 --- Names of the kept locals, sorted.

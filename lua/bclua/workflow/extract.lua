@@ -19,6 +19,9 @@ local function check_parameters(p)
 end
 
 local function seconds_of(frame, p) return frame and frame / p.cens_sample_rate end
+
+--- Where a frame begins, in seconds; nil for nil.
+-- @function seconds_of
 extract.seconds_of = seconds_of
 
 --- CENS of samples in memory; p as for `analyse`.

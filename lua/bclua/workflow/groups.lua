@@ -90,7 +90,7 @@ local function lookup(t, row)
    return nil
 end
 
--- "a, b, c and 7 more"
+--- The first of a list of names: "a, b, c and 7 more".
 function groups.names(list)
    if #list <= NAMED then return table.concat(list, ", ") end
    return ("%s and %d more"):format(table.concat(list, ", ", 1, NAMED), #list - NAMED)
