@@ -59,7 +59,7 @@ static void block_item(void *context, size_t i, int worker) {
 }
 
 static void run_winograd(struct winograd *k) {
-    bc_pool_run(k->r->pool, panel_item, k, parts(k->g.s.co, NN_PANEL));
+    bc_pool_run(k->r->pool, panel_item, k, parts(k->g.s.co, NN_LANES));
     bc_pool_run(k->r->pool, block_item, k, parts(k->g.rows, k->g.block));
 }
 

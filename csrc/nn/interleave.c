@@ -5,50 +5,73 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-__attribute__((target("avx512f"))) static void interleave_avx512(float *to, const float *from,
-                                                                 size_t plane, size_t channels,
-                                                                 size_t n) {
+#define AVX512 __attribute__((target("avx512f"))) static inline
+
+AVX512 void transpose(__m512 *r) {
+    __m512 t[16];
+#pragma GCC unroll 8
+    for (int j = 0; j < 16; j += 2) {
+        t[j] = _mm512_unpacklo_ps(r[j], r[j + 1]);
+        t[j + 1] = _mm512_unpackhi_ps(r[j], r[j + 1]);
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < 16; j += 4) { /* r[j+k]: values k, k+4, k+8, k+12 of four rows */
+        __m512d a = _mm512_castps_pd(t[j]), b = _mm512_castps_pd(t[j + 2]);
+        __m512d c = _mm512_castps_pd(t[j + 1]), d = _mm512_castps_pd(t[j + 3]);
+        r[j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+        r[j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+        r[j + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(c, d));
+        r[j + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(c, d));
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        __m512 a = _mm512_shuffle_f32x4(r[k], r[k + 4], 0x88);
+        __m512 b = _mm512_shuffle_f32x4(r[k], r[k + 4], 0xdd);
+        __m512 c = _mm512_shuffle_f32x4(r[k + 8], r[k + 12], 0x88);
+        __m512 d = _mm512_shuffle_f32x4(r[k + 8], r[k + 12], 0xdd);
+        r[k] = _mm512_shuffle_f32x4(a, c, 0x88);
+        r[k + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        r[k + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
+        r[k + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+}
+
+AVX512 void interleave_avx512(float *to, const float *from, size_t plane, size_t channels,
+                              size_t n) {
     for (size_t i = 0; i < n; i += 16, to += 256) {
         const size_t left = n - i < 16 ? n - i : 16;
         const __mmask16 mask = (__mmask16)((1U << left) - 1);
-        __m512 r[16], t[16];
+        __m512 r[16];
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
-            r[j] = _mm512_maskz_loadu_ps(j < channels ? mask : 0, from + i + (j < channels ? j : 0) * plane);
-#pragma GCC unroll 8
-        for (int j = 0; j < 16; j += 2) {
-            t[j] = _mm512_unpacklo_ps(r[j], r[j + 1]);
-            t[j + 1] = _mm512_unpackhi_ps(r[j], r[j + 1]);
-        }
-#pragma GCC unroll 4
-        for (int j = 0; j < 16; j += 4) { /* r[j+k]: values k, k+4, k+8, k+12 of four channels */
-            r[j] = _mm512_castpd_ps(
-                _mm512_unpacklo_pd(_mm512_castps_pd(t[j]), _mm512_castps_pd(t[j + 2])));
-            r[j + 1] = _mm512_castpd_ps(
-                _mm512_unpackhi_pd(_mm512_castps_pd(t[j]), _mm512_castps_pd(t[j + 2])));
-            r[j + 2] = _mm512_castpd_ps(
-                _mm512_unpacklo_pd(_mm512_castps_pd(t[j + 1]), _mm512_castps_pd(t[j + 3])));
-            r[j + 3] = _mm512_castpd_ps(
-                _mm512_unpackhi_pd(_mm512_castps_pd(t[j + 1]), _mm512_castps_pd(t[j + 3])));
-        }
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; k++) {
-            __m512 a = _mm512_shuffle_f32x4(r[k], r[k + 4], 0x88);
-            __m512 b = _mm512_shuffle_f32x4(r[k], r[k + 4], 0xdd);
-            __m512 c = _mm512_shuffle_f32x4(r[k + 8], r[k + 12], 0x88);
-            __m512 d = _mm512_shuffle_f32x4(r[k + 8], r[k + 12], 0xdd);
-            t[k] = _mm512_shuffle_f32x4(a, c, 0x88);
-            t[k + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
-            t[k + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
-            t[k + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
-        }
-        if (left == 16) {
+            r[j] = _mm512_maskz_loadu_ps(j < channels ? mask : 0,
+                                         from + i + (j < channels ? j : 0) * plane);
+        transpose(r);
 #pragma GCC unroll 16
-            for (int j = 0; j < 16; j++) _mm512_storeu_ps(to + j * 16, t[j]);
-        } else {
+        for (size_t j = 0; j < 16; j++)
+            if (j < left) _mm512_storeu_ps(to + j * 16, r[j]);
+    }
+}
+
+AVX512 void deinterleave_avx512(float *to, size_t plane, const float *from, const float *bias,
+                                bool add, size_t channels, size_t n) {
+    const __m512 more = bias == NULL
+                            ? _mm512_setzero_ps()
+                            : _mm512_maskz_loadu_ps((__mmask16)((1U << channels) - 1), bias);
+    for (size_t i = 0; i < n; i += 16, from += 256) {
+        const size_t left = n - i < 16 ? n - i : 16;
+        const __mmask16 mask = (__mmask16)((1U << left) - 1);
+        __m512 r[16];
 #pragma GCC unroll 16
-            for (size_t j = 0; j < 16; j++)
-                if (j < left) _mm512_storeu_ps(to + j * 16, t[j]);
+        for (size_t j = 0; j < 16; j++)
+            r[j] = _mm512_add_ps(_mm512_loadu_ps(from + (j < left ? j : 0) * 16), more);
+        transpose(r);
+#pragma GCC unroll 16
+        for (size_t j = 0; j < 16; j++) {
+            float *row = to + j * plane + i;
+            if (j >= channels) continue;
+            if (add) r[j] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, row), r[j]);
+            _mm512_mask_storeu_ps(row, mask, r[j]);
         }
     }
 }
@@ -68,4 +91,24 @@ void nn_interleave(float *to, const float *from, size_t plane, size_t channels, 
     }
 #endif
     interleave_plain(to, from, plane, channels, n);
+}
+
+static void deinterleave_plain(float *to, size_t plane, const float *from, const float *bias,
+                               bool add, size_t channels, size_t n) {
+    for (size_t j = 0; j < channels; j++, to += plane)
+        for (size_t i = 0; i < n; i++) {
+            float value = from[i * 16 + j] + (bias == NULL ? 0 : bias[j]);
+            to[i] = add ? to[i] + value : value;
+        }
+}
+
+void nn_deinterleave(float *to, size_t plane, const float *from, const float *bias, bool add,
+                     size_t channels, size_t n) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) {
+        deinterleave_avx512(to, plane, from, bias, add, channels, n);
+        return;
+    }
+#endif
+    deinterleave_plain(to, plane, from, bias, add, channels, n);
 }

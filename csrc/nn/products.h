@@ -23,11 +23,11 @@ static inline size_t nn_panels(size_t m, size_t k) {
     return (m + NN_PANEL - 1) / NN_PANEL * NN_PANEL * k;
 }
 
-/* c (m, n) <- a b, or c + a b if add. a: panels of 16 rows, each (k, 16), rows
- * behind m of any value; b (k, ldb), readable up to nn_lanes(n); c (m, ldc).
- * Every value is a sum over k in order. */
-typedef void nn_product(float *c, size_t ldc, const float *a, const float *b, size_t ldb, size_t m,
-                        size_t n, size_t k, bool add);
+/* c (m, n) <- a b, or c + a b if add. a (m, lda); or, if lda is 0, panels of 16
+ * rows, each (k, 16), rows behind m of any value. b (k, ldb), readable up to
+ * nn_lanes(n); c (m, ldc). Every value is a sum over k in order. */
+typedef void nn_product(float *c, size_t ldc, const float *a, size_t lda, const float *b,
+                        size_t ldb, size_t m, size_t n, size_t k, bool add);
 
 nn_product nn_product_avx512, nn_product_avx2, nn_product_plain;
 

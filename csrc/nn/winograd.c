@@ -1,13 +1,16 @@
 /* winograd.c: a block of tiles through Winograd's convolution. */
 #include "winograd.h"
 
-#include <string.h>
-
 #include "../support/clones.h"
 #include "products.h"
 #include "winograd_tiles.h"
 
 #define CACHE (400 * 1024) /* floats of x and y of one block: what a core's L2 holds */
+
+enum {
+    G = NN_LANES,
+    PANEL = 48 /* output channels that lie together, as the product reads them */
+};
 
 bool nn_winograd_can(const nn_conv *s) {
     return s->kh == 3 && s->kw == 3 && s->sh == 1 && s->sw == 1 && s->ph <= 2 && s->pw <= 2;
@@ -22,15 +25,15 @@ bool nn_winograd_pays(const nn_conv *s) {
     return tiles * 36 / 16 + 25 < direct;
 }
 
-/* Tile rows of one block: as many as the cache holds, at least two or three
- * vectors of tiles, and few lanes without a tile. */
+/* Tile rows of one block: as many as the cache holds, at least some dozens of
+ * tiles, and few rows of the product left empty. */
 static size_t choose_block(const nn_winograd *g) {
     size_t most = CACHE / (36 * (g->s.ci + g->s.co)), best = 1;
     most = most < 48 ? 48 : most > 192 ? 192 : most;
     double use = 0;
     for (size_t rows = 1; rows <= g->rows && (rows == 1 || rows * g->across <= most); rows++) {
         size_t tiles = rows * g->across;
-        double now = (double)tiles / (double)nn_lanes(tiles) + (tiles >= 32 ? 0.1 : 0) +
+        double now = (double)tiles / (double)((tiles + 7) / 8 * 8) + (tiles >= 32 ? 0.1 : 0) +
                      (tiles >= 80 ? 0.02 : 0);
         if (now >= use) use = now, best = rows;
     }
@@ -38,16 +41,15 @@ static size_t choose_block(const nn_winograd *g) {
 }
 
 void nn_winograd_cut(nn_winograd *g, const nn_conv *s) {
-    *g = (nn_winograd){.s = *s};
+    *g = (nn_winograd){.s = *s, .ci = nn_lanes(s->ci), .co = nn_lanes(s->co)};
     g->down = (s->oh + NN_TILE - 1) / NN_TILE;
     g->across = (s->ow + NN_TILE - 1) / NN_TILE;
     g->rows = s->n * g->down;
     g->block = choose_block(g);
-    g->lanes = nn_lanes(g->block * g->across);
     /* a line more, so that the 36 points do not fall on one set of the cache */
-    g->in = s->ci * g->lanes + NN_LANES;
-    g->out = s->co * g->lanes + NN_LANES;
-    g->panel = nn_panels(s->co, s->ci) + NN_LANES;
+    g->in = g->block * g->across * g->ci + NN_LANES;
+    g->out = g->block * g->across * g->co + NN_LANES;
+    g->panel = g->co * s->ci + NN_LANES;
 }
 
 size_t nn_winograd_weights(const nn_winograd *g) {
@@ -55,7 +57,11 @@ size_t nn_winograd_weights(const nn_winograd *g) {
 }
 
 size_t nn_winograd_scratch(const nn_winograd *g) {
-    return 36 * (g->in + g->out) + tiles_work(g->lanes);
+    return 36 * (g->in + g->out) + tiles_scratch(g);
+}
+
+static size_t panel_width(const nn_winograd *g, size_t o) {
+    return g->co - o < PANEL ? g->co - o : PANEL;
 }
 
 /* --- weights: U = G g G^T ------------------------------------------------------- */
@@ -64,7 +70,7 @@ size_t nn_winograd_scratch(const nn_winograd *g) {
 static inline __attribute__((always_inline)) void weight_points(float *u, size_t stride,
                                                                 const float *g, size_t step) {
 #pragma GCC ivdep
-    for (int r = 0; r < NN_PANEL; r++) {
+    for (int r = 0; r < G; r++) {
         float g0 = g[r], g1 = g[step + r], g2 = g[2 * step + r];
         float even = (g0 + g2) * (1.0F / 6), odd = g1 * (1.0F / 6);
         float far = g0 * (1.0F / 24) + g2 * (1.0F / 6), twice = g1 * (1.0F / 12);
@@ -79,18 +85,18 @@ static inline __attribute__((always_inline)) void weight_points(float *u, size_t
 
 BC_CLONES void nn_winograd_weight_panel(float *u, const float *w, const nn_winograd *g,
                                         size_t panel, bool turned) {
-    size_t ci = g->s.ci, co = g->s.co, o0 = panel * NN_PANEL;
-    size_t count = co - o0 < NN_PANEL ? co - o0 : NN_PANEL;
+    size_t ci = g->s.ci, co = g->s.co, o0 = panel * G, count = co - o0 < G ? co - o0 : G;
     size_t by_output = turned ? 9 : 9 * ci, by_input = turned ? 9 * co : 9;
-    float tap[9][NN_PANEL] = {{0}}, half[3][6][NN_PANEL];
-    u += o0 * ci;
-    for (size_t c = 0; c < ci; c++, u += NN_PANEL) {
+    size_t first = o0 / PANEL * PANEL, width = panel_width(g, first);
+    float tap[9][G] = {{0}}, half[3][6][G];
+    u += first * ci + o0 % PANEL;
+    for (size_t c = 0; c < ci; c++, u += width) {
         const float *from = w + o0 * by_output + c * by_input;
         for (size_t r = 0; r < count; r++, from += by_output)
             for (int k = 0; k < 9; k++) tap[turned ? 8 - k : k][r] = from[k];
-        for (int k = 0; k < 3; k++) weight_points(half[k][0], NN_PANEL, tap[k], 3 * NN_PANEL);
-        for (int q = 0; q < 6; q++)
-            weight_points(u + q * 6 * g->panel, g->panel, half[0][q], 6 * NN_PANEL);
+        for (int k = 0; k < 3; k++) weight_points(half[k][0], G, tap[k], 3 * G);
+        for (size_t q = 0; q < 6; q++)
+            weight_points(u + q * 6 * g->panel, g->panel, half[0][q], 6 * G);
     }
 }
 
@@ -99,18 +105,17 @@ BC_CLONES void nn_winograd_weight_panel(float *u, const float *w, const nn_winog
 void nn_winograd_forward(void *y, enum nn_storage y_as, const void *x, enum nn_storage x_as,
                          const float *u, const float *bias, const nn_winograd *g, bool add,
                          size_t i, float *scratch) {
-    const nn_conv *s = &g->s;
     nn_product *product = nn_product_best();
-    tile_rows t = {.g = g, .first = i * g->block};
-    t.last = t.first + g->block < g->rows ? t.first + g->block : g->rows;
-    t.lanes = nn_lanes((t.last - t.first) * g->across);
+    size_t first = i * g->block, last = first + g->block < g->rows ? first + g->block : g->rows;
+    size_t tiles = (last - first) * g->across;
     float *in = scratch, *out = in + 36 * g->in, *work = out + 36 * g->out;
-    for (size_t c = 0; c < s->ci; c++)
-        tiles_from_input(in + c * g->lanes, g->in, x, x_as, c, &t, work);
-    for (size_t p = 0; p < 36; p++)
-        product(out + p * g->out, g->lanes, u + p * g->panel, in + p * g->in, g->lanes, s->co,
-                t.lanes, s->ci, false);
-    for (size_t o = 0; o < s->co; o++)
-        tiles_to_output(y, y_as, out + o * g->lanes, g->out, bias != NULL ? bias[o] : 0, add, o, &t,
-                        work);
+    for (size_t c = 0; c < g->ci; c += G)
+        tiles_of_input((tile_points){in + c, g->in, g->ci}, x, x_as, c, g, first, last, work);
+    for (size_t p = 0; p < 36; p++, u += g->panel)
+        for (size_t o = 0; o < g->co; o += PANEL)
+            product(out + p * g->out + o, g->co, in + p * g->in, g->ci, u + o * g->s.ci,
+                    panel_width(g, o), tiles, panel_width(g, o), g->s.ci, false);
+    for (size_t o = 0; o < g->co; o += G)
+        tiles_to_output(y, y_as, (tile_points){out + o, g->out, g->co}, bias, add, o, g, first,
+                        last, work);
 }

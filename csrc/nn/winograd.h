@@ -16,10 +16,10 @@ enum {
  * worked on in blocks whose memory stays in the cache. */
 typedef struct nn_winograd {
     nn_conv s;
+    size_t ci, co;         /* channels, up to a whole vector */
     size_t down, across;   /* tiles of one map */
     size_t rows;           /* tile rows of the batch: n * down */
     size_t block;          /* tile rows of one block */
-    size_t lanes;          /* its tiles, up to a whole vector */
     size_t in, out, panel; /* floats from one point to the next, of x, y, weights */
 } nn_winograd;
 

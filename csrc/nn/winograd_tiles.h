@@ -1,29 +1,31 @@
-/* winograd_tiles.h: maps to tiles' points and back, one channel of a run of
- * tile rows at a time. Points of a tile are `stride` floats apart, the tiles'
- * lanes side by side; lanes is a multiple of NN_LANES. */
+/* winograd_tiles.h: maps to tiles' points and back, sixteen channels of a run of
+ * tile rows at a time. */
 #ifndef NN_WINOGRAD_TILES_H
 #define NN_WINOGRAD_TILES_H
 
 #include "winograd.h"
 
-typedef struct tile_rows {
-    const nn_winograd *g;
-    size_t first, last, lanes; /* tile rows [first, last) of the batch; 0 in the lanes behind */
-} tile_rows;
+/* Where the points of sixteen channels lie: `stride` floats from one of the 36
+ * points to the next, `tile` from one tile to the next. */
+typedef struct tile_points {
+    float *at;
+    size_t stride, tile;
+} tile_points;
 
-/* Floats of work. */
-size_t tiles_work(size_t lanes);
+size_t tiles_scratch(const nn_winograd *g); /* floats */
 
-/* B^T d B of channel c of x (ci, n, h, w): what a tile's outputs see. */
-void tiles_from_input(float *points, size_t stride, const void *x, enum nn_storage as, size_t c,
-                      const tile_rows *t, float *work);
+/* B^T d B of channels [c, c+16) of x (ci, n, h, w), tile rows [first, last):
+ * what a tile's outputs see. Channels behind the last are 0. */
+void tiles_of_input(tile_points to, const void *x, enum nn_storage as, size_t c,
+                    const nn_winograd *g, size_t first, size_t last, float *scratch);
 
-/* A^T m A into channel o of y (co, n, oh, ow). */
-void tiles_to_output(void *y, enum nn_storage as, const float *points, size_t stride, float bias,
-                     bool add, size_t o, const tile_rows *t, float *work);
+/* A d A^T of channels [o, o+16) of dy (co, n, oh, ow). */
+void tiles_of_gradient(tile_points to, const void *dy, enum nn_storage as, size_t o,
+                       const nn_winograd *g, size_t first, size_t last, float *scratch);
 
-/* A d A^T of channel o of dy (co, n, oh, ow): the transpose of tiles_to_output. */
-void tiles_from_gradient(float *points, size_t stride, const void *dy, enum nn_storage as,
-                         size_t o, const tile_rows *t, float *work);
+/* A^T m A into channels [o, o+16) of y (co, n, oh, ow); bias (co) or NULL; add: to
+ * what y holds. */
+void tiles_to_output(void *y, enum nn_storage as, tile_points from, const float *bias, bool add,
+                     size_t o, const nn_winograd *g, size_t first, size_t last, float *scratch);
 
 #endif
