@@ -26,7 +26,8 @@ end
 -- Options whose names and defaults are those of the workflow.
 local function setting(c, option, argname, convert, text)
    local default = fit.defaults[option:sub(3):gsub("-", "_")]
-   return c:option(option, text):argname(argname):default(("%.14g"):format(default)):convert(convert)
+   if type(default) == "number" then default = ("%.14g"):format(default) end
+   return c:option(option, text):argname(argname):default(default):convert(convert)
 end
 
 local function integer(c, option, least, text)
@@ -49,6 +50,12 @@ end
 local function recompute(c)
    return choice(c, "--recompute", {"cheap", "none", "stage", "role"}, "What is computed again, not kept: cheap " ..
       "(what costs next to nothing), none, stage (most: a third more work), role (one role at a time).")
+end
+
+local function augmentation(text)
+   if text == "" then return text end
+   local effects, message = require("bclua.loader").augmentation(text)
+   return effects and text, "--augment: " .. tostring(message)
 end
 
 local function fit_options(c)
@@ -80,6 +87,12 @@ local function fit_options(c)
       number(c, "--temperature", 1e-6, nil, "Of nt_xent."),
       choice(c, "--roles", {"separate", "joint"}, "Statistics of batch norm per role, or of all together: " ..
          "separate or joint."))
+   c:group("Batches",
+      setting(c, "--augment", "LIST", augmentation, "Effects on each crop, as in shift=1,noise=5:40,gain=20,pitch=2.")
+         :show_default(false),
+      integer(c, "--workers", 0, "Threads that make batches (0: 1 or 2)."),
+      integer(c, "--ahead", 1, "Batches made before they are needed."),
+      number(c, "--cache-mb", 0, nil, "Decoded sound that is kept."))
    c:group("Memory", precision(c), recompute(c))
    c:group("Validation",
       c:option("--motif", "Parquet file from `motif consolidate`: judge every round on recordings that the triplets " ..
@@ -100,7 +113,8 @@ end
 local function train(parser)
    local c = parser:command("fit", "Train the network on triplets; a second run goes on where the first stopped.")
    c:argument("triplets", "Parquet file from `motif generate-triplets`.")
-   c:argument("tiles", "Folder from `motif extract-triplets`.")
+   c:argument("tiles", "Folder from `motif extract-triplets`; without it, windows are cut from the recordings " ..
+      "below --dataset-root."):args("?")
    fit_options(c)
    cli.threads(c)
    return function(o)
@@ -108,7 +122,7 @@ local function train(parser)
          dataset_root = o.dataset_root, checkpoint = o.checkpoint, force = o.force,
          network = {widths = o.widths, z = o.dim, compression = o.compression}}
       for key in pairs(fit.defaults) do options[key] = o[key] end
-      if (o.motif == nil) ~= (o.dataset_root == nil) then
+      if o.motif and not o.dataset_root then
          return nil, "validation needs both --motif and --dataset-root"
       end
       local result, message = fit.run(options)

@@ -12,6 +12,7 @@ local function run(folder, options)
    local o = {triplets = m.triplets, tiles = m.tiles, run = folder, network = {widths = {2, 2, 2, 2}, z = 4},
       batch_size = 2, batches_per_epoch = 2, max_epochs = 1, quiet = true}
    for k, v in pairs(options or {}) do o[k] = v end
+   o.tiles = o.tiles or nil
    return fit.run(o)
 end
 
@@ -123,6 +124,16 @@ describe("fit", function()
       assert.matches("not even a batch of 1 fits", select(2, run(dir, {free_memory = 1e3})))
    end)
 
+   it("trains on recordings without tiles, on part of the table, and on altered sound", function()
+      local m = mined.get()
+      local result = assert(run(dir .. "/a", {tiles = false, dataset_root = m.data, limit = 6, augment = "gain=6"}))
+      assert.equal(1, result.epochs)
+      assert.same({}, result.failures)
+      assert.matches("limit = 6, now none", select(2, run(dir .. "/a", {tiles = false, dataset_root = m.data,
+         augment = "gain=6"})), 1, true)
+      assert.matches("--dataset-root", select(2, run(dir .. "/b", {tiles = false})), 1, true)
+   end)
+
    -- Tiles of floats, in each of which one sample is made to something else.
    local function spoiled(value)
       local array, m = require "bclua.array", mined.get()
@@ -148,6 +159,7 @@ describe("fit", function()
          local report = files.read_json(kept .. "/report.json")
          assert.matches("^%a+$", report.role)
          assert.is_number(report.offset_s)
+         assert.is_true(files.exists(mined.get().data .. "/" .. report.recording))
          local sound = assert(require("bclua.audio").load(kept .. "/sample.wav"))
          assert.equal(160000, #sound)
          local out, status = command.bclua({"scripts/embed.lua", "replay", kept})

@@ -69,7 +69,8 @@ describe("the command line", function()
          "--batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule --warmup --lr-step --lr-gamma " ..
          "--lr-final --beta1 --beta2 --weight-decay --clip-norm --loss --margin --l2 --temperature --roles " ..
          "--precision --recompute --motif --dataset-root --validation-triplets --patience " ..
-         "--checkpoint-minutes --keep --keep-best --on-nonfinite --seed --checkpoint --threads --force",
+         "--augment --workers --ahead --cache-mb --checkpoint-minutes --keep --keep-best --on-nonfinite --seed " ..
+         "--checkpoint --threads --force",
       ["embed.lua summary"] = "--dim --widths --compression --precision --recompute --batch-size",
       ["embed.lua export"] = "checkpoint --output --front-end",
       ["embed.lua replay"] = "folder --threads",
@@ -108,7 +109,8 @@ describe("the command line", function()
       fails("motif.lua", "extract-triplets @/t.parquet --output @/o", "missing option '--dataset-root'")
       fails("motif.lua", "extract-triplets --dataset-root @ --output @/o", "missing argument 'triplets'")
       fails("motif.lua", "extract-triplets @/t.parquet --dataset-root @", "missing option '--output'")
-      fails("embed.lua", "fit @/t.parquet", "missing argument 'tiles'")
+      fails("embed.lua", "fit @/t.parquet", "without tiles, --dataset-root must say where the recordings are")
+      fails("embed.lua", "fit @/t.parquet @/tiles --augment gain", "--augment: 'gain' is not of the form effect=value")
       fails("embed.lua", "evaluate @/c @/m", "missing option '--dataset-root'")
       fails("embed.lua", "export @/c", "missing option '--output'")
       fails("embed.lua", "fit @/t.parquet @/tiles --motif @/m", "validation needs both --motif and --dataset-root")

@@ -13,15 +13,17 @@ fit.defaults = {batch_size = 64, batches_per_epoch = 100, round_minutes = 0, max
    schedule = "constant", warmup = 0, lr_step = 0, lr_gamma = 0.1, lr_final = 0, beta1 = 0.5, beta2 = 0.999, eps = 1e-8,
    weight_decay = 0.01, clip_norm = 0, accumulate = 1, loss = "triplet", margin = 0, l2 = 0.01, temperature = 0.1,
    roles = "separate", precision = "f32", recompute = "cheap", seed = 1, patience = 0, keep = 3, keep_best = 3,
-   checkpoint_minutes = 10, on_nonfinite = "stop", validation_triplets = 256}
+   checkpoint_minutes = 10, on_nonfinite = "stop", validation_triplets = 256, augment = "", workers = 0, ahead = 2,
+   cache_mb = 256}
 
 -- These change nothing in the weights that a number of steps gives.
 local FREE = {"max_epochs", "patience", "keep", "keep_best", "checkpoint_minutes", "on_nonfinite",
-   "validation_triplets", "recompute"}
+   "validation_triplets", "recompute", "workers", "ahead", "cache_mb"}
 -- These were always recorded; the others where they are not the default, so that a
 -- run of before they came goes on.
 local ALWAYS = {"batch_size", "batches_per_epoch", "lr", "lr_step", "lr_gamma", "l2", "seed"}
 local MARGIN = {triplet_cosine = 0.5, nt_xent = 0}
+local MUCH_WAITING = 0.2 -- of the time, for batches
 local MOST_REPORTS = 3 -- of skipped batches: each holds the batch and the weights
 
 -- What was made with other parameters is in the way of a new training: it is kept
@@ -147,6 +149,17 @@ function fit.check_memory(net, p, free)
       gigabytes(free), table.concat(advice, "; "))
 end
 
+local function load_triplets(p, options)
+   local o = {triplets = options.triplets, tiles = options.tiles, batch_size = p.batch_size, seed = p.seed,
+      ahead = p.ahead, cache_mb = p.cache_mb, augment = p.augment ~= "" and p.augment or nil,
+      limit = p.limit > 0 and p.limit or nil, workers = p.workers > 0 and p.workers or nil}
+   if not o.tiles then
+      if not options.dataset_root then return nil, "without tiles, --dataset-root must say where the recordings are" end
+      o.dataset_root = options.dataset_root
+   end
+   return require("bclua.loader").new(o)
+end
+
 -- The network, within memory.
 local function build(p, options)
    local network = {seed = p.seed, precision = p.precision, checkpoint = p.recompute}
@@ -209,7 +222,13 @@ local function trainer_options(p, options, net, say, about)
          temperature = p.temperature, batch_size = p.batch_size})
    end
    function o.on_warning(text) say("warning: " .. text) end
-   function o.on_epoch(info) say(round_text(info)) end
+   function o.on_epoch(info)
+      say(round_text(info))
+      if (info.wait_share or 0) > MUCH_WAITING then
+         say(("%.0f %% of the time went into waiting for batches: more --workers, or tiles in place of recordings")
+            :format(100 * info.wait_share))
+      end
+   end
    function o.on_checkpoint(path, step)
       if system.interrupted() then
          say(("stopped after step %d; the same command goes on from %s"):format(step, path))
@@ -224,23 +243,24 @@ local function trainer_options(p, options, net, say, about)
 end
 
 --- Train, or go on training.
--- @tparam table options `triplets` (Parquet), `tiles` (folder), `run` (folder for checkpoints
+-- @tparam table options `triplets` (Parquet), `tiles` (folder; without, windows are cut from the recordings), `run` (folder for checkpoints
 -- and metrics), `network` (options of `bclua.tilenet`); any of `fit.defaults`, which are those of
 -- `bclua.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0: all),
 -- `precision`, `recompute` (`checkpoint` of `bclua.nn`: what is computed again instead of kept), `margin`
--- (0: the loss's own), `validation_triplets`;
+-- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `ahead`, `cache_mb` (as of
+-- `bclua.loader`);
 -- `motif` (Parquet from `consolidate`) and `dataset_root`: for validation on the recordings that
 -- the triplets leave out; `checkpoint` (go on from this file), `force` (begin anew where the parameters
 -- differ; what was there is set aside), `follow_data` (the same when only the number of recordings
 -- differs), `quiet`
 -- @treturn[1] table `checkpoint` (path of the last one), `best` (path, with validation), `parameters`,
--- `batch_size`, `epochs`, `loss` and `validation` (of the last round), `stopped`
+-- `batch_size`, `epochs`, `loss` and `validation` (of the last round), `stopped`, `failures` (recordings
+-- that could not be read)
 -- @treturn[2] nil
 -- @treturn[2] string message
 function fit.run(options)
    local p = settings(options)
-   local l, message = require("bclua.loader").new({triplets = options.triplets, tiles = options.tiles,
-      batch_size = p.batch_size, seed = p.seed, limit = p.limit > 0 and p.limit or nil})
+   local l <close>, message = load_triplets(p, options)
    if not l then return nil, message end
    local net, bytes = build(p, options)
    if not net then return nil, bytes end
@@ -268,10 +288,11 @@ function fit.run(options)
    net:close()
    if not result then return nil, message end
    finish()
+   for _, failure in ipairs(l.failures) do say(("%s: left out: %s"):format(failure.path, failure.reason)) end
    if result.stopped then say("ended early: " .. result.stopped) end
    return {checkpoint = result.checkpoint or from, best = result.best, parameters = parameter_count,
       batch_size = p.batch_size, epochs = result.epoch, loss = result.loss, validation = result.validation,
-      stopped = result.stopped, history = result.history}
+      stopped = result.stopped, history = result.history, failures = l.failures}
 end
 
 return fit

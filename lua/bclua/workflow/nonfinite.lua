@@ -37,8 +37,10 @@ end
 
 -- Recording and second of a row of the batch, if the loader said so.
 local function provenance(batch, role, sample)
-   local of = batch.sources and batch.sources[role]
-   return of and of[sample] or nil
+   local of = batch.provenance and batch.provenance[role]
+   if not of then return nil end
+   local seconds = of.seconds[sample]
+   return of.file[sample], is_finite(seconds) and seconds or nil
 end
 
 local function free_folder(run, step)
@@ -84,8 +86,7 @@ function nonfinite.report(o)
    local found = locate(net, batch, o.options)
    local r = {step = net.step + 1, options = o.options, precision = net.precision, scaling = net.scaling}
    for _, key in ipairs{"layer", "pass", "role", "sample", "kind", "message"} do r[key] = found[key] end
-   local source = r.sample and provenance(batch, r.role, r.sample)
-   if source then r.recording, r.second = source.file, source.seconds end
+   if r.sample then r.recording, r.second = provenance(batch, r.role, r.sample) end
    if r.sample then
       local bad = first_bad(batch[r.role][r.sample]:reshape(batch[r.role][r.sample]:size()))
       if bad then
