@@ -117,6 +117,28 @@ local function cut(parser)
    end
 end
 
+local function audit(parser)
+   local c = parser:command("audit", "What is the matter with a table of triplets: look before you train.")
+   c:argument("triplets", "Parquet file from `generate-triplets`.")
+   c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
+   c:option("--output", "All of it as .json, or a row a tile as .csv or .parquet."):argname("FILE")
+   c:option("--limit", "Listen to so many recordings, drawn by --seed (0: all)."):argname("N"):default("1000")
+      :convert(cli.integer("--limit", 0))
+   c:option("--duration", "Seconds of a tile."):argname("S"):default("7"):convert(cli.number("--duration", 0.1, 600))
+   c:option("--loc-unit", "What the locations of a foreign table are: seconds or frames."):argname("UNIT")
+      :convert(cli.choice("--loc-unit", {"seconds", "frames"}))
+   c:option("--seed", "Seed of --limit."):argname("N"):default("1"):convert(cli.integer("--seed", 0))
+   c:flag("--strict", "Exit with an error if any recording failed.")
+   cli.threads(c)
+   return function(o)
+      local look = require "bclua.workflow.audit"
+      local result, message = look.run({input = o.triplets, dataset_root = o.dataset_root, output = o.output,
+         limit = o.limit, duration = o.duration, loc_unit = o.loc_unit, seed = o.seed})
+      if result then io.write(look.text(result)) end
+      return result, message
+   end
+end
+
 local function search(parser)
    local c = parser:command("search", "Which recordings contain this call? The nearest windows of all recordings.")
    c:argument("query", "Sound file; the recording that it is itself is left out."):args("?")
@@ -156,6 +178,9 @@ Example, from recordings to tiles:
   bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet --samples 1e5
   bclua scripts/motif.lua extract-triplets triplets.parquet --dataset-root birds --output tiles
 
+Before training, what is the matter with the triplets:
+  bclua scripts/motif.lua audit triplets.parquet --dataset-root birds
+
 Of each recording the window that looks more like a call, motif or discord:
   bclua scripts/motif.lua score --input motif.parquet --dataset-root birds --output scores.parquet
   bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet --pick best \
@@ -167,7 +192,7 @@ Which recordings share a call?
   bclua scripts/motif.lua search --all --input motif.parquet --top 20]])
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser),
-   score = score(parser),
+   score = score(parser), audit = audit(parser),
    ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser),
    search = search(parser)}
 

@@ -149,8 +149,8 @@ describe("generate-triplets", function()
       local none, one, no_groups = run({taxonomy = dir .. "/tax.csv"})
       assert.is_nil(none)
       assert.is_true(no_groups)
-      assert.matches("need two groups or more, but all 24 recordings are of the FAMILY 'A'; group by something else " ..
-         "(--group species,", one, 1, true)
+      assert.matches("need two groups or more, got 1: the FAMILY 'A' (recordings: 24, and 0 kept for evaluation); " ..
+         "group by something else (--group species,", one, 1, true)
    end)
 
    it("mixes, excludes and keeps apart as the options say", function()

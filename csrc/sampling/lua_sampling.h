@@ -7,6 +7,9 @@
 /* lua_sampling_calls.c */
 int bc_sampling_call_measures(lua_State *L);
 
+/* lua_sampling_measure.c */
+int bc_sampling_measure(lua_State *L);
+
 /* lua_sampling_triplets.c */
 int bc_sampling_triplets(lua_State *L);
 

@@ -19,7 +19,9 @@ end
 -- what is to differ.
 pipeline.defaults = {
    extract = {cens_sample_rate = 10, matrix_profile_window = 50},
-   triplets = {samples = 2000, seed = 1, holdout = 0.25},
+   triplets = {samples = 2000, seed = 1, holdout = 0.25, shares = "equal", self = 0.5, motif = 0.5, pick = "motif",
+      exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
+   audit = {limit = 100},
    tiles = {duration = 7},
    network = {widths = {16, 32, 64, 128}, z = 128, compression = "log"},
    fit = fit_settings{batch_size = 16, batches_per_epoch = 50, max_epochs = 8, validation_triplets = 64},
@@ -142,19 +144,27 @@ local function sample(run, force)
    local c = run.config
    local message, no_groups
    run.triplets, message, no_groups = step(run, "generate-triplets", function()
-      return require("bclua.workflow.triplets").run({input = run.motif, output = run.triplets_path,
-         taxonomy = run.taxonomy, samples = c.triplets.samples, seed = c.triplets.seed,
-         holdout = c.triplets.holdout, force = force})
+      local options = {input = run.motif, output = run.triplets_path, taxonomy = run.taxonomy,
+         dataset_root = run.root, force = force}
+      for k, v in pairs(c.triplets) do options[k] = v end
+      return require("bclua.workflow.triplets").run(options)
    end)
    if no_groups then
       run.no_training = message
       return true
    end
    if not run.triplets then return nil, message end
-   return step(run, "extract-triplets", function()
+   local cut
+   cut, message = step(run, "extract-triplets", function()
       return require("bclua.workflow.tiles").run({input = run.triplets_path, dataset_root = run.root,
          output = run.tiles, duration = c.tiles.duration, force = force})
    end)
+   if not cut then return nil, message end
+   run.audit, run.audit_message = step(run, "audit", function() -- what it cannot tell stops nothing
+      return require("bclua.workflow.audit").run({input = run.triplets_path, dataset_root = run.root,
+         duration = c.tiles.duration, limit = c.audit.limit})
+   end)
+   return true
 end
 
 local function learn(run, force)

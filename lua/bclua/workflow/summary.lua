@@ -1,6 +1,7 @@
 --- The report of a run: what went in, what was found, what was learnt.
 -- @module bclua.workflow.summary
 local audio = require "bclua.audio"
+local audit = require "bclua.workflow.audit"
 local evaluate = require "bclua.workflow.evaluate"
 local files = require "bclua.files"
 local plot = require "bclua.plot"
@@ -126,6 +127,32 @@ local function triplets(r, run)
    for _, w in ipairs(run.triplets.warnings) do r:warning(w) end
 end
 
+local function audited(r, run, folder)
+   r:section("Audit of the triplets")
+   local a = run.audit
+   if not a then
+      r:warning("no audit: " .. tostring(run.audit_message))
+      return
+   end
+   r:paragraph(audit.sentence(a) .. ".")
+   local names, shares = {}, {}
+   for i, c in ipairs(a.checks) do names[i], shares[i] = audit.words[c.name], 100 * c.share end
+   names[#names + 1], shares[#shares + 1] = "overlapping windows", 100 * a.overlap.share
+   picture(r, folder, "audit.svg", "share of tiles that are silent, clipped, ...; of triplets with overlapping windows",
+      function(path)
+         return plot.bar(names, shares, path, {xlabel = "share (%)", size = {900, 60 + 26 * #names}})
+      end)
+   r:table(audit.rows(a))
+   for _, w in ipairs(a.warnings) do r:warning(w) end
+   names, shares = {}, {}
+   for i = 1, math.min(#a.classes, MOST_BARS) do
+      names[i], shares[i] = a.classes[i].species, a.classes[i].triplets
+   end
+   picture(r, folder, "classes.svg", "triplets per species of the anchor", function(path)
+      return plot.bar(names, shares, path, {xlabel = "triplets", size = {900, 60 + 22 * #names}})
+   end)
+end
+
 local function read_metrics(path)
    local metrics = {}
    local text = files.read(path) or ""
@@ -224,6 +251,7 @@ function summary.write(run, path)
       r:warning("nothing to learn from: " .. run.no_training)
    else
       triplets(r, run)
+      audited(r, run, folder)
       training(r, run, folder)
       evaluation(r, run)
    end

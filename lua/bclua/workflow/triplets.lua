@@ -273,10 +273,9 @@ end
 local function no_groups(options, rows, held, by)
    local sizes, names = by_group(rows)
    if #names > 1 or #names == 0 then return nil end
-   local kept = held > 0 and (" (%d more are kept for evaluation)"):format(held) or ""
-   return ("%s: triplets need two groups or more, but all %d recordings%s are of the %s '%s'; group by something " ..
-      "else (--group species, or --group COLUMN with --metadata), or add recordings of others"):format(options.input,
-      sizes[names[1]], kept, by, names[1])
+   return ("%s: triplets need two groups or more, got 1: the %s '%s' (recordings: %d, and %d kept for evaluation); " ..
+      "group by something else (--group species, or --group COLUMN with --metadata), or add recordings of others")
+      :format(options.input, by, names[1], sizes[names[1]], held)
 end
 
 -- ---- The step ----
