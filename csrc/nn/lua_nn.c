@@ -445,6 +445,11 @@ static int l_footprint(lua_State *L) {
     return 1;
 }
 
+static int l_inspect(lua_State *L) {
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    return nn_lua_inspect(L, check_network(L));
+}
+
 /*** Bytes that the network has taken so far.
 @function network:held
 @treturn integer */
@@ -490,7 +495,7 @@ static const luaL_Reg methods[] = {{"forward", l_forward},     {"backward", l_ba
                                    {"tensors", l_tensors},     {"tensor", l_tensor},
                                    {"layers", l_layers},       {"reset_times", l_reset_times},
                                    {"footprint", l_footprint}, {"threads", l_threads},
-                                   {"held", l_held},
+                                   {"held", l_held},           {"inspect", l_inspect},
                                    {"close", l_close},         {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};

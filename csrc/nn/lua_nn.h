@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-#include "graph.h"
+#include "network.h"
 
 /* Append to g the layer whose table is at index 3, the at-th of the list that
  * is argument 1. Raises, naming layer and option, if it cannot be. */
@@ -12,6 +12,9 @@ void nn_lua_add_layer(lua_State *L, lua_Integer at, nn_graph *g);
 
 /* Push a table of the layer's options as they are in force: name -> value. */
 void nn_lua_push_options(lua_State *L, const nn_layer *l);
+/* network:inspect(run), see there. */
+int nn_lua_inspect(lua_State *L, nn_network *net);
+
 /* A lua_CFunction: core.loss. */
 int nn_lua_loss(lua_State *L);
 

@@ -20,4 +20,33 @@ function bench.time(runs, run)
    return times[1], times[(runs + 1) // 2]
 end
 
+-- n windows of noise that no threshold of the network treats as silence.
+local function noise(n, samples, seed)
+   local array = require "bclua.array"
+   local a, x = array.full({n, samples}, 1e-3), seed
+   for i = 1, n do
+      local row = a[i]
+      for k = 1, samples, 97 do
+         x = (x * 1103515245 + 12345) % 2147483648
+         row[k] = x / 2147483648 - 0.5
+      end
+   end
+   return a
+end
+
+--- What a training step's memory is said to be, and what this process then takes: to be
+-- called once in a process, for its peak is what is measured.
+-- @tparam table options `batch_size`, `precision`, `checkpoint`, `widths`, `steps` (2)
+-- @treturn table `planned` (see `network:memory`), `taken` (bytes), `cpu_s`
+function bench.training_memory(options)
+   local o = options
+   local net = require("bclua.tilenet").new{widths = o.widths, z = o.widths[4], precision = o.precision,
+      checkpoint = o.checkpoint}
+   local planned, batch = net:memory{batch_size = o.batch_size}, {}
+   for i, role in ipairs{"anchor", "neighbor", "distant"} do batch[role] = noise(o.batch_size, net.samples, i) end
+   local start = system.cpu_clock()
+   for _ = 1, o.steps or 2 do assert(net:train_step(batch)) end
+   return {planned = planned, taken = select(2, system.memory()), cpu_s = system.cpu_clock() - start}
+end
+
 return bench

@@ -104,7 +104,7 @@ end
 
 local network = {}
 network.__index = network
-for _, part in ipairs{"bclua.footprint", "bclua.step"} do
+for _, part in ipairs{"bclua.diagnosis", "bclua.footprint", "bclua.step"} do
    for name, method in pairs(require(part)) do network[name] = method end
 end
 

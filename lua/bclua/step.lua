@@ -95,18 +95,33 @@ local function embed(self, parts, o)
    end
 end
 
+local function loss_of(self, e, o, scale)
+   scale = scale or self:loss_scale()
+   local info, gradient = core.loss(e, {loss = o.loss, margin = o.margin, l2 = o.l2, temperature = o.temperature,
+                                        scale = scale})
+   info.loss_scale = scale
+   return info, gradient
+end
+
 -- Forward, loss and backward; adds to the gradients. The loss's info, or nil and a message.
 local function pass(self, parts, o)
    local wrong = self:too_large(#parts[1], o.roles)
    if wrong then return nil, wrong end
    local e, back = embed(self, parts, o)
-   local scale = self.precision == "f16" and self:loss_scale() or 1
-   local info, gradient = core.loss(e, {loss = o.loss, margin = o.margin, l2 = o.l2, temperature = o.temperature,
-                                        scale = scale})
+   local info, gradient = loss_of(self, e, o)
    if not is_finite(info.loss) then return nil, not_finite(parts, "loss", info.loss) end
    back(gradient)
-   info.loss_scale = scale
    return info
+end
+
+local parts_of_a_step = {embed = embed, loss = loss_of, is_finite = is_finite, bad_sample = bad_sample, ROLES = ROLES}
+
+-- For `bclua.diagnosis`: the parts of a step, its options and its arrays; gradients at zero.
+function step:begin_measure(batch, options)
+   local o, parts = check_options(options, LOSS, 3), parts_of(batch, 3)
+   self.pending = 0
+   self.core:zero_gradients()
+   return parts_of_a_step, o, parts
 end
 
 --- The factor on the loss in f16, 1 otherwise.
