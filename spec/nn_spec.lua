@@ -1,59 +1,13 @@
 local array = require "bclua.array"
+local gradient = require "support.gradient"
 local nn = require "bclua.nn"
 local spectral = require "bclua.spectral"
 
 local nan, inf = 0 / 0, math.huge
 
-local function noise(shape, seed, dtype)
-   math.randomseed(seed)
-   local a = array.zeros(shape, dtype or "f64")
-   local flat = a:reshape(a:size())
-   for i = 1, #flat do flat[i] = math.random() - 0.5 end
-   return a
-end
+local noise, double, worst_gradient = gradient.noise, gradient.double, gradient.worst
 
 local function flat(a) return a:reshape(a:size()) end
-
-local function dot(a, b) return (flat(a) * flat(b)):sum() end
-
--- The network in double precision, its input's gradient wanted.
-local function double(layers, input, options)
-   local o = {input = input, precision = "f64", input_gradient = true, seed = 3}
-   for key, value in pairs(options or {}) do o[key] = value end
-   return nn.network(layers, o)
-end
-
--- Hold every gradient of sum(out * w) against central differences: of each
--- tensor and of the input, all elements or some thirty of them. Returns the
--- largest error, relative to the largest gradient of its tensor.
-local function worst_gradient(net, x, options)
-   local o = options or {}
-   local forward = {train = true, groups = o.groups}
-   local out = net.core:forward({x}, forward)
-   local w = noise(out:shape(), 99)
-   net.core:zero_gradients()
-   net.core:backward(w)
-   local checks = {input = {x, net.core:input_gradient()}}
-   for name, gradient in pairs(net:gradients()) do checks[name] = {net:parameters()[name], gradient:copy()} end
-   local eps, worst, count = 1e-5, 0, 0
-   for name, pair in pairs(checks) do
-      local value, gradient = flat(pair[1]), flat(pair[2])
-      local scale = math.max(gradient:abs():max(), 1e-6)
-      for i = 1, #value, math.max(1, #value // 30) do
-         local old = value[i]
-         value[i] = old + eps
-         local up = dot(net.core:forward({x}, forward), w)
-         value[i] = old - eps
-         local down = dot(net.core:forward({x}, forward), w)
-         value[i] = old
-         local wrong = math.abs((up - down) / (2 * eps) - gradient[i]) / scale
-         if wrong ~= wrong then error(name .. ": not a number") end
-         worst, count = math.max(worst, wrong), count + 1
-      end
-   end
-   assert(count > 5)
-   return worst
-end
 
 describe("gradients in double precision agree with central differences:", function()
    local function check_once(layers, input, o)

@@ -185,8 +185,7 @@ static int run_step(nn_network *net, const nn_step *step) {
     if (bc_interrupted()) return BC_STOPPED;
     if (step->pass == NN_LOSS) return BC_OK;
     nn_run r = run_of(net, step);
-    nn_pass *const *pass =
-        step->pass == NN_BACK ? r.layer->kind->backward : r.layer->kind->forward;
+    nn_pass *const *pass = step->pass == NN_BACK ? r.layer->kind->backward : r.layer->kind->forward;
     double start = clock_s();
     if (nn_plan_widens(net->plan, net->g, step->value))
         run_widened(net, step, pass[0], &r);

@@ -6,8 +6,7 @@
 static size_t readers(const nn_graph *g, size_t layer) {
     size_t n = 0;
     for (size_t i = layer + 1; i < g->layers; i++)
-        for (int j = 0; j < g->layer[i].kind->inputs; j++)
-            n += g->layer[i].input[j] == (int)layer;
+        for (int j = 0; j < g->layer[i].kind->inputs; j++) n += g->layer[i].input[j] == (int)layer;
     return n;
 }
 

@@ -99,6 +99,7 @@ int nn_graph_tensor(nn_graph *g, nn_layer *l, int slot, const char *suffix, enum
         return BC_NOMEM;
     nn_tensor *t = &g->tensor[g->tensors];
     *t = (nn_tensor){.role = role, .ndim = ndim, .count = 1, .bound = bound, .value = value};
+    t->layer = (int)g->layers, t->slot = slot; /* l is not counted yet */
     snprintf(t->name, sizeof t->name, "%s.%s", l->name, suffix);
     for (int i = 0; i < ndim; i++) {
         t->shape[i] = shape[i];

@@ -21,8 +21,12 @@
  * front end's values, the embedding and the loss stay in f32; the other
  * layers' values and gradients of values are stored in 16 bits. */
 enum nn_precision { NN_F32, NN_F64, NN_BF16, NN_F16 };
-static inline bool nn_is_double(enum nn_precision p) { return p == NN_F64; }
-static inline size_t nn_real_size(enum nn_precision p) { return p == NN_F64 ? 8 : 4; }
+static inline bool nn_is_double(enum nn_precision p) {
+    return p == NN_F64;
+}
+static inline size_t nn_real_size(enum nn_precision p) {
+    return p == NN_F64 ? 8 : 4;
+}
 
 /* The values of one sample. Audio is (1, 1, samples). */
 typedef struct nn_shape {
@@ -39,9 +43,10 @@ typedef struct nn_tensor {
     int ndim;
     int64_t shape[4];
     size_t count;
-    size_t offset; /* in elements, in the memory of its role; on 64 bytes */
-    double bound;  /* starts uniform in +-bound ... */
-    double value;  /* ... or, when bound is 0, at this */
+    size_t offset;   /* in elements, in the memory of its role; on 64 bytes */
+    double bound;    /* starts uniform in +-bound ... */
+    double value;    /* ... or, when bound is 0, at this */
+    int layer, slot; /* whose it is */
 } nn_tensor;
 
 typedef struct nn_layer nn_layer;
@@ -61,9 +66,9 @@ typedef struct nn_option {
 
 /* What the planner must know of a kind. */
 enum {
-    NN_KEEPS_INPUT = 1,  /* backward reads the input */
-    NN_KEEPS_OUTPUT = 2, /* backward reads the output */
-    NN_IN_PLACE = 4,     /* forward may write over its (first) input */
+    NN_KEEPS_INPUT = 1,   /* backward reads the input */
+    NN_KEEPS_OUTPUT = 2,  /* backward reads the output */
+    NN_IN_PLACE = 4,      /* forward may write over its (first) input */
     NN_GRAD_IN_PLACE = 8, /* backward may write over the output's gradient */
     NN_WIDE = 16,         /* its values stay in f32 where others have 16 bits */
     NN_NARROW = 32,       /* its passes read and write 16 bits (nn_run's in_as, out_as); for
@@ -72,7 +77,8 @@ enum {
     NN_IS_RELU = 128,     /* is max(x, 0), ... */
     NN_TAKES_RELU = 256,  /* ... and this one does it in its own passes (nn_run's relu) */
     NN_IS_SUM = 512,      /* is in[0] + in[1], ... */
-    NN_TAKES_SUM = 1024   /* ... and this one adds in[1] in its own passes */
+    NN_TAKES_SUM = 1024,  /* ... and this one adds in[1] in its own passes */
+    NN_IS_FIRST = 2048    /* its backward pass gives gradients of its weights only */
 };
 
 typedef void nn_pass(const nn_run *r);
@@ -86,6 +92,8 @@ typedef struct nn_kind {
     const nn_option *options; /* ends with a NULL name */
     /* Sets l->shape and adds the tensors; BC_FAIL says what does not fit. */
     int (*build)(nn_graph *g, nn_layer *l, bc_error *e);
+    /* The first values of a tensor, instead of its bound and value; may be NULL. */
+    void (*start)(const nn_layer *l, int slot, double *to);
     void (*release)(nn_layer *l); /* what build made beyond that; may be NULL */
     /* Kept from forward to backward beside inputs and outputs; may be NULL. */
     size_t (*saved)(const nn_layer *l, size_t n, size_t groups, enum nn_precision p);
@@ -124,11 +132,11 @@ struct nn_run {
     const nn_layer *layer;
     size_t n, groups; /* samples; equal parts of them with own batch statistics */
     bool train;
-    bool again;      /* the forward pass was done before, and saved is there */
-    bool relu;       /* the output is max(0, what else it would be) */
-    uint64_t seed;   /* of what is drawn in this step, ... */
-    size_t first;    /* ... where the first sample has this number */
-    const void *in[2]; /* backward: NULL unless kept; in[1] NULL: nothing to add */
+    bool again;           /* the forward pass was done before, and saved is there */
+    bool relu;            /* the output is max(0, what else it would be) */
+    uint64_t seed;        /* of what is drawn in this step, ... */
+    size_t first;         /* ... where the first sample has this number */
+    const void *in[2];    /* backward: NULL unless kept; in[1] NULL: nothing to add */
     void *out;            /* backward: the output that forward gave, if kept */
     const void *grad_out; /* backward only, like all that follows */
     void *grad_in[2];     /* NULL: not wanted */

@@ -44,7 +44,7 @@ static nn_seen *new_seen(nn_inspector *i, size_t layer, int what) {
         i->room = more;
     }
     nn_seen *s = &i->seen[i->count++];
-    *s = (nn_seen){.layer = layer, .bad = NN_NONE};
+    *s = (nn_seen){.layer = layer, .bad = NN_NONE, .first = 0};
     s->what = what;
     return s;
 }
@@ -55,6 +55,7 @@ static void see(nn_inspector *i, const nn_network *net, size_t layer, int what, 
     nn_shape shape = net->g->layer[layer].shape;
     size_t n = net->plan->o.n;
     if (s == NULL) return;
+    s->first = net->first;
     look_at(s, net->arena + offset, net->plan->stored[layer], n * nn_volume(shape),
             shape.h * shape.w, n);
     if (s->bad != NN_NONE) s->bad += net->first;

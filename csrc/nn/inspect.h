@@ -10,6 +10,7 @@ typedef struct nn_seen {
     size_t layer; /* whose value, or the gradient of whose value; or of whose weights */
     enum { NN_SEEN_VALUE, NN_SEEN_GRADIENT, NN_SEEN_WEIGHTS } what;
     size_t bad;   /* sample of the first NaN or infinity (0 for weights); NN_NONE: all finite */
+    size_t first; /* number of the first sample seen with it */
     size_t count; /* elements */
     size_t over;  /* of them beyond 65504, f16's largest; infinities too */
     size_t under; /* not 0, but below 2^-25, which f16 rounds to 0 */

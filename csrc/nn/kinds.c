@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../spectral/mel.h"
+#include "front.h"
 #include "passes.h"
 #include "winograd.h"
 
@@ -38,14 +39,14 @@ static const nn_kind relu = {.name = "relu",
                              .forward = {nn_sum_pass_f32, nn_sum_pass_f64},
                              .backward = {nn_sum_back_f32, nn_sum_back_f64}};
 
-static const nn_kind add = {.name = "add",
-                            .inputs = 2,
-                            .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE | NN_NARROW | NN_IS_CHEAP |
-                                     NN_IS_SUM | NN_TAKES_RELU,
-                            .options = no_options,
-                            .build = build_same,
-                            .forward = {nn_sum_pass_f32, nn_sum_pass_f64},
-                            .backward = {nn_sum_back_f32, nn_sum_back_f64}};
+static const nn_kind add = {
+    .name = "add",
+    .inputs = 2,
+    .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE | NN_NARROW | NN_IS_CHEAP | NN_IS_SUM | NN_TAKES_RELU,
+    .options = no_options,
+    .build = build_same,
+    .forward = {nn_sum_pass_f32, nn_sum_pass_f64},
+    .backward = {nn_sum_back_f32, nn_sum_back_f64}};
 
 static const nn_option decibel_options[] = {{"least", NN_NUMBER, 1e-10, 1e-300, NULL}, END};
 
@@ -125,6 +126,59 @@ static const nn_kind batch_norm = {.name = "batch_norm",
                                    .saved = norm_saved,
                                    .forward = {nn_norm_pass_f32, nn_norm_pass_f64},
                                    .backward = {nn_norm_back_f32, nn_norm_back_f64}};
+
+/* --- group norm, dropout ---------------------------------------------------------------- */
+
+static const nn_option group_options[] = {
+    {"groups", NN_SIZE, NAN, 1, NULL}, {"eps", NN_NUMBER, 1e-5, 0, NULL}, END};
+
+static int build_group(nn_graph *g, nn_layer *l, bc_error *e) {
+    int64_t c = (int64_t)l->in.c;
+    size_t groups = (size_t)l->option[GROUP_GROUPS];
+    if (l->in.c % groups != 0)
+        return bc_fail(e, "layer '%s': %zu channels are not %zu equal groups", l->name, l->in.c,
+                       groups);
+    l->shape = l->in;
+    int rc = nn_graph_tensor(g, l, NN_WEIGHT, "weight", NN_TRAINED, 1, &c, 0, 1, e);
+    return rc == BC_OK ? nn_graph_tensor(g, l, NN_BIAS, "bias", NN_TRAINED, 1, &c, 0, 0, e) : rc;
+}
+
+static size_t group_saved(const nn_layer *l, size_t n, size_t groups, enum nn_precision p) {
+    (void)groups;
+    return 2 * (size_t)l->option[GROUP_GROUPS] * n * nn_real_size(p);
+}
+
+static size_t group_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward) {
+    (void)backward;
+    return 2 * l->shape.c * n * sizeof(double) + group_saved(l, n, 1, p);
+}
+
+static const nn_kind group_norm = {.name = "group_norm",
+                                   .inputs = 1,
+                                   .flags = NN_KEEPS_INPUT | NN_IN_PLACE | NN_GRAD_IN_PLACE |
+                                            NN_NARROW | NN_IS_CHEAP | NN_TAKES_RELU,
+                                   .options = group_options,
+                                   .build = build_group,
+                                   .saved = group_saved,
+                                   .temporary = group_temporary,
+                                   .forward = {nn_group_pass_f32, nn_group_pass_f64},
+                                   .backward = {nn_group_back_f32, nn_group_back_f64}};
+
+static const nn_option dropout_options[] = {{"rate", NN_NUMBER, 0.5, 0, NULL}, END};
+
+static int build_dropout(nn_graph *g, nn_layer *l, bc_error *e) {
+    if (!(l->option[DROPOUT_RATE] < 1))
+        return bc_fail(e, "layer '%s': option 'rate' must be below 1", l->name);
+    return build_same(g, l, e);
+}
+
+static const nn_kind dropout = {.name = "dropout",
+                                .inputs = 1,
+                                .flags = NN_IN_PLACE | NN_GRAD_IN_PLACE | NN_NARROW | NN_IS_CHEAP,
+                                .options = dropout_options,
+                                .build = build_dropout,
+                                .forward = {nn_dropout_pass_f32, nn_dropout_pass_f64},
+                                .backward = {nn_dropout_back_f32, nn_dropout_back_f64}};
 
 /* --- convolution and linear ----------------------------------------------------------- */
 
@@ -306,8 +360,21 @@ static const nn_kind mel = {.name = "mel",
                             .scratch = mel_bytes,
                             .forward = {nn_mel_pass_f32, nn_mel_pass_f64}};
 
-static const nn_kind *const kinds[] = {&mel,    &decibel,    &center, &pcen, &conv2d,
-                                       &linear, &batch_norm, &relu,   &add,  &average_pool};
+static const nn_kind *const kinds[] = {&mel,
+                                       &nn_kind_spectrum,
+                                       &nn_kind_fourier,
+                                       &nn_kind_filterbank,
+                                       &decibel,
+                                       &center,
+                                       &pcen,
+                                       &conv2d,
+                                       &linear,
+                                       &batch_norm,
+                                       &group_norm,
+                                       &dropout,
+                                       &relu,
+                                       &add,
+                                       &average_pool};
 
 const nn_kind *nn_kind_at(size_t i) {
     return i < sizeof kinds / sizeof *kinds ? kinds[i] : NULL;

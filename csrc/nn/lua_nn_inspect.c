@@ -20,6 +20,7 @@ static void push_seen(lua_State *L, const nn_graph *g, const nn_seen *s) {
     lua_pushstring(L, what[s->what]);
     lua_setfield(L, -2, "what");
     if (s->bad != NN_NONE) set_size(L, "bad", s->bad + 1);
+    set_size(L, "first", s->first + 1);
     set_size(L, "count", s->count);
     set_size(L, "over", s->over);
     set_size(L, "under", s->under);
@@ -29,7 +30,8 @@ static void push_seen(lua_State *L, const nn_graph *g, const nn_seen *s) {
 
 /*** Call a function, and list what the network's passes write meanwhile, in their order:
 `{layer=, kind=, what= "value", "gradient" (of the layer's value) or "weights" (gradients of),
-bad= (first sample with a NaN or an infinity, from 1; nil: none), count=, over= (beyond f16's
+bad= (first sample with a NaN or an infinity, from 1; nil: none), first= (sample of the pass,
+1 but role by role), count=, over= (beyond f16's
 range), under= (below it, not 0), most= (largest finite magnitude)}`.
 @function network:inspect
 @tparam function run

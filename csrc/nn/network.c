@@ -23,15 +23,26 @@ static void put(bc_array *a, size_t at, double x) {
     bc_array_put(a, (int64_t)at, x);
 }
 
-static void start_tensor(nn_network *net, size_t i) {
+static int start_tensor(nn_network *net, size_t i) {
     const nn_tensor *t = &net->g->tensor[i];
+    const nn_layer *l = &net->g->layer[t->layer];
     bc_array *a = t->role == NN_TRAINED   ? &net->memory[NN_VALUE]
                   : t->role == NN_RUNNING ? &net->running
                                           : &net->counters;
     bc_random r;
     bc_random_seed(&r, net->o.seed, i);
-    for (size_t k = 0; k < t->count; k++)
-        put(a, t->offset + k, t->bound > 0 ? t->bound * (2 * bc_random_uniform(&r) - 1) : t->value);
+    if (l->kind->start == NULL) {
+        for (size_t k = 0; k < t->count; k++)
+            put(a, t->offset + k,
+                t->bound > 0 ? t->bound * (2 * bc_random_uniform(&r) - 1) : t->value);
+        return BC_OK;
+    }
+    double *values = malloc(t->count * sizeof *values);
+    if (values == NULL) return BC_NOMEM;
+    l->kind->start(l, t->slot, values);
+    for (size_t k = 0; k < t->count; k++) put(a, t->offset + k, values[k]);
+    free(values);
+    return BC_OK;
 }
 
 int nn_network_new(nn_network **out, nn_graph *g, const nn_network_options *o) {
@@ -50,9 +61,13 @@ int nn_network_new(nn_network **out, nn_graph *g, const nn_network_options *o) {
         nn_network_free(net);
         return BC_NOMEM;
     }
-    for (size_t i = 0; i < g->tensors; i++) start_tensor(net, i);
-    *out = net;
-    return BC_OK;
+    int rc = BC_OK;
+    for (size_t i = 0; rc == BC_OK && i < g->tensors; i++) rc = start_tensor(net, i);
+    if (rc == BC_OK)
+        *out = net;
+    else
+        nn_network_free(net);
+    return rc;
 }
 
 void nn_network_free(nn_network *net) {

@@ -32,18 +32,18 @@ typedef struct nn_batch {
 } nn_batch;
 
 typedef struct nn_forward_options {
-    bool train;       /* with batch statistics */
-    bool backward;    /* keep what backward needs */
-    size_t groups;    /* n / groups samples share batch statistics; 1 or more */
+    bool train;         /* with batch statistics */
+    bool backward;      /* keep what backward needs */
+    size_t groups;      /* n / groups samples share batch statistics; 1 or more */
     size_t first_group; /* where the statistics of the first group go, for commit */
-    uint64_t seed;    /* of dropout */
-    const bool *keep; /* per layer: nn_network_value will ask for it; NULL: none */
+    uint64_t seed;      /* of dropout */
+    const bool *keep;   /* per layer: nn_network_value will ask for it; NULL: none */
 } nn_forward_options;
 
 /* out (n, C, H, W) of the last layer. Lays out a new plan when the batch is of
- * another size; before taking the memory for it, checks that it is there. Batch norm's running statistics stay as they are (see
- * nn_network_commit). BC_FAIL: the batch does not suit the network; BC_NOMEM;
- * BC_STOPPED. */
+ * another size; before taking the memory for it, checks that it is there. Batch norm's running
+ * statistics stay as they are (see nn_network_commit). BC_FAIL: the batch does not suit the
+ * network; BC_NOMEM; BC_STOPPED. */
 int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
                        const nn_forward_options *o, bc_error *e);
 
@@ -53,8 +53,9 @@ int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
 int nn_network_backward(nn_network *net, const void *dout, bc_error *e);
 
 /* Fold the batch statistics of the last forward pass in train mode (and of the
- * groups before its first_group, from earlier passes) into the running ones, group after group, as PyTorch would pass after pass. Apart
- * from forward, so that a step that turns out not finite leaves no trace. */
+ * groups before its first_group, from earlier passes) into the running ones, group after group, as
+ * PyTorch would pass after pass. Apart from forward, so that a step that turns out not finite
+ * leaves no trace. */
 int nn_network_commit(nn_network *net, bc_error *e);
 
 /* Gradients and moments come into being at zero with the first call of one of

@@ -3,10 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "access.h"
 #include "passes.h"
 
 #define CHUNK 32768 /* elements of one item of an element-by-element pass */
-#define BLOCK 1024  /* of these at once: what is widened stays in the first cache */
 
 #define NN_TWICE "norm_passes.inc"
 #include "twice.h"

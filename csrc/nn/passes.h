@@ -9,6 +9,8 @@
 enum { CONV_OUT, CONV_KH, CONV_KW, CONV_SH, CONV_SW, CONV_PH, CONV_PW, CONV_BIAS, CONV_ALGORITHM };
 enum { LINEAR_OUT, LINEAR_BIAS };
 enum { NORM_EPS, NORM_MOMENTUM };
+enum { GROUP_GROUPS, GROUP_EPS };
+enum { DROPOUT_RATE };
 enum { POOL_KH, POOL_KW, POOL_SH, POOL_SW, POOL_GLOBAL };
 enum { MEL_RATE, MEL_FFT, MEL_HOP, MEL_BANDS, MEL_FMIN, MEL_FMAX, MEL_PAD };
 enum { DECIBEL_LEAST };
@@ -67,6 +69,15 @@ NN_PASS(norm_pass);
 NN_PASS(norm_back);
 NN_PASS(sum_pass);
 NN_PASS(sum_back);
+NN_PASS(spectrum_pass);
+NN_PASS(fourier_pass);
+NN_PASS(fourier_back);
+NN_PASS(bank_pass);
+NN_PASS(bank_back);
+NN_PASS(group_pass);
+NN_PASS(group_back);
+NN_PASS(dropout_pass);
+NN_PASS(dropout_back);
 NN_PASS(pool_pass);
 NN_PASS(pool_back);
 #undef NN_PASS

@@ -208,7 +208,8 @@ static int check_batch(const nn_graph *g, const nn_plan_options *o, bc_error *e)
         if (__builtin_mul_overflow(o->n, nn_volume(l->shape), &all) || o->n * plane > INT_MAX ||
             all > SIZE_MAX / 64)
             return bc_fail(e, "a batch of %zu is too large for layer '%s'", o->n, l->name);
-        if (o->backward && o->input_gradient && i > 0 && l->kind->backward[0] == NULL)
+        if (o->backward && o->input_gradient && i > 0 &&
+            (l->kind->backward[0] == NULL || l->kind->flags & NN_IS_FIRST))
             return bc_fail(e, "layer '%s' hands no gradient to the input", l->name);
         if (o->train && strcmp(l->kind->name, "batch_norm") == 0 && o->n / o->groups * plane < 2)
             return bc_fail(

@@ -57,8 +57,7 @@ static void add_room(nn_schedule *s, nn_turn *t) {
     const nn_plan_options *o = &s->p->o;
     size_t bytes = 0;
     if (l->kind->temporary != NULL)
-        t->temporary =
-            new_item(s, l->kind->temporary(l, o->n, o->precision, t->pass == NN_BACK));
+        t->temporary = new_item(s, l->kind->temporary(l, o->n, o->precision, t->pass == NN_BACK));
     if (!nn_plan_widens(s->p, s->g, t->value)) return;
     if (t->out >= 0) bytes += widened(s, t->value);
     if (t->grad_out >= 0) bytes += widened(s, t->value);

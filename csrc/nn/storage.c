@@ -80,8 +80,8 @@ __attribute__((target("avx,f16c"))) static void widen_f16c(float *to, const uint
                                                            size_t n) {
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(to + i,
-                         _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from + i))));
+        _mm256_storeu_ps(
+            to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from + i))));
     widen_f16_plain(to + i, from + i, n - i);
 }
 

@@ -76,6 +76,15 @@ local function ranges_text(rows)
    return table.concat(lines, "\n")
 end
 
+-- What was seen role by role, as one.
+local function together(passes)
+   local most, over, under, count = 0, 0, 0, 0
+   for _, s in pairs(passes) do
+      most, over, under, count = math.max(most, s.most), over + s.over, under + s.under, count + s.count
+   end
+   return count > 0 and {most = most, over = over / count, under = under / count} or nil
+end
+
 --- The range of each layer's values and gradients over a batch: what f16 would lose.
 -- Weights stay as they are. In 16-bit precision this is what was stored, already rounded.
 -- Layers that are done in one pass with the one behind them (a norm before a relu) are not
@@ -97,12 +106,13 @@ function diagnosis:ranges(batch, options)
    for _, s in ipairs(seen) do
       local row = by_name[s.layer]
       if s.what == "value" and not row then
-         row = {layer = s.layer, kind = s.kind}
+         row = {layer = s.layer, kind = s.kind, passes = {value = {}, gradient = {}}}
          rows[#rows + 1], by_name[s.layer] = row, row
       end
-      if s.what ~= "weights" and row then -- the last gradient written is the whole sum
-         row[s.what] = {most = s.most, over = s.over / s.count, under = s.under / s.count}
-      end
+      if s.what ~= "weights" and row then row.passes[s.what][s.first] = s end -- the last written is the whole sum
+   end
+   for _, row in ipairs(rows) do
+      row.value, row.gradient, row.passes = together(row.passes.value), together(row.passes.gradient), nil
    end
    return setmetatable(rows, {__tostring = ranges_text})
 end

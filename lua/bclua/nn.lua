@@ -28,6 +28,15 @@
 --    precision winograd is im2col).
 --  * `linear`: `out`, `bias` (true). Over all values of a sample.
 --  * `batch_norm`: `eps` (1e-5), `momentum` (0.1).
+--  * `group_norm`: `groups`, `eps` (1e-5). Of each sample by itself: the batch's size does
+--    not matter.
+--  * `dropout`: `rate` (0.5). In training only; what is dropped follows from the network's
+--    seed, the step, the sample and the position.
+--  * `spectrum`: `n_fft`, `hop`. Audio to |FFT|^2 of windowed, centred frames, (1, frames, bins).
+--  * `fourier`: `n_fft`, `hop`. The same by dense kernels that are trained, as matrix products;
+--    they start as the windowed cosines and sines.
+--  * `filterbank`: `sample_rate`, `n_mels` (128), `fmin` (0), `fmax`. A spectrum to bands,
+--    max(0, matrix * spectrum); the matrix is trained and starts as that of `mel`.
 --  * `relu`; `add` (the layer before and `from`, or `from = {"a", "b"}`);
 --    `average_pool`: `kernel` (pair), `stride` (as kernel), or `global = true`.
 -- @module bclua.nn
@@ -128,7 +137,7 @@ function nn.network(layers, options)
    if not ok then error(net, 2) end
    local self = {core = net, names = {}, position = {}, role = {}, step = 0, pending = 0, metadata = {},
                  options = options, precision = options.precision or "f32",
-                 checkpoint = options.checkpoint or "cheap", draws = options.seed or 1}
+                 checkpoint = options.checkpoint or "cheap"}
    for i, tensor in ipairs(net:tensors()) do
       self.names[i] = tensor.name
       self.position[tensor.name] = i

@@ -74,22 +74,27 @@ local function not_finite(parts, what, value)
    return message
 end
 
+-- What dropout draws from: another number for every batch, the same after a resume.
+local function draw_of(self)
+   return (self.options.seed or 1) * 0x9E3779B97F4A7C15 + self.step * 65536 + (self.pending or 0)
+end
+
 -- The embeddings of all roles, and a function that goes back with their gradient.
 -- Role by role, each role goes forward once for the loss and once more for the way back.
 local function embed(self, parts, o)
-   local net = self.core
+   local net, seed = self.core, draw_of(self)
    if self.checkpoint ~= "role" or o.roles == "joint" then
-      local e = net:forward(parts, {train = true, groups = o.roles == "joint" and 1 or 3, seed = self.draws})
+      local e = net:forward(parts, {train = true, groups = o.roles == "joint" and 1 or 3, seed = seed})
       return e, function(gradient) net:backward(gradient) end
    end
    local e = {}
    for i, part in ipairs(parts) do
-      e[i] = net:forward({part}, {train = true, backward = false, first_group = i - 1, seed = self.draws})
+      e[i] = net:forward({part}, {train = true, backward = false, first_group = i - 1, seed = seed})
    end
    return array.concat(e), function(gradient)
       local n = #parts[1]
       for i, part in ipairs(parts) do
-         net:forward({part}, {train = true, first_group = i - 1, seed = self.draws})
+         net:forward({part}, {train = true, first_group = i - 1, seed = seed})
          net:backward(gradient:slice(1, (i - 1) * n + 1, i * n))
       end
    end

@@ -14,7 +14,7 @@ local safetensors = require "bclua.safetensors"
 local tilenet = {}
 
 local DEFAULT = {widths = {64, 128, 256, 512}, z = 512, compression = "log", sample_rate = 32000, seconds = 5,
-                 n_fft = 4096, hop = false, n_mels = 128, fmin = 0, fmax = 0}
+                 n_fft = 4096, hop = false, n_mels = 128, fmin = 0, fmax = 0, front_end = "fft"}
 local OUTSIDE = {seed = true, precision = true, threads = true, checkpoint = true} -- of the object, not of the network
 
 -- What a mel band's power becomes before it meets the first weights.
@@ -35,6 +35,21 @@ local function compression_layers(kind, frame_rate)
    if kind == "pcen" then return {{"pcen", frame_rate = frame_rate}} end
    return {{"decibel", least = 1e-10}, {"center", over = "band", scale = 1 / 20}}
 end
+
+-- From samples to mel power. `fft` is fixed. The others train the mel matrix
+-- (0.26 million weights), `fourier_trained` the Fourier kernels too, as dense
+-- matrices (16.8 million, at a hundred times the work): the original's choice.
+local function front_end(o)
+   if o.front_end == "fft" then
+      return {{"mel", name = "mel", sample_rate = o.sample_rate, n_fft = o.n_fft, hop = o.hop, n_mels = o.n_mels,
+               fmin = o.fmin, fmax = o.fmax}}
+   end
+   return {{o.front_end == "mel_trained" and "spectrum" or "fourier", name = "stft", n_fft = o.n_fft, hop = o.hop},
+           {"filterbank", name = "mel", sample_rate = o.sample_rate, n_mels = o.n_mels, fmin = o.fmin,
+            fmax = o.fmax}}
+end
+
+local FRONT_ENDS = {fft = true, mel_trained = true, fourier_trained = true}
 
 -- conv-bn-relu-conv-bn, plus the input (or its projection, where the shape
 -- changes), relu. The block's name is that of its last layer.
@@ -64,8 +79,8 @@ local function merge(options, level)
    for key, value in pairs(DEFAULT) do o[key] = value end
    for key, value in pairs(options or {}) do
       if DEFAULT[key] == nil and not OUTSIDE[key] then
-         error(("unknown option '%s' (known: checkpoint, compression, fmax, fmin, hop, n_fft, n_mels, precision, "
-            .. "sample_rate, seconds, seed, threads, widths, z)"):format(tostring(key)), level + 1)
+         error(("unknown option '%s' (known: checkpoint, compression, fmax, fmin, front_end, hop, n_fft, "
+            .. "n_mels, precision, sample_rate, seconds, seed, threads, widths, z)"):format(tostring(key)), level + 1)
       end
       o[key] = value
    end
@@ -73,6 +88,10 @@ local function merge(options, level)
    if o.compression ~= "log" and o.compression ~= "power" and o.compression ~= "pcen" then
       error(("option 'compression' must be one of log, power, pcen, got '%s'"):format(tostring(o.compression)),
          level + 1)
+   end
+   if not FRONT_ENDS[o.front_end] then
+      error(("option 'front_end' must be one of fft, fourier_trained, mel_trained, got '%s'"):format(
+         tostring(o.front_end)), level + 1)
    end
    if type(o.seconds) ~= "number" or type(o.sample_rate) ~= "number" then
       error("options 'seconds' and 'sample_rate' must be numbers", level + 1)
@@ -97,8 +116,7 @@ end
 function tilenet.layers(options)
    local o = merge(options, 2)
    local layers = {
-      {"mel", name = "mel", sample_rate = o.sample_rate, n_fft = o.n_fft, hop = o.hop, n_mels = o.n_mels,
-       fmin = o.fmin, fmax = o.fmax},
+      front_end(o),
       compression_layers(o.compression, o.sample_rate / o.hop),
       {"conv2d", name = "conv1", out = o.widths[1], kernel = 3, stride = 2, padding = 1},
       {"batch_norm", name = "bn1"},
@@ -121,7 +139,8 @@ end
 -- @tparam[opt] table options `widths` ({64, 128, 256, 512}), `z` (512), `compression`
 --  ("log", "power", "pcen"), `seed` (1), `sample_rate` (32000), `seconds` (5),
 --  `n_fft` (4096), `hop` ((samples - n_fft) // 127), `n_mels` (128), `fmin` (0),
---  `fmax` (half the sample rate), `precision`, `checkpoint`, `threads`: see `nn.network`
+--  `fmax` (half the sample rate),
+--  `front_end` ("fft", "mel_trained", "fourier_trained"), `precision`, `checkpoint`, `threads`: see `nn.network`
 -- @treturn network see `bclua.nn`; `net.samples` is the length of a window
 function tilenet.new(options)
    local o = merge(options, 2)
