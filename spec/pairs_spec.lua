@@ -292,11 +292,12 @@ describe("motif.lua search --all", function()
       for i = 1, 40 do features[i] = noise(3000, i) end
       local input = write_corpus(dir, features)
       local out, status = command.shell(("%s scripts/motif.lua search --all --input %s --output %s/p.csv & pid=$!; " ..
-         "sleep 0.7; kill -INT $pid; start=$(date +%%s%%N); wait $pid; code=$?; " ..
+         "while [ $(ls /proc/$pid/task | wc -l) -lt 2 ]; do sleep 0.02; done; sleep 0.3; " ..
+         "kill -INT $pid; start=$(date +%%s%%N); wait $pid; code=$?; " ..
          "echo ms $(( ($(date +%%s%%N) - start) / 1000000 )); exit $code"):format(command.program, input, dir))
       assert.equal(130, status, out)
       assert.matches("interrupted!", out)
-      assert.is_true(tonumber(out:match("ms (%d+)")) < 1000, out)
+      assert.is_true(tonumber(out:match("ms (%d+)")) < 2000, out) -- under load, too
       assert.is_false(files.exists(dir .. "/p.csv"))
    end)
 end)
