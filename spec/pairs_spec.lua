@@ -241,6 +241,8 @@ describe("an interrupted search of all recordings", function()
       assert.equal(0, assert(run(o)).resumed)
       command.write(dir .. "/pairs.csv.partial", "{")
       assert.equal(0, assert(run(o)).resumed)
+      command.write(dir .. "/pairs.csv.partial", '{"done": 3}')
+      assert.equal(0, assert(run(o)).resumed)
    end)
 end)
 

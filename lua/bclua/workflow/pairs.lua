@@ -163,7 +163,8 @@ end
 -- What an interrupted run left: tiles that are done, their hits and failures.
 local function resume(path, parameters)
    local kept = path and files.exists(path) and files.read_json(path)
-   if type(kept) ~= "table" or type(kept.parameters) ~= "table" or
+   local function is(key) return type(kept[key]) == "table" end
+   if type(kept) ~= "table" or not (is "parameters" and is "hits" and is "failures" and math.tointeger(kept.done)) or
       record.difference(kept.parameters, parameters) then
       return 0, {}, {}
    end
@@ -268,7 +269,7 @@ function pairs_of.run(options)
    end
    local o = {groups = groups, window = window, top = top, per_pair = per_pair}
    local partial = options.output and options.output .. ".partial"
-   local made = {features = features}
+   local made = {features = features, groups = #groups}
    for k, v in pairs(parameters) do made[k] = v end
    made.bytes, made.modified = files.stamp(options.input)
    r.hits, message = run_tiles(groups, o, partial, made, options, r)
