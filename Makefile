@@ -5,7 +5,7 @@
 #   make test       install what is missing, build, run every spec
 #   make check      luacheck, warnings as errors, kernels without lua.h
 #   make asan       every spec under address and undefined-behaviour sanitizers
-#   make fuzz       libFuzzer from decoder to profile, for a minute (FUZZ_S=60)
+#   make fuzz       libFuzzer over what reads files, for a minute (FUZZ_S=60)
 #   make bench      the benchmarks under scripts/bench
 #   make deps       install what is missing (asks for root only if something is)
 #   make install    copy to PREFIX (/usr/local); DESTDIR is honoured
@@ -127,27 +127,37 @@ asan: deps
 	  LSAN_OPTIONS=suppressions=spec/lsan.supp:print_suppressions=0 \
 	  BCLUA_SANITIZED=1 $B/asan/bclua spec/run.lua $(SPEC)
 
-# libFuzzer over the kernels from decoder to profile, for FUZZ_S seconds. What it
-# finds lies in $B/fuzz as crash-*, leak-* or timeout-*; its corpus stays.
+# libFuzzer over what reads files of others: from decoder to profile, npy arrays,
+# safetensors; FUZZ_S seconds together. What it finds lies in $B/fuzz as crash-*,
+# leak-* or timeout-*; the corpus of each target stays.
 FUZZ_S  ?= 60
 FUZZ     = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-FUZZ_C  := spec/fuzz/pipeline.c $(wildcard $(patsubst %,csrc/%/*.c,support audio spectral cens stomp))
-FUZZED  := $(foreach f,$(FUZZ_C),$(if $(findstring /lua_,$f),,$(f:%.c=$B/fuzz/obj/%.o)))
-FUZZING  = ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+TARGETS := pipeline npy safetensors
+kernels  = $(filter-out $(wildcard csrc/*/lua_*),$(wildcard $(patsubst %,csrc/%/*.c,$1)))
+fuzzed   = $(patsubst %.c,$B/fuzz/obj/%.o,spec/fuzz/$1.c $2)
+FUZZ_pipeline    := $(call fuzzed,pipeline,$(call kernels,support audio spectral cens stomp))
+FUZZ_npy         := $(call fuzzed,npy,$(call kernels,support array))
+FUZZ_safetensors := $(call fuzzed,safetensors,$(wildcard csrc/array/*.c) $(call kernels,support) \
+                      csrc/support/lua_support.c csrc/nn/safetensors.c csrc/nn/lua_safetensors.c)
+FUZZED   := $(sort $(foreach t,$(TARGETS),$(FUZZ_$t)))
+FUZZING  = ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 LUA_PATH='lua/?.lua;;' \
              LSAN_OPTIONS=suppressions=spec/fuzz/lsan.supp:print_suppressions=0
 fuzz: deps-check
 	@echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return 0; }' | \
 	  clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null - 2>/dev/null || \
 	  { echo 'fuzz: libFuzzer is missing: apt-get install --no-install-recommends clang libclang-rt-dev'; exit 1; }
-	@$(MAKE) --no-print-directory build $B/fuzz/pipeline
-	@mkdir -p $B/fuzz/corpus && $(RUN) spec/fuzz/seeds.lua $B/fuzz/seeds
-	@$(FUZZING) $B/fuzz/pipeline -max_total_time=$(FUZZ_S) -max_len=20000 -timeout=20 -rss_limit_mb=2048 \
-	  -artifact_prefix=$B/fuzz/ -verbosity=0 $B/fuzz/corpus $B/fuzz/seeds
+	@$(MAKE) --no-print-directory build $(TARGETS:%=$B/fuzz/%)
+	@$(RUN) spec/fuzz/seeds.lua $B/fuzz/seeds
+	@for t in $(TARGETS); do mkdir -p $B/fuzz/corpus/$$t && echo "== $$t" && \
+	  $(FUZZING) $B/fuzz/$$t -max_total_time=$$(($(FUZZ_S) / $(words $(TARGETS)))) -max_len=20000 -timeout=20 \
+	    -rss_limit_mb=2048 -artifact_prefix=$B/fuzz/ -verbosity=0 $B/fuzz/corpus/$$t $B/fuzz/seeds/$$t || exit 1; done
 	@echo 'fuzz: ok'
 
-$B/fuzz/pipeline: $(FUZZED)
+# Lua's own libraries see the symbols of the program, as in the host.
+$(TARGETS:%=$B/fuzz/%): $B/fuzz/%: $(FUZZED)
 	@echo LINK $@
-	@clang -fsanitize=fuzzer,address,undefined -pthread -o $@ $(FUZZED) $(shell pkg-config --libs sndfile vorbisfile soxr fftw3 fftw3f) -ldl -lm
+	@clang -fsanitize=fuzzer,address,undefined -pthread -rdynamic -o $@ $(FUZZ_$*) \
+	  $(shell pkg-config --libs lua5.4 sndfile vorbisfile soxr fftw3 fftw3f) -ldl -lm
 
 $B/fuzz/obj/%.o: %.c Makefile
 	@echo CC $<

@@ -2,10 +2,6 @@
  * sound file must end in an error or in results that keep their contracts.
  * `make fuzz` builds and runs it. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "../../csrc/audio/audio.h"
 #include "../../csrc/cens/cens.h"
@@ -14,17 +10,10 @@
 #include "../../csrc/stomp/extremes.h"
 #include "../../csrc/stomp/simple.h"
 #include "../../csrc/stomp/znorm.h"
+#include "fuzz.h"
 
 /* What keeps a run quick: half a second of sound in short hops. */
 enum { RATE = 32000, SAMPLES = 16000, HOP = 320, ROW = 200, EXTREMES = 3 };
-
-#define PROMISE(holds) \
-    do { \
-        if (!(holds)) { \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #holds); \
-            abort(); \
-        } \
-    } while (0)
 
 static void *get(size_t count, size_t size) {
     void *p = calloc(count > 0 ? count : 1, size);
@@ -134,16 +123,8 @@ static void again_from_the_middle(bc_audio *a) {
     free(read_some(a, &n));
 }
 
-int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t size);
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t size) {
-    static int fd = -1;
-    static char path[64];
-    if (fd < 0) {
-        fd = memfd_create("fuzz", 0);
-        PROMISE(fd >= 0);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    }
-    PROMISE(ftruncate(fd, 0) == 0 && pwrite(fd, bytes, size, 0) == (ssize_t)size);
+    const char *path = fuzz_file(bytes, size);
 
     /* the size chooses the options: no byte of the file is spent on them */
     bc_audio_options o = {.sample_rate = size & 1 ? RATE : 0, .mono = (size & 6) != 0,

@@ -1,11 +1,17 @@
 -- usage: bclua spec/fuzz/seeds.lua DIR
--- Small sound files of every kind that we can write, for the fuzzer to start from.
+-- Small files of every kind that we can write, for the fuzzers to start from: a
+-- folder for each target.
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local system = require "bclua.system"
 
-local folder = arg[1]
-assert(system.mkdir(folder))
+local folder
+local function target(name)
+   folder = arg[1] .. "/" .. name
+   assert(system.mkdir(folder))
+end
+
+target "pipeline"
 
 local function put(name, bytes)
    local f <close> = assert(io.open(folder .. "/" .. name, "wb"))
@@ -40,3 +46,18 @@ put("silence.flac", assert(audio.encode(array.zeros({1, 9000}), 9000, {format = 
 put("silence.ogg", assert(audio.encode(array.zeros({1, 9000}), 9000, {format = "ogg"})))
 put("none.wav", assert(audio.encode(array.zeros({1, 0}), 8000, {format = "wav"})))
 put("nothing", "")
+
+target "npy"
+local arrays = {}
+for _, dtype in ipairs{"f32", "f64", "i64", "i32", "i16", "u8"} do
+   arrays[dtype] = array.arange(6, dtype)
+   assert(array.save(("%s/%s.npy"):format(folder, dtype), arrays[dtype]:reshape{2, 3}))
+end
+assert(array.save(folder .. "/none.npy", array.zeros{0, 3}))
+assert(array.save(folder .. "/deep.npy", array.zeros{1, 2, 1, 2}))
+
+target "safetensors"
+local safetensors = require "bclua.safetensors"
+assert(safetensors.save(folder .. "/all.safetensors", arrays, {note = "line\nbreak", empty = ""}))
+assert(safetensors.save(folder .. "/one.safetensors", {["a.weight"] = array.zeros{2, 1, 1, 2}}))
+assert(safetensors.save(folder .. "/none.safetensors", {}))
