@@ -34,6 +34,10 @@ enum nn_algorithm nn_conv_algorithm(const nn_layer *l, size_t n, bool wide) {
     return nn_winograd_pays(&s) ? NN_CONV_WINOGRAD : NN_CONV_IM2COL;
 }
 
+bool nn_conv_narrow(const nn_layer *l, size_t n) {
+    return l->tensor[NN_BIAS] < 0 && nn_conv_algorithm(l, n, false) == NN_CONV_WINOGRAD;
+}
+
 /* --- Winograd's convolution: an item is a block of tiles ------------------------- */
 
 struct winograd {

@@ -101,6 +101,8 @@ typedef struct nn_kind {
     size_t (*temporary)(const nn_layer *l, size_t n, enum nn_precision p, bool backward);
     /* One worker's scratch, for either pass; may be NULL. */
     size_t (*scratch)(const nn_layer *l, size_t n, enum nn_precision p);
+    /* Instead of the flag NN_NARROW, where it depends on the layer; may be NULL. */
+    bool (*narrow)(const nn_layer *l, size_t n);
     double (*multiply_adds)(const nn_layer *l); /* per sample; may be NULL */
     nn_pass *forward[2], *backward[2];          /* in float, in double; backward may be NULL */
 } nn_kind;

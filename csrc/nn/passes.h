@@ -31,6 +31,9 @@ size_t nn_conv_columns(const nn_conv *s);
  * where only the plain ones are. */
 enum nn_algorithm nn_conv_algorithm(const nn_layer *l, size_t n, bool wide);
 
+/* Do its passes read and write 16 bits? */
+bool nn_conv_narrow(const nn_layer *l, size_t n);
+
 /* For nn_kind, in bytes. */
 size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward);
 size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p);

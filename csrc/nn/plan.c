@@ -21,6 +21,7 @@ static bool is_narrow(enum nn_storage s) {
 bool nn_plan_widens(const nn_plan *p, const nn_graph *g, size_t value) {
     const nn_node *node = &p->node[value];
     const nn_layer *l = &g->layer[node->layer];
+    if (l->kind->narrow != NULL && l->kind->narrow(l, p->o.n)) return false;
     if (l->kind->flags & NN_NARROW || p->o.precision == NN_F32 || p->o.precision == NN_F64)
         return false;
     bool narrow = is_narrow(p->stored[value]);
