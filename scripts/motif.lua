@@ -171,6 +171,63 @@ local function search(parser)
    end
 end
 
+-- What the commands that show motifs have in common.
+local function marks(c, kind)
+   c:argument("input", "Parquet file from `consolidate`.")
+   c:option("--kind", "motif, discord or both."):argname("KIND"):default(kind)
+      :convert(cli.choice("--kind", {"motif", "discord", "both"}))
+   c:option("--top", "Motifs and discords a recording."):argname("K"):default("1")
+      :convert(cli.integer("--top", 1, 1000))
+   c:option("--species", "Only this species."):argname("S")
+end
+
+local ROOT = "Folder that holds the source names (the one above train_audio)"
+
+local function track(parser)
+   local c = parser:command("motif-track", "All motifs, or discords, as one sound file to listen to, with labels.")
+   marks(c, "motif")
+   c:option("--dataset-root", ROOT .. "."):argname("DIR"):count(1)
+   c:option("--output", "Sound file: .flac, .ogg or .wav; beside it, as .txt, an Audacity label track.")
+      :argname("FILE"):count(1):convert(cli.sound_file("--output"))
+   c:option("--gap", "Seconds of silence between windows."):argname("S"):default("0.5")
+      :convert(cli.number("--gap", 0, 60))
+   cli.threads(c):flag("--strict", "Exit with an error if any recording failed.")
+   return function(o)
+      return require("bclua.workflow.listen").track({input = o.input, dataset_root = o.dataset_root, output = o.output,
+         kind = o.kind, top = o.top, species = o.species, gap = o.gap})
+   end
+end
+
+local function top_motif(parser)
+   local c = parser:command("extract-top-motif", "The top motifs and discords of each recording as short sound files.")
+   marks(c, "both")
+   c:option("--dataset-root", ROOT .. "."):argname("DIR"):count(1)
+   c:option("--output", "Folder: SPECIES/ID_motif1a_START.FORMAT, ..._discord1_START."):argname("DIR"):count(1)
+   c:option("--format", "flac, ogg or wav."):argname("FORMAT"):default("flac")
+      :convert(cli.choice("--format", {"flac", "ogg", "wav"}))
+   cli.threads(c):flag("--strict", "Exit with an error if any recording failed.")
+   return function(o)
+      return require("bclua.workflow.listen").top({input = o.input, dataset_root = o.dataset_root, output = o.output,
+         kind = o.kind, top = o.top, species = o.species, format = o.format})
+   end
+end
+
+local function labels(parser)
+   local c = parser:command("labels", "Where motifs and discords are: for Audacity, Raven, or as CSV.")
+   marks(c, "both")
+   c:option("--format", "audacity: a label track a recording; raven: one selection table, the recordings as a " ..
+      "sequence in order of their names; csv."):argname("FORMAT"):default("audacity")
+      :convert(cli.choice("--format", {"audacity", "raven", "csv"}))
+   c:option("--output", "Folder for audacity: SPECIES/ID.txt; file for the others."):argname("PATH"):count(1)
+   c:option("--dataset-root", ROOT .. ": looks for the frequency band of each window (else: the full band).")
+      :argname("DIR")
+   cli.threads(c):flag("--strict", "Exit with an error if any recording failed.")
+   return function(o)
+      return require("bclua.workflow.labels").run({input = o.input, kind = o.kind, top = o.top, species = o.species,
+         format = o.format, output = o.output, dataset_root = o.dataset_root})
+   end
+end
+
 local parser = cli.parser("scripts/motif.lua", "Find the repeated calls of recordings and sample triplets of them.", [[
 Example, from recordings to tiles:
   bclua scripts/motif.lua extract --input birds/train_audio --output motif
@@ -189,12 +246,17 @@ Of each recording the window that looks more like a call, motif or discord:
 Which other recordings contain this call?
   bclua scripts/motif.lua search call.ogg --input motif.parquet
 Which recordings share a call?
-  bclua scripts/motif.lua search --all --input motif.parquet --top 20]])
+  bclua scripts/motif.lua search --all --input motif.parquet --top 20
+
+Listen to all motifs, and label them in Audacity or Raven:
+  bclua scripts/motif.lua motif-track motif.parquet --dataset-root birds --output motifs.flac
+  bclua scripts/motif.lua labels motif.parquet --dataset-root birds --output labels]])
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser),
    score = score(parser), audit = audit(parser),
    ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser),
-   search = search(parser)}
+   search = search(parser), ["motif-track"] = track(parser), ["extract-top-motif"] = top_motif(parser),
+   labels = labels(parser)}
 
 local options = parser:parse()
 local result, message = commands[options.command](options)

@@ -55,7 +55,7 @@ teardown(function() command.remove(dir) end)
 
 describe("the command line", function()
    local OPTIONS = {
-      ["motif.lua"] = "extract consolidate generate-triplets extract-triplets",
+      ["motif.lua"] = "extract consolidate generate-triplets extract-triplets motif-track extract-top-motif labels",
       ["motif.lua extract"] = "--input --output --species --cens-sr --mp-window --exclusion --sample-k --seed " ..
          "--threads --force --strict",
       ["motif.lua consolidate"] = "--input --output --force --strict",
@@ -64,6 +64,10 @@ describe("the command line", function()
          "--force --strict",
       ["motif.lua search"] = "--input --top --per-recording --start --seconds --features --dataset-root " ..
          "--with-query --output --threads --force --strict",
+      ["motif.lua motif-track"] = "input --kind --top --species --dataset-root --output --gap --threads --strict",
+      ["motif.lua extract-top-motif"] = "input --kind --top --species --dataset-root --output --format --threads " ..
+         "--strict",
+      ["motif.lua labels"] = "input --kind --top --species --format --output --dataset-root --threads --strict",
       ["embed.lua"] = "fit summary evaluate export replay",
       ["embed.lua fit"] = "triplets tiles --dim --widths --compression --run --batch-size --accumulate " ..
          "--batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule --warmup --lr-step --lr-gamma " ..
@@ -134,6 +138,10 @@ describe("the command line", function()
          ["generate-triplets --input @/m --output @/o --holdout 0.6"] = "--holdout: '0.6' is outside 0..0.5",
          ["extract-triplets @/t --dataset-root @ --output @/o --duration nan"] = "--duration: 'nan' is not a number",
          ["extract-triplets @/t --dataset-root @ --output @/o --store zip"] = "--store: 'zip' is not one of packed, ",
+         ["motif-track @/m --dataset-root @ --output @/o.mp3"] = "--output: '@/o.mp3' does not end in .flac, .ogg ",
+         ["motif-track @/m --dataset-root @ --output @/o.wav --kind call"] = "--kind: 'call' is not one of motif, ",
+         ["extract-top-motif @/m --dataset-root @ --output @/o --format mp3"] = "--format: 'mp3' is not one of flac, ",
+         ["labels @/m --output @/o --format textgrid"] = "--format: 'textgrid' is not one of audacity, raven, csv",
          ["extract-triplets @/t --dataset-root @ --loc-unit hours"] = "--loc-unit: 'hours' is not one of seconds, ",
       }) do fails("motif.lua", words, message) end
       for words, message in pairs({

@@ -79,6 +79,16 @@ function cli.numbers(option, count, least)
    end
 end
 
+--- The same for the name of a sound file that can be written.
+-- @tparam string option
+function cli.sound_file(option)
+   return function(text)
+      local extension = (text:match("%.(%w+)$") or ""):lower()
+      if extension == "flac" or extension == "ogg" or extension == "wav" then return text end
+      return nil, ("%s: '%s' does not end in .flac, .ogg or .wav"):format(option, text)
+   end
+end
+
 --- The same for one of several words.
 -- @tparam string option
 -- @tparam {string,...} words

@@ -79,8 +79,8 @@ local function count(r, samples, clips)
    end
    local gb = 7 * RATE * windows / 1e9
    print(("%d triplets%s: %d distinct windows of %d recordings; npy %.1f GB; in 16 bits a window each %.1f GB, as " ..
-      "spans %.1f GB (%.1f h)"):format(samples, clips > 0 and ", --clips " .. clips or "", windows, used, gb * 4, gb * 2,
-      samples_stored * 2 / 1e9, samples_stored / RATE / 3600))
+      "spans %.1f GB (%.1f h)"):format(samples, clips > 0 and ", --clips " .. clips or "", windows, used, gb * 4,
+      gb * 2, samples_stored * 2 / 1e9, samples_stored / RATE / 3600))
    return {windows = windows, span_s = samples_stored / RATE}
 end
 

@@ -1,0 +1,297 @@
+--- Where motifs and discords are, for people who look and listen: label tracks for Audacity,
+-- selection tables for Raven, CSV.
+-- @module bclua.workflow.labels
+local array = require "bclua.array"
+local files = require "bclua.files"
+local progress = require "bclua.progress"
+local record = require "bclua.workflow.record"
+local system = require "bclua.system"
+
+local labels = {}
+
+labels.kinds = {"motif", "discord", "both"}
+labels.formats = {"audacity", "raven", "csv"}
+
+local CHUNK = 256 -- recordings whose profiles are in memory
+local N_FFT, ABOVE = 1024, 2.5
+local SHARE, LOWEST_HZ = 0.05, 100 -- of the energy below and above the band; wind is below this
+
+-- ---- which windows ----
+
+local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
+   "duration_seconds", "mp", "pi"}
+
+local function profile(row)
+   local mp, pi = row.mp, row.pi
+   if not mp or not pi or #mp == 0 then return nil end
+   if not array.is_array(mp) then mp = array.from(mp, "f64") end
+   if not array.is_array(pi) then pi = array.from(pi, "i64") end
+   return {distance = mp:copy("f64"), index = pi:copy("i64")}
+end
+
+-- The windows of a recording, best first.
+local function marks_of(row, options, exclusion)
+   local stomp = require "bclua.stomp"
+   local p, list = profile(row), {}
+   if not p then return list end
+   local o = {exclusion = exclusion or (row.matrix_profile_window + 1) // 2}
+   local function add(kind, rank, part, frame, distance)
+      local start_s = frame / row.cens_sample_rate
+      list[#list + 1] = {kind = kind, rank = rank, part = part, start_s = start_s, distance = distance,
+         end_s = math.min(row.duration_seconds, start_s + row.matrix_profile_window / row.cens_sample_rate)}
+   end
+   if options.kind ~= "discord" then
+      for rank, m in ipairs(stomp.motifs(p, options.top or 1, o)) do
+         add("motif", rank, "a", m.at, m.distance)
+         add("motif", rank, "b", m.twin, m.distance)
+      end
+   end
+   if options.kind ~= "motif" then
+      for rank, d in ipairs(stomp.discords(p, options.top or 1, o)) do add("discord", rank, "", d.at, d.distance) end
+   end
+   return list
+end
+
+local function read_names(options)
+   local sql = require "bclua.sql"
+   local ok, message = sql.require_columns(options.input, COLUMNS)
+   if not ok then return nil, message end
+   local rows
+   local where = options.species and "where species = " .. sql.quote(options.species) or ""
+   rows, message = sql.query(("select source_name from read_parquet(%s) %s order by source_name"):format(
+      sql.quote(options.input), where))
+   if not rows then return nil, message end
+   if #rows == 0 then
+      return nil, options.species and ("%s: no recordings of species '%s'"):format(options.input, options.species)
+         or options.input .. ": no recordings"
+   end
+   return rows
+end
+
+local function read_chunk(options, first, last, exclusion, list)
+   local sql = require "bclua.sql"
+   local has_folder = sql.require_columns(options.input, {"folder"})
+   local species = options.species and "and species = " .. sql.quote(options.species) or ""
+   local rows, message = sql.query(("select %s, %s as folder from read_parquet(%s) where source_name between %s " ..
+      "and %s %s order by source_name"):format(table.concat(COLUMNS, ", "), has_folder and "folder" or "null",
+      sql.quote(options.input), sql.quote(first), sql.quote(last), species))
+   if not rows then return nil, message end
+   for _, row in ipairs(rows) do
+      list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
+         folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
+         window_s = row.matrix_profile_window / row.cens_sample_rate, marks = marks_of(row, options, exclusion)}
+   end
+   return true
+end
+
+--- The motif and discord windows of all recordings of a consolidated table.
+-- @tparam table options `input` (Parquet from `consolidate`), `kind` (`motif`, `discord` or
+-- `both`, the default), `top` (1: motifs and discords a recording), `species` (only this one)
+-- @treturn[1] {table,...} a recording each, by name: `source`, `species`, `folder`, `duration_s`,
+-- `sample_rate`, `window_s`, `marks`: `{kind=, rank=, part=, start_s=, end_s=, distance=}`; part
+-- is `a` and `b` for the two windows of a motif, empty for a discord
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function labels.read(options)
+   local names, message = read_names(options)
+   if not names then return nil, message end
+   local exclusion = math.tointeger((record.of_parquet(options.input) or {}).exclusion)
+   local list = {}
+   for i = 1, #names, CHUNK do
+      local ok
+      ok, message = read_chunk(options, names[i].source_name, names[math.min(#names, i + CHUNK - 1)].source_name,
+         exclusion, list)
+      if not ok then return nil, message end
+   end
+   return list
+end
+
+-- ---- which band ----
+
+--- The band of a window: the frequencies between which all but a tenth of the energy lies that
+-- comes and goes, that is what of the mean power at a frequency is more than 2.5 times the median
+-- over the window (of steady noise it is 1.4 times). Below 100 Hz nothing counts. Sound that does not
+-- change, and silence, give the full band.
+-- @tparam array y f32 (samples)
+-- @tparam number sample_rate
+-- @treturn number Hz
+-- @treturn number Hz
+function labels.band(y, sample_rate)
+   local nyquist = sample_rate / 2
+   if #y < N_FFT then return 0.0, nyquist end
+   local s = require("bclua.spectral").spectrogram(y, {n_fft = N_FFT, hop = N_FFT, pad = "none"})
+   local bins, frames = s:shape(1), s:shape(2)
+   local excess, total = {}, 0
+   for k = 1, bins do
+      local row = s[k]:table()
+      table.sort(row)
+      local counts = (k - 1) * sample_rate / N_FFT >= LOWEST_HZ and k < bins -- the last one is noisier
+      excess[k] = counts and math.max(0, s[k]:mean() - ABOVE * row[(frames + 1) // 2]) or 0
+      total = total + excess[k]
+   end
+   if total == 0 then return 0.0, nyquist end
+   local low, high, sum = 0.0, nyquist, 0
+   for k = 1, bins do
+      local before = sum
+      sum = sum + excess[k]
+      local hz = (k - 1) * sample_rate / N_FFT
+      if before < SHARE * total and sum >= SHARE * total then low = math.max(0, hz - sample_rate / N_FFT / 2) end
+      if before < (1 - SHARE) * total and sum >= (1 - SHARE) * total then
+         high = math.min(nyquist, hz + sample_rate / N_FFT / 2)
+      end
+   end
+   return low, high
+end
+
+--- The bands of a recording's windows, on a worker.
+-- @tparam table item from `read`
+-- @tparam table o `root`
+-- @treturn[1] {table,...} `{low_hz, high_hz}` for each mark
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function labels.one(item, o)
+   local audio = require "bclua.audio"
+   local bands, path = {}, o.root .. "/" .. item.source
+   for i, mark in ipairs(item.marks) do
+      local y, message = audio.load(path, {sample_rate = item.sample_rate, start_s = mark.start_s,
+         seconds = item.window_s})
+      if not y then return nil, message end
+      bands[i] = {labels.band(y, item.sample_rate)}
+   end
+   return bands
+end
+
+-- Sets low_hz and high_hz of all marks; returns the failures.
+local function set_bands(list, options)
+   local failures = {}
+   for _, item in ipairs(list) do
+      for _, mark in ipairs(item.marks) do mark.low_hz, mark.high_hz = 0.0, item.sample_rate / 2 end
+   end
+   if not options.dataset_root then return failures end
+   local bar = progress.new("labels", #list, {unit = "recordings", quiet = options.quiet})
+   for i, bands, why in require("bclua.parallel").map(list, "bclua.workflow.labels", "one",
+      {root = options.dataset_root}) do
+      for k, mark in ipairs(list[i].marks) do
+         if bands then mark.low_hz, mark.high_hz = bands[k][1], bands[k][2] end
+      end
+      if not bands then
+         failures[#failures + 1] = {path = options.dataset_root .. "/" .. list[i].source, step = "labels", reason = why}
+      end
+      bar:update(i)
+   end
+   bar:finish()
+   return failures
+end
+
+-- ---- as text ----
+
+local function clean(text) return (tostring(text):gsub("[%c]", " ")) end
+
+--- The name of a mark, as in `motif 1a` or `discord 2`.
+function labels.name(mark) return ("%s %d%s"):format(mark.kind, mark.rank, mark.part) end
+
+--- A label track of Audacity: start, end and text, tab separated, in order of time; where marks have
+-- a band a second line with the frequencies.
+-- @tparam {table,...} marks `start_s`, `end_s`, `text` and, optionally, `low_hz`, `high_hz`
+-- @treturn string
+function labels.audacity(marks)
+   local sorted, lines = table.move(marks, 1, #marks, 1, {}), {}
+   table.sort(sorted, function(a, b)
+      if a.start_s ~= b.start_s then return a.start_s < b.start_s end
+      return a.text < b.text
+   end)
+   for _, m in ipairs(sorted) do
+      lines[#lines + 1] = ("%.6f\t%.6f\t%s\n"):format(m.start_s, m.end_s, clean(m.text))
+      if m.low_hz then lines[#lines + 1] = ("\\\t%.6f\t%.6f\n"):format(m.low_hz, m.high_hz) end
+   end
+   return table.concat(lines)
+end
+
+local RAVEN = {"Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
+   "Begin Path", "Begin File", "File Offset (s)", "Species", "Kind", "Rank", "Distance"}
+
+--- A selection table of Raven for a sequence of files: times count from the start of the first one.
+-- @tparam {table,...} list from `read`, with bands
+-- @tparam[opt] string root folder in which the sources begin
+-- @treturn string
+function labels.raven(list, root)
+   local lines, n, before = {table.concat(RAVEN, "\t")}, 0, 0
+   for _, item in ipairs(list) do
+      local sorted = table.move(item.marks, 1, #item.marks, 1, {})
+      table.sort(sorted, function(a, b)
+         if a.start_s ~= b.start_s then return a.start_s < b.start_s end
+         return labels.name(a) < labels.name(b)
+      end)
+      for _, m in ipairs(sorted) do
+         n = n + 1
+         lines[#lines + 1] = ("%d\tSpectrogram 1\t1\t%.6f\t%.6f\t%.1f\t%.1f\t%s\t%s\t%.6f\t%s\t%s\t%d\t%.6g"):format(n,
+            before + m.start_s, before + m.end_s, m.low_hz, m.high_hz,
+            clean(root and root .. "/" .. item.source or item.source), clean(files.basename(item.source)), m.start_s,
+            clean(item.species), m.part == "" and m.kind or m.kind .. " " .. m.part, m.rank, m.distance)
+      end
+      before = before + item.duration_s
+   end
+   return table.concat(lines, "\n") .. "\n"
+end
+
+local CSV = {"source_name", "species", "kind", "rank", "part", "start_s", "end_s", "low_hz", "high_hz", "distance"}
+
+--- The same as CSV: a row a window, by recording, kind, rank and part.
+function labels.csv(list)
+   local rows = {}
+   for _, item in ipairs(list) do
+      for _, m in ipairs(item.marks) do
+         local row = {source_name = item.source, species = item.species}
+         for k, v in pairs(m) do row[k] = math.type(v) == "float" and ("%.9g"):format(v) or v end
+         rows[#rows + 1] = row
+      end
+   end
+   return files.csv(CSV, rows)
+end
+
+local function write_tracks(list, output)
+   local written = 0
+   for _, item in ipairs(list) do
+      if #item.marks > 0 then
+         for _, m in ipairs(item.marks) do m.text = labels.name(m) end
+         local path = ("%s/%s.txt"):format(output, item.folder)
+         local ok, message = system.mkdir(files.dirname(path))
+         if ok then ok, message = system.write_file(path, labels.audacity(item.marks)) end
+         if not ok then return nil, message end
+         written = written + 1
+      end
+   end
+   return written
+end
+
+--- Write labels.
+-- @tparam table options those of `read`; `format` (`audacity`: a folder of label tracks,
+-- `<species>/<id>.txt`; `raven`, `csv`: one file), `output`, `dataset_root` (looks for the band of
+-- each window in the recording; without it, and where that fails, the band is the full one), `quiet`
+-- @treturn[1] table `{recordings=, labels=, failures=}`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with a path
+function labels.run(options)
+   if options.dataset_root and not files.is_folder(options.dataset_root) then
+      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
+   end
+   local list, message = labels.read(options)
+   if not list then return nil, message end
+   local n = 0
+   for _, item in ipairs(list) do n = n + #item.marks end
+   local failures = set_bands(list, options)
+   local ok
+   if options.format == "audacity" then
+      ok, message = write_tracks(list, options.output)
+   elseif options.format == "raven" then
+      ok, message = system.write_file(options.output, labels.raven(list, options.dataset_root))
+   else
+      ok, message = system.write_file(options.output, labels.csv(list))
+   end
+   if not ok then return nil, message end
+   progress.note(("labels: %d windows of %d recordings, %d failed%s"):format(n, #list, #failures,
+      failures[1] and ", the first: " .. failures[1].reason or ""), options.quiet)
+   return {recordings = #list, labels = n, failures = failures}
+end
+
+return labels

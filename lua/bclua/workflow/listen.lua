@@ -1,0 +1,184 @@
+--- Motifs and discords to listen to: all of a set as one track, or a file each.
+-- @module bclua.workflow.listen
+local array = require "bclua.array"
+local files = require "bclua.files"
+local labels = require "bclua.workflow.labels"
+local progress = require "bclua.progress"
+local record = require "bclua.workflow.record"
+local system = require "bclua.system"
+
+local listen = {}
+
+local FADE_S = 0.01 -- at both ends, against clicks
+
+local function fade(y, sample_rate)
+   local n = math.min(#y // 2, math.floor(FADE_S * sample_rate))
+   for i = 1, n do
+      y[i], y[#y - i + 1] = y[i] * (i - 1) / n, y[#y - i + 1] * (i - 1) / n
+   end
+   return y
+end
+
+-- The windows of a recording, which is decoded once.
+local function windows_of(item, root)
+   local path, sounds, locs = root .. "/" .. item.source, {}, {}
+   for i, mark in ipairs(item.marks) do locs[i] = mark.start_s + item.window_s / 2 end
+   local length = math.floor(item.window_s * item.sample_rate + 0.5)
+   local past, message = require("bclua.workflow.spans").read(path, locs, {seconds = item.window_s,
+      sample_rate = item.sample_rate}, function(samples, windows)
+      for _, w in ipairs(windows) do
+         sounds[w.index] = fade(samples:slice(1, w.offset + 1, w.offset + length):copy(), item.sample_rate)
+      end
+      return true
+   end)
+   if not past then return nil, message end
+   if #past > 0 then
+      return nil, ("%s: a window at %.3f s is past its end (changed since `extract`?)"):format(path,
+         item.marks[past[1]].start_s)
+   end
+   return sounds
+end
+
+--- The windows of one recording, on a worker.
+-- @tparam table item from `labels.read`
+-- @tparam table o `root`
+-- @treturn[1] {array,...} f32, one for each mark, faded at the ends
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function listen.one(item, o) return windows_of(item, o.root) end
+
+--- Write the windows of one recording as files, on a worker.
+-- @tparam table item from `labels.read`
+-- @tparam table o `root`, `output`, `format`
+-- @treturn[1] integer files
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with a path
+function listen.save(item, o)
+   local sounds, message = windows_of(item, o.root)
+   if not sounds then return nil, message end
+   for i, mark in ipairs(item.marks) do
+      local path = ("%s/%s_%s_%.1f.%s"):format(o.output, item.folder, labels.name(mark):gsub(" ", ""), mark.start_s,
+         o.format)
+      local ok
+      ok, message = system.mkdir(files.dirname(path))
+      if ok then ok, message = require("bclua.audio").save(path, sounds[i], item.sample_rate) end
+      if not ok then return nil, message end
+   end
+   return #sounds
+end
+
+-- Recordings that have something to hear; all at one sample rate.
+local function read(options)
+   if not files.is_folder(options.dataset_root) then
+      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
+   end
+   local all, message = labels.read(options)
+   if not all then return nil, message end
+   local list = {}
+   for _, item in ipairs(all) do
+      if #item.marks > 0 then list[#list + 1] = item end
+      if item.sample_rate ~= all[1].sample_rate then
+         return nil, options.input .. ": recordings were extracted with different parameters"
+      end
+   end
+   if #list == 0 then return nil, options.input .. ": no recording has a motif (all are shorter than the window)" end
+   return list
+end
+
+-- Append the windows of a recording to the track; adds to the labels.
+local function append(writer, item, sounds, gap, lines)
+   local rate = item.sample_rate
+   for i, mark in ipairs(item.marks) do
+      local ok, message = true, nil
+      if #lines > 0 and #gap > 0 then ok, message = writer:write(gap) end
+      local start_s = ok and writer:tell() / rate
+      if ok then ok, message = writer:write(sounds[i]) end
+      if not ok then return nil, message end
+      lines[#lines + 1] = {start_s = start_s, end_s = writer:tell() / rate,
+         text = ("%s %s %.1f s"):format(item.folder, labels.name(mark), mark.start_s)}
+   end
+   return true
+end
+
+--- All motifs, or discords, of a set as one sound file, in order of recordings and ranks, and
+-- beside it, as `.txt`, a label track for Audacity that says which is which.
+-- @tparam table options `input` (Parquet from `consolidate`), `dataset_root`, `output` (`.flac`, `.ogg` or
+-- `.wav`), `kind` (`motif`, `discord` or `both`), `top` (1), `species`, `gap` (0.5 s of silence between
+-- windows), `quiet`
+-- @treturn[1] table `{windows=, seconds=, failures=}`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with a path
+function listen.track(options)
+   local list, message = read(options)
+   if not list then return nil, message end
+   local rate, failures, lines = list[1].sample_rate, {}, {}
+   local writer
+   writer, message = require("bclua.audio").create(options.output, rate)
+   if not writer then return nil, message end
+   local _ <close> = writer
+   local gap = array.zeros(math.floor((options.gap or 0.5) * rate))
+   local bar = progress.new("motif-track", #list, {unit = "recordings", quiet = options.quiet})
+   for i, sounds, why in require("bclua.parallel").map(list, "bclua.workflow.listen", "one",
+      {root = options.dataset_root}) do
+      if sounds then
+         local ok
+         ok, message = append(writer, list[i], sounds, gap, lines)
+         if not ok then return nil, message end
+      else
+         failures[#failures + 1] = {path = options.dataset_root .. "/" .. list[i].source, step = "motif-track",
+            reason = why}
+      end
+      bar:update(i)
+   end
+   if #lines == 0 then
+      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #list, failures[1].reason)
+   end
+   local seconds = writer:tell() / rate
+   local text = options.output:gsub("%.%w+$", "") .. ".txt"
+   local ok
+   ok, message = system.write_file(text, labels.audacity(lines))
+   if ok then ok, message = writer:commit() end
+   if not ok then return nil, message end
+   ok, message = record.write_failures(options.output .. ".failures.csv", failures)
+   if not ok then return nil, message end
+   bar:finish(("%d windows of %d recordings, %s of sound, %d failed; labels in %s"):format(#lines, #list - #failures,
+      progress.duration(seconds), #failures, text))
+   return {windows = #lines, seconds = seconds, failures = failures}
+end
+
+--- The top motifs and discords of each recording as short sound files:
+-- `<output>/<species>/<id>_motif1a_<start>.<format>`.
+-- @tparam table options `input`, `dataset_root`, `kind`, `top`, `species` as for `track`; `output`
+-- (folder), `format` (`flac`, `ogg` or `wav`), `quiet`
+-- @treturn[1] table `{files=, failures=}`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with a path
+function listen.top(options)
+   local list, message = read(options)
+   if not list then return nil, message end
+   local ok
+   ok, message = system.mkdir(options.output)
+   if not ok then return nil, message end
+   local bar = progress.new("extract-top-motif", #list, {unit = "recordings", quiet = options.quiet})
+   local failures, written = {}, 0
+   for i, n, why in require("bclua.parallel").map(list, "bclua.workflow.listen", "save",
+      {root = options.dataset_root, output = options.output, format = options.format or "flac"}) do
+      if n then
+         written = written + n
+      else
+         failures[#failures + 1] = {path = options.dataset_root .. "/" .. list[i].source, step = "extract-top-motif",
+            reason = why}
+      end
+      bar:update(i)
+   end
+   ok, message = record.write_failures(options.output .. "/failures.csv", failures)
+   if not ok then return nil, message end
+   if written == 0 then
+      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #list, failures[1].reason)
+   end
+   bar:finish(("%d files of %d recordings, %d failed, in %s"):format(written, #list - #failures, #failures,
+      progress.duration(bar:elapsed())))
+   return {files = written, failures = failures}
+end
+
+return listen
