@@ -6,6 +6,14 @@ describe("array", function()
    before_each(function() path = os.tmpname() end)
    after_each(function() os.remove(path) end)
 
+   it("knows denormals, on every thread, whatever other libraries switch off", function()
+      assert.near(2e-40, (array.full(2, 1e-40) * 2)[1], 3e-45)
+      assert.equal(2e-310, array.full(1, 1e-310, "f64"):sum() * 2)
+      for _, root in require("bclua.parallel").map({1e-310, 4e-310}, "math", "sqrt", nil, {threads = 2}) do
+         assert.is_true(root > 0)
+      end
+   end)
+
    it("knows its shape, dtype and size", function()
       local a = array.zeros({2, 3, 4}, "i16")
       assert.same({2, 3, 4}, a:shape())
