@@ -141,6 +141,8 @@ local SELECT = [[
       (case distant when 1 then 'motif' else 'clip' end)::distant as distant
    from %s as t left join names as a on a.i = t.a left join names as b on b.i = t.b left join names as c on c.i = t.c]]
 
+local function part_name(path, i) return ("%s.part%d"):format(path, i) end
+
 -- Draw all triplets into the database's table `drawn`, or, when they are many, into
 -- files beside the output. Returns SQL for where they are.
 local function draw(db, path, columns, p, options, parts)
@@ -155,7 +157,7 @@ local function draw(db, path, columns, p, options, parts)
       if not t then return nil, message, true end
       core.fill(db, "drawn", t, DRAWN) -- into the table itself: `append` is all or none, at the price of a copy
       if many and ((first + n) % PART == 0 or first + n == p.samples) then
-         local part = ("%s.part%d"):format(path, #parts + 1)
+         local part = part_name(path, #parts + 1)
          parts[#parts + 1] = part
          local ok
          ok, message = db:write_parquet(part, "select * from drawn", {compression = "lz4"})
@@ -173,6 +175,8 @@ end
 
 local function write(path, rows, columns, p, options, parts)
    local sql = require "bclua.sql"
+   local old = 1 -- what a run that was killed has left
+   while os.remove(part_name(path, old)) do old = old + 1 end
    local db <close> = assert(sql.open())
    local names = {i = column(rows, function(r) return r.i end, "i32"), source_name = {}, species = {}}
    for i, row in ipairs(rows) do names.source_name[i], names.species[i] = row.source_name, row.species end
