@@ -121,6 +121,33 @@ describe("sampling.triplets", function()
       chi_square.check(distant(root, 1), {[5] = s2 / 2, [6] = s2 / 2, [7] = 1}, "distant of group 1, sqrt")
    end)
 
+   it("leaves the anchor out of its species, wherever that stands among the others", function()
+      -- one group of four species with 2, 3, 1 and 4 recordings, and another group
+      local sizes, r = {2, 3, 1, 4}, {group = {}, species = {}, window_s = 5}
+      for species, size in ipairs(sizes) do
+         for _ = 1, size do table.insert(r.species, species) end
+      end
+      for i = 1, 10 do r.group[i] = 1 end
+      r.species[11], r.group[11] = 5, 2
+      local of = r.species
+      r.species, r.group = array.from(r.species, "i64"), array.from(r.group, "i64")
+      for _, name in ipairs({"anchor_s", "self_s", "duration_s"}) do r[name] = array.full(11, 9, "f64") end
+      for _, shares in ipairs({"equal", "natural", "sqrt"}) do
+         local f = {equal = function(k) return math.min(k, 1) end, natural = function(k) return k end, sqrt = math.sqrt}
+         local drawn = sampling.triplets(r, {samples = 120000, seed = 2, shares = shares, mixture = {0, 0, 1, 0}})
+         local a, b = drawn.a:table(), drawn.b:table()
+         for _, anchor in ipairs({1, 4, 6, 10}) do
+            local expected = {}
+            for i = 1, 10 do
+               local left = sizes[of[i]] - (of[i] == of[anchor] and 1 or 0)
+               expected[i] = i ~= anchor and f[shares](left) / left or 0
+            end
+            chi_square.check(tally(b, function(i, k) if a[k] == anchor then return i end end), expected,
+               ("neighbours of %d among four species, %s"):format(anchor, shares))
+         end
+      end
+   end)
+
    it("mixes the four partitions as told", function()
       local function kinds(mixture)
          local mixed = draw(20000, {mixture = mixture})

@@ -381,7 +381,11 @@ function triplets.run(options)
    if not ok then return nil, message end
    local picks, failures = read_picks(options, p)
    if not picks then return nil, failures end
-   for _, row in ipairs(rows) do set_windows(row, p, picks) end
+   local unscored = 0
+   for _, row in ipairs(rows) do
+      set_windows(row, p, picks)
+      if row.anchor_s and not picks[row.source_name] then unscored = unscored + 1 end
+   end
 
    local metadata = {recordings = #all, holdout_recordings = held, groups = grouping.species, discords = count(picks)}
    for k, v in pairs(p) do metadata[k] = v end
@@ -398,6 +402,10 @@ function triplets.run(options)
    if not ok then return nil, no_triplets and options.input .. ": " .. message or message, no_triplets end
 
    local warnings = grouping.warnings
+   if unscored > 0 and (p.anchor == "best" or p.neighbor == "best") then
+      warnings[#warnings + 1] = ("%d recordings have no score%s: their motif is taken"):format(unscored,
+         options.scores and " in " .. options.scores or "")
+   end
    warn(rows, p, warnings)
    local partitions = sql.query(("select neighbor, distant, count(*)::bigint n from read_parquet(%s) " ..
       "group by all order by all"):format(sql.quote(options.output)))
