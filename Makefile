@@ -40,6 +40,7 @@ PITCH   := $(shell pkg-config --exists soundtouch && command -v $(firstword $(CX
 ifneq ($(PITCH),)
 LIBS    += $(shell pkg-config --libs soundtouch) -lstdc++
 $B/obj/csrc/loading/pitch.o: CPPFLAGS += -DBC_SOUNDTOUCH
+$B/obj/csrc/loading/pitch.o: $(PITCH:%=$B/obj/%.o)
 endif
 CXXBASE  = $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(BASE)) -std=gnu++11
 

@@ -157,6 +157,8 @@ put_library() {
 # Looked for by what is used (a command, a header, a Lua module), not by
 # package: it may have come another way.
 needed='' wanted='' # without `needed` bclua does not run; `wanted` is for tests and checks
+wished=''           # what is left out of the build where it is missing
+wish() { wished="$wished $*"; }
 need() { needed="$needed $*"; }
 want() { wanted="$wanted $*"; }
 
@@ -178,6 +180,9 @@ look() {
 		pkg-config --exists fftw3 fftw3f || need libfftw3-dev
 		pkg-config --exists openblas || need libopenblas-dev
 	fi
+	# The loader's pitch shift.
+	has "${CXX:-c++}" || wish g++
+	{ has pkg-config && pkg-config --exists soundtouch; } || wish libsoundtouch-dev
 	if ! { has pkg-config && pkg-config --exists readline; }; then
 		printf '#include <stdio.h>\n#include <readline/readline.h>\n' |
 			${CC:-cc} -E -x c - >/dev/null 2>&1 || need libreadline-dev
@@ -215,6 +220,7 @@ check() {
 	[ -z "${DUCKDB_LIB:-}" ] || [ -r "$DUCKDB_LIB" ] || die "DUCKDB_LIB=$DUCKDB_LIB: no such file"
 	[ -z "$wanted" ] || say "for 'make test' and 'make check' these Debian packages are missing:$wanted"
 	[ -z "$needed" ] || say "these Debian packages are missing:$needed"
+	[ -z "$wished" ] || say "without these Debian packages there is no pitch shift:$wished"
 	have_library || say 'the DuckDB library is missing: build/libduckdb.so (comes with npm, else from its releases)'
 	[ -z "$needed" ] && have_library && return 0
 	say "install with:  make deps"
@@ -245,7 +251,7 @@ apt_install() {
 
 # The packages that are missing; with `run`, without those that only tests need.
 missing() {
-	needed='' wanted=''
+	needed='' wanted='' wished=''
 	look
 	[ "$mode" = run ] && wanted=''
 	packages=$needed$wanted
@@ -263,6 +269,10 @@ install() {
 		}
 		missing
 		[ -z "$packages" ] || die "still missing after apt-get:$packages"
+	fi
+	if [ -n "$wished" ] && [ "$(id -u)" = 0 ] && has apt-get; then
+		# shellcheck disable=SC2086 # a list of words
+		(cd "$root" && sh rocks/deps.sh apt $wished >&2) || say "built without a pitch shift:$wished could not be had"
 	fi
 	put_library
 }

@@ -188,13 +188,14 @@ static void note_miss(void *context, int64_t source, const char *text) {
     m->list = x;
 }
 
-/* Into the list of the batch, in order of the rows; those of a row come in
- * the reverse order of their tries. */
+/* Into the list of the batch, in order of the rows and of their tries, which
+ * are listed from the last to the first. */
 static void add_misses(bc_batch *b, bc_miss *list) {
+    bc_miss **at = &b->misses;
+    while (list != NULL && *at != NULL && (*at)->row < list->row) at = &(*at)->next;
     while (list != NULL) {
-        bc_miss *m = list, **at = &b->misses;
+        bc_miss *m = list;
         list = m->next;
-        while (*at != NULL && (*at)->row < m->row) at = &(*at)->next;
         m->next = *at;
         *at = m;
     }

@@ -11,6 +11,7 @@ its parts in C.
 #include "../array/lua_array.h"
 #include "../support/lua_support.h"
 #include "loading.h"
+#include "match.h"
 
 #define LOADING "bclua.loading"
 #define MAXKEPT 24
@@ -420,6 +421,62 @@ static int l_held(lua_State *L) {
 @section functions
 */
 
+/* Field `name` of the table at arg as a contiguous column of n rows (< 0: any);
+ * it stays on the stack. */
+static const void *field(lua_State *L, int arg, const char *name, bc_dtype dtype, int64_t *n) {
+    lua_getfield(L, arg, name);
+    const bc_array *a = bc_check_as(L, lua_gettop(L), dtype, 1);
+    if (*n >= 0 && a->shape[0] != *n)
+        bc_arg_error(L, arg, "column '%s' has %I rows, not %I", name, (LUAI_UACINT)a->shape[0],
+                     (LUAI_UACINT)*n);
+    *n = a->shape[0];
+    return a->data;
+}
+
+/***
+The windows of triplets.
+@function match
+@tparam table windows columns `source` (i32, from 0) and `loc` (f64), sorted by both
+@tparam table triplets columns `a`, `b`, `c` (i32: sources) and `a_loc`, `b_loc`, `c_loc`
+@tparam integer sources how many there are
+@treturn table columns `anchor`, `neighbor`, `distant` (i32: windows from 0) and `place`
+ (i32: triplets from 0), of those triplets whose three windows are there
+*/
+static int l_match(lua_State *L) {
+    static const char *const names[BC_ROLES] = {"a", "b", "c"};
+    static const char *const locs[BC_ROLES] = {"a_loc", "b_loc", "c_loc"};
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_Integer sources = luaL_checkinteger(L, 3);
+    bc_windows w = {.n = -1};
+    bc_places t = {.n = -1};
+    w.source = field(L, 1, "source", BC_I32, &w.n);
+    w.loc_s = field(L, 1, "loc", BC_F64, &w.n);
+    for (int role = 0; role < BC_ROLES; role++) {
+        t.source[role] = field(L, 2, names[role], BC_I32, &t.n);
+        t.loc_s[role] = field(L, 2, locs[role], BC_F64, &t.n);
+    }
+    if (sources < 0 || w.n > INT32_MAX || t.n > INT32_MAX) return luaL_error(L, "too many windows");
+    bc_array *out[BC_ROLES + 1];
+    int32_t *to[BC_ROLES + 1];
+    for (int i = 0; i <= BC_ROLES; i++) {
+        out[i] = bc_push_vector(L, BC_I32, t.n);
+        to[i] = out[i]->data;
+    }
+    int64_t found;
+    int rc = bc_match(to, to[BC_ROLES], &found, &w, sources, &t);
+    if (rc != BC_OK) return bc_failure(L, rc, NULL);
+    lua_createtable(L, 0, BC_ROLES + 1);
+    for (int i = 0; i <= BC_ROLES; i++) {
+        bc_array part;
+        bc_array_slice(&part, out[i], 0, 0, found);
+        bc_push_view(L, &part);
+        bc_array_release(&part);
+        lua_setfield(L, -2, i < BC_ROLES ? role_names[i] : "place");
+    }
+    return 1;
+}
+
 /***
 Shift the pitch of a sound; its length is kept. Times move by up to 50 ms.
 @function pitch_shift
@@ -455,6 +512,7 @@ static int l_pitch_library(lua_State *L) {
 BC_EXPORT int luaopen_bclua_loading(lua_State *L);
 BC_EXPORT int luaopen_bclua_loading(lua_State *L) {
     static const luaL_Reg functions[] = {{"new", l_new},
+                                         {"match", l_match},
                                          {"pitch_shift", l_pitch_shift},
                                          {"pitch_library", l_pitch_library},
                                          {NULL, NULL}};

@@ -50,16 +50,28 @@ local function check_options(options, own, needed)
    end
 end
 
--- A column of a query as a list of strings.
-local function names(query)
-   local columns, message = require("bclua.sql").columns(query)
-   if not columns then return nil, message end
-   return columns.name
+-- ---- Tables ----
+
+-- What a table of triplets holds, compactly: `sources` (names), columns `a`, `b`, `c` (numbers of sources
+-- from 0) and their locations. Names become numbers by a type of the database.
+local function read_triplets(db, relation, path)
+   local distinct = ("select a as name from %s union select b from %s union select c from %s order by name"):format(
+      relation, relation, relation)
+   local sources, message = db:columns(distinct)
+   if not sources then return nil, message end
+   if #sources.name == 0 then return nil, path .. ": no triplets" end
+   local ok, t
+   ok, message = db:exec(("create type recording as enum (%s)"):format(distinct))
+   if not ok then return nil, message end
+   t, message = db:columns(([[select enum_code(a::recording)::integer as a, enum_code(b::recording)::integer as b,
+      enum_code(c::recording)::integer as c, a_loc::double as a_loc, b_loc::double as b_loc, c_loc::double as c_loc
+      from %s]]):format(relation))
+   if not t then return nil, message end
+   t.sources = sources.name
+   return t
 end
 
--- ---- Triplets of tiles ----
-
--- What the folder says of itself; folders of older versions hold a file a tile.
+-- What a folder of tiles says of itself; those of older versions hold a file a tile.
 local function describe(tiles)
    local sql, record = require "bclua.sql", require "bclua.workflow.record"
    local index = tiles .. "/index.parquet"
@@ -77,82 +89,59 @@ local function describe(tiles)
    return about
 end
 
-local function tile_windows(about)
+-- The windows of an index, sorted by source and location, of those recordings that the triplets name;
+-- and the paths of their files.
+local function read_windows(db, about, tiles)
    local sql = require "bclua.sql"
-   local first, scale = '"first"', "scale"
+   local index, first, scale = sql.quote(about.index), '"first"', "scale"
    if not about.placed then first, scale = "0", "1" end
-   return sql.columns(([[select (dense_rank() over (order by "source") - 1)::integer as "source", loc::double as loc,
-      (dense_rank() over (order by tile) - 1)::integer as file, (%s)::bigint as "first", (%s)::double as scale
-      from read_parquet(%s) order by "source", loc, tile, "first"]]):format(first, scale, sql.quote(about.index)))
+   local ok, message = db:exec(("create type file as enum (select distinct tile from read_parquet(%s) order by tile)")
+      :format(index))
+   if not ok then return nil, message end
+   local windows, paths
+   windows, message = db:columns(([[
+      select enum_code(r)::integer as "source", loc::double as loc, enum_code(tile::file)::integer as file,
+         (%s)::bigint as "first", (%s)::double as scale
+      from (select *, try_cast("source" as recording) as r from read_parquet(%s)) where r is not null
+      order by r, loc, tile, "first"]]):format(first, scale, index))
+   if not windows then return nil, message end
+   paths, message = db:columns(("select %s || '/' || unnest(enum_range(null::file)) as path"):format(sql.quote(tiles)))
+   if not paths then return nil, message end
+   return windows, paths.path
 end
 
-local function tile_triplets(relation, about)
-   local sql = require "bclua.sql"
-   return sql.columns(([[
-      with t as (select a, a_loc, b, b_loc, c, c_loc, (row_number() over () - 1)::integer as place from %s),
-         i as (select "source", loc, (row_number() over (order by "source", loc, tile, %s) - 1)::integer as id
-            from read_parquet(%s)),
-         w as (select "source", loc, min(id) as id from i group by all)
-      select p.id as anchor, q.id as neighbor, r.id as distant, place from t
-      join w p on p."source" = t.a and p.loc = t.a_loc
-      join w q on q."source" = t.b and q.loc = t.b_loc
-      join w r on r."source" = t.c and r.loc = t.c_loc
-      order by place]]):format(relation, about.placed and '"first"' or "0", sql.quote(about.index)))
-end
-
-local function count(relation)
-   return require("bclua.sql").query("select count(*)::bigint n from " .. relation)[1].n
-end
-
--- Windows, triplets and files of a folder of tiles, for bclua.loading.
-local function read_tiles(options, relation)
-   local sql = require "bclua.sql"
+local function of_tiles(db, options, t)
    local about, message = describe(options.tiles)
    if not about then return nil, message end
-   local ids, windows, sources, tiles
-   ids, message = tile_triplets(relation, about)
-   if not ids then return nil, message end
-   local total = count(relation)
-   if #ids.anchor == 0 then
-      return nil, ("%s: none of its %d triplets has its tiles in %s"):format(options.triplets, total, options.tiles)
+   local windows, paths = read_windows(db, about, options.tiles)
+   if not windows then return nil, paths end
+   local ids = require("bclua.loading").match(windows, t, #t.sources)
+   if #ids.place == 0 then
+      return nil, ("%s: none of its %d triplets has its tiles in %s"):format(options.triplets, #t.a, options.tiles)
    end
-   windows, message = tile_windows(about)
-   if not windows then return nil, message end
-   local index = sql.quote(about.index)
-   sources, message = names(('select distinct "source" as name from read_parquet(%s) order by name'):format(index))
-   if not sources then return nil, message end
-   tiles, message = names(("select distinct %s || '/' || tile as name, tile from read_parquet(%s) order by tile")
-      :format(sql.quote(options.tiles), index))
-   if not tiles then return nil, message end
    windows.anchor, windows.neighbor, windows.distant = ids.anchor, ids.neighbor, ids.distant
-   return {store = about.store, windows = windows, paths = tiles, sources = sources, place = ids.place, total = total,
-      duration = about.duration or 7, sample_rate = about.sample_rate or 32000}
+   return {store = about.store, windows = windows, paths = paths, sources = t.sources, place = ids.place,
+      total = #t.a, duration = about.duration or 7, sample_rate = about.sample_rate or 32000}
 end
 
--- ---- Triplets of recordings ----
+local function of_recordings(_, options, t)
+   local root, paths = options.dataset_root, {}
+   if not files.is_folder(root) then return nil, root .. ": no such folder (--dataset-root)" end
+   for i, name in ipairs(t.sources) do paths[i] = root .. "/" .. name end
+   return {store = "none", paths = paths, sources = t.sources,
+      windows = {anchor = {source = t.a, loc = t.a_loc}, neighbor = {source = t.b, loc = t.b_loc},
+         distant = {source = t.c, loc = t.c_loc}}}
+end
 
-local function read_recordings(options, relation)
-   local sql = require "bclua.sql"
-   if not files.is_folder(options.dataset_root) then
-      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
-   end
-   local with = ([[
-      with t as (select a, a_loc, b, b_loc, c, c_loc, (row_number() over () - 1)::integer as place from %s),
-         s as (select name, (row_number() over (order by name) - 1)::integer as id
-            from (select a as name from t union select b from t union select c from t))]]):format(relation)
-   local sources, message = names(with .. " select name from s order by id")
-   if not sources then return nil, message end
-   local c
-   c, message = sql.columns(with .. [[
-      select p.id as a, q.id as b, r.id as c, a_loc::double as a_loc, b_loc::double as b_loc, c_loc::double as c_loc
-      from t join s p on p.name = t.a join s q on q.name = t.b join s r on r.name = t.c order by place]])
-   if not c then return nil, message end
-   if #c.a == 0 then return nil, options.triplets .. ": no triplets" end
-   local paths = {}
-   for i, name in ipairs(sources) do paths[i] = options.dataset_root .. "/" .. name end
-   return {store = "none", paths = paths, sources = sources,
-      windows = {anchor = {source = c.a, loc = c.a_loc}, neighbor = {source = c.b, loc = c.b_loc},
-         distant = {source = c.c, loc = c.c_loc}}}
+local function read(options)
+   local relation, message = require("bclua.workflow.legacy").relation(options.triplets, options.loc_unit)
+   if not relation then return nil, message end
+   local db <close>, why = require("bclua.sql").open()
+   if not db then return nil, why end
+   local t
+   t, message = read_triplets(db, relation, options.triplets)
+   if not t then return nil, message end
+   return (options.tiles and of_tiles or of_recordings)(db, options, t)
 end
 
 -- ---- The object ----
@@ -222,10 +211,7 @@ function loader.new(options)
    if not options.tiles and not options.dataset_root then error("option 'tiles' or 'dataset_root' is missing", 2) end
    if options.tiles and options.duration then error("option 'duration' is for a loader without tiles", 2) end
    local effects = augment.check(options.augment, 3)
-   local relation, message = require("bclua.workflow.legacy").relation(options.triplets, options.loc_unit)
-   if not relation then return nil, message end
-   local data
-   data, message = (options.tiles and read_tiles or read_recordings)(options, relation)
+   local data, message = read(options)
    if not data then return nil, message end
    return open(options, data, effects)
 end
