@@ -226,6 +226,24 @@ describe("a training step", function()
       assert.equal(2 * scale, net:loss_scale())
    end)
 
+   it("goes on from a checkpoint to the same weights, scale and dropout included", function()
+      local command = require "support.command"
+      local folder = command.folder()
+      local layers = {{"conv2d", out = 4, kernel = 3}, {"dropout", rate = 0.3}, {"relu"}, {"linear", out = 5}}
+      local function new() return nn.network(layers, {input = {1, 9, 8}, seed = 2, precision = "f16"}) end
+      local one, two = new(), new()
+      for k = 1, 2 do assert(one:train_step(batch(k))) end
+      assert(one:save(folder .. "/a.safetensors", {optimizer = true}))
+      assert(two:load(folder .. "/a.safetensors", {optimizer = true}))
+      assert.same(one.scaling, two.scaling)
+      for k = 3, 4 do
+         one:train_step(batch(k))
+         two:train_step(batch(k))
+      end
+      for name, a in pairs(one:state()) do assert(array.equal(a, two:state()[name]), name) end
+      command.remove(folder)
+   end)
+
    it("names the option it rejects", function()
       local net = network()
       for text, o in pairs{["'roles'"] = {roles = "mixed"}, ["'clip_norm'"] = {clip_norm = 0},

@@ -262,7 +262,11 @@ function network:load(path, options)
    end
    if not found then return nil, path .. ": " .. wrong end
    for _, pair in ipairs(found) do pair[1]:fill(pair[2]) end
-   if optimizer then self.step = math.tointeger(step[1]) or 0 end
+   if optimizer then
+      self.step, self.pending = math.tointeger(step[1]) or 0, 0
+      local scaling = tensors["optimizer.loss_scale"]
+      if scaling and scaling:size() == 2 then self.scaling = {scale = scaling[1], good = math.tointeger(scaling[2])} end
+   end
    return metadata
 end
 
@@ -270,7 +274,8 @@ end
 -- loads the weights.
 -- @tparam string path
 -- @tparam[opt] table options `optimizer` (false): its state too, as
---  `optimizer.exp_avg.<name>`, `optimizer.exp_avg_sq.<name>`, `optimizer.step`;
+--  `optimizer.exp_avg.<name>`, `optimizer.exp_avg_sq.<name>`, `optimizer.step` (in f16 also
+--  `optimizer.loss_scale`);
 --  `metadata`: string -> string, beside the network's own
 -- @treturn[1] boolean true
 -- @treturn[2] nil
@@ -285,6 +290,8 @@ function network:save(path, options)
          for name, a in pairs(by_name(self, what, {trained = true})) do tensors[prefix .. name] = a end
       end
       tensors["optimizer.step"] = array.from({self.step}, "i64")
+      local s = self.scaling
+      if s then tensors["optimizer.loss_scale"] = array.from({s.scale, s.good}, "f64") end
    end
    return safetensors.save(path, tensors, metadata)
 end
