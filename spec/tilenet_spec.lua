@@ -139,6 +139,43 @@ describe("tilenet", function()
       end
    end)
 
+   it("stays finite on silent, constant and repeated input, in every precision and compression", function()
+      local samples = 32000
+      local tone = array.zeros{2, samples}
+      for i = 1, 2 do
+         for k = 1, samples do tone:set(i, k, math.sin(k * 0.3)) end
+      end
+      for _, precision in ipairs{"f32", "bf16", "f16"} do
+         for _, compression in ipairs{"log", "pcen", "power"} do
+            local net = tilenet.new{widths = {4, 4, 4, 4}, z = 4, seconds = 1, n_fft = 1024, precision = precision,
+                                    compression = compression}
+            for _, x in ipairs{array.zeros{2, samples}, array.full({2, samples}, 0.5), tone} do
+               local name = precision .. " " .. compression
+               local info, message = net:train_step{anchor = x, neighbor = x, distant = x}
+               assert(info and info.stepped, ("%s: %s"):format(name, message))
+               assert(net:forward(x):is_finite(), name)
+               for tensor, a in pairs(net:state()) do assert(a:is_finite(), name .. " " .. tensor) end
+            end
+         end
+      end
+   end)
+
+   it("keeps power in f32 in front of f16, and shows what f16 could not hold", function()
+      local x = array.zeros{2, 32000}
+      for i = 1, 2 do
+         for k = 1, 32000 do x:set(i, k, math.sin(k * 0.3)) end
+      end
+      local net = tilenet.new{widths = {4, 4, 4, 4}, z = 4, seconds = 1, n_fft = 1024, precision = "f16",
+                              compression = "power", front_end = "mel_trained"}
+      local rows = net:ranges{anchor = x, neighbor = x, distant = x}
+      assert.equal("stft", rows[1].layer)
+      assert(rows[1].value.over == 0 and rows[1].value.most > 6e4)
+      x = x * 2 -- the power of four times as much is beyond 65504
+      rows = net:ranges{anchor = x, neighbor = x, distant = x}
+      assert(rows[1].value.over > 0 and rows[1].value.most > 65504)
+      assert(net:train_step{anchor = x, neighbor = x, distant = x})
+   end)
+
    it("takes one window as a vector", function()
       local net, x = narrow(), noise(1, 1)
       assert(array.equal(net:forward(x), net:forward(x[1])))
