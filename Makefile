@@ -140,6 +140,8 @@ FUZZ_pipeline    := $(call fuzzed,pipeline,$(call kernels,support audio spectral
 FUZZ_npy         := $(call fuzzed,npy,$(call kernels,support array))
 FUZZ_safetensors := $(call fuzzed,safetensors,$(wildcard csrc/array/*.c) $(call kernels,support) \
                       csrc/support/lua_support.c csrc/nn/safetensors.c csrc/nn/lua_safetensors.c)
+# What a Lua state holds grows and falls between inputs: a check for leaks after each takes all the time.
+FLAGS_safetensors := -detect_leaks=0
 FUZZED   := $(sort $(foreach t,$(TARGETS),$(FUZZ_$t)))
 FUZZING  = ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 LUA_PATH='lua/?.lua;;' \
              LSAN_OPTIONS=suppressions=spec/fuzz/lsan.supp:print_suppressions=0
@@ -149,9 +151,9 @@ fuzz: deps-check
 	  { echo 'fuzz: libFuzzer is missing: apt-get install --no-install-recommends clang libclang-rt-dev'; exit 1; }
 	@$(MAKE) --no-print-directory build $(TARGETS:%=$B/fuzz/%)
 	@$(RUN) spec/fuzz/seeds.lua $B/fuzz/seeds
-	@for t in $(TARGETS); do mkdir -p $B/fuzz/corpus/$$t && echo "== $$t" && \
-	  $(FUZZING) $B/fuzz/$$t -max_total_time=$$(($(FUZZ_S) / $(words $(TARGETS)))) -max_len=20000 -timeout=20 \
-	    -rss_limit_mb=2048 -artifact_prefix=$B/fuzz/ -verbosity=0 $B/fuzz/corpus/$$t $B/fuzz/seeds/$$t || exit 1; done
+	@$(foreach t,$(TARGETS),mkdir -p $B/fuzz/corpus/$t && echo "== $t" && \
+	  $(FUZZING) $B/fuzz/$t -max_total_time=$$(($(FUZZ_S) / $(words $(TARGETS)))) -max_len=20000 -timeout=20 \
+	    $(FLAGS_$t) -rss_limit_mb=2048 -artifact_prefix=$B/fuzz/ -verbosity=0 $B/fuzz/corpus/$t $B/fuzz/seeds/$t &&) true
 	@echo 'fuzz: ok'
 
 # Lua's own libraries see the symbols of the program, as in the host.

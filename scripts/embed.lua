@@ -20,7 +20,15 @@ local function network_options(c)
       c:option("--widths", "Channels of the first four stages."):argname("A,B,C,D"):default("64,128,256,512")
          :convert(widths),
       c:option("--compression", "What becomes of mel power: log, power or pcen."):argname("KIND"):default("log")
-         :convert(cli.choice("--compression", {"log", "power", "pcen"}))
+         :convert(cli.choice("--compression", {"log", "power", "pcen"})),
+      c:option("--front-end", "What is trained before it: fft (nothing), mel_trained (the mel matrix) or " ..
+         "fourier_trained (dense Fourier kernels too: 16.8 million weights, slow)."):argname("KIND"):default("fft")
+         :convert(cli.choice("--front-end", {"fft", "mel_trained", "fourier_trained"}))
+end
+
+local function network_of(o)
+   return {widths = o.widths, z = o.dim, compression = o.compression,
+      front_end = o.front_end ~= "fft" and o.front_end or nil}
 end
 
 -- Options whose names and defaults are those of the workflow.
@@ -120,7 +128,7 @@ local function train(parser)
    return function(o)
       local options = {triplets = o.triplets, tiles = o.tiles, run = o.run, motif = o.motif,
          dataset_root = o.dataset_root, checkpoint = o.checkpoint, force = o.force,
-         network = {widths = o.widths, z = o.dim, compression = o.compression}}
+         network = network_of(o)}
       for key in pairs(fit.defaults) do options[key] = o[key] end
       if o.motif and not o.dataset_root then
          return nil, "validation needs both --motif and --dataset-root"
@@ -151,13 +159,12 @@ local function export(parser)
    local c = parser:command("export", "Write the network as ONNX, from 5 s of sound at 32 kHz to the embedding.")
    c:argument("checkpoint", "A .safetensors file from `fit`.")
    c:option("--output", "File to write."):argname("FILE.onnx"):count(1)
-   choice(c, "--front-end", {"conv", "stft"}, "The spectrogram as a convolution, which every runtime has, or as the " ..
-      "STFT operator, in a smaller file: conv or stft.")
+   c:flag("--stft", "Use the STFT operator, not a convolution: a smaller file, for runtimes that have it.")
    return function(o)
       local net, message = require("bclua.tilenet").open(o.checkpoint)
       if not net then return nil, message end
       local bytes
-      bytes, message = require("bclua.onnx").export(net, o.output, {front_end = o.front_end})
+      bytes, message = require("bclua.onnx").export(net, o.output, {stft = o.stft})
       if not bytes then return nil, message end
       print(("%s: %.1f MB; input audio (n, %d) f32, output embedding (n, %d)"):format(o.output, bytes / 1e6,
          net.samples, net.options.z))
@@ -173,8 +180,9 @@ local function summary(parser)
    c:option("--batch-size", "Also the memory of a training step with that many triplets."):argname("N")
       :convert(cli.integer("--batch-size", 1))
    return function(o)
-      local net = require("bclua.tilenet").new({widths = o.widths, z = o.dim, compression = o.compression,
-         precision = o.precision, checkpoint = o.recompute})
+      local network = network_of(o)
+      network.precision, network.checkpoint = o.precision, o.recompute
+      local net = require("bclua.tilenet").new(network)
       print(net:summary({batch_size = o.batch_size}))
       local free = system.memory_free()
       if o.batch_size and free then print(("free memory: %.1f MB"):format(free / 1e6)) end

@@ -69,14 +69,14 @@ describe("the command line", function()
          "--strict",
       ["motif.lua labels"] = "input --kind --top --species --format --output --dataset-root --threads --strict",
       ["embed.lua"] = "fit summary evaluate export replay",
-      ["embed.lua fit"] = "triplets tiles --dim --widths --compression --run --batch-size --accumulate " ..
+      ["embed.lua fit"] = "triplets tiles --dim --widths --compression --front-end --run --batch-size --accumulate " ..
          "--batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule --warmup --lr-step --lr-gamma " ..
          "--lr-final --beta1 --beta2 --weight-decay --clip-norm --loss --margin --l2 --temperature --roles " ..
          "--precision --recompute --motif --dataset-root --validation-triplets --patience " ..
          "--augment --workers --ahead --cache-mb --checkpoint-minutes --keep --keep-best --on-nonfinite --seed " ..
          "--checkpoint --threads --force",
       ["embed.lua summary"] = "--dim --widths --compression --precision --recompute --batch-size",
-      ["embed.lua export"] = "checkpoint --output --front-end",
+      ["embed.lua export"] = "checkpoint --output --stft",
       ["embed.lua replay"] = "folder --threads",
       ["embed.lua evaluate"] = "checkpoint motif --dataset-root --splits --seed --threads --strict",
       ["pipeline.lua"] = "--data --run --config --force --strict --threads",

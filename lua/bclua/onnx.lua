@@ -5,9 +5,9 @@
 -- network of maps; one output, `embedding` (n, values). n is free. Batch norm
 -- uses its running statistics, as `net:forward` does.
 --
--- The mel front end becomes a convolution with windowed Fourier kernels
--- (`front_end = "conv"`, 4 bytes * n_fft * (n_fft + 2) in the file) or the STFT
--- operator ("stft": a smaller file for runtimes that have it).
+-- The spectrum becomes a convolution with windowed Fourier kernels (4 bytes * n_fft *
+-- (n_fft + 2) in the file), or, with `stft = true`, the STFT operator: a smaller file
+-- for runtimes that have it.
 -- @module bclua.onnx
 local array = require "bclua.array"
 local pb = require "bclua.protobuf"
@@ -18,7 +18,6 @@ local onnx = {}
 
 local OPSET, IR_VERSION = 17, 8
 local FLOAT, INT64 = 1, 7 -- TensorProto.DataType
-local FRONT_ENDS = {conv = true, stft = true}
 
 -- Field numbers are those of onnx.proto.
 local MODEL = {ir_version = 1, producer_name = 2, producer_version = 3, graph = 7,
@@ -110,6 +109,13 @@ local function fourier_kernels(n)
    return kernels
 end
 
+-- Samples (n, 1, 1, samples) -> (n, 1, samples + 2 half), as a centred frame sees them.
+local function pad(g, name, from, half, mode)
+   local audio = g:reshape(from, {-1, 1, g.layers[from].w}, name .. ".audio")
+   return g:node("Pad", {audio, g:integers(name .. ".pads", {0, 0, half, 0, 0, half})}, name .. ".padded",
+      {mode = mode})
+end
+
 -- Padded samples -> (n, bins, frames) of power.
 local function power_by_conv(g, name, padded, o)
    local bins = o.n_fft // 2 + 1
@@ -133,18 +139,47 @@ local function power_by_stft(g, name, padded, o, samples)
    return g:node("Transpose", {power}, name .. ".power", {perm = {0, 2, 1}})
 end
 
+local function power(g, l, from, mode)
+   local o = l.options
+   local padded = pad(g, l.name, from, o.n_fft // 2, mode)
+   if g.stft then return power_by_stft(g, l.name, padded, o, g.layers[from].w) end
+   return power_by_conv(g, l.name, padded, o)
+end
+
 local function mel(g, l, from)
-   local o, name, half = l.options, l.name, l.options.n_fft // 2
-   local samples = g.layers[from[1]].w
-   local audio = g:reshape(from[1], {-1, 1, samples}, name .. ".audio")
-   local padded = g:node("Pad", {audio, g:integers(name .. ".pads", {0, 0, half, 0, 0, half})}, name .. ".padded",
-      {mode = o.pad})
-   local power = g.front_end == "stft" and power_by_stft(g, name, padded, o, samples)
-      or power_by_conv(g, name, padded, o)
+   local o, name = l.options, l.name
    local filters = spectral.mel_filterbank{sample_rate = o.sample_rate, n_fft = o.n_fft, n_mels = o.n_mels,
       fmin = o.fmin, fmax = o.fmax > 0 and o.fmax or nil}
-   local bands = g:node("MatMul", {g:tensor(name .. ".filters", filters), power}, name .. ".bands")
+   local bands = g:node("MatMul", {g:tensor(name .. ".filters", filters), power(g, l, from[1], o.pad)},
+      name .. ".bands")
    return g:reshape(bands, {-1, 1, l.h, l.w}, name)
+end
+
+-- (n, bins, frames) -> (n, 1, frames, bins)
+local function by_frame(g, l, x)
+   local turned = g:node("Transpose", {x}, l.name .. ".turned", {perm = {0, 2, 1}})
+   return g:reshape(turned, {-1, 1, l.h, l.w}, l.name)
+end
+
+local function spectrum(g, l, from) return by_frame(g, l, power(g, l, from[1], "reflect")) end
+
+-- Fourier kernels that were trained.
+local function fourier(g, l, from)
+   local padded, squares = pad(g, l.name, from[1], l.options.n_fft // 2, "reflect"), {}
+   for i, part in ipairs{"wcos", "wsin"} do
+      local name = ("%s.%s"):format(l.name, part)
+      local x = g:node("Conv", {padded, g:tensor(name, g.state[name])}, name .. ".product", {strides = {l.options.hop}})
+      squares[i] = g:node("Mul", {x, x}, name .. ".square")
+   end
+   return by_frame(g, l, g:node("Add", squares, l.name .. ".power"))
+end
+
+local function filterbank(g, l, from)
+   local before, name = g.layers[from[1]], l.name
+   local flat = g:reshape(from[1], {-1, before.h, before.w}, name .. ".frames")
+   local turned = g:node("Transpose", {flat}, name .. ".turned", {perm = {0, 2, 1}})
+   local bands = g:node("MatMul", {g:tensor(name .. ".weight", g.state[name .. ".weight"]), turned}, name .. ".bands")
+   return g:reshape(g:node("Relu", {bands}, name .. ".floored"), {-1, 1, l.h, l.w}, name)
 end
 
 local function decibel(g, l, from)
@@ -210,6 +245,21 @@ local function batch_norm(g, l, from)
       l.name, {epsilon = l.options.eps})
 end
 
+-- Instance norm over the values of a group, as if it were a channel.
+local function group_norm(g, l, from)
+   local n, name = l.options.groups, l.name
+   local grouped = g:reshape(from[1], {0, n, -1}, name .. ".grouped")
+   local one, zero = g:tensor(name .. ".one", array.full({n}, 1)), g:tensor(name .. ".zero", array.zeros{n})
+   local normal = g:node("InstanceNormalization", {grouped, one, zero}, name .. ".normal", {epsilon = l.options.eps})
+   local x = g:reshape(normal, {-1, l.c, l.h, l.w}, name .. ".maps")
+   local function column(suffix)
+      local key = name .. "." .. suffix
+      return g:tensor(key, g.state[key]:reshape{l.c, 1, 1})
+   end
+   local scaled = g:node("Mul", {x, column "weight"}, name .. ".scaled")
+   return g:node("Add", {scaled, column "bias"}, name)
+end
+
 local function average_pool(g, l, from)
    local o = l.options
    if o.global then return g:node("GlobalAveragePool", from, l.name) end
@@ -218,8 +268,9 @@ local function average_pool(g, l, from)
 end
 
 local KINDS = {
-   mel = mel, decibel = decibel, center = center, pcen = pcen, conv2d = conv2d, linear = linear,
-   batch_norm = batch_norm, average_pool = average_pool,
+   mel = mel, spectrum = spectrum, fourier = fourier, filterbank = filterbank, decibel = decibel, center = center,
+   pcen = pcen, conv2d = conv2d, linear = linear, batch_norm = batch_norm, group_norm = group_norm,
+   average_pool = average_pool,
    relu = function(g, l, from) return g:node("Relu", from, l.name) end,
    add = function(g, l, from) return g:node("Add", from, l.name) end,
    dropout = function(g, l, from) return g:node("Identity", from, l.name) end, -- eval mode
@@ -259,14 +310,13 @@ end
 
 --- The bytes of a network's ONNX model.
 -- @tparam network net of `bclua.nn` or `bclua.tilenet`
--- @tparam[opt] table options `front_end` ("conv", "stft")
+-- @tparam[opt] table options `stft` (false): the operator, not a convolution
 -- @treturn[1] string
 -- @treturn[2] nil
 -- @treturn[2] string message: a layer of a kind that has no translation
 function onnx.model(net, options)
-   local front_end = options and options.front_end or "conv"
-   if not FRONT_ENDS[front_end] then
-      error(("option 'front_end' must be conv or stft, got '%s'"):format(tostring(front_end)), 2)
+   for key in pairs(options or {}) do
+      if key ~= "stft" then error(("unknown option '%s' (known: stft)"):format(tostring(key)), 2) end
    end
    local layers = net.core:layers()
    for i = 2, #layers do
@@ -274,7 +324,8 @@ function onnx.model(net, options)
          return nil, ("layer '%s': a %s layer cannot be exported"):format(layers[i].name, layers[i].kind)
       end
    end
-   local g = setmetatable({parts = {}, layers = {}, state = net:state(), front_end = front_end}, Graph)
+   local g = setmetatable({parts = {}, layers = {}, state = net:state(),
+      stft = options and options.stft}, Graph)
    local parts = {pb.integer(MODEL.ir_version, IR_VERSION), pb.bytes(MODEL.producer_name, "bclua"),
       pb.bytes(MODEL.producer_version, system.version()), pb.bytes(MODEL.graph, graph_of(g, layers)),
       pb.bytes(MODEL.opset_import, pb.bytes(1, "") .. pb.integer(2, OPSET))}

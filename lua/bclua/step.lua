@@ -111,7 +111,7 @@ end
 -- Forward, loss and backward; adds to the gradients. The loss's info, or nil and a message.
 local function pass(self, parts, o)
    local wrong = self:too_large(#parts[1], o.roles)
-   if wrong then return nil, wrong end
+   if wrong then return nil, wrong, "memory" end
    local e, back = embed(self, parts, o)
    local info, gradient = loss_of(self, e, o)
    if not is_finite(info.loss) then return nil, not_finite(parts, "loss", info.loss) end
@@ -204,14 +204,15 @@ end
 --  `clipped`; `stepped`: was it a step; `skipped`; `loss_scale`
 -- @treturn[2] nil
 -- @treturn[2] string message
+-- @treturn[2] ?string "memory" if it is the batch that is too large
 function step:train_step(batch, options)
    local o, parts = check_options(options, STEP, 2), parts_of(batch, 2)
    if (self.pending or 0) == 0 then
       self.pending = 0
       self.core:zero_gradients()
    end
-   local info, message = pass(self, parts, o)
-   if not info then return nil, message end
+   local info, message, kind = pass(self, parts, o)
+   if not info then return nil, message, kind end
    info.gradient_norm = self.core:gradient_norm() / info.loss_scale / (self.pending + 1)
    if not is_finite(info.gradient_norm) then
       self.pending = 0

@@ -93,7 +93,7 @@ end
 -- when what came after was cut off.
 function Training:mark_step()
    local s = self.state
-   s.meter, s.scaling, s.draws = self.meter:state(), self.net.scaling, self.net.draws
+   s.meter, s.scaling = self.meter:state(), self.net.scaling
    local state = shallow(s)
    state.sum, state.count, state.scaling = shallow(s.sum), shallow(s.count), s.scaling and shallow(s.scaling)
    self.mark = {state = state, loader = self:loader_state()}
@@ -172,7 +172,8 @@ function Training:train_batch()
    local batch, message = self.loader:next()
    if not batch then return nil, message or "the loader has no more triplets" end
    local loaded, options = system.clock(), self:step_options()
-   local info, why = self.net:train_step(batch, options)
+   local info, why, kind = self.net:train_step(batch, options)
+   if not info and kind == "memory" then return nil, why end
    if not info then return nil, why, batch, options end
    info.overflowed, info.step, info.lr, info.triplets = info.skipped, self.net.step, options.lr, #batch.anchor
    info.seconds, info.wait = system.clock() - start, loaded - start
@@ -402,7 +403,7 @@ function trainer.fit(net, loader, options)
    local training = setmetatable({net = net, loader = loader, o = o, folder = folder, state = state, metrics = notes,
       saved = system.clock(), saved_batch = state.batch,
       meter = collapse.new({margin = o.margin or MARGIN[o.loss]}, state.meter)}, Training)
-   net.scaling, net.draws, net.pending = state.scaling or net.scaling, state.draws or net.draws, 0
+   net.scaling, net.pending = state.scaling or net.scaling, 0
    training:mark_step()
    system.hold_interrupts(true)
    local guard <close> = release -- luacheck: ignore

@@ -244,8 +244,8 @@ end
 
 --- Train, or go on training.
 -- @tparam table options `triplets` (Parquet), `tiles` (folder; without, windows are cut from the recordings),
--- `run` (folder for checkpoints and metrics), `network` (options of `bclua.tilenet`); any of `fit.defaults`, which are those of
--- `bclua.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0: all),
+-- `run` (folder for checkpoints and metrics), `network` (options of `bclua.tilenet`); any of `fit.defaults`, which
+-- are those of `bclua.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0: all),
 -- `precision`, `recompute` (`checkpoint` of `bclua.nn`: what is computed again instead of kept), `margin`
 -- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `ahead`, `cache_mb` (as of
 -- `bclua.loader`);

@@ -20,19 +20,13 @@ local function first_bad(row)
    end
 end
 
--- Where it began: what the engine found, else the first sample that is not finite.
+local LOSS = {"loss", "margin", "l2", "temperature", "roles"}
+
+-- Where it began, as `net:diagnose` says.
 local function locate(net, batch, options)
-   local found = net.diagnose and net:diagnose(batch, options) or {}
-   for _, role in ipairs(ROLES) do
-      if found.sample then break end
-      for i = 1, #batch[role] do
-         if not batch[role][i]:is_finite() then
-            found.role, found.sample = role, i
-            break
-         end
-      end
-   end
-   return found
+   local o = {}
+   for _, key in ipairs(LOSS) do o[key] = options[key] end
+   return net:diagnose(batch, o) or {message = "the step is finite when it is done again"}
 end
 
 -- Recording and second of a row of the batch, if the loader said so.
@@ -65,15 +59,8 @@ local function write_sound(path, row)
 end
 
 local function describe(r)
-   local parts = {}
-   if r.layer then parts[#parts + 1] = "layer " .. r.layer end
-   if r.pass then parts[#parts + 1] = "in the " .. r.pass .. " pass" end
-   if r.role and r.sample then parts[#parts + 1] = ("%s, sample %d of the batch"):format(r.role, r.sample) end
-   if r.recording then
-      parts[#parts + 1] = r.second and ("%s at %.3f s"):format(r.recording, r.second) or r.recording
-   end
-   if #parts == 0 then return "no layer and no sample stands out" end
-   return table.concat(parts, ", ")
+   if not r.recording then return r.message end
+   return ("%s; %s%s"):format(r.message, r.recording, r.second and (" at %.3f s"):format(r.second) or "")
 end
 
 --- Write all of it below the run: `report.json`, `state.safetensors` (weights before the step),
@@ -158,7 +145,7 @@ function nonfinite.replay(options)
    local o = r.options or {}
    o.accumulate = nil
    local found = locate(net, batch, o)
-   for key, value in pairs(found) do r[key] = value end
+   for _, key in ipairs{"layer", "pass", "role", "sample", "kind", "message"} do r[key] = found[key] end
    local info, why = net:train_step(batch, o)
    net:close()
    return {reproduced = info == nil or info.skipped == true, text = describe(r),
