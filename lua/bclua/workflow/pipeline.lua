@@ -22,7 +22,7 @@ pipeline.defaults = {
    triplets = {samples = 2000, seed = 1, holdout = 0.25, shares = "equal", self = 0.5, motif = 0.5, pick = "motif",
       exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
    audit = {limit = 100},
-   tiles = {duration = 7},
+   tiles = {duration = 7, store = "packed"},
    network = {widths = {16, 32, 64, 128}, z = 128, compression = "log"},
    fit = fit_settings{batch_size = 16, batches_per_epoch = 50, max_epochs = 8, validation_triplets = 64},
    evaluate = {motifs = 3, splits = 10},
@@ -157,7 +157,7 @@ local function sample(run, force)
    local cut
    cut, message = step(run, "extract-triplets", function()
       return require("bclua.workflow.tiles").run({input = run.triplets_path, dataset_root = run.root,
-         output = run.tiles, duration = c.tiles.duration, force = force})
+         output = run.tiles, duration = c.tiles.duration, store = c.tiles.store, force = force})
    end)
    if not cut then return nil, message end
    run.audit, run.audit_message = step(run, "audit", function() -- what it cannot tell stops nothing
@@ -175,8 +175,9 @@ local function learn(run, force)
    end
    local message
    run.fit, message = step(run, "fit", function()
-      local options = {triplets = run.triplets_path, tiles = run.tiles, run = f, network = c.network,
-         motif = run.motif, dataset_root = run.root, force = force, follow_data = true}
+      local options = {triplets = run.triplets_path, run = f, network = c.network, motif = run.motif,
+         tiles = c.tiles.store ~= "none" and run.tiles or nil, dataset_root = run.root, force = force,
+         follow_data = true}
       for k, v in pairs(c.fit) do options[k] = v end
       return require("bclua.workflow.fit").run(options)
    end)

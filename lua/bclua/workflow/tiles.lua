@@ -440,7 +440,11 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function tiles.run(options)
-   local root = options.dataset_root
+   local root, known = options.dataset_root, {}
+   for _, name in ipairs(stores.names) do known[name] = true end
+   if not known[options.store or "packed"] then
+      return nil, ("store '%s' is not one of %s"):format(options.store, table.concat(stores.names, ", "))
+   end
    if not files.is_folder(root) then return nil, root .. ": no such folder (--dataset-root)" end
    local wanted, message = read_wanted(options.input, options.loc_unit)
    if not wanted then return nil, message end
