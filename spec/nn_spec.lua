@@ -96,9 +96,12 @@ describe("conv2d", function()
          {kernel = 1, input = {4, 5, 6}, out = 3}, {kernel = 1, stride = 2, input = {4, 5, 6}, out = 3},
          {kernel = {1, 4}, stride = {1, 3}, padding = {0, 2}, input = {2, 1, 70}, out = 3, bias = true},
          {kernel = 3, padding = 1, input = {20, 4, 5}, out = 70}, -- several items of channels and outputs
+         {kernel = 5, padding = 1, stride = 3, input = {13, 17, 16}, out = 9},
+         {kernel = 3, padding = 1, stride = 2, input = {70, 9, 8}, out = 130}, -- several parts of either
+         {kernel = 1, padding = 2, stride = 2, input = {20, 5, 5}, out = 40},
       } do
          local x, results = noise({5, table.unpack(shape.input)}, i, "f32"), {}
-         for _, algorithm in ipairs{"im2col", "plain"} do
+         for _, algorithm in ipairs{"direct", "im2col", "plain"} do
             local net = nn.network({{"conv2d", out = shape.out, kernel = shape.kernel, stride = shape.stride,
                padding = shape.padding, bias = shape.bias, algorithm = algorithm}},
                {input = shape.input, seed = 5, input_gradient = true})
@@ -109,6 +112,7 @@ describe("conv2d", function()
          end
          for k, plain in ipairs(results.plain) do
             assert.near(0, array.max_difference(results.im2col[k], plain), 2e-5 * plain:abs():max())
+            assert.near(0, array.max_difference(results.direct[k], plain), 2e-5 * plain:abs():max())
          end
       end
    end)
@@ -120,7 +124,7 @@ describe("conv2d", function()
          {16, 4, 5, out = 24, padding = 1, n = 9}, {17, 40, 70, out = 10, padding = 1, n = 3},
       } do
          local results, x = {}, noise({c.n, c[1], c[2], c[3]}, i, "f32")
-         for _, algorithm in ipairs{"winograd", "plain"} do
+         for _, algorithm in ipairs{"winograd", "direct", "plain"} do
             local layer = {"conv2d", name = "a", out = c.out, kernel = 3, padding = c.padding, bias = true,
                algorithm = algorithm}
             local twin = {name = "b", from = "input"}
@@ -134,6 +138,7 @@ describe("conv2d", function()
          end
          for k, plain in ipairs(results.plain) do
             assert.near(0, array.max_difference(results.winograd[k], plain), 2e-5 * plain:abs():max())
+            assert.near(0, array.max_difference(results.direct[k], plain), 2e-5 * plain:abs():max())
          end
       end
    end)

@@ -1,6 +1,7 @@
 /* conv_passes.c: the forward and backward passes of convolutions. */
 #include <string.h>
 
+#include "direct.h"
 #include "passes.h"
 #include "products.h"
 #include "winograd.h"
@@ -31,7 +32,7 @@ enum nn_algorithm nn_conv_algorithm(const nn_layer *l, size_t n, bool wide) {
     nn_conv s = nn_layer_conv(l, n);
     if (wide && told != NN_CONV_PLAIN) return NN_CONV_IM2COL;
     if (told != NN_CONV_AUTO) return told;
-    return nn_winograd_pays(&s) ? NN_CONV_WINOGRAD : NN_CONV_IM2COL;
+    return nn_winograd_pays(&s) ? NN_CONV_WINOGRAD : NN_CONV_DIRECT;
 }
 
 bool nn_conv_narrow(const nn_layer *l, size_t n) {
@@ -140,7 +141,8 @@ static void take_item(void *context, size_t i, int worker) {
 
 static void part_item(void *context, size_t i, int worker) {
     const struct winograd_sum *t = context;
-    nn_winograd_part part = {.o0 = i / t->inputs * NN_SUM_OUTPUTS, .c0 = i % t->inputs * NN_SUM_INPUTS};
+    nn_winograd_part part = {.o0 = i / t->inputs * NN_SUM_OUTPUTS,
+                             .c0 = i % t->inputs * NN_SUM_INPUTS};
     float *sum = scratch_of(t->r, worker);
     part.o1 = smaller(part.o0 + NN_SUM_OUTPUTS, t->k.g.s.co);
     part.c1 = smaller(part.c0 + NN_SUM_INPUTS, t->k.g.s.ci);
@@ -165,6 +167,68 @@ static void winograd_weight_gradient(const nn_run *r, const nn_conv *s) {
     }
 }
 
+/* --- products over rows as they lie: an item is a block of rows ------------------- */
+
+struct direct {
+    const nn_run *r;
+    nn_direct g;
+    nn_direct_sum sum;
+    bool backward;
+};
+
+static void pack_item(void *context, size_t i, int worker) {
+    const struct direct *k = context;
+    (void)worker;
+    nn_direct_pack(k->r->temporary, k->r->tensor[NN_WEIGHT], &k->g, k->backward, i);
+}
+
+static void rows_item(void *context, size_t i, int worker) {
+    const struct direct *k = context;
+    const nn_run *r = k->r;
+    if (k->backward)
+        nn_direct_backward(r->grad_in[0], r->in_as[0], r->grad_out, r->out_as, r->temporary, &k->g,
+                           r->add[0], i, scratch_of(r, worker));
+    else
+        nn_direct_forward(r->out, r->out_as, r->in[0], r->in_as[0], r->temporary,
+                          r->tensor[NN_BIAS], &k->g, false, i, scratch_of(r, worker));
+}
+
+static void run_direct(struct direct *k, const nn_conv *s, bool backward) {
+    k->backward = backward;
+    nn_direct_cut(&k->g, s, backward);
+    bc_pool_run(k->r->pool, pack_item, k, k->g.co / NN_LANES);
+    bc_pool_run(k->r->pool, rows_item, k, parts(k->g.rows, k->g.block));
+}
+
+static void direct_sum_item(void *context, size_t i, int worker) {
+    const struct direct *k = context;
+    const nn_run *r = k->r;
+    nn_direct_sum_part(r->grad[NN_WEIGHT], r->in[0], r->in_as[0], r->grad_out, r->out_as, &k->sum,
+                       i, scratch_of(r, worker));
+}
+
+static void direct_pass(const nn_run *r, const nn_conv *s) {
+    struct direct k = {.r = r};
+    run_direct(&k, s, false);
+}
+
+static void direct_back(const nn_run *r, const nn_conv *s) {
+    struct direct k = {.r = r};
+    nn_direct_sum_cut(&k.sum, s);
+    bc_pool_run(r->pool, direct_sum_item, &k, k.sum.across * k.sum.down);
+    if (r->grad_in[0] != NULL) run_direct(&k, s, true);
+}
+
+static size_t direct_scratch(const nn_conv *s) {
+    nn_direct there, back;
+    nn_direct_sum sum;
+    nn_direct_cut(&there, s, false);
+    nn_direct_cut(&back, s, true);
+    nn_direct_sum_cut(&sum, s);
+    return larger(larger(nn_direct_scratch(&there), nn_direct_scratch(&back)),
+                  nn_direct_sum_scratch(&sum));
+}
+
 /* --- memory -------------------------------------------------------------------------- */
 
 size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward) {
@@ -180,13 +244,20 @@ size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool 
         sums = k.partials > 1 ? k.partials * s.co * s.ci * 9 : nn_winograd_sum_points(&k);
         return larger(weights, sums) * sizeof(float);
     }
+    if (nn_conv_algorithm(l, n, nn_is_double(p)) == NN_CONV_DIRECT) {
+        nn_direct d;
+        nn_direct_cut(&d, &s, backward);
+        return nn_direct_weights(&d) * sizeof(float);
+    }
     return backward && turns ? s.co * s.ci * s.kh * s.kw * nn_real_size(p) : 0;
 }
 
 size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
     nn_conv s = nn_layer_conv(l, n), dual;
+    enum nn_algorithm how = nn_conv_algorithm(l, n, nn_is_double(p));
+    if (how == NN_CONV_DIRECT) return direct_scratch(&s) * sizeof(float);
     size_t most = nn_conv_columns(&s) * nn_real_size(p);
-    if (nn_conv_algorithm(l, n, nn_is_double(p)) == NN_CONV_WINOGRAD) {
+    if (how == NN_CONV_WINOGRAD) {
         nn_winograd g;
         nn_winograd_cut(&g, &s);
         most = larger(most, nn_winograd_scratch(&g) * sizeof(float));
@@ -196,8 +267,7 @@ size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
         nn_winograd_sum k;
         nn_winograd_sum_cut(&k, &s);
         size_t floats = nn_winograd_sum_size(NN_SUM_OUTPUTS, NN_SUM_INPUTS);
-        if (k.partials > 1)
-            floats = nn_winograd_sum_points(&k) + nn_winograd_sum_size(s.co, s.ci);
+        if (k.partials > 1) floats = nn_winograd_sum_points(&k) + nn_winograd_sum_size(s.co, s.ci);
         floats += nn_winograd_sum_scratch(&k);
         most = larger(most, floats * sizeof(float));
     }

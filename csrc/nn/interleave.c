@@ -36,9 +36,9 @@ AVX512 void transpose(__m512 *r) {
     }
 }
 
-AVX512 void interleave_avx512(float *to, const float *from, size_t plane, size_t channels,
-                              size_t n) {
-    for (size_t i = 0; i < n; i += 16, to += 256) {
+AVX512 void interleave_avx512(float *to, size_t step, const float *from, size_t plane,
+                              size_t channels, size_t n) {
+    for (size_t i = 0; i < n; i += 16, to += 16 * step) {
         const size_t left = n - i < 16 ? n - i : 16;
         const __mmask16 mask = (__mmask16)((1U << left) - 1);
         __m512 r[16];
@@ -49,22 +49,22 @@ AVX512 void interleave_avx512(float *to, const float *from, size_t plane, size_t
         transpose(r);
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
-            if (j < left) _mm512_storeu_ps(to + j * 16, r[j]);
+            if (j < left) _mm512_storeu_ps(to + j * step, r[j]);
     }
 }
 
-AVX512 void deinterleave_avx512(float *to, size_t plane, const float *from, const float *bias,
-                                bool add, size_t channels, size_t n) {
+AVX512 void deinterleave_avx512(float *to, size_t plane, const float *from, size_t step,
+                                const float *bias, bool add, size_t channels, size_t n) {
     const __m512 more = bias == NULL
                             ? _mm512_setzero_ps()
                             : _mm512_maskz_loadu_ps((__mmask16)((1U << channels) - 1), bias);
-    for (size_t i = 0; i < n; i += 16, from += 256) {
+    for (size_t i = 0; i < n; i += 16, from += 16 * step) {
         const size_t left = n - i < 16 ? n - i : 16;
         const __mmask16 mask = (__mmask16)((1U << left) - 1);
         __m512 r[16];
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
-            r[j] = _mm512_add_ps(_mm512_loadu_ps(from + (j < left ? j : 0) * 16), more);
+            r[j] = _mm512_add_ps(_mm512_loadu_ps(from + (j < left ? j : 0) * step), more);
         transpose(r);
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++) {
@@ -77,38 +77,63 @@ AVX512 void deinterleave_avx512(float *to, size_t plane, const float *from, cons
 }
 #endif
 
-static void interleave_plain(float *to, const float *from, size_t plane, size_t channels,
-                             size_t n) {
-    for (size_t j = 0; j < 16; j++)
-        for (size_t i = 0; i < n; i++) to[i * 16 + j] = j < channels ? from[j * plane + i] : 0;
+static void interleave_plain(float *to, size_t step, const float *from, size_t plane,
+                             size_t channels, size_t n) {
+    for (size_t i = 0; i < n; i++) /* in this order, as step may be less than 16 */
+        for (size_t j = 0; j < 16; j++) to[i * step + j] = j < channels ? from[j * plane + i] : 0;
 }
 
-void nn_interleave(float *to, const float *from, size_t plane, size_t channels, size_t n) {
+void nn_interleave(float *to, size_t step, const float *from, size_t plane, size_t channels,
+                   size_t n) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f")) {
-        interleave_avx512(to, from, plane, channels, n);
+        interleave_avx512(to, step, from, plane, channels, n);
         return;
     }
 #endif
-    interleave_plain(to, from, plane, channels, n);
+    interleave_plain(to, step, from, plane, channels, n);
 }
 
-static void deinterleave_plain(float *to, size_t plane, const float *from, const float *bias,
-                               bool add, size_t channels, size_t n) {
+static void deinterleave_plain(float *to, size_t plane, const float *from, size_t step,
+                               const float *bias, bool add, size_t channels, size_t n) {
     for (size_t j = 0; j < channels; j++, to += plane)
         for (size_t i = 0; i < n; i++) {
-            float value = from[i * 16 + j] + (bias == NULL ? 0 : bias[j]);
+            float value = from[i * step + j] + (bias == NULL ? 0 : bias[j]);
             to[i] = add ? to[i] + value : value;
         }
 }
 
-void nn_deinterleave(float *to, size_t plane, const float *from, const float *bias, bool add,
-                     size_t channels, size_t n) {
+void nn_deinterleave(float *to, size_t plane, const float *from, size_t step, const float *bias,
+                     bool add, size_t channels, size_t n) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f")) {
-        deinterleave_avx512(to, plane, from, bias, add, channels, n);
+        deinterleave_avx512(to, plane, from, step, bias, add, channels, n);
         return;
     }
 #endif
-    deinterleave_plain(to, plane, from, bias, add, channels, n);
+    deinterleave_plain(to, plane, from, step, bias, add, channels, n);
+}
+
+void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, size_t at,
+                 size_t plane, size_t channels, size_t n, float *wide) {
+    if (as == NN_AS_F32) {
+        nn_interleave(to, step, (const float *)map + at, plane, channels, n);
+        return;
+    }
+    for (size_t j = 0; j < channels; j++)
+        nn_widen(wide + j * n, (const uint16_t *)map + j * plane + at, as, n);
+    nn_interleave(to, step, wide, n, channels, n);
+}
+
+void nn_put_row(void *map, enum nn_storage as, size_t at, size_t plane, const float *from,
+                size_t step, const float *bias, bool add, size_t channels, size_t n, float *wide) {
+    if (as == NN_AS_F32) {
+        nn_deinterleave((float *)map + at, plane, from, step, bias, add, channels, n);
+        return;
+    }
+    uint16_t *to = (uint16_t *)map + at;
+    if (add)
+        for (size_t j = 0; j < channels; j++) nn_widen(wide + j * n, to + j * plane, as, n);
+    nn_deinterleave(wide, n, from, step, bias, add, channels, n);
+    for (size_t j = 0; j < channels; j++) nn_narrow(to + j * plane, wide + j * n, as, n);
 }

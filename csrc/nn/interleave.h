@@ -5,12 +5,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* to[i*16 + j] = from[j*plane + i] for j < channels (at most 16), 0 for the
- * others; i < n. */
-void nn_interleave(float *to, const float *from, size_t plane, size_t channels, size_t n);
+#include "storage.h"
 
-/* to[j*plane + i] = from[i*16 + j] + bias[j], or added to it; bias may be NULL. */
-void nn_deinterleave(float *to, size_t plane, const float *from, const float *bias, bool add,
-                     size_t channels, size_t n);
+/* to[i*step + j] = from[j*plane + i] for j < channels (at most 16), 0 for the
+ * others; i < n in order, so that step may be less than 16 if channels is, but
+ * 16 values are written from the last of them. */
+void nn_interleave(float *to, size_t step, const float *from, size_t plane, size_t channels,
+                   size_t n);
+
+/* to[j*plane + i] = from[i*step + j] + bias[j], or added to it; bias may be NULL. */
+void nn_deinterleave(float *to, size_t plane, const float *from, size_t step, const float *bias,
+                     bool add, size_t channels, size_t n);
+
+/* Both for rows of any storage: `at` values into the map. wide: room for 16*n
+ * floats. */
+void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, size_t at,
+                 size_t plane, size_t channels, size_t n, float *wide);
+void nn_put_row(void *map, enum nn_storage as, size_t at, size_t plane, const float *from,
+                size_t step, const float *bias, bool add, size_t channels, size_t n, float *wide);
 
 #endif

@@ -182,7 +182,7 @@ static const nn_kind dropout = {.name = "dropout",
 
 /* --- convolution and linear ----------------------------------------------------------- */
 
-static const char *const algorithms[] = {"auto", "winograd", "im2col", "plain", NULL};
+static const char *const algorithms[] = {"auto", "winograd", "direct", "im2col", "plain", NULL};
 static const nn_option conv_options[] = {{"out", NN_SIZE, NAN, 1, NULL},
                                          {"kernel", NN_PAIR, NAN, 1, NULL},
                                          {"stride", NN_PAIR, 1, 1, NULL},

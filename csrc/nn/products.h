@@ -18,16 +18,25 @@ static inline size_t nn_lanes(size_t n) {
     return (n + NN_LANES - 1) / NN_LANES * NN_LANES;
 }
 
-/* Floats of a packed a. */
+/* Floats of a that is packed in panels. */
 static inline size_t nn_panels(size_t m, size_t k) {
     return (m + NN_PANEL - 1) / NN_PANEL * NN_PANEL * k;
 }
 
-/* c (m, n) <- a b, or c + a b if add. a (m, lda); or, if lda is 0, panels of 16
- * rows, each (k, 16), rows behind m of any value. b (k, ldb), readable up to
- * nn_lanes(n); c (m, ldc). Every value is a sum over k in order. */
-typedef void nn_product(float *c, size_t ldc, const float *a, size_t lda, const float *b,
-                        size_t ldb, size_t m, size_t n, size_t k, bool add);
+/* Where the factors lie. Of a either rows: row i begins at a + a_rows[i], or at
+ * a + i * a_row. Or, if a_step is not 0, panels of 16 rows, `a_row` floats apart:
+ * the 16 values of one k side by side, a_step from k to k. Row k of b begins at
+ * b + b_rows[k] (panels only), or at b + k * b_row; it is read up to nn_lanes(n). */
+typedef struct nn_factors {
+    const float *a, *b;
+    size_t a_row, a_step, b_row;
+    const size_t *a_rows, *b_rows; /* NULL: not given */
+    size_t m, n, k;
+} nn_factors;
+
+/* c (m, n), rows ldc apart, <- a b, or c + a b if add. Every value is a sum over
+ * k in order. */
+typedef void nn_product(float *c, size_t ldc, const nn_factors *f, bool add);
 
 nn_product nn_product_avx512, nn_product_avx2, nn_product_plain;
 

@@ -4,6 +4,8 @@
 
 #define ALWAYS __attribute__((always_inline)) static inline
 
+enum { ROWS, PANELS, PANELS_OF_ROWS }; /* how a lies; in the last b is gathered */
+
 /* Columns [0, n) of the last vector. */
 TARGET ALWAYS void store_part(float *c, V v, size_t n, bool add) {
     float part[VL];
@@ -12,32 +14,42 @@ TARGET ALWAYS void store_part(float *c, V v, size_t n, bool add) {
 }
 
 /* One row of b, times the value of each row of a. */
-#define STEP(value)                                                                      \
-    {                                                                                    \
-        V seen[TILE_V];                                                                  \
-        UNROLL for (int v = 0; v < vectors; v++) seen[v] = LOADU(b + v * VL);            \
-        UNROLL for (int r = 0; r < TILE_ROWS; r++) {                                     \
-            const V one = SET1(value);                                                   \
+#define STEP(place, value)                                                                     \
+    {                                                                                          \
+        const float *seen_row = place;                                                         \
+        V seen[TILE_V];                                                                        \
+        UNROLL for (int v = 0; v < vectors; v++) seen[v] = LOADU(seen_row + v * VL);           \
+        UNROLL for (int r = 0; r < TILE_ROWS; r++) {                                           \
+            const V one = SET1(value);                                                         \
             UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = FMA(one, seen[v], sum[r][v]); \
-        }                                                                                \
+        }                                                                                      \
     }
 
-/* TILE_ROWS rows by `vectors` vectors of c; rows and n: how much of it there is.
- * lda: from row to row of a; 0: rows side by side. */
-TARGET ALWAYS void tile(float *c, size_t ldc, const float *a, size_t lda, const float *b,
-                        size_t ldb, size_t k, size_t rows, size_t n, bool add, const int vectors,
-                        const bool panels) {
-    const float *row[TILE_ROWS];
-    UNROLL for (int r = 0; r < TILE_ROWS; r++)
-        row[r] = panels ? a + r : a + ((size_t)r < rows ? (size_t)r : 0) * lda;
+/* TILE_ROWS rows from row i0 and `vectors` vectors from column j0 of c, over k in
+ * [k0, k1). */
+TARGET ALWAYS void tile(float *c, size_t ldc, const nn_factors *f, size_t i0, size_t j0, size_t k0,
+                        size_t k1, bool add, const int vectors, const int mode) {
+    const size_t rows = f->m - i0, n = f->n - j0, step = f->a_step, ldb = f->b_row;
+    const float *row[TILE_ROWS], *b = f->b + j0;
+    const float *a = f->a + i0 / NN_PANEL * f->a_row + i0 % NN_PANEL + k0 * step;
     V sum[TILE_ROWS][TILE_V];
-    UNROLL for (int r = 0; r < TILE_ROWS; r++)
+    UNROLL for (int r = 0; r < TILE_ROWS; r++) {
+        const size_t i = i0 + ((size_t)r < rows ? (size_t)r : 0);
+        if (mode == ROWS) row[r] = f->a + (f->a_rows != NULL ? f->a_rows[i] : i * f->a_row);
         UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = SET1(0);
-    size_t i = 0;
-    for (; i + 4 <= k; i += 4, a += 4 * NN_PANEL)
-        UNROLL for (size_t j = 0; j < 4; j++, b += ldb)
-            STEP(panels ? a[j * NN_PANEL + (size_t)r] : row[r][i + j])
-    for (; i < k; i++, a += NN_PANEL, b += ldb) STEP(panels ? a[r] : row[r][i])
+    }
+    size_t k = k0;
+    if (mode == PANELS_OF_ROWS) {
+        for (; k < k1; k++, a += step) STEP(b + f->b_rows[k], a[r])
+    } else {
+        b += k0 * ldb;
+        for (; k + 4 <= k1; k += 4, a += 4 * step)
+            UNROLL for (size_t j = 0; j < 4; j++, b += ldb) STEP(
+                b, mode == ROWS ? row[r][k + j]
+                                : a[j * step + (size_t)r]) for (; k < k1; k++, a += step, b += ldb)
+                STEP(b, mode == ROWS ? row[r][k] : a[r])
+    }
+    c += i0 * ldc + j0;
     UNROLL for (int r = 0; r < TILE_ROWS; r++) {
         if ((size_t)r >= rows) continue;
         UNROLL for (int v = 0; v < vectors; v++) {
@@ -51,34 +63,32 @@ TARGET ALWAYS void tile(float *c, size_t ldc, const float *a, size_t lda, const 
     }
 }
 
-TARGET ALWAYS void rows_of(float *c, size_t ldc, const float *a, size_t lda, const float *b,
-                           size_t ldb, size_t m, size_t n, size_t k, bool add, const bool panels) {
-    size_t j = 0;
+TARGET ALWAYS void rows_of(float *c, size_t ldc, const nn_factors *f, size_t i, size_t k0,
+                           size_t k1, bool add, const int mode) {
+    size_t j = 0, n = f->n;
     /* four vectors are better two by two than three and one */
     for (; n - j > 2 * VL && n - j != 4 * VL && TILE_V > 2; j += TILE_V * VL) {
-        tile(c + j, ldc, a, lda, b + j, ldb, k, m, n - j, add, TILE_V, panels);
+        tile(c, ldc, f, i, j, k0, k1, add, TILE_V, mode);
         if (n - j <= TILE_V * VL) return;
     }
     for (; n - j > VL; j += 2 * VL) {
-        tile(c + j, ldc, a, lda, b + j, ldb, k, m, n - j, add, 2, panels);
+        tile(c, ldc, f, i, j, k0, k1, add, 2, mode);
         if (n - j <= 2 * VL) return;
     }
-    if (j < n) tile(c + j, ldc, a, lda, b + j, ldb, k, m, n - j, add, 1, panels);
+    if (j < n) tile(c, ldc, f, i, j, k0, k1, add, 1, mode);
 }
 
-TARGET void PRODUCT(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb,
-                    size_t m, size_t n, size_t k, bool add) {
-    if (n == 0) return;
-    for (size_t k0 = 0; k0 < k; k0 += NN_DEPTH) {
-        size_t depth = k - k0 < NN_DEPTH ? k - k0 : NN_DEPTH;
-        const float *to = b + k0 * ldb;
-        for (size_t i = 0; i < m; i += TILE_ROWS)
-            if (lda > 0)
-                rows_of(c + i * ldc, ldc, a + i * lda + k0, lda, to, ldb, m - i, n, depth,
-                        add || k0 > 0, false);
+TARGET void PRODUCT(float *c, size_t ldc, const nn_factors *f, bool add) {
+    if (f->n == 0) return;
+    for (size_t k0 = 0; k0 < f->k; k0 += NN_DEPTH) {
+        size_t k1 = f->k - k0 < NN_DEPTH ? f->k : k0 + NN_DEPTH;
+        bool more = add || k0 > 0;
+        for (size_t i = 0; i < f->m; i += TILE_ROWS)
+            if (f->a_step == 0)
+                rows_of(c, ldc, f, i, k0, k1, more, ROWS);
+            else if (f->b_rows == NULL)
+                rows_of(c, ldc, f, i, k0, k1, more, PANELS);
             else
-                rows_of(c + i * ldc, ldc,
-                        a + i / NN_PANEL * NN_PANEL * k + k0 * NN_PANEL + i % NN_PANEL, 0, to, ldb,
-                        m - i, n, depth, add || k0 > 0, true);
+                rows_of(c, ldc, f, i, k0, k1, more, PANELS_OF_ROWS);
     }
 }

@@ -2,6 +2,7 @@
 #include "winograd.h"
 
 #include "../support/clones.h"
+#include "interleave.h"
 #include "products.h"
 #include "winograd_tiles.h"
 
@@ -9,6 +10,7 @@
 
 enum {
     G = NN_LANES,
+    RUN = 16,  /* input channels whose taps are taken at once */
     PANEL = 48 /* output channels that lie together, as the product reads them */
 };
 
@@ -68,7 +70,7 @@ static size_t panel_width(const nn_winograd *g, size_t o) {
 
 /* Six points of three taps; all are arrays of one panel. */
 static inline __attribute__((always_inline)) void weight_points(float *u, size_t stride,
-                                                                const float *g, size_t step) {
+                                                                const float *g, ptrdiff_t step) {
 #pragma GCC ivdep
     for (int r = 0; r < G; r++) {
         float g0 = g[r], g1 = g[step + r], g2 = g[2 * step + r];
@@ -86,15 +88,22 @@ static inline __attribute__((always_inline)) void weight_points(float *u, size_t
 BC_CLONES void nn_winograd_weight_panel(float *u, const float *w, const nn_winograd *g,
                                         size_t panel, bool turned) {
     size_t ci = g->s.ci, co = g->s.co, o0 = panel * G, count = co - o0 < G ? co - o0 : G;
-    size_t by_output = turned ? 9 : 9 * ci, by_input = turned ? 9 * co : 9;
     size_t first = o0 / PANEL * PANEL, width = panel_width(g, first);
-    float tap[9][G] = {{0}}, half[3][6][G];
+    float taps[RUN * 9 * G], half[3][6][G];
     u += first * ci + o0 % PANEL;
     for (size_t c = 0; c < ci; c++, u += width) {
-        const float *from = w + o0 * by_output + c * by_input;
-        for (size_t r = 0; r < count; r++, from += by_output)
-            for (int k = 0; k < 9; k++) tap[turned ? 8 - k : k][r] = from[k];
-        for (int k = 0; k < 3; k++) weight_points(half[k][0], G, tap[k], 3 * G);
+        if (turned)
+            nn_interleave(taps, G, w + (c * co + o0) * 9, 9, count, 9);
+        else if (c % RUN == 0)
+            nn_interleave(taps, G, w + (o0 * ci + c) * 9, 9 * ci, count,
+                          9 * (ci - c < RUN ? ci - c : RUN));
+        const float *tap = taps + (turned ? 8 : c % RUN * 9) * G;
+        for (int k = 0; k < 3; k++) {
+            if (turned)
+                weight_points(half[k][0], G, tap - k * G, -3 * G);
+            else
+                weight_points(half[k][0], G, tap + k * G, 3 * G);
+        }
         for (size_t q = 0; q < 6; q++)
             weight_points(u + q * 6 * g->panel, g->panel, half[0][q], 6 * G);
     }
@@ -112,9 +121,11 @@ void nn_winograd_forward(void *y, enum nn_storage y_as, const void *x, enum nn_s
     for (size_t c = 0; c < g->ci; c += G)
         tiles_of_input((tile_points){in + c, g->in, g->ci}, x, x_as, c, g, first, last, work);
     for (size_t p = 0; p < 36; p++, u += g->panel)
-        for (size_t o = 0; o < g->co; o += PANEL)
-            product(out + p * g->out + o, g->co, in + p * g->in, g->ci, u + o * g->s.ci,
-                    panel_width(g, o), tiles, panel_width(g, o), g->s.ci, false);
+        for (size_t o = 0; o < g->co; o += PANEL) {
+            nn_factors f = {.a = in + p * g->in, .a_row = g->ci, .b = u + o * g->s.ci};
+            f.m = tiles, f.n = f.b_row = panel_width(g, o), f.k = g->s.ci;
+            product(out + p * g->out + o, g->co, &f, false);
+        }
     for (size_t o = 0; o < g->co; o += G)
         tiles_to_output(y, y_as, (tile_points){out + o, g->out, g->co}, bias, add, o, g, first,
                         last, work);

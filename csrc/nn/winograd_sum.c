@@ -7,7 +7,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define NARROW (1024 * 1024) /* floats of dU that one worker may have for itself */
-#define NARROW_TILES 96       /* of a block of its own */
+#define NARROW_TILES 96      /* of a block of its own */
 #define SHARED_TILES 288     /* of a block that all workers share */
 
 enum {
@@ -87,9 +87,10 @@ void nn_winograd_sum_multiply(float *sum, const float *points, const nn_winograd
     for (size_t p = 0; p < 36; p++, sum += size) {
         const float *dy = points + 36 * k->in + p * k->out + part->o0 * tiles;
         for (size_t c = part->c0; c < part->c1; c += PANEL) {
-            size_t width = panel_width(k, c);
-            product(sum + c - part->c0, columns, dy, 0, points + p * k->in + c * tiles, width, outputs,
-                    width, tiles, add);
+            nn_factors f = {.a = dy, .a_row = NN_PANEL * tiles, .a_step = NN_PANEL};
+            f.b = points + p * k->in + c * tiles;
+            f.m = outputs, f.n = f.b_row = panel_width(k, c), f.k = tiles;
+            product(sum + c - part->c0, columns, &f, add);
         }
     }
 }

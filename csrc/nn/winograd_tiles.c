@@ -45,14 +45,7 @@ static void take_rows(float *rows, size_t width, const source *from, size_t n, s
         float *to = rows + from->left * G;
         memset(rows, 0, from->left * G * sizeof *rows);
         memset(to + have * G, 0, (room - have) * G * sizeof *rows);
-        if (from->as == NN_AS_F32) {
-            nn_interleave(to, (const float *)from->map + at, from->plane, from->channels, have);
-            continue;
-        }
-        for (size_t j = 0; j < from->channels; j++)
-            nn_widen(wide + j * have, (const uint16_t *)from->map + j * from->plane + at, from->as,
-                     have);
-        nn_interleave(to, wide, have, from->channels, have);
+        nn_take_row(to, G, from->map, from->as, at, from->plane, from->channels, have, wide);
     }
 }
 
@@ -96,7 +89,8 @@ BC_CLONES static void input_tiles(tile_points at, const float *rows, size_t widt
     }
 }
 
-BC_CLONES static void gradient_tiles(tile_points at, const float *rows, size_t width, size_t across) {
+BC_CLONES static void gradient_tiles(tile_points at, const float *rows, size_t width,
+                                     size_t across) {
     float half[6][4][G];
     for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at.at += at.tile) {
         for (int i = 0; i < 4; i++) gradient_side(half[0][i], 4 * G, rows + i * G, width);
@@ -158,20 +152,6 @@ BC_CLONES static void output_tiles(float *restrict rows, size_t width, tile_poin
     }
 }
 
-/* One row of sixteen channels, or fewer, `plane` values apart. */
-static void put_row(void *map, enum nn_storage as, size_t plane, size_t at, const float *rows,
-                    const float *bias, bool add, size_t channels, size_t n, float *wide) {
-    if (as == NN_AS_F32) {
-        nn_deinterleave((float *)map + at, plane, rows, bias, add, channels, n);
-        return;
-    }
-    uint16_t *to = (uint16_t *)map + at;
-    if (add)
-        for (size_t j = 0; j < channels; j++) nn_widen(wide + j * n, to + j * plane, as, n);
-    nn_deinterleave(wide, n, rows, bias, add, channels, n);
-    for (size_t j = 0; j < channels; j++) nn_narrow(to + j * plane, wide + j * n, as, n);
-}
-
 void tiles_to_output(void *y, enum nn_storage as, tile_points at, const float *bias, bool add,
                      size_t o, const nn_winograd *g, size_t first, size_t last, float *scratch) {
     const nn_conv *s = &g->s;
@@ -181,8 +161,8 @@ void tiles_to_output(void *y, enum nn_storage as, tile_points at, const float *b
         size_t n = r / g->down, top = NN_TILE * (r % g->down);
         output_tiles(scratch, width, at, g->across);
         for (size_t i = 0; i < NN_TILE && top + i < s->oh; i++)
-            put_row(map, as, plane, (n * s->oh + top + i) * s->ow, scratch + i * width,
-                    bias == NULL ? NULL : bias + o, add, left < G ? left : G, s->ow,
-                    scratch + NN_POINTS * width);
+            nn_put_row(map, as, (n * s->oh + top + i) * s->ow, plane, scratch + i * width, G,
+                       bias == NULL ? NULL : bias + o, add, left < G ? left : G, s->ow,
+                       scratch + NN_POINTS * width);
     }
 }

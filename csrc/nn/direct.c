@@ -1,0 +1,280 @@
+/* direct.c: convolutions as products over rows whose channels lie side by side. */
+#include "direct.h"
+
+#include <string.h>
+
+#include "interleave.h"
+#include "products.h"
+
+#define STAGED (256 * 1024) /* floats of a block's rows: a part of a core's L2 */
+#define POSITIONS 192       /* of a block, if they fit */
+
+enum { G = NN_LANES, PANEL = 48 };
+
+/* Channels as they lie side by side; few are packed, so that the taps of a row
+ * are one run of values. */
+static size_t lie(size_t channels) {
+    return channels < G ? channels : nn_lanes(channels);
+}
+
+static size_t width_of(size_t lanes, size_t first) {
+    return lanes - first < PANEL ? lanes - first : PANEL;
+}
+
+/* Taps k of one side that reach input position p of stride s: position p/s of
+ * the output plus an offset (p + padding - k) / s, if that is whole. */
+static bool reaches(ptrdiff_t *offset, size_t p, size_t k, size_t stride, size_t padding) {
+    ptrdiff_t at = (ptrdiff_t)(p + padding) - (ptrdiff_t)k, step = (ptrdiff_t)stride;
+    *offset = at / step;
+    return at % step == 0;
+}
+
+/* The offsets of all taps of one side lie in [*least, *least + count). */
+static size_t offsets(ptrdiff_t *least, size_t taps, size_t stride, size_t padding) {
+    ptrdiff_t low = 0, high = 0, at;
+    for (size_t p = 0; p < stride; p++)
+        for (size_t k = 0; k < taps; k++)
+            if (reaches(&at, p, k, stride, padding)) {
+                low = at < low ? at : low;
+                high = at > high ? at : high;
+            }
+    *least = low;
+    return (size_t)(high - low) + 1;
+}
+
+void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward) {
+    *g = (nn_direct){.s = *s, .seen = *s};
+    nn_conv *v = &g->seen;
+    if (backward) {
+        *v = (nn_conv){.n = s->n, .ci = s->co, .co = s->ci, .h = s->oh, .w = s->ow};
+        v->oh = (s->h + s->sh - 1) / s->sh, v->ow = (s->w + s->sw - 1) / s->sw;
+        v->kh = offsets(&g->above, s->kh, s->sh, s->ph);
+        v->kw = offsets(&g->left, s->kw, s->sw, s->pw);
+        v->sh = v->sw = 1, v->ph = (size_t)-g->above, v->pw = (size_t)-g->left;
+    }
+    g->ci = lie(v->ci), g->co = nn_lanes(v->co);
+    g->width = (v->ow - 1) * v->sw + v->kw;
+    g->rows = v->n * v->oh;
+    size_t most = STAGED / (v->kh * g->width * g->ci), want = (POSITIONS + v->ow - 1) / v->ow;
+    g->block = want < most ? want : most;
+    if (g->block > g->rows) g->block = g->rows;
+    if (g->block == 0) g->block = 1;
+}
+
+size_t nn_direct_weights(const nn_direct *g) {
+    return g->s.kh * g->s.kw * g->ci * g->co;
+}
+
+static size_t staged(const nn_direct *g) {
+    return g->block * g->seen.kh * g->width * g->ci + G;
+}
+
+/* Outputs of a block: a row of input values for every row of positions backward. */
+static size_t made(const nn_direct *g, bool backward) {
+    return g->block * g->seen.ow * g->co * (backward ? g->s.sw : 1);
+}
+
+static size_t wide_row(const nn_direct *g) {
+    size_t most = g->s.w > g->s.ow ? g->s.w : g->s.ow;
+    return 16 * most;
+}
+
+static size_t places(const nn_direct *g) {
+    return nn_lanes(g->block * g->seen.ow * sizeof(size_t) / sizeof(float));
+}
+
+size_t nn_direct_scratch(const nn_direct *g) {
+    return places(g) + staged(g) + made(g, true) + wide_row(g) + 64;
+}
+
+/* --- staging ------------------------------------------------------------------------- */
+
+/* One row of the map, or of padding: (width, ci). */
+static void stage_row(float *to, const void *map, enum nn_storage as, const nn_direct *g, size_t n,
+                      size_t y, size_t c0, float *wide) {
+    const nn_conv *v = &g->seen;
+    size_t left = v->pw < g->width ? v->pw : g->width;
+    size_t have = g->width - left < v->w ? g->width - left : v->w;
+    size_t plane = v->n * v->h * v->w;
+    if (y >= v->h) {
+        memset(to, 0, g->width * g->ci * sizeof *to);
+        return;
+    }
+    memset(to, 0, left * g->ci * sizeof *to);
+    for (size_t c = 0; c < g->ci; c += G) {
+        size_t left_over = c0 + c < v->ci ? v->ci - c0 - c : 0;
+        size_t channels = left_over < G ? left_over : G;
+        const char *from =
+            (const char *)map + (channels ? c0 + c : 0) * plane * nn_storage_size(as);
+        nn_take_row(to + left * g->ci + c, g->ci, from, as, (n * v->h + y) * v->w, plane, channels,
+                    have, wide);
+    }
+    size_t end = left + have;
+    memset(to + end * g->ci, 0, (g->width - end) * g->ci * sizeof *to);
+}
+
+/* Rows [r0, r1) of positions: what they see, from channel c0; place: where the
+ * first tap of each position lies. */
+static void stage(float *to, size_t *place, const void *map, enum nn_storage as, const nn_direct *g,
+                  size_t r0, size_t r1, size_t c0, float *wide) {
+    const nn_conv *v = &g->seen;
+    size_t start = 0, end = 0;
+    for (size_t r = r0; r < r1; r++) {
+        size_t n = r / v->oh, y = r % v->oh;
+        start = r > r0 && y > 0 && v->sh < v->kh ? start + v->sh : end;
+        for (size_t k = end - start; k < v->kh; k++, end++)
+            stage_row(to + end * g->width * g->ci, map, as, g, n, y * v->sh + k - v->ph, c0, wide);
+        for (size_t x = 0; x < v->ow; x++) *place++ = (start * g->width + x * v->sw) * g->ci;
+    }
+}
+
+static size_t *places_in(float *scratch) {
+    return (size_t *)(void *)scratch;
+}
+
+/* --- forward: a product for each row of taps -------------------------------------------- */
+
+void nn_direct_pack(float *u, const float *w, const nn_direct *g, bool backward, size_t group) {
+    size_t taps = g->s.kh * g->s.kw, first = group * G, lane = first / PANEL * PANEL;
+    size_t width = width_of(g->co, lane), left = g->seen.co - first, count = left < G ? left : G;
+    size_t by_out = taps * (backward ? 1 : g->s.ci), by_in = taps * (backward ? g->s.ci : 1);
+    for (size_t t = 0; t < taps; t++)
+        for (size_t c = 0; c < g->ci; c++) {
+            /* forward: a row of taps is one run of kw * ci values */
+            size_t row = backward ? t : t / g->s.kw, run = backward ? g->ci : g->s.kw * g->ci;
+            size_t k = backward ? c : t % g->s.kw * g->ci + c;
+            float *to = u + row * run * g->co + lane * run + k * width + first % PANEL;
+            const float *from = w + first * by_out + c * by_in + t;
+            for (size_t j = 0; j < G; j++)
+                to[j] = j < count && c < g->seen.ci ? from[j * by_out] : 0;
+        }
+}
+
+void nn_direct_forward(void *y, enum nn_storage y_as, const void *x, enum nn_storage x_as,
+                       const float *u, const float *bias, const nn_direct *g, bool add, size_t i,
+                       float *scratch) {
+    const nn_conv *s = &g->s;
+    size_t r0 = i * g->block, r1 = r0 + g->block < g->rows ? r0 + g->block : g->rows;
+    size_t *place = places_in(scratch), run = s->kw * g->ci, plane = s->n * s->oh * s->ow;
+    float *seen = scratch + places(g), *out = seen + staged(g), *wide = out + made(g, true);
+    stage(seen, place, x, x_as, g, r0, r1, 0, wide);
+    for (size_t o = 0; o < g->co; o += PANEL)
+        for (size_t ky = 0; ky < s->kh; ky++) {
+            nn_factors f = {.a = seen + ky * g->width * g->ci, .a_rows = place, .k = run};
+            f.b = u + ky * run * g->co + o * run;
+            f.m = (r1 - r0) * s->ow, f.n = f.b_row = width_of(g->co, o);
+            nn_product_best()(out + o, g->co, &f, ky > 0);
+        }
+    for (size_t r = r0; r < r1; r++, out += s->ow * g->co)
+        for (size_t o = 0; o < s->co; o += G)
+            nn_put_row((char *)y + o * plane * nn_storage_size(y_as), y_as, r * s->ow, plane,
+                       out + o, g->co, bias == NULL ? NULL : bias + o, add,
+                       s->co - o < G ? s->co - o : G, s->ow, wide);
+}
+
+/* --- gradient of the input: a product for each tap, of the positions it reaches ----------- */
+
+/* Positions x = px + sw * b of rows y = py + sh * a: out (a, b*sw + px, co). */
+static void reach_phase(float *out, const float *seen, const size_t *place, const float *u,
+                        const nn_direct *g, size_t m, size_t py, size_t px) {
+    const nn_conv *s = &g->s;
+    bool some = false;
+    ptrdiff_t dy, dx;
+    for (size_t t = 0; t < s->kh * s->kw; t++) {
+        if (!reaches(&dy, py, t / s->kw, s->sh, s->ph) ||
+            !reaches(&dx, px, t % s->kw, s->sw, s->pw))
+            continue;
+        size_t at = (size_t)(dy - g->above) * g->width + (size_t)(dx - g->left);
+        for (size_t c = 0; c < g->co; c += PANEL) {
+            nn_factors f = {.a = seen + at * g->ci, .a_rows = place, .k = g->ci, .m = m};
+            f.b = u + t * g->ci * g->co + c * g->ci;
+            f.n = f.b_row = width_of(g->co, c);
+            nn_product_best()(out + c, s->sw * g->co, &f, some);
+        }
+        some = true;
+    }
+    for (size_t i = 0; !some && i < m; i++) memset(out + i * s->sw * g->co, 0, g->co * sizeof *out);
+}
+
+void nn_direct_backward(void *dx, enum nn_storage dx_as, const void *dy, enum nn_storage dy_as,
+                        const float *u, const nn_direct *g, bool add, size_t i, float *scratch) {
+    const nn_conv *s = &g->s, *v = &g->seen;
+    size_t r0 = i * g->block, r1 = r0 + g->block < g->rows ? r0 + g->block : g->rows;
+    size_t *place = places_in(scratch), plane = s->n * s->h * s->w, m = (r1 - r0) * v->ow;
+    size_t row = v->ow * s->sw * g->co; /* of out */
+    float *seen = scratch + places(g), *out = seen + staged(g), *wide = out + made(g, true);
+    stage(seen, place, dy, dy_as, g, r0, r1, 0, wide);
+    for (size_t py = 0; py < s->sh; py++) {
+        for (size_t px = 0; px < s->sw; px++)
+            reach_phase(out + px * g->co, seen, place, u, g, m, py, px);
+        for (size_t r = r0; r < r1; r++) {
+            size_t y = r % v->oh * s->sh + py, at = (r / v->oh * s->h + y) * s->w;
+            if (y >= s->h) continue;
+            for (size_t c = 0; c < s->ci; c += G)
+                nn_put_row((char *)dx + c * plane * nn_storage_size(dx_as), dx_as, at, plane,
+                           out + (r - r0) * row + c, g->co, NULL, add,
+                           s->ci - c < G ? s->ci - c : G, s->w, wide);
+        }
+    }
+}
+
+/* --- gradient of the weights ----------------------------------------------------------------- */
+
+void nn_direct_sum_cut(nn_direct_sum *k, const nn_conv *s) {
+    *k = (nn_direct_sum){.inputs = s->ci <= 64 ? 32 : 48, .outputs = s->co <= 128 ? 32 : 64};
+    if (k->inputs > s->ci) k->inputs = s->ci;
+    k->across = (s->ci + k->inputs - 1) / k->inputs;
+    k->down = (s->co + k->outputs - 1) / k->outputs;
+    nn_direct_cut(&k->g, s, false);
+    k->g.ci = lie(k->inputs), k->g.co = k->outputs;
+    size_t most = STAGED / 2 / (s->kh * k->g.width * k->g.ci), want = (256 + s->ow - 1) / s->ow;
+    k->g.block = want < most ? want : most;
+    if (k->g.block > k->g.rows) k->g.block = k->g.rows;
+    if (k->g.block == 0) k->g.block = 1;
+}
+
+/* Floats of one row of taps of a part. */
+static size_t run_size(const nn_direct_sum *k) {
+    return k->outputs * nn_lanes(k->g.s.kw * k->g.ci);
+}
+
+size_t nn_direct_sum_scratch(const nn_direct_sum *k) {
+    const nn_direct *g = &k->g;
+    return places(g) + staged(g) + g->block * g->s.ow * k->outputs + G + g->s.kh * run_size(k) +
+           wide_row(g) + 64;
+}
+
+void nn_direct_sum_part(float *dw, const void *x, enum nn_storage x_as, const void *dy,
+                        enum nn_storage dy_as, const nn_direct_sum *k, size_t i, float *scratch) {
+    const nn_direct *g = &k->g;
+    const nn_conv *s = &g->s;
+    size_t c0 = i % k->across * k->inputs, o0 = i / k->across * k->outputs;
+    size_t inputs = s->ci - c0 < k->inputs ? s->ci - c0 : k->inputs;
+    size_t outputs = s->co - o0 < k->outputs ? s->co - o0 : k->outputs;
+    size_t plane = s->n * s->oh * s->ow, run = s->kw * g->ci, lanes = nn_lanes(run);
+    size_t *place = places_in(scratch);
+    float *seen = scratch + places(g), *grad = seen + staged(g);
+    float *sum = grad + g->block * s->ow * k->outputs + G, *wide = sum + s->kh * run_size(k);
+    for (size_t r0 = 0; r0 < g->rows; r0 += g->block) {
+        size_t r1 = r0 + g->block < g->rows ? r0 + g->block : g->rows, m = (r1 - r0) * s->ow;
+        stage(seen, place, x, x_as, g, r0, r1, c0, wide);
+        for (size_t r = r0; r < r1; r++)
+            for (size_t o = 0; o < outputs; o += G)
+                nn_take_row(grad + (r - r0) * s->ow * k->outputs + o, k->outputs,
+                            (const char *)dy + (o0 + o) * plane * nn_storage_size(dy_as), dy_as,
+                            r * s->ow, plane, outputs - o < G ? outputs - o : G, s->ow, wide);
+        for (size_t ky = 0; ky < s->kh; ky++)
+            for (size_t c = 0; c < run; c += PANEL) {
+                nn_factors f = {.a = grad, .a_row = NN_PANEL, .a_step = k->outputs};
+                f.b = seen + ky * g->width * g->ci + c, f.b_rows = place;
+                f.m = outputs, f.n = width_of(lanes, c), f.k = m;
+                nn_product_best()(sum + ky * run_size(k) + c, lanes, &f, r0 > 0);
+            }
+    }
+    for (size_t o = 0; o < outputs; o++)
+        for (size_t c = 0; c < inputs; c++) {
+            float *to = dw + ((o0 + o) * s->ci + c0 + c) * s->kh * s->kw;
+            for (size_t t = 0; t < s->kh * s->kw; t++)
+                to[t] += sum[t / s->kw * run_size(k) + o * lanes + t % s->kw * g->ci + c];
+        }
+}
