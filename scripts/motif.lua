@@ -76,7 +76,7 @@ local function generate(parser)
    c:option("--holdout", "Share of each species' recordings kept away for evaluation."):argname("X")
       :default("0.25"):convert(cli.number("--holdout", 0, 0.5))
    c:option("--seed", "Same seed, same triplets."):argname("N"):default("1"):convert(cli.integer("--seed", 0))
-   cli.outcome(c)
+   cli.threads(cli.outcome(c))
    return function(o)
       return require("bclua.workflow.triplets").run({input = o.input, output = o.output, samples = o.samples,
          group = o.group, metadata = o.metadata, taxonomy = o.taxonomy, shares = o.shares, mixture = o.mixture,
@@ -240,8 +240,8 @@ Before training, what is the matter with the triplets:
 
 Of each recording the window that looks more like a call, motif or discord:
   bclua scripts/motif.lua score --input motif.parquet --dataset-root birds --output scores.parquet
-  bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet --pick best \
-    --scores scores.parquet
+  bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet \
+    --pick best --scores scores.parquet
 
 Which other recordings contain this call?
   bclua scripts/motif.lua search call.ogg --input motif.parquet

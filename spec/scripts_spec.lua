@@ -352,13 +352,14 @@ describe("a data set through all commands", function()
 
    it("ends in a report of all sections, in one file", function()
       local html = command.read(dir .. "/run/report.html")
-      for _, section in ipairs({"Recordings", "Examples", "Triplets", "Training", "Evaluation", "Time", "Settings",
-         "Failures"}) do
+      for _, section in ipairs({"Recordings", "Examples", "Triplets", "Audit of the triplets", "Training",
+         "Evaluation", "Time", "Settings", "Failures"}) do
          assert.is_truthy(html:find(">" .. section .. "</h2>", 1, true), section)
       end
       assert.matches("8 recordings of 2 species", html)
       assert.matches("bad%.ogg", html)
       assert.is_nil(html:find("no picture", 1, true))
+      assert.matches("8 triplets of %d+ distinct tiles; %d+ tiles of 7 s in %d+ recordings were looked at", html)
       assert.is_nil(html:find("<img src=\"[^d]")) -- every picture is inside
       assert.matches("data:audio/ogg;base64,", html)
       assert.matches("path,step,reason\n[^\n]*/bad%.ogg,extract,", command.read(dir .. "/run/failures.csv"))
