@@ -143,6 +143,34 @@ describe("conv2d", function()
       end
    end)
 
+   it("gives the same from values and gradients in 16 bits, but for their rounding", function()
+      for i, c in ipairs{
+         {64, 16, 18, out = 96, kernel = 3, padding = 1, stride = 2}, {64, 20, 31, out = 64, kernel = 3, padding = 1},
+         {70, 8, 9, out = 33, kernel = 3, padding = 1, stride = 2}, {40, 9, 8, out = 24, kernel = 1, stride = 2},
+         {7, 9, 8, out = 5, kernel = 3, padding = 1},
+      } do
+         local x, results = noise({3, c[1], c[2], c[3]}, i, "f32"), {}
+         for _, precision in ipairs{"f32", "bf16", "f16"} do
+            local layer = {"conv2d", name = "a", out = c.out, kernel = c.kernel, padding = c.padding, stride = c.stride,
+               bias = true}
+            local twin = {name = "b", from = "before"}
+            for key, value in pairs(layer) do twin[key] = twin[key] or value end
+            local net = nn.network({{"conv2d", name = "before", out = c[1], kernel = 1}, layer, twin,
+               {"add", from = {"a", "b"}}, {"conv2d", name = "after", out = 3, kernel = 1}},
+               {input = {c[1], c[2], c[3]}, seed = 5, input_gradient = true, precision = precision})
+            local y = net.core:forward({x}, {train = true})
+            net.core:backward(noise(y:shape(), 8, "f32"))
+            local g = net:gradients()
+            results[precision] = {y, net.core:input_gradient(), g["a.weight"], g["a.bias"], g["before.weight"]}
+         end
+         for k, single in ipairs(results.f32) do
+            local scale = single:abs():max()
+            assert.near(0, array.max_difference(results.bf16[k], single), 1.5e-2 * scale)
+            assert.near(0, array.max_difference(results.f16[k], single), 2e-3 * scale)
+         end
+      end
+   end)
+
    it("refuses winograd for a window that it does not know", function()
       for _, wrong in ipairs{{kernel = 5}, {kernel = 3, stride = 2}, {kernel = 3, padding = 3}} do
          local layer = {"conv2d", out = 2, algorithm = "winograd"}

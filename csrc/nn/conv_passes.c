@@ -36,7 +36,20 @@ enum nn_algorithm nn_conv_algorithm(const nn_layer *l, size_t n, bool wide) {
 }
 
 bool nn_conv_narrow(const nn_layer *l, size_t n) {
-    return l->tensor[NN_BIAS] < 0 && nn_conv_algorithm(l, n, false) == NN_CONV_WINOGRAD;
+    enum nn_algorithm how = nn_conv_algorithm(l, n, false);
+    return how == NN_CONV_WINOGRAD || how == NN_CONV_DIRECT;
+}
+
+/* The sum of n values of any storage but f64. */
+static double sum_narrow(const void *values, enum nn_storage as, size_t n) {
+    float wide[256];
+    double sum = 0;
+    for (size_t i = 0; i < n; i += 256) {
+        size_t count = smaller(n - i, 256);
+        nn_widen(wide, (const char *)values + i * nn_storage_size(as), as, count);
+        for (size_t k = 0; k < count; k++) sum += (double)wide[k];
+    }
+    return sum;
 }
 
 /* --- Winograd's convolution: an item is a block of tiles ------------------------- */

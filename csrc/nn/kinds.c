@@ -273,6 +273,7 @@ static const nn_kind linear = {.name = "linear",
                                .build = build_linear,
                                .temporary = nn_conv_temporary,
                                .scratch = nn_conv_scratch,
+                               .narrow = nn_conv_narrow,
                                .multiply_adds = conv_work,
                                .forward = {nn_conv_pass_f32, nn_conv_pass_f64},
                                .backward = {nn_conv_back_f32, nn_conv_back_f64}};
