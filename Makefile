@@ -34,17 +34,7 @@ INCLUDE  = $(filter-out -D_XOPEN_SOURCE=% -D_DEFAULT_SOURCE,$(shell pkg-config -
 # nodelete: worker states come and go, caches and their memory stay.
 LIBS     = -Wl,-z,nodelete $(shell pkg-config --libs sndfile vorbisfile soxr fftw3 fftw3f openblas) -ldl -lm -pthread
 
-# The pitch shift of the loader is left out where SoundTouch or a C++ compiler is missing.
-CXX     ?= c++
-PITCH   := $(shell pkg-config --exists soundtouch && command -v $(firstword $(CXX)) >/dev/null && echo csrc/loading/pitch.cpp)
-ifneq ($(PITCH),)
-LIBS    += $(shell pkg-config --libs soundtouch) -lstdc++
-$B/obj/csrc/loading/pitch.o: CPPFLAGS += -DBC_SOUNDTOUCH
-$B/obj/csrc/loading/pitch.o: $(PITCH:%=$B/obj/%.o)
-endif
-CXXBASE  = $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(BASE)) -std=gnu++11
-
-MODULE  := $(PITCH:%.cpp=$B/obj/%.cpp.o) $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wildcard csrc/*/*.c)))
+MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wildcard csrc/*/*.c)))
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
@@ -88,11 +78,6 @@ $B/obj/csrc/%.o: csrc/%.c Makefile
 	@echo CC $<
 	@mkdir -p $(@D)
 	@$(CC) $(BASE) $(INCLUDE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
-
-$B/obj/csrc/%.cpp.o: csrc/%.cpp Makefile
-	@echo CXX $<
-	@mkdir -p $(@D)
-	@$(CXX) $(CXXBASE) $(INCLUDE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The version changes with every commit; only one file knows it.
 $B/obj/csrc/support/version.o: CPPFLAGS += -DBCLUA_VERSION='"$(VERSION)"'

@@ -157,7 +157,7 @@ put_library() {
 # Looked for by what is used (a command, a header, a Lua module), not by
 # package: it may have come another way.
 needed='' wanted='' # without `needed` bclua does not run; `wanted` is for tests and checks
-wished=''           # what is left out of the build where it is missing
+wished=''           # without it something small is left out
 wish() { wished="$wished $*"; }
 need() { needed="$needed $*"; }
 want() { wanted="$wanted $*"; }
@@ -180,9 +180,9 @@ look() {
 		pkg-config --exists fftw3 fftw3f || need libfftw3-dev
 		pkg-config --exists openblas || need libopenblas-dev
 	fi
-	# The loader's pitch shift.
-	has "${CXX:-c++}" || wish g++
-	{ has pkg-config && pkg-config --exists soundtouch; } || wish libsoundtouch-dev
+	# The loader's pitch shift opens it when it is needed.
+	ls /lib/libSoundTouchDll.so* /lib/*/libSoundTouchDll.so* /usr/lib/libSoundTouchDll.so* \
+		/usr/lib/*/libSoundTouchDll.so* /usr/local/lib/libSoundTouchDll.so* 2>/dev/null | grep -q . || wish libsoundtouch1
 	if ! { has pkg-config && pkg-config --exists readline; }; then
 		printf '#include <stdio.h>\n#include <readline/readline.h>\n' |
 			${CC:-cc} -E -x c - >/dev/null 2>&1 || need libreadline-dev
@@ -272,7 +272,7 @@ install() {
 	fi
 	if [ -n "$wished" ] && [ "$(id -u)" = 0 ] && has apt-get; then
 		# shellcheck disable=SC2086 # a list of words
-		(cd "$root" && sh rocks/deps.sh apt $wished >&2) || say "built without a pitch shift:$wished could not be had"
+		(cd "$root" && sh rocks/deps.sh apt $wished >&2) || say "no pitch shift:$wished could not be had"
 	fi
 	put_library
 }

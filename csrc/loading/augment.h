@@ -40,7 +40,7 @@ void bc_add_noise(float *y, int64_t n, double ratio_db, bc_random *r);
 void bc_gain(float *y, int64_t n, double gain_db);
 
 /* Shift the pitch of y (n), its length and its times kept (within 50 ms),
- * by -24..24 semitones: SoundTouch. BC_FAIL if this build has no SoundTouch. */
+ * by -24..24 semitones: SoundTouch. BC_FAIL where SoundTouch is missing. */
 int bc_pitch(float *y, int64_t n, int sample_rate, double semitones, bc_error *e);
 
 /* The version of the library, NULL if there is none. */

@@ -485,7 +485,7 @@ Shift the pitch of a sound; its length is kept. Times move by up to 50 ms.
 @tparam number semitones -24..24
 @treturn[1] bclua.array f32 (samples)
 @treturn[2] nil
-@treturn[2] string message: built without SoundTouch
+@treturn[2] string message: SoundTouch is missing
 */
 static int l_pitch_shift(lua_State *L) {
     const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
@@ -501,7 +501,7 @@ static int l_pitch_shift(lua_State *L) {
     return rc == BC_OK ? 1 : bc_failure(L, rc, &e);
 }
 
-/*** The version of SoundTouch; nil if this build has none.
+/*** The version of SoundTouch; nil where it is missing.
 @function pitch_library
 @treturn ?string */
 static int l_pitch_library(lua_State *L) {

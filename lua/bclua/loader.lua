@@ -173,7 +173,7 @@ local function open(options, data, effects)
    local backgrounds, message = augment.backgrounds(effects)
    if backgrounds == nil then return nil, message end
    if augment.needs_pitch(effects) and not require("bclua.loading").pitch_library() then
-      return nil, "pitch: this build has no SoundTouch (install libsoundtouch-dev, then make)"
+      return nil, "pitch: SoundTouch is missing (install libsoundtouch1)"
    end
    local self = setmetatable({seed = options.seed or 1, batch_size = options.batch_size or 64, store = data.store,
       samples = math.floor(seconds * rate + 0.5), sample_rate = rate, failures = {}, replaced = 0,
