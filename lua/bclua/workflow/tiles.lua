@@ -12,6 +12,7 @@ local record = require "bclua.workflow.record"
 local spans = require "bclua.workflow.spans"
 local stores = require "bclua.workflow.stores"
 local system = require "bclua.system"
+local tile_index = require "bclua.workflow.tile_index"
 
 local tiles = {}
 
@@ -19,8 +20,6 @@ tiles.sample_rate = 32000
 
 -- Windows of a shard: at most MOST (about 100 MB), but so few that threads have work.
 local MOST, LEAST, SHARDS = 512, 16, 32
-
-local UNFINISHED = "unfinished"
 
 -- ---- on a worker ----
 
@@ -36,7 +35,7 @@ local function key_of(shard)
    return table.concat(lines, "\n")
 end
 
-local function note_path(output, number) return ("%s/%s/%05d.json"):format(output, UNFINISHED, number) end
+local function note_path(output, number) return ("%s/%s/%05d.json"):format(output, tile_index.unfinished, number) end
 
 -- What an earlier run wrote about this shard; nil if that was another one, or none.
 local function read_note(shard, o)
@@ -148,41 +147,6 @@ local function describe(sources, root)
    end
 end
 
--- ---- what is there ----
-
-local COLUMNS = {"source", "loc", "tile", "first", "scale", "source_bytes", "source_modified"}
-
--- Rows of the index whose tiles are whole, by source: `{bytes=, modified=, rows={{loc=, tile=, first=, scale=},...}}`.
-local function read_index(o, parameters)
-   local sql = require "bclua.sql"
-   local path = o.output .. "/index.parquet"
-   if not files.exists(path) then return {} end
-   local made = record.of_parquet(path)
-   if not made or not sql.require_columns(path, COLUMNS) then return {} end
-   local sizes = {}
-   for name, bytes in pairs(made.sizes or {}) do sizes[name] = math.tointeger(bytes) end
-   made.sizes = nil
-   if record.difference(made, parameters) then return {} end
-   local columns, message = sql.columns(("select %s from read_parquet(%s)"):format(
-      '"' .. table.concat(COLUMNS, '", "') .. '"', sql.quote(path)))
-   if not columns then return nil, message end
-   local by_source, whole = {}, {}
-   local tile_bytes = 128 + 4 * spans.length(o.seconds, o.sample_rate)
-   for i = 1, #columns.source do
-      local name, tile = columns.source[i], columns.tile[i]
-      if whole[tile] == nil then whole[tile] = files.stamp(o.output .. "/" .. tile) == (sizes[tile] or tile_bytes) end
-      if whole[tile] then
-         local s = by_source[name]
-         if not s then
-            s = {bytes = columns.source_bytes[i], modified = columns.source_modified[i], rows = {}}
-            by_source[name] = s
-         end
-         table.insert(s.rows, {loc = columns.loc[i], tile = tile, first = columns.first[i], scale = columns.scale[i]})
-      end
-   end
-   return by_source, sizes
-end
-
 -- What is left to do. A recording that changed is done anew; of one that is gone, what was
 -- cut is kept. Returns the sources to cut and the number of windows that are there.
 local function missing(wanted, there)
@@ -256,7 +220,7 @@ end
 -- Bytes of the windows to cut that a run which was broken off has written.
 local function written(shards, o)
    local bytes = 0
-   if not files.is_folder(o.output .. "/" .. UNFINISHED) then return 0 end
+   if not files.is_folder(o.output .. "/" .. tile_index.unfinished) then return 0 end
    for _, shard in ipairs(shards) do
       local name = stores.shard_name(o.store, shard.number)
       if name then
@@ -264,43 +228,13 @@ local function written(shards, o)
       else
          for _, s in ipairs(shard.sources) do
             for _, loc in ipairs(s.locs) do
-               bytes = bytes + (files.stamp(o.output .. "/" .. stores.tile_name(s.source, loc, o.seconds, s.id)) or 0)
+               local tile = stores.tile_name(s.source, loc, o.seconds, s.id)
+               bytes = bytes + (files.stamp(o.output .. "/" .. tile) or 0)
             end
          end
       end
    end
    return bytes
-end
-
--- Leftovers of runs that were killed; those of processes that live are theirs.
-local function remove_leftovers(output)
-   for _, path in ipairs(files.find(output, function(name) return name:find("%.tmp%d+%-%d+$") ~= nil end) or {}) do
-      if not files.exists("/proc/" .. path:match("%.tmp(%d+)%-%d+$")) then os.remove(output .. "/" .. path) end
-   end
-end
-
--- Tiles of other parameters: nothing of them stays.
-local function remove_all(output)
-   local sql = require "bclua.sql"
-   local path = output .. "/index.parquet"
-   local columns = files.exists(path) and
-      sql.columns(("select distinct tile from read_parquet(%s)"):format(sql.quote(path)))
-   os.remove(path)
-   for i = 1, columns and #columns.tile or 0 do os.remove(output .. "/" .. columns.tile[i]) end
-end
-
--- Shards that no row of the index names, and the notes of this run.
-local function remove_unused(output, sizes)
-   local lfs = require "lfs"
-   for name in lfs.dir(output) do
-      if stores.parse(name) and not sizes[name] then os.remove(output .. "/" .. name) end
-   end
-   local folder = output .. "/" .. UNFINISHED
-   if not files.is_folder(folder) then return end
-   for name in lfs.dir(folder) do
-      if name:find("%.json$") then os.remove(folder .. "/" .. name) end
-   end
-   lfs.rmdir(folder)
 end
 
 -- Add what a shard gave to `there`; returns how many windows, and the failures.
@@ -327,34 +261,6 @@ local function take_over(shard, result, there, sizes, o)
    return n, failures
 end
 
-local function write_index(there, sizes, parameters, o)
-   local names, columns, n = {}, {}, 0
-   for name in pairs(there) do names[#names + 1] = name end
-   table.sort(names)
-   for _, c in ipairs(COLUMNS) do columns[c] = {} end
-   local used = {}
-   for _, name in ipairs(names) do
-      local s = there[name]
-      table.sort(s.rows, function(a, b) return a.loc < b.loc end)
-      for _, row in ipairs(s.rows) do
-         n = n + 1
-         columns.source[n], columns.loc[n], columns.tile[n] = name, row.loc, row.tile
-         columns.first[n], columns.scale[n] = row.first, row.scale
-         columns.source_bytes[n], columns.source_modified[n] = s.bytes, s.modified
-         used[row.tile] = sizes[row.tile]
-      end
-   end
-   columns.source.n, columns.tile.n = n, n
-   for _, c in ipairs({"first", "source_bytes", "source_modified"}) do columns[c] = array.from(columns[c], "i64") end
-   for _, c in ipairs({"loc", "scale"}) do columns[c] = array.from(columns[c], "f64") end
-   local metadata = {sizes = used}
-   for k, v in pairs(parameters) do metadata[k] = v end
-   local ok, message = require("bclua.sql").write_parquet(o.output .. "/index.parquet", columns,
-      {order = COLUMNS, metadata = record.for_parquet(metadata)})
-   if not ok then return nil, message end
-   return used
-end
-
 -- Cut what is missing; the windows go into `there`. Returns their number, how many of them an
 -- earlier run had cut, and the failures.
 local function cut_all(shards, there, sizes, o, quiet)
@@ -376,11 +282,13 @@ end
 -- The folder, and what of it can stay.
 local function open_output(options, parameters, o)
    local made = files.read_json(o.output .. "/parameters.json")
-   if type(made) == "table" and options.force and record.difference(made, parameters) then remove_all(o.output) end
+   if type(made) == "table" and options.force and record.difference(made, parameters) then
+      tile_index.remove_all(o.output)
+   end
    local ok, message = record.open_folder(o.output, parameters, options.force)
    if not ok then return nil, message end
-   remove_leftovers(o.output)
-   return read_index(o, parameters)
+   tile_index.remove_leftovers(o.output)
+   return tile_index.read(o, parameters)
 end
 
 local function next_number(sizes)
@@ -401,12 +309,12 @@ local function finish(wanted, got, there, sizes, parameters, o)
       return nil, ("%s: all %d recordings failed, the first: %s"):format(wanted.path, #wanted, got.failures[1].reason)
    end
    local used
-   used, message = write_index(there, sizes, parameters, o)
+   used, message = tile_index.write(there, sizes, parameters, o)
    if not used then return nil, message end
-   remove_unused(o.output, used)
+   tile_index.remove_unused(o.output, used)
    if got.bar then
-      got.bar:finish(("%d tiles made, %d there before, %d failed, in %s"):format(made, skipped, #got.failures,
-         progress.duration(got.bar:elapsed())))
+      got.bar:finish(("%d tiles made, %d there before, %d failed%s, in %s"):format(made, skipped, #got.failures,
+         #got.failures > 0 and " (" .. o.output .. "/failures.csv)" or "", progress.duration(got.bar:elapsed())))
    end
    return {made = made, skipped = skipped, failures = got.failures}
 end
@@ -457,7 +365,6 @@ function tiles.run(options)
       sample_rate = parameters.sample_rate}
    local there, sizes = open_output(options, parameters, o)
    if not there then return nil, sizes end
-   sizes = sizes or {}
    local todo, skipped = missing(wanted, there)
    local shards = tiles.shards(todo, next_number(sizes))
    local free, room
@@ -466,7 +373,7 @@ function tiles.run(options)
    room, message = tiles.check_room(todo, o, free + written(shards, o))
    if not room then return nil, message end
    local ok
-   ok, message = system.mkdir(o.output .. "/" .. UNFINISHED)
+   ok, message = system.mkdir(o.output .. "/" .. tile_index.unfinished)
    if not ok then return nil, message end
    local got
    got, message = cut_all(shards, there, sizes, o, options.quiet)
