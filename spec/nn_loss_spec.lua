@@ -205,6 +205,22 @@ describe("a training step", function()
       for name, a in pairs(clean) do assert(array.equal(a, spoilt[name]), name) end
    end)
 
+   it("begins anew after a batch that was broken off on its way back", function()
+      local o = {accumulate = 2, margin = 1}
+      local clean, net = network(), network()
+      for _, seed in ipairs{1, 11} do assert(clean:train_step(batch(seed), o)) end
+      assert(net:train_step(batch(5), o))
+      local core = net.core
+      net.core = setmetatable({backward = function(_, g)
+         core:backward(g)
+         error("interrupted!")
+      end}, {__index = function(_, name) return function(_, ...) return core[name](core, ...) end end})
+      assert.error_matches(function() net:train_step(batch(7), o) end, "interrupted!")
+      net.core = core
+      for _, seed in ipairs{1, 11} do assert(net:train_step(batch(seed), o)) end
+      for name, a in pairs(clean:parameters()) do assert(array.equal(a, net:parameters()[name]), name) end
+   end)
+
    it("in f16 halves the scale of the loss on overflow and skips the step", function()
       local net = network{precision = "f16"}
       assert(net:train_step(batch(1)))

@@ -160,6 +160,7 @@ int nn_network_commit(nn_network *net, bc_error *e) {
     if (net->collected == 0) return bc_fail(e, "no forward pass in train mode to commit");
     for (size_t i = 0; i < net->g->layers; i++)
         if (net->g->layer[i].tensor[NN_TRACKED] >= 0) commit_layer(net, &net->g->layer[i]);
+    net->collected = 0;
     return BC_OK;
 }
 
@@ -195,9 +196,16 @@ int nn_network_adamw(nn_network *net, const nn_adamw *o) {
     return BC_OK;
 }
 
+static void zero_item(void *context, size_t i, int worker) {
+    const nn_network *net = context;
+    size_t bytes = bc_array_bytes(&net->memory[NN_GRADIENT]), first = i * CHUNK;
+    (void)worker;
+    memset((char *)net->memory[NN_GRADIENT].data + first, 0, smaller(CHUNK, bytes - first));
+}
+
 void nn_network_zero_gradients(nn_network *net) {
     const bc_array *a = &net->memory[NN_GRADIENT];
-    if (a->storage != NULL) memset(a->data, 0, bc_array_bytes(a));
+    if (a->storage != NULL) bc_pool_run(net->pool, zero_item, net, parts(bc_array_bytes(a), CHUNK));
 }
 
 struct norm_work {

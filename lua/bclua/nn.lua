@@ -192,7 +192,7 @@ end
 function network:activations(parts, names, options)
    check_options(options, {train = false, groups = 1}, 2)
    local o = options or {}
-   local out = self.core:forward(parts, {keep = names, train = o.train, groups = o.groups})
+   local out = self.core:forward(parts, {keep = names, train = o.train, backward = false, groups = o.groups})
    local found = {}
    for _, name in ipairs(names) do found[name] = self.core:value(name) end
    return found, out

@@ -161,7 +161,7 @@ end
 --  sample if it is the batch that is not
 function step:measure(batch, options)
    local o, parts = check_options(options, LOSS, 2), parts_of(batch, 2)
-   self.pending = 0
+   self.pending, self.unfinished = 0, false
    self.core:zero_gradients()
    local info, message = pass(self, parts, o)
    if not info then return nil, message end
@@ -207,11 +207,13 @@ end
 -- @treturn[2] ?string "memory" if it is the batch that is too large
 function step:train_step(batch, options)
    local o, parts = check_options(options, STEP, 2), parts_of(batch, 2)
-   if (self.pending or 0) == 0 then
+   if (self.pending or 0) == 0 or self.unfinished then
       self.pending = 0
       self.core:zero_gradients()
    end
+   self.unfinished = true -- what was accumulated is spoilt if the pass raises, as it does on Ctrl-C
    local info, message, kind = pass(self, parts, o)
+   self.unfinished = false
    if not info then return nil, message, kind end
    info.gradient_norm = self.core:gradient_norm() / info.loss_scale / (self.pending + 1)
    if not is_finite(info.gradient_norm) then
