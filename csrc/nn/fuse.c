@@ -1,7 +1,7 @@
 /* fuse.c: passes that go over the same memory one after the other, as one. */
 #include "schedule.h"
 
-#define CHEAP_WORK 128 /* multiply-adds for a value: a 3x3 convolution of 64 channels has 576 */
+#define CHEAP_WORK 16 /* multiply-adds for a value: a 3x3 convolution of 64 channels has 576 */
 
 static size_t readers(const nn_graph *g, size_t layer) {
     size_t n = 0;
