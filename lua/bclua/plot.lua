@@ -1,206 +1,408 @@
---- Pictures, drawn by gnuplot: PNG and SVG files.
--- Every function takes the path of the picture last but one and an options table
--- last (`size = {width, height}` in pixels, `title`, labels), and returns true, or
--- nil and a message.
+--- Pictures: PNG and SVG files, drawn by gnuplot, and on the terminal.
+--
+-- Every function takes its data, then the path of the picture, which ends with
+-- .png or .svg, and a table of options. Without a path the picture appears on the
+-- terminal: by kitty's or sixel graphics where it has them, else by Unicode
+-- characters. All options may be left out; those of every function are
+--
+--  * `title`, `xlabel`, `ylabel`: texts, with units
+--  * `size`: {width, height} in pixels
+--  * `transparent`: no background (true for SVG, false for PNG)
+--  * `terminal`: "kitty", "sixel" or "blocks": show it so, rather than as the
+--    terminal can (the variable `BCLUA_GRAPHICS` does the same)
+--  * of "blocks": `columns`, `rows`; `colours`: "true", "256" or "none"
+--  * `out`: a file that is written instead of stdout
+--
+-- and the result is true, or nil and a message. Of every function: values that are
+-- NaN or infinite (on a logarithmic axis also those below 0 and 0) are left out, lines
+-- have gaps there; a single value gets limits around it; without anything to draw
+-- the picture has axes and says "no data".
+--
+-- Colour maps and colours are those of `bclua.plot.colours`: even steps to the eye,
+-- safe for the colour-blind.
 -- @module bclua.plot
+-- @usage
+-- plot.spectrogram(y, sample_rate)                -- on the terminal
+-- plot.spectrogram(y, sample_rate, "call.png", {title = "XC1", size = {800, 300}})
 local array = require "bclua.array"
-local system = require "bclua.system"
+local colours = require "bclua.plot.colours"
+local data = require "bclua.plot.data"
 
 local plot = {}
 
--- viridis (van der Walt & Smith, 2015): even steps to the eye, safe for the colour-blind
-local PALETTE = "set palette defined (0 '#440154', 1 '#482878', 2 '#3e4989', 3 '#31688e', 4 '#26828e', " ..
-   "5 '#1f9e89', 6 '#35b779', 7 '#6ece58', 8 '#b5de2b', 9 '#fde725')"
--- Okabe & Ito (2008)
-plot.colours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"}
-local GREY = "#808080" -- axes and text: readable on light and on dark pages
+--- The colours of lines, in order.
+plot.colours = colours.lines
 
-local function quote(text) return "'" .. tostring(text):gsub("'", "''") .. "'" end
--- for titles: gnuplot would read markup in them
-local function label(text) return quote(text) .. " noenhanced" end
+local COMMON = {"title", "xlabel", "ylabel", "size", "transparent", "terminal", "columns", "rows", "colours", "out"}
+local TERMINALS = {kitty = true, sixel = true, blocks = true}
 
---- Run gnuplot commands that draw into one picture.
--- @tparam {string,...} commands
--- @tparam string path ends with .png or .svg
--- @tparam[opt] table options `size`, `transparent` (default: true for SVG)
--- @treturn[1] boolean true
--- @treturn[2] nil
--- @treturn[2] string message: what gnuplot said
-function plot.render(commands, path, options)
-   options = options or {}
-   local kind = path:match("%.(%a+)$")
-   local size = options.size or {900, 450}
-   local terminals = {
-      png = ("set terminal pngcairo size %d,%d font 'Sans,10' %s"):format(size[1], size[2],
-         options.transparent and "transparent" or "background '#ffffff'"),
-      svg = ("set terminal svg size %d,%d dynamic font 'sans-serif,12' %s"):format(size[1], size[2],
-         options.transparent == false and "background '#ffffff'" or ""),
-   }
-   if not terminals[kind] then error("picture name must end with .png or .svg: " .. path, 2) end
-   local temporary, complaints = path .. ".tmp." .. kind, os.tmpname()
-   local pipe, message = io.popen("gnuplot >/dev/null 2>" .. complaints, "w")
-   if not pipe then return nil, "gnuplot: " .. message end
-   pipe:write(terminals[kind], "\nset output ", quote(temporary), "\n", "set encoding utf8\n",
-      ("set border lc rgb '%s'\nset tics textcolor rgb '%s'\n"):format(GREY, GREY),
-      ("set xlabel textcolor rgb '%s'\nset ylabel textcolor rgb '%s'\n"):format(GREY, GREY),
-      ("set title textcolor rgb '%s'\nset key textcolor rgb '%s'\n"):format(GREY, GREY),
-      table.concat(commands, "\n"), "\nunset output\n")
-   local ok = pipe:close()
-   local f = io.open(complaints)
-   local said = f and f:read("a") or ""
-   if f then f:close() end
-   os.remove(complaints)
-   if not ok then
-      os.remove(temporary)
-      if said:find("not found", 1, true) then said = "gnuplot is not installed (Debian package gnuplot-nox)" end
-      return nil, "gnuplot: " .. (said:match("%S.*%S") or "failed")
+local function bad(message) error(message, 4) end
+
+local function check(options, own)
+   local known = {}
+   for _, name in ipairs(COMMON) do known[name] = true end
+   for _, name in ipairs(own) do known[name] = true end
+   for name in pairs(options) do
+      if not known[name] then
+         local names = {}
+         for other in pairs(known) do names[#names + 1] = other end
+         table.sort(names)
+         bad(("unknown option '%s' (known: %s)"):format(tostring(name), table.concat(names, ", ")))
+      end
    end
-   ok, message = os.rename(temporary, path)
-   if not ok then return nil, message end
-   return true
+   local size = options.size
+   if size and not (type(size) == "table" and math.tointeger(size[1]) and math.tointeger(size[2]) and
+      size[1] >= 50 and size[2] >= 50 and size[1] <= 20000 and size[2] <= 20000) then
+      bad("option 'size': {width, height} of 50 to 20000 pixels expected")
+   end
+   if options.terminal and not TERMINALS[options.terminal] then
+      bad(("option 'terminal': '%s' is not one of kitty, sixel, blocks"):format(tostring(options.terminal)))
+   end
 end
 
--- Numbers that gnuplot reads from a file of raw float32; removed by `clean`.
-local function data_file(a, kept)
-   local path = os.tmpname()
-   assert(system.write_file(path, a:copy("f32"):string()))
-   kept[#kept + 1] = path
-   return path
+-- Path and options; both may be left out, so that a table can come first.
+local function arguments(path, options, own)
+   if type(path) == "table" and options == nil then path, options = nil, path end
+   if path ~= nil and type(path) ~= "string" then
+      bad(("path of the picture: string expected, got %s"):format(type(path)))
+   end
+   if options ~= nil and type(options) ~= "table" then
+      bad(("options: table expected, got %s"):format(type(options)))
+   end
+   options = options or {}
+   check(options, own)
+   if path and not (path:find("%.png$") or path:find("%.svg$")) then
+      bad("picture name must end with .png or .svg: " .. path)
+   end
+   return path, options
 end
 
-local function clean(kept) for _, path in ipairs(kept) do os.remove(path) end end
+local function draw(figure, path, options)
+   figure.title, figure.size = options.title, options.size or figure.size or {900, 450}
+   if path then
+      return require("bclua.plot.gnuplot").draw(figure, path, path:match("%a+$"), figure.size, options.transparent)
+   end
+   return require("bclua.plot.screen").show(figure, options)
+end
 
-local function as_array(values)
-   return array.is_array(values) and values or array.from(values, "f64")
+local function positive(a)
+   a = a:copy()
+   for i = 1, #a do
+      if a[i] <= 0 then a[i] = 0 / 0 end
+   end
+   return a
+end
+
+-- One panel with the limits of its layers' x and y.
+local function xy_panel(layers, options, share)
+   local xs, ys, shown = {}, {}, {}
+   for _, layer in ipairs(layers) do
+      if options.logx then layer.x = positive(layer.x) end
+      if options.logy then layer.y = positive(layer.y) end
+      xs[#xs + 1], ys[#ys + 1] = layer.x, layer.y
+      if data.limits({layer.x}) and data.limits({layer.y}) then shown[#shown + 1] = layer end
+   end
+   local x0, x1 = data.limits(xs, options.logx)
+   local y0, y1 = data.limits(ys, options.logy)
+   return {layers = shown, logx = options.logx, logy = options.logy, xlabel = options.xlabel, ylabel = options.ylabel,
+      xrange = data.range(x0, x1, share, options.logx), yrange = data.range(y0, y1, 0.05, options.logy), grid = "xy"}
+end
+
+local function check_pair(x, y, name)
+   if x:ndim() ~= 1 or y:ndim() ~= 1 or #x ~= #y then
+      bad(("%s: x and y must be vectors of one length, got (%s) and (%s)"):format(name, table.concat(x:shape(), ", "),
+         table.concat(y:shape(), ", ")))
+   end
 end
 
 --- Lines over a common x axis.
--- @tparam {table,...} series each `{x=, y=, title=}`, arrays or lists; `colour`, `width`
--- @tparam string path
--- @tparam[opt] table options `title`, `xlabel`, `ylabel`, `logx`, `logy`, `size`
+-- @tparam array|{table,...} series an array of y values, or a list of `{y=, x=, title=,
+-- colour=, width=}`, arrays or lists; without `x` the positions from 0
+-- @tparam[opt] string path
+-- @tparam[opt] table options also `logx`, `logy`
 function plot.line(series, path, options)
-   options = options or {}
-   local kept, curves = {}, {}
+   path, options = arguments(path, options, {"logx", "logy"})
+   if array.is_array(series) or type(series) == "table" and type(series[1]) == "number" then series = {{y = series}} end
+   local layers, titled = {}, 0
    for i, s in ipairs(series) do
-      local x, y = as_array(s.x), as_array(s.y)
-      local pairs_ = array.concat({x:reshape({#x, 1}):copy("f32"), y:reshape({#y, 1}):copy("f32")}, 2)
-      curves[i] = ("%s binary format='%%float32%%float32' using 1:2 with lines lw %g lc rgb '%s' %s"):format(
-         quote(data_file(pairs_, kept)), s.width or 2, s.colour or plot.colours[(i - 1) % #plot.colours + 1],
-         s.title and "title " .. label(s.title) or "notitle")
+      local y = data.array(s.y, "y", 2)
+      local x = s.x and data.array(s.x, "x", 2) or array.arange(#y, "f64")
+      check_pair(x, y, "series " .. i)
+      if not s.colour then titled = titled + 1 end
+      layers[i] = {kind = "line", x = x, y = y, title = s.title, width = s.width,
+         colour = s.colour or plot.colours[(titled - 1) % #plot.colours + 1]}
    end
-   local commands = {"set grid lc rgb '#b0b0b0' lw 0.5"}
-   local function add(text) commands[#commands + 1] = text end
-   if options.title then add("set title " .. label(options.title)) end
-   if options.xlabel then add("set xlabel " .. quote(options.xlabel)) end
-   if options.ylabel then add("set ylabel " .. quote(options.ylabel)) end
-   if options.logx then add("set logscale x") end
-   if options.logy then add("set logscale y") end
-   add("plot " .. table.concat(curves, ", "))
-   local ok, message = plot.render(commands, path, options)
-   clean(kept)
-   return ok, message
+   return draw({panels = {xy_panel(layers, options, 0)}}, path, options)
+end
+
+--- Points.
+-- @tparam array|{number,...} x
+-- @tparam array|{number,...} y
+-- @tparam[opt] string path
+-- @tparam[opt] table options also `groups`: a list with a name for each point, which
+-- gives each group a colour; `point_size` (0.7); `logx`, `logy`
+function plot.scatter(x, y, path, options)
+   path, options = arguments(path, options, {"groups", "point_size", "logx", "logy"})
+   x, y = data.array(x, "x", 2), data.array(y, "y", 2)
+   check_pair(x, y, "points")
+   local groups = options.groups
+   if groups and #groups ~= #x then error(("option 'groups': %d names for %d points"):format(#groups, #x), 2) end
+   local members, names = {}, {}
+   for i = 1, #x do
+      local name = groups and tostring(groups[i]) or ""
+      if not members[name] then
+         members[name] = {x = {}, y = {}}
+         names[#names + 1] = name
+      end
+      local m = members[name]
+      m.x[#m.x + 1], m.y[#m.y + 1] = x[i], y[i]
+   end
+   table.sort(names)
+   local layers = {}
+   for i, name in ipairs(names) do
+      layers[i] = {kind = "points", x = array.from(members[name].x, "f64"), y = array.from(members[name].y, "f64"),
+         title = groups and name or nil, colour = plot.colours[(i - 1) % #plot.colours + 1], size = options.point_size}
+   end
+   return draw({panels = {xy_panel(layers, options, 0.04)}, size = {640, 520}}, path, options)
 end
 
 --- Horizontal bars, the first on top.
 -- @tparam {string,...} names
 -- @tparam {number,...} values
--- @tparam string path
--- @tparam[opt] table options `title`, `xlabel`, `size`
+-- @tparam[opt] string path
+-- @tparam[opt] table options
 function plot.bar(names, values, path, options)
-   options = options or {}
-   local n = #names
-   local commands = {"set style fill solid noborder", "set yrange [" .. n - 0.4 .. ":-0.6]",
-      "set xrange [0:*]", "unset key", "set grid x lc rgb '#b0b0b0' lw 0.5", "$d << EOD"}
-   for i = 1, n do
-      commands[#commands + 1] = ('%d %.9g "%s"'):format(i - 1, values[i],
-         tostring(names[i]):gsub('[\\"]', "\\%0"))
+   path, options = arguments(path, options, {})
+   values = data.array(values, "values", 2)
+   if #names ~= #values then error(("%d names for %d values"):format(#names, #values), 2) end
+   local boxes, tics, low, high = {}, {}, 0, 0
+   for i = 1, #values do
+      local v = values[i]
+      tics[i] = {i - 1, tostring(names[i])}
+      if data.is_finite(v) then
+         boxes[#boxes + 1] = {math.min(0, v), math.max(0, v), i - 1.35, i - 0.65}
+         low, high = math.min(low, v), math.max(high, v)
+      end
    end
-   commands[#commands + 1] = "EOD"
-   if options.title then commands[#commands + 1] = "set title " .. label(options.title) end
-   if options.xlabel then commands[#commands + 1] = "set xlabel " .. quote(options.xlabel) end
-   commands[#commands + 1] = ("plot $d using ($2*0.5):1:($2*0.5):(0.35):ytic(3) with boxxyerror lc rgb '%s'"):format(
-      plot.colours[1])
-   return plot.render(commands, path, options)
+   local layers = #boxes > 0 and {{kind = "boxes", boxes = boxes, direction = "x", colour = plot.colours[1]}} or {}
+   local room = high == low and 1 or (high - low) * 0.03
+   return draw({size = {900, math.max(120, 80 + 22 * #values)}, panels = {{layers = layers, grid = "x", ytics = tics,
+      xrange = {low < 0 and low - room or 0, high > 0 and high + room or low == 0 and 1 or 0},
+      yrange = {#values - 0.4, -0.6}, xlabel = options.xlabel, ylabel = options.ylabel}}}, path, options)
 end
 
---- A histogram.
+--- A histogram of the finite values.
 -- @tparam array|{number,...} values
--- @tparam string path
--- @tparam[opt] table options `bins` (30), `title`, `xlabel`, `ylabel`, `size`
+-- @tparam[opt] string path
+-- @tparam[opt] table options also `bins` (30)
 function plot.hist(values, path, options)
-   options = options or {}
-   local a, bins = as_array(values), options.bins or 30
-   local low, high = a:min(), a:max()
-   if low == high then low, high = low - 0.5, low + 0.5 end
-   local counts, width = {}, (high - low) / bins
-   for i = 1, bins do counts[i] = 0 end
-   for i = 1, #a do
-      local bin = math.min(bins, math.floor((a[i] - low) / width) + 1)
-      counts[bin] = counts[bin] + 1
+   path, options = arguments(path, options, {"bins"})
+   local bins = options.bins or 30
+   if not math.tointeger(bins) or bins < 1 or bins > 10000 then
+      error("option 'bins': 1 to 10000 expected, got " .. tostring(bins), 2)
    end
-   local commands = {"set style fill solid 0.9 noborder", "set yrange [0:*]", "unset key",
-      "set grid y lc rgb '#b0b0b0' lw 0.5", ("set boxwidth %.9g"):format(width * 0.94), "$d << EOD"}
-   for i = 1, bins do commands[#commands + 1] = ("%.9g %d"):format(low + (i - 0.5) * width, counts[i]) end
-   commands[#commands + 1] = "EOD"
-   if options.title then commands[#commands + 1] = "set title " .. label(options.title) end
-   if options.xlabel then commands[#commands + 1] = "set xlabel " .. quote(options.xlabel) end
-   commands[#commands + 1] = "set ylabel " .. quote(options.ylabel or "count")
-   commands[#commands + 1] = ("plot $d using 1:2 with boxes lc rgb '%s'"):format(plot.colours[1])
-   return plot.render(commands, path, options)
+   local a = data.array(values, "values", 2)
+   a = a:reshape({a:size()})
+   local low, high = data.limits({a})
+   local layers, most = {}, 0
+   if low then
+      if low == high then low, high = low - 0.5, low + 0.5 end
+      local counts, width, boxes = {}, (high - low) / bins, {}
+      for i = 1, #a do
+         local x = a[i]
+         if data.is_finite(x) then
+            local bin = math.max(1, math.min(bins, math.floor((x - low) / width) + 1))
+            counts[bin] = (counts[bin] or 0) + 1
+         end
+      end
+      for bin = 1, bins do
+         local left = low + (bin - 1) * width
+         if counts[bin] then
+            boxes[#boxes + 1] = {left + width * 0.03, left + width * 0.97, 0, counts[bin]}
+            most = math.max(most, counts[bin])
+         end
+      end
+      layers[1] = {kind = "boxes", boxes = boxes, direction = "y", colour = plot.colours[1]}
+   end
+   return draw({panels = {{layers = layers, grid = "y", xrange = data.range(low, high, 0.02),
+      yrange = {0, math.max(1, most * 1.05)}, xlabel = options.xlabel, ylabel = options.ylabel or "count"}}},
+      path, options)
 end
 
-local MOST_COLUMNS = 900 -- of a spectrogram: about one a pixel
+-- ---- Images ----
 
--- Decibels below the loudest cell, (frequencies, frames), and their steps.
-local function decibels(y, sample_rate)
+local function extent(start, step, n) return {start - step / 2, start + (math.max(1, n) - 0.5) * step} end
+
+local function image_panel(m, o)
+   local empty = m:size() == 0
+   local limits, low, high = o.range, nil, nil
+   if not empty then low, high = data.limits({m}) end
+   if not limits then
+      limits = {low or 0, high or 1}
+      if limits[1] == limits[2] then limits = {limits[1] - 0.5, limits[1] + 0.5} end
+   end
+   local layers = {}
+   if low then
+      layers[1] = {kind = "image", data = m, x0 = o.x0, y0 = o.y0, dx = o.dx, dy = o.dy}
+   end
+   return {layers = layers, map = o.map or "viridis", colour = limits, clabel = o.clabel, xlabel = o.xlabel,
+      ylabel = o.ylabel, ytics = o.ytics, xtics = o.xtics, xrange = o.xrange or extent(o.x0, o.dx, m:shape(2)),
+      yrange = o.yrange or extent(o.y0, o.dy, m:shape(1))}
+end
+
+local function names_as_tics(names, start, step)
+   if not names then return nil end
+   local tics = {}
+   for i, name in ipairs(names) do tics[i] = {start + (i - 1) * step, tostring(name)} end
+   return tics
+end
+
+local function check_matrix(m, name)
+   if not array.is_array(m) then
+      if type(m) ~= "table" then bad(("%s: an array or a list of lists expected, got %s"):format(name, type(m))) end
+      m = array.from(m, "f32")
+   end
+   if m:ndim() ~= 2 then bad(("%s: two axes expected, got %d"):format(name, m:ndim())) end
+   return m
+end
+
+local function check_map(map)
+   if map and not colours.maps[map] then
+      bad(("option 'map': '%s' is not one of cividis, viridis"):format(tostring(map)))
+   end
+end
+
+local MOST_COLUMNS = 2000 -- of an image: about one a pixel
+
+--- A matrix as colours, the first row at the bottom.
+-- @tparam array matrix (rows, columns); at most 2000 columns are drawn: of more,
+--  neighbours become their mean
+-- @tparam[opt] string path
+-- @tparam[opt] table options also `x0`, `y0` (0): where the middle of the first column
+--  and row is; `dx`, `dy` (1): their distance; `range`: {least, greatest} of the
+--  colours; `label` of the colours, with its unit; `xnames`, `ynames` of columns and
+--  rows; `map`: "viridis" or "cividis"
+function plot.heat(matrix, path, options)
+   path, options = arguments(path, options, {"x0", "y0", "dx", "dy", "range", "label", "xnames", "ynames", "map"})
+   check_map(options.map)
+   local m, k = check_matrix(matrix, "matrix"), 1
+   local x0, y0, dx, dy = options.x0 or 0, options.y0 or 0, options.dx or 1, options.dy or 1
+   local xrange = extent(x0, dx, m:shape(2))
+   if m:size() > 0 then m, k = data.pool(m, MOST_COLUMNS) end
+   local panel = image_panel(m, {x0 = x0 + (k - 1) / 2 * dx, y0 = y0, dx = dx * k, dy = dy, xrange = xrange,
+      range = options.range, map = options.map, clabel = options.label,
+      xlabel = options.xlabel, ylabel = options.ylabel,
+      xtics = names_as_tics(options.xnames, x0, dx), ytics = names_as_tics(options.ynames, y0, dy)})
+   return draw({panels = {panel}, size = {760, 520}}, path, options)
+end
+
+local N_FFT, LEAST_HOP = 1024, 256
+local MOST_FRAMES = 200000 -- of a spectrogram in memory: 400 MB
+
+-- Power over time in at most so many columns, as decibels below the loudest cell.
+local function decibels(y, sample_rate, most)
    local spectral = require "bclua.spectral"
-   local n_fft = 1024
-   local hop = math.max(256, #y // MOST_COLUMNS)
-   local power = spectral.spectrogram(y, {n_fft = n_fft, hop = hop})
+   local hop = math.max(LEAST_HOP, math.min(N_FFT, #y // most), math.ceil(#y / MOST_FRAMES))
+   local power, k = data.pool(spectral.spectrogram(y, {n_fft = N_FFT, hop = hop}), most)
    local db = spectral.power_to_db(power, {ref = "max", top_db = 70})
-   return db, sample_rate / n_fft / 1000, hop / sample_rate
+   return db, sample_rate / N_FFT / 1000, hop * k / sample_rate, k
 end
 
-local function image(db, khz_step, s_step, kept)
-   -- gnuplot reads the array row by row: one row a frequency
-   return ("%s binary array=(%d,%d) format='%%float32' dx=%.9g dy=%.9g with image notitle"):format(
-      quote(data_file(db, kept)), db:shape(2), db:shape(1), s_step, khz_step)
+local function check_samples(y, sample_rate)
+   y = array.is_array(y) and y or data.array(y, "samples", 3)
+   if y:ndim() ~= 1 then bad(("samples: one axis expected (mono), got %d"):format(y:ndim())) end
+   if type(sample_rate) ~= "number" or sample_rate ~= sample_rate or sample_rate <= 0 then
+      bad(("sample rate: Hz above 0 expected, got %s"):format(tostring(sample_rate)))
+   end
+   return y:dtype() == "f32" and y or y:copy("f32")
 end
 
-local function common_picture(add, options)
-   add(PALETTE)
-   add("unset colorbox\nset cbrange [-65:-5]")
-   add("unset key")
-   add("set tics out nomirror")
-   if options.title then add("set title " .. label(options.title)) end
+local function spectrogram_panel(y, sample_rate, options)
+   local seconds = #y / sample_rate
+   local o = {range = {-65, -5}, clabel = "power (dB)", map = options.map, x0 = 0, dx = 1, y0 = 0, dy = 1,
+      xlabel = options.xlabel or "time (s)", ylabel = options.ylabel or "frequency (kHz)",
+      xrange = {0, seconds > 0 and seconds or 1}, yrange = {0, sample_rate / 2000}}
+   local has_sound = #y > 0 and y:is_finite()
+   if not has_sound then return image_panel(array.zeros({0, 0}), o) end
+   local db, k
+   db, o.dy, o.dx, k = decibels(y, sample_rate, MOST_COLUMNS // 2)
+   o.x0 = o.dx / k * (k - 1) / 2
+   local panel = image_panel(db, o)
+   for _, layer in ipairs(panel.layers) do layer.peaks = true end
+   return panel
 end
 
---- Spectrogram: time in seconds, frequency in kHz, decibels as colour.
+--- Spectrogram: time in seconds, frequency in kHz, as colour the power in decibels
+-- below the loudest cell. Without samples, or with one that is not finite, it says
+-- "no data".
 -- @tparam array y mono samples
 -- @tparam number sample_rate Hz
--- @tparam string path
--- @tparam[opt] table options `title`, `size`
+-- @tparam[opt] string path
+-- @tparam[opt] table options also `map`: "viridis" or "cividis"
 function plot.spectrogram(y, sample_rate, path, options)
-   options = options or {}
-   local kept, commands = {}, {}
-   local function add(text) commands[#commands + 1] = text end
-   local db, khz, s = decibels(y, sample_rate)
-   common_picture(add, options)
-   add(("set xrange [0:%.6g]\nset yrange [0:%.6g]"):format(#y / sample_rate, sample_rate / 2000))
-   add("set xlabel 'time (s)'\nset ylabel 'frequency (kHz)'")
-   add("plot " .. image(db, khz, s, kept))
-   local ok, message = plot.render(commands, path, options)
-   clean(kept)
-   return ok, message
+   path, options = arguments(path, options, {"map"})
+   check_map(options.map)
+   y = check_samples(y, sample_rate)
+   return draw({panels = {spectrogram_panel(y, sample_rate, options)}, size = {900, 380}}, path, options)
 end
 
--- Rectangles for windows that begin at these seconds.
-local function mark(add, marks, first_tag)
-   for i, m in ipairs(marks) do
-      add(("set object %d rectangle from first %.6g, graph 0 to first %.6g, graph 1 front fillstyle empty " ..
-         "border lc rgb '%s' lw 2"):format(first_tag + i, m.start_s, m.start_s + m.seconds, m.colour))
-      add(("set label %d %s at first %.6g, graph 0.94 left offset 0.4,0 front textcolor rgb '%s'"):format(
-         first_tag + i, quote(m.name), m.start_s, m.colour))
+local PITCHES = {"C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"}
+
+--- Chroma or CENS: pitch classes over time.
+-- @tparam array c (12, frames)
+-- @tparam[opt] string path
+-- @tparam[opt] table options also `cens_sample_rate` (10 frames a second), `map`
+function plot.chroma(c, path, options)
+   path, options = arguments(path, options, {"cens_sample_rate", "map"})
+   check_map(options.map)
+   c = check_matrix(c, "chroma")
+   if c:shape(1) ~= 12 then error(("chroma: 12 rows expected, got %d"):format(c:shape(1)), 2) end
+   local step, frames, k = 1 / (options.cens_sample_rate or 10), c:shape(2), 1
+   if c:size() > 0 then c, k = data.pool(c, MOST_COLUMNS) end
+   local _, high = nil, nil
+   if c:size() > 0 then _, high = data.limits({c}) end
+   local panel = image_panel(c, {x0 = step * k / 2, dx = step * k, y0 = 0, dy = 1, map = options.map,
+      xrange = {0, math.max(1, frames) * step}, range = {0, high and high > 0 and high or 1}, clabel = "intensity",
+      xlabel = options.xlabel or "time (s)", ylabel = options.ylabel or "pitch class",
+      ytics = names_as_tics(PITCHES, 0, 1)})
+   return draw({panels = {panel}, size = {900, 320}}, path, options)
+end
+
+local MOTIF, DISCORD = "#d55e00", "#cc79a7"
+
+-- The windows to mark: those asked for, else the profile's own best.
+local function marked(profile, options, rate, window)
+   local motif, discord = options.motif, options.discord
+   if profile and motif == nil and discord == nil then
+      local stomp = require "bclua.stomp"
+      local best, rare = stomp.motifs(profile, 1)[1], stomp.discords(profile, 1)[1]
+      motif, discord = best and {best.at, best.twin}, rare and rare.at
+   end
+   local list = {}
+   local function add(frame, name, colour)
+      if frame then
+         list[#list + 1] = {kind = "window", from = frame / rate, to = (frame + window) / rate, name = name,
+            colour = colour}
+      end
+   end
+   add(motif and motif[1], "motif", MOTIF)
+   add(motif and motif[2], "motif", MOTIF)
+   add(discord, "discord", DISCORD)
+   return list
+end
+
+-- Names of windows that begin close to each other stand below one another.
+local function stagger(list, seconds)
+   local order = table.move(list, 1, #list, 1, {})
+   table.sort(order, function(a, b) return a.from < b.from end)
+   local free = {}
+   for _, w in ipairs(order) do
+      local level = 1
+      while free[level] and w.from < free[level] do level = level + 1 end
+      w.height = 0.94 - 0.1 * (level - 1)
+      w.right = w.from > seconds * 0.92
+      w.boxed = true
+      free[level] = w.from + seconds * 0.1
    end
 end
 
@@ -208,43 +410,107 @@ end
 -- motif and discord marked.
 -- @tparam array y mono samples
 -- @tparam number sample_rate Hz
--- @tparam array distance matrix profile (squared distances)
--- @tparam string path
--- @tparam[opt] table options `cens_sample_rate` (10 frames a second), `window` (50
--- frames), `motif` {frame, frame}, `discord` frame, `title`, `size`
-function plot.profile(y, sample_rate, distance, path, options)
-   options = options or {}
-   local rate, window = options.cens_sample_rate or 10, options.window or 50
-   local marks = {}
-   local function window_at(frame, name, colour)
-      if frame then
-         marks[#marks + 1] = {start_s = frame / rate, seconds = window / rate, name = name, colour = colour}
+-- @tparam table|array profile from a join, or its distances (squared)
+-- @tparam[opt] string path
+-- @tparam[opt] table options also `cens_sample_rate` (10 frames a second), `window`
+--  (the profile's, else 50 frames), `motif` {frame, frame}, `discord` frame (of a
+--  profile, default: its best ones; false: none), `map`
+function plot.profile(y, sample_rate, profile, path, options)
+   path, options = arguments(path, options, {"cens_sample_rate", "window", "motif", "discord", "map"})
+   check_map(options.map)
+   y = check_samples(y, sample_rate)
+   local whole = type(profile) == "table" and profile.distance and profile or nil
+   local distance = data.array(whole and whole.distance or profile, "profile", 2)
+   local rate, window = options.cens_sample_rate or 10, options.window or whole and whole.window or 50
+   local windows = marked(whole, options, rate, window)
+   local seconds = #y / sample_rate
+   stagger(windows, seconds)
+   local above = spectrogram_panel(y, sample_rate, options)
+   local below = xy_panel({{kind = "line", x = array.arange(#distance, "f64") / rate, y = distance, width = 1.5,
+      colour = plot.colours[1]}}, {}, 0)
+   below.xrange, below.yrange = above.xrange, {0, math.max(below.yrange[2], 1e-9)}
+   above.share, above.names, below.names = 1.7, true, false
+   below.xlabel, below.ylabel, above.xlabel = options.xlabel or "time (s)", "distance²", nil
+   for _, panel in ipairs({above, below}) do
+      local has_data = #panel.layers > 0
+      for _, w in ipairs(has_data and windows or {}) do panel.layers[#panel.layers + 1] = w end
+   end
+   return draw({panels = {above, below}, size = {1000, 520}}, path, options)
+end
+
+-- ---- Curves of training ----
+
+local function column(rows, name)
+   local list = {}
+   if type(rows[1]) == "table" then
+      for i, row in ipairs(rows) do list[i] = type(row[name]) == "number" and row[name] or 0 / 0 end
+   elseif rows[name] ~= nil then
+      return data.array(rows[name], name, 3)
+   end
+   return data.array(list, name, 3)
+end
+
+-- The mean of so many values around each, as many before as after it; fewer at both
+-- ends, so that the curve does not lag behind.
+local function smooth(y, steps)
+   local at, sums = {}, {[0] = 0}
+   for i = 1, #y do
+      if data.is_finite(y[i]) then
+         at[#at + 1] = i
+         sums[#at] = sums[#at - 1] + y[i]
       end
    end
-   window_at(options.motif and options.motif[1], "motif", "#d55e00")
-   window_at(options.motif and options.motif[2], "motif", "#d55e00")
-   window_at(options.discord, "discord", "#56b4e9")
+   local out = array.full({#y}, 0 / 0, "f64")
+   for k = 1, #at do
+      local half = math.min(steps // 2, k - 1, #at - k)
+      out[at[k]] = (sums[k + half] - sums[k - half - 1]) / (2 * half + 1)
+   end
+   return out
+end
 
-   local kept, commands = {}, {}
-   local function add(text) commands[#commands + 1] = text end
-   local db, khz, s = decibels(y, sample_rate)
-   common_picture(add, options)
-   add(("set xrange [0:%.6g]\nset lmargin at screen 0.08\nset rmargin at screen 0.985"):format(#y / sample_rate))
-   add("set multiplot")
-   add("set tmargin at screen 0.92\nset bmargin at screen 0.42\nset format x ''")
-   add(("set yrange [0:%.6g]\nset ylabel 'frequency (kHz)'"):format(sample_rate / 2000))
-   mark(add, marks, 0)
-   add("plot " .. image(db, khz, s, kept))
-   add("unset title\nset tmargin at screen 0.38\nset bmargin at screen 0.12\nset format x '%g'")
-   add("set xlabel 'time (s)'\nset ylabel 'distance²'\nset yrange [0:*]\nset grid y lc rgb '#b0b0b0' lw 0.5")
-   for i = 1, #marks do add("unset label " .. i) end
-   add(("plot %s binary array=(%d) dx=%.9g format='%%float32' using 1 with lines lw 1.5 lc rgb '%s' notitle"):format(
-      quote(data_file(distance, kept)), #distance, 1 / rate, plot.colours[1]))
-   add("unset multiplot")
-   local ok, message = plot.render(commands, path, {size = options.size or {1000, 520},
-      transparent = options.transparent})
-   clean(kept)
-   return ok, message
+-- Where a curve over a logarithmic axis falls fastest.
+local function steepest(x, y)
+   local best, where = 0, nil
+   for i = 2, #y - 1 do
+      local slope = (y[i + 1] - y[i - 1]) / (math.log(x[i + 1]) - math.log(x[i - 1]))
+      if slope == slope and slope < best then best, where = slope, x[i] end
+   end
+   return where
+end
+
+--- How a training went: each value in pale, over it the mean of those around it.
+--
+-- `{x = "learning_rate", test = true}` draws a learning-rate test: a logarithmic
+-- axis, and the rate at which the loss falls fastest is marked.
+-- @tparam {table,...} rows `{step=, loss=, ...}` as in metrics.jsonl, or a table of columns
+-- @tparam[opt] string path
+-- @tparam[opt] table options also `x` ("step"), `y` ("loss", or a list of names),
+--  `smooth` (25 values; 1: none), `logx`, `logy`, `test`
+-- @usage plot.curve(files.json_lines "runs/fit/metrics.jsonl", {y = {"loss_n", "loss_d"}})
+function plot.curve(rows, path, options)
+   path, options = arguments(path, options, {"x", "y", "smooth", "logx", "logy", "test"})
+   local names, x_name = options.y or "loss", options.x or "step"
+   if type(names) == "string" then names = {names} end
+   local steps = options.smooth or options.test and 5 or 25
+   local x, pale, layers = column(rows, x_name), {}, {}
+   for i, name in ipairs(names) do
+      local y, c = column(rows, name), (i - 1) % #plot.colours + 1
+      check_pair(x, y, name)
+      if steps > 1 then
+         pale[i] = {kind = "line", x = x, y = y, colour = plot.colours[c]:gsub("#", "#98"), width = 1}
+      end
+      layers[i] = {kind = "line", x = x, y = smooth(y, steps), colour = plot.colours[c],
+         title = #names > 1 and name:gsub("_", " ") or nil}
+   end
+   local fastest = options.test and layers[1] and steepest(x, layers[1].y)
+   local panel = xy_panel(table.move(layers, 1, #layers, #pale + 1, pale), {logx = options.logx or options.test,
+      logy = options.logy, xlabel = options.xlabel or x_name:gsub("_", " "),
+      ylabel = options.ylabel or #names == 1 and names[1]:gsub("_", " ") or nil}, 0)
+   if fastest and #panel.layers > 0 then
+      panel.layers[#panel.layers + 1] = {kind = "mark", at = fastest, colour = MOTIF, boxed = true,
+         name = ("falls fastest at %.2g"):format(fastest)}
+   end
+   return draw({panels = {panel}, size = {900, 340}}, path, options)
 end
 
 return plot

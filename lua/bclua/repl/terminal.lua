@@ -41,7 +41,7 @@ end
 function terminal.run(repl)
    local host, system = require "bclua.host", require "bclua.system"
    local session = repl.new({call = host.call, preload = true, columns = function() return (host.window()) end,
-      colour = system.is_terminal(2) and not os.getenv("NO_COLOR") and os.getenv("TERM") ~= "dumb"})
+      colour = system.is_terminal(2) and (os.getenv("NO_COLOR") or "") == "" and os.getenv("TERM") ~= "dumb"})
    local history = history_path()
    if history then host.read_history(history) end
    host.set_completer(function(line, start) return session:complete(line, start) end)
