@@ -264,7 +264,7 @@ describe("plot on the terminal", function()
    it("asks the terminal, and waits for no answer", function()
       local terminal = require "support.terminal"
       local function asked(env, answer)
-         local t = terminal.start({env = env .. " BCLUA_GRAPHICS= TMUX= KITTY_WINDOW_ID= COLORTERM=truecolor"})
+         local t = terminal.start({env = "BCLUA_GRAPHICS= TMUX= KITTY_WINDOW_ID= COLORTERM=truecolor " .. env})
          t:wait("explains\n> ")
          t:send("io.write('asked') print() " .. code .. "\n")
          t:wait("asked")

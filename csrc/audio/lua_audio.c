@@ -474,12 +474,34 @@ static int l_version(lua_State *L) {
     return 1;
 }
 
+/***
+Play samples through whatever player the system has, and wait for the end;
+Ctrl-C stops it. See `bclua.play`.
+@function play
+@tparam bclua.array y (samples) or (channels, samples), all finite; beyond
+  -1..1 they are cut off
+@tparam integer sample_rate Hz
+@treturn boolean true
+@return[2] nil
+@treturn[2] string message: there is no player, or what the player said
+*/
+static int l_play(lua_State *L) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "bclua.play");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "play");
+    lua_replace(L, -2);
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
 BC_EXPORT int luaopen_bclua_audio(lua_State *L);
 BC_EXPORT int luaopen_bclua_audio(lua_State *L) {
     static const luaL_Reg functions[] = {{"load", l_load},         {"info", l_info}, {"version", l_version},
                                          {"save", l_save},         {"encode", l_encode},
                                          {"resample", l_resample}, {"open", l_open},
-                                         {"create", bc_audio_create},
+                                         {"create", bc_audio_create}, {"play", l_play},
                                          {NULL, NULL}};
     static const luaL_Reg methods[] = {{"read", r_read}, {"seek_s", r_seek_s}, {"tell", r_tell},
                                        {"info", r_info}, {"close", r_close},   {NULL, NULL}};

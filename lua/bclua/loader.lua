@@ -12,6 +12,10 @@ local augment = require "bclua.loader.augment"
 local files = require "bclua.files"
 local system = require "bclua.system"
 
+--- The text of an augmentation as a table: `parse` of `bclua.loader.augment`.
+-- @function augmentation
+-- @tparam string text
+-- @treturn table
 local loader = {augmentation = augment.parse}
 
 local STORES = {npy = true, packed = true, flac = true}

@@ -121,7 +121,7 @@ end
 
 local parts_of_a_step = {embed = embed, loss = loss_of, is_finite = is_finite, bad_sample = bad_sample, ROLES = ROLES}
 
--- For `bclua.diagnosis`: the parts of a step, its options and its arrays; gradients at zero.
+--- For `bclua.diagnosis`: the parts of a step, its options and its arrays; gradients at zero.
 function step:begin_measure(batch, options)
    local o, parts = check_options(options, LOSS, 3), parts_of(batch, 3)
    self.pending = 0

@@ -141,6 +141,7 @@ function augment.largest_shift(effects)
    return largest
 end
 
+--- Does any of these effects change the pitch?
 function augment.needs_pitch(effects)
    for _, x in pairs(effects or {}) do
       if (x.pitch or 0) > 0 then return true end

@@ -17,6 +17,9 @@ end
 local HUGE = math.huge
 
 local function is_finite(x) return x == x and x ~= HUGE and x ~= -HUGE end
+
+--- Is a number neither NaN nor infinite?
+-- @function is_finite
 data.is_finite = is_finite
 
 --- The least and the greatest finite value of arrays; nil if there is none.

@@ -1,0 +1,85 @@
+--- Sound to the loudspeaker, through whatever player the system has: what
+-- `audio.play` does.
+-- @module bclua.play
+local system = require "bclua.system"
+
+local play = {}
+
+-- Commands before the name of a WAV file, the best first.
+local PLAYERS = {"pw-play", "paplay", "aplay -q", "ffplay -nodisp -autoexit -loglevel error", "play -q", "afplay"}
+
+local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+-- The first of the players that is there; one question to the shell.
+local function find_player()
+   local chosen = os.getenv("BCLUA_PLAYER")
+   if chosen and chosen ~= "" then return chosen end
+   local words = {}
+   for i, player in ipairs(PLAYERS) do words[i] = player:match("%S+") end
+   local pipe = io.popen("for p in " .. table.concat(words, " ") .. "; do command -v $p >/dev/null 2>&1 && echo $p; done; :")
+   local found = pipe and pipe:read("l")
+   if pipe then pipe:close() end
+   for i, word in ipairs(words) do
+      if word == found then return PLAYERS[i] end
+   end
+   return nil, "no player found (pw-play, paplay, aplay, ffplay, sox's play or afplay; " ..
+      "Debian package alsa-utils has aplay), and BCLUA_PLAYER names none"
+end
+
+-- An error of audio.save, as one of play: its first argument is no path.
+local function as_ours(message)
+   return (message:gsub("#(%d) to '[^']*'", function(n) return ("#%d to 'play'"):format(tonumber(n) - 1) end))
+end
+
+-- Run the player until it ends. It runs in the background of a shell that says its
+-- number first: whatever stops us, Ctrl-C too, stops it.
+local function run(player, path)
+   local complaints = path .. ".said"
+   local pipe, message = io.popen(("%s %s </dev/null >/dev/null 2>%s & p=$!; echo $p; wait $p; echo $?"):format(
+      player, quote(path), quote(complaints)))
+   if not pipe then return nil, message end
+   local number = pipe:read("l")
+   local _ <close> = setmetatable({}, {__close = function()
+      if number then os.execute("kill " .. number .. " 2>/dev/null") end
+      pipe:close()
+      os.remove(complaints)
+      os.remove(path)
+   end})
+   local status
+   repeat status = pipe:read("l") until status or not number or system.interrupted() or
+      not os.execute("kill -0 " .. number .. " 2>/dev/null")
+   if system.interrupted() then error("interrupted!", 0) end
+   number = nil
+   if status == "0" then return true end
+   local f = io.open(complaints)
+   local said = f and f:read("a") or ""
+   if f then f:close() end
+   return nil, ("%s: %s"):format(player:match("%S+"), said:match("%S.*%S") or "ended with status " .. tostring(status))
+end
+
+--- Play samples, and wait for the end; Ctrl-C stops it.
+-- The variable `BCLUA_PLAYER` names the command that gets the name of a WAV file
+-- (16 bits; samples beyond -1..1 are cut off). Of no samples there is nothing to hear.
+-- @tparam array y f32 (samples) or (channels, samples), all finite
+-- @tparam integer sample_rate Hz
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message: there is no player, or what the player said
+function play.play(y, sample_rate)
+   local audio = require "bclua.audio"
+   local path = os.tmpname()
+   local ok, saved, message = pcall(audio.save, path, y, sample_rate, {format = "wav"})
+   if not ok or not saved or y:size() == 0 then os.remove(path) end
+   if not ok then error(as_ours(saved), 2) end
+   if not saved then return nil, message end
+   if y:size() == 0 then return true end
+   local player
+   player, message = find_player()
+   if not player then
+      os.remove(path)
+      return nil, message
+   end
+   return run(player, path)
+end
+
+return play
