@@ -206,9 +206,21 @@ static void rows_item(void *context, size_t i, int worker) {
                           r->tensor[NN_BIAS], &k->g, false, i, scratch_of(r, worker));
 }
 
+/* bf16 where both sides are stored so, and nobody asked for something else. */
+static bool is_brief(const nn_layer *l, const nn_conv *s) {
+    return l->option[CONV_ALGORITHM] == NN_CONV_AUTO && nn_direct_brief_pays(s);
+}
+
+static bool runs_brief(const nn_run *r, const nn_conv *s) {
+    return r->in_as[0] == NN_AS_BF16 && r->out_as == NN_AS_BF16 && is_brief(r->layer, s);
+}
+
 static void run_direct(struct direct *k, const nn_conv *s, bool backward) {
     k->backward = backward;
-    nn_direct_cut(&k->g, s, backward);
+    if (runs_brief(k->r, s))
+        nn_direct_cut_brief(&k->g, s, backward);
+    else
+        nn_direct_cut(&k->g, s, backward);
     bc_pool_run(k->r->pool, pack_item, k, k->g.co / NN_LANES);
     bc_pool_run(k->r->pool, rows_item, k, parts(k->g.rows, k->g.block));
 }
@@ -225,11 +237,15 @@ static void direct_pass(const nn_run *r, const nn_conv *s) {
     run_direct(&k, s, false);
 }
 
-static void direct_back(const nn_run *r, const nn_conv *s) {
+static void direct_weight_gradient(const nn_run *r, const nn_conv *s) {
     struct direct k = {.r = r};
     nn_direct_sum_cut(&k.sum, s);
     bc_pool_run(r->pool, direct_sum_item, &k, k.sum.across * k.sum.down);
-    if (r->grad_in[0] != NULL) run_direct(&k, s, true);
+}
+
+static void direct_input_gradient(const nn_run *r, const nn_conv *s) {
+    struct direct k = {.r = r};
+    run_direct(&k, s, true);
 }
 
 static size_t direct_scratch(const nn_conv *s) {
@@ -244,47 +260,71 @@ static size_t direct_scratch(const nn_conv *s) {
 
 /* --- memory -------------------------------------------------------------------------- */
 
+static size_t brief_scratch(const nn_conv *s) {
+    nn_direct there, back;
+    nn_direct_cut_brief(&there, s, false);
+    nn_direct_cut_brief(&back, s, true);
+    return larger(nn_direct_scratch(&there), nn_direct_scratch(&back));
+}
+
+static size_t winograd_scratch(const nn_conv *s) {
+    nn_conv dual;
+    nn_winograd there, back;
+    nn_winograd_sum k;
+    nn_conv_dual(&dual, s);
+    nn_winograd_cut(&there, s);
+    nn_winograd_cut(&back, &dual);
+    nn_winograd_sum_cut(&k, s);
+    size_t sum = nn_winograd_sum_size(NN_SUM_OUTPUTS, NN_SUM_INPUTS);
+    if (k.partials > 1) sum = nn_winograd_sum_points(&k) + nn_winograd_sum_size(s->co, s->ci);
+    return larger(larger(nn_winograd_scratch(&there), nn_winograd_scratch(&back)),
+                  sum + nn_winograd_sum_scratch(&k));
+}
+
+static size_t winograd_temporary(const nn_conv *s, bool backward) {
+    nn_conv dual;
+    nn_winograd g;
+    nn_winograd_sum k;
+    nn_conv_dual(&dual, s);
+    nn_winograd_cut(&g, backward ? &dual : s);
+    nn_winograd_sum_cut(&k, s);
+    size_t sums = k.partials > 1 ? k.partials * s->co * s->ci * 9 : nn_winograd_sum_points(&k);
+    return larger(nn_winograd_weights(&g), backward ? sums : 0);
+}
+
 size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward) {
     nn_conv s = nn_layer_conv(l, n), dual;
-    nn_winograd g;
-    bool turns = nn_conv_dual(&dual, &s);
-    if (nn_conv_algorithm(l, n, nn_is_double(p)) == NN_CONV_WINOGRAD) {
-        nn_winograd_cut(&g, backward ? &dual : &s);
-        size_t weights = nn_winograd_weights(&g), sums;
-        if (!backward) return weights * sizeof(float);
-        nn_winograd_sum k;
-        nn_winograd_sum_cut(&k, &s);
-        sums = k.partials > 1 ? k.partials * s.co * s.ci * 9 : nn_winograd_sum_points(&k);
-        return larger(weights, sums) * sizeof(float);
-    }
-    if (nn_conv_algorithm(l, n, nn_is_double(p)) == NN_CONV_DIRECT) {
-        nn_direct d;
+    nn_direct d;
+    size_t floats;
+    switch (nn_conv_algorithm(l, n, nn_is_double(p))) {
+    case NN_CONV_WINOGRAD: floats = winograd_temporary(&s, backward); break;
+    case NN_CONV_DIRECT:
         nn_direct_cut(&d, &s, backward);
-        return nn_direct_weights(&d) * sizeof(float);
+        floats = nn_direct_weights(&d);
+        break;
+    case NN_CONV_IM2COL:
+        return backward && nn_conv_dual(&dual, &s) ? s.co * s.ci * s.kh * s.kw * nn_real_size(p)
+                                                   : 0;
+    default: return 0;
     }
-    return backward && turns ? s.co * s.ci * s.kh * s.kw * nn_real_size(p) : 0;
+    if (p == NN_BF16 && is_brief(l, &s)) {
+        nn_direct_cut_brief(&d, &s, backward);
+        floats = larger(floats, nn_direct_weights(&d));
+    }
+    return floats * sizeof(float);
 }
 
 size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
-    nn_conv s = nn_layer_conv(l, n), dual;
-    enum nn_algorithm how = nn_conv_algorithm(l, n, nn_is_double(p));
-    if (how == NN_CONV_DIRECT) return direct_scratch(&s) * sizeof(float);
-    size_t most = nn_conv_columns(&s) * nn_real_size(p);
-    if (how == NN_CONV_WINOGRAD) {
-        nn_winograd g;
-        nn_winograd_cut(&g, &s);
-        most = larger(most, nn_winograd_scratch(&g) * sizeof(float));
-        nn_conv_dual(&dual, &s);
-        nn_winograd_cut(&g, &dual);
-        most = larger(most, nn_winograd_scratch(&g) * sizeof(float));
-        nn_winograd_sum k;
-        nn_winograd_sum_cut(&k, &s);
-        size_t floats = nn_winograd_sum_size(NN_SUM_OUTPUTS, NN_SUM_INPUTS);
-        if (k.partials > 1) floats = nn_winograd_sum_points(&k) + nn_winograd_sum_size(s.co, s.ci);
-        floats += nn_winograd_sum_scratch(&k);
-        most = larger(most, floats * sizeof(float));
+    nn_conv s = nn_layer_conv(l, n);
+    size_t floats;
+    switch (nn_conv_algorithm(l, n, nn_is_double(p))) {
+    case NN_CONV_WINOGRAD: floats = winograd_scratch(&s); break;
+    case NN_CONV_DIRECT: floats = direct_scratch(&s); break;
+    case NN_CONV_IM2COL: return nn_conv_columns(&s) * nn_real_size(p);
+    default: return 0;
     }
-    return most;
+    if (p == NN_BF16 && is_brief(l, &s)) floats = larger(floats, brief_scratch(&s));
+    return floats * sizeof(float);
 }
 
 #define NN_TWICE "conv_passes.inc"

@@ -5,11 +5,14 @@
 
 #include "interleave.h"
 #include "products.h"
+#include "products_amx.h"
 
 #define STAGED (256 * 1024) /* floats of a block's rows: a part of a core's L2 */
 #define POSITIONS 192       /* of a block, if they fit */
 
-enum { G = NN_LANES, PANEL = 48 };
+#define PACKED (512 * 1024) /* values in bf16 of a block's positions and their taps */
+
+enum { G = NN_LANES, PANEL = 48, MOST_TAPS = 25 };
 
 /* Channels as they lie side by side; few are packed, so that the taps of a row
  * are one run of values. */
@@ -42,7 +45,8 @@ static size_t offsets(ptrdiff_t *least, size_t taps, size_t stride, size_t paddi
     return (size_t)(high - low) + 1;
 }
 
-void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward) {
+/* What positions see. */
+static void look(nn_direct *g, const nn_conv *s, bool backward) {
     *g = (nn_direct){.s = *s, .seen = *s};
     nn_conv *v = &g->seen;
     if (backward) {
@@ -52,26 +56,62 @@ void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward) {
         v->kw = offsets(&g->left, s->kw, s->sw, s->pw);
         v->sh = v->sw = 1, v->ph = (size_t)-g->above, v->pw = (size_t)-g->left;
     }
-    g->ci = lie(v->ci), g->co = nn_lanes(v->co);
+    g->co = nn_lanes(v->co);
     g->width = (v->ow - 1) * v->sw + v->kw;
     g->rows = v->n * v->oh;
-    size_t most = STAGED / (v->kh * g->width * g->ci), want = (POSITIONS + v->ow - 1) / v->ow;
-    g->block = want < most ? want : most;
+}
+
+static void choose_block(nn_direct *g, size_t positions) {
+    size_t most = STAGED / (g->seen.kh * g->width * g->ci);
+    g->block = (positions + g->seen.ow - 1) / g->seen.ow;
+    if (g->block > most) g->block = most;
     if (g->block > g->rows) g->block = g->rows;
     if (g->block == 0) g->block = 1;
 }
 
+void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward) {
+    look(g, s, backward);
+    g->ci = lie(g->seen.ci);
+    choose_block(g, POSITIONS);
+}
+
+bool nn_direct_brief_pays(const nn_conv *s) {
+    return s->ci >= 32 && s->co >= 32 && s->kh * s->kw <= MOST_TAPS && s->n * s->oh * s->ow >= 64 &&
+           nn_amx_works();
+}
+
+void nn_direct_cut_brief(nn_direct *g, const nn_conv *s, bool backward) {
+    look(g, s, backward);
+    g->brief = true;
+    g->ci = (g->seen.ci + NN_AMX_DEPTH - 1) / NN_AMX_DEPTH * NN_AMX_DEPTH;
+    size_t most = PACKED / (s->kh * s->kw * g->ci);
+    choose_block(g, most < 32 ? 32 : most > POSITIONS ? POSITIONS : most);
+}
+
+/* Bytes of a value as it is staged. */
+static size_t value_size(const nn_direct *g) {
+    return g->brief ? sizeof(uint16_t) : sizeof(float);
+}
+
 size_t nn_direct_weights(const nn_direct *g) {
-    return g->s.kh * g->s.kw * g->ci * g->co;
+    return g->s.kh * g->s.kw * g->ci * g->co / (g->brief ? 2 : 1);
 }
 
 static size_t staged(const nn_direct *g) {
-    return g->block * g->seen.kh * g->width * g->ci + G;
+    return nn_lanes(g->block * g->seen.kh * g->width * g->ci / (g->brief ? 2 : 1) + G);
 }
 
 /* Outputs of a block: a row of input values for every row of positions backward. */
 static size_t made(const nn_direct *g, bool backward) {
-    return g->block * g->seen.ow * g->co * (backward ? g->s.sw : 1);
+    size_t behind = g->brief ? NN_AMX_ROWS : 0;
+    return (g->block * g->seen.ow + behind) * g->co * (backward ? g->s.sw : 1);
+}
+
+/* What the positions of a block see, tap for tap. */
+static size_t packed(const nn_direct *g) {
+    if (!g->brief) return 0;
+    size_t rows = (g->block * g->seen.ow + NN_AMX_ROWS - 1) / NN_AMX_ROWS * NN_AMX_ROWS;
+    return rows * g->s.kh * g->s.kw * g->ci / 2;
 }
 
 static size_t wide_row(const nn_direct *g) {
@@ -84,38 +124,46 @@ static size_t places(const nn_direct *g) {
 }
 
 size_t nn_direct_scratch(const nn_direct *g) {
-    return places(g) + staged(g) + made(g, true) + wide_row(g) + 64;
+    return places(g) + staged(g) + made(g, true) + packed(g) + wide_row(g) + 64;
 }
 
 /* --- staging ------------------------------------------------------------------------- */
 
+/* Channels [c0, c0 + ci) of one row of the map, side by side. */
+static void take_channels(void *to, const void *map, enum nn_storage as, const nn_direct *g,
+                          size_t at, size_t c0, size_t n, float *wide) {
+    size_t plane = g->seen.n * g->seen.h * g->seen.w, step = g->brief ? NN_AMX_DEPTH : G;
+    for (size_t c = 0; c < g->ci; c += step) {
+        size_t left = c0 + c < g->seen.ci ? g->seen.ci - c0 - c : 0;
+        size_t channels = left < step ? left : step;
+        const char *from = map;
+        if (channels > 0) from += (c0 + c) * plane * nn_storage_size(as);
+        if (g->brief)
+            nn_take_row_16((uint16_t *)to + c, g->ci, (const uint16_t *)(const void *)from + at,
+                           plane, channels, n);
+        else
+            nn_take_row((float *)to + c, g->ci, from, as, at, plane, channels, n, wide);
+    }
+}
+
 /* One row of the map, or of padding: (width, ci). */
-static void stage_row(float *to, const void *map, enum nn_storage as, const nn_direct *g, size_t n,
+static void stage_row(char *to, const void *map, enum nn_storage as, const nn_direct *g, size_t n,
                       size_t y, size_t c0, float *wide) {
     const nn_conv *v = &g->seen;
-    size_t left = v->pw < g->width ? v->pw : g->width;
-    size_t have = g->width - left < v->w ? g->width - left : v->w;
-    size_t plane = v->n * v->h * v->w;
+    size_t left = v->pw < g->width ? v->pw : g->width, column = g->ci * value_size(g);
+    size_t have = g->width - left < v->w ? g->width - left : v->w, end = left + have;
     if (y >= v->h) {
-        memset(to, 0, g->width * g->ci * sizeof *to);
+        memset(to, 0, g->width * column);
         return;
     }
-    memset(to, 0, left * g->ci * sizeof *to);
-    for (size_t c = 0; c < g->ci; c += G) {
-        size_t left_over = c0 + c < v->ci ? v->ci - c0 - c : 0;
-        size_t channels = left_over < G ? left_over : G;
-        const char *from =
-            (const char *)map + (channels ? c0 + c : 0) * plane * nn_storage_size(as);
-        nn_take_row(to + left * g->ci + c, g->ci, from, as, (n * v->h + y) * v->w, plane, channels,
-                    have, wide);
-    }
-    size_t end = left + have;
-    memset(to + end * g->ci, 0, (g->width - end) * g->ci * sizeof *to);
+    memset(to, 0, left * column);
+    take_channels(to + left * column, map, as, g, (n * v->h + y) * v->w, c0, have, wide);
+    memset(to + end * column, 0, (g->width - end) * column);
 }
 
 /* Rows [r0, r1) of positions: what they see, from channel c0; place: where the
  * first tap of each position lies. */
-static void stage(float *to, size_t *place, const void *map, enum nn_storage as, const nn_direct *g,
+static void stage(void *to, size_t *place, const void *map, enum nn_storage as, const nn_direct *g,
                   size_t r0, size_t r1, size_t c0, float *wide) {
     const nn_conv *v = &g->seen;
     size_t start = 0, end = 0;
@@ -123,7 +171,8 @@ static void stage(float *to, size_t *place, const void *map, enum nn_storage as,
         size_t n = r / v->oh, y = r % v->oh;
         start = r > r0 && y > 0 && v->sh < v->kh ? start + v->sh : end;
         for (size_t k = end - start; k < v->kh; k++, end++)
-            stage_row(to + end * g->width * g->ci, map, as, g, n, y * v->sh + k - v->ph, c0, wide);
+            stage_row((char *)to + end * g->width * g->ci * value_size(g), map, as, g, n,
+                      y * v->sh + k - v->ph, c0, wide);
         for (size_t x = 0; x < v->ow; x++) *place++ = (start * g->width + x * v->sw) * g->ci;
     }
 }
@@ -134,7 +183,29 @@ static size_t *places_in(float *scratch) {
 
 /* --- forward: a product for each row of taps -------------------------------------------- */
 
+/* The same in bf16: tiles of 16 pairs of channels by 16 outputs by 2. */
+static void pack_brief(uint16_t *u, const float *w, const nn_direct *g, bool backward,
+                       size_t group) {
+    size_t taps = g->s.kh * g->s.kw, first = group * G, left = g->seen.co - first;
+    size_t count = left < G ? left : G;
+    size_t by_out = taps * (backward ? 1 : g->s.ci), by_in = taps * (backward ? g->s.ci : 1);
+    u += group * taps * g->ci * G;
+    for (size_t t = 0; t < taps; t++)
+        for (size_t c = 0; c < g->ci; c++) {
+            const float *from = w + first * by_out + c * by_in + t;
+            uint16_t *to = u + (t * g->ci + c / 2 * 2) * G + c % 2, brief[G] = {0};
+            float row[G] = {0};
+            for (size_t j = 0; j < count && c < g->seen.ci; j++) row[j] = from[j * by_out];
+            nn_narrow(brief, row, NN_AS_BF16, G);
+            for (size_t j = 0; j < G; j++) to[2 * j] = brief[j];
+        }
+}
+
 void nn_direct_pack(float *u, const float *w, const nn_direct *g, bool backward, size_t group) {
+    if (g->brief) {
+        pack_brief((uint16_t *)(void *)u, w, g, backward, group);
+        return;
+    }
     size_t taps = g->s.kh * g->s.kw, first = group * G, lane = first / PANEL * PANEL;
     size_t width = width_of(g->co, lane), left = g->seen.co - first, count = left < G ? left : G;
     size_t by_out = taps * (backward ? 1 : g->s.ci), by_in = taps * (backward ? g->s.ci : 1);
@@ -156,15 +227,26 @@ void nn_direct_forward(void *y, enum nn_storage y_as, const void *x, enum nn_sto
     const nn_conv *s = &g->s;
     size_t r0 = i * g->block, r1 = r0 + g->block < g->rows ? r0 + g->block : g->rows;
     size_t *place = places_in(scratch), run = s->kw * g->ci, plane = s->n * s->oh * s->ow;
-    float *seen = scratch + places(g), *out = seen + staged(g), *wide = out + made(g, true);
+    float *seen = scratch + places(g), *out = seen + staged(g), *after = out + made(g, true);
+    float *wide = after + packed(g);
+    uint16_t *brief = (uint16_t *)(void *)after;
     stage(seen, place, x, x_as, g, r0, r1, 0, wide);
-    for (size_t o = 0; o < g->co; o += PANEL)
+    for (size_t o = 0; !g->brief && o < g->co; o += PANEL)
         for (size_t ky = 0; ky < s->kh; ky++) {
             nn_factors f = {.a = seen + ky * g->width * g->ci, .a_rows = place, .k = run};
             f.b = u + ky * run * g->co + o * run;
             f.m = (r1 - r0) * s->ow, f.n = f.b_row = width_of(g->co, o);
             nn_product_best()(out + o, g->co, &f, ky > 0);
         }
+    if (g->brief) {
+        size_t tap[MOST_TAPS], weight[MOST_TAPS], taps = s->kh * s->kw;
+        for (size_t t = 0; t < taps; t++)
+            tap[t] = (t / s->kw * g->width + t % s->kw) * g->ci, weight[t] = t;
+        nn_amx_taps k = {.place = place, .tap = tap, .weight = weight, .depth = g->ci};
+        k.a = (const uint16_t *)(const void *)seen, k.b = (const uint16_t *)(const void *)u;
+        k.taps = k.of_taps = taps;
+        nn_amx_product(out, g->co, &k, (r1 - r0) * s->ow, g->co, brief);
+    }
     for (size_t r = r0; r < r1; r++, out += s->ow * g->co)
         for (size_t o = 0; o < s->co; o += G)
             nn_put_row((char *)y + o * plane * nn_storage_size(y_as), y_as, r * s->ow, plane,
@@ -176,8 +258,9 @@ void nn_direct_forward(void *y, enum nn_storage y_as, const void *x, enum nn_sto
 
 /* Positions x = px + sw * b of rows y = py + sh * a: out (a, b*sw + px, co). */
 static void reach_phase(float *out, const float *seen, const size_t *place, const float *u,
-                        const nn_direct *g, size_t m, size_t py, size_t px) {
+                        const nn_direct *g, size_t m, size_t py, size_t px, uint16_t *brief) {
     const nn_conv *s = &g->s;
+    size_t tap[MOST_TAPS], weight[MOST_TAPS], taps = 0;
     bool some = false;
     ptrdiff_t dy, dx;
     for (size_t t = 0; t < s->kh * s->kw; t++) {
@@ -185,13 +268,20 @@ static void reach_phase(float *out, const float *seen, const size_t *place, cons
             !reaches(&dx, px, t % s->kw, s->sw, s->pw))
             continue;
         size_t at = (size_t)(dy - g->above) * g->width + (size_t)(dx - g->left);
-        for (size_t c = 0; c < g->co; c += PANEL) {
+        if (g->brief) tap[taps] = at * g->ci, weight[taps++] = t;
+        for (size_t c = 0; !g->brief && c < g->co; c += PANEL) {
             nn_factors f = {.a = seen + at * g->ci, .a_rows = place, .k = g->ci, .m = m};
             f.b = u + t * g->ci * g->co + c * g->ci;
             f.n = f.b_row = width_of(g->co, c);
             nn_product_best()(out + c, s->sw * g->co, &f, some);
         }
         some = true;
+    }
+    if (taps > 0) {
+        nn_amx_taps k = {.place = place, .tap = tap, .weight = weight, .taps = taps};
+        k.a = (const uint16_t *)(const void *)seen, k.b = (const uint16_t *)(const void *)u;
+        k.of_taps = s->kh * s->kw, k.depth = g->ci;
+        nn_amx_product(out, s->sw * g->co, &k, m, g->co, brief);
     }
     for (size_t i = 0; !some && i < m; i++) memset(out + i * s->sw * g->co, 0, g->co * sizeof *out);
 }
@@ -202,11 +292,13 @@ void nn_direct_backward(void *dx, enum nn_storage dx_as, const void *dy, enum nn
     size_t r0 = i * g->block, r1 = r0 + g->block < g->rows ? r0 + g->block : g->rows;
     size_t *place = places_in(scratch), plane = s->n * s->h * s->w, m = (r1 - r0) * v->ow;
     size_t row = v->ow * s->sw * g->co; /* of out */
-    float *seen = scratch + places(g), *out = seen + staged(g), *wide = out + made(g, true);
+    float *seen = scratch + places(g), *out = seen + staged(g), *after = out + made(g, true);
+    float *wide = after + packed(g);
+    uint16_t *brief = (uint16_t *)(void *)after;
     stage(seen, place, dy, dy_as, g, r0, r1, 0, wide);
     for (size_t py = 0; py < s->sh; py++) {
         for (size_t px = 0; px < s->sw; px++)
-            reach_phase(out + px * g->co, seen, place, u, g, m, py, px);
+            reach_phase(out + px * g->co, seen, place, u, g, m, py, px, brief);
         for (size_t r = r0; r < r1; r++) {
             size_t y = r % v->oh * s->sh + py, at = (r / v->oh * s->h + y) * s->w;
             if (y >= s->h) continue;

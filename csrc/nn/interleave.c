@@ -75,6 +75,36 @@ AVX512 void deinterleave_avx512(float *to, size_t plane, const float *from, size
         }
     }
 }
+
+/* A pair of channels is one value of 32 bits. */
+__attribute__((target("avx512f,avx512bw,avx512vl"))) void nn_take_row_16(
+    uint16_t *to, size_t step, const uint16_t *from, size_t plane, size_t channels, size_t n) {
+    for (size_t i = 0; i < n; i += 16, to += 16 * step) {
+        const size_t left = n - i < 16 ? n - i : 16;
+        const __mmask16 mask = (__mmask16)((1U << left) - 1);
+        __m512 r[16];
+#pragma GCC unroll 16
+        for (size_t j = 0; j < 16; j++) {
+            const size_t a = 2 * j, b = a + 1;
+            const uint16_t *row = from + i;
+            __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(
+                a < channels ? mask : 0, row + (a < channels ? a : 0) * plane));
+            __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(
+                b < channels ? mask : 0, row + (b < channels ? b : 0) * plane));
+            r[j] = _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+        }
+        transpose(r);
+#pragma GCC unroll 16
+        for (size_t j = 0; j < 16; j++)
+            if (j < left) _mm512_storeu_ps(to + j * step, r[j]);
+    }
+}
+#else
+void nn_take_row_16(uint16_t *to, size_t step, const uint16_t *from, size_t plane, size_t channels,
+                    size_t n) {
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < 32; j++) to[i * step + j] = j < channels ? from[j * plane + i] : 0;
+}
 #endif
 
 static void interleave_plain(float *to, size_t step, const float *from, size_t plane,
