@@ -124,10 +124,10 @@ local function train(parser)
    c:argument("tiles", "Folder from `motif extract-triplets`; without it, windows are cut from the recordings " ..
       "below --dataset-root."):args("?")
    fit_options(c)
-   cli.threads(c)
+   cli.threads(cli.loc_unit(c))
    return function(o)
       local options = {triplets = o.triplets, tiles = o.tiles, run = o.run, motif = o.motif,
-         dataset_root = o.dataset_root, checkpoint = o.checkpoint, force = o.force,
+         dataset_root = o.dataset_root, checkpoint = o.checkpoint, loc_unit = o.loc_unit, force = o.force,
          network = network_of(o)}
       for key in pairs(fit.defaults) do options[key] = o[key] end
       if o.motif and not o.dataset_root then

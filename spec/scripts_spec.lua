@@ -74,7 +74,7 @@ describe("the command line", function()
          "--lr-final --beta1 --beta2 --weight-decay --clip-norm --loss --margin --l2 --temperature --roles " ..
          "--precision --recompute --motif --dataset-root --validation-triplets --patience " ..
          "--augment --workers --ahead --cache-mb --checkpoint-minutes --keep --keep-best --on-nonfinite --seed " ..
-         "--checkpoint --threads --force",
+         "--checkpoint --loc-unit --threads --force",
       ["embed.lua summary"] = "--dim --widths --compression --precision --recompute --batch-size",
       ["embed.lua export"] = "checkpoint --output --stft",
       ["embed.lua replay"] = "folder --threads",

@@ -151,7 +151,8 @@ end
 
 local function load_triplets(p, options)
    local o = {triplets = options.triplets, tiles = options.tiles, batch_size = p.batch_size, seed = p.seed,
-      ahead = p.ahead, cache_mb = p.cache_mb, augment = p.augment ~= "" and p.augment or nil,
+      loc_unit = options.loc_unit, ahead = p.ahead, cache_mb = p.cache_mb,
+      augment = p.augment ~= "" and p.augment or nil,
       limit = p.limit > 0 and p.limit or nil, workers = p.workers > 0 and p.workers or nil}
    if not o.tiles then
       if not options.dataset_root then return nil, "without tiles, --dataset-root must say where the recordings are" end
@@ -250,7 +251,8 @@ end
 -- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `ahead`, `cache_mb` (as of
 -- `bclua.loader`);
 -- `motif` (Parquet from `consolidate`) and `dataset_root`: for validation on the recordings that
--- the triplets leave out; `checkpoint` (go on from this file), `force` (begin anew where the parameters
+-- the triplets leave out; `loc_unit` (of foreign tables: see `bclua.workflow.legacy`);
+-- `checkpoint` (go on from this file), `force` (begin anew where the parameters
 -- differ; what was there is set aside), `follow_data` (the same when only the number of recordings
 -- differs), `quiet`
 -- @treturn[1] table `checkpoint` (path of the last one), `best` (path, with validation), `parameters`,
