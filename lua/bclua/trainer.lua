@@ -93,9 +93,9 @@ end
 -- when what came after was cut off.
 function Training:mark_step()
    local s = self.state
-   s.meter, s.scaling = self.meter:state(), self.net.scaling
+   s.meter = self.meter:state()
    local state = shallow(s)
-   state.sum, state.count, state.scaling = shallow(s.sum), shallow(s.count), s.scaling and shallow(s.scaling)
+   state.sum, state.count = shallow(s.sum), shallow(s.count)
    self.mark = {state = state, loader = self:loader_state()}
    if self.o.accumulate > 1 then
       self.mark.running = {}
@@ -403,7 +403,7 @@ function trainer.fit(net, loader, options)
    local training = setmetatable({net = net, loader = loader, o = o, folder = folder, state = state, metrics = notes,
       saved = system.clock(), saved_batch = state.batch,
       meter = collapse.new({margin = o.margin or MARGIN[o.loss]}, state.meter)}, Training)
-   net.scaling, net.pending = state.scaling or net.scaling, 0
+   net.pending = 0
    training:mark_step()
    system.hold_interrupts(true)
    local guard <close> = release -- luacheck: ignore

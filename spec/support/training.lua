@@ -7,11 +7,11 @@ local system = require "bclua.system"
 
 local training = {}
 
-function training.network()
+function training.network(precision)
    return nn.network({
       {"conv2d", name = "conv1", out = 6, kernel = 3, padding = 1}, {"batch_norm", name = "bn1"}, {"relu"},
       {"average_pool", global = true}, {"linear", name = "head", out = 4},
-   }, {input = {1, 6, 6}})
+   }, {input = {1, 6, 6}, precision = precision})
 end
 
 --- `spoil` is the number of a batch with a NaN in it.
@@ -54,8 +54,8 @@ end
 
 if arg and arg[0] and arg[0]:find("training%.lua$") then
    local o = assert(load("return " .. arg[2]))()
-   local kill, slow = o.kill, o.slow
-   o.kill, o.slow, o.run = nil, nil, arg[1]
+   local kill, slow, precision = o.kill, o.slow, o.precision
+   o.kill, o.slow, o.precision, o.run = nil, nil, nil, arg[1]
    if o.validate then o.validate = training.validate end
    function o.on_batch(info)
       if info.step == kill then os.execute("kill -9 " .. own_pid()) end
@@ -64,7 +64,7 @@ if arg and arg[0] and arg[0]:find("training%.lua$") then
          system.sleep(0.02)
       end
    end
-   local net = training.network()
+   local net = training.network(precision)
    local result = assert(require("bclua.trainer").fit(net, training.loader(), o))
    print(result.step)
 end

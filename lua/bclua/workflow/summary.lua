@@ -14,6 +14,7 @@ local summary = {}
 
 local SAMPLE_RATE = 32000
 local MOST_BARS = 40 -- species in the chart
+local MOST_ROUNDS = 20 -- in the table of validation
 local SMOOTH_STEPS = 20
 
 -- Draw with f(path) and put the picture into the report; what goes wrong becomes a
@@ -153,25 +154,40 @@ local function audited(r, run, folder)
    end)
 end
 
+-- What was noted of batches, and of rounds that were judged on recordings kept away.
 local function read_metrics(path)
-   local metrics = {}
+   local metrics, judged = {}, {}
    local text = files.read(path) or ""
    local cjson = require "cjson"
    for line in text:gmatch("[^\n]+") do
       local ok, m = pcall(cjson.decode, line)
-      if ok and type(m) == "table" and m.kind == "batch" and type(m.loss) == "number" then metrics[#metrics + 1] = m end
+      local kind = ok and type(m) == "table" and m.kind
+      if kind == "batch" and type(m.loss) == "number" then metrics[#metrics + 1] = m end
+      if kind == "epoch" and type(m.validation) == "table" then judged[#judged + 1] = m end
    end
-   return metrics
+   return metrics, judged
+end
+
+local function validation(r, judged)
+   local rows = {}
+   for i = math.max(1, #judged - MOST_ROUNDS + 1), #judged do
+      local m = judged[i]
+      rows[#rows + 1] = {tostring(m.epoch), ("%.3f"):format(m.loss or 0 / 0), ("%.3f"):format(m.validation.loss),
+         ("%.1f %%"):format(100 * m.validation.ordered)}
+   end
+   r:table({"round", "loss", "loss of validation", "rightly ordered"}, rows)
+   r:paragraph(("Validation: %d triplets of recordings that training does not see; rightly ordered are those whose " ..
+      "neighbour is nearer than the distant window."):format(judged[#judged].validation.triplets))
 end
 
 local function training(r, run, folder)
    r:section("Training")
-   local metrics = read_metrics(run.metrics)
+   local metrics, judged = read_metrics(run.metrics)
    if #metrics == 0 then
       r:warning("no metrics in " .. run.metrics)
       return
    end
-   r:paragraph(("%d parameters, %d steps of %d triplets."):format(run.fit.parameters, #metrics, run.fit.batch_size))
+   r:paragraph(("%d parameters, %d batches of %d triplets."):format(run.fit.parameters, #metrics, run.fit.batch_size))
    -- every step in pale, and over it the mean of the last steps
    local function series(keys)
       local pale, smooth = {}, {}
@@ -190,7 +206,10 @@ local function training(r, run, folder)
       return table.move(smooth, 1, #smooth, #pale + 1, pale)
    end
    picture(r, folder, "loss.svg", "loss over the steps", function(path)
-      return plot.line(series({{key = "loss", title = "loss", pale = "#99c2de"}}), path,
+      local lines, x, y = series({{key = "loss", title = "loss", pale = "#99c2de"}}), {}, {}
+      for i, m in ipairs(judged) do x[i], y[i] = m.step, m.validation.loss end
+      if #judged > 0 then lines[#lines + 1] = {x = x, y = y, title = "validation", colour = plot.colours[2]} end
+      return plot.line(lines, path,
          {xlabel = "step", ylabel = "loss", size = {900, 340}})
    end)
    picture(r, folder, "distances.svg", "distance to the neighbour and to the distant window", function(path)
@@ -198,6 +217,7 @@ local function training(r, run, folder)
          {key = "loss_d", title = "anchor to distant", pale = "#eebf99"}}), path,
          {xlabel = "step", ylabel = "Euclidean distance", size = {900, 340}})
    end)
+   if #judged > 0 then validation(r, judged) end
 end
 
 local function evaluation(r, run)
