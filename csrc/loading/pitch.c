@@ -2,6 +2,7 @@
  * looked for when it is first needed. For 5 s at 32 kHz it takes 6 to 10 ms,
  * Debian's Rubber Band 91 to 175. */
 #include <dlfcn.h>
+#include <fenv.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -23,9 +24,19 @@ typedef struct library {
 static library soundtouch; /* create is NULL: there is none */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void open_library(void) {
+/* SoundTouch is linked with -ffast-math, whose start-up code makes the thread that
+ * loads it take denormals for zero: the thread gets its environment back. */
+static void *load(void) {
+    fenv_t before;
+    fegetenv(&before);
     void *so = dlopen("libSoundTouchDll.so.1", RTLD_NOW | RTLD_LOCAL);
     if (so == NULL) so = dlopen("libSoundTouchDll.so", RTLD_NOW | RTLD_LOCAL);
+    fesetenv(&before);
+    return so;
+}
+
+static void open_library(void) {
+    void *so = load();
     if (so == NULL) return;
     library l;
     struct {
