@@ -5,7 +5,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define AVX512 __attribute__((target("avx512f"))) static inline
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
+#define AVX512 TARGET __attribute__((always_inline)) static inline
 
 AVX512 void transpose(__m512 *r) {
     __m512 t[16];
@@ -36,16 +37,43 @@ AVX512 void transpose(__m512 *r) {
     }
 }
 
-AVX512 void interleave_avx512(float *to, size_t step, const float *from, size_t plane,
-                              size_t channels, size_t n) {
+/* Sixteen values of any storage but f64, where the mask is set. */
+AVX512 __m512 load(const void *row, enum nn_storage as, size_t at, __mmask16 mask) {
+    if (as == NN_AS_F32) return _mm512_maskz_loadu_ps(mask, (const float *)row + at);
+    __m256i half = _mm256_maskz_loadu_epi16(mask, (const uint16_t *)row + at);
+    if (as == NN_AS_F16) return _mm512_cvtph_ps(half);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+AVX512 void store(void *row, enum nn_storage as, size_t at, __mmask16 mask, __m512 v) {
+    __m256i half;
+    if (as == NN_AS_F32) {
+        _mm512_mask_storeu_ps((float *)row + at, mask, v);
+        return;
+    }
+    if (as == NN_AS_F16) {
+        half = _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
+    } else { /* as nn_narrow: to the nearest, ties to even, NaN stays */
+        __m512i bits = _mm512_castps_si512(v), upper = _mm512_srli_epi32(bits, 16);
+        __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+        __m512i round = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+        __m512i quiet = _mm512_or_si512(upper, _mm512_set1_epi32(0x40));
+        __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+        half =
+            _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(_mm512_srli_epi32(round, 16), nan, quiet));
+    }
+    _mm256_mask_storeu_epi16((uint16_t *)row + at, mask, half);
+}
+
+AVX512 void take_avx512(float *to, size_t step, const void *from, enum nn_storage as, size_t at,
+                        size_t plane, size_t channels, size_t n) {
     for (size_t i = 0; i < n; i += 16, to += 16 * step) {
         const size_t left = n - i < 16 ? n - i : 16;
         const __mmask16 mask = (__mmask16)((1U << left) - 1);
         __m512 r[16];
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
-            r[j] = _mm512_maskz_loadu_ps(j < channels ? mask : 0,
-                                         from + i + (j < channels ? j : 0) * plane);
+            r[j] = load(from, as, at + i + (j < channels ? j : 0) * plane, j < channels ? mask : 0);
         transpose(r);
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
@@ -53,8 +81,8 @@ AVX512 void interleave_avx512(float *to, size_t step, const float *from, size_t 
     }
 }
 
-AVX512 void deinterleave_avx512(float *to, size_t plane, const float *from, size_t step,
-                                const float *bias, bool add, size_t channels, size_t n) {
+AVX512 void put_avx512(void *to, enum nn_storage as, size_t at, size_t plane, const float *from,
+                       size_t step, const float *bias, bool add, size_t channels, size_t n) {
     const __m512 more = bias == NULL
                             ? _mm512_setzero_ps()
                             : _mm512_maskz_loadu_ps((__mmask16)((1U << channels) - 1), bias);
@@ -68,17 +96,44 @@ AVX512 void deinterleave_avx512(float *to, size_t plane, const float *from, size
         transpose(r);
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++) {
-            float *row = to + j * plane + i;
+            const size_t place = at + i + j * plane;
             if (j >= channels) continue;
-            if (add) r[j] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, row), r[j]);
-            _mm512_mask_storeu_ps(row, mask, r[j]);
+            if (add) r[j] = _mm512_add_ps(load(to, as, place, mask), r[j]);
+            store(to, as, place, mask, r[j]);
         }
     }
 }
 
+static bool has_vectors(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
+/* One copy of the loop for each storage. */
+TARGET static void take_vectors(float *to, size_t step, const void *from, enum nn_storage as,
+                                size_t at, size_t plane, size_t channels, size_t n) {
+    if (as == NN_AS_F32)
+        take_avx512(to, step, from, NN_AS_F32, at, plane, channels, n);
+    else if (as == NN_AS_BF16)
+        take_avx512(to, step, from, NN_AS_BF16, at, plane, channels, n);
+    else
+        take_avx512(to, step, from, NN_AS_F16, at, plane, channels, n);
+}
+
+TARGET static void put_vectors(void *to, enum nn_storage as, size_t at, size_t plane,
+                               const float *from, size_t step, const float *bias, bool add,
+                               size_t channels, size_t n) {
+    if (as == NN_AS_F32)
+        put_avx512(to, NN_AS_F32, at, plane, from, step, bias, add, channels, n);
+    else if (as == NN_AS_BF16)
+        put_avx512(to, NN_AS_BF16, at, plane, from, step, bias, add, channels, n);
+    else
+        put_avx512(to, NN_AS_F16, at, plane, from, step, bias, add, channels, n);
+}
+
 /* A pair of channels is one value of 32 bits. */
-__attribute__((target("avx512f,avx512bw,avx512vl"))) void nn_take_row_16(
-    uint16_t *to, size_t step, const uint16_t *from, size_t plane, size_t channels, size_t n) {
+TARGET void nn_take_row_16(uint16_t *to, size_t step, const uint16_t *from, size_t plane,
+                           size_t channels, size_t n) {
     for (size_t i = 0; i < n; i += 16, to += 16 * step) {
         const size_t left = n - i < 16 ? n - i : 16;
         const __mmask16 mask = (__mmask16)((1U << left) - 1);
@@ -107,25 +162,16 @@ void nn_take_row_16(uint16_t *to, size_t step, const uint16_t *from, size_t plan
 }
 #endif
 
-static void interleave_plain(float *to, size_t step, const float *from, size_t plane,
-                             size_t channels, size_t n) {
-    for (size_t i = 0; i < n; i++) /* in this order, as step may be less than 16 */
+/* to[i*step + j] = from[j*plane + i] for j < channels, else 0; in this order, as
+ * step may be less than 16. */
+static void interleave(float *to, size_t step, const float *from, size_t plane, size_t channels,
+                       size_t n) {
+    for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < 16; j++) to[i * step + j] = j < channels ? from[j * plane + i] : 0;
 }
 
-void nn_interleave(float *to, size_t step, const float *from, size_t plane, size_t channels,
-                   size_t n) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) {
-        interleave_avx512(to, step, from, plane, channels, n);
-        return;
-    }
-#endif
-    interleave_plain(to, step, from, plane, channels, n);
-}
-
-static void deinterleave_plain(float *to, size_t plane, const float *from, size_t step,
-                               const float *bias, bool add, size_t channels, size_t n) {
+static void deinterleave(float *to, size_t plane, const float *from, size_t step, const float *bias,
+                         bool add, size_t channels, size_t n) {
     for (size_t j = 0; j < channels; j++, to += plane)
         for (size_t i = 0; i < n; i++) {
             float value = from[i * step + j] + (bias == NULL ? 0 : bias[j]);
@@ -133,37 +179,38 @@ static void deinterleave_plain(float *to, size_t plane, const float *from, size_
         }
 }
 
-void nn_deinterleave(float *to, size_t plane, const float *from, size_t step, const float *bias,
-                     bool add, size_t channels, size_t n) {
+void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, size_t at,
+                 size_t plane, size_t channels, size_t n, float *wide) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) {
-        deinterleave_avx512(to, plane, from, step, bias, add, channels, n);
+    if (has_vectors()) {
+        take_vectors(to, step, map, as, at, plane, channels, n);
         return;
     }
 #endif
-    deinterleave_plain(to, plane, from, step, bias, add, channels, n);
-}
-
-void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, size_t at,
-                 size_t plane, size_t channels, size_t n, float *wide) {
     if (as == NN_AS_F32) {
-        nn_interleave(to, step, (const float *)map + at, plane, channels, n);
+        interleave(to, step, (const float *)map + at, plane, channels, n);
         return;
     }
     for (size_t j = 0; j < channels; j++)
         nn_widen(wide + j * n, (const uint16_t *)map + j * plane + at, as, n);
-    nn_interleave(to, step, wide, n, channels, n);
+    interleave(to, step, wide, n, channels, n);
 }
 
 void nn_put_row(void *map, enum nn_storage as, size_t at, size_t plane, const float *from,
                 size_t step, const float *bias, bool add, size_t channels, size_t n, float *wide) {
+#if defined(__x86_64__)
+    if (has_vectors()) {
+        put_vectors(map, as, at, plane, from, step, bias, add, channels, n);
+        return;
+    }
+#endif
     if (as == NN_AS_F32) {
-        nn_deinterleave((float *)map + at, plane, from, step, bias, add, channels, n);
+        deinterleave((float *)map + at, plane, from, step, bias, add, channels, n);
         return;
     }
     uint16_t *to = (uint16_t *)map + at;
     if (add)
         for (size_t j = 0; j < channels; j++) nn_widen(wide + j * n, to + j * plane, as, n);
-    nn_deinterleave(wide, n, from, step, bias, add, channels, n);
+    deinterleave(wide, n, from, step, bias, add, channels, n);
     for (size_t j = 0; j < channels; j++) nn_narrow(to + j * plane, wide + j * n, as, n);
 }

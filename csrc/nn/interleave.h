@@ -1,4 +1,4 @@
-/* interleave.h: sixteen channels side by side. */
+/* interleave.h: channels of a row, side by side. */
 #ifndef NN_INTERLEAVE_H
 #define NN_INTERLEAVE_H
 
@@ -7,24 +7,19 @@
 
 #include "storage.h"
 
-/* to[i*step + j] = from[j*plane + i] for j < channels (at most 16), 0 for the
+/* to[i*step + j] = map[at + j*plane + i] for j < channels (at most 16), 0 for the
  * others; i < n in order, so that step may be less than 16 if channels is, but
- * 16 values are written from the last of them. */
-void nn_interleave(float *to, size_t step, const float *from, size_t plane, size_t channels,
-                   size_t n);
-
-/* to[j*plane + i] = from[i*step + j] + bias[j], or added to it; bias may be NULL. */
-void nn_deinterleave(float *to, size_t plane, const float *from, size_t step, const float *bias,
-                     bool add, size_t channels, size_t n);
-
-/* Both for rows of any storage: `at` values into the map. wide: room for 16*n
- * floats. */
+ * 16 values are written from the last of them. wide: room for 16*n floats; not
+ * used if the map is in f32. */
 void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, size_t at,
                  size_t plane, size_t channels, size_t n, float *wide);
+
+/* map[at + j*plane + i] = from[i*step + j] + bias[j], or added to it; bias may be
+ * NULL. */
 void nn_put_row(void *map, enum nn_storage as, size_t at, size_t plane, const float *from,
                 size_t step, const float *bias, bool add, size_t channels, size_t n, float *wide);
 
-/* The same for 32 channels of 16-bit values, unchanged. Needs AVX-512. */
+/* nn_take_row for 32 channels of 16-bit values, unchanged. Needs AVX-512. */
 void nn_take_row_16(uint16_t *to, size_t step, const uint16_t *from, size_t plane, size_t channels,
                     size_t n);
 

@@ -93,10 +93,10 @@ BC_CLONES void nn_winograd_weight_panel(float *u, const float *w, const nn_winog
     u += first * ci + o0 % PANEL;
     for (size_t c = 0; c < ci; c++, u += width) {
         if (turned)
-            nn_interleave(taps, G, w + (c * co + o0) * 9, 9, count, 9);
+            nn_take_row(taps, G, w, NN_AS_F32, (c * co + o0) * 9, 9, count, 9, NULL);
         else if (c % RUN == 0)
-            nn_interleave(taps, G, w + (o0 * ci + c) * 9, 9 * ci, count,
-                          9 * (ci - c < RUN ? ci - c : RUN));
+            nn_take_row(taps, G, w, NN_AS_F32, (o0 * ci + c) * 9, 9 * ci, count,
+                        9 * (ci - c < RUN ? ci - c : RUN), NULL);
         const float *tap = taps + (turned ? 8 : c % RUN * 9) * G;
         for (int k = 0; k < 3; k++) {
             if (turned)
