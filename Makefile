@@ -43,7 +43,7 @@ RUN      = $B/bclua
 all: deps-check
 	@$(MAKE) --no-print-directory build
 
-build: $B/bclua $B/bclua.so $B/libduckdb.so $B/help.lua
+build: $B/bclua $B/bclua.so $B/libduckdb.so $B/help.lua $B/bclua.bash $B/_bclua
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -73,6 +73,12 @@ DOCUMENTED := $(sort $(wildcard csrc/*/lua_*.c)) $(sort $(wildcard lua/bclua/*.l
 $B/help.lua: $(DOCUMENTED) rocks/help.lua | $B/bclua $B/bclua.so $B/libduckdb.so
 	@echo HELP $@
 	@ASAN_OPTIONS=detect_leaks=0 $B/bclua rocks/help.lua $@ $(DOCUMENTED)
+
+# What shells complete, out of the options of the scripts.
+SCRIPTS := $(sort $(wildcard scripts/*.lua))
+$B/bclua.bash $B/_bclua: $(SCRIPTS) rocks/completion.lua $B/help.lua
+	@echo COMPLETION $@
+	@ASAN_OPTIONS=detect_leaks=0 $B/bclua rocks/completion.lua $(if $(filter %.bash,$@),bash,zsh) $@ $(SCRIPTS)
 
 $B/obj/csrc/%.o: csrc/%.c Makefile
 	@echo CC $<

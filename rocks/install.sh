@@ -4,6 +4,7 @@
 #   PREFIX/bin/bclua          the host; it finds the rest beside itself
 #   PREFIX/lib/bclua/         bclua.so, libduckdb.so, help.lua (what :help shows)
 #   PREFIX/share/bclua/       lua/, scripts/
+#   PREFIX/share/             the man page, completion for bash and zsh
 #
 # Everything is copied, so that the checkout may go.
 
@@ -20,10 +21,15 @@ put() { # MODE FILE TARGET
 	mv -f "$3.new.$$" "$3"
 }
 
-for file in bclua bclua.so libduckdb.so help.lua; do
+for file in bclua bclua.so libduckdb.so help.lua bclua.bash _bclua; do
 	[ -s "$build/$file" ] || { echo "install: $build/$file is not built: run make" >&2; exit 1; }
 done
 mkdir -p "$prefix/bin" "$prefix/lib/bclua" "$prefix/share/bclua"
+share=$prefix/share
+mkdir -p "$share/man/man1" "$share/bash-completion/completions" "$share/zsh/site-functions"
+put 644 "$root/doc/bclua.1" "$share/man/man1/bclua.1"
+put 644 "$build/bclua.bash" "$share/bash-completion/completions/bclua"
+put 644 "$build/_bclua" "$share/zsh/site-functions/_bclua"
 put 755 "$build/bclua" "$prefix/bin/bclua"
 put 755 "$build/bclua.so" "$prefix/lib/bclua/bclua.so"
 put 755 "$build/libduckdb.so" "$prefix/lib/bclua/libduckdb.so"

@@ -60,6 +60,15 @@ describe("make install", function()
       end
    end)
 
+   it("has the man page, completion, and what :help shows", function()
+      for from, to in pairs({["doc/bclua.1"] = "man/man1/bclua.1", ["build/bclua.bash"] =
+         "bash-completion/completions/bclua", ["build/_bclua"] = "zsh/site-functions/_bclua"}) do
+         local build = command.program:match("^(.*)/[^/]*$") or "build"
+         assert.equal(command.read((from:gsub("^build", build))), command.read(prefix .. "/share/" .. to))
+      end
+      assert.equal("stomp.motifs\n", (run "print(require('bclua.help').find('motifs')[1].topic)"))
+   end)
+
    it("holds no links into the checkout", function()
       assert.equal("", (command.shell("find " .. quote(prefix) .. " -type l")))
    end)

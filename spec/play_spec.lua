@@ -23,7 +23,8 @@ describe("audio.play", function()
    end
 
    it("hands a WAV file to the player, and removes it", function()
-      local out = with_player("aplay", 'for f; do :; done; cp "$f" ' .. dir .. '/got.wav; echo "$f" >' .. dir .. "/name",
+      local out = with_player("aplay",
+         'for f; do :; done; cp "$f" ' .. dir .. '/got.wav; echo "$f" >' .. dir .. "/name",
          ("print(%s(%s, 16000))"):format(play, tone))
       assert.equal("true\n", out)
       local y, rate = require("bclua.audio").load(dir .. "/got.wav")
@@ -60,7 +61,8 @@ describe("audio.play", function()
    it("is stopped by Ctrl-C, and stops the player", function()
       local tool = command.write(dir .. "/slow", "echo $$ >" .. dir .. "/pid.new; mv " .. dir .. "/pid.new " .. dir ..
          "/pid\nexec sleep 60\n")
-      local out, status = command.shell(("BCLUA_PLAYER=%s %s -e %s & p=$!; while [ ! -e %s/pid ]; do sleep 0.01; done; " ..
+      local out, status = command.shell(("BCLUA_PLAYER=%s %s -e %s & p=$!; " ..
+         "while [ ! -e %s/pid ]; do sleep 0.01; done; " ..
          "kill -INT $p; wait $p; s=$?; kill -0 $(cat %s/pid) 2>/dev/null && echo alive; exit $s"):format(
          quote("sh " .. tool), command.program, quote(("print(%s(%s, 8000))"):format(play, tone)), dir, dir))
       assert.matches("interrupted!", out)

@@ -23,7 +23,14 @@ static const char usage[] =
     "  --            stop handling options\n"
     "  -             execute standard input as the script\n"
     "Without a script: the REPL on a terminal, else standard input is the script.\n"
-    "A script's own options come after it: bclua scripts/pipeline.lua --help\n";
+    "A script's own options come after it: bclua scripts/pipeline.lua --help\n"
+    "\n"
+    "examples:\n"
+    "  bclua                                          the REPL; :help explains\n"
+    "  bclua scripts/pipeline.lua --data birds        everything, from recordings to a report\n"
+    "  bclua --threads 4 scripts/motif.lua extract --input birds/train_audio --output motif\n"
+    "  bclua -l sql=bclua.sql -e 'print(sql.query \"select 42 answer\")'\n"
+    "Variables BCLUA_THREADS, BCLUA_HISTORY, BCLUA_GRAPHICS, BCLUA_PLAYER: man bclua.\n";
 
 typedef struct {
     bool interactive, version, help, executed;
