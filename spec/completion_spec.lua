@@ -30,7 +30,8 @@ describe("shell completion", function()
    it("knows the commands of scripts and their options", function()
       assert.matches("^extract extract%-", bash("bclua", "scripts/motif.lua", "extract"))
       assert.equal("--input", bash("bclua", "scripts/motif.lua", "extract", "--inp"))
-      assert.equal("--seed --short --species", bash("bclua", "-e", "x", "/usr/x/scripts/make_dataset.lua", "--s"))
+      assert.equal("--sample-rate --seed --short --species",
+         bash("bclua", "-e", "x", "/usr/x/scripts/make_dataset.lua", "--s"))
       assert.equal("README.md", bash("bclua", "scripts/motif.lua", "search", "READ"))
       assert.equal("", bash("bclua", "mine.lua", "--inp"))
    end)
@@ -55,7 +56,7 @@ describe("shell completion", function()
       assert.equal(0, status)
       -- the list of words, without the line editor around it
       out = command.shell(("zsh -c %s"):format(quote(("source <(grep -v '^_bclua \"' %s/_bclua); " ..
-         "_bclua_words make_dataset.lua ''; print -l $reply"):format(build))))
+         "_bclua_words make_dataset.lua ''; print -l -- $reply"):format(build))))
       assert.matches("%-%-output:Folder to make\n", out)
    end)
 end)

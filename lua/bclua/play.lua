@@ -16,7 +16,8 @@ local function find_player()
    if chosen and chosen ~= "" then return chosen end
    local words = {}
    for i, player in ipairs(PLAYERS) do words[i] = player:match("%S+") end
-   local pipe = io.popen("for p in " .. table.concat(words, " ") .. "; do command -v $p >/dev/null 2>&1 && echo $p; done; :")
+   local pipe = io.popen("for p in " .. table.concat(words, " ") ..
+      "; do command -v $p >/dev/null 2>&1 && echo $p; done; :")
    local found = pipe and pipe:read("l")
    if pipe then pipe:close() end
    for i, word in ipairs(words) do
