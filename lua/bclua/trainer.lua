@@ -24,6 +24,7 @@ local LEAST = {batches_per_epoch = 1, max_epochs = 1, lr_step = 1, keep = 1, acc
    patience = 0, checkpoint_batches = 0}
 local MEANS = {"loss", "loss_n", "loss_d", "active", "spread", "cosine", "gradient_norm"}
 local MARGIN = {triplet = 50, semi_hard = 50, batch_hard = 50, triplet_cosine = 0.5, nt_xent = 0} -- the engine's
+local HEAVY = 1 << 20 -- bytes of a role's samples
 local MOST_SKIPPED = 20 -- batches in a row: the weights, not the batches, are ill
 
 local function check_options(options)
@@ -169,8 +170,10 @@ end
 -- options of the step, if it is the step that failed.
 function Training:train_batch()
    local start = system.clock()
+   if self.heavy then collectgarbage() end -- it sees little of a batch's memory
    local batch, message = self.loader:next()
    if not batch then return nil, message or "the loader has no more triplets" end
+   self.heavy = batch.anchor:bytes() > HEAVY
    local loaded, options = system.clock(), self:step_options()
    local info, why, kind = self.net:train_step(batch, options)
    if not info and kind == "memory" then return nil, why end

@@ -118,35 +118,48 @@ local function gigabytes(bytes)
    return bytes < 1e9 and ("%.0f MB"):format(bytes / 1e6) or ("%.2f GB"):format(bytes / 1e9)
 end
 
---- Does a step on so many triplets fit into memory? Said before anything is allocated.
+-- Bytes that training on batches of a size takes beside what the process has: the
+-- network's, the batches that the loader makes ahead, and the sound that it keeps.
+local function need(net, p, size, checkpoint)
+   local m = net:memory({batch_size = size, roles = p.roles, checkpoint = checkpoint})
+   return m.total - m.process + p.ahead * m.batch + (p.tiles and 0 or p.cache_mb * 1e6)
+end
+
+-- The largest batch up to the wanted one that fits; 0: not even one.
+local function largest(net, p, free, checkpoint)
+   local low, high = 0, p.batch_size
+   while low < high do
+      local middle = (low + high + 1) // 2
+      local ok, bytes = pcall(need, net, p, middle, checkpoint) -- batch norm refuses a batch of one value
+      if not ok or bytes <= free then low = middle else high = middle - 1 end
+   end
+   return low
+end
+
+--- Does training on such batches fit into memory? Said before anything is allocated.
 -- @tparam network net
--- @tparam table p `batch_size`, `roles`
+-- @tparam table p `batch_size`, `roles`, `recompute`, `ahead`, `cache_mb`, `tiles` (are there any?)
 -- @tparam[opt] integer free bytes; default: what the system says
--- @treturn[1] integer bytes that the process takes then
+-- @treturn[1] integer bytes that it takes
 -- @treturn[2] nil
 -- @treturn[2] string message that proposes a batch size
 function fit.check_memory(net, p, free)
-   local m = net:memory({batch_size = p.batch_size, roles = p.roles})
-   local more = m.total - m.process
+   local bytes = need(net, p, p.batch_size)
    free = free or system.memory_free()
-   if not free or more <= free then return m.total end
-   local limit = free + m.process
-   local function proposal(checkpoint)
-      local fits = math.min(net:largest_batch({memory = limit, roles = p.roles, checkpoint = checkpoint}), p.batch_size)
-      return fits, fits < p.batch_size and (" (--accumulate %d for as many triplets a step)"):format(
-         (p.batch_size - 1) // math.max(fits, 1) + 1) or ""
-   end
+   if not free or bytes <= free then return bytes end
    local advice = {}
    for _, kind in ipairs{p.recompute, p.recompute ~= "stage" and "stage" or nil} do
-      local fits, how = proposal(kind)
+      local fits = largest(net, p, free, kind)
       if fits > 0 then
          advice[#advice + 1] = ("--batch-size %d fits%s%s"):format(fits,
-            kind ~= p.recompute and " with --recompute " .. kind or "", how)
+            kind ~= p.recompute and " with --recompute " .. kind or "",
+            fits < p.batch_size and (" (--accumulate %d for as many triplets a step)"):format(
+               (p.batch_size - 1) // fits + 1) or "")
       end
    end
    if #advice == 0 then advice[1] = "not even a batch of 1 fits: choose narrower --widths" end
-   return nil, ("a step on %d triplets takes %s of memory, %s are free: %s"):format(p.batch_size, gigabytes(more),
-      gigabytes(free), table.concat(advice, "; "))
+   return nil, ("training on batches of %d triplets takes %s of memory, %s are free: %s"):format(p.batch_size,
+      gigabytes(bytes), gigabytes(free), table.concat(advice, "; "))
 end
 
 local function load_triplets(p, options)
@@ -166,6 +179,7 @@ local function build(p, options)
    local network = {seed = p.seed, precision = p.precision, checkpoint = p.recompute}
    for k, v in pairs(options.network or {}) do network[k] = v end
    local net = require("bclua.tilenet").new(network)
+   p.tiles = options.tiles ~= nil
    local bytes, message = fit.check_memory(net, p, options.free_memory)
    if not bytes then
       net:close()
@@ -262,10 +276,10 @@ end
 -- @treturn[2] string message
 function fit.run(options)
    local p = settings(options)
-   local l <close>, message = load_triplets(p, options)
-   if not l then return nil, message end
    local net, bytes = build(p, options)
    if not net then return nil, bytes end
+   local l <close>, message = load_triplets(p, options)
+   if not l then return nil, message end
    local wanted = parameters(p, options.network or {}, options.triplets)
    local folder
    folder, message = open_checkpoints(options, wanted)
@@ -275,7 +289,7 @@ function fit.run(options)
    local last = folder .. "/last.safetensors"
    local from = options.checkpoint or (files.exists(last) and last) or nil
    local parameter_count = net:summary().parameters
-   local about = {("%d triplets, %d parameters, a step takes %s"):format(l.triplets, parameter_count, gigabytes(bytes))}
+   local about = {("%d triplets, %d parameters, training takes %s of memory"):format(l.triplets, parameter_count, gigabytes(bytes))}
    if l.dropped > 0 then
       table.insert(about, 1, ("%d of %d triplets have no tiles and are left out"):format(l.dropped,
          l.dropped + l.triplets))
