@@ -3,8 +3,6 @@
 
 #include <math.h>
 
-#include "../support/clones.h"
-
 static double between(double low, double high, double u) { return low + (high - low) * u; }
 
 void bc_effects_draw(bc_draw *d, const bc_effects *x, bc_random *r) {
@@ -19,8 +17,7 @@ void bc_effects_draw(bc_draw *d, const bc_effects *x, bc_random *r) {
     d->gain_db = x->gain_db > 0 ? between(-x->gain_db, x->gain_db, u[6]) : NAN;
 }
 
-/* Sums over 8 lanes, in their order: the same on every processor. */
-BC_CLONES
+/* Sums over 8 lanes, in their order: they vectorise, and stay the same. */
 double bc_power(const float *y, int64_t n) {
     double lane[8] = {0}, sum = 0;
     int64_t i = 0;
