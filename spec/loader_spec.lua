@@ -366,7 +366,7 @@ describe("loader", function()
          command.remove(dir .. "/tiles")
          fails(with_index("flac", 'select * replace (-1::bigint as "first") from %s'), "tile of 224000 at sample %-1")
          command.remove(dir .. "/tiles")
-         fails(with_index("npy", 'select * replace (5::bigint as "first") from %s'), "the index has one at sample 5")
+         fails(with_index("npy", 'select * replace (5::bigint as "first") from %s'), "the index has a tile of 224000 at sample 5")
       end)
 
       it("notices that a packed file is cut while it is in use", function()
@@ -381,7 +381,7 @@ describe("loader", function()
          os.execute("truncate -s 1000 " .. table.concat(paths, " "))
          local _, message = l:next()
          if not message then _, message = l:next() end -- one was made before
-         assert.matches("packed%-%d+%.npy: was cut to 1000 bytes while it was in use", message)
+         assert.matches("packed%-%d+%.npy: truncated npy file", message)
       end)
 
       it("can go on when the file is back", function()

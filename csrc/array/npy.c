@@ -110,24 +110,32 @@ static int check_size(const header *h, size_t offset, size_t size, const char *p
     return BC_OK;
 }
 
-static int read_elements(bc_array *a, int fd, size_t offset, const char *path, bc_error *e) {
-    size_t bytes = bc_array_bytes(a), done = 0;
+static int read_bytes(void *out, size_t bytes, int fd, size_t offset, const char *path,
+                      bc_error *e) {
+    size_t done = 0;
     while (done < bytes) {
-        ssize_t n = pread(fd, (char *)a->data + done, bytes - done, (off_t)(offset + done));
+        ssize_t n = pread(fd, (char *)out + done, bytes - done, (off_t)(offset + done));
         if (n <= 0) return bc_fail(e, "%s: %s", path, n < 0 ? strerror(errno) : "truncated npy file");
         done += (size_t)n;
     }
     return BC_OK;
 }
 
-static int load_fd(bc_array *a, int fd, const char *path, bool map, bc_error *e) {
+/* A header that the file's size agrees with. */
+static int examine(header *h, size_t *offset, size_t *size, int fd, const char *path,
+                   bc_error *e) {
     struct stat st;
     if (fstat(fd, &st) != 0) return bc_fail(e, "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode)) return bc_fail(e, "%s: not a regular file", path);
-    size_t size = (size_t)st.st_size, offset = 0;
+    *size = (size_t)st.st_size;
+    int rc = read_header(h, offset, fd, *size, path, e);
+    return rc == BC_OK ? check_size(h, *offset, *size, path, e) : rc;
+}
+
+static int load_fd(bc_array *a, int fd, const char *path, bool map, bc_error *e) {
+    size_t size, offset;
     header h;
-    int rc = read_header(&h, &offset, fd, size, path, e);
-    if (rc == BC_OK) rc = check_size(&h, offset, size, path, e);
+    int rc = examine(&h, &offset, &size, fd, path, e);
     if (rc != BC_OK) return rc;
     if (h.fortran) /* the reversed shape in C order, seen through a transposition */
         for (int i = 0, j = h.ndim - 1; i < j; i++, j--) {
@@ -142,7 +150,7 @@ static int load_fd(bc_array *a, int fd, const char *path, bool map, bc_error *e)
         if (rc != BC_OK) munmap(m, size);
     } else {
         rc = bc_array_new(a, h.dtype, h.ndim, h.shape);
-        if (rc == BC_OK) rc = read_elements(a, fd, offset, path, e);
+        if (rc == BC_OK) rc = read_bytes(a->data, bc_array_bytes(a), fd, offset, path, e);
         if (rc != BC_OK) bc_array_release(a);
     }
     if (rc == BC_OK && h.fortran && h.ndim > 1) {
@@ -160,6 +168,35 @@ int npy_load(bc_array *a, const char *path, bool map, bc_error *e) {
     int rc = load_fd(a, fd, path, map, e);
     close(fd);
     return rc;
+}
+
+int npy_open(npy_file *f, const char *path, bc_error *e) {
+    header h;
+    size_t size;
+    f->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (f->fd < 0) return bc_fail(e, "%s: %s", path, strerror(errno));
+    int rc = examine(&h, &f->offset, &size, f->fd, path, e);
+    if (rc == BC_OK && h.fortran && h.ndim > 1)
+        rc = bc_fail(e, "%s: in Fortran order", path);
+    if (rc != BC_OK) {
+        npy_close(f);
+        return rc;
+    }
+    f->dtype = h.dtype;
+    f->ndim = h.ndim;
+    memcpy(f->shape, h.shape, sizeof f->shape);
+    return BC_OK;
+}
+
+int npy_read(const npy_file *f, const char *path, void *out, int64_t first, int64_t n,
+             bc_error *e) {
+    size_t size = bc_dtype_size(f->dtype);
+    return read_bytes(out, (size_t)n * size, f->fd, f->offset + (size_t)first * size, path, e);
+}
+
+void npy_close(npy_file *f) {
+    if (f->fd >= 0) close(f->fd);
+    f->fd = -1;
 }
 
 size_t npy_header(char out[NPY_HEADER], bc_dtype dtype, int ndim, const int64_t *shape,

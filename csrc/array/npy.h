@@ -10,6 +10,21 @@
  * allocated. BC_FAIL: missing, not npy, truncated, another dtype. */
 int npy_load(bc_array *a, const char *path, bool map, bc_error *e);
 
+/* An npy file to read parts of: when the file is
+ * cut meanwhile, reading fails, where a mapping would end the program. */
+typedef struct npy_file {
+    int fd; /* -1: closed */
+    size_t offset;
+    bc_dtype dtype;
+    int ndim;
+    int64_t shape[BC_MAXDIM];
+} npy_file;
+int npy_open(npy_file *f, const char *path, bc_error *e); /* C order only */
+/* Elements first..first+n-1, in row-major order; all of them, or BC_FAIL. */
+int npy_read(const npy_file *f, const char *path, void *out, int64_t first, int64_t n,
+             bc_error *e);
+void npy_close(npy_file *f); /* safe twice */
+
 /* Write version 1.0, C order, whole or not at all. */
 int npy_save(const char *path, const bc_array *a, bc_error *e);
 

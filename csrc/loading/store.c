@@ -6,26 +6,25 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "../array/array.h"
 #include "../array/npy.h"
 #include "../audio/audio.h"
 
 enum { MARGIN = 512 }; /* reach of the conversion filter, in samples of the lower rate */
 
-/* A packed file, mapped. */
+/* A packed file, open from its first use on. It is read, not mapped: to touch
+ * a mapping behind the end of a file that was cut ends the program. */
 typedef struct {
-    bc_array tiles;
-    int64_t bytes; /* of the file */
-} map;
+    bool open;
+    npy_file file;
+} shard;
 
 struct bc_store {
     bc_store_options o;
     int64_t length; /* samples of a tile */
     bc_blocks *blocks;
-    pthread_mutex_t lock; /* of maps */
-    map *maps;
+    pthread_mutex_t lock; /* of shards */
+    shard *shards;
 };
 
 int bc_store_new(bc_store **to, const bc_store_options *o) {
@@ -37,8 +36,8 @@ int bc_store_new(bc_store **to, const bc_store_options *o) {
     pthread_mutex_init(&s->lock, NULL);
     int rc = bc_blocks_new(&s->blocks, o->paths, o->files, o->bytes, o->open);
     if (rc == BC_OK && o->kind == BC_STORE_PACKED) {
-        s->maps = calloc((size_t)o->files + 1, sizeof *s->maps);
-        if (s->maps == NULL) rc = BC_NOMEM;
+        s->shards = calloc((size_t)o->files + 1, sizeof *s->shards);
+        if (s->shards == NULL) rc = BC_NOMEM;
     }
     if (rc != BC_OK) {
         bc_store_free(s);
@@ -49,8 +48,9 @@ int bc_store_new(bc_store **to, const bc_store_options *o) {
 
 void bc_store_free(bc_store *s) {
     if (s == NULL) return;
-    for (int32_t i = 0; s->maps != NULL && i < s->o.files; i++) bc_array_release(&s->maps[i].tiles);
-    free(s->maps);
+    for (int32_t i = 0; s->shards != NULL && i < s->o.files; i++)
+        if (s->shards[i].open) npy_close(&s->shards[i].file);
+    free(s->shards);
     bc_blocks_free(s->blocks);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -99,68 +99,58 @@ static int no_tile(const bc_store *s, const bc_window *w, int64_t has, bc_error 
                    (long long)w->first);
 }
 
+static int check_kind(const npy_file *f, bc_dtype dtype, const char *path, bc_error *e) {
+    if (f->dtype == dtype && f->ndim == 1) return BC_OK;
+    return bc_fail(e, "%s: %s with %d axes, no tiles (%s with one axis)", path,
+                   bc_dtype_name(f->dtype), f->ndim, bc_dtype_name(dtype));
+}
+
 static int read_npy(bc_store *s, const bc_window *w, float *out, int64_t n, double place,
                     int64_t slack, double *start_s, bc_error *e) {
     const char *path = s->o.paths[w->file];
-    bc_array tile;
-    int rc = npy_load(&tile, path, true, e);
+    npy_file f;
+    int rc = npy_open(&f, path, e);
     if (rc != BC_OK) return rc;
-    if (tile.dtype != BC_F32 || tile.ndim != 1)
-        rc = bc_fail(e, "%s: %s with %d axes, no tile (f32 with one axis)", path,
-                     bc_dtype_name(tile.dtype), tile.ndim);
-    else if (w->first != 0)
-        rc = bc_fail(e, "%s: holds one tile, the index has one at sample %lld", path,
-                     (long long)w->first);
-    else if (tile.shape[0] < n)
-        rc = too_short(path, tile.shape[0], n, e);
+    rc = check_kind(&f, BC_F32, path, e);
+    if (rc == BC_OK && w->first != 0) rc = no_tile(s, w, f.shape[0], e);
+    if (rc == BC_OK && f.shape[0] < n) rc = too_short(path, f.shape[0], n, e);
     if (rc == BC_OK) {
-        int64_t offset = offset_of(tile.shape[0], n, place, slack);
-        memcpy(out, (const float *)tile.data + offset, (size_t)n * sizeof *out);
+        int64_t offset = offset_of(f.shape[0], n, place, slack);
+        rc = npy_read(&f, path, out, offset, n, e);
         *start_s = seconds_of(s, w, offset);
     }
-    bc_array_release(&tile);
+    npy_close(&f);
     return rc;
 }
 
-/* The tiles of a packed file: mapped with the first use, under the lock. */
-static int map_file(map *m, const char *path, bc_error *e) {
-    struct stat st;
-    int rc = npy_load(&m->tiles, path, true, e);
-    if (rc != BC_OK) return rc;
-    if (m->tiles.dtype != BC_I16 || m->tiles.ndim != 1)
-        rc = bc_fail(e, "%s: %s with %d axes, no tiles (i16 with one axis)", path,
-                     bc_dtype_name(m->tiles.dtype), m->tiles.ndim);
-    else if (stat(path, &st) != 0)
-        rc = bc_fail(e, "%s: was removed", path);
-    if (rc != BC_OK)
-        bc_array_release(&m->tiles);
-    else
-        m->bytes = st.st_size;
+static int open_shard(bc_store *s, int32_t file, bc_error *e) {
+    shard *x = &s->shards[file];
+    int rc = BC_OK;
+    pthread_mutex_lock(&s->lock);
+    if (!x->open) {
+        rc = npy_open(&x->file, s->o.paths[file], e);
+        if (rc == BC_OK && (rc = check_kind(&x->file, BC_I16, s->o.paths[file], e)) != BC_OK)
+            npy_close(&x->file);
+        x->open = rc == BC_OK;
+    }
+    pthread_mutex_unlock(&s->lock);
     return rc;
-}
-
-/* To read a map behind the end of a file that was cut kills the program. */
-static int check_map(const map *m, const char *path, bc_error *e) {
-    struct stat st;
-    if (stat(path, &st) == 0 && st.st_size < m->bytes)
-        return bc_fail(e, "%s: was cut to %lld bytes while it was in use", path,
-                       (long long)st.st_size);
-    return BC_OK;
 }
 
 static int read_packed(bc_store *s, const bc_window *w, float *out, int64_t n, double place,
-                       int64_t slack, double *start_s, bc_error *e) {
+                       int64_t slack, double *start_s, bc_scratch *scratch, bc_error *e) {
     const char *path = s->o.paths[w->file];
-    map *m = &s->maps[w->file];
-    pthread_mutex_lock(&s->lock);
-    int rc = m->tiles.storage == NULL ? map_file(m, path, e) : check_map(m, path, e);
-    pthread_mutex_unlock(&s->lock);
+    int rc = open_shard(s, w->file, e);
+    if (rc == BC_OK) rc = reserve(scratch, n);
     if (rc != BC_OK) return rc;
-    if (w->first < 0 || w->first > m->tiles.shape[0] - s->length)
-        return no_tile(s, w, m->tiles.shape[0], e);
+    const npy_file *f = &s->shards[w->file].file;
+    if (w->first < 0 || w->first > f->shape[0] - s->length)
+        return no_tile(s, w, f->shape[0], e);
     if (s->length < n) return too_short(path, s->length, n, e);
     int64_t offset = offset_of(s->length, n, place, slack);
-    const int16_t *from = (const int16_t *)m->tiles.data + w->first + offset;
+    int16_t *from = (int16_t *)(void *)scratch->data;
+    rc = npy_read(f, path, from, w->first + offset, n, e);
+    if (rc != BC_OK) return rc;
     float scale = (float)w->scale;
     for (int64_t i = 0; i < n; i++) out[i] = (float)from[i] * scale;
     *start_s = seconds_of(s, w, offset);
@@ -257,7 +247,8 @@ int bc_store_read(bc_store *s, const bc_window *w, float *out, int64_t n, double
                   int64_t slack, double *start_s, bc_scratch *scratch, bc_error *e) {
     switch (s->o.kind) {
     case BC_STORE_NPY: return read_npy(s, w, out, n, place, slack, start_s, e);
-    case BC_STORE_PACKED: return read_packed(s, w, out, n, place, slack, start_s, e);
+    case BC_STORE_PACKED:
+        return read_packed(s, w, out, n, place, slack, start_s, scratch, e);
     case BC_STORE_FLAC: return read_flac(s, w, out, n, place, slack, start_s, e);
     default: return read_recording(s, w, out, n, place, slack, start_s, scratch, e);
     }
