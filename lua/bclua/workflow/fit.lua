@@ -289,7 +289,8 @@ function fit.run(options)
    local last = folder .. "/last.safetensors"
    local from = options.checkpoint or (files.exists(last) and last) or nil
    local parameter_count = net:summary().parameters
-   local about = {("%d triplets, %d parameters, training takes %s of memory"):format(l.triplets, parameter_count, gigabytes(bytes))}
+   local about = {("%d triplets, %d parameters, training takes %s of memory"):format(l.triplets, parameter_count,
+      gigabytes(bytes))}
    if l.dropped > 0 then
       table.insert(about, 1, ("%d of %d triplets have no tiles and are left out"):format(l.dropped,
          l.dropped + l.triplets))
