@@ -56,8 +56,9 @@ local function precision(c)
 end
 
 local function recompute(c)
-   return choice(c, "--recompute", {"cheap", "none", "stage", "role"}, "What is computed again, not kept: cheap " ..
-      "(what costs next to nothing), none, stage (most: a third more work), role (one role at a time).")
+   return choice(c, "--recompute", {"auto", "cheap", "none", "stage", "role"}, "What is computed again, not kept: " ..
+      "cheap (what costs little), none, auto (cheap where keeping all takes more than 1 GiB), " ..
+      "stage (most: a third more work), role (one role at a time).")
 end
 
 local function augmentation(text)

@@ -78,6 +78,8 @@ describe("a network trained with less memory", function()
       assert(arena("cheap") < 0.75 * arena("none"))
       assert(arena("stage") < arena("cheap"))
       assert(arena("role") < 0.5 * arena("cheap"))
+      assert.equal(arena("none"), arena("auto"))
+      assert.equal(net:memory{batch_size = 2000, checkpoint = "cheap"}.arena, net:memory{batch_size = 2000}.arena)
       local m = net:memory{batch_size = 16, checkpoint = "stage"}
       assert(m.again > 0 and m.kept < m.arena)
       assert.equal(0, net:memory{batch_size = 16, checkpoint = "none"}.again)

@@ -50,16 +50,17 @@ static nn_shape read_input_shape(lua_State *L) {
 }
 
 static enum nn_checkpoint read_checkpoint(lua_State *L, int arg) {
-    static const char *const names[] = {"cheap", "none", "stage", "role", NULL};
+    static const char *const names[] = {"auto", "cheap", "none", "stage", "role", NULL};
     int i = bc_opt_choice(L, arg, "checkpoint", 0, names);
-    return i == 3 ? NN_CHEAP : (enum nn_checkpoint)i; /* bclua.step passes role by role */
+    return i == 4 ? NN_CHEAP : (enum nn_checkpoint)i; /* bclua.step passes role by role */
 }
 
 /*** Build a network.
 @function network
 @tparam {table,...} layers flat list; see bclua.nn
 @tparam table options `input` (shape of one sample), `precision` ("f32", "f64", "bf16", "f16"),
- `threads`, `seed`, `input_gradient`, `checkpoint` ("cheap", "none", "stage", "role")
+ `threads`, `seed`, `input_gradient`, `checkpoint` ("auto", "cheap", "none", "stage",
+ "role")
 @treturn network */
 static int l_network(lua_State *L) {
     static const char *const names[] = {"input",          "precision",  "threads", "seed",

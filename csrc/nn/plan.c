@@ -7,6 +7,8 @@
 
 #include "schedule.h"
 
+#define KEEP_LIMIT ((size_t)1 << 30) /* bytes of an arena that NN_AUTO keeps all values in */
+
 static enum nn_storage storage_of(const nn_graph *g, size_t layer, enum nn_precision p) {
     if (p == NN_F64) return NN_AS_F64;
     bool end = layer == 0 || layer + 1 == g->layers;
@@ -199,6 +201,16 @@ static int lay_out_stages(nn_plan *p, const nn_graph *g) {
     return lay_out(p, g, best);
 }
 
+static int lay_out_as_told(nn_plan *p, const nn_graph *g) {
+    if (p->o.backward && p->o.checkpoint == NN_STAGE) return lay_out_stages(p, g);
+    bool chooses = p->o.checkpoint == NN_AUTO;
+    if (chooses) p->o.checkpoint = NN_KEEP_ALL;
+    int rc = lay_out(p, g, 0);
+    if (rc != BC_OK || !chooses || p->bytes <= KEEP_LIMIT) return rc;
+    p->o.checkpoint = NN_CHEAP;
+    return lay_out(p, g, 0);
+}
+
 /* --- the whole ------------------------------------------------------------------------ */
 
 static int check_batch(const nn_graph *g, const nn_plan_options *o, bc_error *e) {
@@ -248,7 +260,7 @@ int nn_plan_new(nn_plan **out, const nn_graph *g, const nn_plan_options *o, bc_e
     p->o.keep = NULL;
     nn_fuse(p->node, g, p->keep);
     for (size_t i = 0; i < n; i++) p->stored[i] = storage_of(g, i, o->precision);
-    rc = o->backward && o->checkpoint == NN_STAGE ? lay_out_stages(p, g) : lay_out(p, g, 0);
+    rc = lay_out_as_told(p, g);
 out:
     if (rc == BC_OK)
         *out = p;

@@ -6,6 +6,7 @@
 #include "graph.h"
 
 /* What is kept from forward to backward of the values that it reads.
+ * NN_AUTO        all of them if the arena is at most 1 GiB, else as NN_CHEAP.
  * NN_KEEP_ALL    all of them.
  * NN_CHEAP       those that take a large convolution to make; the others (norms, relus,
  *                sums, convolutions of few taps) are made again when backward comes by.
@@ -13,7 +14,7 @@
  *                rest depends on) that make the plan smallest; what lies between is
  *                made again, convolutions too.
  * The results are the same to the bit. */
-enum nn_checkpoint { NN_CHEAP, NN_KEEP_ALL, NN_STAGE };
+enum nn_checkpoint { NN_AUTO, NN_CHEAP, NN_KEEP_ALL, NN_STAGE };
 
 typedef struct nn_plan_options {
     size_t n;      /* samples */

@@ -6,7 +6,7 @@ local system = require "bclua.system"
 local footprint = {}
 
 local KNOWN = {batch_size = true, precision = true, checkpoint = true, roles = true, memory = true}
-local CHECKPOINTS = {cheap = true, none = true, stage = true, role = true}
+local CHECKPOINTS = {auto = true, cheap = true, none = true, stage = true, role = true}
 
 local function check(options, level)
    for key in pairs(options or {}) do
@@ -20,7 +20,7 @@ local function check(options, level)
       error(("option 'batch_size' must be an integer of at least 1, got %s"):format(tostring(o.batch_size)), level + 1)
    end
    if o.checkpoint and not CHECKPOINTS[o.checkpoint] then
-      error(("option 'checkpoint' must be one of cheap, none, role, stage, got '%s'"):format(tostring(o.checkpoint)),
+      error(("option 'checkpoint' must be one of auto, cheap, none, role, stage, got '%s'"):format(tostring(o.checkpoint)),
          level + 1)
    end
    return o

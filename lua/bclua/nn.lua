@@ -124,9 +124,10 @@ end
 --  `precision` "f32", "f64", "bf16" or "f16": in the last two values and gradients of layers
 --  are stored in 16 bits, while weights, sums, the front end and the loss stay in f32;
 --  `threads` (the one setting for all);
---  `checkpoint`: what training keeps for the backward pass: "cheap" (all but what is quickly
---  made again), "none" (all), "stage" (the joints of the network that make memory smallest; the
---  rest is computed again, a third more work), "role" (as cheap, for one role at a time, each
+--  `checkpoint`: what training keeps for the backward pass: "none" (all values), "cheap" (all
+--  but what is quickly made again), "auto" (all while they take at most 1 GiB, else as "cheap"),
+--  "stage" (the joints of the network that make memory smallest; the rest is computed again, a
+--  third more work), "role" (as cheap, for one role at a time, each
 --  of which goes forward twice). Results do not depend on it, but for the order of sums in "role";
 --  `input_gradient` (false)
 -- @treturn network
@@ -137,7 +138,7 @@ function nn.network(layers, options)
    if not ok then error(net, 2) end
    local self = {core = net, names = {}, position = {}, role = {}, step = 0, pending = 0, metadata = {},
                  options = options, precision = options.precision or "f32",
-                 checkpoint = options.checkpoint or "cheap"}
+                 checkpoint = options.checkpoint or "auto"}
    for i, tensor in ipairs(net:tensors()) do
       self.names[i] = tensor.name
       self.position[tensor.name] = i

@@ -12,7 +12,7 @@ local fit = {}
 fit.defaults = {batch_size = 64, batches_per_epoch = 100, round_minutes = 0, max_epochs = 10, limit = 0, lr = 1e-3,
    schedule = "constant", warmup = 0, lr_step = 0, lr_gamma = 0.1, lr_final = 0, beta1 = 0.5, beta2 = 0.999, eps = 1e-8,
    weight_decay = 0.01, clip_norm = 0, accumulate = 1, loss = "triplet", margin = 0, l2 = 0.01, temperature = 0.1,
-   roles = "separate", precision = "f32", recompute = "cheap", seed = 1, patience = 0, keep = 3, keep_best = 3,
+   roles = "separate", precision = "f32", recompute = "auto", seed = 1, patience = 0, keep = 3, keep_best = 3,
    checkpoint_minutes = 10, on_nonfinite = "stop", validation_triplets = 256, augment = "", workers = 0, ahead = 2,
    cache_mb = 256}
 
