@@ -20,8 +20,8 @@ local function check(options, level)
       error(("option 'batch_size' must be an integer of at least 1, got %s"):format(tostring(o.batch_size)), level + 1)
    end
    if o.checkpoint and not CHECKPOINTS[o.checkpoint] then
-      error(("option 'checkpoint' must be one of auto, cheap, none, role, stage, got '%s'"):format(tostring(o.checkpoint)),
-         level + 1)
+      error(("option 'checkpoint' must be one of auto, cheap, none, role, stage, got '%s'"):format(
+         tostring(o.checkpoint)), level + 1)
    end
    return o
 end
