@@ -228,6 +228,14 @@ describe("trainer.fit", function()
       end
    end
 
+   it("goes on where validation is not finite, and says so", function()
+      local warnings = {}
+      local result = assert(fit(small_network(), new_loader(), {validate = judge{0 / 0, 3},
+         on_warning = function(text) warnings[#warnings + 1] = text end}))
+      assert.equal(2, result.best_epoch)
+      assert.matches("^round 1: the loss of validation is %-?nan$", warnings[1])
+   end)
+
    it("keeps the best rounds and stops when none is better", function()
       local result = assert(fit(small_network(), new_loader(), {max_epochs = 9, patience = 3, keep = 1, keep_best = 2,
          validate = judge{5, 2, 4, 3, 6, 1}}))
@@ -280,8 +288,12 @@ describe("trainer.fit", function()
       local _, metadata = safetensors.load(o.resume)
       assert.equal("6", metadata.loader)
       command.shell("rm " .. run .. "/checkpoints/epoch-*")
-      _, message = fit(small_network(), new_loader(11), {accumulate = 3, batches_per_epoch = 6, lr = 0.02,
-         resume = o.resume})
+      local net = small_network()
+      _, message = fit(net, new_loader(11), {accumulate = 3, batches_per_epoch = 6, lr = 0.02, resume = o.resume,
+         report_nonfinite = function(batch, options) -- as a diagnosis does
+            net:measure(new_loader():next(), {margin = options.margin})
+            return #batch.anchor .. " triplets"
+         end})
       assert.matches("step 4: ", message)
       local again = small_network()
       assert(fit(again, new_loader(), o))

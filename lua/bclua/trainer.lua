@@ -106,9 +106,7 @@ end
 
 -- Go back to the last step: batches that wait for theirs are forgotten.
 function Training:back_to_mark()
-   if self.net.pending > 0 and self.mark.running then
-      for name, a in pairs(running(self.net)) do a:fill(self.mark.running[name]) end
-   end
+   for name, a in pairs(self.mark.running and running(self.net) or {}) do a:fill(self.mark.running[name]) end
    self.net.pending = 0
 end
 
@@ -193,9 +191,11 @@ local function line_of(info, kind)
    return line
 end
 
--- A batch with a loss or gradient that is not finite: true to go on.
+-- A batch with a loss or gradient that is not finite, and those that waited with
+-- it, are left out: true to go on.
 function Training:not_finite(message, batch, options)
    local o, s = self.o, self.state
+   self:back_to_mark()
    local detail = o.report_nonfinite and o.report_nonfinite(batch, options, s.skipped)
    local text = ("epoch %d: step %d: %s; weights left as they were%s"):format(s.epochs + 1, self.net.step + 1, message,
       detail and "\n" .. detail or "")
@@ -304,7 +304,10 @@ function Training:end_round()
          return ok and "interrupted", why
       end
       if result == nil then return nil, message end
-      validation = result or nil
+      validation = result and is_finite(result.loss) and result or nil
+      if result and not validation and o.on_warning then
+         o.on_warning(("round %d: the loss of validation is %s"):format(s.epochs + 1, result.loss))
+      end
    end
    local info = self:close_round()
    info.validation = validation
