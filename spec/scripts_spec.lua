@@ -435,6 +435,9 @@ describe("a data set through all commands", function()
       {"motif.lua", "consolidate --input @/run/motif --output %s/m.parquet"},
       {"motif.lua", "generate-triplets --input @/run/motif.parquet --output %s/t.parquet --samples 8"},
       {"motif.lua", "extract-triplets @/run/triplets.parquet --dataset-root @/data --output %s/tiles"},
+      {"motif.lua", "motif-track @/run/motif.parquet --dataset-root @/data --output %s/m.flac"},
+      {"motif.lua", "extract-top-motif @/run/motif.parquet --dataset-root @/data --output %s/top"},
+      {"motif.lua", "labels @/run/motif.parquet --output %s/labels"},
       {"embed.lua", "fit @/run/triplets.parquet @/run/tiles --dim 4 --widths 2,2,2,2 --batch-size 2 " ..
          "--batches-per-epoch 1 --max-epochs 1 --run %s/fit"},
       {"make_dataset.lua", "--output %s/data --families 1 --species 1 --recordings 1 --short 0 --least 12 --most 12"},
