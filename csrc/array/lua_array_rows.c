@@ -132,7 +132,8 @@ int bc_array_create(lua_State *L) {
         return bc_arg_error(L, 2, "dtype '%s' is not one of f32, f64, i64, i32, i16, u8", name);
     int64_t shape[BC_MAXDIM] = {1};
     int axes = lua_isnoneornil(L, 3) ? 0 : bc_check_shape(L, 3, shape);
-    if (axes > BC_MAXDIM - 1) return bc_arg_error(L, 3, "a row of 1 to 3 axes expected, got %d", axes);
+    if (axes > BC_MAXDIM - 1)
+        return bc_arg_error(L, 3, "a row of 1 to 3 axes expected, got %d", axes);
     size_t bytes;
     luaL_argcheck(L, bc_shape_bytes(&bytes, dtype, axes > 0 ? axes : 1, shape), 3, "too large");
     writer *w = lua_newuserdatauv(L, sizeof *w, 0);

@@ -58,8 +58,12 @@ int npy_rows_put(npy_rows *r, const void *rows, int64_t n, bc_error *e) {
     return BC_OK;
 }
 
-int64_t npy_rows_count(const npy_rows *r) { return r->like.shape[0]; }
-const bc_array *npy_rows_like(const npy_rows *r) { return &r->like; }
+int64_t npy_rows_count(const npy_rows *r) {
+    return r->like.shape[0];
+}
+const bc_array *npy_rows_like(const npy_rows *r) {
+    return &r->like;
+}
 
 static int commit(npy_rows *r, bc_error *e) {
     char head[NPY_HEADER];

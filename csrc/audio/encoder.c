@@ -33,8 +33,7 @@ static int bits_of(const bc_audio_encoding *how) {
 
 int bc_encoder_open(bc_encoder *c, SF_VIRTUAL_IO *io, void *user, int channels, int sample_rate,
                     const bc_audio_encoding *how) {
-    SF_INFO info = {
-        .samplerate = sample_rate, .channels = channels, .format = format_code(how)};
+    SF_INFO info = {.samplerate = sample_rate, .channels = channels, .format = format_code(how)};
     memset(c, 0, sizeof *c);
     c->channels = channels;
     c->bits = bits_of(how);
@@ -60,8 +59,8 @@ static int quantise(float x, int bits) {
 static int flush(bc_encoder *c) {
     int64_t n = c->have;
     c->have = 0;
-    int64_t wrote = c->bits > 0 ? sf_writef_int(c->file, c->steps, n)
-                                : sf_writef_float(c->file, c->wide, n);
+    int64_t wrote =
+        c->bits > 0 ? sf_writef_int(c->file, c->steps, n) : sf_writef_float(c->file, c->wide, n);
     if (wrote != n) return BC_FAIL;
     return bc_interrupted() ? BC_STOPPED : BC_OK;
 }

@@ -9,7 +9,7 @@
 #include "audio.h"
 
 typedef struct bc_encoder {
-    SNDFILE *file; /* NULL: closed */
+    SNDFILE *file;      /* NULL: closed */
     int channels, bits; /* bits 0: floats */
     float *wide;        /* (block, channels) that wait to be written, or the steps */
     int *steps;

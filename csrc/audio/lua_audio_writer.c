@@ -52,9 +52,10 @@ static int w_write(lua_State *L) {
     y = bc_check_as(L, 2, BC_F32, 0);
     int64_t channels = y->ndim == 1 ? 1 : y->ndim == 2 ? y->shape[0] : 0;
     if (channels != w->channels)
-        return bc_arg_error(L, 2, w->channels == 1 ? "expected (samples)"
-                                                   : "expected (channels, samples) of %d channels",
-                            w->channels);
+        return bc_arg_error(
+            L, 2,
+            w->channels == 1 ? "expected (samples)" : "expected (channels, samples) of %d channels",
+            w->channels);
     bc_audio_check_finite(L, 2, y);
     int64_t n = y->shape[y->ndim - 1];
     return finish(L, w, bc_audio_writer_put(w->audio, y->data, n, n, &e), &e);
@@ -104,14 +105,16 @@ static int w_tostring(lua_State *L) {
     if (w->audio == NULL)
         lua_pushliteral(L, WRITER " (closed)");
     else
-        lua_pushfstring(L, WRITER " (%I samples)",
-                        (lua_Integer)bc_audio_writer_samples(w->audio));
+        lua_pushfstring(L, WRITER " (%I samples)", (lua_Integer)bc_audio_writer_samples(w->audio));
     return 1;
 }
 
 static void push_metatable(lua_State *L) {
-    static const luaL_Reg methods[] = {
-        {"write", w_write}, {"tell", w_tell}, {"commit", w_commit}, {"close", w_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"write", w_write},
+                                       {"tell", w_tell},
+                                       {"commit", w_commit},
+                                       {"close", w_close},
+                                       {NULL, NULL}};
     static const luaL_Reg meta[] = {
         {"__gc", w_close}, {"__close", w_close}, {"__tostring", w_tostring}, {NULL, NULL}};
     if (luaL_newmetatable(L, WRITER) == 0) return;

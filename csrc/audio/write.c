@@ -12,8 +12,12 @@ typedef struct memory {
     bool full; /* out of memory */
 } memory;
 
-static sf_count_t memory_size(void *user) { return ((memory *)user)->size; }
-static sf_count_t memory_tell(void *user) { return ((memory *)user)->at; }
+static sf_count_t memory_size(void *user) {
+    return ((memory *)user)->size;
+}
+static sf_count_t memory_tell(void *user) {
+    return ((memory *)user)->at;
+}
 
 static sf_count_t memory_seek(sf_count_t offset, int whence, void *user) {
     memory *m = user;
@@ -48,11 +52,9 @@ static sf_count_t memory_write(const void *from, sf_count_t n, void *user) {
     return n;
 }
 
-int bc_audio_encode(unsigned char **bytes, size_t *size, const float *y, int channels,
-                    int64_t n, int sample_rate, const bc_audio_encoding *how,
-                    const char *name, bc_error *e) {
-    static SF_VIRTUAL_IO io = {memory_size, memory_seek, memory_read, memory_write,
-                               memory_tell};
+int bc_audio_encode(unsigned char **bytes, size_t *size, const float *y, int channels, int64_t n,
+                    int sample_rate, const bc_audio_encoding *how, const char *name, bc_error *e) {
+    static SF_VIRTUAL_IO io = {memory_size, memory_seek, memory_read, memory_write, memory_tell};
     memory m = {0};
     bc_encoder c = {0};
     int rc;

@@ -20,15 +20,21 @@ struct bc_audio_writer {
     int code;        /* errno of the first write that failed */
 };
 
-static sf_count_t file_size(void *user) { return ((bc_audio_writer *)user)->size; }
-static sf_count_t file_tell(void *user) { return ((bc_audio_writer *)user)->at; }
+static sf_count_t file_size(void *user) {
+    return ((bc_audio_writer *)user)->size;
+}
+static sf_count_t file_tell(void *user) {
+    return ((bc_audio_writer *)user)->at;
+}
 
 static sf_count_t file_seek(sf_count_t offset, int whence, void *user) {
     bc_audio_writer *w = user;
     sf_count_t to = offset + (whence == SEEK_SET ? 0 : whence == SEEK_CUR ? w->at : w->size);
     if (to == w->at || to < 0 || to > w->size) return w->at;
-    if (fseeko(w->file.stream, to, SEEK_SET) == 0) w->at = to;
-    else if (w->code == 0) w->code = errno;
+    if (fseeko(w->file.stream, to, SEEK_SET) == 0)
+        w->at = to;
+    else if (w->code == 0)
+        w->code = errno;
     return w->at;
 }
 
@@ -104,7 +110,9 @@ int bc_audio_writer_put_i16(bc_audio_writer *w, const int16_t *y, int64_t n, bc_
     return finish(w, n, bc_encoder_write_i16(&w->encoder, y, n), e);
 }
 
-int64_t bc_audio_writer_samples(const bc_audio_writer *w) { return w->samples; }
+int64_t bc_audio_writer_samples(const bc_audio_writer *w) {
+    return w->samples;
+}
 
 bool bc_audio_writer_takes_i16(const bc_audio_writer *w) {
     return w->encoder.channels == 1 && w->encoder.bits == 16;
