@@ -2,6 +2,7 @@ local array = require "bclua.array"
 local gradient = require "support.gradient"
 local nn = require "bclua.nn"
 local spectral = require "bclua.spectral"
+local system = require "bclua.system"
 
 local nan, inf = 0 / 0, math.huge
 
@@ -167,6 +168,32 @@ describe("conv2d", function()
             local scale = single:abs():max()
             assert.near(0, array.max_difference(results.bf16[k], single), 1.5e-2 * scale)
             assert.near(0, array.max_difference(results.f16[k], single), 2e-3 * scale)
+         end
+      end
+   end)
+
+   it("gives the same with all instructions, but for rounding", function()
+      local results, known = {}, {"plain", "avx2", "avx512"}
+      finally(function() system.instructions("best") end)
+      for _, code in ipairs(known) do
+         if pcall(system.instructions, code) then
+            for _, precision in ipairs{"f32", "bf16", "f16"} do
+               local net = nn.network({{"conv2d", out = 40, kernel = 3, padding = 1, stride = 2, bias = true},
+                  {"conv2d", out = 33, kernel = 3, padding = 1}, {"conv2d", out = 7, kernel = 1},
+                  {"conv2d", out = 5, kernel = 3, padding = 1}},
+                  {input = {3, 21, 34}, seed = 5, input_gradient = true, precision = precision})
+               local y = net.core:forward({noise({6, 3, 21, 34}, 1, "f32")}, {train = true})
+               net.core:backward(noise(y:shape(), 8, "f32"))
+               local now = {y, net.core:input_gradient()}
+               for _, name in ipairs{"conv2d_1.weight", "conv2d_1.bias", "conv2d_2.weight", "conv2d_3.weight"} do
+                  now[#now + 1] = net:gradients()[name]
+               end
+               results[precision] = results[precision] or now
+               for k, plain in ipairs(results[precision]) do
+                  assert.near(0, array.max_difference(now[k], plain), ({f32 = 1e-5, bf16 = 2e-2, f16 = 4e-3})[precision]
+                     * plain:abs():max())
+               end
+            end
          end
       end
    end)

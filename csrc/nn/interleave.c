@@ -2,6 +2,8 @@
  * sixteen by sixteen values where the processor has vectors of that length. */
 #include "interleave.h"
 
+#include "../support/code.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -104,11 +106,6 @@ AVX512 void put_avx512(void *to, enum nn_storage as, size_t at, size_t plane, co
     }
 }
 
-static bool has_vectors(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl");
-}
-
 /* One copy of the loop for each storage. */
 TARGET static void take_vectors(float *to, size_t step, const void *from, enum nn_storage as,
                                 size_t at, size_t plane, size_t channels, size_t n) {
@@ -182,7 +179,7 @@ static void deinterleave(float *to, size_t plane, const float *from, size_t step
 void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, size_t at,
                  size_t plane, size_t channels, size_t n, float *wide) {
 #if defined(__x86_64__)
-    if (has_vectors()) {
+    if (bc_code_now() == BC_CODE_AVX512) {
         take_vectors(to, step, map, as, at, plane, channels, n);
         return;
     }
@@ -199,7 +196,7 @@ void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, si
 void nn_put_row(void *map, enum nn_storage as, size_t at, size_t plane, const float *from,
                 size_t step, const float *bias, bool add, size_t channels, size_t n, float *wide) {
 #if defined(__x86_64__)
-    if (has_vectors()) {
+    if (bc_code_now() == BC_CODE_AVX512) {
         put_vectors(map, as, at, plane, from, step, bias, add, channels, n);
         return;
     }

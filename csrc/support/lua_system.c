@@ -54,9 +54,9 @@ static int l_threads(lua_State *L) {
 }
 
 /*** The instructions that kernels use; `instructions(name)` sets them for all
-threads. Results are the same with all of them: this is there to show it, and to
-measure. Which there are: `stomp.instructions()`. At first the best, or what the
-environment variable BCLUA_INSTRUCTIONS says. The network has its own choice.
+threads. Results are the same with all of them, but for the rounding of the network's
+convolutions: this is there to show it, and to measure. Which there are: `stomp.instructions()`. At first the best, or what the
+environment variable BCLUA_INSTRUCTIONS says.
 @function instructions
 @tparam[opt] string name "plain", "avx2", "avx512", or "best"
 @treturn string */
