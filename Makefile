@@ -24,13 +24,15 @@ SPEC    ?= spec
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
 
 PKGS    := lua5.4 sndfile vorbisfile soxr fftw3 fftw3f openblas
+# Only for its header: the library is opened when it is needed (csrc/http/server.c).
+OPENED  := libmicrohttpd
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
            -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wundef
 # No -ffast-math: profiles rely on INFINITY and NaN. No contraction: the AVX2
 # and AVX-512 clones of a kernel must give what the plain one gives.
 BASE    := -std=gnu11 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden -fno-math-errno \
            -ffp-contract=off $(WARN) $(EXTRA)
-INCLUDE  = $(filter-out -D_XOPEN_SOURCE=% -D_DEFAULT_SOURCE,$(shell pkg-config --cflags $(PKGS)))
+INCLUDE  = $(filter-out -D_XOPEN_SOURCE=% -D_DEFAULT_SOURCE,$(shell pkg-config --cflags $(PKGS) $(OPENED)))
 # nodelete: worker states come and go, caches and their memory stay.
 LIBS     = -Wl,-z,nodelete $(shell pkg-config --libs sndfile vorbisfile soxr fftw3 fftw3f openblas) -ldl -lm -pthread
 

@@ -171,14 +171,15 @@ look() {
 	has make || need make
 	if ! has pkg-config; then
 		need pkg-config
-		need liblua5.4-dev libsndfile1-dev libvorbis-dev libsoxr-dev libfftw3-dev libopenblas-dev
-	elif ! pkg-config --exists lua5.4 sndfile vorbisfile soxr fftw3 fftw3f openblas; then
+		need liblua5.4-dev libsndfile1-dev libvorbis-dev libsoxr-dev libfftw3-dev libopenblas-dev libmicrohttpd-dev
+	elif ! pkg-config --exists lua5.4 sndfile vorbisfile soxr fftw3 fftw3f openblas libmicrohttpd; then
 		pkg-config --exists lua5.4 || need liblua5.4-dev
 		pkg-config --exists sndfile || need libsndfile1-dev
 		pkg-config --exists vorbisfile || need libvorbis-dev
 		pkg-config --exists soxr || need libsoxr-dev
 		pkg-config --exists fftw3 fftw3f || need libfftw3-dev
 		pkg-config --exists openblas || need libopenblas-dev
+		pkg-config --exists libmicrohttpd || need libmicrohttpd-dev # opened when it is needed
 	fi
 	# The loader's pitch shift opens it when it is needed.
 	ls /lib/libSoundTouchDll.so* /lib/*/libSoundTouchDll.so* /usr/lib/libSoundTouchDll.so* \

@@ -72,6 +72,8 @@ local function generate(parser)
       :convert(cli.choice("--anchor", kinds))
    c:option("--neighbor", "The same of neighbours only."):argname("KIND"):convert(cli.choice("--neighbor", kinds))
    c:option("--scores", "What `score` wrote, for best."):argname("FILE")
+   c:flag("--accepted-only", "Only motifs that were accepted in `browse`, of the file accepted.csv beside the input.")
+   c:option("--accepted", "The same, of this file."):argname("FILE")
    c:option("--dataset-root", "Folder that holds the source names, to compute scores without --scores."):argname("DIR")
    c:option("--holdout", "Share of each species' recordings kept away for evaluation."):argname("X")
       :default("0.25"):convert(cli.number("--holdout", 0, 0.5))
@@ -82,7 +84,8 @@ local function generate(parser)
          group = o.group, metadata = o.metadata, taxonomy = o.taxonomy, shares = o.shares, mixture = o.mixture,
          self = o.self, motif = o.motif, exclude_own = o.no_self, self_distance = o.self_distance,
          clip_distance = o.clip_distance, clips = o.clips, pick = o.pick, anchor = o.anchor, neighbor = o.neighbor,
-         scores = o.scores, dataset_root = o.dataset_root, holdout = o.holdout, seed = o.seed, force = o.force})
+         scores = o.scores, dataset_root = o.dataset_root, holdout = o.holdout, seed = o.seed, force = o.force,
+         accepted = o.accepted, accepted_only = o.accepted_only})
    end
 end
 
@@ -221,10 +224,11 @@ local function labels(parser)
    c:option("--output", "Folder for audacity: SPECIES/ID.txt; file for the others."):argname("PATH"):count(1)
    c:option("--dataset-root", ROOT .. ": looks for the frequency band of each window (else: the full band).")
       :argname("DIR")
+   c:option("--accepted", "accepted.csv of `browse`: the motifs accepted there."):argname("FILE")
    cli.threads(c):flag("--strict", "Exit with an error if any recording failed.")
    return function(o)
       return require("bclua.workflow.labels").run({input = o.input, kind = o.kind, top = o.top, species = o.species,
-         format = o.format, output = o.output, dataset_root = o.dataset_root})
+         format = o.format, output = o.output, dataset_root = o.dataset_root, accepted = o.accepted})
    end
 end
 

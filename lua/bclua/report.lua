@@ -4,7 +4,8 @@ local system = require "bclua.system"
 
 local report = {}
 
-local STYLE = [[
+--- The style of all our pages: light and dark.
+report.style = [[
 :root{color-scheme:light dark;--line:#8885;--soft:#8882;--accent:#0072b2}
 @media(prefers-color-scheme:dark){:root{--accent:#56b4e9}}
 body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1rem}
@@ -138,7 +139,7 @@ function Report:text()
    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">' ..
       '<meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title>' ..
       "<link rel=\"icon\" href=\"data:,\"><style>%s</style></head>\n<body><h1>%s</h1><nav>%s</nav>\n%s\n" ..
-      "</body></html>\n"):format(escape(self.title), STYLE, escape(self.title), table.concat(links),
+      "</body></html>\n"):format(escape(self.title), report.style, escape(self.title), table.concat(links),
       table.concat(self.parts, "\n"))
 end
 

@@ -267,7 +267,8 @@ end
 --- Write labels.
 -- @tparam table options those of `read`; `format` (`audacity`: a folder of label tracks,
 -- `<species>/<id>.txt`; `raven`, `csv`: one file), `output`, `dataset_root` (looks for the band of
--- each window in the recording; without it, and where that fails, the band is the full one), `quiet`
+-- each window in the recording; without it, and where that fails, the band is the full one), `accepted` (a file of
+-- `browse`: its accepted motifs, in place of those that the profiles give), `quiet`
 -- @treturn[1] table `{recordings=, labels=, failures=}`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
@@ -275,7 +276,8 @@ function labels.run(options)
    if options.dataset_root and not files.is_folder(options.dataset_root) then
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
-   local list, message = labels.read(options)
+   local read = options.accepted and require("bclua.workflow.accepted").marks or labels.read
+   local list, message = read(options)
    if not list then return nil, message end
    local n = 0
    for _, item in ipairs(list) do n = n + #item.marks end

@@ -1,6 +1,8 @@
 --- Step 3: triplets of windows (anchor, neighbour, distant) as a Parquet table.
 -- @module bclua.workflow.triplets
+local accepted = require "bclua.workflow.accepted"
 local array = require "bclua.array"
+local files = require "bclua.files"
 local groups = require "bclua.workflow.groups"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
@@ -339,12 +341,26 @@ local function count(picks)
    return n
 end
 
+-- Only recordings with an accepted motif, where that is asked for; those kept for evaluation stay.
+local function keep_accepted(rows, options, p)
+   if not (options.accepted or options.accepted_only) then return rows end
+   if p.anchor ~= "motif" or p.neighbor ~= "motif" then
+      return nil, "accepted motifs (--accepted-only) cannot be discords: use them without --pick, --anchor, --neighbor"
+   end
+   local path = options.accepted or files.dirname(options.input) .. "/" .. accepted.file
+   local chosen, message = accepted.choose(rows, path)
+   if not chosen then return nil, message end
+   local parts = {}
+   for i, row in ipairs(chosen) do parts[i] = ("%s %d %d"):format(row.source_name, row.motif_0, row.motif_1) end
+   p.accepted = ("%016x"):format(hash(table.concat(parts, "\n")))
+   return chosen
+end
+
 local function split(all, held)
    local rows, names = {}, {}
    for _, row in ipairs(all) do
       if held[row.source_name] then names[#names + 1] = row.source_name else rows[#rows + 1] = row end
    end
-   for i, row in ipairs(rows) do row.i = i end
    return rows, names
 end
 
@@ -355,6 +371,8 @@ end
 -- for `triplets.mixture`), `exclude_own`,
 -- `self_distance`, `clip_distance` (seconds), `clips`: see `bclua.sampling.triplets`;
 -- `anchor`, `neighbor` (`motif`, `discord` or `best`; the distant window is of the anchor's kind), `pick`: both;
+-- `accepted_only` (only motifs that were accepted: see `bclua.workflow.accepted`), `accepted` (in this file;
+-- default: accepted.csv beside the input);
 -- `scores` (what `score` wrote, for `best`; without, it is computed from the recordings below `dataset_root`);
 -- `force`, `quiet`
 -- @treturn[1] table `{samples=, recordings=, holdout=, warnings=, partitions=, failures=}`
@@ -374,6 +392,9 @@ function triplets.run(options)
    p.group = grouping.name
    p.window_s = all[1].matrix_profile_window / all[1].cens_sample_rate
    local rows, held = split(all, triplets.holdout(all, p.holdout, p.seed))
+   rows, message = keep_accepted(rows, options, p)
+   if not rows then return nil, message end
+   for i, row in ipairs(rows) do row.i = i end
    message = no_groups(options, rows, #held, p.group)
    if message then return nil, message, true end
    local ok

@@ -1,0 +1,168 @@
+--- Motifs that somebody has looked at: `accepted.csv` of a run, which `browse` writes, and
+-- `generate-triplets --accepted-only` and `labels --accepted` read.
+-- @module bclua.workflow.accepted
+local files = require "bclua.files"
+local system = require "bclua.system"
+
+local accepted = {}
+
+--- The name of the file in a run.
+accepted.file = "accepted.csv"
+
+--- What can be said of a motif.
+accepted.verdicts = {accepted = true, rejected = true}
+
+local TYPES = {source_name = "varchar", species = "varchar", start_s = "double", twin_start_s = "double",
+   seconds = "double", distance = "double", verdict = "varchar"}
+local COLUMNS = {"source_name", "species", "start_s", "twin_start_s", "seconds", "distance", "verdict"}
+local NUMBERS = {"start_s", "twin_start_s", "seconds", "distance"}
+
+local function check(rows, path)
+   local list = {}
+   for i, row in ipairs(rows) do
+      local bad
+      for _, name in ipairs(COLUMNS) do
+         if row[name] == nil then bad = "no " .. name end
+      end
+      if not bad and not accepted.verdicts[row.verdict] then
+         bad = ("the verdict '%s' is neither accepted nor rejected"):format(row.verdict)
+      end
+      if not bad and not (row.start_s >= 0 and row.twin_start_s >= 0 and row.seconds > 0) then
+         bad = "times must not be negative"
+      end
+      if bad then return nil, ("%s: row %d: %s"):format(path, i, bad) end
+      list[i] = row
+   end
+   return list
+end
+
+--- All verdicts of a file; none where there is no file.
+-- @tparam string path
+-- @treturn[1] {table,...} `source_name`, `species`, `start_s` and `twin_start_s` (the two windows),
+-- `seconds` (their length), `distance`, `verdict` (`accepted` or `rejected`), in the file's order
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function accepted.read(path)
+   if not files.exists(path) then return {} end
+   local sql = require "bclua.sql"
+   local types = {}
+   for i, name in ipairs(COLUMNS) do types[i] = ("%s: '%s'"):format(sql.quote(name), TYPES[name]) end
+   local rows, message = sql.query(("select * from read_csv(%s, header = true, delim = ',', quote = '\"', " ..
+      "escape = '\"', columns = {%s})"):format(sql.quote(path), table.concat(types, ", ")))
+   if not rows then return nil, path .. ": " .. message end
+   return check(rows, path)
+end
+
+--- Write verdicts, whole or not at all, by source name and time.
+-- @treturn[2] nil, message beginning with the path
+function accepted.write(path, rows)
+   local sorted = {}
+   for i, row in ipairs(rows) do
+      sorted[i] = {source_name = row.source_name, species = row.species, verdict = row.verdict}
+      for _, name in ipairs(NUMBERS) do sorted[i][name] = ("%.9g"):format(row[name]) end
+   end
+   table.sort(sorted, function(a, b)
+      if a.source_name ~= b.source_name then return a.source_name < b.source_name end
+      if a.start_s ~= b.start_s then return tonumber(a.start_s) < tonumber(b.start_s) end
+      return tonumber(a.twin_start_s) < tonumber(b.twin_start_s)
+   end)
+   return system.write_file(path, files.csv(COLUMNS, sorted))
+end
+
+--- The accepted motifs alone, best first, by source name.
+-- @tparam string path
+-- @treturn[1] table lists of rows, by source name
+-- @treturn[1] integer how many motifs
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function accepted.by_source(path)
+   if not files.exists(path) then
+      return nil, path .. ": no such file; accept motifs with `bclua scripts/browse.lua RUN`"
+   end
+   local rows, message = accepted.read(path)
+   if not rows then return nil, message end
+   local by_source, n = {}, 0
+   for _, row in ipairs(rows) do
+      if row.verdict == "accepted" then
+         by_source[row.source_name] = by_source[row.source_name] or {}
+         table.insert(by_source[row.source_name], row)
+         n = n + 1
+      end
+   end
+   for _, list in pairs(by_source) do
+      table.sort(list, function(a, b)
+         if a.distance ~= b.distance then return a.distance < b.distance end
+         return a.start_s < b.start_s
+      end)
+   end
+   return by_source, n
+end
+
+--- Of rows of recordings those with an accepted motif; it, of several the best, becomes their motif.
+-- @tparam {table,...} rows `source_name`, `cens_sample_rate`, `matrix_profile_window`, `motif_0`, `motif_1`
+-- @tparam string path
+-- @treturn[1] {table,...}
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function accepted.choose(rows, path)
+   local by_source, message = accepted.by_source(path)
+   if not by_source then return nil, message end
+   local chosen = {}
+   for _, row in ipairs(rows) do
+      local best = by_source[row.source_name] and by_source[row.source_name][1]
+      if best then
+         local rate = row.cens_sample_rate
+         if math.abs(best.seconds * rate - row.matrix_profile_window) > 0.5 then
+            return nil, ("%s: %s: a motif of %g s, but the windows are of %g s now; look at them again"):format(path,
+               row.source_name, best.seconds, row.matrix_profile_window / rate)
+         end
+         row.motif_0 = math.floor(best.start_s * rate + 0.5)
+         row.motif_1 = math.floor(best.twin_start_s * rate + 0.5)
+         chosen[#chosen + 1] = row
+      end
+   end
+   if #chosen == 0 then return nil, path .. ": no motif of these recordings is accepted" end
+   return chosen
+end
+
+--- The accepted motifs as `labels.read` has them: for `labels`.
+-- @tparam table options `accepted` (path), `input` (Parquet from `consolidate`), `species`
+-- @treturn[1] {table,...}
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with a path
+function accepted.marks(options)
+   local sql = require "bclua.sql"
+   local by_source, message = accepted.by_source(options.accepted)
+   if not by_source then return nil, message end
+   local ok
+   ok, message = sql.require_columns(options.input, {"source_name", "species", "duration_seconds", "sample_rate"})
+   if not ok then return nil, message end
+   local has_folder = sql.require_columns(options.input, {"folder"})
+   local rows
+   rows, message = sql.query(("select source_name, species, duration_seconds, sample_rate, %s as folder " ..
+      "from read_parquet(%s) order by source_name"):format(has_folder and "folder" or "null", sql.quote(options.input)))
+   if not rows then return nil, message end
+   local list = {}
+   for _, row in ipairs(rows) do
+      local motifs = by_source[row.source_name]
+      if motifs and (not options.species or options.species == row.species) then
+         local marks = {}
+         for rank, m in ipairs(motifs) do
+            for part, start_s in pairs({a = m.start_s, b = m.twin_start_s}) do
+               marks[#marks + 1] = {kind = "motif", rank = rank, part = part, start_s = start_s,
+                  end_s = math.min(row.duration_seconds, start_s + m.seconds), distance = m.distance}
+            end
+         end
+         table.sort(marks, function(a, b)
+            if a.rank ~= b.rank then return a.rank < b.rank end
+            return a.part < b.part
+         end)
+         list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
+            folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
+            window_s = motifs[1].seconds, marks = marks}
+      end
+   end
+   return list
+end
+
+return accepted

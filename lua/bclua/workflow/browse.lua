@@ -1,0 +1,287 @@
+--- A run to look through and listen to: recordings, their motifs, nearest windows, and
+-- what one thinks of the motifs. The pages are in `bclua.workflow.browse_pages`, who may see
+-- them in `bclua.workflow.browse_server`.
+-- @module bclua.workflow.browse
+local accepted = require "bclua.workflow.accepted"
+local array = require "bclua.array"
+local files = require "bclua.files"
+local record = require "bclua.workflow.record"
+
+local browse = {}
+
+local MOTIFS, OTHERS = 5, 8
+local MOST_PROFILES, MOST_PICTURES, MOST_NEAREST = 16, 64, 256 -- kept in memory
+
+-- What was made last, at most so many.
+local function cache(most)
+   local values, order = {}, {}
+   return function(key, make, ...)
+      if values[key] ~= nil then return values[key] end
+      local value, message = make(...)
+      if value == nil then return nil, message end
+      if #order == most then values[table.remove(order, 1)] = nil end
+      values[key], order[#order + 1] = value, key
+      return value
+   end
+end
+
+local Browser = {}
+Browser.__index = Browser
+
+local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
+   "duration_seconds", "duration_cens", "motif_0", "discord_0"}
+
+-- A source name comes out of a file that others may have made: it must stay below the data folder.
+local function is_inside(name)
+   return name:sub(1, 1) ~= "/" and not name:find("\0", 1, true) and not ("/" .. name .. "/"):find("/%.%.?/")
+end
+
+-- The folder in which the source names begin.
+local function find_root(options)
+   if options.dataset_root then
+      if files.is_folder(options.dataset_root) then return options.dataset_root end
+      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
+   end
+   local path = options.run .. "/config.json"
+   local config, message = files.read_json(path)
+   if not config then return nil, message end
+   if type(config) ~= "table" or type(config.data) ~= "string" then
+      return nil, path .. ": names no data; give --dataset-root"
+   end
+   local layout
+   layout, message = require("bclua.recordings").layout(config.data)
+   if not layout then return nil, message .. " (the run's data; say where it is with --dataset-root)" end
+   return layout.root
+end
+
+--- Open a run.
+-- @tparam table options `run` (folder of `pipeline`, or one that has a motif.parquet),
+-- `dataset_root` (folder that holds the source names; default: what config.json of the run says)
+-- @treturn[1] browser
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function browse.open(options)
+   local sql = require "bclua.sql"
+   if not files.is_folder(options.run) then return nil, options.run .. ": no such folder" end
+   local input = options.run .. "/motif.parquet"
+   local ok, message = sql.require_columns(input, COLUMNS)
+   if not ok then return nil, message end
+   local root
+   root, message = find_root(options)
+   if not root then return nil, message end
+   local has_folder = sql.require_columns(input, {"folder"})
+   local rows
+   rows, message = sql.query(("select %s, %s as folder from read_parquet(%s) order by species, source_name"):format(
+      table.concat(COLUMNS, ", "), has_folder and "folder" or "null", sql.quote(input)))
+   if not rows then return nil, message end
+   local b = setmetatable({run = options.run, input = input, root = root, name = files.basename(options.run),
+      recordings = rows, verdict_path = options.run .. "/" .. accepted.file, profiles = cache(MOST_PROFILES),
+      pictures = cache(MOST_PICTURES), searches = cache(MOST_NEAREST),
+      exclusion = math.tointeger((record.of_parquet(input) or {}).exclusion)}, Browser)
+   for id, row in ipairs(rows) do row.id = id end
+   b.verdicts, message = accepted.read(b.verdict_path)
+   if not b.verdicts then return nil, message end
+   b.features = require("bclua.workflow.search").find_features({input = input}, rows) or nil
+   return b
+end
+
+--- The recording of a number, or nil.
+function Browser:recording(id) return self.recordings[id] end
+
+-- Its profile, as arrays; nil where it is shorter than the window.
+function Browser:profile(row)
+   if not row.motif_0 then return nil, row.source_name .. ": shorter than the window" end
+   return self.profiles(row.id, function()
+      local sql = require "bclua.sql"
+      local found, message = sql.query(("select mp, pi from read_parquet(%s) where source_name = %s"):format(
+         sql.quote(self.input), sql.quote(row.source_name)))
+      if not found then return nil, message end
+      local mp, pi = found[1] and found[1].mp, found[1] and found[1].pi
+      if not mp or not pi or #mp == 0 or #mp ~= #pi then return nil, self.input .. ": changed" end
+      if not array.is_array(mp) then mp = array.from(mp, "f64") end
+      if not array.is_array(pi) then pi = array.from(pi, "i64") end
+      local p = {distance = mp:copy("f64"), index = pi:copy("i64")}
+      p.motifs = require("bclua.stomp").motifs(p, MOTIFS, {exclusion = self.exclusion or
+         (row.matrix_profile_window + 1) // 2})
+      return p
+   end)
+end
+
+local function same_motif(verdict, row, at, twin)
+   local rate = row.cens_sample_rate
+   return verdict.source_name == row.source_name and math.abs(verdict.start_s * rate - at) < 0.5
+      and math.abs(verdict.twin_start_s * rate - twin) < 0.5
+end
+
+--- The best motifs of a recording.
+-- @tparam table row of `recordings`
+-- @treturn {table,...} `{rank=, at=, twin=, distance=, verdict=}` in frames; none where it is too short
+function Browser:motifs(row)
+   local p, list = self:profile(row), {}
+   for rank, m in ipairs(p and p.motifs or list) do
+      list[rank] = {rank = rank, at = m.at, twin = m.twin, distance = m.distance}
+      for _, v in ipairs(self.verdicts) do
+         if same_motif(v, row, m.at, m.twin) then list[rank].verdict = v.verdict end
+      end
+   end
+   return list
+end
+
+--- Say what one thinks of a motif; it is in the file when this returns.
+-- @tparam table row
+-- @tparam integer at frame of the motif, `twin` that of its other window
+-- @tparam integer twin
+-- @tparam ?string verdict `accepted` or `rejected`; nil takes it back
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+function Browser:judge(row, at, twin, verdict)
+   local motif
+   for _, m in ipairs(self:motifs(row)) do
+      if m.at == at and m.twin == twin then motif = m end
+   end
+   if not motif then return nil, "no such motif" end
+   local rate, rows = row.cens_sample_rate, {}
+   for _, v in ipairs(self.verdicts) do
+      if not same_motif(v, row, at, twin) then rows[#rows + 1] = v end
+   end
+   if verdict then
+      rows[#rows + 1] = {source_name = row.source_name, species = row.species, start_s = at / rate,
+         twin_start_s = twin / rate, seconds = row.matrix_profile_window / rate, distance = motif.distance,
+         verdict = verdict}
+   end
+   local ok, message = accepted.write(self.verdict_path, rows)
+   if not ok then return nil, message end
+   self.verdicts = rows
+   return true
+end
+
+--- How many motifs of each recording are accepted and rejected, by source name.
+function Browser:counts()
+   local counts = {}
+   for _, v in ipairs(self.verdicts) do
+      local c = counts[v.source_name] or {accepted = 0, rejected = 0}
+      c[v.verdict] = c[v.verdict] + 1
+      counts[v.source_name] = c
+   end
+   return counts
+end
+
+-- The sound of a recording, or of a piece of it.
+local function load_sound(self, row, options)
+   if not is_inside(row.source_name) then return nil, "a source name that leaves the data folder" end
+   options = options or {}
+   options.sample_rate = row.sample_rate
+   return require("bclua.audio").load(self.root .. "/" .. row.source_name, options)
+end
+
+--- A window as the bytes of a WAV file.
+-- @tparam table row
+-- @tparam integer frame
+-- @treturn[2] nil, message
+function Browser:sound(row, frame)
+   local y, message = load_sound(self, row, {start_s = frame / row.cens_sample_rate,
+      seconds = math.min(row.duration_seconds, row.matrix_profile_window / row.cens_sample_rate)})
+   if not y then return nil, message end
+   return require("bclua.audio").encode(y, row.sample_rate, {format = "wav"})
+end
+
+--- Spectrogram and profile, as the bytes of a PNG file; the spectrogram alone of a recording that is
+-- shorter than the window.
+-- @treturn[2] nil, message
+function Browser:picture(row)
+   return self.pictures(row.id, function()
+      local plot = require "bclua.plot"
+      local y, message = load_sound(self, row)
+      if not y then return nil, message end
+      local p = self:profile(row)
+      local base = os.tmpname()
+      local path = base .. ".png"
+      local ok
+      if p then
+         local best = p.motifs[1]
+         ok, message = plot.profile(y, row.sample_rate, p.distance, path, {cens_sample_rate = row.cens_sample_rate,
+            window = row.matrix_profile_window, motif = best and {best.at, best.twin}, discord = row.discord_0})
+      else
+         ok, message = plot.spectrogram(y, row.sample_rate, path, {size = {1000, 320}})
+      end
+      local bytes
+      if ok then bytes, message = files.read(path) end
+      os.remove(path)
+      os.remove(base)
+      return bytes, message
+   end)
+end
+
+--- The window of the same recording that is nearest to a window.
+-- @tparam table row
+-- @tparam integer frame
+-- @treturn[1] table `{at=, distance=}`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function Browser:twin(row, frame)
+   local p, message = self:profile(row)
+   if not p then return nil, message end
+   if frame < 0 or frame >= #p.distance then return nil, "no such window" end
+   local at, distance = p.index[frame + 1], p.distance[frame + 1]
+   if at < 0 or distance ~= distance or distance == math.huge then return nil, "no window is near it" end
+   return {at = at, distance = distance}
+end
+
+--- The nearest windows of other recordings, one each.
+-- @treturn[1] {table,...} `{row=, at=, distance=}`, nearest first
+-- @treturn[2] nil
+-- @treturn[2] string message
+function Browser:others(row, frame)
+   return self.searches(row.id .. ":" .. frame, function() return self:search(row, frame) end)
+end
+
+-- The window's features against those of all other recordings.
+function Browser:search(row, frame)
+   local search = require "bclua.workflow.search"
+   if not self.features then return nil, "the features of `motif extract` are not there" end
+   local window = row.matrix_profile_window
+   if not is_inside(row.folder or "") then return nil, "a folder that leaves that of the features" end
+   local c, message = search.load_features({folder = self.features .. "/" .. (row.folder or ""),
+      frames = row.duration_cens})
+   if not c then return nil, message end
+   if frame < 0 or frame + window > c:shape(2) then return nil, "no such window" end
+   local query = c:slice(2, frame + 1, frame + window):copy()
+   local items, rows = {}, {}
+   for _, other in ipairs(self.recordings) do
+      if other.id ~= row.id and other.duration_cens >= window and is_inside(other.folder or "") then
+         rows[#rows + 1] = other
+         items[#items + 1] = search.locate(other, self.features)
+      end
+   end
+   local hits = {}
+   for i, found in require("bclua.parallel").map(items, "bclua.workflow.search", "one", {query = query,
+      per_recording = 1, cens_sample_rate = row.cens_sample_rate, sample_rate = row.sample_rate}) do
+      for _, hit in ipairs(found or {}) do
+         hits[#hits + 1] = {row = rows[i], at = hit.at, distance = hit.distance}
+      end
+   end
+   table.sort(hits, function(a, b)
+      if a.distance ~= b.distance then return a.distance < b.distance end
+      return a.row.id < b.row.id
+   end)
+   for i = OTHERS + 1, #hits do hits[i] = nil end
+   return hits
+end
+
+--- The accepted motifs as labels: `csv` or `raven`, see `bclua.workflow.labels`.
+-- @treturn[2] nil, message
+function Browser:labels(format)
+   local labels = require "bclua.workflow.labels"
+   local list, message = {}, nil
+   if files.exists(self.verdict_path) then
+      list, message = accepted.marks({accepted = self.verdict_path, input = self.input})
+   end
+   if not list then return nil, message end
+   for _, item in ipairs(list) do
+      for _, mark in ipairs(item.marks) do mark.low_hz, mark.high_hz = 0.0, item.sample_rate / 2 end
+   end
+   return format == "raven" and labels.raven(list) or labels.csv(list)
+end
+
+return browse

@@ -1,0 +1,461 @@
+-- browse: the pages of a run, who gets them, and the motifs that are accepted there.
+local accepted = require "bclua.workflow.accepted"
+local browse = require "bclua.workflow.browse"
+local browse_server = require "bclua.workflow.browse_server"
+local cjson = require "cjson"
+local command = require "support.command"
+local files = require "bclua.files"
+local http = require "bclua.http"
+local labels = require "bclua.workflow.labels"
+local record = require "bclua.workflow.record"
+local sql = require "bclua.sql"
+local system = require "bclua.system"
+local triplets = require "bclua.workflow.triplets"
+
+local NASTY = "<img src=x onerror=alert(1)>'\"&;"
+local dir, run, data
+
+-- Twelve recordings of three species, one of which, and a recording of it, has a crafted name.
+setup(function()
+   dir = command.folder()
+   run, data = dir .. "/run", dir .. "/data"
+   assert(require("bclua.dataset").make(data, {families = 3, species = 1, recordings = 4, short = 1, least_s = 12,
+      most_s = 12.5}))
+   local birds = data .. "/train_audio/"
+   local species = files.find(birds)[1]:match("^[^/]+")
+   assert(os.rename(birds .. species, birds .. NASTY))
+   assert(os.rename(birds .. files.find(birds)[1], birds .. NASTY .. "/" .. NASTY .. ".ogg"))
+   assert(system.mkdir(run))
+   assert(require("bclua.workflow.extract").run({input = birds, output = run .. "/motif", quiet = true}))
+   assert(require("bclua.workflow.consolidate").run({input = run .. "/motif", output = run .. "/motif.parquet",
+      quiet = true}))
+   assert(files.write_json(run .. "/config.json", {data = data}))
+   command.write(run .. "/report.html", "<p>the report")
+end)
+
+teardown(function() command.remove(dir) end)
+after_each(function() os.remove(run .. "/accepted.csv") end)
+
+local function open() return assert(browse.open({run = run})) end
+
+-- A server and a function that asks it: `get(path)`, or with `changes` of the request.
+local function serve(b)
+   local s = browse_server.new(b or open(), 8080)
+   return s, function(path, changes)
+      local request = {method = "GET", path = path, query = {}, headers = {host = "127.0.0.1:8080"}, body = ""}
+      for k, v in pairs(changes or {}) do request[k] = v end
+      local status, headers, body = s:handle(request)
+      return status, body, headers
+   end
+end
+
+-- The first recording that has a motif.
+local function with_motif(b)
+   for _, row in ipairs(b.recordings) do
+      if row.motif_0 then return row end
+   end
+end
+
+local function post(s, get, value, headers)
+   local all = {host = "127.0.0.1:8080", ["x-token"] = s.token}
+   for k, v in pairs(headers or {}) do all[k] = v or nil end
+   local body = type(value) == "table" and cjson.encode(value) or value
+   return get("/verdict", {method = "POST", headers = all, body = body})
+end
+
+describe("a run to browse", function()
+   it("needs the run, its table and its data", function()
+      assert.same({nil, "/nowhere: no such folder"}, {browse.open({run = "/nowhere"})})
+      local _, message = browse.open({run = dir})
+      assert.matches(dir .. "/motif.parquet", message, 1, true)
+      _, message = browse.open({run = run, dataset_root = "/nowhere"})
+      assert.equal("/nowhere: no such folder (--dataset-root)", message)
+   end)
+
+   it("numbers recordings by species", function()
+      local b, last = open(), ""
+      assert.equal(13, #b.recordings)
+      for id, row in ipairs(b.recordings) do
+         assert.equal(id, row.id)
+         assert.is_true(row.species >= last)
+         last = row.species
+      end
+   end)
+
+   it("has of a window the nearest one of its recording, as the profile has it", function()
+      local b = open()
+      local row = with_motif(b)
+      local stored = sql.query(("select mp, pi from read_parquet(%s) where source_name = %s"):format(
+         sql.quote(b.input), sql.quote(row.source_name)))[1]
+      assert.same({at = stored.pi[4], distance = stored.mp[4]}, b:twin(row, 3))
+      assert.is_nil((b:twin(row, #stored.mp)))
+      assert.is_nil((b:twin(row, -1)))
+   end)
+
+   it("searches a window in all other recordings, nearest first", function()
+      local b = open()
+      local row = with_motif(b)
+      local hits = assert(b:others(row, row.motif_0))
+      assert.equal(8, #hits)
+      for i, hit in ipairs(hits) do
+         assert.is_true(hit.row ~= row and (i == 1 or hit.distance >= hits[i - 1].distance))
+      end
+      local found = assert(require("bclua.workflow.search").run({query = data .. "/" .. row.source_name,
+         input = b.input, start = row.motif_0 / 10, quiet = true}))
+      assert.equal(found.hits[1].source_name, hits[1].row.source_name)
+      assert.near(found.hits[1].distance, hits[1].distance, 1e-6)
+   end)
+
+   it("reads nothing outside its data folder, whatever a source name says", function()
+      local b = open()
+      local row = with_motif(b)
+      for _, name in ipairs({"../data/" .. row.source_name, "/etc/passwd", "train_audio/../../x.ogg", "..", "a\0b"}) do
+         local crafted = setmetatable({source_name = name, id = 99}, {__index = row})
+         for _, what in ipairs({"sound", "picture"}) do
+            assert.same({nil, "a source name that leaves the data folder"}, {b[what](b, crafted, 0)})
+         end
+      end
+   end)
+end)
+
+describe("pages of a run", function()
+   it("list recordings without letting a name become markup", function()
+      local b = open()
+      local _, get = serve(b)
+      local status, body, headers = get("/")
+      assert.equal(200, status)
+      assert.is_nil(body:find("<img", 1, true))
+      assert.matches("&lt;img src=x onerror=alert(1)&gt;&#39;&quot;&amp;;.ogg", body, 1, true)
+      assert.matches("default-src 'none'", headers["Content-Security-Policy"], 1, true)
+      assert.is_nil(headers["Content-Security-Policy"]:find("unsafe", 1, true))
+      for _, row in ipairs(b.recordings) do
+         status, body = get("/recording/" .. row.id)
+         assert.equal(200, status)
+         assert.is_nil(body:find("<img src=x", 1, true))
+         assert.equal(row.motif_0 ~= nil, body:find('id="motifs"', 1, true) ~= nil)
+      end
+   end)
+
+   it("have pictures, windows to hear and what is near", function()
+      local b = open()
+      local _, get = serve(b)
+      local row = with_motif(b)
+      local status, body, headers = get(("/picture/%d.png"):format(row.id))
+      assert.same({200, "image/png", "\137PNG"}, {status, headers["Content-Type"], body:sub(1, 4)})
+      status, body = get(("/sound/%d/%d.wav"):format(row.id, row.motif_0))
+      assert.same({200, "RIFF"}, {status, body:sub(1, 4)})
+      assert.equal(2 * 5 * 32000, string.unpack("<I4", body, 41))
+      status, body = get(("/near/%d/%d"):format(row.id, row.motif_0))
+      assert.equal(200, status)
+      assert.equal(b:twin(row, row.motif_0).at, cjson.decode(body).at)
+      status, body = get(("/near/%d/%d"):format(row.id, row.motif_0), {query = {others = "1"}})
+      assert.equal(200, status)
+      assert.equal(8, #cjson.decode(body))
+      status, body, headers = get("/report")
+      assert.same({200, "<p>the report"}, {status, body})
+      assert.matches("sandbox", headers["Content-Security-Policy"])
+   end)
+
+   it("draw and play recordings that are shorter than the window", function()
+      local b = open()
+      local _, get = serve(b)
+      for _, row in ipairs(b.recordings) do
+         if not row.motif_0 then
+            assert.equal(200, (get(("/picture/%d.png"):format(row.id))))
+            assert.equal(200, (get(("/sound/%d/0.wav"):format(row.id))))
+            return
+         end
+      end
+      error("no short recording")
+   end)
+
+   it("are nowhere else: no path, no other number", function()
+      local _, get = serve()
+      for _, path in ipairs({"/../../../../etc/passwd", "/recording/../../x", "/recording/0", "/recording/16",
+         "/recording/1/../../etc/passwd", "/recording/99999999999999999999", "/recording/1e0", "/recording/-1",
+         "/picture/../run/config.json", "/sound/1/9999999.wav", "/sound/1/x.wav", "/sound/1/99999999999999.wav",
+         "/near/1/999999", "/config.json", "/motif.parquet", "", "/style.css/", "//etc/passwd", "/report/../x"}) do
+         assert.equal(404, (get(path)), path)
+      end
+   end)
+
+   it("are for this machine's browser and its own pages alone", function()
+      local _, get = serve()
+      assert.equal(200, (get("/", {headers = {host = "localhost:8080"}})))
+      for _, host in ipairs({"evil.example:8080", "127.0.0.1", "127.0.0.1:80", "127.0.0.1:8080, evil.example",
+         "127.0.0.1:8080.evil.example", ""}) do
+         assert.equal(403, (get("/", {headers = {host = host}})), host)
+      end
+      assert.equal(403, (get("/", {headers = {}})))
+      assert.equal(403, (get("/", {headers = {host = "127.0.0.1:8080", origin = "http://evil.example"}})))
+      assert.equal(403, (get("/", {headers = {host = "127.0.0.1:8080", origin = "null"}})))
+      assert.equal(405, (get("/", {method = "PUT"})))
+   end)
+
+   it("turn what fails into status 500 and a line on the terminal", function()
+      local b = open()
+      local row = with_motif(b)
+      local _, get = serve(b)
+      local moved = data .. "/" .. row.source_name
+      assert(os.rename(moved, moved .. ".away"))
+      local status, body = get(("/sound/%d/0.wav"):format(row.id))
+      assert(os.rename(moved .. ".away", moved))
+      assert.equal(500, status)
+      assert.matches(row.source_name, body, 1, true)
+   end)
+end)
+
+describe("verdicts", function()
+   it("are kept in the run at once, changed and taken back", function()
+      local b = open()
+      local s, get = serve(b)
+      local row = with_motif(b)
+      local m = b:motifs(row)[1]
+      local function say(verdict)
+         return post(s, get, {recording = row.id, at = m.at, twin = m.twin, verdict = verdict})
+      end
+      assert.equal(200, (say("accepted")))
+      local expected = {{source_name = row.source_name, species = row.species, start_s = m.at / 10,
+         twin_start_s = m.twin / 10, seconds = 5.0, distance = tonumber(("%.9g"):format(m.distance)),
+         verdict = "accepted"}}
+      assert.same(expected, accepted.read(run .. "/accepted.csv"))
+      assert.equal("accepted", open():motifs(row)[1].verdict)
+      assert.matches('data-verdict="accepted"', select(2, get("/recording/" .. row.id)), 1, true)
+      assert.equal(200, (say("rejected")))
+      expected[1].verdict = "rejected"
+      assert.same(expected, accepted.read(run .. "/accepted.csv"))
+      assert.equal(200, (say("none")))
+      assert.same({}, accepted.read(run .. "/accepted.csv"))
+   end)
+
+   it("come only by POST and with the page's token", function()
+      local b = open()
+      local s, get = serve(b)
+      local row = with_motif(b)
+      local m = b:motifs(row)[1]
+      local value = {recording = row.id, at = m.at, twin = m.twin, verdict = "accepted"}
+      assert.equal(403, (post(s, get, value, {["x-token"] = ("0"):rep(32)})))
+      assert.equal(403, (post(s, get, value, {["x-token"] = false})))
+      assert.equal(403, (post(s, get, value, {["x-token"] = ""})))
+      assert.equal(403, (post(s, get, value, {host = "evil.example"})))
+      assert.equal(403, (post(s, get, value, {origin = "http://evil.example"})))
+      assert.equal(404, (get("/verdict", {query = value})))
+      assert.is_false(files.exists(run .. "/accepted.csv"))
+      assert.not_equal(s.token, (serve()).token)
+      assert.equal(200, (post(s, get, value, {origin = "http://127.0.0.1:8080"})))
+   end)
+
+   it("are of motifs that there are", function()
+      local b = open()
+      local s, get = serve(b)
+      local row = with_motif(b)
+      local m = b:motifs(row)[1]
+      for _, bad in ipairs({{recording = 99, at = m.at, twin = m.twin, verdict = "accepted"},
+         {recording = row.id, at = m.at + 1, twin = m.twin, verdict = "accepted"},
+         {recording = row.id, at = 1.5, twin = m.twin, verdict = "accepted"},
+         {recording = row.id, twin = m.twin, verdict = "accepted"}}) do
+         assert.equal(404, (post(s, get, bad)))
+      end
+      for _, bad in ipairs({"", "[", "null", "3", '{"verdict": "perhaps"}', '{"verdict": {}}'}) do
+         assert.equal(400, (post(s, get, bad)))
+      end
+      assert.is_false(files.exists(run .. "/accepted.csv"))
+   end)
+
+   it("survive names with commas, quotes and line breaks", function()
+      local path = dir .. "/a.csv"
+      local row = {source_name = 'x/"a",\n' .. NASTY, species = "a,b", start_s = 1.5, twin_start_s = 0.25,
+         seconds = 5.0, distance = 0.125, verdict = "rejected"}
+      assert(accepted.write(path, {row}))
+      assert.same({row}, accepted.read(path))
+   end)
+
+   it("name the row that is wrong", function()
+      local path = command.write(dir .. "/b.csv",
+         "source_name,species,start_s,twin_start_s,seconds,distance,verdict\na,b,1,2,5,0,maybe\n")
+      local rows, message = accepted.read(path)
+      assert.is_nil(rows)
+      assert.equal(path .. ": row 1: the verdict 'maybe' is neither accepted nor rejected", message)
+      command.write(path, "a,b\n1,2\n")
+      rows, message = accepted.read(path)
+      assert.is_nil(rows)
+      assert.matches(path, message, 1, true)
+   end)
+end)
+
+describe("accepted motifs", function()
+   -- Accept the second motif, where there is one, of the first n recordings of each species that have motifs.
+   local function accept(n)
+      local b, count, chosen = open(), {}, {}
+      for _, row in ipairs(b.recordings) do
+         local motifs = b:motifs(row)
+         local m = motifs[2] or motifs[1]
+         count[row.species] = count[row.species] or 0
+         if m and count[row.species] < n then
+            count[row.species] = count[row.species] + 1
+            assert(b:judge(row, m.at, m.twin, "accepted"))
+            chosen[row.source_name] = {(m.at + 25) / 10, (m.twin + 25) / 10}
+         end
+      end
+      return chosen
+   end
+
+   local function draw(options)
+      local o = {input = run .. "/motif.parquet", output = dir .. "/t.parquet", samples = 200, quiet = true,
+         force = true, accepted_only = true}
+      for k, v in pairs(options or {}) do o[k] = v end
+      return triplets.run(o)
+   end
+
+   it("are all that triplets are drawn from, at their own places", function()
+      local chosen = accept(4)
+      assert(draw())
+      local n = 0
+      for _, t in ipairs(sql.query("select * from read_parquet(" .. sql.quote(dir .. "/t.parquet") .. ")")) do
+         assert.equal(chosen[t.a][1], t.a_loc)
+         assert.equal(chosen[t.b][t.neighbor == "self" and 2 or 1], t.b_loc)
+         if t.distant == "motif" then assert.equal(chosen[t.c][1], t.c_loc) end
+         n = n + 1
+      end
+      assert.equal(200, n)
+   end)
+
+   it("are a parameter of the table: other verdicts are refused", function()
+      accept(4)
+      assert(draw())
+      assert(draw({force = false}))
+      assert.is_string(record.of_parquet(dir .. "/t.parquet").accepted)
+      local b = open()
+      for _, v in ipairs(b.verdicts) do v.verdict = v == b.verdicts[1] and "rejected" or v.verdict end
+      local chosen = b.verdicts
+      chosen[2].verdict, chosen[3].verdict = "rejected", "rejected"
+      assert(accepted.write(run .. "/accepted.csv", chosen))
+      local _, message = draw({force = false})
+      assert.matches("made with other parameters (accepted = ", message, 1, true)
+   end)
+
+   it("must be there, and motifs", function()
+      local _, message = draw()
+      assert.equal(run .. "/accepted.csv: no such file; accept motifs with `bclua scripts/browse.lua RUN`", message)
+      assert(accepted.write(run .. "/accepted.csv", {}))
+      _, message = draw()
+      assert.equal(run .. "/accepted.csv: no motif of these recordings is accepted", message)
+      _, message = draw({pick = "discord"})
+      assert.matches("cannot be discords", message)
+   end)
+
+   it("become labels", function()
+      local chosen = accept(1)
+      local path = dir .. "/labels.csv"
+      assert(labels.run({input = run .. "/motif.parquet", accepted = run .. "/accepted.csv", format = "csv",
+         output = path, quiet = true}))
+      local rows, n = sql.query("select * from read_csv(" .. sql.quote(path) .. ", header = true)"), 0
+      for _ in pairs(chosen) do n = n + 1 end
+      assert.equal(2 * n, #rows)
+      for _, row in ipairs(rows) do
+         assert.near(chosen[row.source_name][row.part == "a" and 1 or 2] - 2.5, row.start_s, 1e-6)
+      end
+      local _, get = serve()
+      local status, body, headers = get("/labels.csv")
+      assert.same({200, command.read(path)}, {status, body})
+      assert.matches("attachment", headers["Content-Disposition"])
+      assert.matches("Begin Time", select(2, get("/labels.txt")), 1, true)
+   end)
+end)
+
+describe("http", function()
+   local curl = select(2, command.shell("command -v curl")) == 0
+
+   it("refuses a port that is taken, or none", function()
+      local s <close> = assert(http.open(print))
+      local t, message = http.open(print, {port = s:port()})
+      assert.is_nil(t)
+      assert.matches("^127.0.0.1:%d+: Address already in use", message)
+      assert.error_matches(function() http.open(print, {port = 70000}) end, "outside 0..65535")
+      assert.error_matches(function() http.open(print, {prt = 1}) end, "prt")
+   end)
+
+   it("is closed once, and then no more asked", function()
+      local s = assert(http.open(print))
+      s:close()
+      s:close()
+      assert.error_matches(function() s:step(0) end, "closed")
+   end)
+
+   if not curl then return pending("curl is missing") end
+
+   -- What curl says to a server with this handler.
+   local asked = 0
+   local function ask(handler, words)
+      local s <close> = assert(http.open(handler))
+      asked = asked + 1
+      local out = dir .. "/curl" .. asked
+      os.execute(("(timeout 10 curl -sS %s >%s.new 2>&1; mv %s.new %s) &"):format(words:gsub("@",
+         "127.0.0.1:" .. s:port()), out, out, out))
+      local deadline = system.clock() + 15
+      while not files.exists(out) and system.clock() < deadline do assert(s:step(0.05)) end
+      return command.read(out)
+   end
+
+   it("hands requests over, and answers back", function()
+      local seen
+      local out = ask(function(request)
+         seen = request
+         return 201, {["X-A"] = "b"}, "body\0end"
+      end, "-i --path-as-is -H 'X-One: 1' -H 'x-one: 2' --data-binary abc '@/../%2e%2e/a%20b?q=1&q=2&r'")
+      assert.same({"POST", "/../../a b", "abc", {q = "1, 2", r = ""}, "1, 2"}, {seen.method, seen.path, seen.body,
+         seen.query, seen.headers["x-one"]})
+      assert.matches("^HTTP/1.1 201", out)
+      assert.matches("X%-A: b\r\n", out)
+      assert.matches("\r\n\r\nbody\0end$", out)
+   end)
+
+   it("refuses what is too large", function()
+      local big = command.write(dir .. "/big", ("x"):rep((1 << 16) + 1))
+      local function size(request) return 200, {}, tostring(#request.body) end
+      assert.equal("413", ask(size, "-w '%{http_code}' @/ --data-binary \"$(cat " .. big .. ")\""))
+      command.write(big, ("x"):rep(1 << 16))
+      assert.equal("65536", ask(size, "@/ --data-binary \"$(cat " .. big .. ")\""))
+   end)
+
+   it("raises what a handler raises", function()
+      assert.error_matches(function() ask(function() error("a fault") end, "@/") end, "a fault")
+      assert.error_matches(function() ask(function() return "x" end, "@/") end, "number expected")
+      assert.error_matches(function() ask(function() return 200, {["a\nb"] = "c"}, "" end, "@/") end, "is not text that can be sent")
+   end)
+
+   it("serves a run to a browser, until Ctrl-C", function()
+      local log = dir .. "/log"
+      os.execute(("(timeout -k 5 60 %s scripts/browse.lua %s --port 0 >%s 2>&1 </dev/null; echo status $? >>%s) & " ..
+         "echo $! >%s.pid"):format(command.quote(command.program), run, log, log, log))
+      local deadline, address = system.clock() + 30, nil
+      while not address and system.clock() < deadline do
+         system.sleep(0.05)
+         address = (files.read(log) or ""):match("http://127%.0%.0%.1:%d+")
+      end
+      assert(address, files.read(log))
+      local page = command.shell("timeout 20 curl -sS " .. address .. "/recording/1")
+      local token = page:match('name="token" content="(%x+)"')
+      assert.equal(32, #token)
+      local function status(words)
+         return (command.shell("timeout 20 curl -sS -o /dev/null -w '%{http_code}' " .. words))
+      end
+      assert.equal("403", status("-H 'Host: evil.example' " .. address .. "/"))
+      assert.equal("404", status("--path-as-is " .. address .. "/../../../etc/passwd"))
+      assert.equal("404", status("--path-as-is " .. address .. "/%2e%2e%2f%2e%2e%2fetc%2fpasswd"))
+      local b = open()
+      local row = with_motif(b)
+      local m = b:motifs(row)[1]
+      local body = ("--data '{\"recording\":%d,\"at\":%d,\"twin\":%d,\"verdict\":\"accepted\"}' %s/verdict"):format(
+         row.id, m.at, m.twin, address)
+      assert.equal("403", status(body))
+      assert.equal("200", status("-H 'X-Token: " .. token .. "' " .. body))
+      assert.equal(1, #accepted.read(run .. "/accepted.csv"))
+      -- the program is timeout's child, timeout the shell's
+      command.shell(("for p in $(pgrep -P $(cat %s.pid)); do pkill -INT -P $p; done"):format(log))
+      while not files.read(log):find("status") and system.clock() < deadline do system.sleep(0.05) end
+      local said = files.read(log)
+      assert.matches("status 0\n$", said)
+      assert.is_nil(said:find("traceback", 1, true))
+   end)
+end)
