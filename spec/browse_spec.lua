@@ -210,7 +210,7 @@ describe("verdicts", function()
       local b = open()
       local s, get = serve(b)
       local row = with_motif(b)
-      local m = b:motifs(row)[1]
+      local m = b:best_motifs(row)[1]
       local function say(verdict)
          return post(s, get, {recording = row.id, at = m.at, twin = m.twin, verdict = verdict})
       end
@@ -219,7 +219,7 @@ describe("verdicts", function()
          twin_start_s = m.twin / 10, seconds = 5.0, distance = tonumber(("%.9g"):format(m.distance)),
          verdict = "accepted"}}
       assert.same(expected, accepted.read(run .. "/accepted.csv"))
-      assert.equal("accepted", open():motifs(row)[1].verdict)
+      assert.equal("accepted", open():best_motifs(row)[1].verdict)
       assert.matches('data-verdict="accepted"', select(2, get("/recording/" .. row.id)), 1, true)
       assert.equal(200, (say("rejected")))
       expected[1].verdict = "rejected"
@@ -232,7 +232,7 @@ describe("verdicts", function()
       local b = open()
       local s, get = serve(b)
       local row = with_motif(b)
-      local m = b:motifs(row)[1]
+      local m = b:best_motifs(row)[1]
       local value = {recording = row.id, at = m.at, twin = m.twin, verdict = "accepted"}
       assert.equal(403, (post(s, get, value, {["x-token"] = ("0"):rep(32)})))
       assert.equal(403, (post(s, get, value, {["x-token"] = false})))
@@ -249,7 +249,7 @@ describe("verdicts", function()
       local b = open()
       local s, get = serve(b)
       local row = with_motif(b)
-      local m = b:motifs(row)[1]
+      local m = b:best_motifs(row)[1]
       for _, bad in ipairs({{recording = 99, at = m.at, twin = m.twin, verdict = "accepted"},
          {recording = row.id, at = m.at + 1, twin = m.twin, verdict = "accepted"},
          {recording = row.id, at = 1.5, twin = m.twin, verdict = "accepted"},
@@ -288,7 +288,7 @@ describe("accepted motifs", function()
    local function accept(n)
       local b, count, chosen = open(), {}, {}
       for _, row in ipairs(b.recordings) do
-         local motifs = b:motifs(row)
+         local motifs = b:best_motifs(row)
          local m = motifs[2] or motifs[1]
          count[row.species] = count[row.species] or 0
          if m and count[row.species] < n then
@@ -445,7 +445,7 @@ describe("http", function()
       assert.equal("404", status("--path-as-is " .. address .. "/%2e%2e%2f%2e%2e%2fetc%2fpasswd"))
       local b = open()
       local row = with_motif(b)
-      local m = b:motifs(row)[1]
+      local m = b:best_motifs(row)[1]
       local body = ("--data '{\"recording\":%d,\"at\":%d,\"twin\":%d,\"verdict\":\"accepted\"}' %s/verdict"):format(
          row.id, m.at, m.twin, address)
       assert.equal("403", status(body))

@@ -116,7 +116,7 @@ end
 --- The best motifs of a recording.
 -- @tparam table row of `recordings`
 -- @treturn {table,...} `{rank=, at=, twin=, distance=, verdict=}` in frames; none where it is too short
-function Browser:motifs(row)
+function Browser:best_motifs(row)
    local p, list = self:profile(row), {}
    for rank, m in ipairs(p and p.motifs or list) do
       list[rank] = {rank = rank, at = m.at, twin = m.twin, distance = m.distance}
@@ -137,7 +137,7 @@ end
 -- @treturn[2] string message
 function Browser:judge(row, at, twin, verdict)
    local motif
-   for _, m in ipairs(self:motifs(row)) do
+   for _, m in ipairs(self:best_motifs(row)) do
       if m.at == at and m.twin == twin then motif = m end
    end
    if not motif then return nil, "no such motif" end

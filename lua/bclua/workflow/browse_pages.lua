@@ -267,7 +267,7 @@ function pages.recording(b, row, token)
       '<button id="search">search other recordings</button></div><ul class="plain" id="others"></ul>')
    if profile then
       add('<h2>Motifs</h2><ul class="plain" id="motifs">')
-      for _, m in ipairs(b:motifs(row)) do out[#out + 1] = motif_item(m, rate) end
+      for _, m in ipairs(b:best_motifs(row)) do out[#out + 1] = motif_item(m, rate) end
       add("</ul>")
    else
       add("<p>It is shorter than the window: there is no motif.</p>")
