@@ -319,6 +319,37 @@ describe("loader", function()
          end
       end)
 
+      it("gives nothing that a damaged page of an Ogg file moved, with a cache or without", function()
+         local m, lists = mined.get(), {}
+         command.shell(("cp -r %s %s/data"):format(command.quote(m.data), dir))
+         local rows = sql.query(("select a, count(*)::bigint n from read_parquet(%s) where a_loc > 1 group by a " ..
+            "order by n desc, a limit 4"):format(sql.quote(m.triplets)))
+         for _, row in ipairs(rows) do
+            local path = dir .. "/data/" .. row.a
+            local bytes = command.read(path)
+            command.write(path, bytes:sub(1, #bytes // 2) .. ("x"):rep(40) .. bytes:sub(#bytes // 2 + 41))
+         end
+         for k, o in ipairs({{cache_mb = 0, workers = 1}, {cache_mb = 64, workers = 2}}) do
+            o.dataset_root = dir .. "/data"
+            local l <close> = new("none", o)
+            lists[k] = {}
+            for i = 1, 10 do lists[k][i] = assert(l:next()) end
+            assert.is_true(#l.failures > 0)
+            for _, f in ipairs(l.failures) do assert.matches("damaged", f.reason) end
+         end
+         for i = 1, 10 do
+            same(lists[1][i], lists[2][i])
+            for _, role in ipairs(ROLES) do
+               local p = lists[1][i].provenance[role]
+               for row = 1, 4 do
+                  local y = assert(audio.load(m.data .. "/" .. p.file[row]))
+                  local tile = sampling.cut(y, 32000, p.seconds[row] + 2.5, 5)
+                  assert.is_true(array.equal(tile, lists[1][i][role][row]))
+               end
+            end
+         end
+      end)
+
       it("goes on from a state with the same replacements", function()
          damaged()
          local l <close> = new("none", {dataset_root = dir .. "/data"})
@@ -366,7 +397,8 @@ describe("loader", function()
          command.remove(dir .. "/tiles")
          fails(with_index("flac", 'select * replace (-1::bigint as "first") from %s'), "tile of 224000 at sample %-1")
          command.remove(dir .. "/tiles")
-         fails(with_index("npy", 'select * replace (5::bigint as "first") from %s'), "the index has a tile of 224000 at sample 5")
+         fails(with_index("npy", 'select * replace (5::bigint as "first") from %s'),
+            "the index has a tile of 224000 at sample 5")
       end)
 
       it("notices that a packed file is cut while it is in use", function()
@@ -476,8 +508,10 @@ describe("loader", function()
             local l = assert(require("bclua.loader").new{triplets = %q, dataset_root = %q, batch_size = 64, cache_mb = 0})
             print("ready") io.stdout:flush()
             while true do assert(l:next()) end]]):format(m.triplets, m.data))
-         local out, status = command.shell(("timeout 20 %s %s & pid=$!; sleep 1; kill -INT $pid; sleep 1; " ..
-            "kill -0 $pid 2>/dev/null && echo still there; wait $pid"):format(command.quote(BCLUA), script))
+         local out, status = command.shell(([[timeout 60 %s %s >%s/out 2>&1 & pid=$!
+            for i in $(seq 300); do grep -q ready %s/out && break; sleep 0.1; done
+            kill -INT $pid; sleep 1; kill -0 $pid 2>/dev/null && echo still there; cat %s/out; wait $pid]]):format(
+            command.quote(BCLUA), script, dir, dir, dir))
          assert.matches("ready", out)
          assert.not_matches("still there", out)
          assert.is_true(status ~= 0)

@@ -33,7 +33,9 @@ static int seek_bytes(void *context, ogg_int64_t offset, int whence) {
     return 0;
 }
 
-static long tell_bytes(void *context) { return (long)((bc_vorbis *)context)->at; }
+static long tell_bytes(void *context) {
+    return (long)((bc_vorbis *)context)->at;
+}
 
 int bc_vorbis_open(bc_vorbis **v, int fd, int64_t size, int channels, int64_t frames) {
     *v = calloc(1, sizeof **v);
@@ -62,7 +64,17 @@ void bc_vorbis_close(bc_vorbis *v) {
     free(v);
 }
 
-bool bc_vorbis_seek(bc_vorbis *v, int64_t frame) { return ov_pcm_seek(&v->file, frame) == 0; }
+/* Not ov_pcm_seek, which passes over a hole without a word, and then gives what is
+ * behind it in its place: the begin of a page, and on from there. */
+bool bc_vorbis_seek(bc_vorbis *v, int64_t frame) {
+    if (ov_pcm_seek_page(&v->file, frame) != 0) return false;
+    for (int64_t left; (left = frame - ov_pcm_tell(&v->file)) != 0;) {
+        float **pcm;
+        int link, most = left < 4096 ? (int)left : 4096;
+        if (left < 0 || ov_read_float(&v->file, &pcm, most, &link) <= 0) return false;
+    }
+    return true;
+}
 
 int64_t bc_vorbis_read(bc_vorbis *v, float *out, int64_t n, bool *damaged) {
     int64_t got = 0;

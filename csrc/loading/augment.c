@@ -3,7 +3,9 @@
 
 #include <math.h>
 
-static double between(double low, double high, double u) { return low + (high - low) * u; }
+static double between(double low, double high, double u) {
+    return low + (high - low) * u;
+}
 
 void bc_effects_draw(bc_draw *d, const bc_effects *x, bc_random *r) {
     double u[7];

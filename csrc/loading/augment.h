@@ -10,7 +10,7 @@
 
 /* What may happen to the crops of a role. Ranges are drawn from evenly. */
 typedef struct bc_effects {
-    double shift_s; /* the crop lies up to this from the middle; < 0: all of the tile */
+    double shift_s;        /* the crop lies up to this from the middle; < 0: all of the tile */
     double gain_db, pitch; /* up to this either way: decibels, semitones; 0: none */
     bool noise, mix;
     double noise_db[2], mix_db[2]; /* lowest and highest signal-to-noise ratio */

@@ -11,9 +11,9 @@
 enum { BLOCK = 1 << 14 }; /* samples: 0.5 s, a page of Ogg at most */
 
 typedef struct block {
-    uint64_t key; /* file, number in the file */
-    struct block *chain;          /* of the same bucket */
-    struct block *newer, *older;  /* by use */
+    uint64_t key;                /* file, number in the file */
+    struct block *chain;         /* of the same bucket */
+    struct block *newer, *older; /* by use */
     float samples[BLOCK];
 } block;
 
@@ -313,8 +313,7 @@ static int read_inside(bc_blocks *b, int32_t file, float *out, int64_t first, in
     return rc;
 }
 
-int bc_blocks_read(bc_blocks *b, int32_t file, float *out, int64_t first, int64_t n,
-                   bc_error *e) {
+int bc_blocks_read(bc_blocks *b, int32_t file, float *out, int64_t first, int64_t n, bc_error *e) {
     bc_recording r;
     int rc = bc_blocks_recording(b, file, &r, e);
     if (rc != BC_OK) return rc;

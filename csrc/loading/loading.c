@@ -25,9 +25,9 @@ struct bc_loading {
     pthread_t *threads;
     int started;
     bool quit, paused;
-    int active;        /* rows in the making */
-    slot *slots;       /* a ring of o.ahead */
-    int head, count;   /* the next to hand out; slots in use */
+    int active;      /* rows in the making */
+    slot *slots;     /* a ring of o.ahead */
+    int head, count; /* the next to hand out; slots in use */
     uint64_t seed;
     int64_t taken, planned; /* triplets handed out, and given to slots */
     uint32_t *order;
@@ -67,7 +67,9 @@ int bc_loading_new(bc_loading **to, const bc_loading_options *o) {
     return BC_NOMEM;
 }
 
-const bc_sampler *bc_loading_sampler(const bc_loading *l) { return &l->o.sampler; }
+const bc_sampler *bc_loading_sampler(const bc_loading *l) {
+    return &l->o.sampler;
+}
 
 void bc_batch_release(bc_batch *b) {
     for (int role = 0; role < BC_ROLES; role++) bc_array_release(&b->data[role]);
@@ -281,8 +283,7 @@ static int start(bc_loading *l) {
     sigset_t all, old; /* signals are the main thread's */
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
-    while (l->started < l->o.workers &&
-           pthread_create(&l->threads[l->started], NULL, work, l) == 0)
+    while (l->started < l->o.workers && pthread_create(&l->threads[l->started], NULL, work, l) == 0)
         l->started++;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return l->started > 0 ? BC_OK : BC_NOMEM;
@@ -373,5 +374,9 @@ int bc_loading_next(bc_loading *l, bc_batch *b, bc_error *e) {
     return rc;
 }
 
-int64_t bc_loading_position(const bc_loading *l) { return l->taken; }
-double bc_loading_waited(const bc_loading *l) { return l->waited; }
+int64_t bc_loading_position(const bc_loading *l) {
+    return l->taken;
+}
+double bc_loading_waited(const bc_loading *l) {
+    return l->waited;
+}

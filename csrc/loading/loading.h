@@ -14,7 +14,7 @@ typedef struct bc_loading_options {
     uint64_t seed;
     const int64_t *first; /* a walk: the slices of each recording, see bc_order_walk */
     int64_t recordings;
-    int open; /* a walk: recordings at a time */
+    int open;     /* a walk: recordings at a time */
     bool replace; /* triplets that cannot be read by others */
 } bc_loading_options;
 

@@ -491,7 +491,8 @@ static int l_pitch_shift(lua_State *L) {
     const bc_array *y = bc_check_as(L, 1, BC_F32, 1);
     lua_Integer rate = luaL_checkinteger(L, 2);
     double semitones = luaL_checknumber(L, 3);
-    if (rate < 1000 || rate > 192000) bc_arg_error(L, 2, "1000 to 192000 Hz expected, got %I", rate);
+    if (rate < 1000 || rate > 192000)
+        bc_arg_error(L, 2, "1000 to 192000 Hz expected, got %I", rate);
     if (!(semitones >= -24 && semitones <= 24))
         bc_arg_error(L, 3, "-24 to 24 semitones expected, got %f", semitones);
     bc_array *out = bc_push_vector(L, BC_F32, y->shape[0]);
@@ -516,10 +517,9 @@ BC_EXPORT int luaopen_bclua_loading(lua_State *L) {
                                          {"pitch_shift", l_pitch_shift},
                                          {"pitch_library", l_pitch_library},
                                          {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"next", l_next},         {"position", l_position},
-                                       {"seek", l_seek},         {"waited", l_waited},
-                                       {"held", l_held},         {"close", l_close},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"next", l_next}, {"position", l_position}, {"seek", l_seek}, {"waited", l_waited},
+        {"held", l_held}, {"close", l_close},       {NULL, NULL}};
     static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
     luaL_newmetatable(L, "bclua.loading.batch");
     lua_pushcfunction(L, batch_gc);

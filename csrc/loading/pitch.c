@@ -42,10 +42,10 @@ static void open_library(void) {
     struct {
         const char *name;
         void *to;
-    } wanted[] = {{"createInstance", &l.create},     {"destroyInstance", &l.destroy},
-                  {"getVersionString", &l.version},  {"setChannels", &l.set_channels},
-                  {"setSampleRate", &l.set_rate},    {"setPitchSemiTones", &l.set_pitch},
-                  {"putSamples", &l.put},            {"flush", &l.flush},
+    } wanted[] = {{"createInstance", &l.create},    {"destroyInstance", &l.destroy},
+                  {"getVersionString", &l.version}, {"setChannels", &l.set_channels},
+                  {"setSampleRate", &l.set_rate},   {"setPitchSemiTones", &l.set_pitch},
+                  {"putSamples", &l.put},           {"flush", &l.flush},
                   {"receiveSamples", &l.receive}};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         char name[64] = "soundtouch_";

@@ -56,7 +56,9 @@ void bc_store_free(bc_store *s) {
     free(s);
 }
 
-bc_blocks *bc_store_blocks(bc_store *s) { return s->blocks; }
+bc_blocks *bc_store_blocks(bc_store *s) {
+    return s->blocks;
+}
 
 static int reserve(bc_scratch *scratch, int64_t n) {
     if (scratch->n >= n) return BC_OK;
@@ -95,8 +97,7 @@ static int too_short(const char *path, int64_t has, int64_t n, bc_error *e) {
 
 static int no_tile(const bc_store *s, const bc_window *w, int64_t has, bc_error *e) {
     return bc_fail(e, "%s: has %lld samples, the index has a tile of %lld at sample %lld",
-                   s->o.paths[w->file], (long long)has, (long long)s->length,
-                   (long long)w->first);
+                   s->o.paths[w->file], (long long)has, (long long)s->length, (long long)w->first);
 }
 
 static int check_kind(const npy_file *f, bc_dtype dtype, const char *path, bc_error *e) {
@@ -144,8 +145,7 @@ static int read_packed(bc_store *s, const bc_window *w, float *out, int64_t n, d
     if (rc == BC_OK) rc = reserve(scratch, n);
     if (rc != BC_OK) return rc;
     const npy_file *f = &s->shards[w->file].file;
-    if (w->first < 0 || w->first > f->shape[0] - s->length)
-        return no_tile(s, w, f->shape[0], e);
+    if (w->first < 0 || w->first > f->shape[0] - s->length) return no_tile(s, w, f->shape[0], e);
     if (s->length < n) return too_short(path, s->length, n, e);
     int64_t offset = offset_of(s->length, n, place, slack);
     int16_t *from = (int16_t *)(void *)scratch->data;
@@ -232,7 +232,8 @@ static int read_recording(bc_store *s, const bc_window *w, float *out, int64_t n
     if (rc != BC_OK) return rc;
     int64_t total = bc_resample_length(r.frames, r.sample_rate, rate);
     if (w->loc_s >= (double)total / rate)
-        return bc_fail(e, "%s: a window at %.3f s, but it ends at %.3f s (changed since `extract`?)",
+        return bc_fail(e,
+                       "%s: a window at %.3f s, but it ends at %.3f s (changed since `extract`?)",
                        s->o.paths[w->file], w->loc_s, (double)total / rate);
     if (s->length < n) return too_short(s->o.paths[w->file], s->length, n, e);
     int64_t start = tile_start(s, w->loc_s);
@@ -247,8 +248,7 @@ int bc_store_read(bc_store *s, const bc_window *w, float *out, int64_t n, double
                   int64_t slack, double *start_s, bc_scratch *scratch, bc_error *e) {
     switch (s->o.kind) {
     case BC_STORE_NPY: return read_npy(s, w, out, n, place, slack, start_s, e);
-    case BC_STORE_PACKED:
-        return read_packed(s, w, out, n, place, slack, start_s, scratch, e);
+    case BC_STORE_PACKED: return read_packed(s, w, out, n, place, slack, start_s, scratch, e);
     case BC_STORE_FLAC: return read_flac(s, w, out, n, place, slack, start_s, e);
     default: return read_recording(s, w, out, n, place, slack, start_s, scratch, e);
     }
