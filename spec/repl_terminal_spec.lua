@@ -43,6 +43,18 @@ describe("the REPL on a terminal", function()
       t:finish()
    end)
 
+   it("ends on SIGTERM, at the prompt and while a line runs", function()
+      for _, line in ipairs({"print('at prompt')", "print('busy') while true do end"}) do
+         local t = start()
+         t:send(("pid = io.open('/proc/self/stat'):read('n') io.open('%s/pid', 'w'):write(pid):close() %s\n"):format(
+            home, line))
+         t:wait(line:find("busy") and "\nbusy\n" or '\nat prompt\n> ')
+         os.execute("kill -TERM " .. command.read(home .. "/pid"))
+         local _, status = t:finish()
+         assert.equal(143, status)
+      end
+   end)
+
    it("completes with the tab key", function()
       local t = start()
       t:send("stomp.self\t")

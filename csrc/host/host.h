@@ -3,6 +3,7 @@
 #define BC_HOST_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 /* Call the function below its nargs arguments, as lua_pcall does, with a
  * traceback as the error; Ctrl-C and SIGTERM stop it. Clears a pending
@@ -12,6 +13,9 @@ int host_call(lua_State *L, int nargs, int nresults, int *interrupted);
 /* Install the handlers. A first Ctrl-C stops Lua code and kernels, a second
  * one, while the first is still being obeyed, ends the process. */
 void host_catch_signals(void);
+
+/* Has SIGTERM come? Then the REPL ends. */
+bool host_terminated(void);
 
 /* package.path and cpath: our lua/ and bclua.so first, wherever the program
  * was started from; arg[0]'s and the user's own follow. */

@@ -1,6 +1,7 @@
 /* main.c: bclua, a Lua 5.4 host; the command line is that of lua. */
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,7 +167,8 @@ static int run_repl(lua_State *L) {
     if (status != LUA_OK) return report(L, status, interrupted);
     lua_getfield(L, -1, "run");
     /* Not host_call: at the prompt Ctrl-C is readline's. */
-    return report(L, lua_pcall(L, 0, 0, 0), 0);
+    int rc = report(L, lua_pcall(L, 0, 0, 0), 0);
+    return host_terminated() ? EXIT_SIGNAL + SIGTERM : rc;
 }
 
 static int run(lua_State *L, char **argv, const options *o, int argc) {

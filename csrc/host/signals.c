@@ -25,6 +25,8 @@ static void on_signal(int number) {
         lua_sethook(L, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
+bool host_terminated(void) { return caught == SIGTERM; }
+
 void host_catch_signals(void) {
     /* No SA_RESTART: a read at the prompt must come back. */
     struct sigaction action = {.sa_handler = on_signal};

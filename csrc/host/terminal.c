@@ -68,8 +68,8 @@ static bool read_line(const char *prompt) {
         /* Not for ever: the signal may come just before, or to another thread. */
         struct timeval soon = {.tv_usec = 50000};
         int ready = select(fileno(stdin) + 1, &input, NULL, NULL, &soon);
-        if (bc_interrupted()) {
-            puts("^C");
+        if (bc_interrupted() || host_terminated()) {
+            puts(host_terminated() ? "" : "^C");
             rl_callback_sigcleanup();
             rl_free_line_state();
             rl_callback_handler_remove();
@@ -81,7 +81,7 @@ static bool read_line(const char *prompt) {
 }
 
 /* host.readline(prompt): a line without its newline; nil at the end of input
- * (Ctrl-D); false after Ctrl-C. */
+ * (Ctrl-D) and after SIGTERM; false after Ctrl-C. */
 static int l_readline(lua_State *L) {
     const char *prompt = luaL_checkstring(L, 1);
     rl_catch_signals = 0;
@@ -93,7 +93,10 @@ static int l_readline(lua_State *L) {
     completer_state = NULL;
     if (!got) {
         bc_interrupt_clear();
-        lua_pushboolean(L, 0);
+        if (host_terminated())
+            lua_pushnil(L);
+        else
+            lua_pushboolean(L, 0);
     } else if (finished_line == NULL) {
         puts("");
         lua_pushnil(L);
