@@ -157,7 +157,10 @@ describe("plot", function()
       end
       assert.is_true(drawn > 8 and drawn < 24, tostring(drawn))
       assert.is_true(plot.line({5}, dir .. "/point.svg"))
-      assert.matches("gpPt6", command.read(dir .. "/point.svg"))
+      assert.matches("<use xlink:href='#gpPt6' transform", command.read(dir .. "/point.svg"))
+      assert.is_true(plot.line({1, 2, INF, 2, 1, NAN, 3, 1}, dir .. "/gaps.svg"))
+      local path = command.read(dir .. "/gaps.svg"):match("<path stroke='rgb%(  0, 114, 178%)'  d='([^']*)'")
+      assert.equal(3, select(2, path:gsub("M", "")))
    end)
 
    it("aligns the time axes of spectrogram and profile", function()

@@ -91,6 +91,23 @@ describe("the REPL's commands", function()
          assert.equal("5", run("n"))
       end)
 
+      it("takes the middle of the runs, and the shortest", function()
+         local system = require "bclua.system"
+         local clock, now, n = system.clock, 0, 0
+         local lengths = {9, 0.005, 0.001, 0.003, 0.009, 0.0072} -- seconds; the first one does not count
+         system.clock = function()
+            n = n + 1
+            if n % 2 == 0 then now = now + lengths[n // 2] end
+            return now
+         end
+         local odd = run(":time -n 3 1")
+         n = 0
+         local even = run(":time -n 4 1")
+         system.clock = clock
+         assert.equal("best 1 ms, median 3 ms of 3 runs", odd)
+         assert.equal("best 1 ms, median 4 ms of 4 runs", even)
+      end)
+
       it("times statements with kept locals", function()
          run("local t = {}")
          assert.matches("^best ", run(":time -n 1 for i = 1, 10 do t[i] = i end"))
@@ -109,9 +126,10 @@ describe("the REPL's commands", function()
    it(":mem shows the process, Lua and the largest arrays", function()
       run("local big = require('bclua.array').zeros(1 << 18)")
       run("small = require('bclua.array').zeros(2)")
+      run("middle = require('bclua.array').zeros(1023 * 256)")
       local text = run(":mem -c")
       assert.matches("^process  [%d%.]+ %a+, at most [%d%.]+ %a+ so far\nLua      [%d%.]+ %a+\n", text)
-      assert.matches("\nbig +1 MiB  f32 %(262144%)\nsmall +8 bytes  f32 %(2%)$", text)
+      assert.matches("\nbig +1 MiB  f32 %(262144%)\nmiddle +1023 KiB  f32 %(261888%)\nsmall +8 bytes  f32 %(2%)$", text)
       assert.equal("usage: :mem [-c]", fail(":mem -x"))
    end)
 

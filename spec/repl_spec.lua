@@ -282,7 +282,7 @@ describe("repl", function()
 
       it("knows the modules of require", function()
          assert.same({"bclua.stomp"}, session:complete('require "bclua.sto'))
-         assert.same({"bclua.workflow.tiles"}, session:complete("local t = require('bclua.workflow.ti"))
+         assert.same({"bclua.workflow.consolidate"}, session:complete("local t = require('bclua.workflow.consol"))
          local all = session:complete('require "bclua.')
          for _, name in ipairs({"bclua.audio", "bclua.show", "bclua.repl.", "bclua.workflow."}) do
             assert.is_truthy((" " .. table.concat(all, " ") .. " "):find(" " .. name .. " ", 1, true), name)

@@ -29,20 +29,9 @@ end
 
 local MOST_POINTS = 8000 -- of a line
 
--- gnuplot would draw a line through an infinity.
-local function without_infinities(a)
-   if a:is_finite() then return a end
-   a = a:copy()
-   for i = 1, #a do
-      if not data.is_finite(a[i]) then a[i] = 0 / 0 end
-   end
-   return a
-end
-
 local function pairs_file(layer, kept)
    local x, y = layer.x, layer.y
    if layer.kind == "line" then x, y = data.thin(x, y, MOST_POINTS) end
-   x, y = without_infinities(x), without_infinities(y)
    return data_file(array.concat({x:reshape({#x, 1}), y:reshape({#y, 1})}, 2), "f64", kept) ..
       " binary format='%float64%float64' using 1:2"
 end

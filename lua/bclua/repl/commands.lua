@@ -127,11 +127,14 @@ list.type = {usage = ":type EXPR", text = "what an expression gives: type, dtype
       return #kinds > 0 and table.concat(kinds, "\n") or "no value"
    end}
 
+-- Three digits, never as a power of ten.
+local function digits(x) return (x >= 999.5 and "%.0f" or "%.3g"):format(x) end
+
 local function duration(s)
    for _, unit in ipairs({{1, "s"}, {1e-3, "ms"}, {1e-6, "µs"}}) do
-      if s >= unit[1] then return ("%.3g %s"):format(s / unit[1], unit[2]) end
+      if s >= unit[1] * 0.9995 then return ("%s %s"):format(digits(s / unit[1]), unit[2]) end
    end
-   return ("%.3g ns"):format(s * 1e9)
+   return digits(s * 1e9) .. " ns"
 end
 
 local ENOUGH_S, LEAST_S = 1, 1e-3 -- of all runs together; of one measurement
@@ -179,7 +182,7 @@ list.time = {usage = ":time [-n RUNS] EXPR", text = "how long it takes: best and
 
 local function bytes(n)
    for _, unit in ipairs({{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}}) do
-      if n >= unit[1] then return ("%.3g %s"):format(n / unit[1], unit[2]) end
+      if n >= unit[1] then return ("%s %s"):format(digits(n / unit[1]), unit[2]) end
    end
    return ("%d bytes"):format(n)
 end
