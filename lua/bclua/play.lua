@@ -39,18 +39,20 @@ local function run(player, path)
    local pipe, message = io.popen(("%s %s </dev/null >/dev/null 2>%s & p=$!; echo $p; wait $p; echo $?"):format(
       player, quote(path), quote(complaints)))
    if not pipe then return nil, message end
-   local number = pipe:read("l")
+   local number, ended
    local _ <close> = setmetatable({}, {__close = function()
-      if number then os.execute("kill " .. number .. " 2>/dev/null") end
+      number = number or pipe:read("l") -- Ctrl-C may come before the number
+      if number and not ended then os.execute("kill " .. number .. " 2>/dev/null") end
       pipe:close()
       os.remove(complaints)
       os.remove(path)
    end})
+   number = pipe:read("l")
    local status
    repeat status = pipe:read("l") until status or not number or system.interrupted() or
       not os.execute("kill -0 " .. number .. " 2>/dev/null")
    if system.interrupted() then error("interrupted!", 0) end
-   number = nil
+   ended = true
    if status == "0" then return true end
    local f = io.open(complaints)
    local said = f and f:read("a") or ""
