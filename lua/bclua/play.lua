@@ -32,32 +32,39 @@ local function as_ours(message)
    return (message:gsub("#(%d) to '[^']*'", function(n) return ("#%d to 'play'"):format(tonumber(n) - 1) end))
 end
 
+local LOOK_EVERY_S = 0.02
+
+local function take(path)
+   local f = io.open(path, "rb")
+   local text = f and f:read("a")
+   if f then f:close() end
+   return text
+end
+
 -- Run the player until it ends. It runs in the background of a shell that says its
--- number first: whatever stops us, Ctrl-C too, stops it.
+-- number first, and leaves its status in a file: to wait for it in a read would miss a
+-- signal that comes just before. Whatever stops us, Ctrl-C too, stops the player.
 local function run(player, path)
-   local complaints = path .. ".said"
-   local pipe, message = io.popen(("%s %s </dev/null >/dev/null 2>%s & p=$!; echo $p; wait $p; echo $?"):format(
-      player, quote(path), quote(complaints)))
+   local said, done = path .. ".said", path .. ".done"
+   local pipe, message = io.popen(("%s %s </dev/null >/dev/null 2>%s & p=$!; echo $p; wait $p; echo $? >%s"):format(
+      player, quote(path), quote(said), quote(done)))
    if not pipe then return nil, message end
-   local number, ended
+   local number, status
    local _ <close> = setmetatable({}, {__close = function()
-      number = number or pipe:read("l") -- Ctrl-C may come before the number
-      if number and not ended then os.execute("kill " .. number .. " 2>/dev/null") end
+      number = number or pipe:read("l") -- Ctrl-C may come before it
+      if number and not status then os.execute("kill " .. number .. " 2>/dev/null") end
       pipe:close()
-      os.remove(complaints)
-      os.remove(path)
+      for _, name in ipairs({said, done, path}) do os.remove(name) end
    end})
    number = pipe:read("l")
-   local status
-   repeat status = pipe:read("l") until status or not number or system.interrupted() or
-      not os.execute("kill -0 " .. number .. " 2>/dev/null")
-   if system.interrupted() then error("interrupted!", 0) end
-   ended = true
+   while not status do
+      if system.interrupted() then error("interrupted!", 0) end
+      system.sleep(LOOK_EVERY_S)
+      status = (take(done) or ""):match("^(%d+)\n")
+   end
    if status == "0" then return true end
-   local f = io.open(complaints)
-   local said = f and f:read("a") or ""
-   if f then f:close() end
-   return nil, ("%s: %s"):format(player:match("%S+"), said:match("%S.*%S") or "ended with status " .. tostring(status))
+   local text = take(said) or ""
+   return nil, ("%s: %s"):format(player:match("%S+"), text:match("%S.*%S") or "ended with status " .. status)
 end
 
 --- Play samples, and wait for the end; Ctrl-C stops it.
