@@ -127,6 +127,14 @@ describe("help", function()
       assert.is_true(made >= lfs.attributes("lua/bclua/help.lua", "modification"))
    end)
 
+   it("knows versions without reading the rest", function()
+      assert.equal(require("bclua.sql").version(), help.versions().DuckDB)
+      local out = command.bclua({"-e", [[local help, load_file = require "bclua.help", loadfile
+         loadfile = function(...) print("loaded") return load_file(...) end
+         print(next(help.versions()))]]})
+      assert.matches("^DuckDB\tv%d", out)
+   end)
+
    it("finds functions by any of their names", function()
       assert.equal("stomp.motifs", help.find("stomp.motifs")[1].topic)
       assert.equal("stomp.motifs", help.find("bclua.stomp.motifs()")[1].topic)

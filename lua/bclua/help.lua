@@ -5,12 +5,16 @@ local help = {}
 
 local data
 
+local function data_path()
+   local so = package.searchpath("bclua", package.cpath)
+   return so and (so:gsub("[^/]*$", "help.lua"))
+end
+
 -- Load what the build made; without it (a bare rock) there is nothing to tell.
 local function load_data()
    if data then return data end
-   data = {items = {}, versions = {}}
-   local so = package.searchpath("bclua", package.cpath)
-   local path = so and so:gsub("[^/]*$", "help.lua")
+   data = {items = {}}
+   local path = data_path()
    local chunk = path and loadfile(path, "t", {})
    if chunk then data = chunk() end
    data.topics, data.modules = {}, {}
@@ -38,8 +42,16 @@ local function sorted(t)
    return list
 end
 
---- Versions of the libraries that this build found: name -> version.
-function help.versions() return load_data().versions end
+--- Versions of the libraries that this build found: name -> version. They stand in
+-- the first lines: a prompt that is to appear at once cannot wait for all the rest.
+function help.versions()
+   local path = data_path()
+   local f = path and io.open(path, "r")
+   local text = f and f:read(2000) or ""
+   if f then f:close() end
+   local chunk = load("return " .. (text:match("versions=(%b{})") or "{}"), "=versions", "t", {})
+   return chunk and chunk() or {}
+end
 
 --- Names of all documented modules, as `require` takes them; sorted.
 -- @treturn {string,...}
