@@ -215,10 +215,11 @@ local parser = cli.parser("scripts/embed.lua", "Train an embedding of calls on t
 Example:
   bclua scripts/embed.lua summary --dim 512 --batch-size 64
   bclua scripts/embed.lua fit triplets.parquet tiles --dim 128 --batch-size 32 --run runs/first
-  bclua scripts/embed.lua fit triplets.parquet tiles --run runs/second --schedule one_cycle --lr 3e-3 \
+  bclua scripts/embed.lua fit triplets.parquet tiles --schedule one_cycle --lr 3e-3
     --motif motif.parquet --dataset-root birds --patience 5
-  bclua scripts/embed.lua evaluate runs/first/checkpoints/last.safetensors motif.parquet --dataset-root birds
-  bclua scripts/embed.lua export runs/first/checkpoints/last.safetensors --output calls.onnx]])
+  bclua scripts/embed.lua evaluate runs/fit/checkpoints/best.safetensors motif.parquet
+    --dataset-root birds
+  bclua scripts/embed.lua export runs/fit/checkpoints/best.safetensors --output calls.onnx]])
    :require_command(true):command_target("command")
 local commands = {fit = train(parser), summary = summary(parser), evaluate = evaluate(parser), export = export(parser),
    replay = replay(parser)}
