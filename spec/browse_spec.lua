@@ -128,12 +128,18 @@ describe("pages of a run", function()
       assert.matches("&lt;img src=x onerror=alert(1)&gt;&#39;&quot;&amp;;.ogg", body, 1, true)
       assert.matches("default-src 'none'", headers["Content-Security-Policy"], 1, true)
       assert.is_nil(headers["Content-Security-Policy"]:find("unsafe", 1, true))
+      local seen = 0
       for _, row in ipairs(b.recordings) do
-         status, body = get("/recording/" .. row.id)
-         assert.equal(200, status)
-         assert.is_nil(body:find("<img src=x", 1, true))
-         assert.equal(row.motif_0 ~= nil, body:find('id="motifs"', 1, true) ~= nil)
+         if row.source_name:find(NASTY .. "/" .. NASTY, 1, true) or not row.motif_0 then
+            status, body = get("/recording/" .. row.id)
+            assert.equal(200, status)
+            assert.is_nil(body:find("<img src=x", 1, true))
+            assert.equal(row.motif_0 ~= nil, body:find('id="motifs"', 1, true) ~= nil)
+            assert.matches('data%-left="0%.0', body)
+            seen = seen + 1
+         end
       end
+      assert.equal(2, seen)
    end)
 
    it("have pictures, windows to hear and what is near", function()
@@ -421,7 +427,8 @@ describe("http", function()
    it("raises what a handler raises", function()
       assert.error_matches(function() ask(function() error("a fault") end, "@/") end, "a fault")
       assert.error_matches(function() ask(function() return "x" end, "@/") end, "number expected")
-      assert.error_matches(function() ask(function() return 200, {["a\nb"] = "c"}, "" end, "@/") end, "is not text that can be sent")
+      local function header() return 200, {["a\nb"] = "c"}, "" end
+      assert.error_matches(function() ask(header, "@/") end, "is not text that can be sent")
    end)
 
    it("serves a run to a browser, until Ctrl-C", function()

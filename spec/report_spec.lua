@@ -16,7 +16,7 @@ describe("report", function()
       r:section("a & b")
       r:table({"<i>"}, {{"<script>alert(1)</script>"}})
       local text = r:text()
-      assert.is_nil(text:find("<script>", 1, true))
+      assert.is_nil(text:find("<script>alert", 1, true))
       assert.is_nil(text:find("<b>", 1, true))
       assert.matches("a &amp; b", text, 1, true)
    end)
@@ -39,16 +39,114 @@ describe("report", function()
 
    it("puts numbers to the right and leaves nil empty", function()
       local r = report.new("t")
-      r:table({"a", "b", "c"}, {{1, nil, "x"}, {"12.5 %", 0.123456, "1x"}})
+      r:table({"a", "b", "c"}, {{1, nil, "x"}, {"12.5 %", 1.23456e-7, "2"}})
       local text = r:text()
-      assert.matches('<td class="number">1</td><td></td><td>x</td>', text, 1, true)
-      assert.matches('<td class="number">12.5 %</td><td class="number">0.1235</td><td>1x</td>', text, 1, true)
+      local n = '<td class="number">'
+      assert.matches(n .. "1</td>" .. n .. "</td><td>x</td>", text, 1, true)
+      assert.matches(n .. "12.5 %</td>" .. n .. "1.235e-07</td><td>2</td>", text, 1, true)
    end)
 
    it("names a picture that is missing", function()
       local ok, message = report.new("t"):picture("/nowhere/x.png", "")
       assert.is_nil(ok)
       assert.matches("^/nowhere/x.png", message)
+   end)
+end)
+
+describe("the report of a run", function()
+   local browser = require "support.browser"
+   local pipeline = require "bclua.workflow.pipeline"
+   local dir, run, page
+
+   setup(function()
+      dir = command.folder()
+      assert(require("bclua.dataset").make(dir .. "/data", {families = 2, species = 1, recordings = 8, short = 1,
+         least_s = 12, most_s = 12.5}))
+      command.write(dir .. "/small.lua", [[return {triplets = {samples = 12, shares = "sqrt", clip_distance = 1.5},
+         network = {widths = {4, 4, 4, 4}, z = 8}, evaluate = {motifs = 1, splits = 2}, audit = {limit = 0},
+         fit = {batch_size = 4, batches_per_epoch = 2, max_epochs = 1, validation_triplets = 4, lr = 3e-4}}]])
+      local getenv = os.getenv
+      rawset(os, "getenv", function(name) return name == "BCLUA_QUIET" and "1" or getenv(name) end)
+      local message
+      run, message = pipeline.run({data = dir .. "/data", run = dir .. "/a run", config = dir .. "/small.lua",
+         command = "bclua scripts/pipeline.lua <&>"})
+      rawset(os, "getenv", getenv)
+      assert(run, message)
+      page = command.read(run.report)
+   end)
+
+   teardown(function() command.remove(dir) end)
+
+   it("has every section and nothing from elsewhere", function()
+      for _, name in ipairs({"Recordings", "Examples", "Triplets", "Audit of the triplets", "Training", "Evaluation",
+         "Nearest neighbours", "Time", "Settings"}) do
+         assert.matches(">" .. name .. "</h2>", page, 1, true)
+      end
+      for address in page:gmatch('%f[%w]src="([^"]*)"') do assert.matches("^data:", address) end
+      for address in page:gmatch('%f[%w]href="([^"]*)"') do
+         assert.is_truthy(address:find("^#s%d+$") or address == "data:,")
+      end
+      assert.is_nil(page:find("@import", 1, true) or page:find("url(", 1, true))
+      assert.matches("that training did not see", page)
+      assert.is_nil(page:find("no picture", 1, true))
+   end)
+
+   it("has the commands that repeat its steps, which find that all is done", function()
+      local commands = require("bclua.workflow.commands").list(run)
+      assert.equal(7, #commands)
+      for _, line in ipairs(commands) do
+         assert.matches(report.escape(line), page, 1, true)
+         local words = line:gsub("^bclua", command.quote(command.program))
+         local out, status = command.shell("timeout 100 " .. words .. " </dev/null")
+         assert.equal(0, status, line .. "\n" .. out)
+      end
+      local out = command.shell(commands[6]:gsub("^bclua", command.quote(command.program)))
+      assert.matches("nothing left to do", out)
+   end)
+
+   if not browser.program() then return pending("chromium is missing") end
+
+   it("is whole in a browser: pictures, players, tables that sort; no wider than a phone", function()
+      local found, said = browser.look(page, {360, 1000}, [[
+         const d = page.page;
+         const played = a => new Promise(done => {
+            a.addEventListener("loadedmetadata", () => done(a.duration));
+            a.addEventListener("error", () => done(a.error.message));
+            a.load();
+         });
+         const table = d.querySelector("table.sorts"), button = table.querySelectorAll("th button")[2];
+         const column = () => [...table.tBodies[0].rows].map(r => parseFloat(r.cells[2].textContent));
+         button.focus();
+         const focused = d.activeElement === button;
+         button.click();
+         const up = column(), ascending = button.parentNode.getAttribute("aria-sort");
+         button.click();
+         return {wide: page.wide, width: page.view.innerWidth, images: [...d.images].map(i => i.naturalWidth),
+            players: await Promise.all([...d.querySelectorAll("audio")].map(played)),
+            focused, up, ascending, down: column(), descending: button.parentNode.getAttribute("aria-sort"),
+            unsorted: d.querySelectorAll("table:not(.sorts) th button").length};]])
+      assert.equal("", said)
+      assert.equal(360, found[1].width)
+      for _, f in ipairs(found) do
+         assert.is_false(f.wide)
+         assert.is_true(#f.images >= 8)
+         for _, width in ipairs(f.images) do assert.is_true(width > 0) end
+         assert.is_true(#f.players >= 2 * 4 + 2 * 4)
+         for _, seconds in ipairs(f.players) do assert.is_true(type(seconds) == "number" and seconds > 4, seconds) end
+         assert.is_true(f.focused)
+         assert.same({"ascending", "descending", 0}, {f.ascending, f.descending, f.unsorted})
+         assert.equal(2, #f.up)
+         assert.is_true(f.up[1] < f.up[2])
+         assert.same({f.up[2], f.up[1]}, f.down)
+      end
+   end)
+
+   it("would be seen to be broken", function()
+      local found, said = browser.look('<img src="data:image/png;base64,AA"><script>throw "oh"</script>' ..
+         '<div style="width:2000px">x</div>', {360},
+         "return {wide: page.wide, width: page.page.images[0].naturalWidth};")
+      assert.same({{wide = true, width = 0}}, found)
+      assert.matches("oh", said)
    end)
 end)
 

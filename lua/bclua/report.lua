@@ -8,18 +8,58 @@ local report = {}
 report.style = [[
 :root{color-scheme:light dark;--line:#8885;--soft:#8882;--accent:#0072b2}
 @media(prefers-color-scheme:dark){:root{--accent:#56b4e9}}
-body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1rem}
+body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1rem;overflow-wrap:break-word}
 h1{margin:.2em 0}h2{margin-top:2em;border-bottom:1px solid var(--line)}
-table{border-collapse:collapse;margin:1em 0;display:block;overflow-x:auto}
+h1,h2,h3,figcaption{overflow-wrap:anywhere}
+.table{margin:1em 0;overflow-x:auto}
+table{border-collapse:collapse}
 th,td{padding:.25em .8em;border-bottom:1px solid var(--line);text-align:left}
-td.number{text-align:right;font-variant-numeric:tabular-nums}
+.number{text-align:right;font-variant-numeric:tabular-nums}
+th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer;text-align:inherit}
+th button::after{content:"\2195";opacity:.35;margin-left:.3em}
+th[aria-sort=ascending] button::after{content:"\2191";opacity:1}
+th[aria-sort=descending] button::after{content:"\2193";opacity:1}
+button:focus-visible,a:focus-visible,.table:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 img,svg{max-width:100%;height:auto}
 figure{margin:1em 0}figcaption{opacity:.8}
+@media(max-width:40rem){.picture{overflow-x:auto}.picture img{max-width:none;width:38rem}}
+summary{cursor:pointer}
 audio{width:100%;max-width:26rem;display:block}
 code{background:var(--soft);padding:.1em .3em;border-radius:3px}
-pre{background:var(--soft);padding:.8em;overflow-x:auto}
-nav a{margin-right:1em}a{color:var(--accent)}
-.players{display:flex;flex-wrap:wrap;gap:0 1em}.players figure{flex:1 1 13rem;margin:.5em 0}.warning{border-left:4px solid #d55e00;padding-left:.8em}
+pre{background:var(--soft);padding:.8em;white-space:pre-wrap;overflow-wrap:anywhere}
+nav a{margin-right:1em;display:inline-block}a{color:var(--accent)}
+.players{display:flex;flex-wrap:wrap;gap:0 1em}.players figure{flex:1 1 13rem;margin:.5em 0}
+.players figure{display:flex;flex-direction:column;justify-content:flex-end}
+.warning{border-left:4px solid #d55e00;padding-left:.8em}
+]]
+
+-- Tables that sort: each header becomes a button. Numbers are compared as numbers, empty cells come
+-- last, rows that are equal keep their order; a second time turns it round.
+local SCRIPT = [[
+"use strict";
+for (const table of document.querySelectorAll("table.sorts")) {
+  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+  const value = (row, i) => {
+    const cell = row.cells[i], text = cell.textContent.trim();
+    return text === "" ? null : cell.className === "number" ? parseFloat(text) : text;
+  };
+  const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b :
+    String(a).localeCompare(String(b), undefined, {numeric: true});
+  heads.forEach((th, i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...th.childNodes);
+    button.addEventListener("click", () => {
+      const way = th.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+      heads.forEach(h => h.removeAttribute("aria-sort"));
+      th.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
+      const rows = [...body.rows].map(row => [value(row, i), row]);
+      rows.sort(([a], [b]) => a === null ? (b === null ? 0 : 1) : b === null ? -1 : way * compare(a, b));
+      body.append(...rows.map(r => r[1]));
+    });
+    th.append(button);
+  });
+}
 ]]
 
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -76,27 +116,45 @@ end
 
 function Report:paragraph(text) self:html("<p>" .. escape(text) .. "</p>") end
 function Report:warning(text) self:html('<p class="warning">' .. escape(text) .. "</p>") end
-function Report:code(text) self:html("<pre>" .. escape(text) .. "</pre>") end
+--- Text as it is; with a title it is folded away behind it.
+function Report:code(text, title)
+   local block = "<pre>" .. escape(text) .. "</pre>"
+   self:html(title and ("<details><summary>%s</summary>%s</details>"):format(escape(title), block) or block)
+end
 
---- A table; numbers, and text that reads as one, stand to the right.
+local function is_number(text) return text:match("^%-?[%d.]+[eE]?[%-+]?%d* ?%%?$") ~= nil end
+
+--- A table; columns of numbers, and of text that reads as such, stand to the right. The reader can
+-- sort it by any column.
 -- @tparam {string,...} header
 -- @tparam {{any,...},...} rows; nil is an empty cell
-function Report:table(header, rows)
-   local out = {"<table><thead><tr>"}
-   for _, name in ipairs(header) do out[#out + 1] = "<th>" .. escape(name) .. "</th>" end
-   out[#out + 1] = "</tr></thead><tbody>"
-   for _, row in ipairs(rows) do
-      out[#out + 1] = "<tr>"
+-- @tparam[opt] table options `sort` (true)
+function Report:table(header, rows, options)
+   local texts, numbers = {}, {}
+   for r, row in ipairs(rows) do
+      texts[r] = {}
       for i = 1, #header do
          local v = row[i]
          if math.type(v) == "float" then v = ("%.4g"):format(v) end
-         local class = tostring(v):match("^%-?[%d.]+ ?%%?$") and ' class="number"' or ""
-         out[#out + 1] = ("<td%s>%s</td>"):format(class, v == nil and "" or escape(v))
+         texts[r][i] = v == nil and "" or tostring(v)
+         if texts[r][i] ~= "" then numbers[i] = numbers[i] ~= false and is_number(texts[r][i]) end
       end
-      out[#out + 1] = "</tr>\n"
    end
-   out[#out + 1] = "</tbody></table>"
-   self:html(table.concat(out))
+   local cells = {}
+   for r, row in ipairs(texts) do
+      local line = {"<tr>"}
+      for i, text in ipairs(row) do
+         line[i + 1] = ("<td%s>%s</td>"):format(numbers[i] and ' class="number"' or "", escape(text))
+      end
+      cells[r] = table.concat(line) .. "</tr>\n"
+   end
+   local heads = {}
+   for i, name in ipairs(header) do
+      heads[i] = ("<th%s>%s</th>"):format(numbers[i] and ' class="number"' or "", escape(name))
+   end
+   local sorts = #rows > 1 and not (options and options.sort == false)
+   self:html(('<div class="table" tabindex="0"><table%s><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>')
+      :format(sorts and ' class="sorts"' or "", table.concat(heads), table.concat(cells)))
 end
 
 local function read(path)
@@ -113,7 +171,8 @@ function Report:picture(path, caption)
    local bytes, message = read(path)
    if not bytes then return nil, message end
    local type_ = path:match("%.svg$") and "image/svg+xml" or "image/png"
-   self:html(('<figure><img alt="%s" src="data:%s;base64,%s"><figcaption>%s</figcaption></figure>'):format(
+   self:html(('<figure><div class="picture" tabindex="0"><img alt="%s" src="data:%s;base64,%s"></div>' ..
+      '<figcaption>%s</figcaption></figure>'):format(
       escape(caption), type_, report.base64(bytes), escape(caption)))
    return true
 end
@@ -123,7 +182,7 @@ end
 function Report:players(sounds)
    self:html('<div class="players">')
    for _, s in ipairs(sounds) do
-      self:html(('<figure><figcaption>%s</figcaption><audio controls preload="none" ' ..
+      self:html(('<figure><figcaption>%s</figcaption><audio controls preload="metadata" ' ..
          'src="data:%s;base64,%s"></audio></figure>'):format(escape(s.caption), s.type,
          report.base64(s.bytes)))
    end
@@ -139,8 +198,8 @@ function Report:text()
    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">' ..
       '<meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title>' ..
       "<link rel=\"icon\" href=\"data:,\"><style>%s</style></head>\n<body><h1>%s</h1><nav>%s</nav>\n%s\n" ..
-      "</body></html>\n"):format(escape(self.title), report.style, escape(self.title), table.concat(links),
-      table.concat(self.parts, "\n"))
+      "<script>%s</script></body></html>\n"):format(escape(self.title), report.style, escape(self.title),
+      table.concat(links), table.concat(self.parts, "\n"), SCRIPT)
 end
 
 --- Write the page, whole or not at all.

@@ -194,6 +194,8 @@ end
 -- @tparam boolean opaque is there a background?
 -- @tparam {string,...} kept gets the names of files to remove
 -- @treturn string
+-- @treturn table where the axes of the first panel lie: `left`, `right`, `top`, `bottom`, shares of the picture from
+-- its left and lower edge
 function gnuplot.commands(figure, size, letter, opaque, kept)
    local ink = opaque and DARK or GREY
    local lines = {}
@@ -216,7 +218,8 @@ function gnuplot.commands(figure, size, letter, opaque, kept)
       draw_panel(add, panel, i == #figure.panels, places[i], kept)
    end
    add("unset multiplot")
-   return (table.concat(lines, "\n"):gsub("(set label 1 [^\n]*)", "%1 textcolor rgb '" .. ink .. "'"))
+   local text = table.concat(lines, "\n"):gsub("(set label 1 [^\n]*)", "%1 textcolor rgb '" .. ink .. "'")
+   return text, places[1]
 end
 
 local terminals = {
@@ -258,6 +261,7 @@ end
 -- @tparam {integer,integer} size pixels
 -- @tparam[opt] boolean transparent no background (default: of SVG)
 -- @treturn[1] boolean true
+-- @treturn[1] table where the axes lie, see `commands`
 -- @treturn[2] nil
 -- @treturn[2] string message: what gnuplot said
 function gnuplot.draw(figure, path, kind, size, transparent)
@@ -265,7 +269,7 @@ function gnuplot.draw(figure, path, kind, size, transparent)
    local background = transparent and (kind == "png" and "transparent" or "") or "background '#ffffff'"
    local kept, temporary = {}, path .. ".tmp." .. kind
    local letter = kind == "svg" and 7.6 or 7
-   local drawn, commands = pcall(gnuplot.commands, figure, size, letter, not transparent, kept)
+   local drawn, commands, place = pcall(gnuplot.commands, figure, size, letter, not transparent, kept)
    local ok, message = nil, commands
    if drawn then
       ok, message = run(terminals[kind]:format(size[1], size[2], background) .. "\nset output " .. quote(temporary) ..
@@ -282,7 +286,7 @@ function gnuplot.draw(figure, path, kind, size, transparent)
       os.remove(temporary)
       return nil, message
    end
-   return true
+   return true, place
 end
 
 return gnuplot

@@ -186,9 +186,10 @@ function Browser:sound(row, frame)
    return require("bclua.audio").encode(y, row.sample_rate, {format = "wav"})
 end
 
---- Spectrogram and profile, as the bytes of a PNG file; the spectrogram alone of a recording that is
--- shorter than the window.
--- @treturn[2] nil, message
+--- Spectrogram and profile; the spectrogram alone of a recording that is shorter than the window.
+-- @treturn[1] table `bytes` of a PNG file, `left`, `right`: where its time axis lies, shares of the width
+-- @treturn[2] nil
+-- @treturn[2] string message
 function Browser:picture(row)
    return self.pictures(row.id, function()
       local plot = require "bclua.plot"
@@ -197,19 +198,19 @@ function Browser:picture(row)
       local p = self:profile(row)
       local base = os.tmpname()
       local path = base .. ".png"
-      local ok
+      local ok, place
       if p then
          local best = p.motifs[1]
-         ok, message = plot.profile(y, row.sample_rate, p.distance, path, {cens_sample_rate = row.cens_sample_rate,
+         ok, place = plot.profile(y, row.sample_rate, p.distance, path, {cens_sample_rate = row.cens_sample_rate,
             window = row.matrix_profile_window, motif = best and {best.at, best.twin}, discord = row.discord_0})
       else
-         ok, message = plot.spectrogram(y, row.sample_rate, path, {size = {1000, 320}})
+         ok, place = plot.spectrogram(y, row.sample_rate, path, {size = {1000, 320}})
       end
       local bytes
-      if ok then bytes, message = files.read(path) end
+      if ok then bytes, message = files.read(path) else message = place end
       os.remove(path)
       os.remove(base)
-      return bytes, message
+      return bytes and {bytes = bytes, left = place.left, right = place.right}, message
    end)
 end
 

@@ -9,9 +9,6 @@ local pages = {}
 
 local escape = report.escape
 
--- Where the time axis of `plot.profile` lies in the picture, and of `plot.spectrogram`.
-local LEFT, RIGHT = 0.08, 0.985
-
 pages.style = report.style .. [[
 header{display:flex;flex-wrap:wrap;gap:.3em 1em;align-items:baseline}
 ul.plain{list-style:none;padding:0;margin:.5em 0}
@@ -255,12 +252,17 @@ function pages.recording(b, row, token)
       progress.duration(row.duration_seconds))
    local profile = row.motif_0 ~= nil
    local last = profile and row.duration_cens - row.matrix_profile_window or 0
-   add('<div class="wide"><div id="stage" tabindex="0" data-recording="%d" data-rate="%.9g" data-window="%d" ' ..
-      'data-last="%d" data-seconds="%.9g" data-left="%g" data-right="%g" data-profile="%s">' ..
-      '<img src="/picture/%d.png" alt="spectrogram%s of %s"><div class="mark" id="there" hidden></div>' ..
-      '<div class="mark" id="here" hidden></div></div></div>', row.id, rate, row.matrix_profile_window, last,
-      row.duration_seconds, LEFT, RIGHT, profile and "yes" or "", row.id, profile and " and matrix profile" or "",
-      escape(name))
+   local picture, message = b:picture(row)
+   if not picture then add('<p class="warning">%s</p>', escape(message)) end
+   add('<div class="wide"%s><div id="stage" tabindex="0" data-recording="%d" data-rate="%.9g" data-window="%d" ' ..
+      'data-last="%d" data-seconds="%.9g" data-left="%.5g" data-right="%.5g" data-profile="%s">', picture and "" or
+      " hidden", row.id, rate, row.matrix_profile_window, last, row.duration_seconds, picture and picture.left or 0,
+      picture and picture.right or 1, profile and "yes" or "")
+   if picture then
+      add('<img src="/picture/%d.png" width="1000" height="%d" alt="spectrogram%s of %s">', row.id,
+         profile and 520 or 320, profile and " and matrix profile" or "", escape(name))
+   end
+   add('<div class="mark" id="there" hidden></div><div class="mark" id="here" hidden></div></div></div>')
    add('<p id="status" role="status"></p><audio id="player" controls></audio><div class="row">' ..
       '<button id="play">play</button><button id="play-twin">play twin</button>' ..
       '<button id="jump">jump to twin</button>' ..

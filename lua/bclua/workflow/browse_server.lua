@@ -73,9 +73,9 @@ local routes = {
    {"^/labels%.txt$", function(self) return download("labels.txt", "text/plain", self.browser:labels("raven")) end},
    {"^/recording/(%d+)$", function(self, _, row) return html(pages.recording(self.browser, row, self.token)) end},
    {"^/picture/(%d+)%.png$", function(self, _, row)
-      local bytes, message = self.browser:picture(row)
-      if not bytes then return text(500, message) end
-      return reply(200, "image/png", bytes)
+      local picture, message = self.browser:picture(row)
+      if not picture then return text(500, message) end
+      return reply(200, "image/png", picture.bytes)
    end},
    {"^/sound/(%d+)/(%d+)%.wav$", function(self, _, row, frame)
       if frame / row.cens_sample_rate >= row.duration_seconds then return text(404, "past the end") end

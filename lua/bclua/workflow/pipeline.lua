@@ -193,7 +193,7 @@ end
 local function get_data(run)
    local recordings = require "bclua.recordings"
    if not run.data then
-      run.data = run.folder .. "/data"
+      run.data, run.made = run.folder .. "/data", DEMO_DATA
       local ok, message = step(run, "make data set", function()
          if files.exists(run.data .. "/taxonomy.csv") then return {} end
          return require("bclua.dataset").make(run.data, DEMO_DATA)

@@ -2,8 +2,10 @@
 -- @module bclua.workflow.summary
 local audio = require "bclua.audio"
 local audit = require "bclua.workflow.audit"
+local commands = require "bclua.workflow.commands"
 local evaluate = require "bclua.workflow.evaluate"
 local files = require "bclua.files"
+local neighbors = require "bclua.workflow.neighbors"
 local plot = require "bclua.plot"
 local progress = require "bclua.progress"
 local report = require "bclua.report"
@@ -31,8 +33,13 @@ local function settings(r, run)
    local rows = {{"bclua", system.version()}, {"data", run.data}, {"command", run.command},
       {"threads", system.threads()}, {"machine", run.machine}, {"date", run.date}}
    for _, v in ipairs(run.versions) do rows[#rows + 1] = v end
-   r:table({"what", "value"}, rows)
-   r:code(files.json(run.config, true))
+   r:table({"what", "value"}, rows, {sort = false})
+   r:code(files.json(run.config, true), "All settings")
+   r:paragraph("The steps, one by one; where they were run they find that all is done:")
+   r:code(table.concat(commands.list(run), "\n"))
+   if run.config.fit.eps ~= require("bclua.workflow.fit").defaults.eps then
+      r:warning("fit.eps is not the default, and only a configuration file can say so")
+   end
 end
 
 local function recordings(r, run, folder)
@@ -94,7 +101,7 @@ local function example(r, run, row, folder, number)
       ("%s: spectrogram and matrix profile; both windows of the motif, and the discord, are marked"):format(
          row.source_name), function(path)
          return plot.profile(y, SAMPLE_RATE, row.mp, path, {cens_sample_rate = rate, window = window,
-            motif = {row.motif_0, row.motif_1}, discord = row.discord_0})
+            motif = {row.motif_0, row.motif_1}, discord = row.discord_0, transparent = true})
       end)
    local sounds = {}
    local function add(start_s, seconds, caption)
@@ -114,6 +121,34 @@ local function examples(r, run, folder)
    local chosen = choose_examples(run, 3)
    if #chosen == 0 then r:paragraph("No recording is long enough for a motif.") end
    for i, row in ipairs(chosen) do example(r, run, row, folder, i) end
+end
+
+local function nearest(r, run)
+   r:section("Nearest neighbours")
+   local list, message = neighbors.run({checkpoint = run.fit and run.fit.checkpoint, motif = run.motif,
+      dataset_root = run.root})
+   if not list or #list == 0 then
+      r:warning(message and "none: " .. message or "There is no motif to look for.")
+      return
+   end
+   r:paragraph("What is nearest to a motif in other recordings: " .. message .. ".")
+   for _, found in ipairs(list) do
+      local q, sounds = found.query, {}
+      r:html("<h3>" .. report.escape(("%s (%s)"):format(q.source_name, q.species)) .. "</h3>")
+      local function add(place, what)
+         local y, why = audio.load(run.root .. "/" .. place.source_name, {sample_rate = SAMPLE_RATE,
+            start_s = place.start_s, seconds = place.seconds})
+         local sound
+         if y then sound, why = player(y, 0, place.seconds, what) end
+         if sound then sounds[#sounds + 1] = sound else r:warning(why) end
+      end
+      add(q, ("the motif, at %.1f s"):format(q.start_s))
+      for rank, h in ipairs(found.hits) do
+         add(h, ("%d: %s (%s), at %.1f s, distance %.3g"):format(rank, files.basename(h.source_name), h.species,
+            h.start_s, h.distance))
+      end
+      r:players(sounds)
+   end
 end
 
 local function triplets(r, run)
@@ -241,8 +276,8 @@ local function times(r, run)
       rows[i] = {t.step, ("%.2f"):format(t.seconds), t.note or ""}
       total = total + t.seconds
    end
-   rows[#rows + 1] = {"all", ("%.2f"):format(total), ""}
-   r:table({"step", "seconds", ""}, rows)
+   r:paragraph(("%.2f seconds in all."):format(total))
+   r:table({"step", "seconds", "note"}, rows)
 end
 
 local function failures(r, run)
@@ -275,6 +310,7 @@ function summary.write(run, path)
       training(r, run, folder)
       evaluation(r, run)
    end
+   nearest(r, run)
    times(r, run)
    settings(r, run)
    failures(r, run)

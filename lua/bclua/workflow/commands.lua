@@ -1,0 +1,89 @@
+--- The command lines that repeat a run of the pipeline, step by step.
+-- @module bclua.workflow.commands
+local commands = {}
+
+-- A word as a shell reads it.
+local function quote(word)
+   word = type(word) == "number" and ("%.14g"):format(word) or tostring(word)
+   if word:find("^[%w_./:,=+@%%-]+$") then return word end
+   return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+local function line(...)
+   local words = {}
+   for i, word in ipairs({...}) do words[i] = quote(word) end
+   return table.concat(words, " ")
+end
+
+-- Options out of a table, those that are not the default, in order of their names.
+local function differing(values, defaults)
+   local names, words = {}, {}
+   for name, value in pairs(values) do
+      if value ~= defaults[name] then names[#names + 1] = name end
+   end
+   table.sort(names)
+   for _, name in ipairs(names) do
+      words[#words + 1] = "--" .. name:gsub("_", "-")
+      words[#words + 1] = values[name]
+   end
+   return words
+end
+
+local function extend(list, ...)
+   for _, word in ipairs({...}) do list[#list + 1] = word end
+   return list
+end
+
+local function generate(run, c)
+   local t = c.triplets
+   local words = {"bclua", "scripts/motif.lua", "generate-triplets", "--input", run.motif, "--output",
+      run.triplets_path, "--samples", t.samples, "--seed", t.seed, "--holdout", t.holdout, "--shares", t.shares,
+      "--self", t.self, "--motif", t.motif, "--pick", t.pick}
+   if run.taxonomy then extend(words, "--taxonomy", run.taxonomy) end
+   if t.pick == "best" then extend(words, "--dataset-root", run.root) end
+   if t.exclude_own then extend(words, "--no-self") end
+   for _, name in ipairs({"self_distance", "clip_distance", "clips"}) do
+      if t[name] ~= 0 then extend(words, "--" .. name:gsub("_", "-"), t[name]) end
+   end
+   return words
+end
+
+local function fit(run, c)
+   local settings = {}
+   for name, value in pairs(c.fit) do settings[name] = name ~= "eps" and value or nil end
+   local n = c.network
+   local words = {"bclua", "scripts/embed.lua", "fit", run.triplets_path}
+   if c.tiles.store ~= "none" then extend(words, run.tiles) end
+   extend(words, "--run", run.folder, "--motif", run.motif, "--dataset-root", run.root, "--dim", n.z, "--widths",
+      table.concat(n.widths, ","), "--compression", n.compression)
+   return extend(words, table.unpack(differing(settings, require("bclua.workflow.fit").defaults)))
+end
+
+--- The steps of a run and how to repeat them; run again in the same folder, they find that all is done.
+-- @tparam table run what the pipeline knows
+-- @treturn {string,...}
+function commands.list(run)
+   local c, list = run.config, {}
+   local function add(...) list[#list + 1] = line(...) end
+   if run.made then
+      add("bclua", "scripts/make_dataset.lua", "--output", run.data, "--recordings", run.made.recordings, "--most",
+         run.made.most_s)
+   end
+   add("bclua", "scripts/motif.lua", "extract", "--input", run.audio, "--output", run.folder .. "/motif", "--cens-sr",
+      c.extract.cens_sample_rate, "--mp-window", c.extract.matrix_profile_window)
+   add("bclua", "scripts/motif.lua", "consolidate", "--input", run.folder .. "/motif", "--output", run.motif)
+   add(table.unpack(generate(run, c)))
+   if run.no_training then return list end
+   local tiles = {"bclua", "scripts/motif.lua", "extract-triplets", run.triplets_path, "--dataset-root", run.root,
+      "--store", c.tiles.store, "--duration", c.tiles.duration}
+   if c.tiles.store ~= "none" then extend(tiles, "--output", run.tiles) end
+   add(table.unpack(tiles))
+   add("bclua", "scripts/motif.lua", "audit", run.triplets_path, "--dataset-root", run.root, "--limit", c.audit.limit,
+      "--duration", c.tiles.duration)
+   add(table.unpack(fit(run, c)))
+   add("bclua", "scripts/embed.lua", "evaluate", run.fit.checkpoint, run.motif, "--dataset-root", run.root, "--motifs",
+      c.evaluate.motifs, "--splits", c.evaluate.splits)
+   return list
+end
+
+return commands
