@@ -7,6 +7,7 @@
 #   make asan       every spec under address and undefined-behaviour sanitizers
 #   make fuzz       libFuzzer over what reads files, for a minute (FUZZ_S=60)
 #   make bench      the benchmarks under scripts/bench
+#   make doc        the reference of all functions, by LDoc: build/doc/index.html
 #   make deps       install what is missing (asks for root only if something is)
 #   make install    copy to PREFIX (/usr/local); DESTDIR is honoured
 #   make clean      remove what was built; the DuckDB library stays
@@ -40,7 +41,7 @@ MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wi
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
-.PHONY: all build deps deps-check demo test check asan bench install clean distclean help module fuzz FORCE
+.PHONY: all build deps deps-check demo test check asan bench doc install clean distclean help module fuzz FORCE
 
 all: deps-check
 	@$(MAKE) --no-print-directory build
@@ -159,6 +160,16 @@ $B/fuzz/obj/%.o: %.c Makefile
 	@echo CC $<
 	@mkdir -p $(@D)
 	@clang $(BASE) $(INCLUDE) -DBCLUA_VERSION='"fuzz"' -O1 -g $(FUZZ) -MMD -MP -c -o $@ $<
+
+# LDoc reads what :help shows, and says nothing unless something is wrong.
+doc: all
+	@command -v ldoc >/dev/null || \
+	  { echo 'doc: LDoc is missing: apt-get install --no-install-recommends lua-ldoc lua-markdown'; exit 1; }
+	@rm -rf $B/reference $B/doc
+	@$(RUN) rocks/reference.lua $B/help.lua $B/reference
+	@ldoc -c doc/config.ld -d $(abspath $B/doc) $(abspath $B/reference) >$B/doc.log 2>&1 && ! grep -v -e '^reading ' -e '^output ' $B/doc.log \
+	  || { cat $B/doc.log; echo 'doc: LDoc complains'; exit 1; }
+	@echo DOC $B/doc/index.html
 
 install: all
 	@sh rocks/install.sh $B '$(DESTDIR)$(PREFIX)'

@@ -1,5 +1,5 @@
---- Doc comments as data: the `/*** … */` of the bindings in C and the `---` of the
--- Lua modules, in LDoc's format. The build writes what is found into help.lua,
+--- Doc comments as data: the `/*** … */` of the bindings in C and those of the
+-- Lua modules (three dashes), in LDoc's format. The build writes what is found into help.lua,
 -- which `bclua.help` reads, so that `:help` is never out of date.
 -- @module bclua.helpdoc
 local helpdoc = {}
