@@ -369,6 +369,78 @@ describe("accepted motifs", function()
    end)
 end)
 
+describe("the pages in a browser", function()
+   local browser = require "support.browser"
+   if not browser.program() then return pending("chromium is missing") end
+
+   local HELP = [[
+      const {page: d, view, wide} = page;
+      const until = async f => {
+         for (let i = 0; i < 400; i++) { if (f()) return true; await new Promise(r => setTimeout(r, 25)); }
+         return false;
+      };
+      const key = k => d.body.dispatchEvent(new view.KeyboardEvent("keydown", {key: k, bubbles: true}));
+      const text = id => d.getElementById(id).textContent;
+   ]]
+
+   it("play, search and judge by keys, and where one clicks; no wider than a phone", function()
+      local b = open()
+      local row = with_motif(b)
+      local m = b:best_motifs(row)[1]
+      local found, said = browser.visit(function(port)
+         local s = browse_server.new(b, port)
+         return function(request) return s:handle(request) end
+      end, "/recording/" .. row.id, {360}, HELP .. [[
+         const player = d.getElementById("player"), stage = d.getElementById("stage");
+         const first = await until(() => text("status").includes("nearest")) && text("status");
+         const mark = d.getElementById("here").style.left, width = d.images[0].naturalWidth;
+         let seconds = new Promise(done => player.addEventListener("loadedmetadata", () => done(player.duration)));
+         key(" ");
+         seconds = await seconds;
+         key("a");
+         const verdict = await until(() => d.querySelector("#motifs .verdict").textContent !== "") &&
+            d.querySelector("#motifs .verdict").textContent;
+         key("o");
+         await until(() => d.querySelectorAll("#others li").length > 0);
+         const others = d.querySelectorAll("#others li").length;
+         const box = stage.getBoundingClientRect();
+         stage.dispatchEvent(new view.MouseEvent("click", {bubbles: true, clientX: box.left + box.width * 0.5}));
+         await until(() => text("status") !== "" && !text("status").startsWith("motif") && text("status") !== first);
+         return {first, mark, width, seconds, verdict, others, wide, at: new URL(player.src).pathname,
+            left: stage.dataset.left, right: stage.dataset.right};]])
+      assert.equal("", said)
+      local f = found[1]
+      assert.matches(("at %.1f s; nearest in this recording: at %.1f s"):format(m.at / 10, m.twin / 10), f.first, 1,
+         true)
+      local left, right = tonumber(f.left), tonumber(f.right)
+      assert.near(100 * (left + (right - left) * m.at / 10 / row.duration_seconds), tonumber(f.mark:match("[%d.]+")),
+         0.01)
+      assert.same({1000, 5, "accepted", 8, false}, {f.width, math.floor(f.seconds), f.verdict, f.others, f.wide})
+      local at = (0.5 - left) / (right - left) * row.duration_seconds * 10
+      local last = row.duration_cens - row.matrix_profile_window
+      assert.near(math.min(at, last), tonumber(f.at:match("/(%d+)%.wav$")), 1)
+      local kept = accepted.read(run .. "/accepted.csv")
+      assert.same({1, m.at / 10, "accepted"}, {#kept, kept[1].start_s, kept[1].verdict})
+   end)
+
+   it("run nothing that a name says, and filter recordings by name", function()
+      local b = open()
+      local found, said = browser.visit(function(port)
+         local s = browse_server.new(b, port)
+         return function(request) return s:handle(request) end
+      end, "/", {360}, HELP .. [[
+         const filter = d.getElementById("filter"), all = d.querySelectorAll("li").length;
+         filter.value = "onerror";
+         filter.dispatchEvent(new view.Event("input"));
+         return {all, shown: [...d.querySelectorAll("li")].filter(li => li.offsetParent !== null).length,
+            images: d.images.length, wide};]])
+      assert.equal("", said)
+      local nasty = 0
+      for _, row in ipairs(b.recordings) do nasty = nasty + (row.source_name:find(NASTY, 1, true) and 1 or 0) end
+      assert.same({{all = 13, shown = nasty, images = 0, wide = false}}, found)
+   end)
+end)
+
 describe("http", function()
    local curl = select(2, command.shell("command -v curl")) == 0
 

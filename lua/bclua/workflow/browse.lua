@@ -202,9 +202,10 @@ function Browser:picture(row)
       if p then
          local best = p.motifs[1]
          ok, place = plot.profile(y, row.sample_rate, p.distance, path, {cens_sample_rate = row.cens_sample_rate,
-            window = row.matrix_profile_window, motif = best and {best.at, best.twin}, discord = row.discord_0})
+            window = row.matrix_profile_window, motif = best and {best.at, best.twin}, discord = row.discord_0,
+            transparent = true})
       else
-         ok, place = plot.spectrogram(y, row.sample_rate, path, {size = {1000, 320}})
+         ok, place = plot.spectrogram(y, row.sample_rate, path, {size = {1000, 320}, transparent = true})
       end
       local bytes
       if ok then bytes, message = files.read(path) else message = place end

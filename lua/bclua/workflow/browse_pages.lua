@@ -20,7 +20,7 @@ summary{cursor:pointer;padding:.3em 0;font-weight:600}
 .wide{overflow-x:auto}
 #stage{position:relative;min-width:40rem;cursor:crosshair;line-height:0}
 #stage img{width:100%;max-width:none}
-.mark{position:absolute;top:8%;bottom:12%;border:2px solid;border-radius:3px;pointer-events:none;box-sizing:border-box}
+.mark{position:absolute;top:2%;bottom:10%;border:2px solid;border-radius:3px;pointer-events:none;box-sizing:border-box}
 #here{color:#e69f00;background:#e69f0033}#there{color:#009e73;background:#009e7333}
 button,.button{font:inherit;padding:.3em .8em;border:1px solid var(--line);border-radius:6px;background:var(--soft);
  color:inherit;cursor:pointer;text-decoration:none;display:inline-block}
@@ -31,7 +31,7 @@ button:focus-visible,a:focus-visible,summary:focus-visible,#stage:focus-visible{
 #motifs li{padding:.4em .5em;border-left:4px solid transparent;display:flex;flex-wrap:wrap;gap:.4em;align-items:center}
 #motifs li[aria-current=true]{background:var(--soft)}
 #motifs li[data-verdict=accepted]{border-color:#009e73}#motifs li[data-verdict=rejected]{border-color:#d55e00}
-#motifs .verdict{min-width:5.5em}
+.key{white-space:nowrap;display:inline-block;margin-right:.8em}
 #status{min-height:1.5em}
 kbd{border:1px solid var(--line);border-radius:3px;padding:0 .35em;font-size:.85em}
 ]]
@@ -230,9 +230,9 @@ local function motif_item(m, rate)
    local verdict = m.verdict or "none"
    return ('<li data-rank="%d" data-at="%d" data-twin="%d" data-verdict="%s"><strong>motif %d</strong>' ..
       '<button data-act="a">%.1f s</button><button data-act="b">%.1f s</button>' ..
-      '<span class="note">distance %.4g</span><span class="verdict">%s</span>' ..
-      '<button data-act="accepted">accept</button><button data-act="rejected">reject</button>' ..
-      '<button data-act="none">undo</button></li>'):format(m.rank, m.at, m.twin, verdict, m.rank, m.at / rate,
+      '<span class="note">distance %.4g</span><button data-act="accepted">accept</button>' ..
+      '<button data-act="rejected">reject</button><button data-act="none">undo</button>' ..
+      '<span class="verdict">%s</span></li>'):format(m.rank, m.at, m.twin, verdict, m.rank, m.at / rate,
       m.twin / rate, m.distance, m.verdict or "")
 end
 
@@ -275,7 +275,7 @@ function pages.recording(b, row, token)
       add("<p>It is shorter than the window: there is no motif.</p>")
    end
    add('<p class="note">')
-   for _, k in ipairs(KEYS) do add("<kbd>%s</kbd> %s &nbsp; ", k[1], k[2]) end
+   for _, k in ipairs(KEYS) do add('<span class="key"><kbd>%s</kbd> %s</span> ', k[1], k[2]) end
    add("</p>")
    return page(name, token, table.concat(out))
 end
