@@ -163,7 +163,8 @@ need() { needed="$needed $*"; }
 want() { wanted="$wanted $*"; }
 
 look() {
-	if has "${CC:-cc}"; then
+	compiler=${CC:-cc} # may be two words, as in "ccache cc"
+	if has "${compiler%% *}"; then
 		echo '#include <stdio.h>' | ${CC:-cc} -E -x c - >/dev/null 2>&1 || need libc6-dev
 	else
 		need gcc libc6-dev
