@@ -1,11 +1,14 @@
--- browser.lua: what a headless Chromium makes of a page.
+-- browser.lua: what a headless Chromium makes of a page. The page is shown in frames of some
+-- widths, inside a page whose script looks into them and sends back what it finds.
 local cjson = require "cjson"
 local command = require "support.command"
-local files = require "bclua.files"
+local http = require "bclua.http"
 local report = require "bclua.report"
 local system = require "bclua.system"
 
 local browser = {}
+
+local PATIENCE_S = 120
 
 --- The command that starts it; nil where there is none.
 function browser.program()
@@ -17,40 +20,33 @@ end
 
 local FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run " ..
    "--disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage " ..
-   "--enable-logging=stderr --v=0 " ..
-   "--autoplay-policy=no-user-gesture-required --virtual-time-budget=20000 --dump-dom"
+   "--enable-logging=stderr --v=0 --autoplay-policy=no-user-gesture-required"
 
--- Frames of some widths show the page; the script looks into them and writes what it finds.
 local OUTER = [[
-<!DOCTYPE html><html><head><meta charset="utf-8"></head><body>%s<pre id="found"></pre><script>
-const frames = [...document.querySelectorAll("iframe")];
+<!DOCTYPE html><html><head><meta charset="utf-8"><link rel="icon" href="data:,"></head><body>%s<script>
 const look = async page => { %s };
-(async () => {
+const see = async () => {
   const found = [];
-  try {
-    for (const frame of frames) {
-      if (frame.contentDocument.readyState !== "complete" || frame.contentWindow.location.href === "about:blank")
-        await new Promise(done => frame.addEventListener("load", done));
-      const page = frame.contentDocument, view = frame.contentWindow;
-      found.push(await look({page, view, wide: page.documentElement.scrollWidth > page.documentElement.clientWidth}));
-    }
-    document.getElementById("found").textContent = JSON.stringify(found);
-  } catch (error) { document.getElementById("found").textContent = JSON.stringify(String(error.stack)); }
-})();
+  for (const frame of document.querySelectorAll("iframe")) {
+    const page = frame.contentDocument, view = frame.contentWindow;
+    found.push(await look({page, view, wide: page.documentElement.scrollWidth > page.documentElement.clientWidth}));
+  }
+  return found;
+};
+addEventListener("load", () => see().catch(error => String(error.stack)).then(found =>
+  fetch("/found", {method: "POST", body: JSON.stringify(found)})));
 </script></body></html>
 ]]
 
-local ENTITIES = {["&amp;"] = "&", ["&lt;"] = "<", ["&gt;"] = ">", ["&quot;"] = '"', ["&#39;"] = "'"}
-
-local function frames(sources, widths)
+local function frames(source, widths)
    local list = {}
    for i, width in ipairs(widths) do
-      list[i] = ('<iframe %s style="width:%dpx;height:700px;border:0"></iframe>'):format(sources, width)
+      list[i] = ('<iframe %s style="width:%dpx;height:700px;border:0"></iframe>'):format(source, width)
    end
    return table.concat(list)
 end
 
-local function read_said(path)
+local function console(path)
    local said = {}
    for line in command.read(path):gmatch("[^\n]+") do
       if line:find("CONSOLE", 1, true) then said[#said + 1] = line end
@@ -58,35 +54,38 @@ local function read_said(path)
    return table.concat(said, "\n")
 end
 
-local function read_found(out)
-   local text = out:match('<pre id="found">(.-)</pre>')
-   if not text or text == "" then error("the browser found nothing: " .. out:sub(-2000)) end
-   return cjson.decode((text:gsub("&#?%w+;", ENTITIES)))
-end
-
--- The browser as a shell command that writes into `dir`, and may not take long.
-local function start(dir, address)
-   return ("timeout -k 5 120 %s %s --user-data-dir=%s/profile '%s' >%s/out 2>%s/said"):format(browser.program(), FLAGS,
-      dir, address, dir, dir)
-end
-
-local function finish(dir)
-   local out, said = command.read(dir .. "/out"), read_said(dir .. "/said")
+-- Answer the browser until it has sent what it found.
+local function run(source, widths, script, make)
+   local dir, found, handle = command.folder(), nil, nil
+   local check = OUTER:format(frames(source, widths), script)
+   local s <close> = assert(http.open(function(request)
+      if request.path == "/check.html" then return 200, {["Content-Type"] = "text/html"}, check end
+      if request.path == "/found" then
+         found = cjson.decode(request.body)
+         return 200, {}, ""
+      end
+      return handle(request)
+   end))
+   handle = make and make(s:port())
+   os.execute(("timeout -k 5 %d %s %s --user-data-dir=%s/profile http://127.0.0.1:%d/check.html >%s/out 2>%s/said & " ..
+      "echo $! >%s/pid"):format(PATIENCE_S, browser.program(), FLAGS, dir, s:port(), dir, dir, dir))
+   local deadline = system.clock() + PATIENCE_S
+   while not found and system.clock() < deadline do assert(s:step(0.1)) end
+   command.shell(("pkill -KILL -P $(cat %s/pid); while kill -0 $(cat %s/pid) 2>/dev/null; do sleep 0.02; done"):format(dir, dir))
+   local said = console(dir .. "/said")
    command.remove(dir)
-   return read_found(out), said
+   if type(found) ~= "table" then error("the browser found nothing: " .. tostring(found) .. said) end
+   return found, said
 end
 
---- Look at a page in frames of some widths.
+--- Look at a page.
 -- @tparam string page HTML
--- @tparam {integer,...} widths in pixels
+-- @tparam {integer,...} widths of the frames in pixels
 -- @tparam string script body of an async function of `{page, view, wide}` (document, window, does it scroll sideways?)
 -- @treturn {table,...} what it returned, by width
 -- @treturn string what the console said
 function browser.look(page, widths, script)
-   local dir = command.folder()
-   command.write(dir .. "/page.html", OUTER:format(frames('srcdoc="' .. report.escape(page) .. '"', widths), script))
-   command.shell(start(dir, "file://" .. dir .. "/page.html"))
-   return finish(dir)
+   return run('srcdoc="' .. report.escape(page) .. '"', widths, script)
 end
 
 --- The same of a page that is served.
@@ -95,21 +94,15 @@ end
 -- @tparam {integer,...} widths
 -- @tparam string script
 function browser.visit(make, path, widths, script)
-   local dir, handle = command.folder(), nil
-   local s <close> = assert(require("bclua.http").open(function(request)
-      if request.path == "/check.html" then
-         return 200, {["Content-Type"] = "text/html"}, OUTER:format(frames('src="' .. path .. '"', widths), script)
+   return run('src="' .. path .. '"', widths, script, function(port)
+      local handle = make(port)
+      return function(request)
+         local status, headers, body = handle(request)
+         local policy = headers["Content-Security-Policy"]:gsub("frame%-ancestors 'none'", "frame-ancestors 'self'")
+         headers["Content-Security-Policy"] = policy -- else it could not be looked at
+         return status, headers, body
       end
-      local status, headers, body = handle(request)
-      local policy = headers["Content-Security-Policy"]:gsub("frame%-ancestors 'none'", "frame-ancestors 'self'")
-      headers["Content-Security-Policy"] = policy -- else it could not be looked at
-      return status, headers, body
-   end))
-   handle = make(s:port())
-   os.execute(("(%s; touch %s/done) &"):format(start(dir, ("http://127.0.0.1:%d/check.html"):format(s:port())), dir))
-   local deadline = system.clock() + 130
-   while not files.exists(dir .. "/done") and system.clock() < deadline do assert(s:step(0.1)) end
-   return finish(dir)
+   end)
 end
 
 return browser
