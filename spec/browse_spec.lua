@@ -234,6 +234,25 @@ describe("verdicts", function()
       assert.same({}, accepted.read(run .. "/accepted.csv"))
    end)
 
+   it("lose none that another program has written meanwhile, nor a file that it spoilt", function()
+      local b, c = open(), open()
+      local first, second
+      for _, row in ipairs(b.recordings) do
+         if row.motif_0 then first, second = second or row, row end
+      end
+      for browser, row in pairs({[b] = first, [c] = second}) do
+         local m = browser:best_motifs(row)[1]
+         assert(browser:judge(row, m.at, m.twin, "accepted"))
+      end
+      assert.equal(2, #accepted.read(run .. "/accepted.csv"))
+      command.write(run .. "/accepted.csv", "my notes\n")
+      local m = b:best_motifs(first)[1]
+      local ok, message = b:judge(first, m.at, m.twin, "rejected")
+      assert.is_nil(ok)
+      assert.matches(run .. "/accepted.csv", message, 1, true)
+      assert.equal("my notes\n", command.read(run .. "/accepted.csv"))
+   end)
+
    it("come only by POST and with the page's token", function()
       local b = open()
       local s, get = serve(b)

@@ -59,7 +59,8 @@ describe("the command line", function()
       ["motif.lua extract"] = "--input --output --species --cens-sr --mp-window --exclusion --sample-k --seed " ..
          "--threads --force --strict",
       ["motif.lua consolidate"] = "--input --output --force --strict",
-      ["motif.lua generate-triplets"] = "--input --output --samples --taxonomy --holdout --seed --force",
+      ["motif.lua generate-triplets"] = "--input --output --samples --taxonomy --holdout --seed --force " ..
+         "--accepted --accepted-only",
       ["motif.lua extract-triplets"] = "triplets --dataset-root --output --store --duration --loc-unit --threads " ..
          "--force --strict",
       ["motif.lua search"] = "--input --top --per-recording --start --seconds --features --dataset-root " ..
@@ -67,7 +68,8 @@ describe("the command line", function()
       ["motif.lua motif-track"] = "input --kind --top --species --dataset-root --output --gap --threads --strict",
       ["motif.lua extract-top-motif"] = "input --kind --top --species --dataset-root --output --format --threads " ..
          "--strict",
-      ["motif.lua labels"] = "input --kind --top --species --format --output --dataset-root --threads --strict",
+      ["motif.lua labels"] = "input --kind --top --species --format --output --dataset-root --accepted --threads " ..
+         "--strict",
       ["embed.lua"] = "fit summary evaluate export replay",
       ["embed.lua fit"] = "triplets tiles --dim --widths --compression --front-end --run --batch-size --accumulate " ..
          "--batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule --warmup --lr-step --lr-gamma " ..
@@ -79,6 +81,7 @@ describe("the command line", function()
       ["embed.lua export"] = "checkpoint --output --stft",
       ["embed.lua replay"] = "folder --threads",
       ["embed.lua evaluate"] = "checkpoint motif --dataset-root --splits --seed --threads --strict",
+      ["browse.lua"] = "run --port --dataset-root --threads",
       ["pipeline.lua"] = "--data --run --config --force --strict --threads",
       ["make_dataset.lua"] = "--output --families --species --recordings --short --least --most --sample-rate " ..
          "--seed --threads",

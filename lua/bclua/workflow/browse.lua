@@ -142,7 +142,9 @@ function Browser:judge(row, at, twin, verdict)
    end
    if not motif then return nil, "no such motif" end
    local rate, rows = row.cens_sample_rate, {}
-   for _, v in ipairs(self.verdicts) do
+   local now, why = accepted.read(self.verdict_path) -- another program may have written it
+   if not now then return nil, why end
+   for _, v in ipairs(now) do
       if not same_motif(v, row, at, twin) then rows[#rows + 1] = v end
    end
    if verdict then
