@@ -1,0 +1,206 @@
+-- The pages of README and doc/: every code block is run, every link is followed.
+local command = require "support.command"
+local pages = require "support.pages"
+local lfs = require "lfs"
+
+local quote = command.quote
+local ROOT = lfs.currentdir()
+local PATHS = {"README.md"}
+for name in lfs.dir("doc") do
+   if name:match("%.md$") then PATHS[#PATHS + 1] = "doc/" .. name end
+end
+table.sort(PATHS)
+
+-- What no spec can run, by page; anything else that says so is a mistake.
+local SKIPPED = {
+   ["README.md"] = 2, -- make deps and install; two commands on a user's own recordings
+   ["doc/quickstart.md"] = 2, -- the same; a server that ends with Ctrl-C
+   ["doc/pipeline.md"] = 1, -- browse
+   ["doc/performance.md"] = 1, -- a cross compiler
+   ["doc/kernel.md"] = 1, -- make check and asan
+}
+
+local function read(path) return pages.parse(command.read(path)) end
+
+-- Run it in a page's folder; returns output and status.
+local function run(folder, text)
+   return command.shell(("cd %s && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BCLUA_QUIET PATH=%s:\"$PATH\" " ..
+      "timeout 200 %s"):format(quote(folder), quote(folder .. "/.bin"), text))
+end
+
+local RUN = {}
+
+function RUN.sh(folder, block)
+   command.write(folder .. "/.block", block.text)
+   return run(folder, "sh -eu .block </dev/null")
+end
+
+function RUN.lua(folder, block)
+   command.write(folder .. "/.block", block.text)
+   return run(folder, "bclua .block </dev/null")
+end
+
+function RUN.repl(folder, block)
+   command.write(folder .. "/.block", pages.typed(block.text))
+   local out, status = run(folder, "sh -c 'bclua -i <.block 2>.stderr'")
+   local err = command.read(folder .. "/.stderr")
+   if err ~= "" then return out .. err, 1 end
+   -- the line with the version, and the last prompt
+   out = out:gsub("^[^\n]*\n", ""):gsub("> %s*$", "")
+   if not pages.matches(block.text, out) then return "the REPL says\n" .. out, 1 end
+   return out, status
+end
+
+local function write(folder, block)
+   local path = folder .. "/" .. block.file
+   if block.file:find("/") then assert(os.execute("mkdir -p " .. quote(path:match("^(.*)/")))) end
+   command.write(path, block.text)
+   if block.language == "lua" then assert(load(block.text, "=" .. block.file)) end
+end
+
+-- A copy of the checkout as it was built, in which make finds its objects; they count as new,
+-- lest a checkout that was changed since is built from the beginning.
+local function copy_tree(folder)
+   local build = command.program:match("^(.*)/")
+   local out, status = command.shell(([[
+      cp -a csrc lua rocks spec scripts doc Makefile %s/ && mkdir %s/build && cd %s && for f in obj bclua bclua.so \
+      version help.lua bclua.bash _bclua; do cp -a "$f" %s/build/ || exit 1; done && ln -s "$PWD"/libduckdb.so %s/build/ && \
+      find %s/build -type f -exec touch {} +]]
+      ):format(quote(folder), quote(folder), quote(build), quote(folder), quote(folder), quote(folder)))
+   assert(status == 0, out)
+end
+
+describe("the pages", function()
+   local shared, folder
+
+   setup(function()
+      shared = command.folder()
+      local out, status = command.bclua({"scripts/make_dataset.lua", "--output", shared .. "/birds", "--families", "2",
+         "--species", "1", "--recordings", "8", "--short", "0", "--least", "12", "--most", "15"})
+      assert(status == 0, out)
+   end)
+   teardown(function() command.remove(shared) end)
+   before_each(function()
+      folder = command.folder()
+      assert(lfs.mkdir(folder .. "/.bin"))
+      local program = command.program:sub(1, 1) == "/" and command.program or ROOT .. "/" .. command.program
+      assert(lfs.link(program, folder .. "/.bin/bclua", true))
+   end)
+   after_each(function() command.remove(folder) end)
+
+   for _, path in ipairs(PATHS) do
+      it("run: " .. path, function()
+         local page = read(path)
+         assert.same({}, page.indented, "blocks that are indented, not fenced")
+         if #page.blocks == 0 then return end
+         if os.getenv("BCLUA_SANITIZED") then pending("the pages are not run under a sanitizer") return end
+         if page.settings.folder == "tree" then
+            if not lfs.attributes(command.program:match("^(.*)/") .. "/obj") then
+               pending("there are no object files beside " .. command.program)
+               return
+            end
+            copy_tree(folder)
+            assert(os.remove(folder .. "/.bin/bclua"))
+            assert(lfs.link(folder .. "/build/bclua", folder .. "/.bin/bclua", true))
+         elseif page.settings.data ~= "none" then
+            assert(lfs.link(shared .. "/birds", folder .. "/birds", true))
+         end
+         local last, skipped = nil, 0
+         for _, block in ipairs(page.blocks) do
+            local where = ("%s:%d: "):format(path, block.line)
+            if block.skipped then
+               skipped, last = skipped + 1, nil
+            elseif block.file then
+               write(folder, block)
+            elseif block.output then
+               assert(last, where .. "no block before it was run")
+               assert(pages.matches(block.text, last), where .. "what was printed is\n" .. last)
+            elseif RUN[block.language] then
+               local status
+               last, status = RUN[block.language](folder, block)
+               assert(status == 0, where .. last)
+            else
+               assert.equal("text", block.language, where .. "a block in a language that nobody runs")
+            end
+         end
+         assert.equal(SKIPPED[path] or 0, skipped, path .. ": blocks that are not run")
+      end)
+
+      it("lead somewhere: " .. path, function()
+         for _, target in ipairs(pages.links(read(path))) do
+            if not target:match("^https?://") then
+               local file, anchor = target:match("^([^#]*)#?(.*)$")
+               local other = file == "" and path or (path:match("^(.*/)") or "") .. file
+               assert(lfs.attributes(other), ("%s: there is no %s"):format(path, target))
+               if anchor ~= "" then
+                  assert(pages.anchors(read(other))[anchor], ("%s: no heading for %s"):format(path, target))
+               end
+            end
+         end
+      end)
+   end
+end)
+
+describe("the README", function()
+   it("names the packages that make deps installs, and no others", function()
+      local wanted, named = {}, {}
+      for line in command.read("rocks/deps.sh"):gmatch("[^\n]+") do
+         local words = line:match("%f[%w]need ([%l%d][^;|}#]*)") or line:match("%f[%w]want ([%l%d][^;|}#]*)") or
+            line:match("%f[%w]wish ([%l%d][^;|}#]*)")
+         for word in (words or ""):gmatch("[%l%d][%w.+-]+") do wanted[word] = true end
+      end
+      wanted["lua-ldoc"], wanted["lua-markdown"] = true, true -- make doc
+      local text = command.read("README.md"):match("Debian 12 packages: (.-)\n\n")
+      for word in text:gmatch("`([%l%d][%w.+-]+)`") do named[word] = true end
+      assert.same(wanted, named)
+   end)
+end)
+
+describe("a page", function()
+   it("is cut into blocks", function()
+      local page = pages.parse("a\n<!-- data: none -->\n\n<!-- file: x.lua -->\n```lua\nx = 1\n```\n\n" ..
+         "<!-- run: not, because -->\n\n```sh\ny\n```\n```text\nz\n```\n\n    indented\n\n- a\n\n    more of it\n")
+      assert.equal("none", page.settings.data)
+      assert.same({18}, page.indented)
+      assert.equal(3, #page.blocks)
+      assert.same({"lua", "x = 1\n", "x.lua"}, {page.blocks[1].language, page.blocks[1].text, page.blocks[1].file})
+      assert.equal("because", page.blocks[2].skipped)
+      assert.is_nil(page.blocks[3].skipped)
+   end)
+
+   it("is compared line by line", function()
+      assert.is_true(pages.matches("a 1\nb ... c\n...\nd\n", "a 1 \nb 2 c\n\nx\ny\nd\n\n"))
+      assert.is_false(pages.matches("a\n", "a\nb\n"))
+      assert.is_false(pages.matches("a.c\n", "abc\n"))
+      assert.is_false(pages.matches("b ... c\n", "b\nc\n"))
+      assert.is_true(pages.matches("f(x) 50%\n", "f(x) 50%\n"))
+   end)
+
+   it("has anchors and links", function()
+      local page = pages.parse("# A `code` & more: x\ntext [a](b.md#c), `[not](this)`\n```text\n# no\n[no](no)\n```\n")
+      assert.same({["a-code--more-x"] = true}, pages.anchors(page))
+      assert.same({"b.md#c"}, pages.links(page))
+   end)
+
+   it("types what follows the prompts", function()
+      assert.equal("x = 1\nfor i = 1, 2 do\nend\n", pages.typed("> x = 1\nout\n> for i = 1, 2 do\n>> end\n"))
+   end)
+end)
+
+describe("the reference", function()
+   it("is made by LDoc without a warning", function()
+      if not os.execute("command -v ldoc >/dev/null 2>&1") then pending("there is no ldoc here (lua-ldoc)") return end
+      local folder = command.folder()
+      local build = command.program:match("^(.*)/")
+      local out, status = command.shell(("%s rocks/reference.lua %s/help.lua %s/in && " ..
+         "ldoc -c doc/config.ld -d %s/out %s/in"):format(quote(command.program), quote(build), folder, folder, folder))
+      assert.equal(0, status, out)
+      for line in out:gmatch("[^\n]+") do
+         assert(line:match("^reading ") or line:match("^output written ") or line:match("^format: "), line)
+      end
+      local page = command.read(folder .. "/out/modules/bclua.stomp.html")
+      assert.is_truthy(page:find('<a name = "self_join"></a>', 1, true))
+      assert.is_truthy(command.read(folder .. "/out/modules/bclua.audio.html"):find('Class reader', 1, true))
+      command.remove(folder)
+   end)
+end)
