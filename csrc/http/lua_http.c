@@ -185,9 +185,8 @@ static int l_version(lua_State *L) {
 
 BC_EXPORT int luaopen_bclua_http(lua_State *L);
 BC_EXPORT int luaopen_bclua_http(lua_State *L) {
-    static const luaL_Reg methods[] = {{"port", l_port},     {"step", l_step},
-                                       {"close", l_close},   {"__close", l_close},
-                                       {"__gc", l_close},    {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"port", l_port},     {"step", l_step},  {"close", l_close},
+                                       {"__close", l_close}, {"__gc", l_close}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"open", l_open}, {"version", l_version}, {NULL, NULL}};
     luaL_newmetatable(L, SERVER);
     luaL_setfuncs(L, methods, 0);

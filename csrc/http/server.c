@@ -15,21 +15,19 @@
 
 enum { MOST_CONNECTIONS = 64, IDLE_S = 60 };
 
-#define FUNCTIONS(F)                                                                             \
-    F(start_daemon)                                                                              \
-    F(stop_daemon)                                                                               \
-    F(run_wait)                                                                                  \
-    F(get_connection_values)                                                                     \
-    F(create_response_from_buffer)                                                               \
-    F(add_response_header)                                                                       \
-    F(queue_response)                                                                            \
-    F(destroy_response)                                                                          \
+#define FUNCTIONS(F)               \
+    F(start_daemon)                \
+    F(stop_daemon)                 \
+    F(run_wait)                    \
+    F(get_connection_values)       \
+    F(create_response_from_buffer) \
+    F(add_response_header)         \
+    F(queue_response)              \
+    F(destroy_response)            \
     F(get_version)
 
 #define DECLARE(name) __typeof__(MHD_##name) *name;
-static struct {
-    FUNCTIONS(DECLARE)
-} mhd;
+static struct { FUNCTIONS(DECLARE) } mhd;
 static bool loaded;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -53,9 +51,9 @@ static void open_library(void) {
     if (so == NULL) return;
     void *f;
     /* ISO C knows no cast from data to code */
-#define FIND(name)                                                                               \
-    f = dlsym(so, "MHD_" #name);                                                                 \
-    if (f == NULL) return;                                                                       \
+#define FIND(name)               \
+    f = dlsym(so, "MHD_" #name); \
+    if (f == NULL) return;       \
     memcpy(&mhd.name, &f, sizeof f);
     FUNCTIONS(FIND)
     loaded = true;
@@ -180,11 +178,11 @@ enum bc_status http_open(http_server **server, int port, http_handler *handler, 
         free(s);
         return BC_FAIL;
     }
-    s->daemon = mhd.start_daemon(
-        MHD_NO_FLAG, 0, NULL, NULL, answer, s, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, finish,
-        NULL, MHD_OPTION_END);
+    s->daemon = mhd.start_daemon(MHD_NO_FLAG, 0, NULL, NULL, answer, s, MHD_OPTION_LISTEN_SOCKET,
+                                 fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+                                 MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED,
+                                 finish, NULL, MHD_OPTION_END);
     if (s->daemon == NULL) {
         free(s);
         return bc_fail(e, "127.0.0.1:%d: the server could not be started", port);
@@ -193,7 +191,9 @@ enum bc_status http_open(http_server **server, int port, http_handler *handler, 
     return BC_OK;
 }
 
-int http_port(const http_server *s) { return s->port; }
+int http_port(const http_server *s) {
+    return s->port;
+}
 
 enum bc_status http_step(http_server *s, double seconds, bc_error *e) {
     if (mhd.run_wait(s->daemon, (int32_t)(seconds * 1000)) == MHD_YES) return BC_OK;

@@ -36,7 +36,7 @@ local function settings(r, run)
    r:table({"what", "value"}, rows, {sort = false})
    r:code(files.json(run.config, true), "All settings")
    r:paragraph("The steps, one by one; where they were run they find that all is done:")
-   r:code(table.concat(commands.list(run), "\n"))
+   for _, line in ipairs(commands.list(run)) do r:code(line) end
    if run.config.fit.eps ~= require("bclua.workflow.fit").defaults.eps then
       r:warning("fit.eps is not the default, and only a configuration file can say so")
    end
