@@ -58,6 +58,12 @@ local function write(folder, block)
    if block.language == "lua" then assert(load(block.text, "=" .. block.file)) end
 end
 
+-- Width and height of a PNG.
+local function size(path)
+   local width, height = (">I4I4"):unpack(command.read(path), 17)
+   return {width, height}
+end
+
 -- A copy of the checkout as it was built, in which make finds its objects; they count as new,
 -- lest a checkout that was changed since is built from the beginning.
 local function copy_tree(folder)
@@ -121,6 +127,11 @@ describe("the pages", function()
                assert(status == 0, where .. last)
             else
                assert.equal("text", block.language, where .. "a block in a language that nobody runs")
+            end
+         end
+         for _, target in ipairs(pages.links(page)) do
+            if target:match("%.png$") and lfs.attributes(folder .. "/" .. target) then
+               assert.same(size(folder .. "/" .. target), size("doc/" .. target), "the picture is an old one: " .. target)
             end
          end
          assert.equal(SKIPPED[path] or 0, skipped, path .. ": blocks that are not run")
