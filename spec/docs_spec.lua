@@ -131,7 +131,7 @@ describe("the pages", function()
          end
          for _, target in ipairs(pages.links(page)) do
             if target:match("%.png$") and lfs.attributes(folder .. "/" .. target) then
-               assert.same(size(folder .. "/" .. target), size("doc/" .. target), "the picture is an old one: " .. target)
+               assert.same(size(folder .. "/" .. target), size("doc/" .. target), "an old picture: " .. target)
             end
          end
          assert.equal(SKIPPED[path] or 0, skipped, path .. ": blocks that are not run")
