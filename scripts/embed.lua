@@ -136,7 +136,7 @@ local function train(parser)
       end
       local result, message = fit.run(options)
       if result then
-         print(("%s: %d rounds%s"):format(result.checkpoint, result.epochs,
+         print(("%s: %d round%s%s"):format(result.checkpoint, result.epochs, result.epochs == 1 and "" or "s",
             result.loss and (", loss %.4g"):format(result.loss) or ", nothing left to do"))
          if result.best then print(("best: %s"):format(result.best)) end
       end
