@@ -406,7 +406,7 @@ describe("a data set through all commands", function()
       step("motif.lua", "extract-triplets @/t.parquet --dataset-root @/data --output @/tiles")
       local out = step("embed.lua", "fit @/t.parquet @/tiles --dim 4 --widths 2,2,2,2 --batch-size 2 " ..
          "--batches-per-epoch 2 --max-epochs 1 --run @/fit")
-      assert.matches("^" .. dir:gsub("%p", "%%%0") .. "/fit/checkpoints/last.safetensors: 1 rounds, loss ", out)
+      assert.matches("^" .. dir:gsub("%p", "%%%0") .. "/fit/checkpoints/last.safetensors: 1 round, loss ", out)
       out = step("embed.lua", "fit @/t.parquet @/tiles --dim 4 --widths 2,2,2,2 --batch-size 2 " ..
          "--batches-per-epoch 2 --max-epochs 1 --run @/fit")
       assert.matches("nothing left to do\n$", out)
