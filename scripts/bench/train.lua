@@ -66,8 +66,9 @@ local function measure(size, threads, repeats, batch, precision)
    print_profile(net)
    local windows = array.concat{roles.anchor, roles.neighbor, roles.distant}
    best, median, cpu = time(repeats, function() net:forward(windows, {batch_size = #windows}) end)
-   print(("%s encode n=%d  best %8.1f ms  median %8.1f ms  %6.2f windows/s  %6.2f per CPU second"):format(label, #windows,
-      best * 1e3, median * 1e3, #windows / median, #windows / cpu))
+   local n = #windows
+   print(("%s encode n=%d  best %8.1f ms  median %8.1f ms  %6.2f windows/s  %6.2f per CPU second"):format(label, n,
+      best * 1e3, median * 1e3, n / median, n / cpu))
    net:close()
 end
 
