@@ -4,19 +4,7 @@ local stomp = require "bclua.stomp"
 
 local inf = math.huge
 
--- A smoothed random walk a row: neighbours are alike, as in music.
-local function walk(dims, frames, seed)
-   math.randomseed(seed)
-   local x = array.zeros({dims, frames}, "f64")
-   for d = 1, dims do
-      local v = 0
-      for t = 1, frames do
-         v = 0.9 * v + math.random() - 0.5
-         x:set(d, t, v)
-      end
-   end
-   return x
-end
+local walk = profiles.walk
 
 local distance, assert_near = profiles.distance, profiles.assert_near
 

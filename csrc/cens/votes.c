@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../support/select.h"
+
 enum {
     STEPS = 100,  /* of the histogram, over one bin of 36 an octave */
     HALF = 65536, /* values of half the bits of a strength */
@@ -166,29 +168,6 @@ int votes_add(votes *v, float strength, float hz) {
     return BC_OK;
 }
 
-/* The k-th smallest of x (n), which is put in another order. */
-static float select_kth(float *x, size_t n, size_t k) {
-    size_t low = 0, high = n - 1;
-    while (low < high) {
-        float pivot = x[low + (high - low) / 2];
-        size_t i = low, j = high;
-        for (;;) {
-            while (x[i] < pivot) i++;
-            while (x[j] > pivot) j--;
-            if (i >= j) break;
-            float t = x[i];
-            x[i++] = x[j];
-            x[j--] = t;
-        }
-        /* x[low..i-1] <= pivot <= x[i..high] or so; keep the side of k */
-        if (k <= j)
-            high = j;
-        else
-            low = j + 1;
-    }
-    return x[k];
-}
-
 static float largest(const float *x, size_t n) {
     float most = x[0];
     for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
@@ -201,7 +180,7 @@ static int count_kept(size_t *count, const votes *v) {
     float *x = malloc(n * sizeof *x);
     if (x == NULL) return BC_NOMEM;
     for (size_t i = 0; i < n; i++) x[i] = v->kept[i].strength;
-    float least = select_kth(x, n, n / 2);
+    float least = bc_select_kth(x, n, n / 2);
     if (n % 2 == 0) least = (largest(x, n / 2) + least) / 2; /* x[0..n/2-1] are below */
     free(x);
     for (size_t i = 0; i < n; i++)

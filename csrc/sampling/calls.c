@@ -5,30 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The element that would be at place k if x (n) were sorted; x is permuted
- * (Hoare's selection). */
-static float select_kth(float *x, size_t n, size_t k) {
-    size_t low = 0, high = n - 1;
-    while (low < high) {
-        float pivot = x[low + (high - low) / 2];
-        size_t i = low, j = high;
-        for (;;) {
-            while (x[i] < pivot) i++;
-            while (x[j] > pivot) j--;
-            if (i >= j) break;
-            float swap = x[i];
-            x[i++] = x[j];
-            x[j--] = swap;
-        }
-        /* low..j are at most the pivot, j+1..high at least */
-        if (x[j] > pivot) j--;
-        if (k <= j)
-            high = j;
-        else
-            low = j + 1;
-    }
-    return x[k];
-}
+#include "../support/select.h"
 
 static float sane(float x) { return x > 0 && isfinite(x) ? x : 0; }
 
@@ -59,7 +36,7 @@ static void set_scales(double *scale, float *scratch, const float *mel, size_t b
             scratch[t] = sane(mel[k * frames + t]);
             total += scratch[t];
         }
-        scale[k] = select_kth(scratch, frames, place);
+        scale[k] = bc_select_kth(scratch, frames, place);
     }
     double least = 1e-6 * total / ((double)bands * (double)frames);
     for (size_t k = 0; k < bands; k++)

@@ -40,4 +40,18 @@ function profiles.ways()
    return list
 end
 
+-- A smoothed random walk a row: neighbours are alike, as in music.
+function profiles.walk(dims, frames, seed)
+   math.randomseed(seed)
+   local x = array.zeros({dims, frames}, "f64")
+   for d = 1, dims do
+      local v = 0
+      for t = 1, frames do
+         v = 0.9 * v + math.random() - 0.5
+         x:set(d, t, v)
+      end
+   end
+   return x
+end
+
 return profiles
