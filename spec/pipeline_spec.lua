@@ -9,6 +9,12 @@ describe("pipeline settings", function()
       assert.same({a = {x = 1, list = {1, 2}}, b = "text"}, defaults)
    end)
 
+   it("stay whole numbers where the default is one", function()
+      local made = pipeline.merge({n = 2, x = 0.5, list = {1}}, {n = 3.0, x = 1.0, list = {4.0, 5.0}})
+      assert.equal("integer float integer", ("%s %s %s"):format(math.type(made.n), math.type(made.x),
+         math.type(made.list[2])))
+   end)
+
    it("name what no default has, and what is of another type", function()
       assert.same({nil, "no setting named 'a.y'"}, {pipeline.merge(defaults, {a = {y = 1}})})
       assert.same({nil, "setting 'a.x' must be a number, got one"}, {pipeline.merge(defaults, {a = {x = "one"}})})

@@ -26,6 +26,16 @@ function mined.get()
    return made
 end
 
+--- The same folder as that of a run of the pipeline, small enough for a training of seconds.
+function mined.run()
+   local m = mined.get()
+   local config = {triplets = {samples = 40}, network = {widths = {2, 2, 2, 2}, z = 4},
+      fit = {batch_size = 2, batches_per_epoch = 2, max_epochs = 1, validation_triplets = 4},
+      evaluate = {splits = 2}}
+   assert(require("bclua.files").write_json(m.dir .. "/config.json", {config = config, data = m.data}))
+   return m.dir
+end
+
 function mined.remove()
    if made then command.remove(made.dir) end
    made = nil

@@ -38,6 +38,16 @@ pipeline.demo = {
 -- The synthetic recordings of the demonstration: see `bclua.dataset`.
 local DEMO_DATA = {recordings = 10, most_s = 30}
 
+-- Whole numbers as integers where the default is one: JSON, and 1e3, make floats of them.
+local function as_default(default, value)
+   if type(value) == "table" then
+      local list = {}
+      for i, x in ipairs(value) do list[i] = as_default(default[1], x) end
+      return list
+   end
+   return math.type(default) == "integer" and math.tointeger(value) or value
+end
+
 --- Defaults with changes laid over them; a key that no default has is an error.
 -- @treturn[2] nil, message naming the key
 function pipeline.merge(defaults, changes, where)
@@ -54,7 +64,7 @@ function pipeline.merge(defaults, changes, where)
          if not merged then return nil, message end
          result[k] = merged
       else
-         result[k] = v
+         result[k] = as_default(defaults[k], v)
       end
    end
    return result

@@ -1,0 +1,114 @@
+--- One training with changed settings, and its evaluation: what an experiment repeats.
+-- It stands on the folder of a pipeline's run, whose motifs and recordings it uses; nothing
+-- in that folder is changed.
+-- @module bclua.workflow.trial
+-- @usage
+-- local r = assert(trial.run{run = "runs/birds", folder = "runs/birds/experiments/wide/1",
+--    settings = {network = {z = 256}, fit = {max_epochs = 2}}})
+-- print(r.species, r.seconds)
+local files = require "bclua.files"
+local pipeline = require "bclua.workflow.pipeline"
+local system = require "bclua.system"
+
+local trial = {}
+
+-- What `trial.run` needs and takes.
+local OPTIONS = {run = "string", folder = "string", settings = "table", seed = "number", quiet = "boolean"}
+
+local function check(options)
+   for key, value in pairs(options) do
+      if not OPTIONS[key] then error(("unknown option '%s'"):format(tostring(key)), 3) end
+      if type(value) ~= OPTIONS[key] then
+         error(("option '%s' must be a %s, got a %s"):format(key, OPTIONS[key], type(value)), 3)
+      end
+   end
+   for _, key in ipairs{"run", "folder"} do
+      if not options[key] then error(("option '%s' is missing"):format(key), 3) end
+   end
+end
+
+--- What a run of the pipeline was made with and from.
+-- @tparam string run its folder
+-- @treturn[1] table `settings` (all of `pipeline.defaults`, the run's own laid over), `motif` (path), `root`
+-- (the folder in which source names begin), `taxonomy` (path or nil)
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function trial.open(run)
+   local path = run .. "/config.json"
+   if not files.exists(path) then
+      return nil, path .. ": no such file (a folder that `bclua scripts/pipeline.lua --run` has made is needed)"
+   end
+   local about, message = files.read_json(path)
+   if type(about) ~= "table" or type(about.config) ~= "table" or type(about.data) ~= "string" then
+      return nil, path .. ": does not describe a run of the pipeline" .. (message and ": " .. message or "")
+   end
+   local settings
+   settings, message = pipeline.merge(pipeline.defaults, about.config)
+   if not settings then return nil, path .. ": " .. message end
+   local layout
+   layout, message = require("bclua.recordings").layout(about.data)
+   if not layout then return nil, message end
+   local motif = run .. "/motif.parquet"
+   if not files.exists(motif) then return nil, motif .. ": no such file (the run is not finished)" end
+   return {settings = settings, motif = motif, root = layout.root, taxonomy = layout.taxonomy}
+end
+
+local function with(common, more)
+   for k, v in pairs(more) do common[k] = v end
+   return common
+end
+
+-- The numbers of an evaluation, flat: `species` is the embedding's accuracy, `species_mel`
+-- that of the plain features.
+local function flat(row, evaluation)
+   for name, part in pairs{species = evaluation, group = evaluation.group} do
+      row[name], row[name .. "_spread"] = part.rows[1].accuracy, part.rows[1].spread
+      row[name .. "_untrained"], row[name .. "_mel"] = part.rows[2].accuracy, part.rows[3].accuracy
+   end
+end
+
+--- Draw triplets, train on windows cut from the recordings as they are needed, evaluate.
+-- @tparam table options
+--
+--  * `run`: folder of a pipeline's run
+--  * `folder`: for triplets and checkpoints; a second call with the same settings goes on there
+--  * `settings`: what differs from the run's own, as in `pipeline.defaults`
+--  * `seed`: of the first weights and the order of triplets; which triplets there are, and which
+--    recordings are kept for evaluation, follows from `settings.triplets.seed`
+--  * `quiet`
+-- @treturn[1] table numbers: `loss` (of the last round), `validation`, `species`, `species_spread`,
+-- `species_untrained`, `species_mel` (accuracies), `group`... (the same by group, where triplets are
+-- grouped by more than species), `seconds` (of training), `parameters`; and tables: `fit`, `evaluation` in full,
+-- or why there is none (`evaluation_message`)
+-- @treturn[2] nil
+-- @treturn[2] string message: a setting that does not exist, a run that cannot be used, what went wrong
+function trial.run(options)
+   check(options)
+   local about, message = trial.open(options.run)
+   if not about then return nil, message end
+   local c
+   c, message = pipeline.merge(about.settings, options.settings)
+   if not c then return nil, message end
+   local ok
+   ok, message = system.mkdir(options.folder)
+   if not ok then return nil, message end
+   local triplets = options.folder .. "/triplets.parquet"
+   ok, message = require("bclua.workflow.triplets").run(with({input = about.motif, output = triplets,
+      taxonomy = about.taxonomy, dataset_root = about.root, quiet = options.quiet}, c.triplets))
+   if not ok then return nil, message end
+   local start = system.clock()
+   local learnt
+   learnt, message = require("bclua.workflow.fit").run(with(with({triplets = triplets, run = options.folder,
+      network = c.network, motif = about.motif, dataset_root = about.root, quiet = options.quiet}, c.fit),
+      {seed = options.seed or c.fit.seed}))
+   if not learnt then return nil, message end
+   local result = {loss = learnt.loss, validation = learnt.validation and learnt.validation.loss,
+      parameters = learnt.parameters, seconds = system.clock() - start, fit = learnt}
+   result.evaluation, result.evaluation_message = require("bclua.workflow.evaluate").run(with({
+      checkpoint = learnt.checkpoint, motif = about.motif, dataset_root = about.root, quiet = options.quiet},
+      c.evaluate))
+   if result.evaluation then flat(result, result.evaluation) end
+   return result
+end
+
+return trial
