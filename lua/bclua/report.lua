@@ -101,15 +101,16 @@ Report.__index = Report
 
 --- A new report.
 -- @tparam string title
-function report.new(title)
-   return setmetatable({title = title, parts = {}, sections = {}}, Report)
+-- @tparam[opt="s"] string prefix of the sections' anchors, for a report that goes into another one
+function report.new(title, prefix)
+   return setmetatable({title = title, prefix = prefix or "s", parts = {}, sections = {}}, Report)
 end
 
 function Report:html(text) self.parts[#self.parts + 1] = text end
 
 --- Begin a section.
 function Report:section(title)
-   local id = "s" .. #self.sections + 1
+   local id = self.prefix .. #self.sections + 1
    self.sections[#self.sections + 1] = {id = id, title = title}
    self:html(('<h2 id="%s">%s</h2>'):format(id, escape(title)))
 end
@@ -189,17 +190,56 @@ function Report:players(sounds)
    self:html("</div>")
 end
 
+-- What stands between two comments can be found again; `escape` keeps all other text from looking like them.
+local function marks(kind, name)
+   return ("<!-- %s: %s -->"):format(kind, name), ("<!-- end of %s: %s -->"):format(kind, name)
+end
+
+local function between(kind, name, text)
+   local first, last = marks(kind, name)
+   return first .. text .. last
+end
+
+local function links_to(sections)
+   local links = {}
+   for i, s in ipairs(sections) do
+      links[i] = s.place and between("links", s.place, links_to(s.sections)) or
+         ('<a href="#%s">%s</a>'):format(s.id, escape(s.title))
+   end
+   return table.concat(links)
+end
+
+--- Put another report's sections here, where `report.refill` finds them again.
+-- @tparam string name
+-- @tparam Report other with a prefix of its own
+function Report:place(name, other)
+   self.sections[#self.sections + 1] = {place = name, sections = other.sections}
+   self:html(between("sections", name, table.concat(other.parts, "\n")))
+end
+
+--- Replace what stands in a place of a page.
+-- @tparam string text of the page
+-- @tparam string name as in `place`
+-- @tparam Report other
+-- @treturn ?string the page; nil if it has no such place
+function report.refill(text, name, other)
+   for kind, new in pairs({links = links_to(other.sections), sections = table.concat(other.parts, "\n")}) do
+      local first, last = marks(kind, name)
+      local _, from = text:find(first, 1, true)
+      local to = from and text:find(last, from, true)
+      if not to then return nil end
+      text = text:sub(1, from) .. new .. text:sub(to)
+   end
+   return text
+end
+
 --- The page as text.
 function Report:text()
-   local links = {}
-   for i, s in ipairs(self.sections) do
-      links[i] = ('<a href="#%s">%s</a>'):format(s.id, escape(s.title))
-   end
    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">' ..
       '<meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title>' ..
       "<link rel=\"icon\" href=\"data:,\"><style>%s</style></head>\n<body><h1>%s</h1><nav>%s</nav>\n%s\n" ..
       "<script>%s</script></body></html>\n"):format(escape(self.title), report.style, escape(self.title),
-      table.concat(links), table.concat(self.parts, "\n"), SCRIPT)
+      links_to(self.sections), table.concat(self.parts, "\n"), SCRIPT)
 end
 
 --- Write the page, whole or not at all.

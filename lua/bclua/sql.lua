@@ -351,13 +351,13 @@ end
 --- Rows as aligned text; also what tostring gives of a query's result.
 -- @tparam {table,...} rows what `query` returns, or a list of tables
 -- @tparam[opt] table options `limit`: rows shown (default 40; more leave out the middle),
---   `width`: of a column at most (default 48)
+--   `width`: of a column at most (default 48), `order`: names of the columns to show
 -- @treturn string lines, without a new line at the end
 function sql.table(rows, options)
    check(1, "table", "table", rows)
-   options = check_options("table", options, {limit = true, width = true})
+   options = check_options("table", options, {limit = true, width = true, order = true})
    local limit, width = options.limit or 40, options.width or 48
-   local names = sql.names(rows)
+   local names = options.order or sql.names(rows)
    local widths, right, lines = {}, {}, {}
    for c, name in ipairs(names) do
       widths[c] = display_width(name)

@@ -4,6 +4,7 @@ local audio = require "bclua.audio"
 local audit = require "bclua.workflow.audit"
 local commands = require "bclua.workflow.commands"
 local evaluate = require "bclua.workflow.evaluate"
+local experiment = require "bclua.experiment"
 local files = require "bclua.files"
 local neighbors = require "bclua.workflow.neighbors"
 local plot = require "bclua.plot"
@@ -311,6 +312,7 @@ function summary.write(run, path)
       evaluation(r, run)
    end
    nearest(r, run)
+   experiment.place(r, files.dirname(path))
    times(r, run)
    settings(r, run)
    failures(r, run)

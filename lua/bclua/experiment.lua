@@ -1,0 +1,374 @@
+--- An experiment: what it prints is kept, as Parquet, pictures and a section of the report.
+--
+-- All that an experiment makes is in one folder, `RUN/experiments/NAME`; `section.json` there says
+-- what belongs to it and in which order. `RUN/report.html` takes the sections of all experiments in.
+-- @module bclua.experiment
+-- @usage
+-- local experiment = require "bclua.experiment"
+-- local e = assert(experiment.open{run = "runs/demo", name = "noise", title = "Noise", settings = {seed = 1}})
+-- e:say("One step at each level.")
+-- e:table({{level = 0, loss = 50.1}, {level = 0.1, loss = 50.3}}, {"level", "loss"})
+-- e:picture("loss.svg", "loss over noise", function(path) return plot.line({50.1, 50.3}, path) end)
+-- e:close()
+local cjson = require "cjson"
+local cli = require "bclua.cli"
+local files = require "bclua.files"
+local lfs = require "lfs"
+local record = require "bclua.workflow.record"
+local report = require "bclua.report"
+local sql = require "bclua.sql"
+local system = require "bclua.system"
+
+local experiment = {}
+
+local PLACE = "experiments" -- in the page, and the folder
+
+--- A parser with what all experiments have in common: `--run`, `--seed`, `--seeds`, `--threads`.
+-- @tparam string script as in `scripts/experiments/noise.lua`
+-- @tparam string description
+-- @tparam[opt] string epilog examples
+-- @tparam[opt] table defaults `run` ("runs/demo"), `seed` (1), `seeds` (3)
+-- @return an argparse parser
+function experiment.parser(script, description, epilog, defaults)
+   defaults = defaults or {}
+   local parser = cli.parser(script, description, epilog)
+   parser:option("--run", "Folder of a run that scripts/pipeline.lua made; results go to RUN/experiments.",
+      defaults.run or "runs/demo"):argname("DIR")
+   parser:option("--seed", "The first seed.", tostring(defaults.seed or 1)):argname("N")
+      :convert(cli.integer("--seed", 0, 2 ^ 53))
+   parser:option("--seeds", "How many seeds, counted from the first.", tostring(defaults.seeds or 3)):argname("N")
+      :convert(cli.integer("--seeds", 1, 1000))
+   return cli.threads(parser)
+end
+
+--- The seeds that `--seed` and `--seeds` ask for.
+-- @tparam table o `seed`, `seeds`
+-- @treturn {integer,...}
+function experiment.seeds(o)
+   local list = {}
+   for i = 1, o.seeds do list[i] = o.seed + i - 1 end
+   return list
+end
+
+-- A value as JSON can hold it: infinite numbers and NaN become text.
+local function plain(value, where)
+   local kind = type(value)
+   if value ~= value then return "nan" end
+   if value == math.huge or value == -math.huge then return tostring(value) end
+   if kind == "table" then
+      local copy = {}
+      for k, v in pairs(value) do copy[k] = plain(v, where .. "." .. tostring(k)) end
+      return copy
+   end
+   if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
+      error(("bad value of '%s' (number, text, boolean or table expected, got %s)"):format(where, kind), 3)
+   end
+   return value
+end
+
+local function check_name(name, what)
+   if type(name) ~= "string" or not name:match("^[%w_][%w_%-.]*$") then
+      error(("bad %s '%s' (letters, digits, _, - and . expected)"):format(what, tostring(name)), 3)
+   end
+   return name
+end
+
+local Experiment = {}
+Experiment.__index = Experiment
+
+local KNOWN = {run = "string", name = "string", title = "string", settings = "table", needs = "table", out = "userdata"}
+
+local function check_options(options)
+   if type(options) ~= "table" then error("bad argument #1 to 'open' (table expected)", 3) end
+   for k, v in pairs(options) do
+      if not KNOWN[k] then
+         error(("bad argument to 'open' (unknown option '%s')"):format(tostring(k)), 3)
+      elseif type(v) ~= KNOWN[k] then
+         error(("bad option '%s' (%s expected, got %s)"):format(k, KNOWN[k], type(v)), 3)
+      end
+   end
+   if not options.run then error("bad option 'run' (string expected, got nil)", 3) end
+end
+
+--- Begin an experiment: says what it is and its settings. Nothing is written yet.
+-- @tparam table options `run`: a folder; `name`; `title` (default: the name); `settings`: all that decides
+-- the results; `needs`: files that must be in `run`, as `{"motif.parquet"}`; `out`: where it is printed
+-- (default: `io.stdout`)
+-- @treturn[1] table with the methods below
+-- @treturn[2] nil
+-- @treturn[2] string message: a file of `needs` is missing
+function experiment.open(options)
+   check_options(options)
+   local name = check_name(options.name, "option 'name'")
+   local run = options.run:gsub("(.)/+$", "%1")
+   local settings = plain(options.settings or {}, "settings")
+   for _, file in ipairs(options.needs or {}) do
+      if not files.exists(run .. "/" .. file) then
+         return nil, ("%s/%s: no such file (bclua scripts/pipeline.lua --run %s makes it)"):format(run, file, run)
+      end
+   end
+   local self = setmetatable({name = name, title = options.title or name, run = run, settings = settings,
+      folder = ("%s/%s/%s"):format(run, PLACE, name), out = options.out or io.stdout, parts = {}, made = {},
+      sound_count = 0}, Experiment)
+   self:print(self.title)
+   self:print(files.json(settings))
+   return self
+end
+
+function Experiment:print(text)
+   self.out:write(text, "\n")
+   self.out:flush()
+end
+
+function Experiment:add(part) self.parts[#self.parts + 1] = part end
+
+-- What could not be written is said, whatever the script does about it.
+function Experiment:failed(message)
+   self:warn(message)
+   return nil, message
+end
+
+-- The path of a file of this experiment, in a folder that is there.
+function Experiment:path(name)
+   local ok, message = system.mkdir(self.folder)
+   if not ok then return nil, message end
+   return self.folder .. "/" .. name
+end
+
+--- Print a text; it becomes a paragraph.
+-- @tparam string text
+function Experiment:say(text)
+   self:print(text)
+   self:add({kind = "text", text = text})
+end
+
+--- Something that went wrong and is not the end: to stderr, and marked in the section.
+-- @tparam string text
+function Experiment:warn(text)
+   io.stderr:write(self.name, ": ", text, "\n")
+   self:add({kind = "warning", text = text})
+end
+
+-- Columns for Parquet: text and numbers in one column become text, tables become JSON.
+local function uniform(rows, columns)
+   local result = {}
+   for _, name in ipairs(columns) do
+      local kinds, count, list = {}, 0, {n = #rows}
+      for i, row in ipairs(rows) do
+         local v = row[name]
+         list[i] = type(v) == "table" and files.json(plain(v, name)) or v
+         local kind = type(list[i])
+         if v ~= nil and not kinds[kind] then kinds[kind], count = true, count + 1 end
+      end
+      if count > 1 then
+         for i = 1, #rows do list[i] = list[i] ~= nil and tostring(list[i]) or nil end
+      end
+      result[name] = list
+   end
+   return result
+end
+
+--- Print rows, write them to `RUN/experiments/NAME/NAME.parquet`, put them into the section.
+-- @tparam {table,...} rows by column name
+-- @tparam[opt] {string,...} columns in order (default: sorted)
+-- @tparam[opt] table options `name` of the file, without extension (default: the experiment's)
+-- @treturn[1] string path of the Parquet file
+-- @treturn[2] nil
+-- @treturn[2] string message
+function Experiment:table(rows, columns, options)
+   options = options or {}
+   for k in pairs(options) do
+      if k ~= "name" then error(("bad argument to 'table' (unknown option '%s')"):format(tostring(k)), 2) end
+   end
+   local name = check_name(options.name or self.name, "name of a table")
+   columns = columns or sql.names(rows)
+   local data, cells = uniform(rows, columns), {}
+   for i in ipairs(rows) do
+      cells[i] = {}
+      for c, column in ipairs(columns) do
+         local v = data[column][i]
+         cells[i][c] = v == nil and cjson.null or plain(v, column)
+      end
+   end
+   self:print(sql.table(rows, {order = columns, limit = math.max(#rows, 1)}))
+   self:add({kind = "table", columns = columns, rows = cells})
+   local path, message = self:path(name .. ".parquet")
+   if not path then return self:failed(message) end
+   local ok
+   ok, message = sql.write_parquet(path, data, {order = columns, metadata = record.for_parquet(self.settings)})
+   if not ok then return self:failed(message) end
+   self.made[#self.made + 1] = path
+   return path
+end
+
+--- Draw a picture, and put it into the section. What goes wrong is a warning, not the end.
+-- @tparam string name of the file, which ends in .svg or .png
+-- @tparam string caption
+-- @tparam function draw is called with the path; returns true, or nil and a message
+-- @treturn boolean is there a picture?
+function Experiment:picture(name, caption, draw)
+   check_name(name, "name of a picture")
+   if not (name:match("%.svg$") or name:match("%.png$")) then
+      error(("bad name of a picture '%s' (.svg or .png expected)"):format(name), 2)
+   end
+   local path, message = self:path(name)
+   if path then
+      local ok, done, why = pcall(draw, path)
+      if not ok and system.interrupted() then error(done, 0) end
+      message = not ok and done or not done and (why or "not drawn") or nil
+   end
+   if message then
+      self:warn("no picture: " .. tostring(message))
+      return false
+   end
+   self.made[#self.made + 1] = path
+   self:add({kind = "picture", file = name, caption = caption})
+   return true
+end
+
+--- Put sounds into the section, side by side.
+-- @tparam {table,...} sounds `{bytes=, type="audio/ogg", caption=}`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+function Experiment:sounds(sounds)
+   local list = {}
+   for i, s in ipairs(sounds) do
+      self.sound_count = self.sound_count + 1
+      local file = ("sound-%d.%s"):format(self.sound_count, (s.type:match("/(%w+)$")))
+      local path, message = self:path(file)
+      local ok = path
+      if ok then ok, message = system.write_file(path, s.bytes) end
+      if not ok then return self:failed(message) end
+      list[i] = {file = file, type = s.type, caption = s.caption}
+   end
+   self:add({kind = "sounds", sounds = list})
+   return true
+end
+
+local draw = {
+   text = function(r, part) r:paragraph(part.text) end,
+   warning = function(r, part) r:warning(part.text) end,
+   table = function(r, part) r:table(part.columns, part.rows) end,
+   picture = function(r, part, folder)
+      local ok, message = r:picture(folder .. "/" .. part.file, part.caption)
+      if not ok then r:warning("no picture: " .. message) end
+   end,
+   sounds = function(r, part, folder)
+      local sounds = {}
+      for _, s in ipairs(part.sounds) do
+         local bytes, message = files.read(folder .. "/" .. s.file)
+         if bytes then
+            sounds[#sounds + 1] = {bytes = bytes, type = s.type, caption = s.caption}
+         else
+            r:warning("no sound: " .. message)
+         end
+      end
+      r:players(sounds)
+   end,
+}
+
+local function write_section(r, section, folder)
+   r:section("Experiment: " .. section.title)
+   r:paragraph(("%s, bclua %s"):format(section.date, section.version))
+   if section.command then r:code(section.command) end
+   for _, part in ipairs(section.parts) do draw[part.kind](r, part, folder) end
+   r:code(files.json(section.settings, true), "Settings")
+end
+
+-- The folders of the experiments of a run that came to their end, sorted.
+local function folders(run)
+   local root, list = run .. "/" .. PLACE, {}
+   local ok, iterator, state = pcall(lfs.dir, root)
+   if not ok then return list end
+   for name in iterator, state do
+      if files.exists(("%s/%s/section.json"):format(root, name)) then list[#list + 1] = root .. "/" .. name end
+   end
+   table.sort(list)
+   return list
+end
+
+-- The sections of all experiments of a run, by name. What cannot be read is a warning there.
+local function sections(run)
+   local r = report.new(PLACE, "e")
+   for _, folder in ipairs(folders(run)) do
+      local section, message = files.read_json(folder .. "/section.json")
+      local part = report.new("", "e")
+      part.sections = table.move(r.sections, 1, #r.sections, 1, {}) -- anchors count on
+      local ok, why = pcall(write_section, part, section, folder)
+      if section and ok then
+         r.sections = part.sections
+         table.move(part.parts, 1, #part.parts, #r.parts + 1, r.parts)
+      else
+         r:section("Experiment: " .. files.basename(folder))
+         r:warning(message or ("%s/section.json: not a section: %s"):format(folder, tostring(why)))
+      end
+   end
+   return r
+end
+
+--- Put the sections of a run's experiments into its report, where `close` can renew them.
+-- @tparam table r a report
+-- @tparam string run the folder
+function experiment.place(r, run) r:place(PLACE, sections(run)) end
+
+--- Renew the experiments in `RUN/report.html`; without one, make one of nothing else.
+-- @tparam string run the folder
+-- @treturn[1] string path of the report
+-- @treturn[2] nil
+-- @treturn[2] string message
+function experiment.refresh(run)
+   local path = run .. "/report.html"
+   local text, message
+   if files.exists(path) then
+      local page
+      page, message = files.read(path)
+      if not page then return nil, message end
+      text = report.refill(page, PLACE, sections(run))
+      if not text then
+         return nil, path .. ": has no place for experiments (made by another version; scripts/pipeline.lua renews it)"
+      end
+   else
+      local r = report.new("bclua: " .. files.basename(run))
+      experiment.place(r, run)
+      text = r:text()
+   end
+   local ok
+   ok, message = system.write_file(path, text)
+   if not ok then return nil, message end
+   return path
+end
+
+-- How the script was called; nil in the REPL and in specs.
+local function command_line()
+   local words = {}
+   for i, word in ipairs(_G.arg or {}) do
+      words[i] = word:match("^[%w_./:=,+-]+$") or "'" .. word:gsub("'", "'\\''") .. "'"
+   end
+   return _G.arg and _G.arg[0] and table.concat({"bclua", _G.arg[0], table.unpack(words)}, " ") or nil
+end
+
+--- The end: writes `section.json`, renews the report, says where things are.
+-- @treturn[1] table the section: `name`, `title`, `date`, `version`, `command`, `settings`, `parts`, and `report`,
+-- the path
+-- @treturn[2] nil
+-- @treturn[2] string message
+function Experiment:close()
+   local section = {name = self.name, title = self.title, date = os.date("%Y-%m-%d %H:%M"), version = system.version(),
+      command = command_line(), settings = self.settings, parts = self.parts}
+   local path, message = self:path("section.json")
+   if not path then return nil, message end
+   local ok
+   ok, message = files.write_json(path, section)
+   if not ok then return nil, message end
+   for _, made in ipairs(self.made) do self:print(made) end
+   section.report, message = experiment.refresh(self.run)
+   if section.report then
+      self:print("report: " .. section.report)
+   else
+      io.stderr:write(self.name, ": no report: ", message, "\n")
+   end
+   return section
+end
+
+return experiment
