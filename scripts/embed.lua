@@ -196,7 +196,9 @@ local function evaluate(parser)
    c:argument("checkpoint", "A .safetensors file from `fit`.")
    c:argument("motif", "Parquet file from `motif consolidate`.")
    c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
-   c:option("--motifs", "Pairs of motif windows a recording."):argname("N"):default("3")
+   c:option("--windows", "Which 5 s are judged: motif (of the best motifs), best (as many with the best call score) " ..
+      "or all."):argname("KIND"):default("motif"):convert(cli.choice("--windows", {"motif", "best", "all"}))
+   c:option("--motifs", "Pairs of windows a recording, of motif and best."):argname("N"):default("3")
       :convert(cli.integer("--motifs", 1, 1000))
    c:option("--splits", "Random splits by recording."):argname("N"):default("10")
       :convert(cli.integer("--splits", 1, 10000))
@@ -205,7 +207,7 @@ local function evaluate(parser)
    return function(o)
       local workflow = require "bclua.workflow.evaluate"
       local result, message = workflow.run({checkpoint = o.checkpoint, motif = o.motif,
-         dataset_root = o.dataset_root, motifs = o.motifs, splits = o.splits, seed = o.seed})
+         dataset_root = o.dataset_root, windows = o.windows, motifs = o.motifs, splits = o.splits, seed = o.seed})
       if result then print(workflow.text(result)) end
       return result, message
    end

@@ -80,7 +80,7 @@ describe("the command line", function()
       ["embed.lua summary"] = "--dim --widths --compression --precision --recompute --batch-size",
       ["embed.lua export"] = "checkpoint --output --stft",
       ["embed.lua replay"] = "folder --threads",
-      ["embed.lua evaluate"] = "checkpoint motif --dataset-root --splits --seed --threads --strict",
+      ["embed.lua evaluate"] = "checkpoint motif --dataset-root --windows --motifs --splits --seed --threads --strict",
       ["browse.lua"] = "run --port --dataset-root --threads",
       ["pipeline.lua"] = "--data --run --config --force --strict --threads",
       ["make_dataset.lua"] = "--output --families --species --recordings --short --least --most --sample-rate " ..

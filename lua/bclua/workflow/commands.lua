@@ -81,8 +81,8 @@ function commands.list(run)
    add("bclua", "scripts/motif.lua", "audit", run.triplets_path, "--dataset-root", run.root, "--limit", c.audit.limit,
       "--duration", c.tiles.duration)
    add(table.unpack(fit(run, c)))
-   add("bclua", "scripts/embed.lua", "evaluate", run.fit.checkpoint, run.motif, "--dataset-root", run.root, "--motifs",
-      c.evaluate.motifs, "--splits", c.evaluate.splits)
+   add("bclua", "scripts/embed.lua", "evaluate", run.fit.checkpoint, run.motif, "--dataset-root", run.root, "--windows",
+      c.evaluate.windows, "--motifs", c.evaluate.motifs, "--splits", c.evaluate.splits)
    return list
 end
 

@@ -2,155 +2,112 @@
 -- @module bclua.workflow.evaluate
 local array = require "bclua.array"
 local cjson = require "cjson"
-local files = require "bclua.files"
+local collect = require "bclua.workflow.collect"
 
 local evaluate = {}
 
-local SAMPLE_RATE, SECONDS = 32000, 5
+--- Collect the windows of some recordings once, to judge several networks on them.
+-- @function collect
+-- @see bclua.workflow.collect
+-- @usage local set = assert(evaluate.collect{motif = "motif.parquet", dataset_root = "birds", recordings = names})
+-- local result = assert(evaluate.judge(set, {{name = "mine", net = net}, {name = "plain", x = set.plain}}))
+evaluate.collect = collect.run
 
---- The motif windows of one recording, and plain features of them; on a worker state.
--- @tparam table item `{path=, centres={seconds,...}}`
--- @treturn[1] table `{windows= f32 (k, samples), plain= f32 (k, 256)}`: mean and
--- standard deviation over time of 128 log-mel bands
--- @treturn[2] nil
--- @treturn[2] string message, beginning with the path
-function evaluate.one(item)
-   local audio, sampling, spectral = require "bclua.audio", require "bclua.sampling", require "bclua.spectral"
-   local y, message = audio.load(item.path, {sample_rate = SAMPLE_RATE})
-   if not y then return nil, message end
-   local k = #item.centres
-   local windows = sampling.cut(y, SAMPLE_RATE, array.from(item.centres, "f64"), SECONDS)
-   local plain = array.zeros({k, 256})
-   for i = 1, k do
-      local db = spectral.log_mel(windows[i], {sample_rate = SAMPLE_RATE, n_fft = 4096, hop = 1227, n_mels = 128})
-      plain[i]:slice(1, 1, 128):fill(db:mean(2))
-      plain[i]:slice(1, 129, 256):fill(db:std(2))
+-- The features of all subjects: networks see each window once, while its sound is there.
+local function features_of(set, subjects)
+   local features, networks = {}, {}
+   for i, s in ipairs(subjects) do
+      features[i] = {name = s.name, x = s.x}
+      if s.net then networks[#networks + 1] = {net = s.net, parts = {}, feature = features[i]} end
    end
-   return {windows = windows, plain = plain}
-end
-
--- Centres of the windows of the best motifs: both of each pair, none overlapping.
-local function centres(row, k)
-   local stomp = require "bclua.stomp"
-   local list = {}
-   local function add(frame)
-      local c = (frame + row.matrix_profile_window / 2) / row.cens_sample_rate
-      for _, other in ipairs(list) do
-         if math.abs(other - c) < SECONDS then return end
-      end
-      list[#list + 1] = c
-   end
-   local profile = {distance = row.mp, index = row.pi}
-   for _, m in ipairs(stomp.motifs(profile, k, {exclusion = row.matrix_profile_window})) do
-      add(m.at)
-      add(m.twin)
-   end
-   return list
-end
-
-local function read(options, holdout)
-   local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(options.motif, {"source_name", "species", "cens_sample_rate",
-      "matrix_profile_window", "motif_0", "mp", "pi"})
+   if #networks == 0 then return features end
+   local ok, message = set:each(function(windows)
+      for _, n in ipairs(networks) do n.parts[#n.parts + 1] = n.net:forward(windows) end
+   end)
    if not ok then return nil, message end
-   local rows
-   rows, message = sql.query(([[select source_name, species, cens_sample_rate, matrix_profile_window, mp, pi
-      from read_parquet(%s) where motif_0 is not null order by source_name]]):format(sql.quote(options.motif)))
-   if not rows then return nil, message end
-   local wanted, items = {}, {}
-   for _, name in ipairs(holdout) do wanted[name] = true end
-   for _, row in ipairs(rows) do
-      if wanted[row.source_name] then
-         items[#items + 1] = {path = options.dataset_root .. "/" .. row.source_name, name = row.source_name,
-            species = row.species, centres = centres(row, options.motifs or 3)}
-      end
-   end
-   if #items == 0 then return nil, options.motif .. ": none of the recordings kept for evaluation has a motif" end
-   return items
+   for _, n in ipairs(networks) do n.feature.x = array.concat(n.parts) end
+   return features
 end
 
--- All windows of all items, with what they are called.
-local function collect(items, quiet)
-   local parallel, progress = require "bclua.parallel", require "bclua.progress"
-   local bar = progress.new("evaluate", #items, {unit = "recordings", quiet = quiet})
-   local all = {windows = {}, plain = {}, labels = {}, recordings = {}, failures = {}}
-   for i, result, why in parallel.map(items, "bclua.workflow.evaluate", "one") do
-      if result then
-         all.windows[#all.windows + 1], all.plain[#all.plain + 1] = result.windows, result.plain
-         for _ = 1, #result.windows do
-            all.labels[#all.labels + 1], all.recordings[#all.recordings + 1] = items[i].species, items[i].name
-         end
-      else
-         all.failures[#all.failures + 1] = {path = items[i].path, step = "evaluate", reason = why}
-      end
-      bar:update(i)
-   end
-   if #all.windows == 0 then return nil, all.failures[1].reason end
-   all.plain = array.concat(all.plain)
-   bar:finish()
-   return all
-end
-
-local function embed(net, windows)
-   local list = {}
-   for i, w in ipairs(windows) do list[i] = net:forward(w) end
-   return array.concat(list)
-end
-
--- The same judgement by group, where groups are more than species: triplets draw the
--- species of a group together, so that is what the network can have learnt.
-local function by_group(features, all, metadata, options)
-   local ok, group_of = pcall(cjson.decode, metadata.groups or "")
-   if not ok or type(group_of) ~= "table" then return nil end
+-- Group names by window, where groups are more than species: triplets draw the species of a
+-- group together, so that is what the network can have learnt.
+local function group_labels(set, group_of)
    local labels, several = {}, false
-   for i, species in ipairs(all.labels) do
+   for i, species in ipairs(set.labels) do
       labels[i] = group_of[species] or species
       several = several or labels[i] ~= species
    end
-   if not several then return nil end
-   return require("bclua.evaluate").accuracy(features, labels, all.recordings, options)
+   return several and labels or nil
+end
+
+--- Judge networks or features on a set of windows, all on the same splits.
+-- @tparam table set from `collect`
+-- @tparam {table,...} subjects `{name=, net=network}` or `{name=, x=array (windows, dimensions)}`, as `set.plain`
+-- @tparam[opt] table options `splits` (10), `seed` (1), `groups` (table: group, e.g. family, by species)
+-- @treturn[1] table as `bclua.evaluate.accuracy` by species, and `recordings`, `splits`, `failures`;
+-- `group`: the same by group, if there are groups of several species
+-- @treturn[2] nil
+-- @treturn[2] string message
+function evaluate.judge(set, subjects, options)
+   options = options or {}
+   local features, message = features_of(set, subjects)
+   if not features then return nil, message end
+   local judge = require("bclua.evaluate").accuracy
+   local how = {splits = options.splits or 10, seed = options.seed or 1}
+   local result
+   result, message = judge(features, set.labels, set.recordings, how)
+   if not result then return nil, message end
+   result.recordings, result.failures, result.kind = set.files, set.failures, set.kind
+   result.splits = how.splits
+   local labels = group_labels(set, options.groups or {})
+   if labels then result.group = judge(features, labels, set.recordings, how) end
+   return result
+end
+
+-- The network as it was before training.
+local function untrained(net, seed)
+   local options = {}
+   for k, v in pairs(net.options) do options[k] = v end
+   options.seed = seed
+   return require("bclua.tilenet").new(options)
+end
+
+-- Of a checkpoint: the recordings that its triplets left out, and the groups that they were drawn by.
+local function read_metadata(path, metadata)
+   local ok, recordings = pcall(cjson.decode, metadata.holdout_recordings or "")
+   if not ok or type(recordings) ~= "table" or #recordings == 0 then
+      return nil, path .. ": says of no recordings that they were kept away from training (generate-triplets --holdout)"
+   end
+   local groups
+   ok, groups = pcall(cjson.decode, metadata.groups or "")
+   return recordings, ok and type(groups) == "table" and groups or {}
 end
 
 --- Evaluate a checkpoint on the recordings that its triplets left out.
 -- @tparam table options `checkpoint` (safetensors), `motif` (Parquet from `consolidate`),
--- `dataset_root`, `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `quiet`
--- @treturn[1] table as `bclua.evaluate.accuracy` by species, and `recordings`, `splits`, `failures`;
--- `group`: the same by group (family), if the triplets were drawn by one
+-- `dataset_root`, `windows` ("motif"), `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `quiet`
+-- @treturn[1] table as from `judge`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.run(options)
-   local tilenet = require "bclua.tilenet"
-   local net, metadata = tilenet.open(options.checkpoint)
+   local net, metadata = require("bclua.tilenet").open(options.checkpoint)
    if not net then return nil, metadata end
-   local ok, holdout = pcall(cjson.decode, metadata.holdout_recordings or "")
-   if not ok or type(holdout) ~= "table" or #holdout == 0 then
-      return nil, options.checkpoint .. ": says of no recordings that they were kept away from training " ..
-         "(generate-triplets --holdout)"
+   local recordings, groups = read_metadata(options.checkpoint, metadata)
+   local set, message = nil, groups
+   if recordings then
+      set, message = evaluate.collect{motif = options.motif, dataset_root = options.dataset_root,
+         recordings = recordings, windows = options.windows, motifs = options.motifs, quiet = options.quiet}
    end
-   if not files.is_folder(options.dataset_root) then return nil, options.dataset_root .. ": no such folder" end
-   local items, message = read(options, holdout)
-   if not items then return nil, message end
-   local all
-   all, message = collect(items, options.quiet)
-   if not all then return nil, message end
-   local untrained_options = {}
-   for k, v in pairs(net.options) do untrained_options[k] = v end
-   untrained_options.seed = options.seed or 1
-   local untrained = tilenet.new(untrained_options)
-   local features = {
-      {name = "embedding", x = embed(net, all.windows)},
-      {name = "untrained network", x = embed(untrained, all.windows)},
-      {name = "log-mel mean and deviation", x = all.plain},
-   }
-   local how = {splits = options.splits or 10, seed = options.seed or 1}
    local result
-   result, message = require("bclua.evaluate").accuracy(features, all.labels, all.recordings, how)
+   if set then
+      local fresh = untrained(net, options.seed or 1)
+      result, message = evaluate.judge(set, {{name = "embedding", net = net}, {name = "untrained network", net = fresh},
+         {name = "log-mel mean and deviation", x = set.plain}},
+         {splits = options.splits, seed = options.seed, groups = groups})
+      fresh:close()
+   end
    net:close()
-   untrained:close()
-   if not result then return nil, message end
-   result.recordings, result.splits, result.failures = #items - #all.failures, how.splits, all.failures
-   result.group = by_group(features, all, metadata, how)
-   return result
+   return result, message
 end
 
 --- Header and rows of the result, for a table.
@@ -175,9 +132,9 @@ end
 
 --- What was evaluated, in a sentence.
 function evaluate.sentence(result)
-   return ("%d motif windows of %d recordings that were not used in training; %d species%s; accuracy is the mean " ..
-      "over classes, mean and standard deviation over %d splits by recording"):format(result.windows,
-      result.recordings, result.classes, result.group and (" in %d groups"):format(result.group.classes) or "",
+   return ("%d %s of %d recordings that were not used in training; %d species%s; accuracy is the mean over " ..
+      "classes, mean and standard deviation over %d splits by recording"):format(result.windows,
+      collect.words[result.kind], result.recordings, result.classes, result.group and (" in %d groups"):format(result.group.classes) or "",
       result.splits)
 end
 

@@ -25,7 +25,7 @@ pipeline.defaults = {
    tiles = {duration = 7, store = "packed"},
    network = {widths = {16, 32, 64, 128}, z = 128, compression = "log"},
    fit = fit_settings{batch_size = 16, batches_per_epoch = 50, max_epochs = 8, validation_triplets = 64},
-   evaluate = {motifs = 3, splits = 10},
+   evaluate = {windows = "motif", motifs = 3, splits = 10},
 }
 
 --- What the demonstration uses: small enough for a few minutes on two cores.
@@ -119,6 +119,8 @@ local function prepare(options)
    local config
    config, message = pipeline.merge(assert(defaults, message), changes)
    if not config then return nil, options.config .. ": " .. message end
+   message = require("bclua.workflow.collect").check_kind(config.evaluate.windows)
+   if message then return nil, ("%s: setting 'evaluate.windows' %s"):format(options.config, message) end
    local data = options.data and options.data:gsub("(.)/+$", "%1")
    if data then -- before anything is made
       local recordings = require "bclua.recordings"
@@ -195,7 +197,7 @@ local function learn(run, force)
    run.metrics = f .. "/metrics.jsonl"
    run.evaluation, run.evaluation_message = step(run, "evaluate", function()
       return require("bclua.workflow.evaluate").run({checkpoint = run.fit.checkpoint, motif = run.motif,
-         dataset_root = run.root, motifs = c.evaluate.motifs, splits = c.evaluate.splits})
+         dataset_root = run.root, windows = c.evaluate.windows, motifs = c.evaluate.motifs, splits = c.evaluate.splits})
    end)
    return true -- a data set too small to evaluate still gets its report
 end

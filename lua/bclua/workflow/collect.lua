@@ -1,0 +1,313 @@
+--- The windows on which embeddings are judged: collected once, for as many networks as one likes.
+-- @module bclua.workflow.collect
+local array = require "bclua.array"
+local files = require "bclua.files"
+
+local collect = {}
+
+local SAMPLE_RATE, SECONDS = 32000, 5
+local PIECE = 32 -- windows that a worker hands over at once: 20 MB
+local BEST_STEP_S = 0.5 -- between windows that are scored
+
+--- Which windows of a recording can be judged.
+--
+--  * `motif`: both windows of its best motifs, none overlapping
+--  * `best`: as many with the highest call score (`bclua.workflow.score`), none overlapping: the likely calls
+--  * `all`: from its start to its end, one behind the other
+collect.kinds = {"motif", "best", "all"}
+
+--- Those in words.
+collect.words = {motif = "motif windows", best = "windows with the best call score", all = "windows"}
+
+--- What is wrong with the name of a kind; nil: nothing.
+function collect.check_kind(kind)
+   if collect.words[kind] then return nil end
+   return ("must be one of %s, got '%s'"):format(table.concat(collect.kinds, ", "), tostring(kind))
+end
+
+-- ---- On a worker ----
+
+-- Of each window the mean and the deviation over time of 128 log-mel bands, in decibels.
+local function plain_of(windows)
+   local spectral = require "bclua.spectral"
+   local plain = array.zeros({#windows, 256})
+   for i = 1, #windows do
+      local db = spectral.log_mel(windows[i], {sample_rate = SAMPLE_RATE, n_fft = 4096, hop = 1227, n_mels = 128})
+      plain[i]:slice(1, 1, 128):fill(db:mean(2))
+      plain[i]:slice(1, 129, 256):fill(db:std(2))
+   end
+   return plain
+end
+
+-- The starts of the highest of some scores, none nearer to another than a window, in order of time.
+local function highest(starts, scores, k)
+   local order, chosen = {}, {}
+   for i = 1, #starts do order[i] = i end
+   table.sort(order, function(a, b)
+      if scores[a] ~= scores[b] then return scores[a] > scores[b] end
+      return a < b
+   end)
+   for _, i in ipairs(order) do
+      local free = #chosen < k
+      for _, other in ipairs(chosen) do free = free and math.abs(other - starts[i]) >= SECONDS end
+      if free then chosen[#chosen + 1] = starts[i] end
+   end
+   table.sort(chosen)
+   return chosen
+end
+
+--- The windows of a recording that look most like calls; on a worker state.
+-- @tparam table item `{path=, seconds=}`
+-- @tparam table o `{count=}`
+-- @treturn[1] {number,...} their centres
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function collect.best(item, o)
+   local reader <close>, message = require("bclua.audio").open(item.path, {sample_rate = SAMPLE_RATE})
+   if not reader then return nil, message end
+   local starts = {}
+   for i = 0, math.max(0, math.floor((item.seconds - SECONDS) / BEST_STEP_S)) do starts[i + 1] = i * BEST_STEP_S end
+   local measured
+   measured, message = require("bclua.workflow.score").measure(reader, starts, SECONDS)
+   if not measured then return nil, message end
+   local scores = {}
+   for i, m in ipairs(measured) do scores[i] = m.score end
+   local centres = highest(starts, scores, o.count)
+   for i, s in ipairs(centres) do centres[i] = s + SECONDS / 2 end
+   return centres
+end
+
+--- Some windows of one recording; on a worker state.
+-- @tparam table item `{path=, centres={seconds,...}, from_s=, seconds=}`: with `from_s` only that part is decoded
+-- @tparam table o `plain`: the plain features, too
+-- @treturn[1] table `{windows= f32 (k, samples), plain= f32 (k, 256)}`: mean and
+-- standard deviation over time of 128 log-mel bands
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function collect.one(item, o)
+   local windows = array.zeros({#item.centres, SAMPLE_RATE * SECONDS})
+   if item.from_s then
+      local y, message = require("bclua.audio").load(item.path, {sample_rate = SAMPLE_RATE, start_s = item.from_s,
+         seconds = item.seconds})
+      if not y then return nil, message end
+      local centres = array.from(item.centres, "f64") - item.from_s
+      windows = require("bclua.sampling").cut(y, SAMPLE_RATE, centres, SECONDS)
+   else
+      local past, message = require("bclua.workflow.spans").read(item.path, item.centres,
+         {seconds = SECONDS, sample_rate = SAMPLE_RATE}, function(samples, list)
+            for _, w in ipairs(list) do
+               windows[w.index]:fill(samples:slice(1, w.offset + 1, w.offset + SAMPLE_RATE * SECONDS))
+            end
+            return true
+         end)
+      if not past then return nil, message end
+   end
+   return {windows = windows, plain = o.plain and plain_of(windows) or nil}
+end
+
+-- ---- Which windows ----
+
+-- Centres of the windows of the best motifs: both of each pair, none overlapping.
+local function motif_centres(row, k)
+   local list = {}
+   local function add(frame)
+      local c = (frame + row.matrix_profile_window / 2) / row.cens_sample_rate
+      for _, other in ipairs(list) do
+         if math.abs(other - c) < SECONDS then return end
+      end
+      list[#list + 1] = c
+   end
+   local profile = {distance = row.mp, index = row.pi}
+   for _, m in ipairs(require("bclua.stomp").motifs(profile, k, {exclusion = row.matrix_profile_window})) do
+      add(m.at)
+      add(m.twin)
+   end
+   return list
+end
+
+-- Pieces of a recording from its start to its end, each decoded by itself.
+local function all_pieces(item)
+   local pieces, n = {}, math.max(1, math.floor(item.seconds / SECONDS + 1e-6))
+   for first = 0, n - 1, PIECE do
+      local piece = {path = item.path, name = item.name, species = item.species, from_s = first * SECONDS, centres = {}}
+      for i = first, math.min(n, first + PIECE) - 1 do
+         piece.centres[#piece.centres + 1] = (i + 0.5) * SECONDS
+      end
+      piece.seconds = #piece.centres * SECONDS
+      pieces[#pieces + 1] = piece
+   end
+   return pieces
+end
+
+local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds", "motif_0"}
+
+local function read(options)
+   local sql = require "bclua.sql"
+   local columns = {table.unpack(COLUMNS)}
+   if options.windows == "motif" then columns[#columns + 1], columns[#columns + 2] = "mp", "pi" end
+   local ok, message = sql.require_columns(options.motif, columns)
+   if not ok then return nil, message end
+   local rows
+   rows, message = sql.query(("select %s from read_parquet(%s) where motif_0 is not null order by source_name"):format(
+      table.concat(columns, ", "), sql.quote(options.motif)))
+   if not rows then return nil, message end
+   local wanted, items = {}, {}
+   for _, name in ipairs(options.recordings or {}) do wanted[name] = true end
+   for _, row in ipairs(rows) do
+      if not options.recordings or wanted[row.source_name] then
+         items[#items + 1] = {path = options.dataset_root .. "/" .. row.source_name, name = row.source_name,
+            species = row.species, seconds = row.duration_seconds,
+            centres = options.windows == "motif" and motif_centres(row, options.motifs) or nil}
+      end
+   end
+   if #items == 0 then return nil, options.motif .. ": none of the recordings kept for evaluation has a motif" end
+   return items
+end
+
+-- ---- The set ----
+
+local Set = {}
+Set.__index = Set
+
+-- The pieces of all items: {path=, name=, species=, centres=, ...}
+local function pieces_of(set, items, options)
+   if options.windows == "all" then
+      local pieces = {}
+      for _, item in ipairs(items) do
+         for _, piece in ipairs(all_pieces(item)) do pieces[#pieces + 1] = piece end
+      end
+      return pieces
+   end
+   local pieces = {}
+   local function add(item, centres)
+      pieces[#pieces + 1] = {path = item.path, name = item.name, species = item.species, centres = centres}
+   end
+   if options.windows == "motif" then
+      for _, item in ipairs(items) do add(item, item.centres) end
+      return pieces
+   end
+   local bar = require("bclua.progress").new("score", #items, {unit = "recordings", quiet = options.quiet})
+   for i, centres, why in require("bclua.parallel").map(items, "bclua.workflow.collect", "best",
+      {count = 2 * options.motifs}) do
+      if centres then add(items[i], centres) else set:fail(items[i].path, why) end
+      bar:update(i)
+   end
+   bar:finish()
+   return pieces
+end
+
+function Set:fail(path, why)
+   for _, f in ipairs(self.failures) do
+      if f.path == path then return end
+   end
+   self.failures[#self.failures + 1] = {path = path, step = "evaluate", reason = why}
+end
+
+-- What a piece gave becomes rows; the sound stays while there is room for it.
+local function add_piece(set, piece, result, limit)
+   set.pieces[#set.pieces + 1] = piece
+   for _, c in ipairs(piece.centres) do
+      local n = #set.labels + 1
+      set.labels[n], set.recordings[n], set.starts[n] = piece.species, piece.name, c - SECONDS / 2
+   end
+   set.bytes = set.bytes + result.windows:bytes()
+   if set.sound then set.sound[#set.sound + 1] = result.windows end
+   if set.bytes > limit then set.sound = nil end
+end
+
+-- Species all of whose recordings failed, and how many recordings were read.
+local function count(set, items)
+   local read_names, seen, missing = {}, {}, {}
+   for _, piece in ipairs(set.pieces) do
+      if not read_names[piece.name] then
+         read_names[piece.name], seen[piece.species] = true, true
+         set.files = set.files + 1
+      end
+   end
+   for _, item in ipairs(items) do
+      if not seen[item.species] then
+         seen[item.species] = true
+         missing[#missing + 1] = item.species
+      end
+   end
+   table.sort(missing)
+   set.missing = missing
+end
+
+local KNOWN = {motif = true, dataset_root = true, recordings = true, windows = true, motifs = true, memory_mb = true,
+   quiet = true}
+
+local function check(options)
+   for key in pairs(options) do
+      if not KNOWN[key] then error(("unknown option '%s'"):format(tostring(key)), 3) end
+   end
+   local kind = options.windows or "motif"
+   local wrong = collect.check_kind(kind)
+   if wrong then error("option 'windows' " .. wrong, 3) end
+   return {motif = options.motif, dataset_root = options.dataset_root, recordings = options.recordings,
+      windows = kind, motifs = options.motifs or 3, quiet = options.quiet}
+end
+
+--- Collect the windows of some recordings, what they are called, and plain features of them.
+-- @tparam table options `motif` (Parquet from `consolidate`), `dataset_root`, `recordings` (list of source names; none:
+-- all that have a motif), `windows` ("motif"; see `collect.kinds`), `motifs` (3: pairs a recording, for "best" twice as
+-- many windows), `memory_mb` (1024: sound that is kept; what does not fit is decoded again for each judgement),
+-- `quiet`
+-- @treturn[1] table set: by window `labels` (species), `recordings` (source names), `starts` (seconds) and
+-- `plain` (f32 (n, 256): mean and deviation of log-mel bands, decibels); `files` (recordings read), `missing`
+-- (species none of whose recordings could be read), `failures`, `kind`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function collect.run(options)
+   local o = check(options)
+   if not files.is_folder(o.dataset_root) then return nil, o.dataset_root .. ": no such folder" end
+   local items, message = read(o)
+   if not items then return nil, message end
+   local set = setmetatable({labels = {}, recordings = {}, starts = {}, failures = {}, pieces = {}, sound = {},
+      bytes = 0, files = 0, kind = o.windows, quiet = o.quiet}, Set)
+   local pieces, plain = pieces_of(set, items, o), {}
+   local bar = require("bclua.progress").new("evaluate", #pieces, {unit = "recordings", quiet = o.quiet})
+   for i, result, why in require("bclua.parallel").map(pieces, "bclua.workflow.collect", "one", {plain = true}) do
+      if result then
+         plain[#plain + 1] = result.plain
+         add_piece(set, pieces[i], result, (options.memory_mb or 1024) * 1e6)
+      else
+         set:fail(pieces[i].path, why)
+      end
+      bar:update(i)
+   end
+   bar:finish()
+   if #plain == 0 then return nil, set.failures[1].reason end
+   set.plain = array.concat(plain)
+   count(set, items)
+   return set
+end
+
+--- Call f(windows, first) with the sound of some windows, f32 (k, samples), and the number of the first of
+-- them, for all of the set in order.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message: a recording that was there before cannot be read
+function Set:each(f)
+   local first = 1
+   local function hand(windows)
+      for at = 1, #windows, PIECE do
+         f(windows:slice(1, at, math.min(#windows, at + PIECE - 1)), first + at - 1)
+      end
+      first = first + #windows
+   end
+   if self.sound then
+      for _, windows in ipairs(self.sound) do hand(windows) end
+      return true
+   end
+   local bar = require("bclua.progress").new("embed", #self.pieces, {unit = "recordings", quiet = self.quiet})
+   for i, result, why in require("bclua.parallel").map(self.pieces, "bclua.workflow.collect", "one", {}) do
+      if not result then return nil, why end
+      hand(result.windows)
+      bar:update(i)
+   end
+   bar:finish()
+   return true
+end
+
+return collect
