@@ -102,6 +102,41 @@ describe("dropout", function()
    end)
 end)
 
+describe("going back in eval mode", function()
+   -- Running statistics that are not where they start.
+   local function settle(net, x)
+      for _ = 1, 3 do
+         net.core:forward({x}, {train = true})
+         net.core:commit()
+      end
+   end
+
+   for name, layers in pairs{
+      ["batch norm"] = {{"batch_norm"}},
+      ["batch norm, sum and relu"] = {{"conv2d", out = 3, kernel = 1}, {"batch_norm"}, {"add", from = "input"}, {"relu"},
+         {"conv2d", out = 2, kernel = 1}},
+      ["group norm and dropout"] = {{"conv2d", out = 4, kernel = 1}, {"group_norm", groups = 2}, {"relu"},
+         {"dropout"}},
+   } do
+      it("has the gradient that central differences give: " .. name, function()
+         for _, checkpoint in ipairs{"none", "cheap"} do
+            local net, x = gradient.double(layers, {3, 2, 4}, {checkpoint = checkpoint}), noise({4, 3, 2, 4}, 7)
+            settle(net, x * 3 + 1)
+            local worst = gradient.worst(net, x, {eval = true})
+            assert(worst < 1e-6, ("off by %g"):format(worst))
+         end
+      end)
+   end
+
+   it("sees the running statistics, not the batch's", function()
+      local net, x = gradient.double({{"batch_norm", name = "bn"}}, {1, 1, 2}), noise({3, 1, 1, 2}, 7)
+      net:state()["bn.running_var"]:fill(4 - 1e-5)
+      net.core:forward({x}, {backward = true})
+      net.core:backward(array.full({3, 2}, 1, "f64"))
+      assert(array.allclose(net.core:input_gradient(), array.full({3, 1, 1, 2}, 0.5, "f64"), 1e-9, 0))
+   end)
+end)
+
 describe("a trained front end", function()
    local SAMPLES = 900
 

@@ -55,6 +55,10 @@ describe("gradients in double precision agree with central differences:", functi
    it("batch norm, a batch in three groups", function()
       check({{"batch_norm"}}, {3, 2, 2}, {n = 6, groups = 3})
    end)
+   it("a norm added to what it normalised", function()
+      check({{"conv2d", name = "a", out = 3, kernel = 1}, {"batch_norm"}, {"add", from = "a"}, {"relu"},
+         {"conv2d", out = 2, kernel = 1}}, {3, 2, 4})
+   end)
    it("relu", function() check({{"relu"}}, {3, 4, 5}) end)
    it("add, of two layers, of one with the input, and of one with itself", function()
       check({{"conv2d", name = "a", out = 2, kernel = 1}, {"conv2d", name = "b", from = "input", out = 2, kernel = 1},

@@ -26,12 +26,13 @@ static void take_relu(nn_node *node, const nn_graph *g, const bool *keep, size_t
     node[from].layer = -1;
 }
 
-/* The first of the two that can: the other one is there by then. */
+/* The first of the two that can: the other one is there by then. Not x + norm(x): one pass cannot
+ * give both gradients of x, it would write the one over the other. */
 static void take_sum(nn_node *node, const nn_graph *g, const bool *keep, size_t i) {
     for (int j = 0; j < 2; j++) {
         int from = node[i].input[j], other = node[i].input[1 - j];
         if (!is_private(g, keep, node, from) || node[from].relu || node[from].inputs != 1 ||
-            from == other)
+            from == other || node[from].input[0] == other)
             continue;
         if (!(g->layer[from].kind->flags & NN_TAKES_SUM)) continue;
         node[i].layer = from;

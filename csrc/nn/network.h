@@ -47,7 +47,7 @@ typedef struct nn_forward_options {
 int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
                        const nn_forward_options *o, bc_error *e);
 
-/* After a forward pass in train mode: adds the gradients of all trained tensors
+/* After a forward pass with backward: adds the gradients of all trained tensors
  * for the gradient dout (n, C, H, W) of the output. BC_FAIL: there was no such
  * pass, or it was gone back already. */
 int nn_network_backward(nn_network *net, const void *dout, bc_error *e);

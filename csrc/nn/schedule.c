@@ -75,7 +75,7 @@ static void go(nn_schedule *s, size_t value, enum nn_pass_type pass) {
     nn_turn t = start_turn(pass, value);
     for (int j = 0; j < node->inputs; j++) t.in[j] = use(s, s->value[node->input[j]]);
     t.out = s->value[value] = new_item(s, nn_value_bytes(s->p, s->g, value));
-    if (o->train && l->kind->saved != NULL && pass == NN_GO)
+    if ((o->train || o->backward) && l->kind->saved != NULL && pass == NN_GO)
         s->saved[value] = new_item(s, l->kind->saved(l, o->n, o->groups, o->precision));
     t.saved = use(s, s->saved[value]);
     add_room(s, &t);

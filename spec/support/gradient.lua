@@ -26,11 +26,11 @@ function gradient.double(layers, input, options)
 end
 
 -- Hold every gradient of sum(out * w) against central differences: of each
--- tensor and of the input, all elements or some thirty of them. Returns the
--- largest error, relative to the largest gradient of its tensor.
+-- tensor and of the input, all elements or some thirty of them; with `eval` in eval
+-- mode. Returns the largest error, relative to the largest gradient of its tensor.
 function gradient.worst(net, x, options)
    local o = options or {}
-   local forward = {train = true, groups = o.groups}
+   local forward = {train = not o.eval, backward = true, groups = o.groups}
    local out = net.core:forward({x}, forward)
    local w = noise(out:shape(), 99)
    net.core:zero_gradients()
