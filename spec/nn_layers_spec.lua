@@ -113,8 +113,8 @@ describe("going back in eval mode", function()
 
    for name, layers in pairs{
       ["batch norm"] = {{"batch_norm"}},
-      ["batch norm, sum and relu"] = {{"conv2d", out = 3, kernel = 1}, {"batch_norm"}, {"add", from = "input"}, {"relu"},
-         {"conv2d", out = 2, kernel = 1}},
+      ["batch norm, sum and relu"] = {{"conv2d", out = 3, kernel = 1}, {"batch_norm"}, {"add", from = "input"},
+         {"relu"}, {"conv2d", out = 2, kernel = 1}},
       ["group norm and dropout"] = {{"conv2d", out = 4, kernel = 1}, {"group_norm", groups = 2}, {"relu"},
          {"dropout"}},
    } do
