@@ -213,6 +213,28 @@ local function evaluate(parser)
    end
 end
 
+local function predict(parser)
+   local c = parser:command("predict", "The embedding of every window of any recordings, as one Parquet file.")
+   c:argument("checkpoint", "A .safetensors file from `fit`.")
+   c:argument("inputs", "Recordings, and folders of them."):args("+")
+   c:option("--output", "File to write; what is in it already is not done again."):argname("FILE.parquet"):count(1)
+   c:option("--hop", "Seconds from window to window (default: the length of a window, 5)."):argname("S")
+      :convert(cli.number("--hop", 0.01))
+   choice(c, "--partial", {"pad", "drop"}, "A last window that the recording does not fill: pad it with silence, " ..
+      "or drop it.")
+   precision(c)
+   c:option("--batch", "Windows at once: memory only."):argname("N"):default("16")
+      :convert(cli.integer("--batch", 1, 4096))
+   cli.outcome(cli.threads(c))
+   return function(o)
+      local result, message = require("bclua.workflow.predict").run({checkpoint = o.checkpoint, inputs = o.inputs,
+         output = o.output, hop = o.hop, partial = o.partial, precision = o.precision, batch = o.batch,
+         force = o.force})
+      if result then print(("%s: %d windows"):format(o.output, result.rows)) end
+      return result, message
+   end
+end
+
 local parser = cli.parser("scripts/embed.lua", "Train an embedding of calls on triplets, look at it, evaluate it.", [[
 Example:
   bclua scripts/embed.lua summary --dim 512 --batch-size 64
@@ -221,10 +243,12 @@ Example:
     --motif motif.parquet --dataset-root birds --patience 5
   bclua scripts/embed.lua evaluate runs/fit/checkpoints/best.safetensors motif.parquet
     --dataset-root birds
+  bclua scripts/embed.lua predict runs/fit/checkpoints/best.safetensors night.flac july
+    --output calls.parquet
   bclua scripts/embed.lua export runs/fit/checkpoints/best.safetensors --output calls.onnx]])
    :require_command(true):command_target("command")
-local commands = {fit = train(parser), summary = summary(parser), evaluate = evaluate(parser), export = export(parser),
-   replay = replay(parser)}
+local commands = {fit = train(parser), summary = summary(parser), evaluate = evaluate(parser),
+   predict = predict(parser), export = export(parser), replay = replay(parser)}
 
 local options = parser:parse()
 local result, message = commands[options.command](options)

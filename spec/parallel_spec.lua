@@ -20,6 +20,19 @@ describe("parallel.map", function()
       end
    end)
 
+   it("takes no more items than it is to be ahead", function()
+      local asked = 0
+      local items = setmetatable({}, {__len = function() return 100 end, __index = function(_, i)
+         asked = math.max(asked, i)
+         return i
+      end})
+      for i, result in parallel.map(items, module, "square", {add = 1}, {threads = 2, ahead = 3}) do
+         assert.equal(i * i + 1, result)
+         assert.is_true(asked <= i + 2)
+      end
+      assert.equal(100, asked)
+   end)
+
    it("does nothing for no items", function()
       assert.same({}, (collect({}, "square", {add = 1})))
    end)
@@ -56,6 +69,8 @@ describe("parallel.map", function()
       assert.error_matches(function() parallel.map({1}, module, "nope") end, "no function 'nope'")
       assert.error_matches(function() parallel.map({1}, module, "square", nil, {threads = 0}) end,
          "option 'threads' outside 1..1024: 0")
+      assert.error_matches(function() parallel.map({1}, module, "square", nil, {ahead = 0}) end,
+         "option 'ahead' outside 1..8208: 0")
    end)
 
    it("stops its workers when the loop is left early", function()

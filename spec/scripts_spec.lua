@@ -70,7 +70,7 @@ describe("the command line", function()
          "--strict",
       ["motif.lua labels"] = "input --kind --top --species --format --output --dataset-root --accepted --threads " ..
          "--strict",
-      ["embed.lua"] = "fit summary evaluate export replay",
+      ["embed.lua"] = "fit summary evaluate predict export replay",
       ["embed.lua fit"] = "triplets tiles --dim --widths --compression --front-end --run --batch-size --accumulate " ..
          "--batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule --warmup --lr-step --lr-gamma " ..
          "--lr-final --beta1 --beta2 --weight-decay --clip-norm --loss --margin --l2 --temperature --roles " ..
@@ -81,6 +81,8 @@ describe("the command line", function()
       ["embed.lua export"] = "checkpoint --output --stft",
       ["embed.lua replay"] = "folder --threads",
       ["embed.lua evaluate"] = "checkpoint motif --dataset-root --windows --motifs --splits --seed --threads --strict",
+      ["embed.lua predict"] = "checkpoint inputs --output --hop --partial --precision --batch --threads " ..
+         "--force --strict",
       ["browse.lua"] = "run --port --dataset-root --threads",
       ["pipeline.lua"] = "--data --run --config --force --strict --threads",
       ["make_dataset.lua"] = "--output --families --species --recordings --short --least --most --sample-rate " ..

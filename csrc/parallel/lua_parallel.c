@@ -271,12 +271,12 @@ static int l_next(lua_State *L) {
     return n + 1;
 }
 
-static bool start(map *m, int threads) {
+static bool start(map *m, int threads, size_t ahead) {
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->fed, NULL);
     pthread_cond_init(&m->finished, NULL);
     m->live = true;
-    m->window = 16 + 8 * (size_t)threads;
+    m->window = ahead;
     m->slots = calloc(m->window, sizeof *m->slots);
     m->workers = calloc((size_t)threads, sizeof *m->workers);
     if (m->slots == NULL || m->workers == NULL) {
@@ -337,16 +337,20 @@ are in work.
 @tparam string module name for `require`
 @tparam string name of a function of that module: `result[, err] = f(item, options)`
 @param[opt] options second argument of every call
-@tparam[opt] table settings `threads`: default `system.threads()`
+@tparam[opt] table settings `threads`: default `system.threads()`; `ahead`: items in work or
+  waiting to be taken, for large results (default 16 + 8 threads)
 @treturn function iterator: index, result, error, traceback */
 static int l_map(lua_State *L) {
-    static const char *const names[] = {"threads", NULL};
+    static const char *const names[] = {"threads", "ahead", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     const char *module = luaL_checkstring(L, 2), *function = luaL_checkstring(L, 3);
     bc_check_options(L, 5, names);
     lua_Integer threads = bc_opt_integer(L, 5, "threads", bc_threads());
     if (threads < 1 || threads > MAXTHREADS)
         return bc_arg_error(L, 5, "option 'threads' outside 1..%d: %I", MAXTHREADS, threads);
+    lua_Integer ahead = bc_opt_integer(L, 5, "ahead", 16 + 8 * threads);
+    if (ahead < 1 || ahead > 16 + 8 * MAXTHREADS)
+        return bc_arg_error(L, 5, "option 'ahead' outside 1..%d: %I", 16 + 8 * MAXTHREADS, ahead);
     lua_settop(L, 5);
     check_function(L, module, function);
     lua_pushcfunction(L, l_next);
@@ -362,7 +366,7 @@ static int l_map(lua_State *L) {
     const char *error = bc_message_pack(&m->options, L, 4);
     lua_Integer items = luaL_len(L, 1);
     if (items < threads) threads = items > 0 ? items : 1;
-    bool started = start(m, (int)threads);
+    bool started = start(m, (int)threads, (size_t)ahead);
     if (error != NULL) return bc_arg_error(L, 4, "options: %s", error);
     if (!started || !m->path || !m->cpath || !m->module || !m->function)
         return luaL_error(L, "map: cannot start a worker thread (not enough memory)");

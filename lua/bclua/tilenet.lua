@@ -158,7 +158,7 @@ end
 
 --- The network of a checkpoint: built from its metadata, with its weights.
 -- @tparam string path
--- @tparam[opt] table options `threads`
+-- @tparam[opt] table options `threads`, `precision`: see `new`
 -- @treturn[1] network
 -- @treturn[1] table metadata
 -- @treturn[2] nil
@@ -168,7 +168,7 @@ function tilenet.open(path, options)
    if not tensors then return nil, metadata end
    local known = cjson.decode(metadata.tilenet or "")
    if type(known) ~= "table" then return nil, path .. ": no metadata of a tilenet" end
-   known.threads = options and options.threads
+   known.threads, known.precision = options and options.threads, options and options.precision
    local ok, net = pcall(tilenet.new, known)
    if not ok then return nil, ("%s: %s"):format(path, net) end
    local loaded, message = net:load(path)

@@ -52,7 +52,15 @@ end
 local Cursor = {}
 Cursor.__index = Cursor
 
-local function open(path, sample_rate)
+--- A recording from left to right, mono: `cursor:take(first, last)` gives the samples first .. last - 1,
+-- silent outside the recording, of which `first` never falls, or nil and a message; `cursor.ended` is the
+-- number of samples once the end was seen, `cursor.reader` to be closed.
+-- @tparam string path
+-- @tparam integer sample_rate
+-- @treturn[1] cursor
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function spans.open(path, sample_rate)
    local reader, message = require("bclua.audio").open(path, {sample_rate = sample_rate})
    if not reader then return nil, message end
    return setmetatable({reader = reader, at = 0, ended = nil, held = array.zeros(0), held_first = 0}, Cursor)
@@ -129,7 +137,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function spans.read(path, locs, o, put)
-   local cursor, message = open(path, o.sample_rate)
+   local cursor, message = spans.open(path, o.sample_rate)
    if not cursor then return nil, message end
    local reader <close> = cursor.reader
    local known = reader:info().read_length

@@ -1,0 +1,253 @@
+--- A table of embeddings that grows recording by recording, in bounded memory, and becomes one Parquet file.
+--
+-- Rows gather in `OUTPUT.parts/`, a Parquet file for some thousand of them; `journal.jsonl` there says which recordings
+-- are complete and in which parts. A run that was killed goes on behind it; `commit` makes OUTPUT of what was in
+-- it before and the parts, and removes these.
+-- @module bclua.workflow.parts
+local array = require "bclua.array"
+local cjson = require "cjson"
+local files = require "bclua.files"
+local record = require "bclua.workflow.record"
+local sql = require "bclua.sql"
+local system = require "bclua.system"
+
+local parts = {}
+
+--- The columns of the table.
+parts.columns = {"file", "start_s", "end_s", "embedding"}
+
+--- Rows of a part, and seconds after which what is complete becomes one all the same.
+parts.rows, parts.every_s = 2048, 20
+
+local ROW_GROUP = 4096 -- as DuckDB holds some of them in memory
+
+local Parts = {}
+Parts.__index = Parts
+
+local function remove_folder(folder)
+   for _, name in ipairs(files.find(folder) or {}) do os.remove(folder .. "/" .. name) end
+   os.remove(folder)
+end
+
+-- What the output knows of its recordings; {} if there is none.
+local function read_output(path)
+   local metadata = files.exists(path) and sql.parquet_metadata(path)
+   local ok, list = pcall(cjson.decode, metadata and metadata.bclua_files or "")
+   return ok and type(list) == "table" and list or {}
+end
+
+local function leave_out(self, list)
+   for _, file in ipairs(list) do self.done[file] = nil end
+   self.drops[#self.drops + 1] = {files = list, before = #self.list}
+end
+
+-- Complete recordings of a run that was broken off, and their parts; a last line that was torn does not count.
+local function read_journal(self)
+   local known = {}
+   for line in (files.read(self.folder .. "/journal.jsonl") or ""):gmatch("([^\n]*)\n") do
+      local ok, entry = pcall(cjson.decode, line)
+      if not ok then break end
+      for _, name in ipairs(entry.parts) do
+         known[name] = true
+         self.list[#self.list + 1] = self.folder .. "/" .. name
+      end
+      for _, item in ipairs(entry.files) do
+         self.done[item.file] = item
+         self.order[#self.order + 1] = item.file
+      end
+      if entry.replaced then leave_out(self, entry.replaced) end
+      self.serial = math.max(self.serial, entry.serial)
+      self.lines = self.lines + 1
+   end
+   for _, name in ipairs(files.find(self.folder, function(name) return name:find("%.parquet") end) or {}) do
+      if not known[name] then os.remove(self.folder .. "/" .. name) end
+   end
+end
+
+--- Begin, or go on.
+-- @tparam string output the Parquet file to make
+-- @tparam table parameters as for `record.open_folder`; where others made the output or its parts, it is an error
+-- @tparam ?boolean force then they are redone
+-- @treturn[1] parts `done`: `{file=, bytes=, modified=, windows=}` by file
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function parts.open(output, parameters, force)
+   local self = setmetatable({output = output, folder = output .. ".parts", parameters = parameters, list = {},
+      lines = 0, done = {}, order = {}, drops = {}, old = 0, serial = 0, pool = {}, own = {}, own_parts = {},
+      finished = {}, pool_rows = 0, own_rows = 0, flushed = system.clock()}, Parts)
+   local made = record.of_parquet(output)
+   if files.exists(output) and not made and not force then
+      return nil, output .. ": is there, and not of `embed predict`; use --force to replace it, or another output"
+   end
+   local ok, message = record.check(output, made, parameters, force)
+   if not ok then return nil, message end
+   local is_same = made and not record.difference(made, parameters)
+   local before = files.read_json(self.folder .. "/parameters.json")
+   if force and before and record.difference(before, parameters) then remove_folder(self.folder) end
+   ok, message = record.open_folder(self.folder, parameters, force)
+   if not ok then return nil, message end
+   for _, item in ipairs(is_same and read_output(output) or {}) do
+      self.done[item.file] = item
+      self.order[#self.order + 1] = item.file
+      self.old = self.old + 1
+   end
+   read_journal(self)
+   return self
+end
+
+local function write(self, chunks)
+   self.serial = self.serial + 1
+   local name, columns = ("part-%06d.parquet"):format(self.serial), {file = {}}
+   for _, key in ipairs({"start_s", "end_s", "embedding"}) do
+      local list = {}
+      for i, chunk in ipairs(chunks) do list[i] = chunk[key] end
+      columns[key] = array.concat(list)
+   end
+   for _, chunk in ipairs(chunks) do
+      for _ = 1, #chunk.start_s do columns.file[#columns.file + 1] = chunk.file end
+   end
+   local ok, message = sql.write_parquet(self.folder .. "/" .. name, columns, {order = parts.columns})
+   return ok and name, message
+end
+
+local function append(self, entry)
+   self.lines = self.lines + 1
+   local f, message = io.open(self.folder .. "/journal.jsonl", "ab")
+   if not f then return nil, message end
+   local ok, why = f:write(files.json(entry), "\n")
+   local closed, reason = f:close()
+   if not (ok and closed) then return nil, ("%s/journal.jsonl: %s"):format(self.folder, why or reason) end
+   return true
+end
+
+-- Recordings that are complete, and the parts that hold them, in the journal.
+local function note(self, names, items)
+   for _, name in ipairs(names) do self.list[#self.list + 1] = self.folder .. "/" .. name end
+   return append(self, {parts = names, files = items, serial = self.serial})
+end
+
+--- These recordings are to be done again: what is there of them goes.
+-- @tparam {string,...} list
+-- @treturn[2] nil, message
+function Parts:replace(list)
+   if #list == 0 then return true end
+   leave_out(self, list)
+   return append(self, {parts = {}, files = {}, replaced = list, serial = self.serial})
+end
+
+--- Write what is complete.
+-- @treturn[2] nil, message
+function Parts:flush()
+   self.flushed = system.clock()
+   if #self.finished == 0 then return true end
+   local name, message
+   if #self.pool > 0 then
+      name, message = write(self, self.pool)
+      if not name then return nil, message end
+   end
+   local items = self.finished
+   self.pool, self.pool_rows, self.finished = {}, 0, {}
+   return note(self, {name}, items)
+end
+
+--- Rows of the recording that is being done.
+-- @tparam table chunk `file`; `start_s`, `end_s`: f64 (n); `embedding`: f32 (n, z)
+-- @treturn[2] nil, message
+function Parts:add(chunk)
+   self.own[#self.own + 1], self.own_rows = chunk, self.own_rows + #chunk.start_s
+   if self.own_rows < parts.rows then return true end
+   local ok, message = self:flush() -- what is complete stays in front of it
+   if not ok then return nil, message end
+   ok, message = write(self, self.own)
+   if not ok then return nil, message end
+   self.own_parts[#self.own_parts + 1] = ok
+   self.own, self.own_rows = {}, 0
+   return true
+end
+
+--- The recording that is being done is complete.
+-- @tparam table item `{file=, bytes=, modified=, windows=}`
+-- @treturn[2] nil, message
+function Parts:finish(item)
+   self.done[item.file] = item
+   self.order[#self.order + 1] = item.file
+   local names, ok, message = self.own_parts, true, nil
+   if #names > 0 then
+      if #self.own > 0 then
+         names[#names + 1], message = write(self, self.own)
+         if message then return nil, message end
+      end
+      ok, message = note(self, names, {item})
+   else
+      table.move(self.own, 1, #self.own, #self.pool + 1, self.pool)
+      self.pool_rows = self.pool_rows + self.own_rows
+      self.finished[#self.finished + 1] = item
+   end
+   self.own, self.own_rows, self.own_parts = {}, 0, {}
+   if not ok then return nil, message end
+   if self.pool_rows >= parts.rows or system.clock() - self.flushed > parts.every_s then return self:flush() end
+   return true
+end
+
+--- The recording that is being done failed: nothing of it stays.
+function Parts:discard()
+   for _, name in ipairs(self.own_parts) do os.remove(self.folder .. "/" .. name) end
+   self.own, self.own_rows, self.own_parts = {}, 0, {}
+end
+
+local function quoted(list)
+   local words = {}
+   for i, text in ipairs(list) do words[i] = sql.quote(text) end
+   return table.concat(words, ", ")
+end
+
+-- All rows: of the output before, then of the parts in their order, but for what was replaced later.
+local function source(self)
+   local shift = self.old > 0 and 1 or 0
+   local list = table.move(self.list, 1, #self.list, 1 + shift, shift == 1 and {self.output} or {})
+   local select, unless = "select " .. table.concat(parts.columns, ", ") .. " from ", {}
+   for i, drop in ipairs(self.drops) do
+      local before = quoted(table.move(list, 1, drop.before + shift, 1, {}))
+      unless[i] = ("not (filename in (%s) and file in (%s))"):format(before, quoted(drop.files))
+   end
+   if #unless == 0 then return ("%sread_parquet([%s])"):format(select, quoted(list)) end
+   return ("%sread_parquet([%s], filename = true) where %s"):format(select, quoted(list), table.concat(unless, " and "))
+end
+
+local EMPTY = "select ''::varchar as file, 0::double as start_s, 0::double as end_s, []::float[] as embedding " ..
+   "where false"
+
+--- Make the output, whole or not at all, and remove the parts.
+-- @tparam table metadata beside the parameters and `bclua_files`
+-- @treturn[1] integer windows in it
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with a path
+function Parts:commit(metadata)
+   local ok, message = self:flush()
+   if not ok then return nil, message end
+   local list, seen, count = {}, {}, 0
+   for i = #self.order, 1, -1 do -- the last word on each
+      local item = self.done[self.order[i]]
+      if item and not seen[item.file] then
+         seen[item.file], count = true, count + item.windows
+         table.insert(list, 1, item)
+      end
+   end
+   local all = record.for_parquet(self.parameters)
+   for key, value in pairs(metadata) do all[key] = value end
+   all.bclua_files = files.json(list)
+   if self.lines > 0 or self.old == 0 then
+      local rows = (#self.list > 0 or self.old > 0) and source(self) or EMPTY
+      ok, message = sql.write_parquet(self.output, rows, {metadata = all, row_group_size = ROW_GROUP})
+      if not ok then return nil, message end
+   end
+   remove_folder(self.folder)
+   return count
+end
+
+--- Where nothing came of it: no folder stays that holds nothing.
+function Parts:close()
+   if self.lines == 0 and #self.finished == 0 then remove_folder(self.folder) end
+end
+
+return parts

@@ -1,0 +1,192 @@
+--- The embedding of every window of any recordings, as a table.
+-- @module bclua.workflow.predict
+local array = require "bclua.array"
+local files = require "bclua.files"
+local parts = require "bclua.workflow.parts"
+local progress = require "bclua.progress"
+local record = require "bclua.workflow.record"
+local system = require "bclua.system"
+local windows = require "bclua.workflow.windows"
+
+local predict = {}
+
+--- What `run` does unless told otherwise; `hop`: the length of a window.
+predict.defaults = {partial = "pad", precision = "f32", batch = 16}
+
+-- A number that follows from the weights alone: not from where the checkpoint is, nor from what else it holds.
+local function weights_of(net)
+   local names, sums = {}, {}
+   local state = net:state()
+   for name in pairs(state) do names[#names + 1] = name end
+   table.sort(names)
+   for i, name in ipairs(names) do
+      local t = state[name]:copy("f64")
+      sums[i] = ("%s %a %a"):format(name, t:sum(), (t * t):sum())
+   end
+   local sql = require "bclua.sql"
+   return assert(sql.query(("select md5(%s) as hash"):format(sql.quote(table.concat(sums, "\n")))))[1].hash
+end
+
+-- Files and folders as a list of files, each once, in the order of the inputs.
+local function list_files(inputs)
+   local list, seen = {}, {}
+   for _, input in ipairs(inputs) do
+      local found, message = {{path = input}}, nil
+      if files.is_folder(input) then
+         found, message = require("bclua.recordings").list(input)
+      elseif not files.exists(input) and #inputs == 1 then
+         return nil, input .. ": no such file or folder"
+      end
+      if not found then return nil, message end
+      for _, item in ipairs(found) do
+         if not seen[item.path] then list[#list + 1] = item.path end
+         seen[item.path] = true
+      end
+   end
+   return list
+end
+
+-- What is to be done of a list, and how much was done before.
+local function choose(list, store)
+   local todo, again, failures = {}, {}, {}
+   for _, path in ipairs(list) do
+      local size, modified = files.stamp(path)
+      local done = store.done[path]
+      if not utf8.len(path) then
+         failures[#failures + 1] = {path = path, step = "predict", reason = path .. ": a name that is not UTF-8"}
+      elseif not (done and done.bytes == size and done.modified == modified) then
+         if done then again[#again + 1] = path end
+         todo[#todo + 1] = path
+      end
+   end
+   return todo, again, failures
+end
+
+-- How many windows these recordings have by their headers.
+local function estimate(paths, o)
+   local audio, sum = require "bclua.audio", 0
+   for _, path in ipairs(paths) do
+      local info = audio.info(path)
+      local seconds = info and info.seconds
+      sum = sum + (seconds and windows.count(math.floor(seconds * o.sample_rate), o) or 1)
+   end
+   return sum
+end
+
+local function chunk_of(net, block, path, o, total)
+   local n = block.count
+   local chunk = {file = path, start_s = array.zeros(n, "f64"), end_s = array.zeros(n, "f64")}
+   for i = 1, n do
+      chunk.start_s[i], chunk.end_s[i] = windows.times(block.first + i - 1, total, o)
+   end
+   chunk.embedding = net:forward(block.windows, {batch_size = o.block}):copy("f32")
+   return chunk
+end
+
+-- All windows of all recordings through the network into the store.
+local function embed(net, todo, store, o, quiet)
+   local bar = progress.new("predict", estimate(todo, o), {unit = "windows", quiet = quiet})
+   local r = {done = 0, windows = 0, seconds = 0, failures = {}, bar = bar}
+   for block in windows.blocks(todo, o, system.threads()) do
+      local path, ok, message = todo[block.file], true, nil
+      if block.message then
+         store:discard()
+         r.failures[#r.failures + 1] = {path = path, step = "predict", reason = block.message}
+      else
+         if block.count > 0 then ok, message = store:add(chunk_of(net, block, path, o, block.samples or math.huge)) end
+         r.windows = r.windows + block.count
+         bar:update(r.windows, path)
+         if ok and block.done then
+            local size, modified = files.stamp(path)
+            ok, message = store:finish({file = path, bytes = size, modified = modified,
+               windows = block.first + block.count})
+            r.done, r.seconds = r.done + 1, r.seconds + block.samples / o.sample_rate
+         end
+         if not ok then return nil, message end
+      end
+   end
+   return r
+end
+
+local function check(options)
+   if type(options.inputs) ~= "table" or #options.inputs == 0 then
+      return nil, "predict: no recordings given"
+   end
+   if not options.output:lower():find("%.parquet$") then
+      return nil, options.output .. ": must end in .parquet (--output)"
+   end
+   local folder = files.dirname(options.output)
+   if not files.is_folder(folder) then return nil, ("%s: no such folder: %s"):format(options.output, folder) end
+   return true
+end
+
+--- Write the embeddings of all windows of some recordings.
+--
+-- Output: `file` (the path as given, or as found below a folder), `start_s`, `end_s` (of the sound in the
+-- window: less than a window's length where the recording ends in it), `embedding` (list of floats). A second
+-- run adds what is not there or has changed; one that was killed goes on. Embeddings of a recording do not
+-- depend on the others, nor on the number of threads.
+-- @tparam table options `checkpoint`, `inputs` (files and folders), `output` (.parquet), `hop` (seconds from
+-- window to window), `partial` (`pad`: the last window is filled up with silence, `drop`: left out), `precision`,
+-- `batch` (windows at once), `force`, `quiet`
+-- @treturn[1] table `done`, `skipped`, `windows` (of this run), `rows` (of the table), `seconds` (of sound),
+-- `elapsed_s`, `failures`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function predict.run(options)
+   local ok, message = check(options)
+   if not ok then return nil, message end
+   local list
+   list, message = list_files(options.inputs)
+   if not list then return nil, message end
+   local d = predict.defaults
+   local net
+   net, message = require("bclua.tilenet").open(options.checkpoint, {precision = options.precision or d.precision})
+   if not net then return nil, message end
+   local result
+   result, message = predict.with_network(net, list, options)
+   net:close()
+   return result, message
+end
+
+local function summary(r)
+   if r.done == 0 then
+      return ("nothing to do: %d recordings were done before, %d failed"):format(r.skipped, #r.failures)
+   end
+   return ("%d windows of %d recordings (%s), %d skipped (done before), %d failed; %.1f windows/s, %.0f x real time")
+      :format(r.windows, r.done, progress.duration(r.seconds), r.skipped, #r.failures, r.windows / r.elapsed_s,
+      r.seconds / r.elapsed_s)
+end
+
+--- The same with a network that is there.
+-- @tparam network net from `bclua.tilenet`
+-- @tparam {string,...} list files
+-- @tparam table options as for `run`; `checkpoint` is only the name in the metadata
+function predict.with_network(net, list, options)
+   local d = predict.defaults
+   local o = {sample_rate = net.options.sample_rate, length = net.samples, hop_s = options.hop or net.options.seconds,
+      drop = (options.partial or d.partial) == "drop", block = options.batch or d.batch}
+   local parameters = {weights = weights_of(net), window_s = net.options.seconds, hop_s = o.hop_s,
+      sample_rate = o.sample_rate, partial = options.partial or d.partial, precision = options.precision or d.precision}
+   local store, message = parts.open(options.output, parameters, options.force)
+   if not store then return nil, message end
+   local todo, again, failures = choose(list, store)
+   local ok, r
+   ok, message = store:replace(again)
+   if ok then r, message = embed(net, todo, store, o, options.quiet) end
+   if not r then return nil, message end
+   table.move(r.failures, 1, #r.failures, #failures + 1, failures)
+   r.failures, r.skipped, r.elapsed_s = failures, #list - r.done - #failures, r.bar:elapsed()
+   if r.done + r.skipped == 0 then
+      store:close()
+      return nil, ("all %d recordings failed, the first: %s"):format(#list, failures[1].reason)
+   end
+   r.rows, message = store:commit({bclua_checkpoint = options.checkpoint or ""})
+   if not r.rows then return nil, message end
+   r.bar:finish(summary(r))
+   r.bar = nil
+   ok, message = record.write_failures(options.output .. ".failures.csv", failures)
+   return ok and r, message
+end
+
+return predict
