@@ -5,20 +5,11 @@ local fit = require "bclua.workflow.fit"
 local schedule = require "bclua.schedule"
 local system = require "bclua.system"
 
-local function widths(text)
-   local list = {}
-   for n in text:gmatch("[^,]+") do list[#list + 1] = math.tointeger(tonumber(n)) or 0 end
-   local ok = #list == 4
-   for _, n in ipairs(list) do ok = ok and n >= 1 and n <= 65536 end
-   if not ok then return nil, ("--widths: '%s' is not four whole numbers, as in 64,128,256,512"):format(text) end
-   return list
-end
-
 local function network_options(c)
    return c:option("--dim", "Values of the embedding."):argname("N"):default("512")
          :convert(cli.integer("--dim", 1, 65536)),
       c:option("--widths", "Channels of the first four stages."):argname("A,B,C,D"):default("64,128,256,512")
-         :convert(widths),
+         :convert(cli.widths("--widths")),
       c:option("--compression", "What becomes of mel power: log, power or pcen."):argname("KIND"):default("log")
          :convert(cli.choice("--compression", {"log", "power", "pcen"})),
       c:option("--front-end", "What is trained before it: fft (nothing), mel_trained (the mel matrix) or " ..

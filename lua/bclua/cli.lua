@@ -79,6 +79,19 @@ function cli.numbers(option, count, least)
    end
 end
 
+--- The same for the channels of the network's first four stages, as a list.
+-- @tparam string option
+function cli.widths(option)
+   return function(text)
+      local list = {}
+      for n in text:gmatch("[^,]+") do list[#list + 1] = math.tointeger(tonumber(n)) or 0 end
+      local ok = #list == 4
+      for _, n in ipairs(list) do ok = ok and n >= 1 and n <= 65536 end
+      if not ok then return nil, ("%s: '%s' is not four whole numbers, as in 64,128,256,512"):format(option, text) end
+      return list
+   end
+end
+
 --- The same for the name of a sound file that can be written.
 -- @tparam string option
 function cli.sound_file(option)

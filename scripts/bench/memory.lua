@@ -5,12 +5,6 @@
 local bench = require "bclua.bench"
 local cli = require "bclua.cli"
 
-local function widths(text)
-   local list = {}
-   for n in text:gmatch("%d+") do list[#list + 1] = tonumber(n) end
-   return #list == 4 and list or nil, "--widths: four numbers, as in 64,128,256,512"
-end
-
 local parser = cli.parser("scripts/bench/memory.lua", "Planned and measured memory of a training step.")
 parser:option("--batch", "Triplets."):argname("N"):default("8"):convert(cli.integer("--batch", 1))
 parser:option("--precision", "f32, bf16 or f16."):argname("P"):default("f32")
@@ -18,7 +12,7 @@ parser:option("--precision", "f32, bf16 or f16."):argname("P"):default("f32")
 parser:option("--checkpoint", "auto, cheap, none, stage or role."):argname("C"):default("auto")
    :convert(cli.choice("--checkpoint", {"auto", "cheap", "none", "stage", "role"}))
 parser:option("--widths", "Channels of the first four stages; the last is also the embedding's size.")
-   :argname("A,B,C,D"):default("64,128,256,512"):convert(widths)
+   :argname("A,B,C,D"):default("64,128,256,512"):convert(cli.widths("--widths"))
 parser:option("--steps", "Training steps."):argname("N"):default("2"):convert(cli.integer("--steps", 1))
 local o = parser:parse()
 
