@@ -155,9 +155,12 @@ end
 -- @treturn[2] nil, message
 function Parts:add(chunk)
    self.own[#self.own + 1], self.own_rows = chunk, self.own_rows + #chunk.start_s
-   if self.own_rows < parts.rows then return true end
-   local ok, message = self:flush() -- what is complete stays in front of it
+   local ok, message = true, nil
+   if self.own_rows >= parts.rows or system.clock() - self.flushed > parts.every_s then
+      ok, message = self:flush() -- what is complete stays in front of it
+   end
    if not ok then return nil, message end
+   if self.own_rows < parts.rows then return true end
    ok, message = write(self, self.own)
    if not ok then return nil, message end
    self.own_parts[#self.own_parts + 1] = ok
@@ -245,9 +248,12 @@ function Parts:commit(metadata)
    return count
 end
 
---- Where nothing came of it: no folder stays that holds nothing.
+--- Where no table comes of it, now or at all: keep what is complete; no folder stays that holds nothing.
 function Parts:close()
-   if self.lines == 0 and #self.finished == 0 then remove_folder(self.folder) end
+   pcall(self.flush, self) -- interrupted, say, and then again
+   if self.lines == 0 then remove_folder(self.folder) end
 end
+
+Parts.__close = Parts.close
 
 return parts

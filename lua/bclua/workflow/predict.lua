@@ -96,6 +96,8 @@ local function embed(net, todo, store, o, quiet)
          if block.count > 0 then ok, message = store:add(chunk_of(net, block, path, o, block.samples or math.huge)) end
          r.windows = r.windows + block.count
          bar:update(r.windows, path)
+         block.windows = nil
+         collectgarbage() -- Lua does not see how large windows are
          if ok and block.done then
             local size, modified = files.stamp(path)
             ok, message = store:finish({file = path, bytes = size, modified = modified,
@@ -168,7 +170,7 @@ function predict.with_network(net, list, options)
       drop = (options.partial or d.partial) == "drop", block = options.batch or d.batch}
    local parameters = {weights = weights_of(net), window_s = net.options.seconds, hop_s = o.hop_s,
       sample_rate = o.sample_rate, partial = options.partial or d.partial, precision = options.precision or d.precision}
-   local store, message = parts.open(options.output, parameters, options.force)
+   local store <close>, message = parts.open(options.output, parameters, options.force)
    if not store then return nil, message end
    local todo, again, failures = choose(list, store)
    local ok, r
@@ -178,7 +180,6 @@ function predict.with_network(net, list, options)
    table.move(r.failures, 1, #r.failures, #failures + 1, failures)
    r.failures, r.skipped, r.elapsed_s = failures, #list - r.done - #failures, r.bar:elapsed()
    if r.done + r.skipped == 0 then
-      store:close()
       return nil, ("all %d recordings failed, the first: %s"):format(#list, failures[1].reason)
    end
    r.rows, message = store:commit({bclua_checkpoint = options.checkpoint or ""})

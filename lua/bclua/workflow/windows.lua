@@ -107,6 +107,7 @@ local own -- of a worker state, whose items are the blocks of one stream
 --- `next` on a worker state.
 function windows.next(_, o)
    own = own or windows.open(o.paths, o)
+   collectgarbage() -- Lua does not see how large the blocks before were
    return own:next()
 end
 

@@ -1,0 +1,63 @@
+-- usage: bclua scripts/bench/predict.lua [MINUTES [WIDTH [RUNS]]]
+-- `embed predict` of one long recording (60 minutes of synthetic sound, OGG at 32 kHz): windows a second of
+-- decoding alone, of the network alone, and of both together, best and median of RUNS (3); and the
+-- process's memory after a sixth of the recording and at the end, which shows that it does not grow.
+-- WIDTH: of the first stage (8; the full network has 64).
+local array, audio = require "bclua.array", require "bclua.audio"
+local bench, files = require "bclua.bench", require "bclua.files"
+local predict = require "bclua.workflow.predict"
+local system = require "bclua.system"
+local windows = require "bclua.workflow.windows"
+
+local minutes, width, runs = tonumber(arg[1]) or 60, tonumber(arg[2]) or 8, tonumber(arg[3]) or 3
+local scratch = os.tmpname()
+os.remove(scratch)
+assert(system.mkdir(scratch))
+
+-- So many minutes: one recording of the synthetic set after the other.
+local function synthesize(path, length)
+   assert(require("bclua.dataset").make(scratch .. "/data", {families = 1, species = 1, recordings = 4, short = 0}))
+   local list, at = assert(require("bclua.recordings").list(scratch .. "/data/train_audio")), 0
+   local w = assert(audio.create(path, 32000))
+   while w:tell() < length do
+      at = at % #list + 1
+      local y = assert(audio.load(list[at].path, {sample_rate = 32000}))
+      assert(w:write(y:slice(1, 1, math.min(#y, length - w:tell()))))
+   end
+   assert(w:commit())
+end
+
+local net = require("bclua.tilenet").new{widths = {width, 2 * width, 4 * width, 8 * width}, z = 8 * width}
+local o = {sample_rate = 32000, length = net.samples, hop_s = 5, block = 16}
+local count = math.ceil(minutes * 60 / 5)
+local function report(what, best, median)
+   print(("%-24s %8.1f / %8.1f windows/s   %6.0f x real time"):format(what, count / best, count / median,
+      minutes * 60 / best))
+end
+
+local function decode(path)
+   for block in windows.blocks({path}, o, 1) do assert(not block.message, block.message) end
+end
+
+local function run(path)
+   os.remove(scratch .. "/out.parquet")
+   assert(predict.with_network(net, {path}, {output = scratch .. "/out.parquet", quiet = true}))
+   return system.memory() / 1e6, select(2, system.memory()) / 1e6
+end
+
+print(("%g minutes, %d windows of 5 s, widths %d to %d, %d threads; best / median of %d"):format(minutes, count,
+   width, 8 * width, system.threads(), runs))
+synthesize(scratch .. "/short.ogg", math.floor(minutes * 60 * 32000 / 6))
+synthesize(scratch .. "/long.ogg", math.floor(minutes * 60 * 32000))
+local _, peak = run(scratch .. "/short.ogg")
+print(("memory of a sixth of it: process at most %.0f MB"):format(peak))
+report("predict", bench.time(runs, function() _, peak = run(scratch .. "/long.ogg") end))
+print(("memory of all of it: process at most %.0f MB; the table %.1f MB"):format(peak,
+   files.stamp(scratch .. "/out.parquet") / 1e6))
+report("decoding alone", bench.time(runs, function() decode(scratch .. "/long.ogg") end))
+local some = array.zeros({math.min(64, count), net.samples})
+for i = 1, #some do some[i]:fill(require("bclua.sampling").generator(i):normal(net.samples)) end
+local best, median = bench.time(runs, function() net:forward(some) end)
+report("network alone", best * count / #some, median * count / #some)
+net:close()
+os.execute("rm -rf '" .. scratch .. "'")
