@@ -149,25 +149,6 @@ function Experiment:warn(text)
    self:add({kind = "warning", text = text})
 end
 
--- Columns for Parquet: text and numbers in one column become text, tables become JSON.
-local function uniform(rows, columns)
-   local result = {}
-   for _, name in ipairs(columns) do
-      local kinds, count, list = {}, 0, {n = #rows}
-      for i, row in ipairs(rows) do
-         local v = row[name]
-         list[i] = type(v) == "table" and files.json(plain(v, name)) or v
-         local kind = type(list[i])
-         if v ~= nil and not kinds[kind] then kinds[kind], count = true, count + 1 end
-      end
-      if count > 1 then
-         for i = 1, #rows do list[i] = list[i] ~= nil and tostring(list[i]) or nil end
-      end
-      result[name] = list
-   end
-   return result
-end
-
 --- Print rows, write them to `RUN/experiments/NAME/NAME.parquet`, put them into the section.
 -- @tparam {table,...} rows by column name
 -- @tparam[opt] {string,...} columns in order (default: sorted)
@@ -182,7 +163,15 @@ function Experiment:table(rows, columns, options)
    end
    local name = check_name(options.name or self.name, "name of a table")
    columns = columns or sql.names(rows)
-   local data, cells = uniform(rows, columns), {}
+   local kept, cells = {}, {}
+   for i, row in ipairs(rows) do
+      kept[i] = {}
+      for _, column in ipairs(columns) do
+         local v = row[column]
+         kept[i][column] = type(v) == "table" and plain(v, column) or v
+      end
+   end
+   local data = record.columns(kept, columns)
    for i in ipairs(rows) do
       cells[i] = {}
       for c, column in ipairs(columns) do

@@ -72,6 +72,25 @@ function files.find(root, wanted)
    return found
 end
 
+--- Remove a file, or a folder and all that is in it; links are removed, not followed.
+-- @tparam string path it need not be there
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function files.remove(path)
+   local mode = lfs.symlinkattributes(path, "mode")
+   if not mode then return true end
+   if mode == "directory" then
+      for name in lfs.dir(path) do
+         if name ~= "." and name ~= ".." then
+            local ok, message = files.remove(path .. "/" .. name)
+            if not ok then return nil, message end
+         end
+      end
+   end
+   return os.remove(path)
+end
+
 --- The whole text of a file.
 -- @treturn[2] nil, message beginning with the path
 function files.read(path)

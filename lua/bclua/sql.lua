@@ -331,6 +331,7 @@ end)
 
 local function cell(value, width)
    if value == nil then return "NULL" end
+   if value ~= value then return "nan" end
    if math.type(value) == "float" then return ("%.7g"):format(value) end
    if type(value) == "table" then return ("(%d values)"):format(value.n or #value) end
    if array.is_array(value) then

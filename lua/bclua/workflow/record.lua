@@ -96,6 +96,29 @@ function record.for_parquet(parameters)
    return {bclua = files.json(t)}
 end
 
+--- Rows as columns for `sql.write_parquet`, whatever is in them: a column of text and numbers becomes
+-- text, tables become JSON.
+-- @tparam {table,...} rows by column name
+-- @tparam {string,...} names which columns
+-- @treturn table lists by name, each with its length in `n`
+function record.columns(rows, names)
+   local result = {}
+   for _, name in ipairs(names) do
+      local kinds, count, list = {}, 0, {n = #rows}
+      for i, row in ipairs(rows) do
+         local v = row[name]
+         if type(v) == "table" then v = files.json(v) end
+         list[i] = v
+         if v ~= nil and not kinds[type(v)] then kinds[type(v)], count = true, count + 1 end
+      end
+      if count > 1 then
+         for i = 1, #rows do list[i] = list[i] ~= nil and tostring(list[i]) or nil end
+      end
+      result[name] = list
+   end
+   return result
+end
+
 --- Write failures.csv, or remove it when there are none.
 -- @tparam string path
 -- @tparam {table,...} failures `{path=, step=, reason=}`

@@ -1,0 +1,134 @@
+--- One trial: call the function, measure, and keep what comes; here or in a process of its own.
+-- @module bclua.sweep.worker
+local files = require "bclua.files"
+local system = require "bclua.system"
+
+local worker = {}
+
+--- A value as Lua source: numbers to the last bit.
+-- @param value number, text, boolean, nil, or a table of such
+-- @treturn string
+function worker.literal(value)
+   if type(value) ~= "table" then return ("%q"):format(value) end
+   local parts = {}
+   for k, v in pairs(value) do parts[#parts + 1] = ("[%q]=%s"):format(k, worker.literal(v)) end
+   table.sort(parts)
+   return "{" .. table.concat(parts, ",") .. "}"
+end
+
+--- Read what `literal` made.
+-- @tparam string path
+-- @treturn[1] table
+-- @treturn[2] nil
+-- @treturn[2] string message
+function worker.read(path)
+   local text, message = files.read(path)
+   if not text then return nil, message end
+   local chunk
+   chunk, message = load("return " .. text, "=" .. path, "t", {})
+   if not chunk then return nil, message end
+   return chunk()
+end
+
+-- The most memory that the process had since the last reset, bytes; nil where the system does not say.
+local function peak()
+   local text = files.read("/proc/self/status")
+   local kilobytes = text and text:match("VmHWM:%s*(%d+)")
+   return kilobytes and tonumber(kilobytes) * 1024
+end
+
+local function reset_peak()
+   local f = io.open("/proc/self/clear_refs", "w")
+   if not f then return end
+   f:write("5")
+   f:close()
+end
+
+-- Numbers, texts and truth values of what the function returned.
+local function take(result, message)
+   if type(result) == "number" then return {value = result} end
+   if type(result) ~= "table" then
+      return nil, message ~= nil and tostring(message) or
+         ("returned %s, not a table of metrics"):format(result == nil and "nothing" or type(result))
+   end
+   local metrics = {}
+   for k, v in pairs(result) do
+      local kind = type(v)
+      if type(k) == "string" and (kind == "number" or kind == "string" or kind == "boolean") then metrics[k] = v end
+   end
+   return metrics
+end
+
+--- Call a trial's function.
+-- @tparam function f
+-- @tparam table parameters
+-- @tparam table context
+-- @treturn table `metrics`, or `error` and `traceback`; `wall_s`, `cpu_s`, `peak_bytes` (of the whole process);
+-- `interrupted`
+function worker.call(f, parameters, context)
+   collectgarbage()
+   reset_peak()
+   local wall, cpu = system.clock(), system.cpu_clock()
+   local traceback
+   local ok, result, message = xpcall(f, function(e)
+      traceback = debug.traceback(tostring(e), 2)
+      return e
+   end, parameters, context)
+   local outcome = {wall_s = system.clock() - wall, cpu_s = system.cpu_clock() - cpu, peak_bytes = peak(),
+      traceback = traceback}
+   if ok then
+      outcome.metrics, outcome.error = take(result, message)
+   else
+      outcome.error = tostring(result)
+   end
+   if outcome.error then
+      outcome.interrupted = system.interrupted() or not ok and outcome.error:find("interrupted!", 1, true) ~= nil
+   end
+   return outcome
+end
+
+local loading
+
+--- The function that a job names: of a module, or of a Lua file that returns it or a table with it.
+-- @tparam string module
+-- @tparam string name
+-- @treturn function
+-- @raise there is none
+function worker.find(module, name)
+   local found
+   if module:match("%.lua$") then
+      if loading then error(module .. ": begins a sweep itself; put the function into a file of its own", 0) end
+      local chunk, message = loadfile(module)
+      if not chunk then error(message, 0) end
+      loading = true
+      local ok, result = pcall(chunk)
+      loading = false
+      if not ok then error(result, 0) end
+      found = result
+   else
+      local here, message = package.searchpath(module, package.path)
+      if not (here or package.loaded[module] or package.preload[module]) then
+         error(("no module '%s': %s"):format(module, message), 0)
+      end
+      found = require(module)
+   end
+   local f = type(found) == "table" and found[name] or found
+   if type(f) ~= "function" then error(("%s: has no function '%s'"):format(module, name), 0) end
+   return f
+end
+
+--- The whole life of a worker's process: read the job, do it, write the result.
+-- @tparam string folder of the trial
+function worker.main(folder)
+   local job = assert(worker.read(folder .. "/job.lua"))
+   if not require("bclua.process").follow(job.parent) then os.exit(1) end
+   package.path, package.cpath = job.path, job.cpath
+   local ok, f = pcall(worker.find, job.module, job.name)
+   local outcome = ok and worker.call(f, job.parameters, job.context) or {error = tostring(f), wall_s = 0, cpu_s = 0}
+   if outcome.interrupted then error("interrupted!", 0) end
+   if outcome.traceback then io.stderr:write(outcome.traceback, "\n") end
+   outcome.key = job.key
+   assert(system.write_file(folder .. "/result.lua", worker.literal(outcome)))
+end
+
+return worker
