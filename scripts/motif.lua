@@ -66,12 +66,15 @@ local function generate(parser)
    grouping(c)
    mixing(c)
    local kinds = {"motif", "discord", "best"}
-   c:option("--pick", "The window of a recording: motif, discord, or best (see `score`)."):argname("KIND")
-      :convert(cli.choice("--pick", kinds))
+   c:option("--pick", "The window of a recording: motif, discord, best (of the two, see `score`); or calls, any of " ..
+      "some that look most like calls."):argname("KIND")
+      :convert(cli.choice("--pick", {"motif", "discord", "best", "calls"}))
+   c:option("--calls", "How many of those a recording has at most."):argname("N"):default("6")
+      :convert(cli.integer("--calls", 1, 10000))
    c:option("--anchor", "The same of anchors and distant windows only."):argname("KIND")
       :convert(cli.choice("--anchor", kinds))
    c:option("--neighbor", "The same of neighbours only."):argname("KIND"):convert(cli.choice("--neighbor", kinds))
-   c:option("--scores", "What `score` wrote, for best."):argname("FILE")
+   c:option("--scores", "What `score` wrote, for best and calls."):argname("FILE")
    c:flag("--accepted-only", "Only motifs that were accepted in `browse`, of the file accepted.csv beside the input.")
    c:option("--accepted", "The same, of this file."):argname("FILE")
    c:option("--dataset-root", "Folder that holds the source names, to compute scores without --scores."):argname("DIR")
@@ -84,20 +87,23 @@ local function generate(parser)
          group = o.group, metadata = o.metadata, taxonomy = o.taxonomy, shares = o.shares, mixture = o.mixture,
          self = o.self, motif = o.motif, exclude_own = o.no_self, self_distance = o.self_distance,
          clip_distance = o.clip_distance, clips = o.clips, pick = o.pick, anchor = o.anchor, neighbor = o.neighbor,
-         scores = o.scores, dataset_root = o.dataset_root, holdout = o.holdout, seed = o.seed, force = o.force,
-         accepted = o.accepted, accepted_only = o.accepted_only})
+         calls = o.calls, scores = o.scores, dataset_root = o.dataset_root, holdout = o.holdout, seed = o.seed,
+         force = o.force, accepted = o.accepted, accepted_only = o.accepted_only})
    end
 end
 
 local function score(parser)
-   local c = parser:command("score", "Is it the motif of a recording that looks like a call, or the discord?")
+   local c = parser:command("score", "What looks like a call: the motif of a recording or its discord, and what else?")
    c:option("--input", "Parquet file from `consolidate`."):argname("FILE"):count(1)
    c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
    c:option("--output", "The scores, as a .parquet or .csv file."):argname("FILE"):count(1)
+   c:option("--calls", "Windows of a recording with the highest scores that are listed too."):argname("N"):default("6")
+      :convert(cli.integer("--calls", 0, 10000))
    c:flag("--strict", "Exit with an error if any recording failed.")
    cli.threads(c)
    return function(o)
-      return require("bclua.workflow.score").run({input = o.input, dataset_root = o.dataset_root, output = o.output})
+      return require("bclua.workflow.score").run({input = o.input, dataset_root = o.dataset_root, output = o.output,
+         calls = o.calls})
    end
 end
 

@@ -366,7 +366,7 @@ describe("accepted motifs", function()
       _, message = draw()
       assert.equal(run .. "/accepted.csv: no motif of these recordings is accepted", message)
       _, message = draw({pick = "discord"})
-      assert.matches("cannot be discords", message)
+      assert.matches("are not picked", message)
    end)
 
    it("become labels", function()

@@ -116,9 +116,31 @@ describe("score", function()
       local y = sampling.generator(1):normal(8 * RATE):copy("f32") * 0.1
       assert(audio.save(dir .. "/a.wav", y, RATE))
       y = audio.load(dir .. "/a.wav")
-      local one = assert(score.one({path = dir .. "/a.wav", windows = {{kind = "motif", start_s = 1}}}, {seconds = 5}))
-      assert.same(score.measure(y, {1}, 5), one)
+      local one = assert(score.one({path = dir .. "/a.wav", duration_s = 8,
+         windows = {{kind = "motif", start_s = 1}}}, {seconds = 5, calls = 1}))
+      assert.same(score.measure(y, {1}, 5)[1].score, one.windows[1].score)
+      assert.same(score.calls(y, 8, 5, 1), one.calls)
       command.remove(dir)
+   end)
+
+   it("finds the windows with the calls, none overlapping, in order of time", function()
+      local y = array.zeros(40 * RATE)
+      y:fill(sampling.generator(1):normal(#y):copy("f32") * 0.001)
+      for _, at in ipairs({6, 17, 30}) do
+         for k = 0, 3 do
+            sampling.add_syllable(y, RATE, {start_s = at + k, seconds = 0.9, start_hz = 3000, level = 0.1})
+         end
+      end
+      local calls = assert(score.calls(y, 40, 5, 3))
+      assert.equal(3, #calls)
+      for i, at in ipairs({6, 17, 30}) do
+         assert.is_true(calls[i].start_s <= at and calls[i].start_s + 5 >= at + 3.9)
+         assert.near(calls[i].score, score.measure(y, {calls[i].start_s}, 5)[1].score, 1e-9)
+      end
+      local all = #score.calls(y, 40, 5, 100)
+      assert.is_true(all > 3 and all <= 8) -- no more fit
+      assert.equal(1, #score.calls(y:slice(1, 1, 4 * RATE), 4, 5, 3))
+      assert.equal(0, #score.calls(y, 40, 5, 0))
    end)
 
    local m, dir, output
@@ -137,7 +159,7 @@ describe("score", function()
    it("writes both windows of each recording and picks the better one", function()
       local result = assert(run())
       assert.equal(16, result.scored)
-      local rows = sql.query(("select * from read_parquet(%s)"):format(sql.quote(output)))
+      local rows = sql.query(("select * from read_parquet(%s) where kind <> 'call'"):format(sql.quote(output)))
       assert.same(score.columns, rows.columns)
       assert.equal(32, #rows)
       local discords = 0
@@ -154,6 +176,52 @@ describe("score", function()
       assert(run({output = dir .. "/s.csv"}))
       assert.same(result.picks, score.picks(dir .. "/s.csv"))
       assert.same(result.picks, score.picks(output))
+   end)
+
+   it("lists the likely calls of each recording, as many as asked for", function()
+      local result = assert(run({calls = 2}))
+      local listed = assert(score.call_starts(output))
+      assert.same(result.calls, listed)
+      local n, song, all = 0, 0, 0
+      local _, calls = dataset.calls(m.data)
+      for name, starts in pairs(listed) do
+         n = n + 1
+         assert.is_true(#starts <= 2 and (#starts < 2 or starts[2] - starts[1] >= 5))
+         for _, start_s in ipairs(starts) do
+            song, all = song + dataset.covered_s(calls[name], start_s, start_s + 5), all + 5
+         end
+      end
+      assert.equal(16, n)
+      assert.is_true(song / all > 0.6, song / all)
+      assert(run({calls = 0, output = dir .. "/none.csv"}))
+      assert.matches("none.csv: no rows of the kind 'call'", select(2, score.call_starts(dir .. "/none.csv")), 1, true)
+   end)
+
+   it("gives triplets drawn with --pick calls their windows", function()
+      local calls = assert(run({calls = 3})).calls
+      local function check(options)
+         local o = {input = m.motif, output = dir .. "/t.parquet", samples = 300, holdout = 0, quiet = true,
+            pick = "calls", calls = 3, force = true}
+         for k, v in pairs(options) do o[k] = v end
+         local result = assert(triplets.run(o))
+         local seen = 0
+         for _, row in ipairs(sql.query(("select a, a_loc, b, b_loc, neighbor from '%s' where a_loc >= 0"):format(
+            dir .. "/t.parquet"))) do
+            local is_call = false
+            for _, start_s in ipairs(calls[row.a]) do is_call = is_call or start_s + 2.5 == row.a_loc end
+            assert.is_true(is_call)
+            if row.neighbor == "self" then
+               assert.is_true(math.abs(row.a_loc - row.b_loc) >= 5)
+               seen = seen + 1
+            end
+         end
+         assert.is_true(seen > 20)
+         return result
+      end
+      check({scores = output})
+      assert.matches("distinct pairs", check({dataset_root = m.data, samples = 5000}).warnings[1] or "")
+      assert.same({nil, "calls are of anchors and neighbours alike: --pick calls, without --anchor and --neighbor"},
+         {triplets.run({input = m.motif, output = dir .. "/u.parquet", pick = "calls", neighbor = "motif"})})
    end)
 
    it("lists recordings that fail and goes on", function()

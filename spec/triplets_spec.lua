@@ -262,6 +262,91 @@ describe("sampling.triplets", function()
       assert.is_true(seen > 100)
    end)
 
+   describe("with several places a recording", function()
+      local PLACES = {{3, 10, 20}, {4, 25}, {5}, {6, 12, 18}, {7, 14}, {8}, {9}}
+      local function places(r)
+         local all, ends = {}, {}
+         for i, list in ipairs(PLACES) do
+            table.move(list, 1, #list, #all + 1, all)
+            ends[i] = #all
+         end
+         r.places_s, r.places_end = array.from(all, "f64"), array.from(ends, "i64")
+      end
+      local function has(i, x)
+         for _, place in ipairs(PLACES[i]) do
+            if place == x then return true end
+         end
+      end
+      local c = draw(n, nil, places)
+
+      it("draws each role's window evenly among its recording's", function()
+         local at_a, at_c = {}, {}
+         for i = 1, n do
+            assert(has(c.a[i], c.a_loc[i]) and has(c.b[i], c.b_loc[i]))
+            if c.a[i] == 4 then at_a[c.a_loc[i]] = (at_a[c.a_loc[i]] or 0) + 1 end
+            if c.distant[i] == 1 then
+               assert(has(c.c[i], c.c_loc[i]))
+               if c.c[i] == 5 then at_c[c.c_loc[i]] = (at_c[c.c_loc[i]] or 0) + 1 end
+            end
+         end
+         chi_square.check(at_a, {[6] = 1 / 3, [12] = 1 / 3, [18] = 1 / 3}, "places of anchors")
+         chi_square.check(at_c, {[7] = 1 / 2, [14] = 1 / 2}, "places of distant ones")
+      end)
+
+      it("takes another place for a self neighbour, or a recording of the group, or what there is", function()
+         local pairs_of = {}
+         for i = 1, n do
+            if c.neighbor[i] == 1 then
+               assert(c.a[i] == c.b[i])
+               assert(c.a_loc[i] ~= c.b_loc[i] or c.a[i] == 7) -- the only recording of its group has one place
+               assert(c.a[i] ~= 3 and c.a[i] ~= 6)
+               if c.a[i] == 1 then
+                  local key = c.a_loc[i] .. " " .. c.b_loc[i]
+                  pairs_of[key] = (pairs_of[key] or 0) + 1
+               end
+            else
+               assert(c.a[i] ~= c.b[i] and GROUP_OF[c.a[i]] == GROUP_OF[c.b[i]])
+            end
+         end
+         local shares = {}
+         for _, p in ipairs{"3.0 10.0", "3.0 20.0", "10.0 3.0", "10.0 20.0", "20.0 3.0", "20.0 10.0"} do
+            shares[p] = 1 / 6
+         end
+         chi_square.check(pairs_of, shares, "pairs of places")
+      end)
+
+      it("keeps self neighbours as far apart as told", function()
+         local far = draw(20000, {self_distance_s = 8}, places)
+         for i = 1, 20000 do
+            if far.neighbor[i] == 1 and far.a[i] ~= 7 then assert(math.abs(far.a_loc[i] - far.b_loc[i]) >= 8) end
+            assert(far.neighbor[i] == 2 or far.a[i] ~= 5) -- 7 and 14 are not
+         end
+      end)
+
+      it("gives recordings without places location -1", function()
+         local none = draw(2000, nil, function(r)
+            r.places_s, r.places_end = array.zeros(0, "f64"), array.zeros(7, "i64")
+         end)
+         for i = 1, 2000 do assert(none.a_loc[i] == -1 and none.b_loc[i] == -1) end
+      end)
+
+      it("names a list of ends that cannot be", function()
+         local function ends(list, which)
+            return function()
+               draw(1, nil, function(r)
+                  places(r)
+                  r.places_end = array.from(list, "i64")
+               end)
+            end, which
+         end
+         assert.error_matches(ends({3, 2, 6, 9, 11, 12, 13}, "places_end%[2%] must be 3 to 13, got 2"))
+         assert.error_matches(ends({3, 5, 6, 9, 11, 12, 14}, "places_end%[7%] must be 12 to 13, got 14"))
+         assert.error_matches(ends({3}, "column 'places_end' must have one axis of 7"))
+         assert.error_matches(function() draw(1, nil, function(r) r.places_s = array.zeros(3, "f64") end) end,
+            "column 'places_end'")
+      end)
+   end)
+
    it("takes species of one number in two groups for two", function()
       local same = draw(20000, {}, function(r) r.species:fill(1) end)
       chi_square.check(tally(same.a), {1 / 12, 1 / 12, 1 / 12, 1 / 12, 1 / 6, 1 / 6, 1 / 3}, "species of one number")

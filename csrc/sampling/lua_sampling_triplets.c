@@ -31,7 +31,7 @@ static const double *or_else(const double *a, const double *b) { return a != NUL
 static void check_recordings(lua_State *L, bc_recordings *r) {
     int64_t n = -1;
     luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_checkstack(L, 12, NULL); /* each column, as it was converted, stays on the stack */
+    luaL_checkstack(L, 14, NULL); /* each column, as it was converted, stays on the stack */
     r->group = column(L, "group", BC_I64, true, &n);
     r->species = column(L, "species", BC_I64, true, &n);
     r->anchor_s = column(L, "anchor_s", BC_F64, true, &n);
@@ -52,6 +52,18 @@ static void check_recordings(lua_State *L, bc_recordings *r) {
     r->window_s = lua_tonumberx(L, -1, &ok);
     if (!ok || !(r->window_s > 0) || isinf(r->window_s))
         bc_arg_error(L, 1, "window_s must be more than 0 s, got %s", luaL_tolstring(L, -1, NULL));
+}
+
+/* Ends never fall, and the last is that of the list. */
+static void check_places(lua_State *L, bc_recordings *r) {
+    int64_t n = (int64_t)r->n, all = -1;
+    r->places_s = column(L, "places_s", BC_F64, false, &all);
+    if (r->places_s == NULL) return;
+    r->places_end = column(L, "places_end", BC_I64, true, &n);
+    for (int64_t i = 0, last = 0; i < n; last = r->places_end[i++])
+        if (r->places_end[i] < last || r->places_end[i] > all)
+            bc_arg_error(L, 1, "places_end[%I] must be %I to %I, got %I", (lua_Integer)i + 1,
+                         (lua_Integer)last, (lua_Integer)all, (lua_Integer)r->places_end[i]);
 }
 
 static void check_mixture(lua_State *L, bc_triplet_options *o) {
@@ -148,8 +160,9 @@ int bc_sampling_triplets(lua_State *L) {
     o.self_distance_s = check_distance(L, "self_distance_s");
     o.clip_distance_s = check_distance(L, "clip_distance_s");
     o.clips = check_least(L, "clips", 0);
-    bc_recordings r;
+    bc_recordings r = {0};
     check_recordings(L, &r);
+    check_places(L, &r);
 
     lua_createtable(L, 0, 8);
     bc_triplets t;

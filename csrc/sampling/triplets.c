@@ -226,6 +226,57 @@ static int too_near(const bc_recordings *r, const bc_triplet_options *o, size_t 
     return !(p >= 0 && q >= 0 && fabs(p - q) >= o->self_distance_s);
 }
 
+static size_t places(const bc_recordings *r, size_t i, const double **at) {
+    int64_t first = i > 0 ? r->places_end[i - 1] : 0;
+    *at = r->places_s + first;
+    return (size_t)(r->places_end[i] - first);
+}
+
+static double draw_place(const bc_recordings *r, size_t i, bc_random *rng) {
+    const double *at;
+    size_t n = places(r, i, &at);
+    return n > 0 ? window(at[bc_random_below(rng, n)]) : -1;
+}
+
+static int is_apart(double p, double q, double distance) {
+    return p >= 0 && q >= 0 && p != q && fabs(p - q) >= distance;
+}
+
+/* A place of the recording far enough from that one; -1: it has none. */
+static double draw_other_place(const bc_recordings *r, size_t i, double from, double distance,
+                               bc_random *rng) {
+    const double *at;
+    size_t n = places(r, i, &at), apart = 0;
+    for (size_t k = 0; k < n; k++) apart += (size_t)is_apart(from, at[k], distance);
+    if (apart == 0) return -1;
+    size_t left = bc_random_below(rng, apart);
+    for (size_t k = 0;; k++)
+        if (is_apart(from, at[k], distance) && left-- == 0) return at[k];
+}
+
+/* As draw_one, with windows among the places of recordings. */
+static void draw_places(const bc_triplets *out, size_t i, const strata *s, const bc_recordings *r,
+                        const bc_triplet_options *o, const double *mixture, bc_random *rng) {
+    size_t a = draw_anchor(s, rng), b = a;
+    int partition = draw_partition(mixture, rng);
+    int is_group = partition >= 2, is_clip = partition & 1;
+    double a_loc = draw_place(r, a, rng), b_loc = -1;
+    if (!is_group) b_loc = draw_other_place(r, a, a_loc, o->self_distance_s, rng);
+    if (!(b_loc >= 0)) {
+        if (group_size(s, s->group_at[a]) > 1) b = draw_neighbor(s, a, rng);
+        b_loc = b == a ? a_loc : draw_place(r, b, rng);
+    }
+    size_t c = draw_distant(s, a, rng);
+    out->a[i] = (int32_t)a + 1;
+    out->b[i] = (int32_t)b + 1;
+    out->c[i] = (int32_t)c + 1;
+    out->a_loc[i] = a_loc;
+    out->b_loc[i] = b_loc;
+    out->c_loc[i] = is_clip ? clip(r, o, c, rng) : draw_place(r, c, rng);
+    out->neighbor[i] = b == a ? BC_NEIGHBOR_SELF : BC_NEIGHBOR_GROUP;
+    out->distant[i] = is_clip ? BC_DISTANT_CLIP : BC_DISTANT_MOTIF;
+}
+
 static void draw_one(const bc_triplets *out, size_t i, const strata *s, const bc_recordings *r,
                      const bc_triplet_options *o, const double *mixture, bc_random *rng) {
     size_t a = draw_anchor(s, rng), b = a;
@@ -267,7 +318,10 @@ int bc_triplets_draw(const bc_triplets *out, const bc_recordings *r,
         }
         bc_random rng;
         bc_random_seed(&rng, o->seed, first + i);
-        draw_one(out, i, &s, r, o, mixture, &rng);
+        if (r->places_s != NULL)
+            draw_places(out, i, &s, r, o, mixture, &rng);
+        else
+            draw_one(out, i, &s, r, o, mixture, &rng);
     }
 out:
     strata_free(&s);

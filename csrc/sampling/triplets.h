@@ -21,6 +21,10 @@ typedef struct bc_recordings {
     const double *avoid_0_s, *avoid_1_s; /* windows that clips keep away from */
     const double *duration_s;
     double window_s;
+    /* Several windows for a recording in place of its one, or NULL: i has those
+     * of places_s from places_end[i - 1] (0 for the first) to before places_end[i]. */
+    const double *places_s;
+    const int64_t *places_end;
 } bc_recordings;
 
 enum { BC_NEIGHBOR_SELF = 1, BC_NEIGHBOR_GROUP = 2 };
@@ -67,6 +71,10 @@ typedef struct bc_triplets {
  * wherever a whole window fits. With clips > 0 each recording has only so many,
  * drawn once and for all.
  * A recording without window, or too short for a clip, gives location -1.
+ *
+ * With places_s every window but a clip is one of its recording's places, drawn
+ * evenly. A self neighbour is another place, self_distance_s or more away; where there is
+ * none it becomes one of the group, and in a group of one recording the same place.
  *
  * BC_FAIL with fewer than two groups, or when exclude_own leaves no anchor.
  * O(n log n + samples log n). */

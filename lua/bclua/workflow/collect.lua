@@ -7,7 +7,6 @@ local collect = {}
 
 local SAMPLE_RATE, SECONDS = 32000, 5
 local PIECE = 32 -- windows that a worker hands over at once: 20 MB
-local BEST_STEP_S = 0.5 -- between windows that are scored
 
 --- Which windows of a recording can be judged.
 --
@@ -39,23 +38,6 @@ local function plain_of(windows)
    return plain
 end
 
--- The starts of the highest of some scores, none nearer to another than a window, in order of time.
-local function highest(starts, scores, k)
-   local order, chosen = {}, {}
-   for i = 1, #starts do order[i] = i end
-   table.sort(order, function(a, b)
-      if scores[a] ~= scores[b] then return scores[a] > scores[b] end
-      return a < b
-   end)
-   for _, i in ipairs(order) do
-      local free = #chosen < k
-      for _, other in ipairs(chosen) do free = free and math.abs(other - starts[i]) >= SECONDS end
-      if free then chosen[#chosen + 1] = starts[i] end
-   end
-   table.sort(chosen)
-   return chosen
-end
-
 --- The windows of a recording that look most like calls; on a worker state.
 -- @tparam table item `{path=, seconds=}`
 -- @tparam table o `{count=}`
@@ -65,15 +47,11 @@ end
 function collect.best(item, o)
    local reader <close>, message = require("bclua.audio").open(item.path, {sample_rate = SAMPLE_RATE})
    if not reader then return nil, message end
-   local starts = {}
-   for i = 0, math.max(0, math.floor((item.seconds - SECONDS) / BEST_STEP_S)) do starts[i + 1] = i * BEST_STEP_S end
-   local measured
-   measured, message = require("bclua.workflow.score").measure(reader, starts, SECONDS)
-   if not measured then return nil, message end
-   local scores = {}
-   for i, m in ipairs(measured) do scores[i] = m.score end
-   local centres = highest(starts, scores, o.count)
-   for i, s in ipairs(centres) do centres[i] = s + SECONDS / 2 end
+   local calls
+   calls, message = require("bclua.workflow.score").calls(reader, item.seconds, SECONDS, o.count)
+   if not calls then return nil, message end
+   local centres = {}
+   for i, call in ipairs(calls) do centres[i] = call.start_s + SECONDS / 2 end
    return centres
 end
 

@@ -5,6 +5,7 @@
 -- decibels above background, `contrast` that of the spectral contrast, less its median over the
 -- recording, and `score` their sum (see `bclua.sampling.call_measures` for the sources).
 -- Noise that comes and goes (a gust, a step) has energy but no contrast.
+-- Beside the two, the windows of the recording with the highest scores: its likely calls.
 -- @module bclua.workflow.score
 local files = require "bclua.files"
 local progress = require "bclua.progress"
@@ -16,10 +17,14 @@ local score = {}
 local SAMPLE_RATE, HOP = 32000, 512
 local MEL = {sample_rate = SAMPLE_RATE, n_fft = 1024, hop = HOP, n_mels = 64, fmin = 150, fmax = 15000}
 
+local STEP_S = 0.5 -- between windows that can be a likely call
+local CALLS = 6
+
 --- The columns of the table.
 score.columns = {"source_name", "species", "kind", "start_s", "energy", "contrast", "score", "pick"}
 
-local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "motif_0", "discord_0"}
+local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "motif_0", "discord_0",
+   "duration_seconds"}
 
 local function median(a)
    local list = a:table()
@@ -55,10 +60,42 @@ function score.measure(y, starts_s, seconds)
    return list
 end
 
+--- The windows of a recording with the highest scores, none overlapping, in order of time.
+-- @tparam bclua.array|reader y 32 kHz, mono, or a reader of it
+-- @tparam number duration_s
+-- @tparam number seconds of a window; windows start every half second
+-- @tparam integer count at most so many; where fewer fit, fewer
+-- @tparam[opt] {number,...} starts_s other windows that are measured in passing
+-- @treturn[1] {table,...} `start_s`, `energy`, `contrast`, `score`
+-- @treturn[1] {table,...} of the other windows, as from `measure`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function score.calls(y, duration_s, seconds, count, starts_s)
+   local starts = {table.unpack(starts_s or {})}
+   local others = #starts
+   for i = 0, math.max(0, math.floor((duration_s - seconds) / STEP_S)) do starts[#starts + 1] = i * STEP_S end
+   local list, message = score.measure(y, starts, seconds)
+   if not list then return nil, message end
+   for i, r in ipairs(list) do r.start_s = starts[i] + 0.0 end
+   local order = table.move(list, others + 1, #list, 1, {})
+   table.sort(order, function(a, b)
+      if a.score ~= b.score then return a.score > b.score end
+      return a.start_s < b.start_s
+   end)
+   local chosen = {}
+   for _, r in ipairs(order) do
+      local free = #chosen < count
+      for _, other in ipairs(chosen) do free = free and math.abs(other.start_s - r.start_s) >= seconds end
+      if free then chosen[#chosen + 1] = r end
+   end
+   table.sort(chosen, function(a, b) return a.start_s < b.start_s end)
+   return chosen, table.move(list, 1, others, 1, {})
+end
+
 --- One recording, on a worker state.
--- @tparam table item `{path=, windows={{kind=, start_s=},...}}`
--- @tparam table o `{seconds=}` of a window
--- @treturn[1] {table,...} as from `measure`
+-- @tparam table item `{path=, duration_s=, windows={{kind=, start_s=},...}}`
+-- @tparam table o `{seconds=, calls=}`: length of a window, number of likely calls
+-- @treturn[1] table `windows`, `calls`: as from `measure` and `calls`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function score.one(item, o)
@@ -67,7 +104,9 @@ function score.one(item, o)
    if not reader then return nil, message end
    local starts = {}
    for i, w in ipairs(item.windows) do starts[i] = w.start_s end
-   return score.measure(reader, starts, o.seconds)
+   local calls, windows = score.calls(reader, item.duration_s, o.seconds, o.calls, starts)
+   if not calls then return nil, windows end
+   return {windows = windows, calls = calls}
 end
 
 local function read(options)
@@ -83,7 +122,7 @@ local function read(options)
    for i, row in ipairs(rows) do
       local rate = row.cens_sample_rate
       items[i] = {path = options.dataset_root .. "/" .. row.source_name, source_name = row.source_name,
-         species = row.species, seconds = row.matrix_profile_window / rate,
+         species = row.species, seconds = row.matrix_profile_window / rate, duration_s = row.duration_seconds,
          windows = {{kind = "motif", start_s = row.motif_0 / rate}, {kind = "discord", start_s = row.discord_0 / rate}}}
    end
    return items
@@ -93,7 +132,7 @@ local function write(options, list)
    local sql = require "bclua.sql"
    if options.output:lower():find("%.csv$") then return sql.write_csv(options.output, list, {order = score.columns}) end
    return sql.write_parquet(options.output, list, {order = score.columns,
-      metadata = record.for_parquet({mel = MEL, window_s = options.window_s})})
+      metadata = record.for_parquet({mel = MEL, window_s = options.window_s, calls = options.calls})})
 end
 
 local function check_output(path)
@@ -104,13 +143,23 @@ end
 
 -- Rows of one recording, the pick marked: the higher score; of equal ones the motif.
 local function add(list, item, measured)
-   local best = measured[2].score > measured[1].score and 2 or 1
-   for i, m in ipairs(measured) do
-      list[#list + 1] = {source_name = item.source_name, species = item.species, kind = item.windows[i].kind,
-         start_s = item.windows[i].start_s + 0.0, energy = m.energy, contrast = m.contrast, score = m.score,
-         pick = i == best}
+   local windows = measured.windows
+   local best = windows[2].score > windows[1].score and 2 or 1
+   local function row(m, kind, pick)
+      list[#list + 1] = {source_name = item.source_name, species = item.species, kind = kind, start_s = m.start_s,
+         energy = m.energy, contrast = m.contrast, score = m.score, pick = pick}
    end
+   for i, m in ipairs(windows) do row(m, item.windows[i].kind, i == best) end
+   for _, m in ipairs(measured.calls) do row(m, "call", false) end
    return item.windows[best].kind
+end
+
+local function from_table(path, columns, where)
+   local sql = require "bclua.sql"
+   local ok, message = sql.require_columns(path, columns)
+   if not ok then return nil, message end
+   return sql.query(("select %s from %s(%s) where %s"):format(table.concat(columns, ", "),
+      path:lower():find("%.csv$") and "read_csv" or "read_parquet", sql.quote(path), where))
 end
 
 --- Which window of each recording, from a table that `run` wrote.
@@ -119,12 +168,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function score.picks(path)
-   local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(path, {"source_name", "kind", "pick"})
-   if not ok then return nil, message end
-   local rows
-   rows, message = sql.query(("select source_name, kind from %s(%s) where pick"):format(
-      path:lower():find("%.csv$") and "read_csv" or "read_parquet", sql.quote(path)))
+   local rows, message = from_table(path, {"source_name", "kind", "pick"}, "pick")
    if not rows then return nil, message end
    local picks = {}
    for _, row in ipairs(rows) do
@@ -136,11 +180,36 @@ function score.picks(path)
    return picks
 end
 
---- Score motif and discord of all recordings that have them.
+-- Starts of the rows that are calls, by source name.
+local function starts_of(rows)
+   local calls = {}
+   for _, row in ipairs(rows) do
+      if row.kind == "call" then
+         calls[row.source_name] = calls[row.source_name] or {}
+         table.insert(calls[row.source_name], row.start_s)
+      end
+   end
+   return calls
+end
+
+--- The likely calls of each recording, from a table that `run` wrote.
+-- @tparam string path Parquet or CSV
+-- @treturn[1] table lists of starts in seconds by source name
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function score.call_starts(path)
+   local rows, message = from_table(path, {"source_name", "kind", "start_s"}, "kind = 'call' order by start_s")
+   if not rows then return nil, message end
+   if #rows == 0 then return nil, path .. ": no rows of the kind 'call' (written without --calls?)" end
+   return starts_of(rows)
+end
+
+--- Score motif and discord of all recordings that have them, and find the likely calls.
 -- @tparam table options `input` (Parquet from `consolidate`), `dataset_root` (the folder in which source
--- names begin), `output` (.parquet or .csv; none: only the result), `quiet`
--- @treturn[1] table `picks` (`motif` or `discord` by source name), `rows`, `scored`, `discords`
--- (recordings), `failures`
+-- names begin), `output` (.parquet or .csv; none: only the result), `calls` (6 likely calls of a recording at
+-- most), `quiet`
+-- @treturn[1] table `picks` (`motif` or `discord` by source name), `calls` (starts in seconds by source name),
+-- `rows`, `scored`, `discords` (recordings), `failures`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function score.run(options)
@@ -155,9 +224,11 @@ function score.run(options)
    local items
    items, message = read(options)
    if not items then return nil, message end
+   options.calls = options.calls or CALLS
    local bar = progress.new("score", #items, {unit = "recordings", quiet = options.quiet})
    local result = {picks = {}, rows = {}, scored = 0, discords = 0, failures = {}}
-   for i, measured, why in parallel.map(items, "bclua.workflow.score", "one", {seconds = items[1].seconds}) do
+   for i, measured, why in parallel.map(items, "bclua.workflow.score", "one", {seconds = items[1].seconds,
+      calls = options.calls}) do
       if measured then
          local pick = add(result.rows, items[i], measured)
          result.picks[items[i].source_name] = pick
@@ -174,6 +245,7 @@ function score.run(options)
    bar:finish(("%d recordings, %d failed; the discord looks more like a call than the motif in %d (%.0f %%), in %s")
       :format(result.scored, #result.failures, result.discords, 100 * result.discords / result.scored,
       progress.duration(bar:elapsed())))
+   result.calls = starts_of(result.rows)
    if options.output then
       options.window_s = items[1].seconds
       ok, message = write(options, result.rows)

@@ -10,7 +10,8 @@ local record = require "bclua.workflow.record"
 local triplets = {}
 
 triplets.defaults = {samples = 500000, seed = 1, holdout = 0.25, shares = "equal", mixture = {0.25, 0.25, 0.25, 0.25},
-   anchor = "motif", neighbor = "motif", exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0}
+   anchor = "motif", neighbor = "motif", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0,
+   clips = 0}
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds",
    "motif_0", "motif_1"}
@@ -103,17 +104,39 @@ local function set_windows(row, p, picks)
    if a ~= b then row.self_s = row.neighbor_s end
 end
 
+-- The likely calls of a row, as the windows it is known by.
+local function set_calls(row, starts)
+   row.places = {}
+   for i, start_s in ipairs(starts) do
+      row.places[i] = start_s + row.matrix_profile_window / row.cens_sample_rate / 2
+   end
+   row.anchor_s, row.twin_s = row.places[1], row.places[2]
+   row.self_s, row.neighbor_s = row.twin_s, row.anchor_s
+end
+
+-- The places of all rows as one list, and where each row's end.
+local function add_places(columns, rows)
+   local all, ends = {}, array.zeros(#rows, "i64")
+   for i, row in ipairs(rows) do
+      table.move(row.places, 1, #row.places, #all + 1, all)
+      ends[i] = #all
+   end
+   columns.places_s, columns.places_end = array.from(all, "f64"), ends
+end
+
 local function sampler_columns(rows, window_s)
    local group, species = number_names(rows, "group"), number_names(rows, "species")
    local function seconds(key) return column(rows, function(r) return r[key] or -1 end, "f64") end
    local anchor_s = seconds("anchor_s")
-   return {
+   local columns = {
       group = column(rows, function(r) return group[r.group] end, "i64"),
       species = column(rows, function(r) return species[r.species] end, "i64"),
       anchor_s = anchor_s, self_s = seconds("self_s"), neighbor_s = seconds("neighbor_s"), distant_s = anchor_s,
       avoid_0_s = anchor_s, avoid_1_s = seconds("twin_s"), duration_s = seconds("duration_seconds"),
       window_s = window_s,
    }
+   if rows[1] and rows[1].places then add_places(columns, rows) end
+   return columns
 end
 
 -- ---- The table ----
@@ -222,14 +245,36 @@ local function by_group(rows)
    return sizes, names
 end
 
+-- As `distinct_pairs`, where rows have places.
+local function distinct_places(rows, p, wants_self, wants_group)
+   local sizes, total = by_group(rows), {}
+   for _, row in ipairs(rows) do total[row.group] = (total[row.group] or 0) + #row.places end
+   local pairs_n = 0
+   for _, row in ipairs(rows) do
+      local n, alone, apart = #row.places, sizes[row.group] == 1, false
+      for i, x in ipairs(row.places) do
+         for k, y in ipairs(row.places) do
+            if i ~= k and math.abs(x - y) >= p.self_distance then
+               apart = true
+               if wants_self then pairs_n = pairs_n + 1 end
+            end
+         end
+      end
+      if alone and not apart and not p.exclude_own then pairs_n = pairs_n + n end
+      if not alone and (wants_group or not apart) then pairs_n = pairs_n + n * (total[row.group] - n) end
+   end
+   return pairs_n
+end
+
 --- How many different pairs of anchor and neighbour the partitions in use can give.
--- @tparam {table,...} rows with `group`, `anchor_s`, `self_s`
+-- @tparam {table,...} rows with `group`, `anchor_s`, `self_s`; or with `places`
 -- @tparam table p mixture, exclude_own, self_distance
 -- @treturn integer
 function triplets.distinct_pairs(rows, p)
    local sizes = by_group(rows)
    local wants_self = not p.exclude_own and p.mixture[1] + p.mixture[2] > 0
    local wants_group = p.exclude_own or p.mixture[3] + p.mixture[4] > 0
+   if rows[1] and rows[1].places then return distinct_places(rows, p, wants_self, wants_group) end
    local pairs_n = 0
    for _, row in ipairs(rows) do
       local others = sizes[row.group] - 1
@@ -295,6 +340,10 @@ local function parameters(options)
    if options.pick then
       p.anchor, p.neighbor = options.anchor or options.pick, options.neighbor or options.pick
    end
+   if (p.anchor == "calls") ~= (p.neighbor == "calls") then
+      return nil, "calls are of anchors and neighbours alike: --pick calls, without --anchor and --neighbor"
+   end
+   if p.anchor ~= "calls" then p.calls = nil end
    if options.self or options.motif then
       if options.mixture then return nil, "--mixture says it all: use it without --self and --motif" end
       p.mixture = triplets.mixture(options.self or 0.5, options.motif or 0.5)
@@ -308,15 +357,36 @@ local function parameters(options)
    return p
 end
 
--- Motif or discord, by recording, where `best` is asked for.
+-- By recording, where `best` is asked for, motif or discord; where `calls` are, the starts of some.
 local function read_picks(options, p)
-   if p.anchor ~= "best" and p.neighbor ~= "best" then return {} end
+   local wants_calls = p.anchor == "calls"
+   if not wants_calls and p.anchor ~= "best" and p.neighbor ~= "best" then return {} end
    local score = require "bclua.workflow.score"
-   if options.scores then return score.picks(options.scores) end
-   local result, message = score.run({input = options.input, dataset_root = options.dataset_root,
+   if options.scores then
+      local read_table = wants_calls and score.call_starts or score.picks
+      return read_table(options.scores)
+   end
+   local result, message = score.run({input = options.input, dataset_root = options.dataset_root, calls = p.calls,
       quiet = options.quiet})
    if not result then return nil, message end
-   return result.picks, result.failures
+   return wants_calls and result.calls or result.picks, result.failures
+end
+
+-- Give every row its windows; how many recordings had to do without a score.
+local function place(rows, p, picks)
+   local unscored = 0
+   for _, row in ipairs(rows) do
+      local picked = picks[row.source_name]
+      if p.anchor == "calls" then
+         set_windows(row, {anchor = "motif", neighbor = "motif"}, picks)
+         if row.anchor_s and not picked then unscored = unscored + 1 end
+         if picked then set_calls(row, picked) else row.places = {row.anchor_s, row.self_s} end
+      else
+         set_windows(row, p, picks)
+         if row.anchor_s and not picked then unscored = unscored + 1 end
+      end
+   end
+   return unscored
 end
 
 local function check(options, p)
@@ -345,7 +415,7 @@ end
 local function keep_accepted(rows, options, p)
    if not (options.accepted or options.accepted_only) then return rows end
    if p.anchor ~= "motif" or p.neighbor ~= "motif" then
-      return nil, "accepted motifs (--accepted-only) cannot be discords: use them without --pick, --anchor, --neighbor"
+      return nil, "accepted motifs (--accepted-only) are not picked: use them without --pick, --anchor, --neighbor"
    end
    local path = options.accepted or files.dirname(options.input) .. "/" .. accepted.file
    local chosen, message = accepted.choose(rows, path)
@@ -370,7 +440,8 @@ end
 -- `group`, `metadata`, `taxonomy`: see `bclua.workflow.groups`; `shares`, `mixture` (or `self` and `motif`, as
 -- for `triplets.mixture`), `exclude_own`,
 -- `self_distance`, `clip_distance` (seconds), `clips`: see `bclua.sampling.triplets`;
--- `anchor`, `neighbor` (`motif`, `discord` or `best`; the distant window is of the anchor's kind), `pick`: both;
+-- `anchor`, `neighbor` (`motif`, `discord` or `best`; the distant window is of the anchor's kind), `pick`: both, or
+-- `calls`: one of the recording's `calls` (6) windows that look most like calls, a self neighbour another one of them;
 -- `accepted_only` (only motifs that were accepted: see `bclua.workflow.accepted`), `accepted` (in this file;
 -- default: accepted.csv beside the input);
 -- `scores` (what `score` wrote, for `best`; without, it is computed from the recordings below `dataset_root`);
@@ -402,13 +473,10 @@ function triplets.run(options)
    if not ok then return nil, message end
    local picks, failures = read_picks(options, p)
    if not picks then return nil, failures end
-   local unscored = 0
-   for _, row in ipairs(rows) do
-      set_windows(row, p, picks)
-      if row.anchor_s and not picks[row.source_name] then unscored = unscored + 1 end
-   end
+   local unscored = place(rows, p, picks)
 
-   local metadata = {recordings = #all, holdout_recordings = held, groups = grouping.species, discords = count(picks)}
+   local metadata = {recordings = #all, holdout_recordings = held, groups = grouping.species,
+      discords = p.anchor ~= "calls" and count(picks) or nil}
    for k, v in pairs(p) do metadata[k] = v end
    p.metadata = metadata
    local parts = {}
@@ -423,7 +491,7 @@ function triplets.run(options)
    if not ok then return nil, no_triplets and options.input .. ": " .. message or message, no_triplets end
 
    local warnings = grouping.warnings
-   if unscored > 0 and (p.anchor == "best" or p.neighbor == "best") then
+   if unscored > 0 and (p.anchor == "best" or p.neighbor == "best" or p.anchor == "calls") then
       warnings[#warnings + 1] = ("%d recordings have no score%s: their motif is taken"):format(unscored,
          options.scores and " in " .. options.scores or "")
    end
@@ -438,7 +506,7 @@ function triplets.run(options)
 end
 
 --- Draw triplets among the recordings that a table of triplets left out, as that
--- table was drawn (where it chose between motif and discord, of motifs).
+-- table was drawn (where it chose windows by their score, of motifs).
 -- @tparam table options `triplets` (Parquet), `input` (Parquet from `consolidate`), `samples`, `seed`
 -- @treturn[1] table as `bclua.sampling.triplets`
 -- @treturn[1] {string,...} source names, which its positions count
@@ -454,7 +522,7 @@ function triplets.held_out(options)
    for key, value in pairs(triplets.defaults) do
       p[key] = made[key]
       if p[key] == nil then p[key] = value end
-      if p[key] == "best" then p[key] = "motif" end
+      if p[key] == "best" or p[key] == "calls" then p[key] = "motif" end
    end
    for _, name in ipairs(made.holdout_recordings) do held[name] = true end
    local all, message = read(options, needed_columns(p))
