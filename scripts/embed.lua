@@ -183,7 +183,8 @@ local function summary(parser)
 end
 
 local function evaluate(parser)
-   local c = parser:command("evaluate", "Accuracy on recordings that were not used in training.")
+   local c = parser:command("evaluate",
+      "How much of the species is in the embedding, on recordings that training did not see.")
    c:argument("checkpoint", "A .safetensors file from `fit`.")
    c:argument("motif", "Parquet file from `motif consolidate`.")
    c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
@@ -194,12 +195,21 @@ local function evaluate(parser)
    c:option("--splits", "Random splits by recording."):argname("N"):default("10")
       :convert(cli.integer("--splits", 1, 10000))
    c:option("--seed", "Of the splits."):argname("N"):default("1"):convert(cli.integer("--seed", 0))
-   cli.threads(c):flag("--strict", "Exit with an error if any recording failed.")
+   c:option("--neighbors", "Nearest windows of other recordings that vote."):argname("K"):default("5")
+      :convert(cli.integer("--neighbors", 1, 1000))
+   c:flag("--by-class", "Also a line for each species (and group).")
+   c:option("--output", "Folder for evaluation.json, for embeddings, splits, classes and confusion as Parquet, and " ..
+      "for pictures."):argname("DIR")
+   cli.threads(cli.outcome(c))
    return function(o)
       local workflow = require "bclua.workflow.evaluate"
       local result, message = workflow.run({checkpoint = o.checkpoint, motif = o.motif,
-         dataset_root = o.dataset_root, windows = o.windows, motifs = o.motifs, splits = o.splits, seed = o.seed})
-      if result then print(workflow.text(result)) end
+         dataset_root = o.dataset_root, windows = o.windows, motifs = o.motifs, splits = o.splits,
+         seed = o.seed, k = o.neighbors, output = o.output, force = o.force})
+      if result then
+         print(workflow.text(result, {classes = o.by_class}))
+         if o.output then print("written: " .. o.output) end
+      end
       return result, message
    end
 end

@@ -1,20 +1,23 @@
 /* logistic.c: multinomial logistic regression by L-BFGS. */
 #include "logistic.h"
 
+#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../support/blas.h"
 #include "../support/error.h"
 
 #define MEMORY 10 /* pairs that L-BFGS remembers */
+#define BLOCK 256 /* rows whose scores are held at once */
 
 typedef struct {
     const double *x;
     const int64_t *label;
     size_t n, d, k;
     double c;
-    double *p; /* (k) */
+    double *p; /* (BLOCK, k) */
 } problem;
 
 static double dot(const double *a, const double *b, size_t n) {
@@ -23,8 +26,12 @@ static double dot(const double *a, const double *b, size_t n) {
     return sum;
 }
 
-static void scores(double *p, const double *w, const double *x, size_t d, size_t k) {
-    for (size_t c = 0; c < k; c++) p[c] = dot(w + c * (d + 1), x, d) + w[c * (d + 1) + d];
+/* p (rows, k) = x (rows, d) . weights' + bias, w as in the header. */
+static void scores(double *p, const double *w, const double *x, size_t rows, size_t d, size_t k) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t c = 0; c < k; c++) p[i * k + c] = w[c * (d + 1) + d];
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)k, (int)d, 1, x, (int)d, w,
+                (int)(d + 1), 1, p, (int)k);
 }
 
 /* Scores to probabilities; returns log of the sum that divides them. */
@@ -37,26 +44,35 @@ static double softmax(double *p, size_t k) {
     return most + log(sum);
 }
 
+/* p becomes what the loss's gradient is by the scores; returns the loss. */
+static double residuals(double *p, const int64_t *label, size_t rows, size_t k, double c) {
+    double loss = 0;
+    for (size_t i = 0; i < rows; i++, p += k) {
+        double own = p[label[i]];
+        loss += softmax(p, k) - own;
+        p[label[i]] -= 1;
+        for (size_t j = 0; j < k; j++) p[j] *= c;
+    }
+    return loss;
+}
+
 /* The objective at w, its gradient into g (both (k, d+1)). */
 static double evaluate(double *g, const double *w, const problem *q) {
-    size_t row = q->d + 1;
-    double loss = 0;
-    memset(g, 0, q->k * row * sizeof *g);
-    for (size_t i = 0; i < q->n; i++) {
-        const double *x = q->x + i * q->d;
-        scores(q->p, w, x, q->d, q->k);
-        double own = q->p[q->label[i]];
-        loss += softmax(q->p, q->k) - own;
-        for (size_t c = 0; c < q->k; c++) {
-            double r = q->c * (q->p[c] - ((int64_t)c == q->label[i]));
-            double *gc = g + c * row;
-            for (size_t j = 0; j < q->d; j++) gc[j] += r * x[j];
-            gc[q->d] += r;
-        }
+    size_t d = q->d, k = q->k, row = d + 1;
+    double loss = 0, penalty = 0;
+    memset(g, 0, k * row * sizeof *g);
+    for (size_t first = 0; first < q->n; first += BLOCK) {
+        size_t rows = q->n - first < BLOCK ? q->n - first : BLOCK;
+        const double *x = q->x + first * d;
+        scores(q->p, w, x, rows, d, k);
+        loss += residuals(q->p, q->label + first, rows, k, q->c);
+        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)d, (int)rows, 1, q->p,
+                    (int)k, x, (int)d, 1, g, (int)row);
+        for (size_t i = 0; i < rows; i++)
+            for (size_t c = 0; c < k; c++) g[c * row + d] += q->p[i * k + c];
     }
-    double penalty = 0;
-    for (size_t c = 0; c < q->k; c++)
-        for (size_t j = 0; j < q->d; j++) {
+    for (size_t c = 0; c < k; c++)
+        for (size_t j = 0; j < d; j++) {
             double v = w[c * row + j];
             penalty += v * v;
             g[c * row + j] += v;
@@ -120,8 +136,9 @@ int logistic_fit(double *w, size_t *done, const double *x, const int64_t *label,
     int rc = BC_NOMEM;
     memset(w, 0, m * sizeof *w);
     *done = 0;
-    double *room = calloc(m * (4 + 2 * MEMORY) + k, sizeof *room);
+    double *room = calloc(m * (4 + 2 * MEMORY) + BLOCK * k, sizeof *room);
     if (room == NULL) return rc;
+    bc_blas_alone();
     double *g = room, *next_g = g + m, *next = next_g + m, *direction = next + m;
     history h = {.s = direction + m, .y = direction + m + MEMORY * m, .size = m};
     problem q = {x, label, n, d, k, c, direction + m + 2 * MEMORY * m};
@@ -147,6 +164,7 @@ int logistic_fit(double *w, size_t *done, const double *x, const int64_t *label,
     }
     rc = BC_OK;
 out:
+    bc_blas_release();
     free(room);
     return rc;
 }

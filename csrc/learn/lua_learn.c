@@ -1,8 +1,10 @@
-/* lua_learn.c: the module bclua.learn: classifiers for the evaluation of embeddings. */
+/* lua_learn.c: the module bclua.learn: what the evaluation of embeddings needs. */
 #include "../array/lua_array.h"
 #include "../support/interrupt.h"
 #include "../support/lua_support.h"
 #include "logistic.h"
+#include "neighbors.h"
+#include "pca.h"
 
 /* Labels 1..K at arg as 0..K-1 in a new array; *classes: K, the largest. */
 static bc_array *push_labels(lua_State *L, int arg, int64_t n, size_t *classes) {
@@ -22,6 +24,12 @@ static bc_array *push_labels(lua_State *L, int arg, int64_t n, size_t *classes) 
     return copy;
 }
 
+static void check_finite(lua_State *L, int arg, const bc_array *x) {
+    const double *values = x->data;
+    for (int64_t i = 0; i < x->shape[0] * x->shape[1]; i++)
+        if (!(values[i] - values[i] == 0)) luaL_argerror(L, arg, "a value is not finite");
+}
+
 /*** Fit a multinomial logistic regression (objective as scikit-learn's:
 c * sum of log losses + 1/2 |weights|^2, the bias without penalty; L-BFGS).
 @function logistic_fit
@@ -39,9 +47,7 @@ static int l_fit(lua_State *L) {
     lua_Integer iterations = bc_opt_integer(L, 3, "iterations", 200);
     luaL_argcheck(L, c > 0, 3, "option 'c' must be above 0");
     luaL_argcheck(L, iterations >= 0, 3, "option 'iterations' must not be negative");
-    const double *values = x->data;
-    for (int64_t i = 0; i < x->shape[0] * x->shape[1]; i++)
-        if (!(values[i] - values[i] == 0)) return luaL_argerror(L, 1, "a value is not finite");
+    check_finite(L, 1, x);
     size_t classes, done;
     bc_array *labels = push_labels(L, 2, x->shape[0], &classes);
     bc_array *w = bc_push_matrix(L, BC_F64, (int64_t)classes, x->shape[1] + 1);
@@ -70,10 +76,121 @@ static int l_predict(lua_State *L) {
     return 1;
 }
 
+static const char *const metrics[] = {"euclidean", "cosine", NULL};
+
+/* x (rows, columns) and the groups of its rows, the first two arguments. */
+static neighbors_rows check_rows(lua_State *L) {
+    const bc_array *x = bc_check_as(L, 1, BC_F64, 2), *group = bc_check_as(L, 2, BC_I64, 1);
+    luaL_argcheck(L, x->shape[1] > 0, 1, "no columns");
+    check_finite(L, 1, x);
+    if (group->shape[0] != x->shape[0])
+        bc_arg_error(L, 2, "%I groups for %I rows", (lua_Integer)group->shape[0],
+                     (lua_Integer)x->shape[0]);
+    return (neighbors_rows){.x = x->data, .group = group->data, .n = (size_t)x->shape[0],
+                            .d = (size_t)x->shape[1]};
+}
+
+/*** The rows of a matrix that are nearest to each of its rows; rows of one group
+(windows of one recording) are never compared.
+@function nearest
+@tparam array x (rows, columns), finite
+@tparam array groups i64 (rows), any numbers
+@tparam[opt] table options `k` (1), `metric` ("euclidean", or "cosine": 1 - cos, 1 for a row of zeros)
+@treturn array i64 (rows, k): numbers of rows from 1, nearest first, of equals the earlier first; 0 where the other groups
+  have fewer rows
+@treturn array f64 (rows, k): their distances, there infinite */
+static int l_nearest(lua_State *L) {
+    static const char *const names[] = {"k", "metric", NULL};
+    neighbors_rows rows = check_rows(L);
+    bc_check_options(L, 3, names);
+    lua_Integer k = bc_opt_integer(L, 3, "k", 1);
+    rows.metric = (neighbors_metric)bc_opt_choice(L, 3, "metric", 0, metrics);
+    if (k < 1 || k > 10000) return bc_arg_error(L, 3, "option 'k': %I outside 1..10000", k);
+    bc_array *index = bc_push_matrix(L, BC_I64, (int64_t)rows.n, k);
+    bc_array *distance = bc_push_matrix(L, BC_F64, (int64_t)rows.n, k);
+    bc_pool *pool;
+    int rc = bc_pool_new(&pool, bc_threads());
+    if (rc == BC_OK) {
+        rc = neighbors_nearest(&rows, index->data, distance->data, (size_t)k, pool,
+                               bc_tick_interrupt, NULL);
+        bc_pool_free(pool);
+    }
+    if (rc != BC_OK) return bc_failure(L, rc, NULL);
+    for (int64_t i = 0; i < (int64_t)rows.n * k; i++) ((int64_t *)index->data)[i]++;
+    return 2;
+}
+
+/*** Of every row the sum of its distances to the rows of each class; rows of one group are
+never compared.
+@function class_distances
+@tparam array x (rows, columns), finite
+@tparam array groups i64 (rows)
+@tparam array labels i64 (rows), 1..K
+@tparam[opt] table options `metric` as for `nearest`
+@treturn array f64 (rows, K) */
+static int l_class_distances(lua_State *L) {
+    static const char *const names[] = {"metric", NULL};
+    neighbors_rows rows = check_rows(L);
+    bc_check_options(L, 4, names);
+    rows.metric = (neighbors_metric)bc_opt_choice(L, 4, "metric", 0, metrics);
+    size_t classes;
+    bc_array *labels = push_labels(L, 3, (int64_t)rows.n, &classes);
+    bc_array *sum = bc_push_matrix(L, BC_F64, (int64_t)rows.n, (int64_t)classes);
+    bc_pool *pool;
+    int rc = bc_pool_new(&pool, bc_threads());
+    if (rc == BC_OK) {
+        rc = neighbors_class_sums(&rows, sum->data, labels->data, classes, pool,
+                                  bc_tick_interrupt, NULL);
+        bc_pool_free(pool);
+    }
+    return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
+}
+
+/*** Principal components: the directions in which rows differ most. The largest entry of each
+is positive, so that the same rows always give the same picture.
+@function pca
+@tparam array x (rows, columns), finite
+@tparam[opt] table options `components` (2): at most as many as the lesser of rows and columns
+@treturn table `scores` f64 (rows, k): the rows along them, from the mean; `components` f64 (k, columns), each of
+  length 1, zeros where nothing varies any more; `variance` f64 (k), divided by rows - 1, and `total`, that of all
+  directions; `mean` f64 (columns) */
+static int l_pca(lua_State *L) {
+    static const char *const names[] = {"components", NULL};
+    const bc_array *x = bc_check_as(L, 1, BC_F64, 2);
+    int64_t n = x->shape[0], d = x->shape[1];
+    luaL_argcheck(L, n > 0 && d > 0, 1, "no rows or no columns");
+    bc_check_options(L, 2, names);
+    lua_Integer least = n < d ? n : d, k = bc_opt_integer(L, 2, "components", least < 2 ? least : 2);
+    if (k < 1 || k > least)
+        return bc_arg_error(L, 2, "option 'components': %I outside 1..%I", k, least);
+    check_finite(L, 1, x);
+    lua_createtable(L, 0, 5);
+    bc_array *component = bc_push_matrix(L, BC_F64, k, d);
+    lua_setfield(L, -2, "components");
+    bc_array *variance = bc_push_vector(L, BC_F64, k);
+    lua_setfield(L, -2, "variance");
+    bc_array *mean = bc_push_vector(L, BC_F64, d);
+    lua_setfield(L, -2, "mean");
+    bc_array *score = bc_push_matrix(L, BC_F64, n, k);
+    lua_setfield(L, -2, "scores");
+    double total;
+    int rc = pca(component->data, variance->data, mean->data, score->data, &total, x->data,
+                 (size_t)n, (size_t)d, (size_t)k);
+    if (rc == BC_FAIL) return luaL_error(L, "no principal components found");
+    if (rc != BC_OK) return bc_failure(L, rc, NULL);
+    lua_pushnumber(L, total);
+    lua_setfield(L, -2, "total");
+    return 1;
+}
+
 BC_EXPORT int luaopen_bclua_learn(lua_State *L);
 BC_EXPORT int luaopen_bclua_learn(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"logistic_fit", l_fit}, {"logistic_predict", l_predict}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"logistic_fit", l_fit},
+                                         {"logistic_predict", l_predict},
+                                         {"nearest", l_nearest},
+                                         {"class_distances", l_class_distances},
+                                         {"pca", l_pca},
+                                         {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

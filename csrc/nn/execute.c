@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../support/blas.h"
 #include "../support/interrupt.h"
 #include "../support/memory.h"
 #include "own.h"
@@ -198,13 +199,13 @@ static int run_step(nn_network *net, const nn_step *step) {
 
 /* The network's own threads share the cores: BLAS gets none beside them. */
 static int run_steps(nn_network *net, size_t first, size_t end) {
-    int threads = openblas_get_num_threads(), rc = BC_OK;
-    if (threads != 1) openblas_set_num_threads(1);
+    int rc = BC_OK;
+    bc_blas_alone();
     for (size_t k = first; rc == BC_OK && k < end; k++) {
         rc = run_step(net, &net->plan->step[k]);
         if (rc == BC_OK && net->watch != NULL) net->watch(net->watcher, net, k);
     }
-    if (threads != 1) openblas_set_num_threads(threads);
+    bc_blas_release();
     return rc;
 }
 

@@ -1,6 +1,13 @@
 --- How much of the species is in an embedding.
+--
+-- Every measure splits, or compares, by recording: windows of one recording never judge each other. Accuracies and
+-- precisions are means over classes, so that common classes do not count more.
 -- @module bclua.evaluate
+-- @usage
+-- local result = assert(evaluate.measures({{name = "mine", x = x}, {name = "theirs", x = y}}, labels, recordings))
+-- print(result.rows[1].accuracy, result.rows[1].knn.cosine, result.comparisons[1].difference)
 local array = require "bclua.array"
+local distances = require "bclua.evaluate.distances"
 local learn = require "bclua.learn"
 local sampling = require "bclua.sampling"
 
@@ -26,12 +33,24 @@ local function take(x, rows)
    return out
 end
 
--- Both sides to mean 0 and deviation 1 of the training side, by column.
-local function standardise(train, test)
-   local mean, deviation = train:mean(1), train:std(1)
+-- What takes the columns of x to mean 0 and deviation 1; what does not vary becomes 0.
+local function scaling(x)
+   local mean, deviation = x:mean(1), x:std(1)
    local scale = array.zeros(#deviation, "f64")
-   for i = 1, #deviation do scale[i] = deviation[i] > 1e-12 and 1 / deviation[i] or 0 end
-   return (train - mean) * scale, (test - mean) * scale
+   for i = 1, #deviation do
+      -- the deviation of a constant is its rounding
+      scale[i] = deviation[i] > math.max(1e-12, 1e-12 * math.abs(mean[i])) and 1 / deviation[i] or 0
+   end
+   return mean, scale
+end
+
+--- Columns with mean 0 and deviation 1, zeros where a column does not vary.
+-- @tparam array x (windows, dimensions)
+-- @treturn array f64
+function evaluate.standardise(x)
+   x = x:copy("f64")
+   local mean, scale = scaling(x)
+   return (x - mean) * scale
 end
 
 local function pick(values, rows)
@@ -61,55 +80,189 @@ local function group(labels, recordings)
       table.insert(class.at[name], row)
    end
    table.sort(order)
-   local kept, ids = {}, {}
+   local kept, ids, names = {}, {}, {}
    for _, label in ipairs(order) do
       if #classes[label] >= 2 then
          kept[#kept + 1] = classes[label]
-         ids[label] = #kept
+         ids[label], names[#kept] = #kept, label
       else
          dropped[#dropped + 1] = label
       end
    end
-   return kept, ids, dropped
+   return kept, ids, names, dropped
+end
+
+local function check(features, labels, recordings)
+   if #labels ~= #recordings then
+      error(("%d labels and %d recordings"):format(#labels, #recordings), 3)
+   end
+   for _, f in ipairs(features) do
+      if not array.is_array(f.x) or f.x:ndim() ~= 2 or f.x:shape(1) ~= #labels then
+         error(("features '%s': an array of %d rows expected"):format(tostring(f.name), #labels), 3)
+      end
+      if not f.x:is_finite() then error(("features '%s': a value is not finite"):format(tostring(f.name)), 3) end
+   end
+end
+
+local function square(n)
+   local m = {}
+   for i = 1, n do
+      m[i] = {}
+      for j = 1, n do m[i][j] = 0 end
+   end
+   return m
+end
+
+-- Of each class the share of its windows, over all splits, that were named rightly.
+local function by_class(confusion)
+   local shares = {}
+   for k, row in ipairs(confusion) do
+      local all = 0
+      for _, n in ipairs(row) do all = all + n end
+      shares[k] = all > 0 and row[k] / all or 0 / 0
+   end
+   return shares
+end
+
+--- The first features against each of the others, split by split: what varies from split to split is the same
+-- for both, so that a difference can be seen that is smaller than the spread of either.
+-- @tparam {table,...} rows from `accuracy`
+-- @treturn {table,...} `name` of the other; `difference` (mean over splits of first minus other), `spread` (standard
+-- deviation over splits), `won` and `lost` (shares of the splits), `splits` (the differences)
+function evaluate.compare(rows)
+   local list = {}
+   for i = 2, #rows do
+      local differences, won, lost = {}, 0, 0
+      for s, a in ipairs(rows[1].splits) do
+         local d = a - rows[i].splits[s]
+         differences[s] = d
+         won, lost = won + (d > 0 and 1 or 0), lost + (d < 0 and 1 or 0)
+      end
+      local difference, spread = mean_and_spread(differences)
+      list[i - 1] = {name = rows[i].name, difference = difference, spread = spread, won = won / #differences,
+         lost = lost / #differences, splits = differences}
+   end
+   return list
+end
+
+-- Accuracy on all splits, into the rows.
+local function regress(rows, features, classes, numbers, options)
+   for i in ipairs(features) do rows[i].splits, rows[i].confusion = {}, square(#classes) end
+   for s = 1, options.splits or 10 do
+      local train, test = split(classes, sampling.generator(options.seed or 1, s))
+      local truth, taught = pick(numbers, test), pick(numbers, train)
+      for i, f in ipairs(features) do
+         local x = take(f.x, train)
+         local mean, scale = scaling(x)
+         local w = learn.logistic_fit((x - mean) * scale, taught, {c = options.c or 1})
+         local guess = learn.logistic_predict(w, (take(f.x, test) - mean) * scale)
+         rows[i].splits[s] = evaluate.balanced(guess, truth, #classes)
+         local confusion = rows[i].confusion
+         for t = 1, #truth do confusion[truth[t]][guess[t]] = confusion[truth[t]][guess[t]] + 1 end
+      end
+   end
+   for _, row in ipairs(rows) do
+      row.accuracy, row.spread = mean_and_spread(row.splits)
+      row.by_class = by_class(row.confusion)
+   end
+end
+
+-- Classes that can be judged, and what is common to all measures of them.
+local function prepare(features, labels, recordings)
+   local classes, ids, names, dropped = group(labels, recordings)
+   if #classes < 2 then
+      return nil, ("evaluation needs two classes with two recordings each, got %d%s"):format(#classes,
+         #dropped > 0 and (" (with one recording: %s)"):format(table.concat(dropped, ", ")) or "")
+   end
+   local numbers, kept, count = {}, {}, {}
+   for row, label in ipairs(labels) do
+      numbers[row] = ids[label]
+      if ids[label] then kept[#kept + 1] = row end
+   end
+   for k, class in ipairs(classes) do
+      local windows = 0
+      for _, rows in ipairs(class) do windows = windows + #rows end
+      count[k] = {name = names[k], recordings = #class, windows = windows}
+   end
+   local rows = {}
+   for i, f in ipairs(features) do rows[i] = {name = f.name} end
+   return {rows = rows, classes = #classes, names = names, counts = count, chance = 1 / #classes, windows = #kept,
+      dropped = dropped}, classes, numbers, kept
 end
 
 --- Accuracy of a logistic regression on features, over random splits by recording:
 -- windows of one recording are never on both sides. A third of each class's recordings
 -- (at least one) tests, the rest trains. Accuracy is the mean over classes of the share of
 -- their test windows that are named rightly, so that common classes do not count more.
--- @tparam {table,...} features `{name=, x=array (windows, dimensions)}`: all are judged
+-- @tparam {table,...} features `{name=, x=array (windows, dimensions), finite}`: all are judged
 -- on the same splits
 -- @tparam {string,...} labels of the windows
 -- @tparam {string,...} recordings of the windows
 -- @tparam[opt] table options `splits` (10), `seed` (1), `c` (1)
--- @treturn[1] table `rows` {`name`, `accuracy`, `spread`, `splits`}, `classes`, `chance`,
--- `windows`, `dropped` (classes with one recording)
+-- @treturn[1] table
+--
+--  * `rows`: of each features `name`, `accuracy`, `spread`, `splits` (accuracy of each), `confusion` (of each true class the
+--    counts of what it was called, summed over splits), `by_class` (share of right ones of each class)
+--  * `comparisons`: see `compare`
+--  * `classes` (how many), `names`, `counts` (of each class `name`, `recordings`, `windows`), `chance`, `windows`,
+--    `dropped` (classes with one recording)
 -- @treturn[2] nil
 -- @treturn[2] string message: fewer than two classes with two recordings
 function evaluate.accuracy(features, labels, recordings, options)
+   check(features, labels, recordings)
+   local result, classes, numbers = prepare(features, labels, recordings)
+   if not result then return nil, classes end
+   regress(result.rows, features, classes, numbers, options or {})
+   result.comparisons = evaluate.compare(result.rows)
+   return result
+end
+
+local METRICS = {"cosine", "euclidean"}
+
+-- The nearest rows do not depend on what they are called: kept in `memo` for other labels of the same rows.
+local function nearest_rows(memo, key, all, find)
+   if not (memo and all) then return find() end
+   memo[key] = memo[key] or find()
+   return memo[key]
+end
+
+--- All measures: those of `accuracy`, and by distances, of the windows of the classes that are not dropped, the
+-- own recording excluded: `knn` (accuracy of the `k` nearest), `precision` (at `k`), both tables by metric (`cosine`,
+-- `euclidean`), and `silhouette` (Euclidean).
+-- @tparam {table,...} features as for `accuracy`; with `standardise` their columns are brought to one scale before
+-- distances are taken (the regression does so always)
+-- @tparam {string,...} labels
+-- @tparam {string,...} recordings
+-- @tparam[opt] table options those of `accuracy`, and `k` (5); `memo`: a table that keeps the nearest windows from
+-- one call to the next with the same features and recordings, but other labels
+-- @treturn[1] table as from `accuracy`; and `k`, `precision_chance`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function evaluate.measures(features, labels, recordings, options)
+   check(features, labels, recordings)
    options = options or {}
-   local classes, ids, dropped = group(labels, recordings)
-   if #classes < 2 then
-      return nil, ("evaluation needs two classes with two recordings each, got %d"):format(#classes)
-   end
-   local numbers, windows = {}, 0
-   for row, label in ipairs(labels) do
-      numbers[row] = ids[label]
-      if ids[label] then windows = windows + 1 end
-   end
-   local rows = {}
-   for i, f in ipairs(features) do rows[i] = {name = f.name, splits = {}} end
-   for s = 1, options.splits or 10 do
-      local train, test = split(classes, sampling.generator(options.seed or 1, s))
-      local truth = pick(numbers, test)
-      for i, f in ipairs(features) do
-         local x, y = standardise(take(f.x, train), take(f.x, test))
-         local w = learn.logistic_fit(x, pick(numbers, train), {c = options.c or 1})
-         rows[i].splits[s] = evaluate.balanced(learn.logistic_predict(w, y), truth, #classes)
+   local result, classes, numbers, kept = prepare(features, labels, recordings)
+   if not result then return nil, classes end
+   regress(result.rows, features, classes, numbers, options)
+   result.comparisons = evaluate.compare(result.rows)
+   local truth, names, kept_labels = pick(numbers, kept), {}, {}
+   for i, row in ipairs(kept) do names[i], kept_labels[i] = recordings[row], labels[row] end
+   local groups, k = distances.numbers(names), options.k or 5
+   result.k, result.precision_chance = k, distances.chance(truth, groups)
+   for i, f in ipairs(features) do
+      local x, row = take(f.x, kept), result.rows[i]
+      if f.standardise then x = evaluate.standardise(x) end
+      row.knn, row.precision = {}, {}
+      for _, metric in ipairs(METRICS) do
+         local nearest = nearest_rows(options.memo, i .. metric, #kept == #labels, function()
+            return (learn.nearest(x, groups, {k = k, metric = metric}))
+         end)
+         row.knn[metric] = distances.vote(nearest, truth, k)
+         row.precision[metric] = distances.hits(nearest, truth, k)
       end
+      row.silhouette = distances.silhouette(x, kept_labels, names)
    end
-   for _, row in ipairs(rows) do row.accuracy, row.spread = mean_and_spread(row.splits) end
-   return {rows = rows, classes = #classes, chance = 1 / #classes, windows = windows, dropped = dropped}
+   return result
 end
 
 --- Mean over classes of the share of right answers.
@@ -126,6 +279,21 @@ function evaluate.balanced(guess, truth, classes)
       if all[k] > 0 then sum, n = sum + right[k] / all[k], n + 1 end
    end
    return sum / n
+end
+
+--- Accuracy of k nearest neighbours, precision at k, silhouette: see `bclua.evaluate.distances`.
+evaluate.knn, evaluate.precision, evaluate.silhouette = distances.knn, distances.precision, distances.silhouette
+
+--- Principal components, and the share of the variance that each has.
+-- @tparam array x (windows, dimensions), finite
+-- @tparam[opt] integer components (2; fewer where x has fewer rows or columns)
+-- @treturn table `scores` f64 (windows, k), `components` f64 (k, dimensions), `shares` (list, 0 to 1), see `learn.pca`
+function evaluate.pca(x, components)
+   local k = math.max(1, math.min(components or 2, x:shape(1), x:shape(2)))
+   local p = learn.pca(x, {components = k})
+   p.shares = {}
+   for i = 1, k do p.shares[i] = p.total > 0 and p.variance[i] / p.total or 0.0 end
+   return p
 end
 
 return evaluate

@@ -135,14 +135,41 @@ function plot.line(series, path, options)
    return draw({panels = {xy_panel(layers, options, 0)}}, path, options)
 end
 
+-- Colours and, when these are used up, shapes of groups of points: full, then empty circles, squares, triangles ...
+-- No black, which cannot be seen on a dark page.
+local GROUP_COLOURS = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b", "#f0e442"}
+local GROUP_SHAPES = {7, 5, 9, 13, 11, 6, 4, 8, 12, 10}
+local REST = "#a0a0a0"
+local MOST_ABOVE = 4 -- names in a line above; more stand beside the picture
+
+-- One layer a group, in order of their names, `rest` first and grey.
+local function group_layers(members, names, options)
+   local layers, i = {}, 0
+   for _, name in ipairs(names) do
+      local m = members[name]
+      local layer = {kind = "points", x = array.from(m.x, "f64"), y = array.from(m.y, "f64"),
+         title = options.groups and name or nil, size = options.point_size}
+      if name == options.rest then
+         layer.colour = REST
+         table.insert(layers, 1, layer)
+      else
+         layer.colour = GROUP_COLOURS[i % #GROUP_COLOURS + 1]
+         layer.shape = GROUP_SHAPES[i // #GROUP_COLOURS % #GROUP_SHAPES + 1]
+         layers[#layers + 1], i = layer, i + 1
+      end
+   end
+   return layers
+end
+
 --- Points.
 -- @tparam array|{number,...} x
 -- @tparam array|{number,...} y
 -- @tparam[opt] string path
 -- @tparam[opt] table options also `groups`: a list with a name for each point, which
--- gives each group a colour; `point_size` (0.7); `logx`, `logy`
+-- gives each group a colour, and where there are more than eight a shape; `rest`: the group that is grey;
+-- `point_size` (0.7); `logx`, `logy`
 function plot.scatter(x, y, path, options)
-   path, options = arguments(path, options, {"groups", "point_size", "logx", "logy"})
+   path, options = arguments(path, options, {"groups", "rest", "point_size", "logx", "logy"})
    x, y = data.array(x, "x", 2), data.array(y, "y", 2)
    check_pair(x, y, "points")
    local groups = options.groups
@@ -158,12 +185,9 @@ function plot.scatter(x, y, path, options)
       m.x[#m.x + 1], m.y[#m.y + 1] = x[i], y[i]
    end
    table.sort(names)
-   local layers = {}
-   for i, name in ipairs(names) do
-      layers[i] = {kind = "points", x = array.from(members[name].x, "f64"), y = array.from(members[name].y, "f64"),
-         title = groups and name or nil, colour = plot.colours[(i - 1) % #plot.colours + 1], size = options.point_size}
-   end
-   return draw({panels = {xy_panel(layers, options, 0.04)}, size = {640, 520}}, path, options)
+   local panel, size = xy_panel(group_layers(members, names, options), options, 0.04), {640, 520}
+   if groups and #names > MOST_ABOVE then panel.key, size = "beside", {900, math.max(520, 90 + 18 * #names)} end
+   return draw({panels = {panel}, size = size}, path, options)
 end
 
 --- Horizontal bars, the first on top.

@@ -123,6 +123,13 @@ function Report:code(text, title)
    self:html(title and ("<details><summary>%s</summary>%s</details>"):format(escape(title), block) or block)
 end
 
+--- What f adds, folded away behind a title.
+function Report:fold(title, f)
+   self:html("<details><summary>" .. escape(title) .. "</summary>")
+   f()
+   self:html("</details>")
+end
+
 local function is_number(text) return text:match("^%-?[%d.]+[eE]?[%-+]?%d* ?%%?$") ~= nil end
 
 --- A table; columns of numbers, and of text that reads as such, stand to the right. The reader can

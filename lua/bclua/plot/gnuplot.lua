@@ -47,8 +47,8 @@ end
 local function title_of(layer) return layer.title and "title " .. label(layer.title) or "notitle" end
 
 function draw.points(layer, kept)
-   return ("%s with points pt 7 ps %g lc rgb '%s' %s"):format(pairs_file(layer, kept), layer.size or 0.7,
-      layer.colour, title_of(layer))
+   return ("%s with points pt %d ps %g lc rgb '%s' %s"):format(pairs_file(layer, kept), layer.shape or 7,
+      layer.size or 0.7, layer.colour, title_of(layer))
 end
 
 -- Is there nowhere a second point to draw a line to?
@@ -106,7 +106,7 @@ local function draw_axes(add, panel, last)
       panel.yrange[2]))
    add(panel.logx and "set logscale x" or "unset logscale x")
    add(panel.logy and "set logscale y" or "unset logscale y")
-   add(tics("x", panel.xtics))
+   add(tics("x", panel.xtics) .. (panel.xturned and " rotate by 90 right" or " norotate"))
    add(tics("y", panel.ytics))
    -- far apart, the ticks of a logarithmic axis are powers of ten
    local function format(range, logarithmic) return logarithmic and range[2] / range[1] > 1000 and "10^{%T}" or "%g" end
@@ -159,21 +159,50 @@ local function has_key(panel)
    return false
 end
 
+local function letters(text) return utf8.len(text) or #text end
+
+local function widest_of(list)
+   local most = 0
+   for _, t in ipairs(list or {}) do most = math.max(most, letters(t[2])) end
+   return most
+end
+
+-- Names below a picture that would run into each other are turned; the letters that they then need.
+local function turn_names(panel, width, letter)
+   local widest = widest_of(panel.xtics)
+   panel.xturned = widest > 0 and #panel.xtics * (widest + 1) * letter > width
+   return panel.xturned and widest or 0
+end
+
+-- Pixels that a key beside the picture needs.
+local function beside_width(figure, letter)
+   local widest = 0
+   for _, p in ipairs(figure.panels) do
+      for _, layer in ipairs(p.key == "beside" and p.layers or {}) do
+         widest = math.max(widest, layer.title and letters(layer.title) or 0)
+      end
+   end
+   return widest > 0 and (widest + 5) * letter or 0
+end
+
 -- Margins in pixels, so that nothing is cut whatever the size.
 local function layout(figure, width, height, letter)
    local widest, colourbar, clabel, share, key = 0, false, false, 0, false
+   local beside = math.min(width * 0.5, beside_width(figure, letter))
    for _, p in ipairs(figure.panels) do
-      for _, t in ipairs(p.ytics or {}) do widest = math.max(widest, utf8.len(t[2]) or #t[2]) end
+      widest = math.max(widest, widest_of(p.ytics))
       colourbar, clabel = colourbar or p.colour ~= nil, clabel or p.clabel ~= nil
       share = share + (p.share or 1)
       key = key or has_key(p)
    end
+   local has_line = key and beside == 0 -- a key above
    local last = figure.panels[#figure.panels]
    local left = math.max(6, 1.15 * widest + 2.5) * letter + (figure.panels[1].ylabel and 3.4 * letter or 0)
    left = math.min(width * 0.5, left)
-   local right = colourbar and (clabel and 12.5 or 9) * letter or 3.2 * letter
-   local top = 1.4 * letter + (figure.title and 2.8 * letter or 0) + (key and 2.6 * letter or 0)
+   local right = (colourbar and (clabel and 12.5 or 9) or 3.2) * letter + beside
+   local top = 1.4 * letter + (figure.title and 2.8 * letter or 0) + (has_line and 2.6 * letter or 0)
    local bottom = (last.xlabel and 7.6 or 4.8) * letter
+   bottom = bottom + math.min(height * 0.4, 0.95 * letter * turn_names(last, width - left - right, letter))
    local gap = 2 * letter
    local free = height - top - bottom - gap * (#figure.panels - 1)
    local places, y = {}, height - top
@@ -184,7 +213,9 @@ local function layout(figure, width, height, letter)
       y = y - h - gap
    end
    places[1].title, places[1].title_y = figure.title, 1 - (2.2 * letter) / height
-   return places, key and {x = 1 - right / width, y = (height - top + 1.4 * letter) / height}
+   if not key then return places end
+   if beside > 0 then return places, {beside = true, x = 1 - (right - 1.5 * letter) / width, y = places[1].top} end
+   return places, {x = 1 - right / width, y = (height - top + 1.4 * letter) / height}
 end
 
 --- The commands that draw a figure.
@@ -207,7 +238,10 @@ function gnuplot.commands(figure, size, letter, opaque, kept)
    end
    add("set style textbox opaque noborder")
    local places, key = layout(figure, size[1], size[2], letter)
-   if key then
+   if key and key.beside then
+      add(("set key at screen %.5g, screen %.5g left top vertical Left reverse maxrows 1000 samplen 0.6 spacing 0.95")
+         :format(key.x, key.y))
+   elseif key then
       add(("set key at screen %.5g, screen %.5g right center horizontal maxrows 1 samplen 1.5"):format(key.x, key.y))
    else
       add("unset key")

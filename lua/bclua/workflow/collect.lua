@@ -15,7 +15,10 @@ local PIECE = 32 -- windows that a worker hands over at once: 20 MB
 --  * `all`: from its start to its end, one behind the other
 collect.kinds = {"motif", "best", "all"}
 
---- Those in words.
+--- Length of a window.
+collect.seconds = SECONDS
+
+--- Those kinds in words.
 collect.words = {motif = "motif windows", best = "windows with the best call score", all = "windows"}
 
 --- What is wrong with the name of a kind; nil: nothing.

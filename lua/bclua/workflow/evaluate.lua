@@ -3,6 +3,7 @@
 local array = require "bclua.array"
 local cjson = require "cjson"
 local collect = require "bclua.workflow.collect"
+local tables = require "bclua.workflow.evaluate_tables"
 
 local evaluate = {}
 
@@ -17,7 +18,7 @@ evaluate.collect = collect.run
 local function features_of(set, subjects)
    local features, networks = {}, {}
    for i, s in ipairs(subjects) do
-      features[i] = {name = s.name, x = s.x}
+      features[i] = {name = s.name, x = s.x, standardise = s.standardise}
       if s.net then networks[#networks + 1] = {net = s.net, parts = {}, feature = features[i]} end
    end
    if #networks == 0 then return features end
@@ -29,39 +30,96 @@ local function features_of(set, subjects)
    return features
 end
 
+-- The rows that are finite in all features, and of which features how many are not.
+local function finite_rows(features, n)
+   local rows, bad, whole = {}, {}, true
+   for _, f in ipairs(features) do whole = whole and f.x:is_finite() end
+   for row = 1, n do
+      local ok = true
+      for _, f in ipairs(whole and {} or features) do
+         if not f.x[row]:is_finite() then
+            ok, bad[f.name] = false, (bad[f.name] or 0) + 1
+         end
+      end
+      if ok then rows[#rows + 1] = row end
+   end
+   return rows, bad
+end
+
+local function take(list, rows)
+   local out = {}
+   for i, row in ipairs(rows) do out[i] = list[row] end
+   return out
+end
+
+-- Features, and what is known of the windows, without those that are not finite in some features: all features
+-- are judged on the same windows.
+local function finite(set, features)
+   local n = #set.labels
+   local rows, bad = finite_rows(features, n)
+   local detail = {species = take(set.labels, rows), recordings = take(set.recordings, rows),
+      starts = take(set.starts, rows), features = features, nonfinite = {}}
+   for _, f in ipairs(features) do
+      if bad[f.name] == n then return nil, ("%s: NaN or infinite in all %d windows"):format(f.name, n) end
+      if bad[f.name] then detail.nonfinite[#detail.nonfinite + 1] = {name = f.name, windows = bad[f.name]} end
+      if #rows < n and #rows > 0 then
+         local x = array.zeros({#rows, f.x:shape(2)}, f.x:dtype())
+         for i, row in ipairs(rows) do x[i]:fill(f.x[row]) end
+         f.x = x
+      end
+   end
+   if #rows == 0 then return nil, ("no window of %d is finite in all features"):format(n) end
+   return detail
+end
+
 -- Group names by window, where groups are more than species: triplets draw the species of a
 -- group together, so that is what the network can have learnt.
-local function group_labels(set, group_of)
-   local labels, several = {}, false
-   for i, species in ipairs(set.labels) do
-      labels[i] = group_of[species] or species
-      several = several or labels[i] ~= species
+local function group_labels(species, group_of)
+   local labels, member, several = {}, {}, false
+   for i, name in ipairs(species) do
+      local label = group_of[name] or name
+      labels[i], member[label] = label, member[label] or name
+      several = several or member[label] ~= name
    end
    return several and labels or nil
 end
 
+local JUDGE_OPTIONS = {splits = true, seed = true, c = true, k = true, groups = true}
+
 --- Judge networks or features on a set of windows, all on the same splits.
 -- @tparam table set from `collect`
--- @tparam {table,...} subjects `{name=, net=network}` or `{name=, x=array (windows, dimensions)}`, as `set.plain`
--- @tparam[opt] table options `splits` (10), `seed` (1), `groups` (table: group, e.g. family, by species)
--- @treturn[1] table as `bclua.evaluate.accuracy` by species, and `recordings`, `splits`, `failures`;
--- `group`: the same by group, if there are groups of several species
+-- @tparam {table,...} subjects `{name=, net=network}` or `{name=, x=array (windows, dimensions)}`, as `set.plain`; with
+-- `standardise` columns are brought to one scale before distances are taken. The first is compared with the others
+-- @tparam[opt] table options `splits` (10), `seed` (1), `c` (1), `k` (5), `groups` (table: group, e.g. family, by
+-- species)
+-- @treturn[1] table as `bclua.evaluate.measures` by species; and `recordings` (how many), `splits`, `failures`,
+-- `missing` (species none of whose recordings could be read), `nonfinite` (list of `name` of features,
+-- `windows` left out because they have NaN or infinite values), `kind`; `group`: the same measures by group, if a group has
+-- several species
+-- @treturn[1] table what was judged, by window: `species`, `recordings`, `starts` (seconds), `groups` (or nil), and
+-- `features` (list of `name`, `x`)
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.judge(set, subjects, options)
    options = options or {}
+   for key in pairs(options) do
+      if not JUDGE_OPTIONS[key] then error(("unknown option '%s'"):format(tostring(key)), 2) end
+   end
    local features, message = features_of(set, subjects)
    if not features then return nil, message end
-   local judge = require("bclua.evaluate").accuracy
-   local how = {splits = options.splits or 10, seed = options.seed or 1}
+   local detail
+   detail, message = finite(set, features)
+   if not detail then return nil, message end
+   local measures = require("bclua.evaluate").measures
+   local how = {splits = options.splits or 10, seed = options.seed or 1, c = options.c, k = options.k, memo = {}}
    local result
-   result, message = judge(features, set.labels, set.recordings, how)
+   result, message = measures(features, detail.species, detail.recordings, how)
    if not result then return nil, message end
-   result.recordings, result.failures, result.kind = set.files, set.failures, set.kind
-   result.splits = how.splits
-   local labels = group_labels(set, options.groups or {})
-   if labels then result.group = judge(features, labels, set.recordings, how) end
-   return result
+   result.recordings, result.failures, result.missing, result.kind = set.files, set.failures, set.missing, set.kind
+   result.splits, result.nonfinite = how.splits, detail.nonfinite
+   detail.groups = group_labels(detail.species, options.groups or {})
+   if detail.groups then result.group = measures(features, detail.groups, detail.recordings, how) end
+   return result, detail
 end
 
 -- The network as it was before training.
@@ -85,11 +143,17 @@ end
 
 --- Evaluate a checkpoint on the recordings that its triplets left out.
 -- @tparam table options `checkpoint` (safetensors), `motif` (Parquet from `consolidate`),
--- `dataset_root`, `windows` ("motif"), `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `quiet`
+-- `dataset_root`, `windows` ("motif"), `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `k` (5: neighbours),
+-- `output` (folder for tables and pictures), `force`, `quiet`
+-- @treturn[1] table as from `judge`
 -- @treturn[1] table as from `judge`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.run(options)
+   if options.output then
+      local ok, message = require("bclua.workflow.evaluate_files").open(options)
+      if not ok then return nil, message end
+   end
    local net, metadata = require("bclua.tilenet").open(options.checkpoint)
    if not net then return nil, metadata end
    local recordings, groups = read_metadata(options.checkpoint, metadata)
@@ -98,56 +162,26 @@ function evaluate.run(options)
       set, message = evaluate.collect{motif = options.motif, dataset_root = options.dataset_root,
          recordings = recordings, windows = options.windows, motifs = options.motifs, quiet = options.quiet}
    end
-   local result
+   local result, detail
    if set then
       local fresh = untrained(net, options.seed or 1)
-      result, message = evaluate.judge(set, {{name = "embedding", net = net}, {name = "untrained network", net = fresh},
-         {name = "log-mel mean and deviation", x = set.plain}},
-         {splits = options.splits, seed = options.seed, groups = groups})
+      result, detail = evaluate.judge(set, {{name = "embedding", net = net}, {name = "untrained network", net = fresh},
+         {name = "log-mel mean and deviation", x = set.plain, standardise = true}},
+         {splits = options.splits, seed = options.seed, k = options.k, groups = groups})
       fresh:close()
+      message = detail
    end
    net:close()
-   return result, message
+   if not result then return nil, message end
+   if options.output then
+      local ok
+      ok, message = require("bclua.workflow.evaluate_files").write(options, result, detail)
+      if not ok then return nil, message end
+   end
+   return result, detail
 end
 
---- Header and rows of the result, for a table.
-function evaluate.rows(result)
-   local header, rows = {"features", "species: accuracy", "spread"}, {}
-   if result.group then header[4], header[5] = "group: accuracy", "spread" end
-   local function add(name, of)
-      local row = {name}
-      for _, part in ipairs({result, result.group}) do
-         local accuracy, spread = of(part)
-         row[#row + 1] = ("%.3f"):format(accuracy)
-         row[#row + 1] = spread and ("%.3f"):format(spread) or ""
-      end
-      rows[#rows + 1] = row
-   end
-   for i, r in ipairs(result.rows) do
-      add(r.name, function(part) return part.rows[i].accuracy, part.rows[i].spread end)
-   end
-   add("chance", function(part) return part.chance end)
-   return header, rows
-end
-
---- What was evaluated, in a sentence.
-function evaluate.sentence(result)
-   return ("%d %s of %d recordings that were not used in training; %d species%s; accuracy is the mean over " ..
-      "classes, mean and standard deviation over %d splits by recording"):format(result.windows,
-      collect.words[result.kind], result.recordings, result.classes, result.group and (" in %d groups"):format(result.group.classes) or "",
-      result.splits)
-end
-
---- The result as text, a line a kind of features.
-function evaluate.text(result)
-   local header, rows = evaluate.rows(result)
-   local lines = {evaluate.sentence(result)}
-   for _, row in ipairs({header, table.unpack(rows)}) do
-      local cells = {("%-28s"):format(row[1])}
-      for i = 2, #row do cells[i] = ("%" .. #header[i] .. "s"):format(row[i]) end
-      lines[#lines + 1] = table.concat(cells, "  ")
-   end
-   return table.concat(lines, "\n")
-end
+--- The result as text, see `bclua.workflow.evaluate_tables`.
+evaluate.text = tables.text
 
 return evaluate

@@ -195,10 +195,12 @@ local function learn(run, force)
    end)
    if not run.fit then return nil, message end
    run.metrics = f .. "/metrics.jsonl"
-   run.evaluation, run.evaluation_message = step(run, "evaluate", function()
+   local judged
+   run.evaluation, judged = step(run, "evaluate", function()
       return require("bclua.workflow.evaluate").run({checkpoint = run.fit.checkpoint, motif = run.motif,
          dataset_root = run.root, windows = c.evaluate.windows, motifs = c.evaluate.motifs, splits = c.evaluate.splits})
    end)
+   run[run.evaluation and "judged" or "evaluation_message"] = judged
    return true -- a data set too small to evaluate still gets its report
 end
 

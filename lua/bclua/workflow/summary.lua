@@ -3,7 +3,6 @@
 local audio = require "bclua.audio"
 local audit = require "bclua.workflow.audit"
 local commands = require "bclua.workflow.commands"
-local evaluate = require "bclua.workflow.evaluate"
 local experiment = require "bclua.experiment"
 local files = require "bclua.files"
 local neighbors = require "bclua.workflow.neighbors"
@@ -12,6 +11,7 @@ local progress = require "bclua.progress"
 local report = require "bclua.report"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
+local tables = require "bclua.workflow.evaluate_tables"
 
 local summary = {}
 
@@ -256,17 +256,28 @@ local function training(r, run, folder)
    if #judged > 0 then validation(r, judged) end
 end
 
-local function evaluation(r, run)
+local function evaluation(r, run, folder)
    r:section("Evaluation")
    local e = run.evaluation
    if not e then
       r:warning("no evaluation: " .. tostring(run.evaluation_message))
       return
    end
-   r:paragraph("Which species is this window? Logistic regression on " .. evaluate.sentence(e) .. ".")
-   r:table(evaluate.rows(e))
-   if #e.dropped > 0 then
-      r:paragraph("Left out, for want of a second recording: " .. table.concat(e.dropped, ", "))
+   r:paragraph("Which species is this window? Logistic regression on " .. tables.sentence(e) .. ".")
+   r:table(tables.accuracy(e))
+   r:paragraph("The embedding against the others on the same splits: mean and standard deviation of the difference, " ..
+      "and the shares of the splits that it won and lost.")
+   r:table(tables.paired(e))
+   r:paragraph(tables.distances_sentence(e) .. ".")
+   r:table(tables.distances(e, "species"))
+   if e.group then r:table(tables.distances(e, "group")) end
+   for _, line in ipairs(tables.left_out(e)) do r:warning(line) end
+   for _, p in ipairs(require("bclua.workflow.evaluate_files").pictures(e, run.judged)) do
+      picture(r, folder, p.name .. ".svg", p.caption, p.draw)
+   end
+   for _, part in ipairs{e, e.group} do
+      local title = "Share of the windows of each %s that was named rightly"
+      r:fold(title:format(part == e and "species" or "group"), function() r:table(tables.classes(part)) end)
    end
 end
 
@@ -309,7 +320,7 @@ function summary.write(run, path)
       triplets(r, run)
       audited(r, run, folder)
       training(r, run, folder)
-      evaluation(r, run)
+      evaluation(r, run, folder)
    end
    nearest(r, run)
    experiment.place(r, files.dirname(path))

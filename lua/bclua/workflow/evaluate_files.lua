@@ -1,0 +1,157 @@
+--- What an evaluation found, as files: JSON, Parquet and pictures.
+-- @module bclua.workflow.evaluate_files
+local cjson = require "cjson"
+local collect = require "bclua.workflow.collect"
+local files = require "bclua.files"
+local pictures = require "bclua.evaluate.pictures"
+local record = require "bclua.workflow.record"
+local sql = require "bclua.sql"
+
+local evaluate_files = {}
+
+-- As a name of a column or a file.
+local function plain(name) return (name:lower():gsub("[^%w]+", "_"):gsub("^_+", ""):gsub("_+$", "")) end
+
+-- The measures by species and by group, with their name.
+local function levels(result)
+   return {{name = "species", part = result}, result.group and {name = "group", part = result.group} or nil}
+end
+
+--- The pictures of an evaluation: windows along two principal components, for the first and the last features (the
+-- embedding, and what needs no network); whom the first ones take for whom.
+-- @tparam table result from `bclua.workflow.evaluate.judge`
+-- @tparam table detail its second value
+-- @treturn {table,...} `name` (of the file, without ending), `caption`, `draw` (function of a path)
+function evaluate_files.pictures(result, detail)
+   local list, features = {}, detail.features
+   local words = {species = "species", group = "group (family)"}
+   for _, level in ipairs(levels(result)) do
+      local labels = level.name == "group" and detail.groups or detail.species
+      for _, f in ipairs{features[1], #features > 1 and features[#features] or nil} do
+         list[#list + 1] = {name = ("pca-%s-%s"):format((plain(f.name):gsub("_", "-")), level.name),
+            caption = ("%s: windows along the first two principal components, by %s"):format(f.name, words[level.name]),
+            draw = function(path)
+               local x = f.standardise and require("bclua.evaluate").standardise(f.x) or f.x
+               return pictures.pca(x, labels, path)
+            end}
+      end
+      local part = level.part
+      list[#list + 1] = {name = "confusion-" .. level.name,
+         caption = ("%s: what the windows of each %s were called, summed over the splits"):format(features[1].name,
+            words[level.name]),
+         draw = function(path) return pictures.confusion(part.rows[1].confusion, part.names, path) end}
+   end
+   return list
+end
+
+-- JSON has no NaN; what is large is in Parquet.
+local function clean(v)
+   if type(v) == "number" and (v ~= v or v == math.huge or v == -math.huge) then return cjson.null end
+   if type(v) ~= "table" then return v end
+   local out = {}
+   for key, value in pairs(v) do
+      if key ~= "confusion" then out[key] = clean(value) end
+   end
+   return out
+end
+
+local function confusion_rows(result)
+   local rows = {}
+   for _, level in ipairs(levels(result)) do
+      for _, r in ipairs(level.part.rows) do
+         for i, row in ipairs(r.confusion) do
+            for j, n in ipairs(row) do
+               rows[#rows + 1] = {level = level.name, features = r.name, class = level.part.names[i],
+                  called = level.part.names[j], windows = n}
+            end
+         end
+      end
+   end
+   return rows, {"level", "features", "class", "called", "windows"}
+end
+
+local function class_rows(result)
+   local rows = {}
+   for _, level in ipairs(levels(result)) do
+      for _, r in ipairs(level.part.rows) do
+         for i, c in ipairs(level.part.counts) do
+            rows[#rows + 1] = {level = level.name, features = r.name, class = c.name, recordings = c.recordings,
+               windows = c.windows, accuracy = r.by_class[i]}
+         end
+      end
+   end
+   return rows, {"level", "features", "class", "recordings", "windows", "accuracy"}
+end
+
+local function split_rows(result)
+   local rows = {}
+   for _, level in ipairs(levels(result)) do
+      for _, r in ipairs(level.part.rows) do
+         for s, accuracy in ipairs(r.splits) do
+            rows[#rows + 1] = {level = level.name, features = r.name, split = s, accuracy = accuracy}
+         end
+      end
+   end
+   return rows, {"level", "features", "split", "accuracy"}
+end
+
+-- Where each window lies, what it is, and its features as lists.
+local function window_columns(detail)
+   local columns = {file = detail.recordings, start_s = {}, end_s = {}, species = detail.species, group = detail.groups}
+   for i, s in ipairs(detail.starts) do columns.start_s[i], columns.end_s[i] = s + 0.0, s + collect.seconds + 0.0 end
+   local order = {"file", "start_s", "end_s", "species", detail.groups and "group" or nil}
+   for _, f in ipairs(detail.features) do
+      order[#order + 1] = plain(f.name)
+      columns[plain(f.name)] = f.x
+   end
+   return columns, order
+end
+
+--- The parameters of a folder with results.
+function evaluate_files.parameters(options)
+   return {checkpoint = options.checkpoint, motif = options.motif, dataset_root = options.dataset_root,
+      windows = options.windows or "motif", motifs = options.motifs or 3, splits = options.splits or 10,
+      seed = options.seed or 1, k = options.k or 5}
+end
+
+--- May results be written into `options.output`? Makes the folder.
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message: it holds those of other parameters, and there is no `force`
+function evaluate_files.open(options)
+   return record.open_folder(options.output, evaluate_files.parameters(options), options.force)
+end
+
+--- Write everything: `evaluation.json`, `splits.parquet`, `classes.parquet`, `confusion.parquet`,
+-- `embeddings.parquet`, `failures.csv` and the pictures (SVG).
+-- @tparam table options of `bclua.workflow.evaluate.run`, with `output`
+-- @tparam table result
+-- @tparam table detail
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+function evaluate_files.write(options, result, detail)
+   local folder = options.output
+   local parameters = evaluate_files.parameters(options)
+   local metadata = record.for_parquet(parameters)
+   local json = clean(result)
+   json.parameters = parameters
+   local ok, message = files.write_json(folder .. "/evaluation.json", json)
+   for name, make in pairs{splits = split_rows, classes = class_rows, confusion = confusion_rows} do
+      if not ok then return nil, message end
+      local rows, order = make(result)
+      ok, message = sql.write_parquet(("%s/%s.parquet"):format(folder, name), rows,
+         {order = order, metadata = metadata})
+   end
+   if not ok then return nil, message end
+   local columns, order = window_columns(detail)
+   ok, message = sql.write_parquet(folder .. "/embeddings.parquet", columns, {order = order, metadata = metadata})
+   if ok then ok, message = record.write_failures(folder .. "/failures.csv", result.failures) end
+   for _, p in ipairs(evaluate_files.pictures(result, detail)) do
+      if not ok then return nil, message end
+      ok, message = p.draw(("%s/%s.svg"):format(folder, p.name))
+   end
+   return ok, message
+end
+
+return evaluate_files

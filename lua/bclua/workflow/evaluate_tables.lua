@@ -1,0 +1,136 @@
+--- What an evaluation found, as tables and text.
+-- @module bclua.workflow.evaluate_tables
+local collect = require "bclua.workflow.collect"
+
+local tables = {}
+
+local function number(v) return v and (v == v and ("%.3f"):format(v) or "none") or "" end
+local function percent(v) return ("%.0f %%"):format(100 * v) end
+
+-- Header and rows of measures by species and, where there are any, by group: `names` are the columns of each, `of`
+-- gives their values.
+local function by_level(result, first, names, count, row_name, of)
+   local header, rows = {first}, {}
+   for _, level in ipairs(result.group and {"species", "group"} or {"species"}) do
+      for i, name in ipairs(names) do header[#header + 1] = i == 1 and level .. ": " .. name or name end
+   end
+   for i = 1, count do
+      local row = {row_name(i)}
+      for _, part in ipairs{result, result.group} do
+         for _, v in ipairs(of(part, i)) do row[#row + 1] = v end
+      end
+      rows[i] = row
+   end
+   return header, rows
+end
+
+--- Accuracy of the logistic regression: header and rows.
+function tables.accuracy(result)
+   local header, rows = by_level(result, "features", {"accuracy", "spread"}, #result.rows + 1,
+      function(i) return result.rows[i] and result.rows[i].name or "chance" end,
+      function(part, i)
+         local r = part.rows[i]
+         return r and {number(r.accuracy), number(r.spread)} or {number(part.chance), ""}
+      end)
+   return header, rows
+end
+
+--- The first features less each of the others, over the same splits.
+function tables.paired(result)
+   return by_level(result, result.rows[1].name .. " less", {"difference", "spread", "won", "lost"}, #result.comparisons,
+      function(i) return result.comparisons[i].name end,
+      function(part, i)
+         local c = part.comparisons[i]
+         return {("%+.3f"):format(c.difference), number(c.spread), percent(c.won), percent(c.lost)}
+      end)
+end
+
+--- What distances say, of species or (level "group") of groups.
+function tables.distances(result, level)
+   local part, rows = level == "group" and result.group or result, {}
+   for i, r in ipairs(part.rows) do
+      rows[i] = {r.name, number(r.knn.cosine), number(r.knn.euclidean), number(r.precision.cosine),
+         number(r.precision.euclidean), number(r.silhouette)}
+   end
+   rows[#rows + 1] = {"chance", number(part.chance), number(part.chance), number(part.precision_chance),
+      number(part.precision_chance), ""}
+   return {level, "neighbours: cosine", "Euclidean", "precision: cosine", "Euclidean", "silhouette"}, rows
+end
+
+--- The share of each class's windows that the regression named rightly.
+function tables.classes(part)
+   local header, rows = {"class", "recordings", "windows"}, {}
+   for _, r in ipairs(part.rows) do header[#header + 1] = r.name end
+   for i, c in ipairs(part.counts) do
+      rows[i] = {c.name, tostring(c.recordings), tostring(c.windows)}
+      for _, r in ipairs(part.rows) do table.insert(rows[i], number(r.by_class[i])) end
+   end
+   return header, rows
+end
+
+--- What was evaluated, in a sentence.
+function tables.sentence(result)
+   return ("%d %s of %d recordings that were not used in training; %d species%s; accuracy is the mean over " ..
+      "classes, mean and standard deviation over %d splits by recording"):format(result.windows,
+      collect.words[result.kind], result.recordings, result.classes,
+      result.group and (" in %d groups"):format(result.group.classes) or "", result.splits)
+end
+
+--- What the measures by distance are, in a sentence.
+function tables.distances_sentence(result)
+   return ("By the nearest windows of other recordings: share that is named rightly by the %d nearest; precision, " ..
+      "the share of the %d nearest that is of the same class; silhouette, from -1 to 1 (Euclidean)"):format(result.k,
+      result.k)
+end
+
+--- What was left out, a sentence each.
+-- @treturn {string,...}
+function tables.left_out(result)
+   local list = {}
+   local function add(names, words)
+      if #names > 0 then list[#list + 1] = words .. ": " .. table.concat(names, ", ") end
+   end
+   add(result.dropped, "left out, for want of a second recording")
+   if result.group then add(result.group.dropped, "groups left out, for want of a second recording") end
+   add(result.missing, "left out, none of their recordings could be read")
+   for _, f in ipairs(result.nonfinite) do
+      list[#list + 1] = ("left out, NaN or infinite in '%s': %d windows"):format(f.name, f.windows)
+   end
+   return list
+end
+
+-- Columns as wide as what stands in them, the first to the left.
+local function align(header, rows)
+   local widths, lines = {}, {}
+   for i, name in ipairs(header) do
+      widths[i] = #name
+      for _, row in ipairs(rows) do widths[i] = math.max(widths[i], #(row[i] or "")) end
+   end
+   for _, row in ipairs{header, table.unpack(rows)} do
+      local cells = {}
+      for i, width in ipairs(widths) do
+         cells[i] = (i == 1 and "%-" .. width .. "s" or "%" .. width .. "s"):format(row[i] or "")
+      end
+      lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
+   end
+   return table.concat(lines, "\n")
+end
+
+--- The result as text.
+-- @tparam table result from `bclua.workflow.evaluate.judge`
+-- @tparam[opt] table options `classes`: also a line for each class
+function tables.text(result, options)
+   local parts = {tables.sentence(result), align(tables.accuracy(result)), "", align(tables.paired(result)), "",
+      tables.distances_sentence(result), align(tables.distances(result, "species"))}
+   if result.group then parts[#parts + 1] = align(tables.distances(result, "group")) end
+   if options and options.classes then
+      for _, part in ipairs{result, result.group} do
+         parts[#parts + 1] = ""
+         parts[#parts + 1] = align(tables.classes(part))
+      end
+   end
+   for _, line in ipairs(tables.left_out(result)) do parts[#parts + 1] = line end
+   return table.concat(parts, "\n")
+end
+
+return tables
