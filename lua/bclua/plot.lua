@@ -26,6 +26,7 @@
 -- plot.spectrogram(y, sample_rate, "call.png", {title = "XC1", size = {800, 300}})
 local array = require "bclua.array"
 local colours = require "bclua.plot.colours"
+local curves = require "bclua.curves"
 local data = require "bclua.plot.data"
 
 local plot = {}
@@ -474,34 +475,6 @@ local function column(rows, name)
    return data.array(list, name, 3)
 end
 
--- The mean of so many values around each, as many before as after it; fewer at both
--- ends, so that the curve does not lag behind.
-local function smooth(y, steps)
-   local at, sums = {}, {[0] = 0}
-   for i = 1, #y do
-      if data.is_finite(y[i]) then
-         at[#at + 1] = i
-         sums[#at] = sums[#at - 1] + y[i]
-      end
-   end
-   local out = array.full({#y}, 0 / 0, "f64")
-   for k = 1, #at do
-      local half = math.min(steps // 2, k - 1, #at - k)
-      out[at[k]] = (sums[k + half] - sums[k - half - 1]) / (2 * half + 1)
-   end
-   return out
-end
-
--- Where a curve over a logarithmic axis falls fastest.
-local function steepest(x, y)
-   local best, where = 0, nil
-   for i = 2, #y - 1 do
-      local slope = (y[i + 1] - y[i - 1]) / (math.log(x[i + 1]) - math.log(x[i - 1]))
-      if slope == slope and slope < best then best, where = slope, x[i] end
-   end
-   return where
-end
-
 --- How a training went: each value in pale, over it the mean of those around it.
 --
 -- `{x = "learning_rate", test = true}` draws a learning-rate test: a logarithmic
@@ -523,16 +496,16 @@ function plot.curve(rows, path, options)
       if steps > 1 then
          pale[i] = {kind = "line", x = x, y = y, colour = plot.colours[c]:gsub("#", "#98"), width = 1}
       end
-      layers[i] = {kind = "line", x = x, y = smooth(y, steps), colour = plot.colours[c],
+      layers[i] = {kind = "line", x = x, y = curves.smooth(y, steps), colour = plot.colours[c],
          title = #names > 1 and name:gsub("_", " ") or nil}
    end
-   local fastest = options.test and layers[1] and steepest(x, layers[1].y)
+   local fastest = options.test and layers[1] and curves.steepest(x, layers[1].y, steps // 2)
    local panel = xy_panel(table.move(layers, 1, #layers, #pale + 1, pale), {logx = options.logx or options.test,
       logy = options.logy, xlabel = options.xlabel or x_name:gsub("_", " "),
       ylabel = options.ylabel or #names == 1 and names[1]:gsub("_", " ") or nil}, 0)
    if fastest and #panel.layers > 0 then
-      panel.layers[#panel.layers + 1] = {kind = "mark", at = fastest, colour = MOTIF, boxed = true,
-         name = ("falls fastest at %.2g"):format(fastest)}
+      panel.layers[#panel.layers + 1] = {kind = "mark", at = x[fastest], colour = MOTIF, boxed = true,
+         name = ("falls fastest at %.2g"):format(x[fastest])}
    end
    return draw({panels = {panel}, size = {900, 340}}, path, options)
 end

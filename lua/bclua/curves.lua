@@ -1,0 +1,46 @@
+--- Curves that scatter: smoothed, and where they fall fastest.
+-- @module bclua.curves
+local array = require "bclua.array"
+
+local curves = {}
+
+local function is_finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
+
+--- The mean of so many values around each, as many before as after it; fewer at both
+-- ends, so that the curve does not lag behind.
+-- @tparam array|{number,...} y values that are not finite are left out, and stay NaN
+-- @tparam integer count
+-- @treturn array f64 (n)
+function curves.smooth(y, count)
+   local at, sums = {}, {[0] = 0}
+   for i = 1, #y do
+      if is_finite(y[i]) then
+         at[#at + 1] = i
+         sums[#at] = sums[#at - 1] + y[i]
+      end
+   end
+   local out = array.full({#y}, 0 / 0, "f64")
+   for k = 1, #at do
+      local half = math.min(count // 2, k - 1, #at - k)
+      out[at[k]] = (sums[k + half] - sums[k - half - 1]) / (2 * half + 1)
+   end
+   return out
+end
+
+--- Where a curve over a logarithmic axis falls fastest.
+-- @tparam array|{number,...} x above 0, ascending
+-- @tparam array|{number,...} y
+-- @tparam[opt=1] integer reach the slope at a point is that between the points so far before and after it
+-- @treturn ?integer position; nil: it falls nowhere
+function curves.steepest(x, y, reach)
+   local best, where = 0, nil
+   reach = math.max(1, reach or 1)
+   for i = 1 + reach, #y - reach do
+      local before, after = i - reach, i + reach
+      local slope = (y[after] - y[before]) / (math.log(x[after]) - math.log(x[before]))
+      if slope == slope and slope < best then best, where = slope, i end
+   end
+   return where
+end
+
+return curves

@@ -1,0 +1,201 @@
+--- The learning-rate range test (Smith, 2017): a few steps of training while the rate grows
+-- from step to step. Where the loss falls fastest, and a tenth of where it is least, are rates
+-- to begin with.
+--
+-- What is trained is put back afterwards, to the bit. A loss that is not finite ends a sweep, and
+-- what was before it stays.
+-- @module bclua.rate_test
+-- @usage
+-- local r = assert(rate_test.run(net, function(seed)
+--    return loader.new{triplets = "triplets.parquet", tiles = "tiles", seed = seed}
+-- end, {seeds = {1, 2, 3}}))
+-- print(r.steepest, r.tenth)
+local array = require "bclua.array"
+local curves = require "bclua.curves"
+local snapshot = require "bclua.snapshot"
+
+local rate_test = {}
+
+local MOST_SKIPPED = 40 -- steps in a row that f16 leaves out while it looks for its scale: 2^13 to 1, and some
+
+local SWEEP = {least = 1e-6, most = 1, steps = 100, diverge = 4}
+local SMOOTH = {smooth = 0}
+local RUN = {seeds = {1}, step = {}}
+
+local function is_finite(x) return type(x) == "number" and x == x and math.abs(x) < math.huge end
+
+local function check(options, ...)
+   local o, known = {}, {on_step = true}
+   for _, list in ipairs{...} do
+      for key, value in pairs(list) do known[key], o[key] = true, value end
+   end
+   for key, value in pairs(options or {}) do
+      if not known[key] then
+         local names = {}
+         for name in pairs(known) do names[#names + 1] = name end
+         table.sort(names)
+         error(("unknown option '%s' (known: %s)"):format(tostring(key), table.concat(names, ", ")), 3)
+      end
+      if type(value) ~= type(o[key] or error) then
+         error(("option '%s' must be a %s, got %s"):format(key, type(o[key] or error), tostring(value)), 3)
+      end
+      o[key] = value
+   end
+   if o.steps and not (math.tointeger(o.steps) and o.steps >= 3) then
+      error(("option 'steps' must be a whole number of at least 3, got %s"):format(o.steps), 3)
+   end
+   if o.least and not (o.least > 0 and o.most > o.least and o.most < math.huge) then
+      error(("rates from %g to %g: 'least' must be above 0 and 'most' above that"):format(o.least, o.most), 3)
+   end
+   if o.diverge and not (o.diverge == 0 or o.diverge > 1) then
+      error(("option 'diverge' must be above 1, or 0 for never, got %g"):format(o.diverge), 3)
+   end
+   if o.smooth and not (math.tointeger(o.smooth) and o.smooth >= 0) then
+      error(("option 'smooth' must be a whole number, got %s"):format(o.smooth), 3)
+   end
+   if o.seeds and #o.seeds == 0 then error("option 'seeds' must be a list of one or more", 3) end
+   return o
+end
+
+-- Values of the mean around each: told, or a tenth of the steps.
+local function width(o, steps)
+   local n = o.smooth > 0 and o.smooth or math.max(5, steps // 10)
+   return n + (n + 1) % 2
+end
+
+--- One sweep over anything that learns: call a function with growing rates.
+-- @tparam function step f(rate, k) takes the k-th step, and returns the loss before it; or nil and a message
+-- @tparam[opt] table options `least` (1e-6), `most` (1): rates of the first and the last step, the ratio of one to the
+--  next always the same; `steps` (100); `diverge` (4): it ends where the loss is so many times the least so far
+--  (0: never); `on_step` f(row)
+-- @treturn {table,...} `{step=, learning_rate=, loss=}`; all finite
+-- @treturn ?table where it ended before the last rate: `{step=, learning_rate=, message=}`
+function rate_test.sweep(step, options)
+   local o = check(options, SWEEP)
+   local rows, least = {}, math.huge
+   for k = 1, o.steps do
+      local rate = o.least * (o.most / o.least) ^ ((k - 1) / (o.steps - 1))
+      local loss, message = step(rate, k)
+      if not is_finite(loss) then
+         return rows, {step = k, learning_rate = rate, message = message or ("the loss is %s"):format(loss)}
+      end
+      rows[k] = {step = k, learning_rate = rate, loss = loss}
+      if o.on_step then o.on_step(rows[k]) end
+      least = math.min(least, loss)
+      if o.diverge > 0 and least > 0 and loss > o.diverge * least then
+         return rows, {step = k, learning_rate = rate,
+            message = ("the loss is %.3g times the least so far"):format(loss / least)}
+      end
+   end
+   return rows
+end
+
+-- How far single values lie from the smoothed curve on the way down: deviation of one value.
+local function scatter(losses, smoothed, last)
+   local sum = 0
+   for i = 1, last do sum = sum + (losses[i] - smoothed[i]) ^ 2 end
+   return math.sqrt(sum / last)
+end
+
+--- What sweeps over the same rates say together: the mean of their losses at each rate that
+-- all of them reached, smoothed over the logarithm of the rate.
+-- @tparam {table,...} sweeps lists of rows as `sweep` returns them
+-- @tparam[opt] table options `smooth` (0: a tenth of the steps, at least 5): values that the mean around each is over
+-- @treturn table
+--
+--  * `learning_rate`, `loss`, `smoothed`: arrays f64 (n)
+--  * `falls`: does the loss fall, by more than it scatters?
+--  * if so: `steepest`, the rate at which the smoothed loss falls fastest; `minimum`, at which it is least;
+--    `tenth` of that
+function rate_test.judge(sweeps, options)
+   local o, n = check(options, SMOOTH), math.huge
+   for _, rows in ipairs(sweeps) do n = math.min(n, #rows) end
+   if #sweeps == 0 then n = 0 end
+   local steps = 0
+   for _, rows in ipairs(sweeps) do steps = math.max(steps, #rows) end
+   local count = width(o, steps)
+   local r = {learning_rate = array.zeros(n, "f64"), loss = array.zeros(n, "f64"), smooth = count, falls = false}
+   for i = 1, n do
+      r.learning_rate[i] = sweeps[1][i].learning_rate
+      for _, rows in ipairs(sweeps) do r.loss[i] = r.loss[i] + rows[i].loss / #sweeps end
+   end
+   r.smoothed = curves.smooth(r.loss, count)
+   local at
+   for i = 1, n do
+      if not at or r.smoothed[i] < r.smoothed[at] then at = i end
+   end
+   local where = curves.steepest(r.learning_rate, r.smoothed, count // 2)
+   r.falls = where ~= nil and at > 1 and
+      r.smoothed[1] - r.smoothed[at] > 2 * scatter(r.loss, r.smoothed, at) -- its ends are hardly smoothed
+   if r.falls then
+      r.steepest, r.minimum = r.learning_rate[where], r.learning_rate[at]
+      r.tenth = r.minimum / 10
+   end
+   return r
+end
+
+-- A step of training at a rate; f16 may first need a smaller scale of the loss.
+local function network_step(net, batches, o, sweep)
+   return function(rate)
+      for _ = 1, MOST_SKIPPED do
+         local batch, message = batches:next()
+         if not batch then
+            sweep.failed = message or "there are no more batches"
+            return nil, sweep.failed
+         end
+         local settings = {}
+         for key, value in pairs(o.step) do settings[key] = value end
+         settings.lr = rate
+         local info, why, kind = net:train_step(batch, settings)
+         if kind == "memory" then sweep.failed = why end
+         if not info then return nil, why end
+         if not info.skipped then return info.loss end
+         sweep.skipped = sweep.skipped + 1
+      end
+      return nil, "the gradient overflows at every scale of the loss"
+   end
+end
+
+local function one_seed(net, batches, seed, o)
+   local source, message = batches(seed)
+   if not source then return nil, message end
+   local sweep = {seed = seed, skipped = 0}
+   local options = {least = o.least, most = o.most, steps = o.steps, diverge = o.diverge}
+   if o.on_step then
+      function options.on_step(row) o.on_step(row, seed) end
+   end
+   local ok, rows, ended = pcall(rate_test.sweep, network_step(net, source, o, sweep), options)
+   if source.close then source:close() end
+   if not ok then error(rows, 0) end
+   if sweep.failed then return nil, sweep.failed end
+   sweep.rows, sweep.ended = rows, ended
+   return sweep
+end
+
+--- The test of a network. Every sweep begins with the network as it is; afterwards it is that again.
+-- @tparam network net of `bclua.nn`
+-- @tparam function batches f(seed) returns what has a method `next` that returns batches, as `bclua.loader`
+--  has; or nil and a message. It is closed afterwards
+-- @tparam[opt] table options `least`, `most`, `steps`, `diverge`, as for `sweep`; `smooth`, as for `judge`;
+--  `seeds` ({1}): a sweep each; `step`: options of `net:train_step` beside the rate; `on_step` f(row, seed)
+-- @treturn[1] table as `judge`; and `sweeps`: for each seed `{seed=, rows=, skipped=, ended=}`, where `skipped` counts
+--  the steps that f16 left out because its gradients overflowed, `ended` is as of `sweep`
+-- @treturn[2] nil
+-- @treturn[2] string message: there are no batches, or not the memory for one
+function rate_test.run(net, batches, options)
+   local o = check(options, SWEEP, SMOOTH, RUN)
+   local restore, sweeps, rows = snapshot.take(net), {}, {}
+   for i, seed in ipairs(o.seeds) do
+      net.pending = 0 -- what waits for its step comes back with `restore`
+      local ok, sweep, message = pcall(one_seed, net, batches, seed, o)
+      restore()
+      if not ok then error(sweep, 0) end
+      if not sweep then return nil, message end
+      sweeps[i], rows[i] = sweep, sweep.rows
+   end
+   local r = rate_test.judge(rows, {smooth = o.smooth})
+   r.sweeps = sweeps
+   return r
+end
+
+return rate_test
