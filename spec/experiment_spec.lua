@@ -44,6 +44,20 @@ describe("an experiment", function()
       assert.matches("  0%.5   nan  7\n", command.read(dir .. "/out"))
    end)
 
+   it("shows the ends of a long table, and writes all of it", function()
+      local e, rows = open("noise"), {}
+      for i = 1, 50 do rows[i] = {n = 1000 + i} end
+      local path = assert(e:table(rows, {"n"}, {limit = 5}))
+      assert.equal(50, #sql.query("from " .. sql.quote(path)))
+      e:close()
+      for _, text in ipairs{command.read(dir .. "/out"), page()} do
+         assert.matches("1003", text)
+         assert.matches("1050", text)
+         assert.is_nil(text:find("1004", 1, true))
+      end
+      assert.matches("first and last of 50 rows; all are in noise.parquet", page())
+   end)
+
    it("takes a table without rows, and several tables", function()
       local e = open("noise")
       assert(e:table({}, {"a"}))

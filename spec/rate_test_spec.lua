@@ -86,7 +86,8 @@ describe("rate_test.sweep", function()
 
    it("ends where the loss is not finite or runs away, and keeps what was before", function()
       for _, bad in ipairs{0 / 0, math.huge, false} do
-         local rows, ended = rate_test.sweep(function(_, k) return k < 7 and 1 / k or bad or nil, "no" end, {steps = 20})
+         local rows, ended = rate_test.sweep(function(_, k) return k < 7 and 1 / k or bad or nil, "no" end,
+            {steps = 20})
          assert.equal(6, #rows)
          assert.equal(7, ended.step)
          for k = 1, 6 do assert.equal(1 / k, rows[k].loss) end

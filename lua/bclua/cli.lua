@@ -114,6 +114,23 @@ function cli.choice(option, words)
    end
 end
 
+--- The same for a list of such words, with commas between them.
+-- @tparam string option
+-- @tparam {string,...} words
+function cli.choices(option, words)
+   local one = cli.choice(option, words)
+   return function(text)
+      local list, seen = {}, {}
+      for word in (text .. ","):gmatch("([^,]*),") do
+         local x, message = one(word)
+         if not x then return nil, message end
+         if seen[x] then return nil, ("%s: '%s' is named twice"):format(option, x) end
+         list[#list + 1], seen[x] = x, true
+      end
+      return list
+   end
+end
+
 --- End the script: after `nil, message` with the message on stderr and status 1.
 -- @tparam string name of the command, for the message
 -- @param result what the work returned

@@ -30,12 +30,14 @@ end
 --- Where a curve over a logarithmic axis falls fastest.
 -- @tparam array|{number,...} x above 0, ascending
 -- @tparam array|{number,...} y
--- @tparam[opt=1] integer reach the slope at a point is that between the points so far before and after it
+-- @tparam[opt=0] integer half of the values that each was smoothed over: the slope at a point is that between
+--  the points so far (at least 1) before and after it; as many at both ends, hardly smoothed, are left out
 -- @treturn ?integer position; nil: it falls nowhere
-function curves.steepest(x, y, reach)
+function curves.steepest(x, y, half)
    local best, where = 0, nil
-   reach = math.max(1, reach or 1)
-   for i = 1 + reach, #y - reach do
+   half = half or 0
+   local reach = math.max(1, half)
+   for i = 1 + half + reach, #y - half - reach do
       local before, after = i - reach, i + reach
       local slope = (y[after] - y[before]) / (math.log(x[after]) - math.log(x[before]))
       if slope == slope and slope < best then best, where = slope, i end

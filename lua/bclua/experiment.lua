@@ -152,18 +152,21 @@ end
 --- Print rows, write them to `RUN/experiments/NAME/NAME.parquet`, put them into the section.
 -- @tparam {table,...} rows by column name
 -- @tparam[opt] {string,...} columns in order (default: sorted)
--- @tparam[opt] table options `name` of the file, without extension (default: the experiment's)
+-- @tparam[opt] table options `name` of the file, without extension (default: the experiment's); `limit`: so many rows
+-- are shown (default: all), the middle is in the file only
 -- @treturn[1] string path of the Parquet file
 -- @treturn[2] nil
 -- @treturn[2] string message
 function Experiment:table(rows, columns, options)
    options = options or {}
    for k in pairs(options) do
-      if k ~= "name" then error(("bad argument to 'table' (unknown option '%s')"):format(tostring(k)), 2) end
+      if k ~= "name" and k ~= "limit" then
+         error(("bad argument to 'table' (unknown option '%s')"):format(tostring(k)), 2)
+      end
    end
    local name = check_name(options.name or self.name, "name of a table")
    columns = columns or sql.names(rows)
-   local kept, cells = {}, {}
+   local kept, cells, limit = {}, {}, math.max(options.limit or #rows, 1)
    for i, row in ipairs(rows) do
       kept[i] = {}
       for _, column in ipairs(columns) do
@@ -173,14 +176,21 @@ function Experiment:table(rows, columns, options)
    end
    local data = record.columns(kept, columns)
    for i in ipairs(rows) do
-      cells[i] = {}
-      for c, column in ipairs(columns) do
-         local v = data[column][i]
-         cells[i][c] = v == nil and cjson.null or plain(v, column)
+      if i <= (limit + 1) // 2 or i > #rows - limit // 2 then
+         local line = {}
+         for c, column in ipairs(columns) do
+            local v = data[column][i]
+            line[c] = v == nil and cjson.null or plain(v, column)
+         end
+         cells[#cells + 1] = line
       end
    end
-   self:print(sql.table(rows, {order = columns, limit = math.max(#rows, 1)}))
+   self:print(sql.table(rows, {order = columns, limit = limit}))
    self:add({kind = "table", columns = columns, rows = cells})
+   if #cells < #rows then
+      local text = ("The first and last of %d rows; all are in %s.parquet."):format(#rows, name)
+      self:add({kind = "text", text = text})
+   end
    local path, message = self:path(name .. ".parquet")
    if not path then return self:failed(message) end
    local ok

@@ -13,6 +13,7 @@
 local array = require "bclua.array"
 local curves = require "bclua.curves"
 local snapshot = require "bclua.snapshot"
+local system = require "bclua.system"
 
 local rate_test = {}
 
@@ -91,10 +92,10 @@ function rate_test.sweep(step, options)
 end
 
 -- How far single values lie from the smoothed curve on the way down: deviation of one value.
-local function scatter(losses, smoothed, last)
+local function scatter(losses, smoothed, first, last)
    local sum = 0
-   for i = 1, last do sum = sum + (losses[i] - smoothed[i]) ^ 2 end
-   return math.sqrt(sum / last)
+   for i = first, last do sum = sum + (losses[i] - smoothed[i]) ^ 2 end
+   return math.sqrt(sum / (last - first + 1))
 end
 
 --- What sweeps over the same rates say together: the mean of their losses at each rate that
@@ -120,13 +121,14 @@ function rate_test.judge(sweeps, options)
       for _, rows in ipairs(sweeps) do r.loss[i] = r.loss[i] + rows[i].loss / #sweeps end
    end
    r.smoothed = curves.smooth(r.loss, count)
-   local at
-   for i = 1, n do
+   local half = count // 2
+   local first, at = 1 + half, nil -- at both ends means are over few values
+   for i = first, n - half do
       if not at or r.smoothed[i] < r.smoothed[at] then at = i end
    end
-   local where = curves.steepest(r.learning_rate, r.smoothed, count // 2)
-   r.falls = where ~= nil and at > 1 and
-      r.smoothed[1] - r.smoothed[at] > 2 * scatter(r.loss, r.smoothed, at) -- its ends are hardly smoothed
+   local where = curves.steepest(r.learning_rate, r.smoothed, half)
+   r.falls = where ~= nil and at > first and
+      r.smoothed[first] - r.smoothed[at] > 2 * scatter(r.loss, r.smoothed, first, at)
    if r.falls then
       r.steepest, r.minimum = r.learning_rate[where], r.learning_rate[at]
       r.tenth = r.minimum / 10
@@ -181,7 +183,7 @@ end
 -- @treturn[1] table as `judge`; and `sweeps`: for each seed `{seed=, rows=, skipped=, ended=}`, where `skipped` counts
 --  the steps that f16 left out because its gradients overflowed, `ended` is as of `sweep`
 -- @treturn[2] nil
--- @treturn[2] string message: there are no batches, or not the memory for one
+-- @treturn[2] string message: there are no batches, or not the memory for one; "interrupted" after Ctrl-C
 function rate_test.run(net, batches, options)
    local o = check(options, SWEEP, SMOOTH, RUN)
    local restore, sweeps, rows = snapshot.take(net), {}, {}
@@ -189,6 +191,7 @@ function rate_test.run(net, batches, options)
       net.pending = 0 -- what waits for its step comes back with `restore`
       local ok, sweep, message = pcall(one_seed, net, batches, seed, o)
       restore()
+      if not ok and system.interrupted() then return nil, "interrupted" end
       if not ok then error(sweep, 0) end
       if not sweep then return nil, message end
       sweeps[i], rows[i] = sweep, sweep.rows
@@ -196,6 +199,44 @@ function rate_test.run(net, batches, options)
    local r = rate_test.judge(rows, {smooth = o.smooth})
    r.sweeps = sweeps
    return r
+end
+
+--- The result of `run` in a sentence.
+-- @tparam table r
+-- @treturn string
+function rate_test.text(r)
+   if not r.falls then return "the loss does not fall by more than it scatters: more steps, seeds or a larger batch" end
+   local n = #r.learning_rate
+   return ("the loss falls fastest at %.2g, and is least at %.2g, a tenth of which is %.2g%s"):format(r.steepest,
+      r.minimum, r.tenth, r.minimum == r.learning_rate[n - r.smooth // 2] and "; it still falls at the end" or "")
+end
+
+--- Every step of all sweeps of `run`.
+-- @tparam table r
+-- @treturn {table,...} `{seed=, step=, learning_rate=, loss=}`
+function rate_test.rows(r)
+   local rows = {}
+   for _, sweep in ipairs(r.sweeps) do
+      for _, row in ipairs(sweep.rows) do
+         rows[#rows + 1] = {seed = sweep.seed, step = row.step, learning_rate = row.learning_rate, loss = row.loss}
+      end
+   end
+   return rows
+end
+
+--- Several results over the same rates as columns for `plot.curve`.
+-- @tparam table results name -> result of `run` or `judge`
+-- @treturn table `learning_rate` and name -> losses: arrays f64 of one length, NaN where a test had ended
+function rate_test.columns(results)
+   local columns, n = {learning_rate = array.zeros(0, "f64")}, 0
+   for _, r in pairs(results) do
+      if #r.loss > n then columns.learning_rate, n = r.learning_rate, #r.loss end
+   end
+   for name, r in pairs(results) do
+      columns[name] = array.full({n}, 0 / 0, "f64")
+      for i = 1, #r.loss do columns[name][i] = r.loss[i] end
+   end
+   return columns
 end
 
 return rate_test
