@@ -63,7 +63,7 @@ end
 
 --- The same for so many numbers with commas between them, as a list.
 -- @tparam string option
--- @tparam integer count
+-- @tparam ?integer count nil: one or more
 -- @tparam number least
 function cli.numbers(option, count, least)
    local one = cli.number(option, least)
@@ -74,7 +74,7 @@ function cli.numbers(option, count, least)
          if not x then return nil, message end
          list[#list + 1] = x
       end
-      if #list == count then return list end
+      if #list == (count or #list) then return list end
       return nil, ("%s: '%s' is not %d numbers with commas between them"):format(option, text, count)
    end
 end

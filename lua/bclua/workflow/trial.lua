@@ -30,7 +30,7 @@ end
 --- What a run of the pipeline was made with and from.
 -- @tparam string run its folder
 -- @treturn[1] table `settings` (all of `pipeline.defaults`, the run's own laid over), `motif` (path), `root`
--- (the folder in which source names begin), `taxonomy` (path or nil)
+-- (the folder in which source names begin), `data` (the folder of recordings), `taxonomy` (path or nil)
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function trial.open(run)
@@ -50,7 +50,8 @@ function trial.open(run)
    if not layout then return nil, message end
    local motif = run .. "/motif.parquet"
    if not files.exists(motif) then return nil, motif .. ": no such file (the run is not finished)" end
-   return {settings = settings, motif = motif, root = layout.root, taxonomy = layout.taxonomy}
+   return {settings = settings, motif = motif, root = layout.root, data = about.data,
+      taxonomy = layout.taxonomy}
 end
 
 local function with(common, more)
