@@ -312,8 +312,9 @@ sweep.best = view.best
 -- @tparam string|table source the path of the file, or what `sweep.run` returned
 -- @tparam[opt] table options `metrics`: names (default: the sweep's own); `best_first`: sorted by the metric, else as
 -- the sweep had them; `metric`, `maximise`
--- @treturn[1] {table,...} rows: the parameters that vary, of each metric its mean and `<name>_deviation` over seeds,
--- `trials`, `failed`, `wall_s` (mean), `peak_mb` (most); printed, they are an aligned table
+-- @treturn[1] {table,...} rows: the parameters that vary, the mean of each metric and, if there are several seeds,
+-- the deviation of the first, `<name>_deviation`; `trials`, `failed`, `wall_s` (mean), `peak_mb` (most); printed, they
+-- are an aligned table
 -- @treturn[1] {string,...} the names of the columns in order
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
@@ -326,8 +327,8 @@ sweep.table = view.table
 -- @tparam string|table source the path of the file, or what `sweep.run` returned
 -- @tparam string parameter
 -- @tparam[opt] string path of the picture (.svg, .png); without it, it is drawn on the terminal
--- @tparam[opt] table options `metric`; `logx` (default: if it spans more than a factor of 30), `logy`; those of
--- `plot.line`
+-- @tparam[opt] table options `metric`; `spread`: the name of a metric for the error bars, rather than the deviation
+-- over seeds; `logx` (default: if it spans more than a factor of 30), `logy`; those of `plot.line`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message

@@ -152,9 +152,11 @@ function view.table(source, options)
    local list = group(data, metrics)
    if options and options.best_first then list = ranked(list, metrics[1], maximise) end
    local columns = varying(list)
-   for _, name in ipairs(metrics) do
+   for i, name in ipairs(metrics) do
+      local several = false
+      for _, g in ipairs(list) do several = several or i == 1 and g.deviation[name] ~= nil end
       columns[#columns + 1] = name
-      columns[#columns + 1] = name .. "_deviation"
+      if several then columns[#columns + 1] = name .. "_deviation" end
    end
    table.move({"trials", "failed", "wall_s", "peak_mb"}, 1, 4, #columns + 1, columns)
    local rows = {}
@@ -195,13 +197,19 @@ local function series_of(list, parameter, names)
    return series
 end
 
-local function lines(series, parameter, metric)
+-- Half the length of an error bar: over seeds, or what a metric says.
+local function spread_of(g, metric, spread)
+   if spread then return g.mean[spread] end
+   return g.deviation[metric]
+end
+
+local function lines(series, parameter, metric, spread)
    local layers = {}
    for i, s in ipairs(series) do
       table.sort(s.groups, function(a, b) return a.parameters[parameter] < b.parameters[parameter] end)
       local colour, x, y, bx, by = plot.colours[(i - 1) % #plot.colours + 1], {}, {}, {}, {}
       for k, g in ipairs(s.groups) do
-         local at, mean, d = g.parameters[parameter], g.mean[metric] or 0 / 0, g.deviation[metric]
+         local at, mean, d = g.parameters[parameter], g.mean[metric] or 0 / 0, spread_of(g, metric, spread)
          x[k], y[k] = at, mean
          if d then
             local n = #bx
@@ -210,9 +218,22 @@ local function lines(series, parameter, metric)
          end
       end
       if #bx > 0 then layers[#layers + 1] = {x = bx, y = by, colour = colour, width = 1} end
-      layers[#layers + 1] = {x = x, y = y, colour = colour, title = s.title or #bx > 0 and "mean ± deviation" or nil}
+      local title = s.title or #bx > 0 and "mean ± " .. (spread or "deviation") or nil
+      layers[#layers + 1] = {x = x, y = y, colour = colour, title = title}
    end
    return layers
+end
+
+-- A line of nothing, so that there is room beside the first and the last error bar.
+local function room(values, log)
+   local least, most = math.huge, -math.huge
+   for _, v in ipairs(values) do least, most = math.min(least, v), math.max(most, v) end
+   if log then
+      local factor = (most / least) ^ 0.03
+      return {x = {least / factor, most * factor}, y = {0 / 0, 0 / 0}, colour = plot.colours[1]}
+   end
+   local more = (most - least) * 0.03
+   return {x = {least - more, most + more}, y = {0 / 0, 0 / 0}, colour = plot.colours[1]}
 end
 
 -- A logarithmic axis where values span more than a factor of 30.
@@ -222,10 +243,10 @@ local function wants_log(values)
    return least > 0 and most > 30 * least
 end
 
-local function bars(list, names, metric, path, options)
+local function bars(list, names, metric, spread, path, options)
    local texts, means = {}, {}
    for i, g in ipairs(list) do
-      local words, d = {}, g.deviation[metric]
+      local words, d = {}, spread_of(g, metric, spread)
       for k, name in ipairs(names) do words[k] = points.text(g.parameters[name] or "-"):gsub('"', "") end
       texts[i] = table.concat(words, ", ") .. (d and (" (± %.3g)"):format(d) or "")
       means[i] = g.mean[metric] or 0 / 0
@@ -236,14 +257,14 @@ end
 
 --- See `bclua.sweep.plot`.
 function view.plot(source, parameter, path, options)
-   local drawing, asked = {}, {}
+   local drawing, asked, spread = {}, {}, nil
    for k, v in pairs(options or {}) do
-      if k == "metric" then asked[k] = v else drawing[k] = v end
+      if k == "metric" then asked[k] = v elseif k == "spread" then spread = v else drawing[k] = v end
    end
    local data, metric = open(source, asked, {metric = true}, 2)
    if not data then return nil, metric end
    local list, values, numbers = {}, {}, true
-   for _, g in ipairs(group(data, {metric})) do
+   for _, g in ipairs(group(data, {metric, spread})) do
       local v = g.parameters[parameter]
       if v ~= nil then
          list[#list + 1], values[#values + 1] = g, v
@@ -255,13 +276,15 @@ function view.plot(source, parameter, path, options)
    drawing.ylabel = drawing.ylabel or metric
    if not numbers then
       drawing.xlabel = drawing.xlabel or table.concat(names, ", ")
-      return bars(list, names, metric, path, drawing)
+      return bars(list, names, metric, spread, path, drawing)
    end
    drawing.xlabel = drawing.xlabel or parameter
    if drawing.logx == nil then drawing.logx = wants_log(values) end
    local series = series_of(list, parameter, names)
    if #series <= MOST_SERIES and #series * 2 <= math.max(2, #list) then
-      return plot.line(lines(series, parameter, metric), path, drawing)
+      local layers = lines(series, parameter, metric, spread)
+      layers[#layers + 1] = room(values, drawing.logx)
+      return plot.line(layers, path, drawing)
    end
    local x, y = {}, {}
    for _, g in ipairs(list) do

@@ -112,4 +112,32 @@ function trial.run(options)
    return result
 end
 
+--- The parameters that `trial.point` takes, with their defaults: for `known` of `bclua.sweep`.
+-- @treturn table
+function trial.parameters() return with({run = ""}, pipeline.defaults) end
+
+--- `trial.run` for `bclua.sweep`: `{module = "bclua.workflow.trial", name = "point"}`.
+-- @tparam table parameters `run`, `seed`, and settings by names with dots: `["network.z"] = 64`
+-- @tparam table context of the sweep: its `folder` is used
+-- @treturn[1] table as `trial.run`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function trial.point(parameters, context)
+   local settings = {}
+   for name, value in pairs(parameters) do
+      local at, last = settings, nil
+      for part in name:gmatch("[^.]+") do
+         if last then
+            at[last] = at[last] or {}
+            at = at[last]
+         end
+         last = part
+      end
+      at[last] = value
+   end
+   settings.run, settings.seed = nil, nil
+   return trial.run{run = parameters.run, folder = context.folder, settings = settings, seed = parameters.seed,
+      quiet = true}
+end
+
 return trial
