@@ -8,7 +8,8 @@ describe("experiment: window", function()
    local dir
    setup(function()
       dir = command.folder()
-      assert(dataset.make(dir .. "/data", {families = 2, species = 1, recordings = 3, short = 1, least_s = 20, most_s = 30}))
+      assert(dataset.make(dir .. "/data", {families = 2, species = 1, recordings = 3, short = 1,
+         least_s = 20, most_s = 30}))
    end)
    teardown(function() command.remove(dir) end)
 

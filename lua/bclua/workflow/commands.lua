@@ -38,7 +38,12 @@ local function generate(run, c)
    local t = c.triplets
    local words = {"bclua", "scripts/motif.lua", "generate-triplets", "--input", run.motif, "--output",
       run.triplets_path, "--samples", t.samples, "--seed", t.seed, "--holdout", t.holdout, "--shares", t.shares,
-      "--self", t.self, "--motif", t.motif, "--pick", t.pick}
+      "--pick", t.pick}
+   if #t.mixture > 0 then
+      extend(words, "--mixture", table.concat(t.mixture, ","))
+   else
+      extend(words, "--self", t.self, "--motif", t.motif)
+   end
    if run.taxonomy then extend(words, "--taxonomy", run.taxonomy) end
    if t.pick == "calls" then extend(words, "--calls", t.calls) end
    if t.pick == "best" or t.pick == "calls" then extend(words, "--dataset-root", run.root) end

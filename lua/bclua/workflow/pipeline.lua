@@ -19,14 +19,22 @@ end
 -- what is to differ.
 pipeline.defaults = {
    extract = {cens_sample_rate = 10, matrix_profile_window = 50},
-   triplets = {samples = 2000, seed = 1, holdout = 0.25, shares = "equal", self = 0.5, motif = 0.5, pick = "motif",
-      calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
+   triplets = {samples = 2000, seed = 1, holdout = 0.25, shares = "equal", self = 0.5, motif = 0.5,
+      mixture = {}, pick = "motif", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},
    network = {widths = {16, 32, 64, 128}, z = 128, compression = "log"},
    fit = fit_settings{batch_size = 16, batches_per_epoch = 50, max_epochs = 8, validation_triplets = 64},
    evaluate = {windows = "motif", motifs = 3, splits = 10},
 }
+
+--- The settings `triplets` as the step takes them: `mixture`, where it has weights, in place of `self` and `motif`.
+function pipeline.triplet_options(t)
+   local options = {}
+   for k, v in pairs(t) do options[k] = v end
+   if #t.mixture > 0 then options.self, options.motif = nil, nil else options.mixture = nil end
+   return options
+end
 
 --- What the demonstration uses: small enough for a few minutes on two cores.
 pipeline.demo = {
@@ -158,7 +166,7 @@ local function sample(run, force)
    run.triplets, message, no_groups = step(run, "generate-triplets", function()
       local options = {input = run.motif, output = run.triplets_path, taxonomy = run.taxonomy,
          dataset_root = run.root, force = force}
-      for k, v in pairs(c.triplets) do options[k] = v end
+      for k, v in pairs(pipeline.triplet_options(c.triplets)) do options[k] = v end
       return require("bclua.workflow.triplets").run(options)
    end)
    if no_groups then

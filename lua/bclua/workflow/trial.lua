@@ -95,7 +95,8 @@ function trial.run(options)
    if not ok then return nil, message end
    local triplets = options.folder .. "/triplets.parquet"
    ok, message = require("bclua.workflow.triplets").run(with({input = about.motif, output = triplets,
-      taxonomy = about.taxonomy, dataset_root = about.root, quiet = options.quiet}, c.triplets))
+      taxonomy = about.taxonomy, dataset_root = about.root, quiet = options.quiet},
+      pipeline.triplet_options(c.triplets)))
    if not ok then return nil, message end
    local start = system.clock()
    local learnt
