@@ -1,5 +1,4 @@
 local command = require "support.command"
-local evaluate = require "bclua.workflow.evaluate"
 local files = require "bclua.files"
 local fit = require "bclua.workflow.fit"
 local mined = require "support.mined"
@@ -195,54 +194,5 @@ describe("fit", function()
       local again = assert(nonfinite.replay({folder = text:match("replay (%S+)$")}))
       assert.is_true(again.reproduced)
       assert.is_nil(nonfinite.replay({folder = dir}))
-   end)
-end)
-
-describe("evaluate workflow", function()
-   local dir, checkpoint
-   setup(function()
-      dir = command.folder()
-      checkpoint = assert(run(dir)).checkpoint
-   end)
-   teardown(function() command.remove(dir) end)
-
-   local function judge(options)
-      local m = mined.get()
-      local o = {checkpoint = checkpoint, motif = m.motif, dataset_root = m.data, splits = 3, quiet = true}
-      for k, v in pairs(options or {}) do o[k] = v end
-      return evaluate.run(o)
-   end
-
-   it("judges embedding, untrained network and plain features on held-out recordings", function()
-      local result = assert(judge())
-      assert.same({"embedding", "untrained network", "log-mel mean and deviation"},
-         {result.rows[1].name, result.rows[2].name, result.rows[3].name})
-      assert.equal(4, result.classes)
-      assert.equal(2, result.group.classes)
-      assert.equal(8, result.recordings)
-      for _, row in ipairs(result.rows) do
-         assert.equal(3, #row.splits)
-         assert.is_true(row.accuracy >= 0 and row.accuracy <= 1)
-      end
-      assert.matches("embedding .*untrained network .*log%-mel.*chance", evaluate.text(result))
-      assert.same(result.rows, judge().rows)
-   end)
-
-   it("goes on past a recording that is gone", function()
-      local m = mined.get()
-      command.shell(("cp -r %s %s/data"):format(m.data, dir))
-      os.remove(dir .. "/data/" .. m.drawn.holdout[1])
-      local result = assert(judge({dataset_root = dir .. "/data"}))
-      assert.equal(1, #result.failures)
-      assert.equal(7, result.recordings)
-   end)
-
-   it("names a file that is no checkpoint, and one that held nothing back", function()
-      local m = mined.get()
-      local _, message = judge({checkpoint = m.motif})
-      assert.equal(m.motif, message:sub(1, #m.motif))
-      require("bclua.tilenet").new({widths = {2, 2, 2, 2}, z = 4}):save(dir .. "/bare.safetensors")
-      assert.matches("kept away from training", select(2, judge({checkpoint = dir .. "/bare.safetensors"})))
-      assert.matches("/nope: no such folder", select(2, judge({dataset_root = "/nope"})))
    end)
 end)

@@ -67,4 +67,191 @@ describe("learn", function()
       assert.error_matches(function() learn.logistic_fit(array.zeros({0, 2}), array.zeros(0, "i64")) end, "no rows")
       assert.error_matches(function() learn.logistic_predict(array.zeros({2, 4}), x) end, "2 columns, the model has 3")
    end)
+
+   it("does not depend on where blocks of rows end", function()
+      -- 300 rows are two blocks; each row twice is the same problem with half the weight
+      local g = require("bclua.sampling").generator(1)
+      local x, labels = g:normal(600):reshape{300, 2}, array.zeros(300, "i64")
+      for i = 1, 300 do labels[i] = x:at(i, 1) + x:at(i, 2) ^ 2 > 0.8 and 2 or 1 end
+      local twice = array.concat({labels, labels})
+      local options = {tolerance = 1e-10, iterations = 1000}
+      local once = learn.logistic_fit(x, labels, options)
+      options.c = 0.5
+      assert.is_true(array.allclose(once, learn.logistic_fit(array.concat({x, x}), twice, options), 1e-5, 1e-6))
+   end)
+end)
+
+describe("nearest rows", function()
+   -- the plain yardstick: all distances, sorted
+   local function yardstick(x, groups, k, metric)
+      local n, index, distance = #x, {}, {}
+      local function between(a, b)
+         if metric == "euclidean" then
+            local d = x[a] - x[b]
+            return math.sqrt((d * d):sum())
+         end
+         local length = math.sqrt((x[a] * x[a]):sum() * (x[b] * x[b]):sum())
+         return length > 0 and 1 - (x[a] * x[b]):sum() / length or 1
+      end
+      for i = 1, n do
+         local list = {}
+         for j = 1, n do
+            if groups[j] ~= groups[i] then list[#list + 1] = {j, between(i, j)} end
+         end
+         table.sort(list, function(a, b) return a[2] < b[2] end)
+         index[i], distance[i] = {}, {}
+         for r = 1, k do
+            index[i][r], distance[i][r] = list[r] and list[r][1] or 0, list[r] and list[r][2] or math.huge
+         end
+      end
+      return index, distance
+   end
+
+   local function cloud(n, d, per_group)
+      local x, groups = require("bclua.sampling").generator(7):normal(n * d):reshape{n, d} + 5, array.zeros(n, "i64")
+      for i = 1, n do groups[i] = (i - 1) // per_group end
+      return x, groups
+   end
+
+   for _, metric in ipairs{"euclidean", "cosine"} do
+      it("are those of the plain yardstick: " .. metric, function()
+         local x, groups = cloud(150, 7, 4) -- two blocks of rows
+         local index, distance = learn.nearest(x, groups, {k = 6, metric = metric})
+         local want_index, want_distance = yardstick(x, groups, 6, metric)
+         assert.same(want_index, index:table())
+         assert.is_true(array.allclose(distance, array.from(want_distance, "f64"), 1e-9, 1e-12))
+      end)
+   end
+
+   it("sum up to the distances to each class", function()
+      local x, groups = cloud(150, 7, 4)
+      local labels = array.zeros(150, "i64")
+      for i = 1, 150 do labels[i] = 1 + i % 3 end
+      local sums = learn.class_distances(x, groups, labels)
+      for _, i in ipairs{1, 77, 150} do
+         local want = {0, 0, 0}
+         for j = 1, 150 do
+            local d = x[i] - x[j]
+            if groups[i] ~= groups[j] then want[labels[j]] = want[labels[j]] + math.sqrt((d * d):sum()) end
+         end
+         assert.is_true(array.allclose(sums[i], array.from(want, "f64"), 1e-9))
+      end
+   end)
+
+   it("cross tiles: more rows than one holds", function()
+      local x, groups = cloud(1100, 2, 1)
+      local index = learn.nearest(x, groups, {k = 1})
+      for _, i in ipairs{1, 128, 129, 513, 1100} do
+         local d = (x - x[i])
+         local squares = (d * d):sum(2)
+         squares[i] = math.huge
+         assert.equal(squares:argmin(), index:at(i, 1))
+      end
+   end)
+
+   it("are of other groups, and none where these have too few", function()
+      local x = array.from({{0}, {1}, {5}}, "f64")
+      local index, distance = learn.nearest(x, array.from({1, 1, 2}, "i64"), {k = 2})
+      assert.same({{3, 0}, {3, 0}, {2, 1}}, index:table())
+      assert.same({{5, math.huge}, {4, math.huge}, {4, 5}}, distance:table())
+   end)
+
+   it("of equal distance come in order, exactly equal rows at 0", function()
+      local x = array.full({5, 3}, 0.1, "f64")
+      local index, distance = learn.nearest(x, array.arange(5, "i64"), {k = 4})
+      assert.same({{2, 3, 4, 5}, {1, 3, 4, 5}, {1, 2, 4, 5}, {1, 2, 3, 5}, {1, 2, 3, 4}}, index:table())
+      assert.equal(0, distance:max())
+      assert.equal(0, learn.class_distances(x, array.arange(5, "i64"), array.full(5, 1, "i64")):max())
+   end)
+
+   it("find a small distance far from zero", function()
+      local x = array.from({{1e6, 0}, {1e6 + 1e-3, 0}, {1e6, 1}}, "f64")
+      local index, distance = learn.nearest(x, array.arange(3, "i64"))
+      assert.same({{2}, {1}, {1}}, index:table())
+      assert.near(1e-3, distance:at(1, 1), 1e-9)
+   end)
+
+   it("by cosine: of a row of zeros everything is 1 away, length does not count", function()
+      local x = array.from({{0, 0}, {1e-200, 0}, {1e150, 0}, {0, 2}, {-1, 0}}, "f64")
+      local index, distance = learn.nearest(x, array.arange(5, "i64"), {k = 4, metric = "cosine"})
+      assert.same({1, 1, 1, 1}, distance[1]:table())
+      assert.same({3, 1, 4, 5}, index[2]:table())
+      assert.same({0, 1, 1, 2}, distance[2]:table())
+   end)
+
+   it("do not depend on the number of threads", function()
+      local system = require "bclua.system"
+      local x, groups = cloud(700, 9, 3)
+      local results = {}
+      for i, n in ipairs{1, 3} do
+         system.threads(n)
+         local index, distance = learn.nearest(x, groups, {k = 5})
+         results[i] = {index, distance, learn.class_distances(x, groups, array.full(700, 1, "i64"))}
+      end
+      system.threads(0)
+      for i = 1, 3 do assert.is_true(array.equal(results[1][i], results[2][i])) end
+   end)
+
+   it("take nothing, and name what they reject", function()
+      local index, distance = learn.nearest(array.zeros({0, 3}), array.zeros(0, "i64"), {k = 2})
+      assert.same({0, 2}, index:shape())
+      assert.same({0, 2}, distance:shape())
+      local x, groups = array.zeros({2, 2}), array.zeros(2, "i64")
+      assert.error_matches(function() learn.nearest(x, array.zeros(3, "i64")) end, "3 groups for 2 rows")
+      assert.error_matches(function() learn.nearest(x / 0, groups) end, "not finite")
+      assert.error_matches(function() learn.nearest(x, groups, {k = 0}) end, "option 'k': 0 outside")
+      assert.error_matches(function() learn.nearest(x, groups, {metric = "taxicab"}) end, "taxicab")
+      assert.error_matches(function() learn.nearest(array.zeros({2, 0}), groups) end, "no columns")
+      assert.error_matches(function() learn.class_distances(x, groups, array.zeros(2, "i64")) end, "label 0 outside")
+   end)
+end)
+
+describe("principal components", function()
+   it("are those worked out by hand", function()
+      -- along (1, 1): -2, 0, 2 times sqrt(2)/2... along (1, -1): 1, -2, 1 times sqrt(2)/4
+      local s = math.sqrt(0.5)
+      local x = array.from({{-3 * s + s, -3 * s - s}, {-2 * s, 2 * s}, {3 * s + s, 3 * s - s}}, "f64") + 10
+      local p = learn.pca(x)
+      assert.is_true(array.allclose(p.components, array.from({{s, s}, {s, -s}}, "f64"), 1e-12))
+      assert.is_true(array.allclose(p.scores, array.from({{-3, 1}, {0, -2}, {3, 1}}, "f64"), 0, 1e-12))
+      assert.is_true(array.allclose(p.variance, array.from({9, 3}, "f64"), 1e-12))
+      assert.near(12, p.total, 1e-12)
+      assert.is_true(array.allclose(p.mean, array.full(2, 10, "f64"), 1e-12))
+   end)
+
+   it("are the same out of the products of rows, where these are fewer than columns", function()
+      local x = require("bclua.sampling").generator(3):normal(60):reshape{12, 5}
+      local wide = array.zeros({12, 40}, "f64") -- the same and zeros
+      wide:slice(2, 1, 5):fill(x)
+      local a, b = learn.pca(x, {components = 3}), learn.pca(wide, {components = 3})
+      assert.is_true(array.allclose(a.scores, b.scores, 0, 1e-9))
+      assert.is_true(array.allclose(a.components, b.components:slice(2, 1, 5), 0, 1e-9))
+      assert.is_true(array.allclose(a.variance, b.variance, 1e-9))
+   end)
+
+   it("have their largest entry positive, whatever the order of rows", function()
+      local x = require("bclua.sampling").generator(4):normal(200):reshape{50, 4}
+      local p = learn.pca(x, {components = 4})
+      for i = 1, 4 do assert.equal(p.components[i]:abs():max(), p.components[i]:max()) end
+      local turned = learn.pca(-x, {components = 4})
+      assert.is_true(array.allclose(p.components, turned.components, 0, 1e-9))
+   end)
+
+   it("are zeros where nothing varies", function()
+      local p = learn.pca(array.full({4, 3}, 0.1, "f64"))
+      assert.same({0, 0}, p.variance:table())
+      assert.equal(0, p.total)
+      assert.equal(0, p.scores:abs():max())
+      p = learn.pca(array.from({{1, 2, 3}}, "f64"))
+      assert.same({{0, 0, 0}}, p.components:table())
+      p = learn.pca(array.from({{0, 1}, {0, 2}, {0, 3}}, "f64"))
+      assert.same({1, 0}, p.variance:table())
+      assert.same({{0, 1}, {0, 0}}, p.components:table())
+   end)
+
+   it("name what they reject", function()
+      assert.error_matches(function() learn.pca(array.zeros({0, 2})) end, "no rows or no columns")
+      assert.error_matches(function() learn.pca(array.zeros({3, 2}), {components = 3}) end, "3 outside 1..2")
+      assert.error_matches(function() learn.pca(array.zeros({3, 2}) / 0) end, "not finite")
+   end)
 end)

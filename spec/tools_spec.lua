@@ -1,6 +1,4 @@
 local command = require "support.command"
-local evaluate = require "bclua.evaluate"
-local array = require "bclua.array"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
@@ -79,50 +77,5 @@ describe("record", function()
       assert.equal("a = 1, now 2", record.difference({a = 1}, {a = 2}))
       assert.equal("a = none, now 2", record.difference({version = "1"}, {a = 2, version = "2"}))
       assert.equal("n.w = {8, 16}, now {8, 32}", record.difference({n = {w = {8, 16}}}, {n = {w = {8, 32}}}))
-   end)
-end)
-
-describe("evaluate", function()
-   -- 3 classes of 4 recordings of 2 windows; one feature tells the classes, one only the recordings
-   local function data()
-      local labels, recordings, good, leaking = {}, {}, {}, {}
-      for class = 1, 3 do
-         for r = 1, 4 do
-            for w = 1, 2 do
-               labels[#labels + 1] = "class" .. class
-               recordings[#recordings + 1] = class .. "/" .. r
-               good[#good + 1] = {class + 0.1 * w, 0.1 * r - class}
-               leaking[#leaking + 1] = {math.sin(100 * class + 10 * r), math.cos(77 * class + 13 * r)}
-            end
-         end
-      end
-      return labels, recordings, array.from(good), array.from(leaking)
-   end
-
-   it("tells a feature that knows the class from one that knows the recording", function()
-      local labels, recordings, good, leaking = data()
-      local result = evaluate.accuracy({{name = "good", x = good}, {name = "leaking", x = leaking}}, labels, recordings,
-         {c = 100})
-      assert.equal(1, result.rows[1].accuracy)
-      assert.equal(0, result.rows[1].spread)
-      assert.is_true(result.rows[2].accuracy < 0.7)
-      assert.equal(10, #result.rows[2].splits)
-      assert.near(1 / 3, result.chance, 1e-12)
-   end)
-
-   it("leaves out classes with one recording, and needs two others", function()
-      local x = array.from({{1}, {2}, {3}, {4}, {5}})
-      local result = evaluate.accuracy({{name = "x", x = x}}, {"a", "a", "b", "b", "c"}, {"1", "2", "3", "4", "5"})
-      assert.same({"c"}, result.dropped)
-      assert.equal(4, result.windows)
-      local none, message = evaluate.accuracy({{name = "x", x = x}}, {"a", "a", "a", "b", "c"},
-         {"1", "2", "2", "4", "5"})
-      assert.is_nil(none)
-      assert.matches("two classes with two recordings each, got 1", message)
-   end)
-
-   it("weighs classes equally", function()
-      local function vector(t) return array.from(t, "i64") end
-      assert.near(0.75, evaluate.balanced(vector({1, 1, 1, 1, 2, 1}), vector({1, 1, 1, 1, 2, 2}), 2), 1e-12)
    end)
 end)

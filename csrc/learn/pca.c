@@ -45,11 +45,11 @@ out:
     return rc;
 }
 
-/* To length 1, the largest entry positive. */
+/* To length 1, the largest entry positive; of entries that only rounding tells apart the first. */
 static void orient(double *v, size_t d) {
     double most = 0, square = 0;
     for (size_t c = 0; c < d; c++) {
-        if (fabs(v[c]) > fabs(most)) most = v[c];
+        if (fabs(v[c]) > fabs(most) * (1 + 1e-9)) most = v[c];
         square += v[c] * v[c];
     }
     double scale = square > 0 ? (most < 0 ? -1 : 1) / sqrt(square) : 0;

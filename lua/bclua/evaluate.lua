@@ -201,8 +201,8 @@ end
 -- @tparam[opt] table options `splits` (10), `seed` (1), `c` (1)
 -- @treturn[1] table
 --
---  * `rows`: of each features `name`, `accuracy`, `spread`, `splits` (accuracy of each), `confusion` (of each true class the
---    counts of what it was called, summed over splits), `by_class` (share of right ones of each class)
+--  * `rows`: of each features `name`, `accuracy`, `spread`, `splits` (accuracy of each), `confusion` (of each true
+--    class the counts of what it was called, summed over splits), `by_class` (share of right ones of each class)
 --  * `comparisons`: see `compare`
 --  * `classes` (how many), `names`, `counts` (of each class `name`, `recordings`, `windows`), `chance`, `windows`,
 --    `dropped` (classes with one recording)

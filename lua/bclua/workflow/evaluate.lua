@@ -94,8 +94,8 @@ local JUDGE_OPTIONS = {splits = true, seed = true, c = true, k = true, groups = 
 -- species)
 -- @treturn[1] table as `bclua.evaluate.measures` by species; and `recordings` (how many), `splits`, `failures`,
 -- `missing` (species none of whose recordings could be read), `nonfinite` (list of `name` of features,
--- `windows` left out because they have NaN or infinite values), `kind`; `group`: the same measures by group, if a group has
--- several species
+-- `windows` left out because they have NaN or infinite values), `kind`; `group`: the same measures by group, if a
+-- group has several species
 -- @treturn[1] table what was judged, by window: `species`, `recordings`, `starts` (seconds), `groups` (or nil), and
 -- `features` (list of `name`, `x`)
 -- @treturn[2] nil

@@ -1,12 +1,13 @@
 --- What is nearest to a motif in other recordings: by the embedding that a run has learnt, and,
 -- where it has learnt none, by the features that the motifs were found with.
 -- @module bclua.workflow.neighbors
+local array = require "bclua.array"
 local cjson = require "cjson"
 local files = require "bclua.files"
 
 local neighbors = {}
 
-local SAMPLE_RATE, SECONDS = 32000, 5
+local SECONDS = 5
 local QUERIES, NEAREST = 3, 3
 local MOST = 200 -- recordings that are embedded
 
@@ -42,17 +43,6 @@ local function choose_queries(rows)
    return chosen
 end
 
---- The window around a recording's motif, on a worker.
--- @tparam table item `{path=, centre=}`
--- @treturn[1] array f32 (samples)
--- @treturn[2] nil
--- @treturn[2] string message, beginning with the path
-function neighbors.one(item)
-   local y, message = require("bclua.audio").load(item.path, {sample_rate = SAMPLE_RATE})
-   if not y then return nil, message end
-   return require("bclua.sampling").cut(y, SAMPLE_RATE, item.centre, SECONDS)
-end
-
 -- Recordings that training did not see, if they are known and enough.
 local function unseen(rows, metadata)
    local ok, names = pcall(cjson.decode, metadata.holdout_recordings or "")
@@ -65,24 +55,40 @@ local function unseen(rows, metadata)
    return rows, false
 end
 
-local function embed(net, rows, root)
-   local items, kept, embeddings = {}, {}, {}
-   for i, row in ipairs(rows) do
-      items[i] = {path = root .. "/" .. row.source_name, centre = row.motif_0 / row.cens_sample_rate + row.window_s / 2}
+-- For one window each of some species the nearest ones of other recordings.
+local function rank(x, windows)
+   local numbers = require("bclua.evaluate.distances").numbers
+   local index, distance = require("bclua.learn").nearest(x, numbers(windows.recordings), {k = NEAREST})
+   local function place(i, d)
+      return {source_name = windows.recordings[i], species = windows.species[i], seconds = SECONDS, distance = d,
+         start_s = math.max(0, windows.starts[i])}
    end
-   for i, window in require("bclua.parallel").map(items, "bclua.workflow.neighbors", "one") do
-      if window then
-         kept[#kept + 1] = rows[i]
-         embeddings[#embeddings + 1] = net:forward(window:reshape({1, #window})):copy("f64")
+   local rows, result = {}, {}
+   for i, species in ipairs(windows.species) do rows[i] = {species = species} end
+   for n, q in ipairs(choose_queries(rows)) do
+      local hits = {}
+      for r = 1, NEAREST do
+         local i = index:at(q, r)
+         if i > 0 then hits[r] = place(i, distance:at(q, r)) end
       end
+      result[n] = {query = place(q), hits = hits}
    end
-   return kept, embeddings
+   return result
+end
+
+--- By an embedding that was judged: Euclidean distance of the windows of 5 s that it was judged on.
+-- @tparam table judged second value of `bclua.workflow.evaluate.run`
+-- @treturn {table,...} `query` and `hits`, nearest first; each `source_name`, `species`, `start_s`, `seconds`,
+-- `distance`
+-- @treturn string what was compared, in words
+function neighbors.of_judged(judged)
+   return rank(judged.features[1].x, judged), ("Euclidean distance of embeddings of the %d windows that were " ..
+      "judged, of recordings that training did not see"):format(#judged.starts)
 end
 
 --- By an embedding: Euclidean distance of the windows of 5 s around the best motifs.
 -- @tparam table options `checkpoint`, `motif` (Parquet from `consolidate`), `dataset_root`
--- @treturn[1] {table,...} `query` and `hits`, nearest first; each `source_name`, `species`, `start_s`, `seconds`,
--- `distance`
+-- @treturn[1] {table,...} `query` and `hits`, as from `of_judged`
 -- @treturn[1] string what was compared, in words
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -92,28 +98,20 @@ function neighbors.of_embedding(options)
    local rows, message = read(options.motif)
    if not rows then return nil, message end
    local list, are_unseen = unseen(rows, metadata)
-   local kept, embeddings = embed(net, thin(list, MOST), options.dataset_root)
+   local names, parts = {}, {}
+   for i, row in ipairs(thin(list, MOST)) do names[i] = row.source_name end
+   local set
+   set, message = require("bclua.workflow.collect").run{motif = options.motif, dataset_root = options.dataset_root,
+      recordings = names, motifs = 1, quiet = true}
+   if not set then return nil, message end
+   local ok
+   ok, message = set:each(function(windows) parts[#parts + 1] = net:forward(windows) end)
    net:close()
-   local function place(i, distance)
-      local row = kept[i]
-      return {source_name = row.source_name, species = row.species, seconds = SECONDS, distance = distance,
-         start_s = math.max(0, row.motif_0 / row.cens_sample_rate + (row.window_s - SECONDS) / 2)}
-   end
-   local result = {}
-   for n, q in ipairs(choose_queries(kept)) do
-      local hits = {}
-      for i, e in ipairs(embeddings) do
-         local d = e - embeddings[q]
-         if i ~= q then hits[#hits + 1] = place(i, math.sqrt((d * d):sum())) end
-      end
-      table.sort(hits, function(a, b)
-         if a.distance ~= b.distance then return a.distance < b.distance end
-         return a.source_name < b.source_name
-      end)
-      for i = NEAREST + 1, #hits do hits[i] = nil end
-      result[n] = {query = place(q), hits = hits}
-   end
-   return result, ("Euclidean distance of embeddings of the motifs of %d recordings%s"):format(#kept,
+   if not ok then return nil, message end
+   local x = array.concat(parts)
+   if not x:is_finite() then return nil, options.checkpoint .. ": embeddings that are not finite" end
+   return rank(x, {species = set.labels, recordings = set.recordings, starts = set.starts}),
+      ("Euclidean distance of embeddings of the motifs of %d recordings%s"):format(set.files,
       are_unseen and " that training did not see" or "")
 end
 
@@ -140,8 +138,9 @@ function neighbors.of_features(options)
    return result, ("squared distance of CENS, to all windows of %d other recordings"):format(#rows - 1)
 end
 
---- By the embedding, if there is a checkpoint, else by CENS.
+--- By the embedding, if it was judged (`judged`) or there is a checkpoint, else by CENS.
 function neighbors.run(options)
+   if options.judged then return neighbors.of_judged(options.judged) end
    if options.checkpoint and files.exists(options.checkpoint) then return neighbors.of_embedding(options) end
    return neighbors.of_features(options)
 end

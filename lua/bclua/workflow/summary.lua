@@ -126,8 +126,8 @@ end
 
 local function nearest(r, run)
    r:section("Nearest neighbours")
-   local list, message = neighbors.run({checkpoint = run.fit and run.fit.checkpoint, motif = run.motif,
-      dataset_root = run.root})
+   local list, message = neighbors.run({judged = run.judged, checkpoint = run.fit and run.fit.checkpoint,
+      motif = run.motif, dataset_root = run.root})
    if not list or #list == 0 then
       r:warning(message and "none: " .. message or "There is no motif to look for.")
       return

@@ -1,0 +1,309 @@
+local array = require "bclua.array"
+local collect = require "bclua.workflow.collect"
+local command = require "support.command"
+local evaluate = require "bclua.workflow.evaluate"
+local files = require "bclua.files"
+local mined = require "support.mined"
+local sql = require "bclua.sql"
+local tilenet = require "bclua.tilenet"
+
+local m, dir, checkpoint, holdout
+
+-- All recordings of the small data set are held out, by a network that has learnt nothing.
+setup(function()
+   m, dir = mined.get(), command.folder()
+   checkpoint, holdout = dir .. "/net.safetensors", {}
+   local groups = {}
+   for _, row in ipairs(sql.query(("select source_name, species from %s where motif_0 is not null order by 1"):format(
+      sql.quote(m.motif)))) do
+      holdout[#holdout + 1], groups[row.species] = row.source_name, row.species:sub(1, -2)
+   end
+   local net = tilenet.new{widths = {2, 2, 2, 2}, z = 4, seed = 7}
+   assert(net:save(checkpoint, {metadata = {holdout_recordings = files.json(holdout), groups = files.json(groups)}}))
+   net:close()
+end)
+teardown(function()
+   command.remove(dir)
+   mined.remove()
+end)
+
+local function set_of(options)
+   local o = {motif = m.motif, dataset_root = m.data, recordings = holdout, quiet = true}
+   for k, v in pairs(options or {}) do o[k] = v end
+   return collect.run(o)
+end
+
+local function judge(options)
+   local o = {checkpoint = checkpoint, motif = m.motif, dataset_root = m.data, splits = 3, quiet = true}
+   for k, v in pairs(options or {}) do o[k] = v end
+   return evaluate.run(o)
+end
+
+-- The plain judgement, with its files: made once.
+local out, once
+local function judged_once()
+   if not once then
+      out = dir .. "/out"
+      once = {judge{output = out}}
+   end
+   return assert(table.unpack(once))
+end
+
+-- A copy of the recordings without some.
+local function without(name, names)
+   local copy = dir .. "/" .. name
+   command.shell(("cp -r %s %s"):format(command.quote(m.data), command.quote(copy)))
+   for _, gone in ipairs(names) do os.remove(copy .. "/" .. gone) end
+   return copy
+end
+
+describe("collected windows", function()
+   it("of the motifs: five seconds each, none overlapping, named", function()
+      local set = assert(set_of())
+      assert.equal(#holdout, set.files)
+      assert.same({#set.labels, 256}, set.plain:shape())
+      for i = 1, #set.starts do
+         for j = 1, i - 1 do
+            assert.is_true(set.recordings[i] ~= set.recordings[j] or math.abs(set.starts[i] - set.starts[j]) >= 5)
+         end
+         assert.matches("/" .. set.labels[i] .. "/", set.recordings[i], 1, true)
+      end
+      local first
+      set:each(function(windows, at) if at == 1 then first = windows[1] end end)
+      local y = assert(require("bclua.audio").load(m.data .. "/" .. set.recordings[1], {sample_rate = 32000}))
+      local at = math.floor(set.starts[1] * 32000 + 0.5)
+      assert.is_true(array.equal(first, y:slice(1, at + 1, at + 160000)))
+   end)
+
+   it("of the best call score: as many at most, in order of time, with more song than the first seconds", function()
+      local set = assert(set_of{windows = "best", motifs = 1})
+      local calls = sql.query(("select file, start_s, end_s from %s"):format(sql.quote(m.data .. "/calls.csv")))
+      local function song(file, from)
+         local sum = 0
+         for _, c in ipairs(calls) do
+            if c.file == file then sum = sum + math.max(0, math.min(from + 5, c.end_s) - math.max(from, c.start_s)) end
+         end
+         return sum
+      end
+      local most = {}
+      for i, start in ipairs(set.starts) do
+         local name = set.recordings[i]
+         assert.is_true(start >= 0)
+         assert.is_true(i == 1 or name ~= set.recordings[i - 1] or start >= set.starts[i - 1] + 5)
+         assert.is_true(i < 3 or name ~= set.recordings[i - 2])
+         most[name] = math.max(most[name] or 0, song(name, start))
+      end
+      local better = 0
+      for name, seconds in pairs(most) do better = better + (seconds > song(name, 0) and 1 or 0) end
+      assert.is_true(better >= 14, better .. " of 16")
+   end)
+
+   it("all of them: one behind the other", function()
+      local set = assert(set_of{windows = "all"})
+      local rows = sql.query(("select duration_seconds s from %s where source_name = %s"):format(sql.quote(m.motif),
+         sql.quote(holdout[1])))
+      local n = math.floor(rows[1].s / 5)
+      for i = 1, n do
+         assert.equal(holdout[1], set.recordings[i])
+         assert.equal(5 * (i - 1), set.starts[i])
+      end
+      assert.equal(holdout[2], set.recordings[n + 1])
+   end)
+
+   it("are the same where there is no memory to keep them", function()
+      local kept, again = assert(set_of{windows = "all"}), assert(set_of{windows = "all", memory_mb = 1})
+      local function sound(set)
+         local parts = {}
+         assert(set:each(function(windows, at)
+            assert.equal(1 + (parts.n or 0), at)
+            parts[#parts + 1], parts.n = windows, (parts.n or 0) + #windows
+         end))
+         return array.concat(parts)
+      end
+      assert.is_nil(again.sound)
+      assert.is_true(array.equal(sound(kept), sound(again)))
+   end)
+
+   it("name a species none of whose recordings can be read", function()
+      local gone = {}
+      for _, name in ipairs(holdout) do
+         if name:find("synfin1", 1, true) then gone[#gone + 1] = name end
+      end
+      local root = without("gone", gone)
+      local set = assert(set_of{dataset_root = root})
+      assert.same({"synfin1"}, set.missing)
+      assert.equal(#gone, #set.failures)
+      local result = assert(judge{dataset_root = root})
+      assert.equal(3, result.classes)
+      assert.matches("none of their recordings could be read: synfin1", evaluate.text(result), 1, true)
+   end)
+
+   it("fail where nothing can be read, and take no other names", function()
+      local _, message = set_of{dataset_root = without("empty", holdout)}
+      assert.matches("^" .. dir .. "/empty/", message)
+      assert.matches("/nope: no such folder", select(2, set_of{dataset_root = "/nope"}))
+      _, message = set_of{recordings = {"no such"}}
+      assert.matches("none of the recordings kept for evaluation has a motif", message)
+      assert.error_matches(function() set_of{windows = "worst"} end,
+         "option 'windows' must be one of motif, best, all, got 'worst'")
+      assert.error_matches(function() set_of{window = "best"} end, "unknown option 'window'")
+   end)
+end)
+
+describe("judging", function()
+   it("compares embedding, untrained network and plain features on recordings held out", function()
+      local result, judged = judged_once()
+      assert.same({"embedding", "untrained network", "log-mel mean and deviation"},
+         {result.rows[1].name, result.rows[2].name, result.rows[3].name})
+      assert.equal(4, result.classes)
+      assert.equal(2, result.group.classes)
+      assert.equal(#holdout, result.recordings)
+      for _, part in ipairs{result, result.group} do
+         for _, row in ipairs(part.rows) do
+            assert.equal(3, #row.splits)
+            for _, v in ipairs{row.accuracy, row.knn.cosine, row.knn.euclidean, row.precision.cosine} do
+               assert.is_true(v >= 0 and v <= 1)
+            end
+            assert.is_true(row.silhouette >= -1 and row.silhouette <= 1)
+         end
+         assert.equal(2, #part.comparisons)
+      end
+      assert.same({#judged.starts, 4}, judged.features[1].x:shape())
+      assert.equal(#judged.starts, #judged.groups)
+      assert.same(result.rows, judge().rows) -- again
+   end)
+
+   it("of several networks takes windows that were collected once", function()
+      local set, nets = assert(set_of()), {}
+      for i = 1, 2 do nets[i] = {name = "net " .. i, net = tilenet.new{widths = {2, 2, 2, 2}, z = 4, seed = 6 + i}} end
+      local result, judged = assert(evaluate.judge(set, {nets[1], nets[2], {name = "plain", x = set.plain}},
+         {splits = 2}))
+      assert.same(assert(judge{splits = 2}).rows[1].splits, result.rows[1].splits) -- the same seed as the checkpoint's
+      assert.equal("net 2", result.comparisons[1].name)
+      assert.is_false(array.equal(judged.features[1].x, judged.features[2].x))
+      assert.is_nil(result.group)
+      assert.error_matches(function() evaluate.judge(set, nets, {split = 2}) end, "unknown option 'split'")
+   end)
+
+   it("leaves windows with NaN out for all, and says so", function()
+      local set = assert(set_of())
+      local x = set.plain:copy()
+      x:set(3, 1, 0 / 0)
+      local result, judged = assert(evaluate.judge(set, {{name = "mine", x = x}, {name = "plain", x = set.plain}},
+         {splits = 2}))
+      assert.same({{name = "mine", windows = 1}}, result.nonfinite)
+      assert.equal(#set.labels - 1, #judged.starts)
+      assert.equal(set.starts[4], judged.starts[3])
+      assert.is_true(array.equal(set.plain[4], judged.features[2].x[3]))
+      assert.matches("NaN or infinite in 'mine': 1 windows", evaluate.text(result), 1, true)
+      local _, message = evaluate.judge(set, {{name = "plain", x = set.plain}, {name = "bad", x = x / 0 * 0}})
+      assert.equal(("bad: NaN or infinite in all %d windows"):format(#set.labels), message)
+   end)
+
+   it("judges no groups where each has one species", function()
+      local set = assert(set_of())
+      local result = assert(evaluate.judge(set, {{name = "plain", x = set.plain}}, {splits = 1,
+         groups = {synfin1 = "A", synfin2 = "B", synwre1 = "C", synwre2 = "D"}}))
+      assert.is_nil(result.group)
+   end)
+
+   it("goes on past a recording that is gone", function()
+      local result = assert(judge{dataset_root = without("one", {holdout[1]})})
+      assert.equal(1, #result.failures)
+      assert.equal(#holdout - 1, result.recordings)
+   end)
+
+   it("needs two species", function()
+      local one = {}
+      for _, name in ipairs(holdout) do
+         if name:find("synfin1", 1, true) then one[#one + 1] = name end
+      end
+      local set = assert(set_of{recordings = one})
+      local _, message = evaluate.judge(set, {{name = "plain", x = set.plain}})
+      assert.matches("needs two classes with two recordings each, got 1", message)
+   end)
+
+   it("names a file that is no checkpoint, and one that held nothing back", function()
+      local _, message = judge({checkpoint = m.motif})
+      assert.equal(m.motif, message:sub(1, #m.motif))
+      tilenet.new({widths = {2, 2, 2, 2}, z = 4}):save(dir .. "/bare.safetensors")
+      assert.matches("kept away from training", select(2, judge({checkpoint = dir .. "/bare.safetensors"})))
+      assert.matches("/nope: no such folder", select(2, judge({dataset_root = "/nope"})))
+   end)
+
+   it("says everything as text, classes if asked", function()
+      local result = judged_once()
+      local text = evaluate.text(result)
+      assert.matches("embedding .*untrained network .*log%-mel.*chance", text)
+      assert.matches("embedding less .*won  lost", text)
+      assert.matches("neighbours: cosine  Euclidean  precision: cosine", text, 1, true)
+      assert.is_nil(text:find("synfin1", 1, true))
+      assert.matches("synfin1 ", evaluate.text(result, {classes = true}), 1, true)
+   end)
+end)
+
+describe("the folder of an evaluation", function()
+   it("has embeddings with file, time and species, confusion, splits, classes, JSON and pictures", function()
+      local result, judged = judged_once()
+      local windows = sql.query(("select * from %s"):format(sql.quote(out .. "/embeddings.parquet")))
+      assert.equal(#judged.starts, #windows)
+      assert.same({judged.recordings[2], judged.starts[2], judged.starts[2] + 5, judged.species[2], judged.groups[2]},
+         {windows[2].file, windows[2].start_s, windows[2].end_s, windows[2].species, windows[2].group})
+      assert.same(judged.features[1].x[2]:table(), windows[2].embedding:table())
+      assert.equal(256, #windows[2].log_mel_mean_and_deviation)
+      local counts = sql.query(([[select features, sum(windows)::bigint n, sum(windows) filter (class = called)::bigint hits
+         from %s where level = 'species' group by 1 order by 1]]):format(sql.quote(out .. "/confusion.parquet")))
+      assert.equal("embedding", counts[1].features)
+      local n, hits = 0, 0
+      for i, row in ipairs(result.rows[1].confusion) do
+         for _, c in ipairs(row) do n = n + c end
+         hits = hits + row[i]
+      end
+      assert.same({n, hits}, {counts[1].n, counts[1].hits})
+      assert.equal(3 * (4 + 2), sql.query(("select count(*)::bigint n from %s"):format(
+         sql.quote(out .. "/classes.parquet")))[1].n)
+      local splits = sql.query(([[select accuracy from %s where level = 'group' and features = 'embedding'
+         order by split]]):format(sql.quote(out .. "/splits.parquet")))
+      for s, row in ipairs(splits) do assert.near(result.group.rows[1].splits[s], row.accuracy, 1e-12) end
+      local json = assert(files.read_json(out .. "/evaluation.json"))
+      assert.near(result.rows[1].accuracy, json.rows[1].accuracy, 1e-12)
+      assert.equal("motif", json.parameters.windows)
+      for _, name in ipairs{"pca-embedding-species", "pca-embedding-group", "confusion-species", "confusion-group"} do
+         assert.matches("<svg", command.read(("%s/%s.svg"):format(out, name)), 1, true)
+      end
+   end)
+
+   it("is not overwritten with other parameters unless forced", function()
+      judged_once()
+      local _, message = judge{output = out, splits = 2}
+      assert.equal(out .. ": was made with other parameters (splits = 3, now 2); use --force to redo it, or another " ..
+         "output", message)
+      assert(judge{output = out, splits = 2, force = true})
+   end)
+
+   it("that cannot be made is named before anything is done", function()
+      command.write(dir .. "/file", "x")
+      local _, message = judge{output = dir .. "/file", checkpoint = "/nope"}
+      assert.matches("^" .. dir .. "/file", message)
+   end)
+end)
+
+describe("nearest windows to listen to", function()
+   it("are of other recordings, nearest first", function()
+      local neighbors = require "bclua.workflow.neighbors"
+      local _, judged = judged_once()
+      local lists = {(assert(neighbors.run{judged = judged})),
+         (assert(neighbors.run{checkpoint = checkpoint, motif = m.motif, dataset_root = m.data}))}
+      for _, list in ipairs(lists) do
+         assert.equal(3, #list)
+         for _, found in ipairs(list) do
+            assert.equal(3, #found.hits)
+            local before = 0
+            for _, hit in ipairs(found.hits) do
+               assert.is_true(hit.source_name ~= found.query.source_name and hit.distance >= before)
+               before = hit.distance
+            end
+         end
+      end
+   end)
+end)
