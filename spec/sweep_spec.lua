@@ -14,7 +14,7 @@ local function run(changes)
    local o = {path = path(), quiet = true, metric = "loss", name = "f"}
    if not changes.random then o.grid = {x = {1, 2, 3}} end
    for k, v in pairs(changes) do o[k] = v end
-   if o.f == nil and not o.module then o.f = function(p) return {loss = (p.x - 2) ^ 2 + p.seed / 10} end end
+   if o.f == nil and not o.module then o.f = function(p) return {loss = ((p.x or p.lr) - 2) ^ 2 + p.seed / 10} end end
    return sweep.run(o)
 end
 
@@ -234,6 +234,7 @@ describe("successive halving", function()
       assert.same({18, 6, 2}, column(rungs, "n"))
       local best = sweep.best(r)
       assert.same({x = 6, steps = 9}, best.parameters)
+      assert.equal("integer", math.type(best.parameters.steps))
       assert.equal(1.5, best.mean)
    end)
 
@@ -471,8 +472,9 @@ describe("what a sweep found", function()
    end)
 
    it("is a table of the parameters that vary and the metrics", function()
-      local rows, columns = sweep.table(result.path, {metrics = {"loss", "other"}, best_first = true})
-      assert.same({"kind", "lr", "loss", "loss_deviation", "other", "trials", "failed", "wall_s", "peak_mb"}, columns)
+      local rows = sweep.table(result.path, {metrics = {"loss", "other"}, best_first = true})
+      assert.same({"kind", "lr", "loss", "loss_deviation", "other", "trials", "failed", "wall_s", "peak_mb"},
+         rows.columns)
       assert.same({"a", "b", "a"}, {rows[1].kind, rows[2].kind, rows[3].kind})
       assert.same({3, 1}, {rows[6].trials, rows[6].failed})
       assert.matches("^kind +lr +loss +loss_deviation", tostring(rows))
@@ -488,6 +490,13 @@ describe("what a sweep found", function()
       assert.matches("a, 0.001 %(± 1%)", command.read(dir .. "/bars.svg"))
       local r = assert(run{path = path("r"), random = {x = sweep.uniform(0, 4), y = sweep.uniform(0, 1)}, trials = 9})
       assert.is_true(sweep.plot(r, "x", dir .. "/points.svg"))
+   end)
+
+   it("may have error bars from a metric", function()
+      assert.is_true(sweep.plot(result, "lr", dir .. "/spread.svg", {metric = "loss", spread = "other", logx = false}))
+      local r = assert(run{path = path("o"), grid = {lr = {1, 2}}})
+      assert.is_true(sweep.plot(r, "lr", dir .. "/spread.svg", {spread = "loss"}))
+      assert.matches("mean ± loss", command.read(dir .. "/spread.svg"))
    end)
 
    it("needs a metric, a parameter and a sweep", function()

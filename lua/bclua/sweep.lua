@@ -313,9 +313,8 @@ sweep.best = view.best
 -- @tparam[opt] table options `metrics`: names (default: the sweep's own); `best_first`: sorted by the metric, else as
 -- the sweep had them; `metric`, `maximise`
 -- @treturn[1] {table,...} rows: the parameters that vary, the mean of each metric and, if there are several seeds,
--- the deviation of the first, `<name>_deviation`; `trials`, `failed`, `wall_s` (mean), `peak_mb` (most); printed, they
--- are an aligned table
--- @treturn[1] {string,...} the names of the columns in order
+-- the deviation of the first, `<name>_deviation`; `trials`, `failed`, `wall_s` (mean), `peak_mb` (most). Printed, they
+-- are an aligned table; their `columns` are the names in order
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 sweep.table = view.table

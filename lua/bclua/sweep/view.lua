@@ -51,13 +51,23 @@ local function open(source, options, known, level)
    return source, metric, maximise
 end
 
+-- JSON has one kind of number: whole ones are integers again.
+local function whole(value)
+   if type(value) == "table" then
+      for k, v in pairs(value) do value[k] = whole(v) end
+      return value
+   end
+   return math.type(value) == "float" and math.tointeger(value) or value
+end
+
 -- One group a point, in the order of the rows.
 local function group(source, metrics)
    local list, by_point = {}, {}
    for _, row in ipairs(source.rows) do
       local g = by_point[row.point]
       if not g then
-         g = {parameters = cjson.decode(row.point), rows = {}, failed = 0, values = {}, mean = {}, deviation = {}}
+         g = {parameters = whole(cjson.decode(row.point)), rows = {}, failed = 0, values = {}, mean = {},
+            deviation = {}}
          for _, name in ipairs(metrics) do g.values[name] = {} end
          by_point[row.point], list[#list + 1] = g, g
       end
@@ -171,7 +181,7 @@ function view.table(source, options)
       rows[i] = row
    end
    rows.columns = columns
-   return setmetatable(rows, core.rows), columns
+   return setmetatable(rows, core.rows)
 end
 
 -- ---- pictures ----
