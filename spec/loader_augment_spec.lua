@@ -72,7 +72,7 @@ describe("augmentation", function()
    local function new(augment, more)
       local o = {triplets = dir .. "/triplets.parquet", dataset_root = dir, batch_size = 16, augment = augment,
          seed = 5, seconds = 1, duration = 3, loc_unit = "seconds"}
-      for k, v in pairs(more or {}) do o[k] = v end
+      for k, v in pairs(more or {}) do o[k] = v or nil end
       return assert(loader.new(o))
    end
 
@@ -186,6 +186,29 @@ describe("augmentation", function()
       local l <close> = new("mix=" .. command.write(dir .. "/bad.wav", "no sound"))
       local _, message = l:next()
       assert.matches("bad.wav: not a readable sound file", message)
+   end)
+
+   it("mixes with other windows of the triplets, of all roles, from tiles and from recordings", function()
+      local tiles = dir .. "/tiles"
+      assert(require("bclua.workflow.tiles").run({input = dir .. "/triplets.parquet", dataset_root = dir,
+         output = tiles, duration = 3, store = "packed", loc_unit = "seconds", quiet = true}))
+      for _, where in ipairs({{}, {tiles = tiles, dataset_root = false, duration = false}}) do
+         local plain, batch = first("shift=0", where), first("shift=0,mix_snr=0:20,mix=triplets", where)
+         local heard = {[1000] = 0, [2500] = 0, other = 0, silence = 0}
+         for i = 1, 16 do
+            local added = batch.anchor[i] - plain.anchor[i]
+            if added:abs():max() == 0 then
+               heard.silence = heard.silence + 1
+            else
+               assert.near(batch.provenance.anchor.mix_db[i], decibels(power(plain.anchor[i]) / power(added)), 0.1)
+               local hz = math.floor(frequency(added) / 100 + 0.5) * 100
+               heard[heard[hz] and hz or "other"] = heard[heard[hz] and hz or "other"] + 1
+            end
+         end
+         for kind, n in pairs(heard) do assert.is_true(n > 0, kind) end
+         assert.is_true(array.equal(batch.anchor, first("shift=0,mix_snr=0:20,mix=triplets",
+            {workers = 4, tiles = where.tiles, dataset_root = where.dataset_root, duration = where.duration}).anchor))
+      end
    end)
 
    it("draws evenly from its ranges", function()

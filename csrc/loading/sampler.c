@@ -75,14 +75,6 @@ void bc_sampler_pair(const bc_sampler *s, uint64_t seed, bc_row *rows, int64_t n
 
 /* ---- One sample ---- */
 
-static void window_of(const bc_sampler *s, int role, int64_t i, bc_window *w) {
-    const bc_windows *x = &s->windows[role];
-    w->file = x->file == NULL ? x->source[i] : x->file[i];
-    w->first = x->first == NULL ? 0 : x->first[i];
-    w->loc_s = x->loc_s[i];
-    w->scale = x->scale == NULL ? 1 : x->scale[i];
-}
-
 /* Samples of a background recording that is too short are repeated. */
 static int read_background(const bc_sampler *s, int32_t file, double place, float *out,
                            bc_scratch *scratch, bc_error *e) {
@@ -99,6 +91,28 @@ static int read_background(const bc_sampler *s, int32_t file, double place, floa
     return rc;
 }
 
+static void window_of(const bc_sampler *s, int role, int64_t i, bc_window *w) {
+    const bc_windows *x = &s->windows[role];
+    w->file = x->file == NULL ? x->source[i] : x->file[i];
+    w->first = x->first == NULL ? 0 : x->first[i];
+    w->loc_s = x->loc_s[i];
+    w->scale = x->scale == NULL ? 1 : x->scale[i];
+}
+
+/* A crop of any window of any triplet: u and place are evenly from 0..1. */
+static int read_window(const bc_sampler *s, double u, double place, float *out,
+                       bc_scratch *scratch, bc_error *e) {
+    int roles = s->walk ? BC_DISTANT : BC_ROLES;
+    double x = u * (double)s->triplets * roles;
+    int64_t t = (int64_t)x / roles;
+    int role = (int)((int64_t)x % roles);
+    if (s->subset != NULL) t = s->subset[t];
+    bc_window w;
+    double start_s;
+    window_of(s, role, bc_sampler_window(s, role, t), &w);
+    return bc_store_read(s->store, &w, out, s->samples, place, -1, &start_s, scratch, e);
+}
+
 /* The background and the converter both need room of their own. */
 static int mix_background(const bc_sampler *s, const bc_draw *d, float *y, bc_random *r,
                           bc_scratch scratch[2], bc_error *e) {
@@ -109,8 +123,11 @@ static int mix_background(const bc_sampler *s, const bc_draw *d, float *y, bc_ra
     }
     double u = d->mix_file;
     for (int k = 0;; k++) {
-        int32_t file = (int32_t)(u * s->background_files);
-        int rc = read_background(s, file, d->mix_place, scratch[1].data, &scratch[0], e);
+        float *other = scratch[1].data;
+        int rc = s->backgrounds == NULL
+                     ? read_window(s, u, d->mix_place, other, &scratch[0], e)
+                     : read_background(s, (int32_t)(u * s->background_files), d->mix_place, other,
+                                       &scratch[0], e);
         if (rc == BC_OK) break;
         if (rc != BC_FAIL || k == BACKGROUND_TRIES) return rc;
         u = bc_random_uniform(r); /* one that cannot be read gives its turn to another */

@@ -29,7 +29,7 @@ typedef struct bc_windows {
  * recordings in the batch. The memory is the caller's. */
 typedef struct bc_sampler {
     bc_store *store;
-    bc_blocks *backgrounds; /* NULL: none */
+    bc_blocks *backgrounds; /* what crops are mixed with; NULL: other windows of the triplets */
     int32_t background_files;
     int64_t triplets;
     bc_windows windows[BC_ROLES];

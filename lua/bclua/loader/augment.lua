@@ -99,7 +99,8 @@ end
 --
 -- - `shift=1`: the crop lies up to 1 s before or behind the middle of its tile
 -- - `pitch=4`: up to 4 semitones higher or lower (SoundTouch)
--- - `mix=FOLDER`: with a background recording of a folder (or one file), `mix_snr=0:30` dB below the crop
+-- - `mix=FOLDER`: with a background recording of a folder (or one file), `mix_snr=0:30` dB below the crop;
+--   `mix=triplets`: with another window of the triplets themselves
 -- - `noise=5:40` (or `snr=5:40`): white noise at a signal-to-noise ratio of 5 to 40 dB
 -- - `gain=20`: up to 20 dB louder or softer; nothing is clipped
 --
@@ -163,7 +164,7 @@ local function list(from)
 end
 
 --- The background recordings that effects mix with.
--- @treturn[1] {string,...}|false paths; false: none is needed
+-- @treturn[1] {string,...}|false paths; false: none is needed, as where windows of the triplets serve
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function augment.backgrounds(effects)
@@ -173,7 +174,7 @@ function augment.backgrounds(effects)
       if x and from and x ~= from then return nil, "mix: all roles must take the same background" end
       from = from or x
    end
-   if not from then return false end
+   if not from or from == "triplets" then return false end
    local paths, message = list(from)
    if not paths then return nil, message end
    if #paths == 0 then return nil, "mix: no background recordings" end

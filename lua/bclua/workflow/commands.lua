@@ -47,6 +47,7 @@ local function generate(run, c)
    if run.taxonomy then extend(words, "--taxonomy", run.taxonomy) end
    if t.pick == "calls" then extend(words, "--calls", t.calls) end
    if t.pick == "best" or t.pick == "calls" then extend(words, "--dataset-root", run.root) end
+   if t.group ~= "" then extend(words, "--group", t.group) end
    if t.exclude_own then extend(words, "--no-self") end
    for _, name in ipairs({"self_distance", "clip_distance", "clips"}) do
       if t[name] ~= 0 then extend(words, "--" .. name:gsub("_", "-"), t[name]) end

@@ -112,14 +112,15 @@ end
 
 --- Give every row its `group`.
 -- @tparam {table,...} rows with source_name and species
--- @tparam table options `group`: "species" (default without a file), "family", or a column;
+-- @tparam table options `group`: "species", "family", or a column; none or "": family with a `taxonomy`, else species;
 -- `metadata`, `taxonomy`: CSV files (family is looked for in the taxonomy first, other columns in the metadata)
 -- @treturn[1] table `name` of the column, `species`: group by species where every species is in one group,
 -- `warnings`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function groups.set(rows, options)
-   local name = options.group or (options.taxonomy and "family") or "species"
+   local name = options.group
+   if not name or name == "" then name = options.taxonomy and "family" or "species" end
    local warnings, t, path = {}, nil, nil
    if name ~= "species" then
       path = name:lower() == "family" and (options.taxonomy or options.metadata) or options.metadata or options.taxonomy

@@ -19,7 +19,7 @@ end
 -- what is to differ.
 pipeline.defaults = {
    extract = {cens_sample_rate = 10, matrix_profile_window = 50},
-   triplets = {samples = 2000, seed = 1, holdout = 0.25, shares = "equal", self = 0.5, motif = 0.5,
+   triplets = {samples = 2000, seed = 1, holdout = 0.25, shares = "equal", group = "", self = 0.5, motif = 0.5,
       mixture = {}, pick = "motif", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},
