@@ -26,6 +26,10 @@ local MARGIN = {triplet_cosine = 0.5, nt_xent = 0}
 local MUCH_WAITING = 0.2 -- of the time, for batches
 local MOST_REPORTS = 3 -- of skipped batches: each holds the batch and the weights
 
+--- The margin of a loss: 0 stands for the loss's own.
+-- @tparam table p `loss`, `margin`
+function fit.margin(p) return p.margin ~= 0 and p.margin or MARGIN[p.loss] or 50 end
+
 -- What was made with other parameters is in the way of a new training: it is kept
 -- under other names, for it may have taken hours.
 local function set_aside(run)
@@ -110,7 +114,7 @@ local function settings(options)
       p[k] = options[k]
       if p[k] == nil then p[k] = v end
    end
-   if p.margin == 0 then p.margin = MARGIN[p.loss] or 50 end
+   p.margin = fit.margin(p)
    return p
 end
 
