@@ -289,4 +289,16 @@ describe("pictures of an evaluation", function()
       local _, crows = command.read(dir .. "/e.svg"):gsub("crow", "")
       assert.equal(2, crows)
    end)
+
+   it("leave out what stands in brackets, unless names need it", function()
+      local function text_of(names)
+         assert(pictures.confusion({{1, 0}, {0, 1}}, names, dir .. "/f.svg"))
+         return command.read(dir .. "/f.svg")
+      end
+      local text = text_of{"Corvidae (Crows, Jays)", "Paridae (Tits)"}
+      assert.matches("Corvidae<", text, 1, true)
+      assert.is_nil(text:find("Crows", 1, true))
+      text = text_of{"Owls (barn)", "Owls (other)"}
+      assert.matches("Owls (barn)", text, 1, true)
+   end)
 end)

@@ -141,7 +141,7 @@ end
 local GROUP_COLOURS = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b", "#f0e442"}
 local GROUP_SHAPES = {7, 5, 9, 13, 11, 6, 4, 8, 12, 10}
 local REST = "#a0a0a0"
-local MOST_ABOVE = 4 -- names in a line above; more stand beside the picture
+local MOST_ABOVE, MOST_LETTERS = 4, 40 -- names in a line above; more stand beside the picture
 
 -- One layer a group, in order of their names, `rest` first and grey.
 local function group_layers(members, names, options)
@@ -187,7 +187,8 @@ function plot.scatter(x, y, path, options)
    end
    table.sort(names)
    local panel, size = xy_panel(group_layers(members, names, options), options, 0.04), {640, 520}
-   if groups and #names > MOST_ABOVE then panel.key, size = "beside", {900, math.max(520, 90 + 18 * #names)} end
+   local text = table.concat(names)
+   if groups and (#names > MOST_ABOVE or (utf8.len(text) or #text) > MOST_LETTERS) then panel.key, size = "beside", {900, math.max(520, 90 + 18 * #names)} end
    return draw({panels = {panel}, size = size}, path, options)
 end
 

@@ -14,7 +14,7 @@ h1,h2,h3,figcaption{overflow-wrap:anywhere}
 .table{margin:1em 0;overflow-x:auto}
 table{border-collapse:collapse}
 th,td{padding:.25em .8em;border-bottom:1px solid var(--line);text-align:left}
-.number{text-align:right;font-variant-numeric:tabular-nums}
+.number{text-align:right;font-variant-numeric:tabular-nums}td.number{white-space:nowrap}
 th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer;text-align:inherit}
 th button::after{content:"\2195";opacity:.35;margin-left:.3em}
 th[aria-sort=ascending] button::after{content:"\2191";opacity:1}
@@ -130,7 +130,7 @@ function Report:fold(title, f)
    self:html("</details>")
 end
 
-local function is_number(text) return text:match("^%-?[%d.]+[eE]?[%-+]?%d* ?%%?$") ~= nil end
+local function is_number(text) return text:match("^[+-]?[%d.]+[eE]?[%-+]?%d* ?%%?$") ~= nil end
 
 --- A table; columns of numbers, and of text that reads as such, stand to the right. The reader can
 -- sort it by any column.

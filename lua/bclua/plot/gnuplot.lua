@@ -202,7 +202,7 @@ local function layout(figure, width, height, letter)
    local right = (colourbar and (clabel and 12.5 or 9) or 3.2) * letter + beside
    local top = 1.4 * letter + (figure.title and 2.8 * letter or 0) + (has_line and 2.6 * letter or 0)
    local bottom = (last.xlabel and 7.6 or 4.8) * letter
-   bottom = bottom + math.min(height * 0.4, 0.95 * letter * turn_names(last, width - left - right, letter))
+   bottom = bottom + math.min(height * 0.4, 1.15 * letter * turn_names(last, width - left - right, letter))
    local gap = 2 * letter
    local free = height - top - bottom - gap * (#figure.panels - 1)
    local places, y = {}, height - top

@@ -132,7 +132,7 @@ local function nearest(r, run)
       r:warning(message and "none: " .. message or "There is no motif to look for.")
       return
    end
-   r:paragraph("What is nearest to a motif in other recordings: " .. message .. ".")
+   r:paragraph("What is nearest to some windows in other recordings: " .. message .. ".")
    for _, found in ipairs(list) do
       local q, sounds = found.query, {}
       r:html("<h3>" .. report.escape(("%s (%s)"):format(q.source_name, q.species)) .. "</h3>")
@@ -143,7 +143,7 @@ local function nearest(r, run)
          if y then sound, why = player(y, 0, place.seconds, what) end
          if sound then sounds[#sounds + 1] = sound else r:warning(why) end
       end
-      add(q, ("the motif, at %.1f s"):format(q.start_s))
+      add(q, ("the window, at %.1f s"):format(q.start_s))
       for rank, h in ipairs(found.hits) do
          add(h, ("%d: %s (%s), at %.1f s, distance %.3g"):format(rank, files.basename(h.source_name), h.species,
             h.start_s, h.distance))
