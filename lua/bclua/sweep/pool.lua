@@ -61,7 +61,7 @@ local function outcome_of(one, how, code)
       peak_bytes = one.peak_bytes}
 end
 
--- Ask all to end, wait a little, kill.
+-- Ask all to end, and wait a little; who is left will be killed.
 local function stop(running)
    for _, one in ipairs(running) do one.child:stop() end
    local till = system.clock() + GRACE_S
@@ -71,7 +71,6 @@ local function stop(running)
       end
       system.sleep(0.01)
    end
-   for _, one in ipairs(running) do one.child:close() end
 end
 
 local function loop(trials, options, finished, running)

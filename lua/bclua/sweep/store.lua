@@ -46,6 +46,11 @@ local function lock(path)
    return f
 end
 
+local function unlock(path, locked)
+   os.remove(path .. ".lock")
+   locked:close()
+end
+
 -- The rows of an earlier run, if it was the same sweep.
 local function earlier(path, about, force)
    if force or not files.exists(path) then return {rows = {}, about = {parameters = {}}} end
@@ -76,7 +81,7 @@ function store.open(path, about, force)
    local old
    old, message = earlier(path, about, force)
    if not old then
-      locked:close()
+      unlock(path, locked)
       return nil, message
    end
    local self = setmetatable({path = path, about = about, locked = locked, rows = {}, by_id = {}, place = {},
@@ -157,9 +162,6 @@ function Store:write()
    return sql.write_parquet(self.path, record.columns(rows, order), {order = order, types = types, metadata = metadata})
 end
 
-function Store:close()
-   os.remove(self.path .. ".lock")
-   self.locked:close()
-end
+function Store:close() unlock(self.path, self.locked) end
 
 return store
