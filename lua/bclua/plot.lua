@@ -188,7 +188,8 @@ function plot.scatter(x, y, path, options)
    table.sort(names)
    local panel, size = xy_panel(group_layers(members, names, options), options, 0.04), {640, 520}
    local text = table.concat(names)
-   if groups and (#names > MOST_ABOVE or (utf8.len(text) or #text) > MOST_LETTERS) then panel.key, size = "beside", {900, math.max(520, 90 + 18 * #names)} end
+   local is_long = #names > MOST_ABOVE or (utf8.len(text) or #text) > MOST_LETTERS
+   if groups and is_long then panel.key, size = "beside", {900, math.max(520, 90 + 18 * #names)} end
    return draw({panels = {panel}, size = size}, path, options)
 end
 
