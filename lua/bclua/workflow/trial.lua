@@ -65,6 +65,9 @@ local function flat(row, evaluation)
    for name, part in pairs{species = evaluation, group = evaluation.group} do
       row[name], row[name .. "_spread"] = part.rows[1].accuracy, part.rows[1].spread
       row[name .. "_untrained"], row[name .. "_mel"] = part.rows[2].accuracy, part.rows[3].accuracy
+      local over = part.comparisons[2] -- plain features on the same splits
+      row[name .. "_over_mel"], row[name .. "_over_mel_spread"] = over.difference, over.spread
+      row[name .. "_over_mel_won"] = over.won
    end
 end
 
@@ -78,7 +81,8 @@ end
 --    recordings are kept for evaluation, follows from `settings.triplets.seed`
 --  * `quiet`
 -- @treturn[1] table numbers: `loss` (of the last round), `validation`, `species`, `species_spread`,
--- `species_untrained`, `species_mel` (accuracies), `group`... (the same by group, where triplets are
+-- `species_untrained`, `species_mel` (accuracies), `species_over_mel` (with `_spread`, `_won`: the paired comparison
+-- over splits), `group`... (the same by group, where triplets are
 -- grouped by more than species), `seconds` (of training), `parameters`; and tables: `fit`, `evaluation` in full,
 -- or why there is none (`evaluation_message`)
 -- @treturn[2] nil
@@ -106,10 +110,10 @@ function trial.run(options)
    if not learnt then return nil, message end
    local result = {loss = learnt.loss, validation = learnt.validation and learnt.validation.loss,
       parameters = learnt.parameters, seconds = system.clock() - start, fit = learnt}
-   result.evaluation, result.evaluation_message = require("bclua.workflow.evaluate").run(with({
+   result.evaluation, message = require("bclua.workflow.evaluate").run(with({
       checkpoint = learnt.checkpoint, motif = about.motif, dataset_root = about.root, quiet = options.quiet},
       c.evaluate))
-   if result.evaluation then flat(result, result.evaluation) end
+   if result.evaluation then flat(result, result.evaluation) else result.evaluation_message = message end
    return result
 end
 
