@@ -141,7 +141,7 @@ describe("a sweep", function()
       assert(run{f = f, fixed = {y = 1}})
       local r, message = run{f = f, fixed = {y = 2}}
       assert.is_nil(r)
-      assert.equal(path() .. ": was made by another sweep (fixed.y = 1, now 2); force = true begins it anew, " ..
+      assert.equal(path() .. ": was made by another sweep (fixed.y = 1, now 2); force begins it anew, " ..
          "another path keeps both", message)
       message = select(2, run{f = f, name = "g", fixed = {y = 1}})
       assert.matches("(function = f, now g)", message, 1, true)
@@ -165,7 +165,7 @@ describe("a sweep", function()
       local _, message = run{}
       assert.matches("^" .. path() .. ": ", message)
       sql.write_parquet(path(), {a = {1}})
-      assert.same({nil, path() .. ": not the file of a sweep (force = true begins anew)"}, {run{}})
+      assert.same({nil, path() .. ": not the file of a sweep (force begins anew)"}, {run{}})
       assert.is_false(files.exists(path() .. ".lock"))
       assert(run{force = true})
       assert.same({nil, dir .. "/none.parquet: no such file"}, {sweep.best(path("none"))})

@@ -94,7 +94,7 @@ end
 -- @tparam table options `run`: a folder; `name`; `title` (default: the name); `settings`: all that decides
 -- the results; `needs`: files that must be in `run`, as `{"motif.parquet"}`; `out`: where it is printed
 -- (default: `io.stdout`)
--- @treturn[1] table with the methods below
+-- @treturn[1] table `folder`, `RUN/experiments/NAME`, which need not be there yet, and the methods below
 -- @treturn[2] nil
 -- @treturn[2] string message: a file of `needs` is missing
 function experiment.open(options)
@@ -128,7 +128,11 @@ function Experiment:failed(message)
    return nil, message
 end
 
--- The path of a file of this experiment, in a folder that is there.
+--- The path of a file of this experiment, in a folder that is there.
+-- @tparam string name
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
 function Experiment:path(name)
    local ok, message = system.mkdir(self.folder)
    if not ok then return nil, message end

@@ -244,9 +244,11 @@ end
 --  * `seeds`: ({1}) every point is tried with each
 --  * `halving`: `{parameter=, least=, most=, factor=3}`: successive halving. All points are tried with the parameter
 --    (steps, rounds, ...) at `least`; the best, one in `factor`, with `factor` times as much, and so on, until `most`
---    (Jamieson and Talwalkar 2016, Non-stochastic best arm identification and hyperparameter optimization)
+--    (Jamieson and Talwalkar 2016, Non-stochastic best arm identification and hyperparameter optimization). Every trial
+--    begins from the start; the order of points decides between equal ones
 --  * `metric`: the name of the number that counts; `maximise`: more is better (default: less)
---  * `f`: a function of (parameters, context) that returns a table of metrics, or nil and a message. The parameters
+--  * `f`: a function of (parameters, context) that returns a table of metrics (numbers, texts and booleans are kept; a
+--    number alone is the metric `value`), or nil and a message. The parameters
 --    have those of the point, `fixed` and `seed`; context has `id` and `folder`, which has what an interrupted attempt
 --    left. It is called here. It is known again by its text; or by `name`, where that is given
 --  * `module` and `name`: a function of a module, or of a Lua file (`x.lua`) that returns a table, instead of `f`. Each
@@ -277,7 +279,7 @@ function sweep.run(options)
    os.remove(s.folder) -- if nothing is in it
    s.bar:finish(("%d trials, %d of them new, %d failed"):format(s.done, s.ran, s.failed))
    if s.failed_before > 0 then
-      progress.note(("sweep: %d failed before; retry = true does them again"):format(s.failed_before), o.quiet)
+      progress.note(("sweep: %d failed before; retry does them again"):format(s.failed_before), o.quiet)
    end
    local rows = {}
    for _, row in ipairs(s.store.rows) do

@@ -55,10 +55,10 @@ end
 local function earlier(path, about, force)
    if force or not files.exists(path) then return {rows = {}, about = {parameters = {}}} end
    local old, message = store.read(path)
-   if not old then return nil, message .. " (force = true begins anew)" end
+   if not old then return nil, message .. " (force begins anew)" end
    local difference = record.difference(old.about.identity, about.identity)
    if difference then
-      return nil, ("%s: was made by another sweep (%s); force = true begins it anew, another path keeps both"):format(
+      return nil, ("%s: was made by another sweep (%s); force begins it anew, another path keeps both"):format(
          path, difference)
    end
    return old
