@@ -10,8 +10,12 @@ local function run(options)
    return batch_search.run(o)
 end
 
+-- The sanitizer's own memory comes on top, and differs from process to process.
+local function sanitized() return os.getenv("BCLUA_SANITIZED") end
+
 describe("batch_search", function()
    it("finds the largest batch that fits, takes a step of that size, and knows that one more does not fit", function()
+      if sanitized() then return pending("not for a sanitized build") end
       local r = assert(run())
       assert(r.largest >= 4 and r.largest < 40, "not the size of any data set")
       assert(r.bytes <= 8e7 and r.above > 8e7)
@@ -35,6 +39,7 @@ describe("batch_search", function()
    end)
 
    it("fits more in 16 bits and with recomputation", function()
+      if sanitized() then return pending("not for a sanitized build") end
       local plain = assert(run{most_seconds = 0}).largest
       assert(assert(run{precision = "bf16", most_seconds = 0}).largest > plain)
       assert(assert(run{checkpoint = "stage", most_seconds = 0}).largest > plain)

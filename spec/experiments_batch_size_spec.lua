@@ -14,6 +14,7 @@ describe("scripts/experiments/batch_size.lua", function()
    end
 
    it("finds the largest batch for a budget, in a table, a picture and a report", function()
+      if os.getenv("BCLUA_SANITIZED") then return pending("not for a sanitized build") end
       local out, status = run("--memory 80 --precision f32,bf16 --checkpoint none --steps 1 --most-seconds 60")
       assert.equal(0, status, out)
       local place = dir .. "/experiments/batch_size/"
