@@ -211,6 +211,14 @@ describe("predict", function()
       assert.is_false(files.exists(output .. ".parts"))
    end)
 
+   it("does a recording again whose time has changed", function()
+      local own = dir .. "/touched.wav"
+      assert(audio.save(own, noise(RATE * 6, 8), RATE))
+      local _, _, output = run{inputs = {own}}
+      require("lfs").touch(own, 1e9, 1e9)
+      assert.equal(1, run({inputs = {own}, output = output}).done)
+   end)
+
    it("refuses other parameters and other weights, unless forced", function()
       local _, _, output = run()
       local result, message = run{hop = 2.5, output = output}
@@ -300,6 +308,20 @@ describe("parts", function()
       add(store, "a", 1, 3)
       assert.equal(2, store:commit{})
       assert.equal("b1.0 a3.0", names(path))
+   end)
+
+   it("still leaves it out after the run that replaced it was broken off", function()
+      local path = dir .. "/broken.parquet"
+      local store = assert(parts.open(path, P))
+      add(store, "a", 1, 1)
+      assert.equal(1, store:commit{})
+      store = assert(parts.open(path, P))
+      assert(store:replace{"a"})
+      store = assert(parts.open(path, P))
+      assert.is_nil(store.done.a)
+      add(store, "a", 2, 2)
+      assert.equal(2, store:commit{})
+      assert.equal("a2.0 a2.0", names(path))
    end)
 
    it("refuses to go on with other parameters", function()
