@@ -1,7 +1,8 @@
 -- usage: bclua scripts/bench/predict.lua [MINUTES [WIDTH [RUNS]]]
 -- `embed predict` of one long recording (60 minutes of synthetic sound, OGG at 32 kHz): windows a second of
--- decoding alone, of the network alone, and of both together, best and median of RUNS (3); and the
--- process's memory after a sixth of the recording and at the end, which shows that it does not grow.
+-- decoding alone, of the network alone, and of both together, best and median of RUNS (3), and processor time,
+-- which tells what they cost when the machine has other work; and the process's memory after a sixth of the
+-- recording and at the end, which shows that it does not grow.
 -- WIDTH: of the first stage (8; the full network has 64).
 local array, audio = require "bclua.array", require "bclua.audio"
 local bench, files = require "bclua.bench", require "bclua.files"
@@ -30,9 +31,16 @@ end
 local net = require("bclua.tilenet").new{widths = {width, 2 * width, 4 * width, 8 * width}, z = 8 * width}
 local o = {sample_rate = 32000, length = net.samples, hop_s = 5, block = 16}
 local count = math.ceil(minutes * 60 / 5)
-local function report(what, best, median)
-   print(("%-24s %8.1f / %8.1f windows/s   %6.0f x real time"):format(what, count / best, count / median,
-      minutes * 60 / best))
+local function measure(what, share, f) -- f does a share of the recording
+   local cpu = math.huge
+   local best, median = bench.time(runs, function()
+      local start = system.cpu_clock()
+      f()
+      cpu = math.min(cpu, system.cpu_clock() - start)
+   end)
+   local n = count * share
+   print(("%-16s %8.1f / %8.1f windows/s   %6.0f x real time   processor time %.2f ms a window"):format(what, n / best,
+      n / median, minutes * 60 * share / best, 1000 * cpu / n))
 end
 
 local function decode(path)
@@ -51,13 +59,13 @@ synthesize(scratch .. "/short.ogg", math.floor(minutes * 60 * 32000 / 6))
 synthesize(scratch .. "/long.ogg", math.floor(minutes * 60 * 32000))
 local _, peak = run(scratch .. "/short.ogg")
 print(("memory of a sixth of it: process at most %.0f MB"):format(peak))
-report("predict", bench.time(runs, function() _, peak = run(scratch .. "/long.ogg") end))
+_, peak = run(scratch .. "/long.ogg")
 print(("memory of all of it: process at most %.0f MB; the table %.1f MB"):format(peak,
    files.stamp(scratch .. "/out.parquet") / 1e6))
-report("decoding alone", bench.time(runs, function() decode(scratch .. "/long.ogg") end))
+measure("predict", 1, function() run(scratch .. "/long.ogg") end)
+measure("decoding alone", 1, function() decode(scratch .. "/long.ogg") end)
 local some = array.zeros({math.min(64, count), net.samples})
 for i = 1, #some do some[i]:fill(require("bclua.sampling").generator(i):normal(net.samples)) end
-local best, median = bench.time(runs, function() net:forward(some) end)
-report("network alone", best * count / #some, median * count / #some)
+measure("network alone", #some / count, function() net:forward(some) end)
 net:close()
 os.execute("rm -rf '" .. scratch .. "'")

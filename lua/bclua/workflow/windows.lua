@@ -126,13 +126,13 @@ local function ahead(paths, o)
 end
 
 --- The blocks of all recordings in order: `for block in windows.blocks(paths, o, threads)`, as from
--- `stream:next`, `file` being the number of the path. With more than one thread so many recordings are decoded
--- at once, each by one, while the caller works on the blocks. Blocks are the same on any number of threads.
+-- `stream:next`, `file` being the number of the path. With more than one thread half as many recordings are
+-- decoded at once, each by one, while the caller works on the blocks. Blocks are the same on any number of threads.
 -- @tparam {string,...} paths
 -- @tparam table o as for `open`
 -- @tparam integer threads
 function windows.blocks(paths, o, threads)
-   local lanes, dealt, lane_count = {}, {}, math.min(threads, #paths)
+   local lanes, dealt, lane_count = {}, {}, math.min(math.max(1, threads // 2), #paths)
    for i = 1, lane_count do dealt[i] = {} end
    for i, path in ipairs(paths) do table.insert(dealt[(i - 1) % lane_count + 1], path) end
    for i = 1, lane_count do
