@@ -62,6 +62,66 @@ describe("batch_search", function()
          message)
    end)
 
+   -- A machine of a pattern: `f` does a job in place of a process; "signal" or "exit", a number, and what it wrote.
+   local function on_machine(f, options)
+      local process, worker = require "bclua.process", require "bclua.sweep.worker"
+      local start = process.start
+      process.start = function(words)
+         local folder = words[#words]:match('main%("(.-)"%)')
+         local how, code, result = f(assert(worker.read(folder .. "/job.lua")), words[1] == "sh" and words)
+         if result then assert(system.write_file(folder .. "/result.lua", worker.literal(result))) end
+         return setmetatable({ended = function() return how, code end}, {__close = function() end})
+      end
+      local ok, r, message = pcall(run, options)
+      process.start = start
+      assert(ok, r)
+      return r, message
+   end
+
+   -- A triplet is said to take 10 MB, and takes `real`; more than `most` of them kill the process.
+   local function machine(real, most)
+      local tried = {}
+      return function(job, limited)
+         if job.kind == "plan" then
+            return "exit", 0, {largest = job.memory // 10e6, bytes = job.memory // 10e6 * 10e6, one = 10e6,
+               above = (job.memory // 10e6 + 1) * 10e6, gap = 5e6}
+         end
+         if job.kind == "refuse" then return "exit", 0, {refusal = "no"} end
+         assert(limited, "a step without a limit")
+         local sizes = {}
+         for i, n in ipairs(job.sizes) do
+            tried[#tried + 1] = n
+            if n > most then return "signal", 9, {sizes = sizes} end
+            sizes[i] = {batch_size = n, seconds = 0.1 * n, cpu_seconds = 0.1 * n, steps = 1, planned = n * 10e6,
+               peak = n * real}
+         end
+         return "exit", 0, {sizes = sizes}
+      end, tried
+   end
+
+   it("goes down where the plan promised too much, until a step fits", function()
+      local r = assert(on_machine(machine(11e6, 1e9), {memory = 2e8}))
+      assert.equal(20, r.planned_largest)
+      assert.equal(18, r.largest)
+      assert.is_true(r.confirmed)
+      assert.equal(18 * 11e6, r.peak)
+      assert.equal(20, r.above_size)
+      assert.equal(20 * 11e6, r.above)
+      assert.equal(1, r.levels_off)
+      assert.near(10, r.triplets_per_second, 1e-9)
+   end)
+
+   it("outlives a process that is killed, and tries a smaller batch", function()
+      local f, tried = machine(9e6, 18)
+      local r = assert(on_machine(f, {memory = 2e8}))
+      assert.equal(17, r.largest)
+      assert.is_true(r.confirmed)
+      assert.same({1, 2, 4, 8, 16, 20, 17}, tried)
+      r = assert(on_machine(machine(9e6, 0), {memory = 2e8}))
+      assert.is_false(r.confirmed)
+      assert.matches("a step on %d+ failed: the process was killed by signal 9", r.remark)
+   end)
+
    it("outlives what goes wrong in its process, and passes on what that said", function()
       local r, message = run{network = {widths = {4, 4}}}
       assert.is_nil(r)

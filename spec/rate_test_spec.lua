@@ -213,6 +213,17 @@ describe("rate_test.run", function()
       end)
    end
 
+   it("puts the scale of the loss back that f16 has had to change", function()
+      local net = nn.network({{"conv2d", out = 4, kernel = 3}, {"relu"}, {"conv2d", out = 4, kernel = 3}, {"relu"},
+         {"conv2d", name = "last", out = 3, kernel = 1}}, {input = {1, 6, 6}, precision = "f16"})
+      net:state()["last.weight"]:fill(net:state()["last.weight"] * 1000)
+      net.scaling = {scale = 2 ^ 13, good = 7}
+      local r = assert(rate_test.run(net, batches(), {steps = 5, step = {margin = 1}}))
+      assert(r.sweeps[1].skipped > 0)
+      assert.equal(5, #r.sweeps[1].rows)
+      assert.same({scale = 2 ^ 13, good = 7}, net.scaling)
+   end)
+
    it("survives rates at which nothing stays finite", function()
       local net = trained("f16")
       local before = everything(net)

@@ -79,7 +79,8 @@ local function in_child(job, limit)
    end
    local result
    if ok then
-      local child <close>, why = process.start(words, {log = folder .. "/log.txt", env = {BCLUA_QUIET = "1"}})
+      local child <close>, why = process.start(words, {log = folder .. "/log.txt", env = {BCLUA_QUIET = "1",
+         BCLUA_THREADS = ("%d"):format(system.threads())}})
       while child and not how do
          how, code = child:ended()
          if not how then system.sleep(0.01) end

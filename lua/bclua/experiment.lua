@@ -27,13 +27,14 @@ local PLACE = "experiments" -- in the page, and the folder
 -- @tparam string script as in `scripts/experiments/noise.lua`
 -- @tparam string description
 -- @tparam[opt] string epilog examples
--- @tparam[opt] table defaults `run` ("runs/demo"), `seed` (1), `seeds` (3)
+-- @tparam[opt] table defaults `run` ("runs/demo"), `seed` (1), `seeds` (3; 0: it has no use for seeds)
 -- @return an argparse parser
 function experiment.parser(script, description, epilog, defaults)
    defaults = defaults or {}
    local parser = cli.parser(script, description, epilog)
    parser:option("--run", "Folder of a run that scripts/pipeline.lua made; results go to RUN/experiments.",
       defaults.run or "runs/demo"):argname("DIR")
+   if defaults.seeds == 0 then return cli.threads(parser) end
    parser:option("--seed", "The first seed.", tostring(defaults.seed or 1)):argname("N")
       :convert(cli.integer("--seed", 0, 2 ^ 53))
    parser:option("--seeds", "How many seeds, counted from the first.", tostring(defaults.seeds or 3)):argname("N")

@@ -10,7 +10,7 @@ local parser = experiment.parser("scripts/experiments/batch_size.lua",
 The network sees noise: no data is needed, --run is only where the results go. Examples:
   bclua scripts/experiments/batch_size.lua
   bclua scripts/experiments/batch_size.lua --memory 4000 --widths 64,128,256,512 --dim 512 --most-seconds 600]],
-   {seeds = 1})
+   {seeds = 0})
 parser:option("--memory", "Budget in MB, for the whole process (default: nine tenths of what is free)."):argname("MB")
    :convert(cli.number("--memory", 1, 1e9))
 parser:option("--precision", "One or more of f32, bf16, f16.", "f32,bf16"):argname("LIST")
@@ -36,7 +36,7 @@ local rows, speeds, lines, why = {}, {}, {}, nil
 for _, precision in ipairs(o.precision) do
    for _, checkpoint in ipairs(o.checkpoint) do
       local name = precision .. ", " .. checkpoint
-      local r, message = batch_search.run{network = {widths = o.widths, z = o.dim, seed = o.seed},
+      local r, message = batch_search.run{network = {widths = o.widths, z = o.dim},
          precision = precision, checkpoint = checkpoint, memory = memory, steps = o.steps,
          most_seconds = o.most_seconds, on_note = function(text) progress.note(("%s: %s"):format(name, text)) end}
       if r then

@@ -15,7 +15,7 @@ Each seed has other batches; all sweeps begin with the same weights. Examples:
 parser:option("--least", "Rate of the first step.", "1e-6"):argname("X"):convert(cli.number("--least", 1e-12))
 parser:option("--most", "Rate of the last step.", "1"):argname("X"):convert(cli.number("--most", 1e-12, 1e6))
 parser:option("--steps", "Steps of a sweep.", "60"):argname("N"):convert(cli.integer("--steps", 10, 100000))
-parser:option("--smooth", "Losses that each mean is over (default: a tenth of the steps).", "0"):argname("N")
+parser:option("--smooth", "Losses that each mean is over (default: a tenth of the steps)."):argname("N")
    :convert(cli.integer("--smooth", 0))
 parser:option("--precision", "One or more of f32, bf16, f16.", "f32"):argname("LIST")
    :convert(cli.choices("--precision", {"f32", "bf16", "f16"}))
@@ -28,8 +28,8 @@ local b, message = batches.open{run = o.run, triplets = o.triplets, tiles = o.ti
 if not b then fail(message) end
 local seeds = experiment.seeds(o)
 local e = experiment.open{run = o.run, name = "learning_rate", title = "Learning-rate test", settings = {seeds = seeds,
-   least = o.least, most = o.most, steps = o.steps, smooth = o.smooth, precision = o.precision, batches = b.settings,
-   step = b.step}}
+   least = o.least, most = o.most, steps = o.steps, smooth = o.smooth, precision = o.precision,
+   batches = b.settings, step = b.step}}
 
 local summary, rows, results, smooth = {}, {}, {}, 1
 for _, precision in ipairs(o.precision) do
