@@ -147,15 +147,18 @@ end
 
 -- Accuracy on all splits, into the rows.
 local function regress(rows, features, classes, numbers, options)
-   for i in ipairs(features) do rows[i].splits, rows[i].confusion = {}, square(#classes) end
+   local doubles = {}
+   for i, f in ipairs(features) do
+      rows[i].splits, rows[i].confusion, doubles[i] = {}, square(#classes), f.x:copy("f64")
+   end
    for s = 1, options.splits or 10 do
       local train, test = split(classes, sampling.generator(options.seed or 1, s))
       local truth, taught = pick(numbers, test), pick(numbers, train)
-      for i, f in ipairs(features) do
-         local x = take(f.x, train)
+      for i, all in ipairs(doubles) do
+         local x = take(all, train)
          local mean, scale = scaling(x)
          local w = learn.logistic_fit((x - mean) * scale, taught, {c = options.c or 1})
-         local guess = learn.logistic_predict(w, (take(f.x, test) - mean) * scale)
+         local guess = learn.logistic_predict(w, (take(all, test) - mean) * scale)
          rows[i].splits[s] = evaluate.balanced(guess, truth, #classes)
          local confusion = rows[i].confusion
          for t = 1, #truth do confusion[truth[t]][guess[t]] = confusion[truth[t]][guess[t]] + 1 end
