@@ -92,15 +92,15 @@ end)
 
 describe("a paired comparison", function()
    it("is that of the splits, one by one", function()
-      local list = evaluate.compare{{name = "mine", splits = {0.5, 0.6, 0.7}},
-         {name = "theirs", splits = {0.4, 0.6, 0.9}}}
+      local list = evaluate.compare{{name = "mine", splits = {0.5, 0.6, 0.7, 0.8}},
+         {name = "theirs", splits = {0.4, 0.6, 0.9, 0.6}}}
       assert.equal(1, #list)
       local c = list[1]
       assert.equal("theirs", c.name)
-      assert.near(-0.1 / 3, c.difference, 1e-12)
-      assert.near(math.sqrt((0.4 ^ 2 + 0.1 ^ 2 + 0.5 ^ 2) / 9 / 2), c.spread, 1e-12)
-      assert.near(1 / 3, c.won, 1e-12)
-      assert.near(1 / 3, c.lost, 1e-12)
+      assert.near(0.025, c.difference, 1e-12)
+      assert.near(math.sqrt((0.075 ^ 2 + 0.025 ^ 2 + 0.225 ^ 2 + 0.175 ^ 2) / 3), c.spread, 1e-12)
+      assert.equal(0.5, c.won)
+      assert.equal(0.25, c.lost)
    end)
 
    it("has no spread with one split, and nothing without rivals", function()
@@ -128,6 +128,12 @@ describe("nearest neighbours", function()
       local x, labels = array.from({{0}, {1}, {2}}, "f64"), {"a", "b", "a"}
       -- the first: b at 1, a at 2; the third: b at 1, a at 2; the second has only a
       assert.equal(0, evaluate.knn(x, labels, {"1", "2", "3"}, {k = 2}))
+   end)
+
+   it("of three, two that are farther outvote one", function()
+      -- the first has b at 1, but a at 2 and 2.5; the second, the only b, sees nothing but a
+      local x = array.from({{0}, {1}, {2}, {2.5}}, "f64")
+      assert.near(0.5, evaluate.knn(x, {"a", "b", "a", "a"}, {"1", "2", "3", "4"}, {k = 3}), 1e-12)
    end)
 
    it("are all there are, where k is more", function()

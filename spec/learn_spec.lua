@@ -76,6 +76,9 @@ describe("learn", function()
       local twice = array.concat({labels, labels})
       local options = {tolerance = 1e-10, iterations = 1000}
       local once = learn.logistic_fit(x, labels, options)
+      local guess, right = learn.logistic_predict(once, x), 0
+      for i = 1, 300 do right = right + (guess[i] == labels[i] and 1 or 0) end
+      assert.is_true(right > 200, right .. " of 300")
       options.c = 0.5
       assert.is_true(array.allclose(once, learn.logistic_fit(array.concat({x, x}), twice, options), 1e-5, 1e-6))
    end)
@@ -162,6 +165,15 @@ describe("nearest rows", function()
       assert.same({{2, 3, 4, 5}, {1, 3, 4, 5}, {1, 2, 4, 5}, {1, 2, 3, 5}, {1, 2, 3, 4}}, index:table())
       assert.equal(0, distance:max())
       assert.equal(0, learn.class_distances(x, array.arange(5, "i64"), array.full(5, 1, "i64")):max())
+   end)
+
+   it("of equal rows are 0 away in sums too, though products of blocks round", function()
+      local row = require("bclua.sampling").generator(5):normal(61) * 1e3
+      local x = array.zeros({3, 61}, "f64")
+      for i = 1, 2 do x[i]:fill(row) end
+      local sums = learn.class_distances(x, array.arange(3, "i64"), array.from({1, 1, 2}, "i64"))
+      assert.equal(0, sums:at(1, 1))
+      assert.is_true(sums:at(1, 2) > 0)
    end)
 
    it("find a small distance far from zero", function()
