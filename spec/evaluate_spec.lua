@@ -141,6 +141,18 @@ describe("nearest neighbours", function()
       assert.equal(all, evaluate.knn(LINE, LABELS, RECORDINGS, {k = 5}))
    end)
 
+   it("vote by chance below one in the classes, as the own recording has no vote", function()
+      local classes, groups = distances.numbers(LABELS), distances.numbers(RECORDINGS)
+      -- one vote drawn is right as often as a hit
+      assert.near(0.3, distances.vote_chance(classes, groups, 1), 0.01)
+      -- all there are: a sees one a and three b, or two and three; b likewise
+      local all = distances.vote_chance(classes, groups, 50)
+      assert.equal(all, distances.vote_chance(classes, groups, 5))
+      assert.equal(0, all)
+      local alone = distances.vote_chance(classes, array.zeros(6, "i64"), 3)
+      assert.is_true(alone ~= alone)
+   end)
+
    it("by cosine look at directions", function()
       local x = array.from({{1, 0}, {100, 1}, {0, 1}, {1, 100}}, "f64")
       local labels, recordings = {"a", "a", "b", "b"}, {"1", "2", "3", "4"}

@@ -238,7 +238,7 @@ end
 -- @tparam {string,...} recordings
 -- @tparam[opt] table options those of `accuracy`, and `k` (5); `memo`: a table that keeps the nearest windows from
 -- one call to the next with the same features and recordings, but other labels
--- @treturn[1] table as from `accuracy`; and `k`, `precision_chance`
+-- @treturn[1] table as from `accuracy`; and `k`, `knn_chance` and `precision_chance` (of a random order)
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.measures(features, labels, recordings, options)
@@ -252,6 +252,7 @@ function evaluate.measures(features, labels, recordings, options)
    for i, row in ipairs(kept) do names[i], kept_labels[i] = recordings[row], labels[row] end
    local groups, k = distances.numbers(names), options.k or 5
    result.k, result.precision_chance = k, distances.chance(truth, groups)
+   result.knn_chance = distances.vote_chance(truth, groups, k)
    for i, f in ipairs(features) do
       local x, row = take(f.x, kept), result.rows[i]
       if f.standardise then x = evaluate.standardise(x) end

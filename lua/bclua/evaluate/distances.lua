@@ -120,6 +120,49 @@ function distances.chance(classes, groups)
    return distances.class_mean(share, classes)
 end
 
+local LEAST_DRAWS = 10000
+
+-- k rows of other groups at random, each once; 0 behind the last.
+local function draw(generator, row, groups, others, k)
+   local n, list, taken = #groups, {}, {}
+   if 2 * k > others then -- few would be free at last
+      local order = generator:shuffle(n)
+      for i = 1, n do
+         if #list < k and groups[order[i]] ~= groups[row] then list[#list + 1] = order[i] end
+      end
+   else
+      for i = 1, k do
+         local at = generator:integer(n)
+         while taken[at] or groups[at] == groups[row] do at = generator:integer(n) end
+         list[i], taken[at] = at, true
+      end
+   end
+   if #list < k then list[#list + 1] = 0 end
+   return list
+end
+
+--- What `vote` is where order is chance: by drawing the k rows, some 10 000 times and at least ten times each row. It
+-- is below one in the number of classes, since a row's own recording, which is of its class, has no vote.
+-- @tparam array classes i64 (rows)
+-- @tparam array groups i64 (rows)
+-- @tparam integer k
+-- @treturn number mean over classes
+function distances.vote_chance(classes, groups, k)
+   local n, of_group, right = #classes, {}, {}
+   local generator, rounds = require("bclua.sampling").generator(1), math.max(10, LEAST_DRAWS // math.max(1, n))
+   for row = 1, n do of_group[groups[row]] = (of_group[groups[row]] or 0) + 1 end
+   for row = 1, n do
+      local others, hits = n - of_group[groups[row]], 0
+      if others > 0 then
+         for _ = 1, rounds do
+            if vote(draw(generator, row, groups, others, k), classes, k) == classes[row] then hits = hits + 1 end
+         end
+         right[row] = hits / rounds
+      end
+   end
+   return distances.class_mean(right, classes)
+end
+
 --- Accuracy of k nearest neighbours: each window is given the class that most of the k nearest windows of other
 -- recordings have (of equally many the nearest's). Mean over classes of the share that is right.
 -- @tparam array x (windows, dimensions), finite

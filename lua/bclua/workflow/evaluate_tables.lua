@@ -52,7 +52,7 @@ function tables.distances(result, level)
       rows[i] = {r.name, number(r.knn.cosine), number(r.knn.euclidean), number(r.precision.cosine),
          number(r.precision.euclidean), number(r.silhouette)}
    end
-   rows[#rows + 1] = {"chance", number(part.chance), number(part.chance), number(part.precision_chance),
+   rows[#rows + 1] = {"chance", number(part.knn_chance), number(part.knn_chance), number(part.precision_chance),
       number(part.precision_chance), ""}
    return {level, "neighbours: cosine", "Euclidean", "precision: cosine", "Euclidean", "silhouette"}, rows
 end
