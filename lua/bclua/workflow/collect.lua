@@ -66,6 +66,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function collect.one(item, o)
+   collectgarbage() -- Lua does not see how large the windows before were
    local windows = array.zeros({#item.centres, SAMPLE_RATE * SECONDS})
    if item.from_s then
       local y, message = require("bclua.audio").load(item.path, {sample_rate = SAMPLE_RATE, start_s = item.from_s,
@@ -184,6 +185,12 @@ function Set:fail(path, why)
    self.failures[#self.failures + 1] = {path = path, step = "evaluate", reason = why}
 end
 
+-- Windows of pieces; few ahead, as each can be 20 MB.
+local function map(pieces, o)
+   return require("bclua.parallel").map(pieces, "bclua.workflow.collect", "one", o,
+      {ahead = require("bclua.system").threads() + 2})
+end
+
 -- What a piece gave becomes rows; the sound stays while there is room for it.
 local function add_piece(set, piece, result, limit)
    set.pieces[#set.pieces + 1] = piece
@@ -248,10 +255,11 @@ function collect.run(options)
       bytes = 0, files = 0, kind = o.windows, quiet = o.quiet}, Set)
    local pieces, plain = pieces_of(set, items, o), {}
    local bar = require("bclua.progress").new("evaluate", #pieces, {unit = "recordings", quiet = o.quiet})
-   for i, result, why in require("bclua.parallel").map(pieces, "bclua.workflow.collect", "one", {plain = true}) do
+   for i, result, why in map(pieces, {plain = true}) do
       if result then
          plain[#plain + 1] = result.plain
          add_piece(set, pieces[i], result, (options.memory_mb or 1024) * 1e6)
+         if not set.sound then collectgarbage() end
       else
          set:fail(pieces[i].path, why)
       end
@@ -282,9 +290,10 @@ function Set:each(f)
       return true
    end
    local bar = require("bclua.progress").new("embed", #self.pieces, {unit = "recordings", quiet = self.quiet})
-   for i, result, why in require("bclua.parallel").map(self.pieces, "bclua.workflow.collect", "one", {}) do
+   for i, result, why in map(self.pieces, {}) do
       if not result then return nil, why end
       hand(result.windows)
+      collectgarbage()
       bar:update(i)
    end
    bar:finish()
