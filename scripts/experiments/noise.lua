@@ -58,15 +58,14 @@ e:picture("drift.svg", "how far embeddings move", lines(drift, "part of their sp
 
 if o.train then
    local r
-   r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), name = "noise", rounds = o.rounds,
-      batches = o.batches, grid = {snr = o.snr}, seeds = seeds, changes = function(p)
+   r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), name = "noise", options = o,
+      grid = {snr = o.snr}, seeds = seeds, changes = function(p)
          local others = c.fit.augment:gsub("[%w_.]*noise=[^,]*,?", ""):gsub("[%w_.]*snr=[^,]*,?", "")
          return {fit = {augment = ("noise=%g:%g,%s"):format(p.snr, p.snr, others):gsub(",$", "")}}
       end}
    if not r then cli.finish("noise", nil, message) end
    e:say("Trained with noise of that level on every crop, judged without.")
-   local trained, columns = sweep.table(r, {metrics = trials.found(r)})
-   e:table(trained, columns, {name = "trained"})
+   e:table(trials.table(r, e), nil, {name = "trained"})
    e:picture("trained.svg", "accuracy by species after training with noise", function(path)
       return sweep.plot(r, "snr", path, {xlabel = unit, ylabel = "accuracy"})
    end)

@@ -2,7 +2,7 @@
 -- What does each of the four partitions of triplets contribute? The neighbour is of the anchor's own recording (self)
 -- or of its group, the distant window a motif or any clip: each alone, each left out, all.
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
-local plot, sweep = require "bclua.plot", require "bclua.sweep"
+local plot = require "bclua.plot"
 local trial, trials = require "bclua.workflow.trial", require "bclua.workflow.trials"
 
 local parser = trials.options(experiment.parser("scripts/experiments/partition.lua",
@@ -26,22 +26,22 @@ local e = experiment.open{run = o.run, name = "partition", title = "What each pa
    settings = {mixtures = weights, seeds = experiment.seeds(o), rounds = o.rounds, batches = o.batches,
    config = about.settings}}
 local r
-r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), name = "partition", rounds = o.rounds,
-   batches = o.batches, grid = {partitions = names}, seeds = experiment.seeds(o), changes = function(p)
+r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), name = "partition", options = o,
+   grid = {partitions = names}, seeds = experiment.seeds(o), changes = function(p)
       return {triplets = {mixture = weights[p.partitions]}}
    end}
 if not r then cli.finish("partition", nil, message) end
 
 e:say("Accuracies are of recordings that training did not see, mean and deviation over seeds. Loss, validation and " ..
    "ordered are of each mixture's own triplets and do not compare; gain is species less that of all partitions.")
-local rows, columns = sweep.table(r, {metrics = trials.found(r)})
+local rows = trials.table(r, e)
 local values, labels = {}, {}
 for i, row in ipairs(rows) do
    row.gain = row.species and rows[1].species and row.species - rows[1].species
    labels[i], values[i] = row.partitions, row.species or 0
 end
-table.insert(columns, 4, "gain")
-e:table(rows, columns)
+table.insert(rows.columns, 3, "gain")
+e:table(rows)
 e:picture("species.svg", "accuracy by species, mean over seeds", function(path)
    return plot.bar(labels, values, path, {xlabel = "accuracy"})
 end)

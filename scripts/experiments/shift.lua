@@ -23,18 +23,18 @@ local e = experiment.open{run = o.run, name = "shift", title = "What the time sh
    shifts = o.shifts, seeds = experiment.seeds(o), rounds = o.rounds, batches = o.batches, others = others,
    config = about.settings}}
 local r
-r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), name = "shift", rounds = o.rounds,
-   batches = o.batches, grid = {shift = o.shifts}, seeds = experiment.seeds(o), changes = function(p)
+r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), name = "shift", options = o,
+   grid = {shift = o.shifts}, seeds = experiment.seeds(o), changes = function(p)
       return {fit = {augment = table.concat({("shift=%g"):format(p.shift), table.unpack(others)}, ",")}}
    end}
 if not r then cli.finish("shift", nil, message) end
 
 e:say("Accuracies are of recordings that training did not see, mean and deviation over seeds; ordered is the share " ..
    "of their triplets whose neighbour is nearer than the distant one; tile_s the tiles that hold such shifts.")
-local rows, columns = sweep.table(r, {metrics = trials.found(r)})
+local rows = trials.table(r, e)
 for _, row in ipairs(rows) do row.tile_s = 5 + 2 * row.shift end
-table.insert(columns, 2, "tile_s")
-e:table(rows, columns)
+table.insert(rows.columns, 2, "tile_s")
+e:table(rows)
 local best = assert(sweep.best(r))
 e:say(("Best: a shift of %g s, species %.3f."):format(best.parameters.shift, best.mean))
 e:picture("species.svg", "accuracy by species over the shift (s), deviation over seeds", function(path)

@@ -2,10 +2,9 @@
 -- @module bclua.workflow.trials
 -- @usage
 -- local r = assert(trials.run{run = "runs/birds", path = "lr.parquet", grid = {lr = {1e-4, 1e-3}}, seeds = {1, 2},
---    name = "rates", changes = function(p) return {fit = {lr = p.lr}} end})
+--    name = "rates", changes = function(p) return {fit = {lr = p.lr}} end, options = {rounds = 2}})
 -- print(require("bclua.sweep").table(r, {metrics = trials.metrics}))
 local cli = require "bclua.cli"
-local files = require "bclua.files"
 local sweep = require "bclua.sweep"
 local trial = require "bclua.workflow.trial"
 
@@ -14,13 +13,15 @@ local trials = {}
 --- What is usually shown of a trial; a run without groups has no `group`.
 trials.metrics = {"species", "group", "ordered", "validation", "loss"}
 
---- Options that shorten all trainings alike: `--rounds`, `--batches`.
+--- Options of all scripts that train so: `--rounds` and `--batches`, which shorten, `--force` and `--retry`.
 -- @param parser from `experiment.parser`
 function trials.options(parser)
    parser:option("--rounds", "Rounds of each training (default: as the run's)."):argname("N")
       :convert(cli.integer("--rounds", 1))
    parser:option("--batches", "Batches a round (default: as the run's)."):argname("N")
       :convert(cli.integer("--batches", 1))
+   parser:flag("--force", "Forget what earlier calls with other settings did.")
+   parser:flag("--retry", "Try again what failed.")
    return parser
 end
 
@@ -47,19 +48,20 @@ end
 
 --- Train and evaluate at each point and with each seed.
 -- @tparam table options `run` (folder of a pipeline's run); `path`, `grid`, `seeds`, `quiet` as of `sweep.run`;
--- `name` of what is tried; `changes`: a function of a point that gives settings, as of `trial.run`; `rounds`,
--- `batches`: instead of the run's
+-- `name` of what is tried; `changes`: a function of a point that gives settings, as of `trial.run`; `options`: what a
+-- parser with `trials.options` gave: `rounds` and `batches` instead of the run's, `force`, `retry`
 -- @treturn[1] table as from `sweep.run`; the metric is `species`
 -- @treturn[2] nil
 -- @treturn[2] string message: the run or the file cannot be used, or all trials failed
 function trials.run(options)
    local about, message = trial.open(options.run)
    if not about then return nil, message end
-   local common = {fit = {max_epochs = options.rounds, batches_per_epoch = options.batches}}
+   local o = options.options or {}
+   local common = {fit = {max_epochs = o.rounds, batches_per_epoch = o.batches}}
    local r
    r, message = sweep.run{path = options.path, grid = options.grid, seeds = options.seeds, metric = "species",
       maximise = true, name = options.name, quiet = options.quiet,
-      fixed = {config = files.json(about.settings), common = files.json(common)},
+      force = o.force, retry = o.retry, fixed = {config = about.settings, common = common},
       f = function(p, context)
          local result, why = trial.run{run = options.run, folder = context.folder, seed = p.seed, quiet = true,
             settings = over(options.changes(p), common)}
@@ -68,21 +70,27 @@ function trials.run(options)
          return flat(result)
       end}
    if not r then return nil, message end
-   if r.failed == #r.rows then return nil, ("all %d trials failed, the first: %s"):format(#r.rows, r.rows[1].error) end
+   if r.failed == #r.rows then
+      return nil, ("all %d trials failed, the first: %s"):format(#r.rows, r.rows[1].error)
+   end
    return r
 end
 
---- The metrics that a sweep's rows have.
+--- The table of a sweep, with those metrics that its rows have; an experiment is told which trials failed.
 -- @tparam table r from `run`
--- @treturn {string,...}
-function trials.found(r)
+-- @tparam table e from `experiment.open`
+-- @treturn {table,...} rows, as from `sweep.table`
+function trials.table(r, e)
+   for _, row in ipairs(r.rows) do
+      if row.error then e:warn(("%s, seed %d: %s"):format(row.point, row.seed, row.error)) end
+   end
    local list = {}
    for _, name in ipairs(trials.metrics) do
       for _, row in ipairs(r.rows) do
          if type(row[name]) == "number" and list[#list] ~= name then list[#list + 1] = name end
       end
    end
-   return list
+   return sweep.table(r, {metrics = list})
 end
 
 return trials
