@@ -58,6 +58,21 @@ describe("the report of a run", function()
    local pipeline = require "bclua.workflow.pipeline"
    local dir, run, page
 
+   -- One with a wide table, done before the report.
+   local function experiment(folder)
+      local out <close> = io.open("/dev/null", "w")
+      local e = require("bclua.experiment").open{run = folder, name = "first", title = "Which came first?", out = out}
+      local row, names = {}, {}
+      for i = 1, 20 do
+         names[i] = "column_" .. i
+         row[names[i]] = i / 7
+      end
+      e:say("the experiment")
+      e:table({row, row}, names)
+      e:picture("line.svg", "a line", function(path) return plot.line({1, 2}, path) end)
+      e:close()
+   end
+
    setup(function()
       dir = command.folder()
       assert(require("bclua.dataset").make(dir .. "/data", {families = 2, species = 1, recordings = 8, short = 1,
@@ -65,6 +80,7 @@ describe("the report of a run", function()
       command.write(dir .. "/small.lua", [[return {triplets = {samples = 12, shares = "sqrt", clip_distance = 1.5},
          network = {widths = {4, 4, 4, 4}, z = 8}, evaluate = {motifs = 1, splits = 2}, audit = {limit = 0},
          fit = {batch_size = 4, batches_per_epoch = 2, max_epochs = 1, validation_triplets = 4, lr = 3e-4}}]])
+      experiment(dir .. "/a run")
       local getenv = os.getenv
       rawset(os, "getenv", function(name) return name == "BCLUA_QUIET" and "1" or getenv(name) end)
       local message
@@ -77,6 +93,11 @@ describe("the report of a run", function()
 
    teardown(function() command.remove(dir) end)
 
+   it("takes in the experiments that were there before", function()
+      assert.matches(">Nearest neighbours</h2>.*>Experiment: Which came first%?</h2>.*>Time</h2>", page)
+      assert.matches("the experiment", page, 1, true)
+   end)
+
    it("has every section and nothing from elsewhere", function()
       for _, name in ipairs({"Recordings", "Examples", "Triplets", "Audit of the triplets", "Training", "Evaluation",
          "Nearest neighbours", "Time", "Settings"}) do
@@ -84,7 +105,7 @@ describe("the report of a run", function()
       end
       for address in page:gmatch('%f[%w]src="([^"]*)"') do assert.matches("^data:", address) end
       for address in page:gmatch('%f[%w]href="([^"]*)"') do
-         assert.is_truthy(address:find("^#s%d+$") or address == "data:,")
+         assert.is_truthy(address:find("^#[se]%d+$") or address == "data:,")
       end
       assert.is_nil(page:find("@import", 1, true) or page:find("url(", 1, true))
       assert.matches("that training did not see", page)

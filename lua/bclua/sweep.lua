@@ -116,6 +116,8 @@ end
 -- One after the other, here.
 local function run_here(s, trials)
    for _, trial in ipairs(trials) do
+      local ok, message = system.mkdir(trial.folder)
+      if not ok then error({message = message}, 0) end
       local outcome = worker.call(s.o.f, with(trial.parameters), with(trial.context))
       if outcome.interrupted then error("interrupted!", 0) end
       finish(s, trial, outcome)
@@ -139,8 +141,6 @@ local function execute(s, trials)
          s.done, s.bar.before = s.done + 1, s.bar.before + 1
       else
          if row then files.remove(trial.folder .. "/result.lua") end
-         local ok, message = system.mkdir(trial.folder)
-         if not ok then error({message = message}, 0) end
          missing[#missing + 1] = trial
       end
    end
@@ -154,7 +154,8 @@ local function resources(h)
    local list, whole = {}, math.tointeger(h.least) and math.tointeger(h.most)
    local r = h.least
    while r < h.most do
-      list[#list + 1] = whole and math.floor(r + 0.5) or r
+      local amount = whole and math.floor(r + 0.5) or r
+      if amount ~= list[#list] and amount < h.most then list[#list + 1] = amount end
       r = r * h.factor
    end
    list[#list + 1] = whole or h.most

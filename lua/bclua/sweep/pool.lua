@@ -25,7 +25,8 @@ local function start(trial, options)
    os.remove(folder .. "/result.lua")
    local job = {module = options.module, name = options.name, key = trial.key, parameters = trial.parameters,
       context = trial.context, path = package.path, cpath = package.cpath, parent = process.number()}
-   local ok, message = system.write_file(folder .. "/job.lua", worker.literal(job))
+   local ok, message = system.mkdir(folder)
+   if ok then ok, message = system.write_file(folder .. "/job.lua", worker.literal(job)) end
    if not ok then return nil, message end
    local program = lfs.symlinkattributes("/proc/self/exe", "target")
    local child
