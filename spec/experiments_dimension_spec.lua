@@ -39,7 +39,7 @@ describe("scripts/experiments/dimension.lua", function()
 
    it("names what it cannot use", function()
       for words, text in pairs{
-         ["--sizes 4,x"] = "'x' is not a number", ["--species 1"] = "'1' is below 2",
+         ["--sizes 4,5.5"] = "'5.5' is not a whole number", ["--species 1"] = "'1' is below 2",
          ["--holdout 0.9"] = "outside 0.01..0.5", ["--size 3"] = "unknown option '--size'",
          ["--species 9"] = "/motif.parquet: 4 species with motifs, 9 are needed",
          ["--run nowhere"] = "dimension: nowhere/config.json: no such file",

@@ -61,12 +61,8 @@ function cli.number(option, least, most)
    end
 end
 
---- The same for so many numbers with commas between them, as a list.
--- @tparam string option
--- @tparam ?integer count nil: one or more
--- @tparam number least
-function cli.numbers(option, count, least)
-   local one = cli.number(option, least)
+-- Values with commas between them, each by a converter of its own.
+local function list_of(one, option, count)
    return function(text)
       local list = {}
       for word in (text .. ","):gmatch("%s*([^,]*),") do
@@ -78,6 +74,18 @@ function cli.numbers(option, count, least)
       return nil, ("%s: '%s' is not %d numbers with commas between them"):format(option, text, count)
    end
 end
+
+--- The same for so many numbers with commas between them, as a list.
+-- @tparam string option
+-- @tparam ?integer count nil: one or more
+-- @tparam number least
+function cli.numbers(option, count, least) return list_of(cli.number(option, least), option, count) end
+
+--- The same for integers.
+-- @tparam string option
+-- @tparam ?integer count nil: one or more
+-- @tparam integer least
+function cli.integers(option, count, least) return list_of(cli.integer(option, least), option, count) end
 
 --- The same for the channels of the network's first four stages, as a list.
 -- @tparam string option

@@ -7,14 +7,14 @@ local trial = require "bclua.workflow.trial"
 
 local parser = experiment.parser("scripts/experiments/dimension.lua",
    "Train embeddings of several sizes; how well do they tell three species apart?", [[
-Each size is trained once for each seed, with the settings of the run. The species are those with most
-recordings; only recordings that were kept away from training are judged. A second call goes on where the first
-was stopped.
+Each size is trained once for each seed, with the settings of the run. The species are
+those with most recordings; only recordings that were kept away from training are judged.
+A second call goes on where the first was stopped.
 Examples:
   bclua scripts/experiments/dimension.lua --run runs/birds
   bclua scripts/experiments/dimension.lua --run runs/birds --sizes 64,512 --epochs 4 --seeds 3]], {seeds = 1})
 parser:option("--sizes", "Sizes of the embedding.", "64,128,256,512"):argname("LIST")
-   :convert(cli.numbers("--sizes", nil, 1))
+   :convert(cli.integers("--sizes", nil, 1))
 parser:option("--species", "How many.", "3"):argname("N"):convert(cli.integer("--species", 2))
 parser:option("--motifs", "About so many motif windows of them, if there are.", "300"):argname("K")
    :convert(cli.integer("--motifs", 1))
@@ -46,7 +46,7 @@ found, message = sweep.run{path = e.folder .. "/trials.parquet", module = "bclua
    workers = o.workers, force = o.force, retry = o.retry}
 if not found then cli.finish("dimension", nil, message) end
 for _, row in ipairs(found.rows) do
-   if row.error then e:warn(("size %d, seed %d: %s"):format(row["network.z"], row.seed, row.error)) end
+   if row.error then e:warn(("size %s, seed %d: %s"):format(row["network.z"], row.seed, row.error)) end
 end
 local best = sweep.best(found)
 if not best then cli.finish("dimension", nil, "no training came to its end: see the errors above") end
@@ -55,7 +55,7 @@ local r = best.rows[1]
 e:say(("Logistic regression on %d motif windows of %d recordings of %s that training did not see; chance is %.3f. " ..
    "Accuracy is the mean over species, mean and standard deviation over %d splits by recording."):format(r.windows,
    r.recordings, table.concat(species, ", "), r.chance, o.splits))
-e:say(("Best: %d numbers, %.3f ± %.3f; untrained %.3f, log-mel mean and deviation %.3f. The paper has 0.53 to " ..
+e:say(("Best: %s numbers, %.3f ± %.3f; untrained %.3f, log-mel mean and deviation %.3f. The paper has 0.53 to " ..
    "0.54 for 64 to 512."):format(best.parameters["network.z"], best.mean, r.accuracy_spread, r.untrained, r.mel))
 e:table(sweep.table(found, {metrics = {"accuracy", "accuracy_spread", "untrained", "mel", "species", "loss",
    "parameters"}}))

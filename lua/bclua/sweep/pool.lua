@@ -28,7 +28,7 @@ local function start(trial, options)
    local ok, message = system.mkdir(folder)
    if ok then ok, message = system.write_file(folder .. "/job.lua", worker.literal(job)) end
    if not ok then return nil, message end
-   local program = lfs.symlinkattributes("/proc/self/exe", "target")
+   local program = lfs.symlinkattributes("/proc/self/exe", "target"):gsub(" %(deleted%)$", "") -- it was built anew
    local child
    child, message = process.start({program, "-e", START:format(package.path, package.cpath, folder)},
       {log = folder .. "/log.txt", env = {BCLUA_THREADS = options.threads, BCLUA_QUIET = "1"}})
