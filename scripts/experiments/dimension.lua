@@ -64,4 +64,4 @@ e:picture("accuracy.svg", "accuracy against the size of the embedding; bars: sta
       return sweep.plot(found, "network.z", path, {spread = "accuracy_spread", xlabel = "size of the embedding",
          size = {700, 400}})
    end)
-e:close()
+cli.finish("dimension", e:close())
