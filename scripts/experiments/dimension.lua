@@ -3,7 +3,7 @@
 -- species, mean and spread of ten splits by recording, for embeddings of 64 to 512 numbers.
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
 local dimension, sweep = require "bclua.workflow.dimension", require "bclua.sweep"
-local trial = require "bclua.workflow.trial"
+local trial, trials = require "bclua.workflow.trial", require "bclua.workflow.trials"
 
 local parser = experiment.parser("scripts/experiments/dimension.lua",
    "Train embeddings of several sizes; how well do they tell three species apart?", [[
@@ -12,7 +12,7 @@ those with most recordings; only recordings that were kept away from training ar
 A second call goes on where the first was stopped.
 Examples:
   bclua scripts/experiments/dimension.lua --run runs/birds
-  bclua scripts/experiments/dimension.lua --run runs/birds --sizes 64,512 --epochs 4 --seeds 3]], {seeds = 1})
+  bclua scripts/experiments/dimension.lua --run runs/birds --sizes 64,512 --rounds 4 --seeds 3]], {seeds = 1})
 parser:option("--sizes", "Sizes of the embedding.", "64,128,256,512"):argname("LIST")
    :convert(cli.integers("--sizes", nil, 1))
 parser:option("--species", "How many.", "3"):argname("N"):convert(cli.integer("--species", 2))
@@ -22,21 +22,17 @@ parser:option("--splits", "Into training and test recordings of the regression."
    :convert(cli.integer("--splits", 1))
 parser:option("--holdout", "Share of recordings kept away from training.", "0.5"):argname("SHARE")
    :convert(cli.number("--holdout", 0.01, 0.5))
-parser:option("--epochs", "Rounds of training (default: those of the run)."):argname("N")
-   :convert(cli.integer("--epochs", 1))
 parser:option("--workers", "Trainings at a time; they share the threads.", "1"):argname("N")
    :convert(cli.integer("--workers", 1))
-parser:flag("--force", "Forget what earlier calls with other parameters did.")
-parser:flag("--retry", "Try again what failed.")
-local o = parser:parse()
+local o = trials.options(parser):parse()
 
 local about, message = trial.open(o.run)
 if not about then cli.finish("dimension", nil, message) end
 local species
 species, message = dimension.species(about.motif, o.species)
 if not species then cli.finish("dimension", nil, message) end
-local fixed = {run = o.run, species = species, motifs = o.motifs, splits = o.splits, ["triplets.holdout"] = o.holdout,
-   ["fit.max_epochs"] = o.epochs or about.settings.fit.max_epochs}
+local fixed = {run = o.run, species = species, motifs = o.motifs, splits = o.splits, config = about.settings,
+   ["triplets.holdout"] = o.holdout, ["fit.max_epochs"] = o.rounds, ["fit.batches_per_epoch"] = o.batches}
 local e = experiment.open{run = o.run, name = "dimension", title = "How large must an embedding be?",
    settings = {sizes = o.sizes, seeds = experiment.seeds(o), fixed = fixed}}
 

@@ -9,6 +9,8 @@ local trial = require "bclua.workflow.trial"
 
 local dimension = {}
 
+local OWN = {species = true, motifs = true, splits = true, config = true} -- parameters that are no settings
+
 --- The species that can give most motifs: those with most recordings that have one.
 -- @tparam string motif Parquet from `consolidate`
 -- @tparam integer count
@@ -70,7 +72,8 @@ end
 
 --- One trial of `bclua.sweep`: train, and judge on few species.
 -- @tparam table p `run`: a pipeline's folder; `species`: their names; `motifs`: about so many windows; `splits`;
--- `seed`; settings by names with dots, as for `trial.point`: `["network.z"]`
+-- `seed`; settings by names with dots, as for `trial.point`: `["network.z"]`; `config`: the run's own settings, which
+-- are here only to tell one sweep from another
 -- @tparam table context
 -- @treturn[1] table `accuracy` and `accuracy_spread` (over splits) of the embedding, `untrained`, `mel`, `chance`,
 -- `windows`, `recordings`, and what `trial.run` returns
@@ -81,7 +84,7 @@ function dimension.run(p, context)
    if not about then return nil, message end
    local parameters = {}
    for k, v in pairs(p) do
-      if k ~= "species" and k ~= "motifs" and k ~= "splits" then parameters[k] = v end
+      if not OWN[k] then parameters[k] = v end
    end
    local result, judged
    result, message = trial.point(parameters, context)
