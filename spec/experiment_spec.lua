@@ -30,6 +30,14 @@ describe("an experiment", function()
       assert.is_false(files.exists(dir .. "/run"))
    end)
 
+   it("shortens long tables of settings where it prints them, not in the section", function()
+      local long = {}
+      for i = 1, 100 do long[i] = i end
+      local e = open("noise", {fixed = {config = {fit = long}, seed = 1}})
+      assert.equal('noise\n{"fixed":{"config":"...","seed":1}}\n', command.read(dir .. "/out"))
+      assert.equal(100, #e:close().settings.fixed.config.fit)
+   end)
+
    it("keeps a table as Parquet with the settings, whatever is in a column", function()
       local e = open("noise", {seed = 3})
       local path = e:table({{level = 0, loss = 50.5, note = "a"}, {level = 0.5, loss = 0 / 0, note = 7}, {note = true}},

@@ -22,6 +22,7 @@ local system = require "bclua.system"
 local experiment = {}
 
 local PLACE = "experiments" -- in the page, and the folder
+local LONG = 200 -- letters of a table of settings
 
 --- A parser with what all experiments have in common: `--run`, `--seed`, `--seeds`, `--threads`.
 -- @tparam string script as in `scripts/experiments/noise.lua`
@@ -74,6 +75,15 @@ local function check_name(name, what)
    return name
 end
 
+-- Settings for a line on the terminal: of long tables inside others only that they are there.
+local function brief(value, depth)
+   if type(value) ~= "table" or #files.json(value) <= LONG then return value end
+   if depth > 1 then return "..." end
+   local copy = {}
+   for k, v in pairs(value) do copy[k] = brief(v, depth + 1) end
+   return copy
+end
+
 local Experiment = {}
 Experiment.__index = Experiment
 
@@ -112,7 +122,7 @@ function experiment.open(options)
       folder = ("%s/%s/%s"):format(run, PLACE, name), out = options.out or io.stdout, parts = {}, made = {},
       sound_count = 0}, Experiment)
    self:print(self.title)
-   self:print(files.json(settings))
+   self:print(files.json(brief(settings, 0)))
    return self
 end
 

@@ -9,6 +9,8 @@ local system = require "bclua.system"
 
 local store = {}
 
+local LONG = 300 -- bytes of a difference that a message shows
+
 -- Columns before and after those of parameters and metrics.
 local FIRST, LAST = {"id", "rung"}, {"wall_s", "cpu_s", "peak_bytes", "error", "point"}
 local TYPES = {id = "varchar", rung = "bigint", seed = "bigint", wall_s = "double", cpu_s = "double",
@@ -58,6 +60,7 @@ local function earlier(path, about, force)
    if not old then return nil, message .. " (force begins anew)" end
    local difference = record.difference(old.about.identity, about.identity)
    if difference then
+      if #difference > LONG then difference = difference:sub(1, utf8.offset(difference, 0, LONG) - 1) .. "..." end
       return nil, ("%s: was made by another sweep (%s); force begins it anew, another path keeps both"):format(
          path, difference)
    end
