@@ -285,8 +285,18 @@ function evaluate.balanced(guess, truth, classes)
    return sum / n
 end
 
---- Accuracy of k nearest neighbours, precision at k, silhouette: see `bclua.evaluate.distances`.
-evaluate.knn, evaluate.precision, evaluate.silhouette = distances.knn, distances.precision, distances.silhouette
+--- Accuracy of k nearest neighbours.
+-- @function knn
+-- @see bclua.evaluate.distances
+evaluate.knn = distances.knn
+--- Share of the same class among the k nearest.
+-- @function precision
+-- @see bclua.evaluate.distances
+evaluate.precision = distances.precision
+--- The mean silhouette.
+-- @function silhouette
+-- @see bclua.evaluate.distances
+evaluate.silhouette = distances.silhouette
 
 --- Principal components, and the share of the variance that each has.
 -- @tparam array x (windows, dimensions), finite
