@@ -80,8 +80,8 @@ local function fit_options(c)
       number(c, "--weight-decay", 0, nil, "Pull of the weights to 0."),
       number(c, "--clip-norm", 0, nil, "Longest gradient (0: any)."))
    c:group("The loss",
-      choice(c, "--loss", {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent"},
-         "triplet, triplet_cosine, semi_hard, batch_hard or nt_xent."),
+      choice(c, "--loss", {"nt_xent", "triplet", "triplet_cosine", "semi_hard", "batch_hard"},
+         "nt_xent (contrastive), triplet, triplet_cosine, semi_hard or batch_hard."),
       number(c, "--margin", 0, nil, "Of the triplet losses (0: the loss's own: 50, for cosines 0.5)."),
       number(c, "--l2", 0, nil, "Weight of the embeddings' norms."),
       number(c, "--temperature", 1e-6, nil, "Of nt_xent."),
@@ -188,8 +188,8 @@ local function evaluate(parser)
    c:argument("checkpoint", "A .safetensors file from `fit`.")
    c:argument("motif", "Parquet file from `motif consolidate`.")
    c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
-   c:option("--windows", "Which 5 s are judged: motif (of the best motifs), best (as many with the best call score) " ..
-      "or all."):argname("KIND"):default("motif"):convert(cli.choice("--windows", {"motif", "best", "all"}))
+   c:option("--windows", "Which 5 s are judged: best (with the best call score), motif (as many, of the best motifs) " ..
+      "or all."):argname("KIND"):default("best"):convert(cli.choice("--windows", {"best", "motif", "all"}))
    c:option("--motifs", "Pairs of windows a recording, of motif and best."):argname("N"):default("3")
       :convert(cli.integer("--motifs", 1, 1000))
    c:option("--splits", "Random splits by recording."):argname("N"):default("10")

@@ -267,7 +267,7 @@ describe("the folder of an evaluation", function()
       for s, row in ipairs(splits) do assert.near(result.group.rows[1].splits[s], row.accuracy, 1e-12) end
       local json = assert(files.read_json(out .. "/evaluation.json"))
       assert.near(result.rows[1].accuracy, json.rows[1].accuracy, 1e-12)
-      assert.equal("motif", json.parameters.windows)
+      assert.equal("best", json.parameters.windows)
       for _, name in ipairs{"pca-embedding-species", "pca-embedding-group", "confusion-species", "confusion-group"} do
          assert.matches("<svg", command.read(("%s/%s.svg"):format(out, name)), 1, true)
       end

@@ -29,6 +29,17 @@ describe("fit", function()
       assert.equal(3, select(2, command.read(dir .. "/metrics.jsonl"):gsub("\n", "\n")))
    end)
 
+   it("keeps families for evaluation where triplets were drawn by species", function()
+      local m, triplets = mined.get(), dir .. "/by_species.parquet"
+      assert(require("bclua.workflow.triplets").run({input = m.motif, output = triplets, samples = 40, quiet = true,
+         taxonomy = m.data .. "/taxonomy.csv", group = "species"}))
+      local result = assert(run(dir, {triplets = triplets}))
+      local _, metadata = safetensors.load(result.checkpoint)
+      local family = require("cjson").decode(metadata.groups)
+      assert.equal(family.synfin1, family.synfin2)
+      assert.not_equal(family.synfin1, family.synwre1)
+   end)
+
    it("goes on to more rounds as an unbroken run would, and stops when there are none", function()
       assert(run(dir .. "/a"))
       local second = assert(run(dir .. "/a", {max_epochs = 2}))

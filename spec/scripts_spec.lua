@@ -404,7 +404,7 @@ describe("a data set through all commands", function()
       step("motif.lua", "consolidate --input @/run/motif --output @/m.parquet")
       assert.equal(command.read(dir .. "/run/motif.parquet"), command.read(dir .. "/m.parquet"))
       step("motif.lua", "generate-triplets --input @/m.parquet --output @/t.parquet --samples 9 " ..
-         "--taxonomy @/data/taxonomy.csv")
+         "--taxonomy @/data/taxonomy.csv --group species --pick calls --dataset-root @/data")
       assert.equal(command.read(dir .. "/run/triplets.parquet"), command.read(dir .. "/t.parquet"))
       step("motif.lua", "extract-triplets @/t.parquet --dataset-root @/data --output @/tiles")
       local out = step("embed.lua", "fit @/t.parquet @/tiles --dim 4 --widths 2,2,2,2 --batch-size 2 " ..

@@ -104,6 +104,9 @@ describe("generate-triplets", function()
       assert.same({s1 = "A", s2 = "A", s3 = "C", s4 = "s4", s5 = "s5"}, record.of_parquet(dir .. "/t.parquet").groups)
       assert(run({taxonomy = dir .. "/tax.csv", group = "species"}))
       chi_square.check(counts("a_species"), {s1 = 1, s2 = 1, s3 = 1, s4 = 1, s5 = 1}, "by species")
+      local made_of = record.of_parquet(dir .. "/t.parquet")
+      assert.same({s1 = "s1", s2 = "s2", s3 = "s3", s4 = "s4", s5 = "s5"}, made_of.groups)
+      assert.same({s1 = "A", s2 = "A", s3 = "C", s4 = "s4", s5 = "s5"}, made_of.families) -- for evaluation
 
       local lines = {"file,Site"}
       for species, size in pairs(SIZES) do

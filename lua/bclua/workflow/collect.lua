@@ -229,7 +229,7 @@ local function check(options)
    for key in pairs(options) do
       if not KNOWN[key] then error(("unknown option '%s'"):format(tostring(key)), 3) end
    end
-   local kind = options.windows or "motif"
+   local kind = options.windows or "best"
    local wrong = collect.check_kind(kind)
    if wrong then error("option 'windows' " .. wrong, 3) end
    return {motif = options.motif, dataset_root = options.dataset_root, recordings = options.recordings,
@@ -238,7 +238,7 @@ end
 
 --- Collect the windows of some recordings, what they are called, and plain features of them.
 -- @tparam table options `motif` (Parquet from `consolidate`), `dataset_root`, `recordings` (list of source names; none:
--- all that have a motif), `windows` ("motif"; see `collect.kinds`), `motifs` (3: pairs a recording, for "best" twice as
+-- all that have a motif), `windows` ("best"; see `collect.kinds`), `motifs` (3: pairs a recording, for "best" twice as
 -- many windows), `memory_mb` (1024: sound that is kept; what does not fit is decoded again for each judgement),
 -- `quiet`
 -- @treturn[1] table set: by window `labels` (species), `recordings` (source names), `starts` (seconds) and

@@ -143,7 +143,7 @@ end
 
 --- Evaluate a checkpoint on the recordings that its triplets left out.
 -- @tparam table options `checkpoint` (safetensors), `motif` (Parquet from `consolidate`),
--- `dataset_root`, `windows` ("motif"), `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `k` (5: neighbours),
+-- `dataset_root`, `windows` ("best"), `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `k` (5: neighbours),
 -- `output` (folder for tables and pictures), `force`, `quiet`
 -- @treturn[1] table as from `judge`
 -- @treturn[1] table as from `judge`

@@ -11,7 +11,7 @@ local fit = {}
 --- Every setting of a training; 0 turns off what can be off.
 fit.defaults = {batch_size = 64, batches_per_epoch = 100, round_minutes = 0, max_epochs = 10, limit = 0, lr = 1e-3,
    schedule = "constant", warmup = 0, lr_step = 0, lr_gamma = 0.1, lr_final = 0, beta1 = 0.5, beta2 = 0.999, eps = 1e-8,
-   weight_decay = 0.01, clip_norm = 0, accumulate = 1, loss = "triplet", margin = 0, l2 = 0.01, temperature = 0.1,
+   weight_decay = 0.01, clip_norm = 0, accumulate = 1, loss = "nt_xent", margin = 0, l2 = 0.01, temperature = 0.1,
    roles = "separate", precision = "f32", recompute = "auto", seed = 1, patience = 0, keep = 3, keep_best = 3,
    checkpoint_minutes = 10, on_nonfinite = "stop", validation_triplets = 256, augment = "", workers = 0, ahead = 2,
    cache_mb = 256}
@@ -73,7 +73,7 @@ end
 
 local function parameters(p, network, triplets)
    local made = record.of_parquet(triplets) or {}
-   made.version, made.holdout_recordings, made.groups = nil, nil, nil
+   made.version, made.holdout_recordings, made.groups, made.families = nil, nil, nil, nil
    local wanted = {network = network, triplets = made, margin = p.margin}
    for key, default in pairs(fit.defaults) do
       if p[key] ~= default then wanted[key] = p[key] end
@@ -303,7 +303,7 @@ function fit.run(options)
    local o = trainer_options(p, options, net, say, about)
    o.resume, o.on_batch = from, on_batch
    o.metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
-      groups = files.json(about_triplets.groups or {}), version = system.version(), fit = files.json(wanted)}
+      groups = files.json(about_triplets.families or about_triplets.groups or {}), version = system.version(), fit = files.json(wanted)}
    local result
    result, message = require("bclua.trainer").fit(net, l, o)
    net:close()

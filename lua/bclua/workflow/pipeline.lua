@@ -19,13 +19,14 @@ end
 -- what is to differ.
 pipeline.defaults = {
    extract = {cens_sample_rate = 10, matrix_profile_window = 50},
-   triplets = {samples = 2000, seed = 1, holdout = 0.25, shares = "equal", group = "", self = 0.5, motif = 0.5,
-      mixture = {}, pick = "motif", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
+   triplets = {samples = 20000, seed = 1, holdout = 0.25, shares = "equal", group = "species", self = 0.5, motif = 0.5,
+      mixture = {}, pick = "calls", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},
-   network = {widths = {16, 32, 64, 128}, z = 128, compression = "log"},
-   fit = fit_settings{batch_size = 16, batches_per_epoch = 50, max_epochs = 8, validation_triplets = 64},
-   evaluate = {windows = "motif", motifs = 3, splits = 10},
+   network = {widths = {8, 16, 32, 64}, z = 64, compression = "log"},
+   fit = fit_settings{batch_size = 16, batches_per_epoch = 100, max_epochs = 14, schedule = "cosine", warmup = 20,
+      augment = "mix=triplets,shift=1", validation_triplets = 64},
+   evaluate = {windows = "best", motifs = 3, splits = 10},
 }
 
 --- The settings `triplets` as the step takes them: `mixture`, where it has weights, in place of `self` and `motif`.
@@ -38,9 +39,8 @@ end
 
 --- What the demonstration uses: small enough for a few minutes on two cores.
 pipeline.demo = {
-   triplets = {samples = 800},
-   network = {widths = {8, 16, 32, 64}, z = 64},
-   fit = {batch_size = 16, batches_per_epoch = 25, max_epochs = 8},
+   triplets = {samples = 2000},
+   fit = {batches_per_epoch = 25, max_epochs = 8},
 }
 
 -- The synthetic recordings of the demonstration: see `bclua.dataset`.

@@ -329,6 +329,13 @@ local function no_groups(options, rows, held, by)
       :format(options.input, by, names[1], sizes[names[1]], held)
 end
 
+-- Families by species, for evaluation, also where groups are something else.
+local function families_of(rows, options)
+   if not options.taxonomy or not options.group or options.group:lower() == "family" then return nil end
+   local found = groups.set(rows, {taxonomy = options.taxonomy, group = "family"})
+   return found and found.species or nil -- a taxonomy without families
+end
+
 -- ---- The step ----
 
 local function parameters(options)
@@ -392,7 +399,7 @@ end
 local function check(options, p)
    local made = record.of_parquet(options.output)
    if made then
-      made.recordings, made.holdout_recordings, made.groups, made.discords = nil, nil, nil, nil
+      made.recordings, made.holdout_recordings, made.groups, made.families, made.discords = nil, nil, nil, nil, nil
    end
    return record.check(options.output, made, p, options.force)
 end
@@ -457,6 +464,7 @@ function triplets.run(options)
    local all
    all, message = read(options, needed_columns(p))
    if not all then return nil, message end
+   local families = families_of(all, options)
    local grouping
    grouping, message = groups.set(all, options)
    if not grouping then return nil, message end
@@ -476,7 +484,7 @@ function triplets.run(options)
    local unscored = place(rows, p, picks)
 
    local metadata = {recordings = #all, holdout_recordings = held, groups = grouping.species,
-      discords = p.anchor ~= "calls" and count(picks) or nil}
+      families = families, discords = p.anchor ~= "calls" and count(picks) or nil}
    for k, v in pairs(p) do metadata[k] = v end
    p.metadata = metadata
    local parts = {}
