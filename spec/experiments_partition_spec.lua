@@ -44,7 +44,8 @@ describe("the setting triplets.mixture", function()
 
    it("decides which triplets there are", function()
       local dir = command.folder()
-      assert(trial.run{run = mined.run(), folder = dir, quiet = true, settings = {triplets = {mixture = {0, 1, 0, 0}}}})
+      assert(trial.run{run = mined.run(), folder = dir, quiet = true, settings = {triplets = {mixture = {0, 1, 0, 0},
+         pick = "motif"}}})
       local rows = sql.query(("select distinct neighbor, distant from '%s/triplets.parquet'"):format(dir))
       assert.equal(1, #rows)
       assert.same({"self", "clip"}, {rows[1].neighbor, rows[1].distant})
