@@ -5,7 +5,7 @@
 -- triplets a data set has, has no part in it.
 -- @module bclua.batch_search
 -- @usage
--- local r = assert(batch_search.run{network = {widths = {16, 32, 64, 128}, z = 128}, memory = 2e9})
+-- local r = assert(batch_search.run{network = {widths = {8, 16, 32, 64}, z = 64}, memory = 2e9})
 -- print(r.largest, r.confirmed, r.triplets_per_second, r.levels_off)
 local lfs = require "lfs"
 local process = require "bclua.process"
