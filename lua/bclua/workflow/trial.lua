@@ -1,6 +1,6 @@
 --- One training with changed settings, and its evaluation: what an experiment repeats.
 -- It stands on the folder of a pipeline's run, whose motifs and recordings it uses; nothing
--- in that folder is changed.
+-- of the run is changed (call scores are kept in its folder `experiments`).
 -- @module bclua.workflow.trial
 -- @usage
 -- local r = assert(trial.run{run = "runs/birds", folder = "runs/birds/experiments/wide/1",
@@ -71,6 +71,30 @@ local function flat(row, evaluation)
    end
 end
 
+-- Megabytes for decoded sound: all of it, where a quarter of what is free holds that, for a trial is
+-- short, and decoding would be most of it.
+local function cache_for(motif, least)
+   local sql = require "bclua.sql"
+   local row = sql.query(("select sum(duration_seconds)::double s from read_parquet(%s)"):format(sql.quote(motif)))[1]
+   local all, free = (row.s or 0) * 32000 * 4 * 1.1 / 1e6, (system.memory_free() or 0) / 4 / 1e6
+   return math.max(least, math.floor(math.min(all, free)))
+end
+
+-- The call scores of a run's recordings, measured once for all trials.
+local function scores_of(run, about, calls, quiet)
+   local path = ("%s/experiments/scores-%d.parquet"):format(run, calls)
+   local _, made = files.stamp(path)
+   local _, changed = files.stamp(about.motif)
+   if made and made >= changed then return path end
+   local ok, message = system.mkdir(run .. "/experiments")
+   if not ok then return nil, message end
+   local scored
+   scored, message = require("bclua.workflow.score").run({input = about.motif, dataset_root = about.root, output = path,
+      calls = calls, quiet = quiet})
+   if not scored then return nil, message end
+   return path
+end
+
 --- Draw triplets, train on windows cut from the recordings as they are needed, evaluate.
 -- @tparam table options
 --
@@ -97,16 +121,20 @@ function trial.run(options)
    local ok
    ok, message = system.mkdir(options.folder)
    if not ok then return nil, message end
-   local triplets = options.folder .. "/triplets.parquet"
+   local triplets, scores = options.folder .. "/triplets.parquet", nil
+   if c.triplets.pick == "best" or c.triplets.pick == "calls" then
+      scores, message = scores_of(options.run, about, c.triplets.calls, options.quiet)
+      if not scores then return nil, message end
+   end
    ok, message = require("bclua.workflow.triplets").run(with({input = about.motif, output = triplets,
-      taxonomy = about.taxonomy, dataset_root = about.root, quiet = options.quiet},
+      taxonomy = about.taxonomy, dataset_root = about.root, scores = scores, quiet = options.quiet},
       pipeline.triplet_options(c.triplets)))
    if not ok then return nil, message end
    local start = system.clock()
    local learnt
    learnt, message = require("bclua.workflow.fit").run(with(with({triplets = triplets, run = options.folder,
       network = c.network, motif = about.motif, dataset_root = about.root, quiet = options.quiet}, c.fit),
-      {seed = options.seed or c.fit.seed}))
+      {seed = options.seed or c.fit.seed, cache_mb = cache_for(about.motif, c.fit.cache_mb)}))
    if not learnt then return nil, message end
    local result = {loss = learnt.loss, validation = learnt.validation and learnt.validation.loss,
       parameters = learnt.parameters, seconds = system.clock() - start, fit = learnt}
