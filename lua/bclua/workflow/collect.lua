@@ -254,7 +254,8 @@ function collect.run(options)
    local set = setmetatable({labels = {}, recordings = {}, starts = {}, failures = {}, pieces = {}, sound = {},
       bytes = 0, files = 0, kind = o.windows, quiet = o.quiet}, Set)
    local pieces, plain = pieces_of(set, items, o), {}
-   local bar = require("bclua.progress").new("evaluate", #pieces, {unit = "recordings", quiet = o.quiet})
+   local bar = require("bclua.progress").new("evaluate", #pieces,
+      {unit = o.windows == "all" and "pieces" or "recordings", quiet = o.quiet})
    for i, result, why in map(pieces, {plain = true}) do
       if result then
          plain[#plain + 1] = result.plain
@@ -289,7 +290,7 @@ function Set:each(f)
       for _, windows in ipairs(self.sound) do hand(windows) end
       return true
    end
-   local bar = require("bclua.progress").new("embed", #self.pieces, {unit = "recordings", quiet = self.quiet})
+   local bar = require("bclua.progress").new("embed", #self.pieces, {unit = "pieces", quiet = self.quiet})
    for i, result, why in map(self.pieces, {}) do
       if not result then return nil, why end
       hand(result.windows)
