@@ -188,8 +188,8 @@ local function evaluate(parser)
    c:argument("checkpoint", "A .safetensors file from `fit`.")
    c:argument("motif", "Parquet file from `motif consolidate`.")
    c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
-   c:option("--windows", "Which 5 s are judged: best (with the best call score), motif (as many, of the best motifs) " ..
-      "or all."):argname("KIND"):default("best"):convert(cli.choice("--windows", {"best", "motif", "all"}))
+   c:option("--windows", "Which 5 s are judged: best (with the best call score), motif (as many, of the best motifs) "
+      .. "or all."):argname("KIND"):default("best"):convert(cli.choice("--windows", {"best", "motif", "all"}))
    c:option("--motifs", "Pairs of windows a recording, of motif and best."):argname("N"):default("3")
       :convert(cli.integer("--motifs", 1, 1000))
    c:option("--splits", "Random splits by recording."):argname("N"):default("10")

@@ -303,7 +303,8 @@ function fit.run(options)
    local o = trainer_options(p, options, net, say, about)
    o.resume, o.on_batch = from, on_batch
    o.metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
-      groups = files.json(about_triplets.families or about_triplets.groups or {}), version = system.version(), fit = files.json(wanted)}
+      groups = files.json(about_triplets.families or about_triplets.groups or {}), version = system.version(),
+      fit = files.json(wanted)}
    local result
    result, message = require("bclua.trainer").fit(net, l, o)
    net:close()
