@@ -115,6 +115,57 @@ describe("fit", function()
       assert(seen >= 2)
    end)
 
+   it("judges on likely calls where the triplets are of likely calls", function()
+      local m = mined.get()
+      local triplets = dir .. "/calls.parquet"
+      assert(require("bclua.workflow.triplets").run({input = m.motif, output = triplets, samples = 40, quiet = true,
+         pick = "calls", calls = 2, dataset_root = m.data, taxonomy = m.data .. "/taxonomy.csv"}))
+      local calls = assert(require("bclua.workflow.score").run({input = m.motif, dataset_root = m.data, calls = 2,
+         recordings = m.drawn.holdout, quiet = true})).calls
+      local result = assert(run(dir .. "/a", {triplets = triplets, tiles = false, motif = m.motif,
+         dataset_root = m.data, validation_triplets = 12}))
+      assert.equal(12, result.validation.triplets)
+      local seen = 0
+      local drawn, names = require("bclua.workflow.triplets").held_out({triplets = triplets, input = m.motif,
+         samples = 100, seed = 1, dataset_root = m.data, quiet = true})
+      for i = 1, 100 do
+         local starts = calls[names[drawn.a[i]]]
+         if drawn.a_loc[i] >= 0 then
+            assert.is_true(drawn.a_loc[i] == starts[1] + 2.5 or drawn.a_loc[i] == starts[2] + 2.5)
+            seen = seen + 1
+         end
+      end
+      assert.is_true(seen > 50)
+   end)
+
+   it("orders validation triplets by the distance that the loss has", function()
+      local validation = require "bclua.workflow.validation"
+      local array = require "bclua.array"
+      local m = mined.get()
+      local v = assert(validation.new({triplets = m.triplets, motif = m.motif, dataset_root = m.data, folder = dir,
+         count = 6, quiet = true}))
+      local of = {{1, 0}, {9, 0}, {1, 1}} -- the second in the first's direction, and farther away than the third
+      local rows = 0
+      for _, block in ipairs(v.blocks) do rows = rows + #block end
+      v.at = {a = {1, 1, 1}, b = {2, 2, 2}, c = {3, 3, 3}}
+      v.triplets = 3
+      local next_row = 0
+      local net = {forward = function(_, block)
+         local out = array.zeros({#block, 2})
+         for i = 1, #block do
+            next_row = next_row + 1
+            local e = of[math.min(next_row, 3)]
+            out:set(i, 1, e[1])
+            out:set(i, 2, e[2])
+         end
+         return out
+      end}
+      assert.is_true(rows >= 3)
+      assert.equal(1, v:measure(net, {loss = "nt_xent", batch_size = 3, l2 = 0, temperature = 0.1}).ordered)
+      next_row = 0
+      assert.equal(0, v:measure(net, {loss = "triplet", margin = 1, batch_size = 3, l2 = 0}).ordered)
+   end)
+
    it("names what validation lacks", function()
       local m = mined.get()
       assert.matches("--patience needs validation", select(2, run(dir, {patience = 2})), 1, true)

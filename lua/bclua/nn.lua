@@ -70,6 +70,11 @@ local nn = {}
 -- @treturn array gradient (3B, z)
 nn.loss = core.loss
 
+--- Does a loss see directions only, so that 1 - cos is the distance that it learns?
+-- @tparam string loss
+-- @treturn boolean
+function nn.of_cosines(loss) return loss == "nt_xent" or loss == "triplet_cosine" end
+
 --- The triplet loss: `loss` with the options as arguments.
 -- @tparam array e (3B, z)
 -- @tparam[opt=50] number margin

@@ -58,7 +58,8 @@ end
 -- For one window each of some species the nearest ones of other recordings.
 local function rank(x, windows)
    local numbers = require("bclua.evaluate.distances").numbers
-   local index, distance = require("bclua.learn").nearest(x, numbers(windows.recordings), {k = NEAREST})
+   local index, distance = require("bclua.learn").nearest(x, numbers(windows.recordings),
+      {k = NEAREST, metric = "cosine"})
    local function place(i, d)
       return {source_name = windows.recordings[i], species = windows.species[i], seconds = SECONDS, distance = d,
          start_s = math.max(0, windows.starts[i])}
@@ -76,17 +77,17 @@ local function rank(x, windows)
    return result
 end
 
---- By an embedding that was judged: Euclidean distance of the windows of 5 s that it was judged on.
+--- By an embedding that was judged: 1 - cosine of the windows of 5 s that it was judged on.
 -- @tparam table judged second value of `bclua.workflow.evaluate.run`
 -- @treturn {table,...} `query` and `hits`, nearest first; each `source_name`, `species`, `start_s`, `seconds`,
 -- `distance`
 -- @treturn string what was compared, in words
 function neighbors.of_judged(judged)
-   return rank(judged.features[1].x, judged), ("Euclidean distance of embeddings of the %d windows that were " ..
+   return rank(judged.features[1].x, judged), ("1 - cosine of embeddings of the %d windows that were " ..
       "judged, of recordings that training did not see"):format(#judged.starts)
 end
 
---- By an embedding: Euclidean distance of the windows of 5 s around the best motifs.
+--- By an embedding: 1 - cosine of the windows of 5 s around the best motifs.
 -- @tparam table options `checkpoint`, `motif` (Parquet from `consolidate`), `dataset_root`
 -- @treturn[1] {table,...} `query` and `hits`, as from `of_judged`
 -- @treturn[1] string what was compared, in words
@@ -111,7 +112,7 @@ function neighbors.of_embedding(options)
    local x = array.concat(parts)
    if not x:is_finite() then return nil, options.checkpoint .. ": embeddings that are not finite" end
    return rank(x, {species = set.labels, recordings = set.recordings, starts = set.starts}),
-      ("Euclidean distance of embeddings of the motifs of %d recordings%s"):format(set.files,
+      ("1 - cosine of embeddings of the motifs of %d recordings%s"):format(set.files,
       are_unseen and " that training did not see" or "")
 end
 

@@ -117,14 +117,16 @@ local function read(options)
    rows, message = sql.query(([[select %s from read_parquet(%s) where motif_0 is not null and discord_0 is not null
       order by source_name]]):format(table.concat(COLUMNS, ", "), sql.quote(options.input)))
    if not rows then return nil, message end
-   if #rows == 0 then return nil, options.input .. ": no recording has a motif" end
-   local items = {}
-   for i, row in ipairs(rows) do
+   local items, wanted = {}, {}
+   for _, name in ipairs(options.recordings or {}) do wanted[name] = true end
+   for _, row in ipairs(rows) do
       local rate = row.cens_sample_rate
-      items[i] = {path = options.dataset_root .. "/" .. row.source_name, source_name = row.source_name,
+      local item = {path = options.dataset_root .. "/" .. row.source_name, source_name = row.source_name,
          species = row.species, seconds = row.matrix_profile_window / rate, duration_s = row.duration_seconds,
          windows = {{kind = "motif", start_s = row.motif_0 / rate}, {kind = "discord", start_s = row.discord_0 / rate}}}
+      if wanted[row.source_name] or not options.recordings then items[#items + 1] = item end
    end
+   if #items == 0 then return nil, options.input .. ": no recording has a motif" end
    return items
 end
 
@@ -207,7 +209,7 @@ end
 --- Score motif and discord of all recordings that have them, and find the likely calls.
 -- @tparam table options `input` (Parquet from `consolidate`), `dataset_root` (the folder in which source
 -- names begin), `output` (.parquet or .csv; none: only the result), `calls` (6 likely calls of a recording at
--- most), `quiet`
+-- most), `recordings` (list of source names: only these), `quiet`
 -- @treturn[1] table `picks` (`motif` or `discord` by source name), `calls` (starts in seconds by source name),
 -- `rows`, `scored`, `discords` (recordings), `failures`
 -- @treturn[2] nil

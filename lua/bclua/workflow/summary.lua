@@ -208,7 +208,7 @@ local function validation(r, judged)
    local rows = {}
    for i = math.max(1, #judged - MOST_ROUNDS + 1), #judged do
       local m = judged[i]
-      rows[#rows + 1] = {tostring(m.epoch), ("%.3f"):format(m.loss or 0 / 0), ("%.3f"):format(m.validation.loss),
+      rows[#rows + 1] = {("%d"):format(m.epoch), ("%.3f"):format(m.loss or 0 / 0), ("%.3f"):format(m.validation.loss),
          ("%.1f %%"):format(100 * m.validation.ordered)}
    end
    r:table({"round", "loss", "loss of validation", "rightly ordered"}, rows)
@@ -249,9 +249,10 @@ local function training(r, run, folder)
          {xlabel = "step", ylabel = "loss", size = {900, 340}})
    end)
    picture(r, folder, "distances.svg", "distance to the neighbour and to the distant window", function(path)
+      local is_cosine = require("bclua.nn").of_cosines(run.config.fit.loss)
       return plot.line(series({{key = "loss_n", title = "anchor to neighbour", pale = "#99c2de"},
          {key = "loss_d", title = "anchor to distant", pale = "#eebf99"}}), path,
-         {xlabel = "step", ylabel = "Euclidean distance", size = {900, 340}})
+         {xlabel = "step", ylabel = is_cosine and "1 - cosine" or "Euclidean distance", size = {900, 340}})
    end)
    if #judged > 0 then validation(r, judged) end
 end

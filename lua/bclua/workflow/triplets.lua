@@ -513,9 +513,18 @@ function triplets.run(options)
       failures = failures or {}}
 end
 
+-- The likely calls of some recordings, if triplets are of calls; what cannot be scored is known by its motif.
+local function held_out_calls(names, p, options)
+   if p.anchor ~= "calls" or not options.dataset_root or #names == 0 then return {} end
+   local result = require("bclua.workflow.score").run({input = options.input, recordings = names,
+      dataset_root = options.dataset_root, calls = p.calls, quiet = options.quiet})
+   return result and result.calls or {}
+end
+
 --- Draw triplets among the recordings that a table of triplets left out, as that
--- table was drawn (where it chose windows by their score, of motifs).
--- @tparam table options `triplets` (Parquet), `input` (Parquet from `consolidate`), `samples`, `seed`
+-- table was drawn (where it chose between motif and discord, of motifs).
+-- @tparam table options `triplets` (Parquet), `input` (Parquet from `consolidate`), `samples`, `seed`, `dataset_root`
+-- (for the likely calls of these recordings, if the table is of calls; without, motifs are taken), `quiet`
 -- @treturn[1] table as `bclua.sampling.triplets`
 -- @treturn[1] {string,...} source names, which its positions count
 -- @treturn[2] nil
@@ -530,7 +539,7 @@ function triplets.held_out(options)
    for key, value in pairs(triplets.defaults) do
       p[key] = made[key]
       if p[key] == nil then p[key] = value end
-      if p[key] == "best" or p[key] == "calls" then p[key] = "motif" end
+      if p[key] == "best" then p[key] = "motif" end
    end
    for _, name in ipairs(made.holdout_recordings) do held[name] = true end
    local all, message = read(options, needed_columns(p))
@@ -540,9 +549,9 @@ function triplets.held_out(options)
       if held[row.source_name] then
          rows[#rows + 1], names[#names + 1] = row, row.source_name
          row.group = made.groups and made.groups[row.species] or row.species
-         set_windows(row, p, {})
       end
    end
+   place(rows, p, held_out_calls(names, p, options))
    local drawn
    if #rows > 0 then
       drawn, message = require("bclua.sampling").triplets(sampler_columns(rows, made.window_s or

@@ -125,7 +125,8 @@ function validation.new(options)
    end
    local count = options.count or 256
    local drawn, names, no_triplets = require("bclua.workflow.triplets").held_out({triplets = options.triplets,
-      input = options.motif, samples = count, seed = options.seed or 1})
+      input = options.motif, samples = count, seed = options.seed or 1, dataset_root = options.dataset_root,
+      quiet = options.quiet})
    if not drawn then return nil, names, no_triplets end
    local ok, message = system.mkdir(options.folder)
    if not ok then return nil, message end
@@ -143,15 +144,21 @@ end
 
 local function norm(a) return math.sqrt((a * a):sum()) end
 
+local function distance(p, q, is_cosine)
+   if not is_cosine then return norm(p - q) end
+   local n = norm(p) * norm(q)
+   return n > 0 and 1 - (p * q):sum() / n or 1
+end
+
 --- Judge a network, in eval mode.
 -- @tparam network net
 -- @tparam table options of the loss: `loss`, `margin`, `l2`, `temperature`; and `batch_size`:
 -- losses that look at other triplets of a batch see so many
 -- @treturn table `loss`, `loss_n`, `loss_d`, `active`, `spread` as in training; `ordered`: share of
--- triplets whose neighbour is nearer than the distant one; `triplets`
+-- triplets whose neighbour is nearer than the distant one, as the loss has distances; `triplets`
 function Validation:measure(net, options)
    local nn = require "bclua.nn"
-   local parts = {}
+   local parts, is_cosine = {}, nn.of_cosines(options.loss)
    for i, block in ipairs(self.blocks) do parts[i] = net:forward(block) end
    local e = array.concat(parts)
    local z, n, size = e:shape(2), self.triplets, options.batch_size
@@ -166,7 +173,7 @@ function Validation:measure(net, options)
          rows[i]:fill(p)
          rows[b + i]:fill(q)
          rows[2 * b + i]:fill(r)
-         if norm(p - q) < norm(p - r) then right = right + 1 end
+         if distance(p, q, is_cosine) < distance(p, r, is_cosine) then right = right + 1 end
       end
       local info = nn.loss(rows, {loss = options.loss, margin = options.margin, l2 = options.l2,
          temperature = options.temperature})
