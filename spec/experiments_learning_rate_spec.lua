@@ -20,7 +20,7 @@ describe("scripts/experiments/learning_rate.lua", function()
       assert.equal(4, #sweeps)
       for _, sweep in ipairs(sweeps) do
          assert.equal(10, sweep.n)
-         assert.near(1e-6, sweep.least, 1e-12)
+         assert.near(1e-5, sweep.least, 1e-12)
          assert.near(1, sweep.most, 1e-9)
       end
       local rows = sql.query("from " .. sql.quote(place .. "learning_rate.parquet"))
@@ -32,7 +32,7 @@ describe("scripts/experiments/learning_rate.lua", function()
 
    it("names what it cannot use", function()
       for words, text in pairs{
-         ["--most 1e-9"] = "--most 1e-09 must be above --least 1e-06", ["--steps 3"] = "'3' is outside 10..100000",
+         ["--most 1e-9"] = "--most 1e-09 must be above --least 1e-05", ["--steps 3"] = "'3' is outside 10..100000",
          ["--precision f32,f64"] = "'f64' is not one of f32, bf16, f16", ["--precision f32,f32"] = "is named twice",
          ["--run nowhere"] = "nowhere/config.json: no such file", ["--rate 1"] = "unknown option '--rate'",
          ["--tiles nowhere"] = "nowhere/index.parquet: no such file",

@@ -91,6 +91,8 @@ function rate_test.sweep(step, options)
    return rows
 end
 
+local SURE = 3 -- standard errors of a fall
+
 -- How far single values lie from the smoothed curve on the way down: deviation of one value.
 local function scatter(losses, smoothed, first, last)
    local sum = 0
@@ -105,7 +107,7 @@ end
 -- @treturn table
 --
 --  * `learning_rate`, `loss`, `smoothed`: arrays f64 (n)
---  * `falls`: does the loss fall, by more than it scatters?
+--  * `falls`: does the loss fall, by more than three standard errors?
 --  * if so: `steepest`, the rate at which the smoothed loss falls fastest; `minimum`, at which it is least;
 --    `tenth` of that
 function rate_test.judge(sweeps, options)
@@ -127,8 +129,10 @@ function rate_test.judge(sweeps, options)
       if not at or r.smoothed[i] < r.smoothed[at] then at = i end
    end
    local where = curves.steepest(r.learning_rate, r.smoothed, half)
-   r.falls = where ~= nil and at > first and
-      r.smoothed[first] - r.smoothed[at] > 2 * scatter(r.loss, r.smoothed, first, at)
+   if where and at > first then
+      local error_of_fall = math.sqrt(2 / count) * scatter(r.loss, r.smoothed, first, at) -- of two means
+      r.falls = r.smoothed[first] - r.smoothed[at] > SURE * error_of_fall
+   end
    if r.falls then
       r.steepest, r.minimum = r.learning_rate[where], r.learning_rate[at]
       r.tenth = r.minimum / 10

@@ -12,9 +12,9 @@ local parser = batches.options(experiment.parser("scripts/experiments/learning_r
 Each seed has other batches; all sweeps begin with the same weights. Examples:
   bclua scripts/experiments/learning_rate.lua --run runs/demo
   bclua scripts/experiments/learning_rate.lua --run runs/demo --precision f32,bf16,f16 --seeds 2]]), {batch_size = 16})
-parser:option("--least", "Rate of the first step.", "1e-6"):argname("X"):convert(cli.number("--least", 1e-12))
+parser:option("--least", "Rate of the first step.", "1e-5"):argname("X"):convert(cli.number("--least", 1e-12))
 parser:option("--most", "Rate of the last step.", "1"):argname("X"):convert(cli.number("--most", 1e-12, 1e6))
-parser:option("--steps", "Steps of a sweep.", "60"):argname("N"):convert(cli.integer("--steps", 10, 100000))
+parser:option("--steps", "Steps of a sweep.", "120"):argname("N"):convert(cli.integer("--steps", 10, 100000))
 parser:option("--smooth", "Losses that each mean is over (default: a tenth of the steps)."):argname("N")
    :convert(cli.integer("--smooth", 0))
 parser:option("--precision", "One or more of f32, bf16, f16.", "f32"):argname("LIST")
@@ -31,7 +31,7 @@ local e = experiment.open{run = o.run, name = "learning_rate", title = "Learning
    least = o.least, most = o.most, steps = o.steps, smooth = o.smooth, precision = o.precision,
    batches = b.settings, step = b.step}}
 
-local summary, rows, results, smooth = {}, {}, {}, 1
+local summary, rows, results, smooth, falls = {}, {}, {}, 1, false
 for _, precision in ipairs(o.precision) do
    b.network.seed, b.network.precision = o.seed, precision
    local net, start = tilenet.new(b.network), system.clock()
@@ -57,13 +57,13 @@ for _, precision in ipairs(o.precision) do
    end
    summary[#summary + 1] = {precision = precision, steepest = r.steepest, minimum = r.minimum, tenth = r.tenth,
       rates = #r.loss, skipped = skipped, seconds = system.clock() - start}
-   results[precision], smooth = r, r.smooth
+   results[precision], smooth, falls = r, r.smooth, falls or r.falls
 end
 e:table(summary, {"precision", "steepest", "minimum", "tenth", "rates", "skipped", "seconds"})
 e:table(rows, {"precision", "seed", "step", "learning_rate", "loss"}, {name = "sweeps", limit = 6})
 e:picture("sweep.svg", "loss over the rate, mean of the seeds: pale each step, over it the mean of those around it",
    function(path)
-      return plot.curve(rate_test.columns(results), path, {x = "learning_rate", y = o.precision, test = true,
-         smooth = smooth, ylabel = "loss"})
+      return plot.curve(rate_test.columns(results), path, {x = "learning_rate", y = o.precision, logx = true,
+         test = falls, smooth = smooth, ylabel = "loss"})
    end)
 e:close()
