@@ -14,7 +14,7 @@ Each seed has other batches; all sweeps begin with the same weights. Examples:
   bclua scripts/experiments/learning_rate.lua --run runs/demo --precision f32,bf16,f16 --seeds 2]]), {batch_size = 16})
 parser:option("--least", "Rate of the first step.", "1e-5"):argname("X"):convert(cli.number("--least", 1e-12))
 parser:option("--most", "Rate of the last step.", "1"):argname("X"):convert(cli.number("--most", 1e-12, 1e6))
-parser:option("--steps", "Steps of a sweep.", "120"):argname("N"):convert(cli.integer("--steps", 10, 100000))
+parser:option("--steps", "Steps of a sweep.", "200"):argname("N"):convert(cli.integer("--steps", 10, 100000))
 parser:option("--smooth", "Losses that each mean is over (default: a tenth of the steps)."):argname("N")
    :convert(cli.integer("--smooth", 0))
 parser:option("--precision", "One or more of f32, bf16, f16.", "f32"):argname("LIST")
