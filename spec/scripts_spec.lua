@@ -263,7 +263,7 @@ describe("motif.lua extract", function()
       assert.matches("extract: 1 done, 3 skipped %(finished before%), 3 failed", err)
       assert.matches("motif extract: 3 failed %(%-%-strict%)\n$", err)
       _, status, err = run("motif.lua", ARGUMENTS)
-      assert.equal(0, status)
+      assert.equal(0, status, err)
       assert.matches("extract: 0 done, 4 skipped %(finished before%), 3 failed", err)
    end)
 
