@@ -57,4 +57,18 @@ function command.read(path)
    return text
 end
 
+--- Run a script with wrong words: it fails, says what is wrong, and shows no traceback.
+-- @tparam function run takes the words, returns output and status, as `command.bclua`
+-- @tparam table cases what must be said by option and value: `["--steps 0"] = "'0' is outside"`
+function command.refuses(run, cases)
+   local assert = require "luassert"
+   for words, text in pairs(cases) do
+      local option, value = words:match("(%S+) (%S+)")
+      local out, status = run(option, value)
+      assert.not_equal(0, status)
+      assert.matches(text, out, 1, true)
+      assert.is_nil(out:find("traceback", 1, true), out)
+   end
+end
+
 return command
