@@ -54,6 +54,21 @@ describe("a trial", function()
       assert.is_false(files.exists(mined.run() .. "/checkpoints"))
    end)
 
+   it("scores the recordings once, and again when the motifs are newer", function()
+      local calls = {triplets = {pick = "calls", calls = 2}}
+      local scores = mined.run() .. "/experiments/scores-2.parquet"
+      assert(run(calls))
+      local function backdate(path, seconds) require("lfs").touch(path, os.time() - seconds, os.time() - seconds) end
+      backdate(mined.run() .. "/motif.parquet", 100)
+      backdate(scores, 50)
+      local before = select(2, files.stamp(scores))
+      assert(run(calls, {folder = dir .. "/second"}))
+      assert.equal(before, select(2, files.stamp(scores)))
+      backdate(mined.run() .. "/motif.parquet", 10)
+      assert(run(calls, {folder = dir .. "/third"}))
+      assert.is_true(select(2, files.stamp(scores)) > before)
+   end)
+
    it("names settings that do not exist, and folders that are no run", function()
       assert.same({nil, "no setting named 'network.zz'"}, {run{network = {zz = 1}}})
       local _, message = run(nil, {run = dir .. "/none"})

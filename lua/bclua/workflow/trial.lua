@@ -122,11 +122,12 @@ function trial.run(options)
    ok, message = system.mkdir(options.folder)
    if not ok then return nil, message end
    local triplets, scores = options.folder .. "/triplets.parquet", nil
-   if c.triplets.pick == "best" or c.triplets.pick == "calls" then
+   local draw = require "bclua.workflow.triplets"
+   if draw.needs_scores(c.triplets) then
       scores, message = scores_of(options.run, about, c.triplets.calls, options.quiet)
       if not scores then return nil, message end
    end
-   ok, message = require("bclua.workflow.triplets").run(with({input = about.motif, output = triplets,
+   ok, message = draw.run(with({input = about.motif, output = triplets,
       taxonomy = about.taxonomy, dataset_root = about.root, scores = scores, quiet = options.quiet},
       pipeline.triplet_options(c.triplets)))
    if not ok then return nil, message end

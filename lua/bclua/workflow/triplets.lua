@@ -6,6 +6,7 @@ local files = require "bclua.files"
 local groups = require "bclua.workflow.groups"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local remarks = require "bclua.workflow.triplet_remarks"
 
 local triplets = {}
 
@@ -213,122 +214,6 @@ local function write(path, rows, columns, p, options, parts)
    return db:write_parquet(path, SELECT:format(from), {metadata = record.for_parquet(p.metadata)})
 end
 
--- ---- What to say ----
-
-local function distance_to(x, row)
-   local d = math.huge
-   for _, centre in pairs({row.anchor_s, row.twin_s}) do d = math.min(d, math.abs(x - centre)) end
-   return d
-end
-
--- Is there a clip so far from the windows? If anywhere, then at an end or just so far from one.
-local function has_room(row, window_s, distance)
-   local low, high = window_s / 2, row.duration_seconds - window_s / 2
-   if high < low then return true end -- no clip at all: the whole recording
-   local candidates = {low, high}
-   for _, centre in pairs({row.anchor_s, row.twin_s}) do
-      table.move({centre - distance, centre + distance}, 1, 2, #candidates + 1, candidates)
-   end
-   for _, x in ipairs(candidates) do
-      if x >= low and x <= high and distance_to(x, row) >= distance - 1e-9 then return true end
-   end
-   return false
-end
-
-local function by_group(rows)
-   local sizes, names = {}, {}
-   for _, row in ipairs(rows) do
-      if not sizes[row.group] then names[#names + 1] = row.group end
-      sizes[row.group] = (sizes[row.group] or 0) + 1
-   end
-   table.sort(names)
-   return sizes, names
-end
-
--- As `distinct_pairs`, where rows have places.
-local function distinct_places(rows, p, wants_self, wants_group)
-   local sizes, total = by_group(rows), {}
-   for _, row in ipairs(rows) do total[row.group] = (total[row.group] or 0) + #row.places end
-   local pairs_n = 0
-   for _, row in ipairs(rows) do
-      local n, alone, apart = #row.places, sizes[row.group] == 1, false
-      for i, x in ipairs(row.places) do
-         for k, y in ipairs(row.places) do
-            if i ~= k and math.abs(x - y) >= p.self_distance then
-               apart = true
-               if wants_self then pairs_n = pairs_n + 1 end
-            end
-         end
-      end
-      if alone and not apart and not p.exclude_own then pairs_n = pairs_n + n end
-      if not alone and (wants_group or not apart) then pairs_n = pairs_n + n * (total[row.group] - n) end
-   end
-   return pairs_n
-end
-
---- How many different pairs of anchor and neighbour the partitions in use can give.
--- @tparam {table,...} rows with `group`, `anchor_s`, `self_s`; or with `places`
--- @tparam table p mixture, exclude_own, self_distance
--- @treturn integer
-function triplets.distinct_pairs(rows, p)
-   local sizes = by_group(rows)
-   local wants_self = not p.exclude_own and p.mixture[1] + p.mixture[2] > 0
-   local wants_group = p.exclude_own or p.mixture[3] + p.mixture[4] > 0
-   if rows[1] and rows[1].places then return distinct_places(rows, p, wants_self, wants_group) end
-   local pairs_n = 0
-   for _, row in ipairs(rows) do
-      local others = sizes[row.group] - 1
-      local near = p.self_distance > 0 and not (row.anchor_s and row.self_s
-         and math.abs(row.anchor_s - row.self_s) >= p.self_distance)
-      if others == 0 then
-         if not p.exclude_own then pairs_n = pairs_n + 1 end
-      else
-         if wants_self and not near then pairs_n = pairs_n + 1 end
-         if wants_group or near then pairs_n = pairs_n + others end
-      end
-   end
-   return pairs_n
-end
-
-local function warn(rows, p, list)
-   local sizes, names = by_group(rows)
-   local alone = {}
-   for _, name in ipairs(names) do
-      if sizes[name] == 1 then alone[#alone + 1] = name end
-   end
-   if #alone > 0 then
-      local what = #alone == 1 and "one group has one recording" or
-         ("%d groups have one recording each"):format(#alone)
-      local so = p.exclude_own and "no anchors (--no-self)" or "neighbours are always their own second window"
-      list[#list + 1] = ("%s (%s): %s; add recordings, use a wider --group, or keep fewer for evaluation (--holdout)")
-         :format(what, groups.names(alone), so)
-   end
-   local distinct = triplets.distinct_pairs(rows, p)
-   if p.samples > distinct then
-      list[#list + 1] = ("%d triplets, but there are only %d distinct pairs of anchor and neighbour: each is drawn " ..
-         "%.3g times on average; fewer --samples or more recordings"):format(p.samples, distinct, p.samples / distinct)
-   end
-   local tight = 0
-   if p.clip_distance > 0 then
-      for _, row in ipairs(rows) do
-         if not has_room(row, p.window_s, p.clip_distance) then tight = tight + 1 end
-      end
-   end
-   if tight > 0 then
-      list[#list + 1] = ("%d recordings have no room for a clip %g s from their windows: theirs are drawn from " ..
-         "anywhere"):format(tight, p.clip_distance)
-   end
-end
-
--- One group only: say what can be done about it.
-local function no_groups(options, rows, held, by)
-   local sizes, names = by_group(rows)
-   if #names > 1 or #names == 0 then return nil end
-   return ("%s: triplets need two groups or more, got 1: the %s '%s' (recordings: %d, and %d kept for evaluation); " ..
-      "group by something else (--group species, or --group COLUMN with --metadata), or add recordings of others")
-      :format(options.input, by, names[1], sizes[names[1]], held)
-end
-
 -- Families by species, for evaluation, also where groups are something else.
 local function families_of(rows, options)
    if not options.taxonomy or not options.group or options.group:lower() == "family" then return nil end
@@ -364,10 +249,20 @@ local function parameters(options)
    return p
 end
 
+--- Are call scores needed for these windows?
+-- @tparam table p `anchor` and `neighbor`, or `pick`
+-- @treturn boolean
+function triplets.needs_scores(p)
+   for _, kind in ipairs{p.pick or p.anchor, p.pick or p.neighbor} do
+      if kind == "best" or kind == "calls" then return true end
+   end
+   return false
+end
+
 -- By recording, where `best` is asked for, motif or discord; where `calls` are, the starts of some.
 local function read_picks(options, p)
+   if not triplets.needs_scores(p) then return {} end
    local wants_calls = p.anchor == "calls"
-   if not wants_calls and p.anchor ~= "best" and p.neighbor ~= "best" then return {} end
    local score = require "bclua.workflow.score"
    if options.scores then
       local read_table = wants_calls and score.call_starts or score.picks
@@ -451,7 +346,7 @@ end
 -- `calls`: one of the recording's `calls` (6) windows that look most like calls, a self neighbour another one of them;
 -- `accepted_only` (only motifs that were accepted: see `bclua.workflow.accepted`), `accepted` (in this file;
 -- default: accepted.csv beside the input);
--- `scores` (what `score` wrote, for `best`; without, it is computed from the recordings below `dataset_root`);
+-- `scores` (what `score` wrote, for `best` and `calls`; without, computed from the recordings below `dataset_root`);
 -- `force`, `quiet`
 -- @treturn[1] table `{samples=, recordings=, holdout=, warnings=, partitions=, failures=}`
 -- @treturn[2] nil
@@ -474,7 +369,7 @@ function triplets.run(options)
    rows, message = keep_accepted(rows, options, p)
    if not rows then return nil, message end
    for i, row in ipairs(rows) do row.i = i end
-   message = no_groups(options, rows, #held, p.group)
+   message = remarks.no_groups(options, rows, #held, p.group)
    if message then return nil, message, true end
    local ok
    ok, message = check(options, p)
@@ -499,11 +394,11 @@ function triplets.run(options)
    if not ok then return nil, no_triplets and options.input .. ": " .. message or message, no_triplets end
 
    local warnings = grouping.warnings
-   if unscored > 0 and (p.anchor == "best" or p.neighbor == "best" or p.anchor == "calls") then
+   if unscored > 0 and triplets.needs_scores(p) then
       warnings[#warnings + 1] = ("%d recordings have no score%s: their motif is taken"):format(unscored,
          options.scores and " in " .. options.scores or "")
    end
-   warn(rows, p, warnings)
+   remarks.add(rows, p, warnings)
    local partitions = sql.query(("select neighbor, distant, count(*)::bigint n from read_parquet(%s) " ..
       "group by all order by all"):format(sql.quote(options.output)))
    for _, w in ipairs(warnings) do progress.note("generate-triplets: " .. w, options.quiet) end
