@@ -5,12 +5,29 @@ local system = require "bclua.system"
 
 local cli = {}
 
---- A parser whose name is how the user calls the script.
+-- argparse takes every word with a dash in front for an option; a number behind one is its value.
+local function with_values(words)
+   local list = {}
+   for _, word in ipairs(words) do
+      local last = list[#list]
+      if last and last:find("^%-%-[^=]+$") and word:find("^%-%.?%d") then
+         list[#list] = last .. "=" .. word
+      else
+         list[#list + 1] = word
+      end
+   end
+   return list
+end
+
+--- A parser whose name is how the user calls the script; `--level -3` is `--level=-3`.
 -- @tparam string script as in `scripts/motif.lua`
 -- @tparam string description
 -- @tparam[opt] string epilog examples
 function cli.parser(script, description, epilog)
-   return argparse("bclua " .. script, description, epilog):help_max_width(98)
+   local parser = argparse("bclua " .. script, description, epilog):help_max_width(98)
+   local parse = parser.parse
+   function parser.parse(self, words) return parse(self, with_values(words or arg)) end
+   return parser
 end
 
 --- `--threads`, obeyed at once.
