@@ -117,6 +117,12 @@ describe("bclua", function()
       assert.matches("interrupted!", out)
       assert.equal(130, status)
    end)
+
+   it("starts no threads before they are needed, BLAS none at all", function()
+      if os.getenv("BCLUA_SANITIZED") then return pending("a sanitizer has threads of its own") end
+      local out = command.bclua{"-e", [[require "bclua.learn" print(io.open("/proc/self/status"):read("a"))]]}
+      assert.matches("\nThreads:%s*1\n", out)
+   end)
 end)
 
 describe("system", function()

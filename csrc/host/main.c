@@ -191,6 +191,9 @@ static int run(lua_State *L, char **argv, const options *o, int argc) {
 }
 
 int main(int argc, char **argv) {
+    /* Our threads share the cores, BLAS never uses its own (support/blas.h): each would take
+     * 128 MB of addresses and, under ulimit -v, ask for them without end. */
+    setenv("OPENBLAS_NUM_THREADS", "1", 0);
     options o = parse(argv);
     if (o.bad != NULL) {
         fprintf(stderr, "bclua: wrong option or missing value: '%s'\n%s", o.bad, usage);
