@@ -111,6 +111,13 @@ describe("batch_search", function()
       assert.near(10, r.triplets_per_second, 1e-9)
    end)
 
+   it("says what limits a batch that memory does not", function()
+      local r = {largest = 7, memory = 2e9, bytes = 1e9, peak = 1.01e9, confirmed = true, above_size = 8,
+         refusal = "a batch of 24 is too large for layer 'conv1'"}
+      assert.equal("7 triplets fit into 2000 MB: a step took 1010 MB (planned: 1000 MB); " .. r.refusal,
+         batch_search.text(r))
+   end)
+
    it("outlives a process that is killed, and tries a smaller batch", function()
       local f, tried = machine(9e6, 18)
       local r = assert(on_machine(f, {memory = 2e8}))

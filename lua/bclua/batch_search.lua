@@ -79,8 +79,10 @@ local function in_child(job, limit)
    end
    local result
    if ok then
+      -- One thread of OpenBLAS, which the engine does not use: each takes 128 MB of addresses at some time, and asks
+      -- for them without end where there are none.
       local child <close>, why = process.start(words, {log = folder .. "/log.txt", env = {BCLUA_QUIET = "1",
-         BCLUA_THREADS = ("%d"):format(system.threads())}})
+         BCLUA_THREADS = ("%d"):format(system.threads()), OPENBLAS_NUM_THREADS = "1", MALLOC_ARENA_MAX = "1"}})
       while child and not how do
          how, code = child:ended()
          if not how then system.sleep(0.01) end
@@ -236,6 +238,8 @@ function batch_search.text(r)
    if r.above then
       parts[2] = ("%d %s %s"):format(r.above_size, r.above_size > r.planned_largest and "would take" or "took",
          megabytes(r.above))
+   elseif r.refusal then
+      parts[2] = r.refusal -- no matter how much memory there is
    end
    if r.levels_off then
       parts[#parts + 1] = ("at most %.3g triplets a second, and 95 %% of that with batches of %d"):format(

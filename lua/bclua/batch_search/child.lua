@@ -60,7 +60,7 @@ end
 local function need(net, n)
    local ok, m = pcall(net.memory, net, {batch_size = n})
    if ok then return m.total end
-   return nil, m
+   return nil, (tostring(m):gsub("^%S+:%d+: ", "")) -- without the place in our code
 end
 
 local jobs = {}
