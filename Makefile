@@ -5,6 +5,7 @@
 #   make test       install what is missing, build, run every spec
 #   make check      luacheck, warnings as errors, kernels without lua.h
 #   make asan       every spec under address and undefined-behaviour sanitizers
+#   make tsan       every spec under the thread sanitizer: data races
 #   make fuzz       libFuzzer over what reads files, for a minute (FUZZ_S=60)
 #   make bench      the benchmarks under scripts/bench
 #   make doc        the reference of all functions, by LDoc: build/doc/index.html
@@ -41,7 +42,7 @@ MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wi
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
-.PHONY: all build deps deps-check demo test check asan bench doc install clean distclean help module fuzz FORCE
+.PHONY: all build deps deps-check demo test check asan tsan bench doc install clean distclean help module fuzz FORCE
 
 all: deps-check
 	@$(MAKE) --no-print-directory build
@@ -125,6 +126,10 @@ asan: deps
 	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:intercept_tls_get_addr=0:$(ASAN_OPTIONS) UBSAN_OPTIONS=print_stacktrace=1 \
 	  LSAN_OPTIONS=suppressions=spec/lsan.supp:print_suppressions=0 \
 	  BCLUA_SANITIZED=1 $B/asan/bclua spec/run.lua $(SPEC)
+
+tsan: deps
+	@$(MAKE) --no-print-directory B=$B/tsan CFLAGS='-O1 -g' EXTRA='-fsanitize=thread -fno-omit-frame-pointer' build
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/spec/tsan.supp BCLUA_SANITIZED=1 $B/tsan/bclua spec/run.lua $(SPEC)
 
 # libFuzzer over what reads files of others: from decoder to profile, npy arrays,
 # safetensors; FUZZ_S seconds together. What it finds lies in $B/fuzz as crash-*,
