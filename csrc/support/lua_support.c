@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "nearest.h"
+
 int bc_failure(lua_State *L, int status, const bc_error *e) {
     if (status != BC_FAIL) return luaL_error(L, "%s", bc_status_text(status, e));
     luaL_pushfail(L);
@@ -37,6 +39,13 @@ static const char *push_list(lua_State *L, const char *const *names) {
     return lua_tostring(L, -1);
 }
 
+static void unknown_option(lua_State *L, int arg, const char *name, const char *const *names) {
+    bc_nearest near = bc_nearest_to(name);
+    for (int i = 0; names[i] != NULL; i++) bc_nearest_try(&near, names[i]);
+    const char *hint = near.best == NULL ? "" : lua_pushfstring(L, "did you mean '%s'? ", near.best);
+    bc_arg_error(L, arg, "unknown option '%s' (%sknown: %s)", name, hint, push_list(L, names));
+}
+
 void bc_check_options(lua_State *L, int arg, const char *const *names) {
     if (lua_isnoneornil(L, arg)) return;
     luaL_checktype(L, arg, LUA_TTABLE);
@@ -44,8 +53,7 @@ void bc_check_options(lua_State *L, int arg, const char *const *names) {
         if (lua_type(L, -2) != LUA_TSTRING)
             bc_arg_error(L, arg, "option names are strings, got a %s", luaL_typename(L, -2));
         const char *name = lua_tostring(L, -2);
-        if (!is_known(name, names))
-            bc_arg_error(L, arg, "unknown option '%s' (known: %s)", name, push_list(L, names));
+        if (!is_known(name, names)) unknown_option(L, arg, name, names);
     }
 }
 

@@ -15,6 +15,7 @@
 #include "file.h"
 #include "interrupt.h"
 #include "memory.h"
+#include "nearest.h"
 #include "pool.h"
 #include "version.h"
 
@@ -209,6 +210,21 @@ static int l_disk_free(lua_State *L) {
     return 1;
 }
 
+/*** Of a table's keys the one that was probably meant by a misspelt word: at most one
+letter in three is inserted, removed, replaced or swapped with its neighbour.
+@function nearest
+@tparam string word
+@tparam table names its keys that are text, but for the word itself
+@treturn ?string */
+static int l_nearest(lua_State *L) {
+    bc_nearest near = bc_nearest_to(luaL_checkstring(L, 1));
+    luaL_checktype(L, 2, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, 2) != 0; lua_pop(L, 1))
+        if (lua_type(L, -2) == LUA_TSTRING) bc_nearest_try(&near, lua_tostring(L, -2));
+    lua_pushstring(L, near.best); /* nil for NULL */
+    return 1;
+}
+
 /*** Wait; a signal ends it early.
 @function sleep
 @tparam number seconds */
@@ -235,6 +251,7 @@ BC_EXPORT int luaopen_bclua_system(lua_State *L) {
                                          {"is_terminal", l_is_terminal},
                                          {"mkdir", l_mkdir},
                                          {"disk_free", l_disk_free},
+                                         {"nearest", l_nearest},
                                          {"sleep", l_sleep},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);

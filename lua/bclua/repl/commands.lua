@@ -3,6 +3,7 @@
 local lexer = require "bclua.repl.lexer"
 local names = require "bclua.repl.names"
 local show = require "bclua.show"
+local system = require "bclua.system"
 
 local commands = {list = {}}
 
@@ -84,7 +85,7 @@ local function unknown(name)
       topics[topic] = true
       topics[topic:match("[^%.:]+$")] = true
    end
-   local near = names.nearest(name, topics)
+   local near = system.nearest(name, topics)
    return ("no documentation of '%s'%s"):format(name, near and "; did you mean " .. near .. "?" or "")
 end
 
@@ -396,7 +397,7 @@ function commands.run(session, line)
    local word, argument = line:match("^(%a*)%s*(.-)%s*$")
    local entry = find(word)
    if not entry then
-      local near = names.nearest(word, list)
+      local near = system.nearest(word, list)
       local question = near and ", did you mean :" .. near .. "?" or ""
       return "error", ("no command :%s%s; :help lists them"):format(word, question)
    end

@@ -2,6 +2,7 @@
 -- nearest name where one was misspelt, and the frames that are the user's.
 -- @module bclua.repl.errors
 local names = require "bclua.repl.names"
+local system = require "bclua.system"
 
 local errors = {}
 
@@ -114,12 +115,12 @@ local function hint(session, message, line, found)
       return session:value(name)
    end
    if kind == "global" then
-      return names.nearest(word, session:globals())
+      return system.nearest(word, session:globals())
    end
    if (kind == "field" or kind == "method") and line then
       local path, separator = line:match("([%a_][%w_%.]*)([%.:])%s*" .. word .. "%f[^%w_]")
       local container = path and names.resolve(root, path)
-      local near = container ~= nil and names.nearest(word, names.fields(container))
+      local near = container ~= nil and system.nearest(word, names.fields(container))
       return near and path .. separator .. near or nil
    end
 end

@@ -1,5 +1,4 @@
---- Names that the user may mean: what a word can be completed to, and what is
--- nearest to a misspelt one. Everything is read raw, so that no user code runs.
+--- Names that the user may mean: what a word can be completed to. Everything is read raw, so that no user code runs.
 -- @module bclua.repl.names
 local names = {}
 
@@ -57,40 +56,6 @@ function names.resolve(root, path)
       first = false
    end
    return value
-end
-
--- How many letters must be inserted, removed, replaced or swapped with their
--- neighbour (optimal string alignment).
-local function distance(a, b)
-   local before, last = nil, {}
-   for j = 0, #b do last[j] = j end
-   for i = 1, #a do
-      local row = {[0] = i}
-      for j = 1, #b do
-         local same = a:byte(i) == b:byte(j)
-         row[j] = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (same and 0 or 1))
-         if before and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
-            row[j] = math.min(row[j], before[j - 2] + 1)
-         end
-      end
-      before, last = last, row
-   end
-   return last[#b]
-end
-
---- The nearest of the candidates, if one is near: one letter in three at most.
--- @tparam string word
--- @tparam table candidates its keys
--- @treturn ?string
-function names.nearest(word, candidates)
-   local best, least = nil, math.max(1, #word // 3) + 0.5
-   for name in next, candidates do
-      if name ~= word and type(name) == "string" and math.abs(#name - #word) <= least then
-         local d = distance(word:lower(), name:lower())
-         if d < least or d == least and best and name < best then best, least = name, d end
-      end
-   end
-   return best
 end
 
 return names

@@ -2,7 +2,7 @@
 -- A point is a table of parameters; with a seed it is a trial.
 -- @module bclua.sweep.points
 local cjson = require "cjson"
-local names = require "bclua.repl.names"
+local system = require "bclua.system"
 
 local points = {}
 
@@ -116,7 +116,7 @@ function points.checker(known)
       if RESERVED[name] then fail("%s: '%s' is a name of the sweep's own", where, name) end
       if not found then return end
       if not found[name] then
-         local near = names.nearest(name, found)
+         local near = system.nearest(name, found)
          fail("%s: no parameter named '%s'%s", where, name, near and (" (did you mean '%s'?)"):format(near) or "")
       end
       local default = found[name].value

@@ -1,0 +1,126 @@
+local array = require "bclua.array"
+local options = require "bclua.options"
+local system = require "bclua.system"
+
+describe("options", function()
+   local SCHEMA = {
+      k = {"integer", default = 5, least = 1, most = 9},
+      rate = {"number", above = 0, below = 1},
+      reach = {"number", least = 0, most = math.huge},
+      clip = {"number", above = 0, default = false},
+      metric = {"choice", {"cosine", "euclidean"}, default = "cosine"},
+      path = {"string", check = function(v) return not v:find("%.png$") and "must end in .png" or nil end},
+      seeds = {"list", of = {"integer", least = 0}, items = "integers", shortest = 1},
+      size = {"table", of = {width = {"integer", least = 1, needed = true}, height = "integer"}},
+      x = "array",
+      on_step = "function",
+      anything = "any",
+   }
+
+   local function try(given) return options.check(given, SCHEMA, 2) end
+
+   local function raises(message, given)
+      local ok, got = pcall(try, given)
+      assert.is_false(ok)
+      assert.equal(message, (got:gsub("^[^ ]+:%d+: ", "")))
+   end
+
+   it("are a copy with defaults", function()
+      local given, step = {k = 2, anything = false}, print
+      given.on_step = step
+      local o = try(given)
+      assert.same({k = 2, metric = "cosine", clip = false, on_step = step, anything = false}, o)
+      assert.same({k = 5, metric = "cosine", clip = false}, try(nil))
+      assert.is_nil(given.metric)
+   end)
+
+   it("name what is unknown, and what was meant", function()
+      raises("unknown option 'metrics' (did you mean 'metric'? known: anything, clip, k, metric, on_step, path, " ..
+         "rate, reach, seeds, size, x)", {metrics = "cosine"})
+      assert.error_matches(function() try{zzzzz = 1} end, "unknown option 'zzzzz' %(known: anything")
+      assert.error_matches(function() try{true} end, "unknown option '1'")
+      assert.error_matches(function() try("cosine") end, "options: a table expected, got 'cosine'")
+   end)
+
+   it("say what is allowed and what came", function()
+      raises("option 'k' must be an integer from 1 to 9, got 0", {k = 0})
+      raises("option 'k' must be an integer from 1 to 9, got 1.5", {k = 1.5})
+      raises("option 'k' must be an integer from 1 to 9, got '3'", {k = "3"})
+      raises("option 'rate' must be a number above 0 and below 1, got 1", {rate = 1})
+      raises("option 'metric' must be one of cosine, euclidean, got 'l1'", {metric = "l1"})
+      raises("option 'path' must end in .png, got 'x.jpg'", {path = "x.jpg"})
+      raises("option 'on_step' must be a function, got true", {on_step = true})
+      raises("option 'x' must be an array, got a table", {x = {1, 2}})
+      assert.equal(2, #try{x = array.from{1, 2}}.x)
+   end)
+
+   it("take no NaN, and infinity only where it is a limit", function()
+      for _, x in ipairs{0 / 0, math.huge, -math.huge} do
+         assert.has_error(function() try{rate = x} end)
+         assert.has_error(function() try{clip = x} end)
+         assert.has_error(function() try{k = x} end)
+      end
+      assert.equal(math.huge, try{reach = math.huge}.reach)
+      assert.has_error(function() try{reach = -math.huge} end)
+      assert.has_error(function() try{reach = 0 / 0} end)
+   end)
+
+   it("make integers of whole floats", function()
+      assert.equal("integer", math.type(try{k = 3.0}.k))
+      assert.equal("integer", math.type(try{seeds = {1e3}}.seeds[1]))
+   end)
+
+   it("look into lists and tables", function()
+      raises("option 'seeds' must be a list of integers, 1 or more, got a table", {seeds = {}})
+      raises("option 'seeds' must be a list of integers, 1 or more, got a table", {seeds = {1, nil, 3}})
+      raises("option 'seeds[2]' must be an integer of at least 0, got -1", {seeds = {1, -1}})
+      raises("option 'size.width' is missing", {size = {height = 2}})
+      raises("option 'size.height' must be an integer, got 1.5", {size = {width = 1, height = 1.5}})
+      raises("unknown option 'size.heigth' (did you mean 'height'? known: height, width)", {size = {heigth = 1}})
+   end)
+
+   it("blame the caller of the function that checks", function()
+      local function public(given) options.check(given, SCHEMA) end
+      local ok, message = pcall(function()
+         public{k = 0}
+         return 1
+      end)
+      assert.is_false(ok)
+      assert.matches("options_spec.lua:%d+: option 'k'", message)
+   end)
+
+   it("are checked without raising, too", function()
+      local o, message = options.try({k = 0}, SCHEMA)
+      assert.is_nil(o)
+      assert.equal("option 'k' must be an integer from 1 to 9, got 0", message)
+   end)
+
+   it("extend a schema", function()
+      local more = options.extend(SCHEMA, {k = {"integer", default = 7}, path = false})
+      assert.equal(7, options.check({}, more).k)
+      assert.has_error(function() options.check({path = "x.png"}, more) end)
+      assert.equal(5, options.check({}, SCHEMA).k)
+   end)
+end)
+
+describe("the nearest name", function()
+   it("differs by one letter in three at most", function()
+      local names = {exclusion = 1, window = 1, k = 1, [1] = "exclusio"}
+      assert.equal("exclusion", system.nearest("exlcusion", names))
+      assert.equal("window", system.nearest("Windows", names))
+      assert.equal("k", system.nearest("n", names))
+      assert.is_nil(system.nearest("radius", names))
+      assert.is_nil(system.nearest("k", {k = 1}))
+      assert.is_nil(system.nearest(("x"):rep(1000), {[("x"):rep(999)] = 1}))
+   end)
+
+   it("is the first in the alphabet of equally near ones", function()
+      assert.equal("aab", system.nearest("aaa", {aac = 1, aab = 1, aad = 1}))
+   end)
+
+   it("is named by kernels' options", function()
+      local stomp = require "bclua.stomp"
+      assert.error_matches(function() stomp.self_join(array.zeros{12, 40}, 5, {exclusoin = 3}) end,
+         "unknown option 'exclusoin' %(did you mean 'exclusion'%? known: ")
+   end)
+end)
