@@ -442,6 +442,49 @@ describe("the pages in a browser", function()
       assert.same({1, m.at / 10, "accepted"}, {#kept, kept[1].start_s, kept[1].verdict})
    end)
 
+   it("judge the motif that is shown, and where none is, none", function()
+      local b = open()
+      b.exclusion = 5 -- the recordings are short: several motifs
+      local row = with_motif(b)
+      local motifs, elsewhere, taken = b:best_motifs(row), 0, {}
+      assert.is_true(#motifs > 1)
+      for _, m in ipairs(motifs) do taken[m.at], taken[m.twin] = true, true end
+      while taken[elsewhere] do elsewhere = elsewhere + 1 end -- neither motif nor twin
+      local found, said = browser.visit(function(port)
+         local s = browse_server.new(b, port)
+         return function(request) return s:handle(request) end
+      end, ("/recording/%d#%d"):format(row.id, elsewhere), {360}, HELP .. [[
+         const refused = () => text("status").includes("none of the motifs");
+         const judged = () => [...d.querySelectorAll("#motifs li")].map(li => li.dataset.verdict).join(" ");
+         const told = [];
+         const tell = async () => { key("a"); await until(refused); told.push([refused(), judged()].join(": ")); };
+         await until(() => text("status") !== "");
+         await tell();
+         key("k"); // of none: the last
+         await until(() => text("status").includes("nearest"));
+         key("f");
+         await tell();
+         key("j"); key("j");
+         await until(() => text("status").includes("nearest"));
+         key("ArrowRight");
+         await tell();
+         d.getElementById("stage").dispatchEvent(new view.MouseEvent("click", {bubbles: true,
+            clientX: d.getElementById("here").getBoundingClientRect().right + 2}));
+         await tell();
+         key("k"); key("j");
+         key("r");
+         await until(() => judged().includes("rejected"));
+         return {told, judged: judged(), shown: [...d.querySelectorAll("#motifs li")].findIndex(
+            li => li.getAttribute("aria-current") === "true")};]])
+      assert.equal("", said)
+      local none, second = {}, {}
+      for i = 1, #motifs do none[i], second[i] = "none", i == 2 and "rejected" or "none" end
+      local refused = "true: " .. table.concat(none, " ")
+      assert.same({{told = {refused, refused, refused, refused}, judged = table.concat(second, " "), shown = 1}}, found)
+      local kept = accepted.read(run .. "/accepted.csv")
+      assert.same({1, motifs[2].at / 10, "rejected"}, {#kept, kept[1].start_s, kept[1].verdict})
+   end)
+
    it("run nothing that a name says, and filter recordings by name", function()
       local b = open()
       local found, said = browser.visit(function(port)

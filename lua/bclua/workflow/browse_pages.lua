@@ -59,8 +59,9 @@ const stage = $("stage");
 if (!stage) return;
 const d = stage.dataset, id = d.recording, rate = +d.rate, w = +d.window, last = +d.last, seconds = +d.seconds;
 const left = +d.left, right = +d.right, player = $("player");
-let at = null, twin = null, current = null, wanted = 0;
+let at = null, twin = null, wanted = 0, lately = -1; // the motif shown last
 const motifs = [...document.querySelectorAll("#motifs li")];
+const index = () => motifs.findIndex(li => +li.dataset.at === at); // of the motif that is shown; -1: none is
 const say = text => { $("status").textContent = text; };
 
 const place = (mark, frame) => {
@@ -85,7 +86,9 @@ const show = async (frame, sound) => {
   place($("here"), at);
   place($("there"), null);
   $("others").replaceChildren();
-  motifs.forEach(li => li.setAttribute("aria-current", +li.dataset.at === at));
+  const shown = index();
+  motifs.forEach((li, n) => li.setAttribute("aria-current", n === shown));
+  if (shown >= 0) lately = shown;
   if (sound) play(at);
   const mine = ++wanted;
   if (!d.profile) { say("the window at " + (at / rate).toFixed(1) + " s"); return; }
@@ -120,14 +123,11 @@ const others = async () => {
   } catch (error) { if (mine === wanted) list.textContent = error.message; }
 };
 const choose = (n, sound) => {
-  if (motifs.length === 0) return;
-  current = motifs[(n + motifs.length) % motifs.length];
-  show(+current.dataset.at, sound);
+  if (motifs.length > 0) show(+motifs[(n + motifs.length) % motifs.length].dataset.at, sound);
 };
 const judge = async verdict => {
-  if (!current) choose(0, false);
-  const li = current;
-  if (!li) return;
+  const li = motifs[index()];
+  if (!li) { say("this window is none of the motifs: choose one first, with j or k"); return; }
   const token = document.querySelector("meta[name=token]").content;
   try {
     await answer("/verdict", {method: "POST", headers: {"Content-Type": "application/json", "X-Token": token},
@@ -141,7 +141,6 @@ stage.addEventListener("click", event => {
   const box = stage.getBoundingClientRect(), x = (event.clientX - box.left) / box.width;
   const s = (x - left) / (right - left) * seconds;
   if (s < 0 || s > seconds) return;
-  current = null;
   show(Math.round(s * rate), true);
 });
 motifs.forEach((li, n) => li.addEventListener("click", event => {
@@ -149,17 +148,16 @@ motifs.forEach((li, n) => li.addEventListener("click", event => {
   if (!act) return;
   if (act === "b") { choose(n, false); play(+li.dataset.twin); return; }
   if (act === "a") { choose(n, true); return; }
-  if (current !== li) choose(n, false);
+  if (index() !== n) choose(n, false);
   judge(act);
 }));
 const go = way => { const a = $(way); if (a) location.href = a.href; };
-const index = () => motifs.indexOf(current);
 const keys = {
   n: () => go("next"), p: () => go("previous"),
-  j: () => choose(index() + 1, true), k: () => choose(current ? index() - 1 : -1, true),
+  j: () => choose(lately + 1, true), k: () => choose(Math.max(lately, 0) - 1, true),
   " ": () => { if (at === null) choose(0, true); else play(at); },
   t: () => { if (twin !== null) play(twin); },
-  f: () => { if (twin !== null) { current = null; show(twin, true); } },
+  f: () => { if (twin !== null) show(twin, true); },
   o: others, a: () => judge("accepted"), r: () => judge("rejected"), u: () => judge("none"),
   ArrowRight: () => { if (at !== null) show(at + Math.round(rate), true); },
   ArrowLeft: () => { if (at !== null) show(at - Math.round(rate), true); },
