@@ -180,7 +180,7 @@ describe("a sweep", function()
             :format(path())})
          return {loss = 1}
       end}
-      assert.matches("another sweep is at work on it", out, 1, true)
+      assert.matches(path() .. ": bclua", out, 1, true)
    end)
 
    it("shows each row to on_trial", function()

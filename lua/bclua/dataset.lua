@@ -319,6 +319,8 @@ end
 function dataset.make(dir, options)
    options = options or {}
    local p = check(options)
+   local locked <close>, busy = require("bclua.lock").folder(dir)
+   if not locked then return nil, busy end
    local ok, message = open_folder(dir, p)
    if not ok then return nil, message end
    local species, recordings = dataset.plan(p)

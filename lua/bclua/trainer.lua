@@ -397,6 +397,8 @@ function trainer.fit(net, loader, options)
    local folder = o.run .. "/checkpoints"
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
+   local locked <close>, busy = require("bclua.lock").take(o.run)
+   if not locked then return nil, busy end
    local found
    if o.resume then
       found, message = checkpoints.resume(net, loader, o.resume)

@@ -1,7 +1,7 @@
 --- The file of a sweep: a row a trial, written anew, whole, after each.
 -- @module bclua.sweep.store
 local files = require "bclua.files"
-local lfs = require "lfs"
+local lock = require "bclua.lock"
 local points = require "bclua.sweep.points"
 local record = require "bclua.workflow.record"
 local sql = require "bclua.sql"
@@ -36,23 +36,6 @@ end
 local Store = {}
 Store.__index = Store
 
--- One sweep at a time: the lock goes with the process, however that ends.
-local function lock(path)
-   local name = path .. ".lock"
-   local f, message = io.open(name, "w")
-   if not f then return nil, message end
-   if not lfs.lock(f, "w") then
-      f:close()
-      return nil, path .. ": another sweep is at work on it"
-   end
-   return f
-end
-
-local function unlock(path, locked)
-   os.remove(path .. ".lock")
-   locked:close()
-end
-
 -- The rows of an earlier run, if it was the same sweep.
 local function earlier(path, about, force)
    if force or not files.exists(path) then return {rows = {}, about = {parameters = {}}} end
@@ -79,12 +62,12 @@ function store.open(path, about, force)
    local ok, message = system.mkdir(files.dirname(path))
    if not ok then return nil, message end
    local locked
-   locked, message = lock(path)
+   locked, message = lock.take(path)
    if not locked then return nil, message end
    local old
    old, message = earlier(path, about, force)
    if not old then
-      unlock(path, locked)
+      locked:close()
       return nil, message
    end
    local self = setmetatable({path = path, about = about, locked = locked, rows = {}, by_id = {}, place = {},
@@ -165,6 +148,6 @@ function Store:write()
    return sql.write_parquet(self.path, record.columns(rows, order), {order = order, types = types, metadata = metadata})
 end
 
-function Store:close() unlock(self.path, self.locked) end
+function Store:close() self.locked:close() end
 
 return store

@@ -5,11 +5,13 @@
 local accepted = require "bclua.workflow.accepted"
 local array = require "bclua.array"
 local files = require "bclua.files"
+local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 
 local browse = {}
 
 local MOTIFS, OTHERS = 5, 8
+local PATIENCE_S = 2 -- with another program that writes a verdict
 local MOST_PROFILES, MOST_PICTURES, MOST_NEAREST = 16, 64, 256 -- kept in memory
 
 -- What was made last, at most so many.
@@ -141,6 +143,8 @@ function Browser:judge(row, at, twin, verdict)
       if m.at == at and m.twin == twin then motif = m end
    end
    if not motif then return nil, "no such motif" end
+   local locked <close>, busy = lock.take(self.verdict_path, PATIENCE_S)
+   if not locked then return nil, busy end
    local rate, rows = row.cens_sample_rate, {}
    local now, why = accepted.read(self.verdict_path) -- another program may have written it
    if not now then return nil, why end

@@ -2,6 +2,7 @@
 -- @module bclua.workflow.consolidate
 local array = require "bclua.array"
 local files = require "bclua.files"
+local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 
@@ -77,6 +78,8 @@ function consolidate.run(options)
    local found, message = files.find(options.input, function(name) return name == "metadata.json" end)
    if not found then return nil, message end
    if #found == 0 then return nil, options.input .. ": no metadata.json below it (run `motif extract` first)" end
+   local locked <close>, busy = lock.file(options.output)
+   if not locked then return nil, busy end
    local parameters = files.read_json(options.input .. "/parameters.json") or {}
    parameters.version = nil
    local ok

@@ -150,6 +150,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.run(options)
+   local lock = require "bclua.lock"
+   local locked <close>, busy = (options.output and lock.folder or lock.take)(options.output)
+   if not locked then return nil, busy end
    if options.output then
       local ok, message = require("bclua.workflow.evaluate_files").open(options)
       if not ok then return nil, message end

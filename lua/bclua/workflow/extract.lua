@@ -3,6 +3,7 @@
 local array = require "bclua.array"
 local cjson = require "cjson"
 local files = require "bclua.files"
+local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
 
@@ -160,6 +161,8 @@ function extract.run(options)
    if not list then return nil, message end
    list, message = select_recordings(list, options)
    if not list then return nil, message end
+   local locked <close>, busy = lock.folder(options.output)
+   if not locked then return nil, busy end
    local ok
    ok, message = record.open_folder(options.output, p, options.force)
    if not ok then return nil, message end

@@ -1,6 +1,7 @@
 --- Step 5: train the network on triplets of tiles.
 -- @module bclua.workflow.fit
 local files = require "bclua.files"
+local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local schedule = require "bclua.schedule"
@@ -285,6 +286,8 @@ function fit.run(options)
    local l <close>, message = load_triplets(p, options)
    if not l then return nil, message end
    local wanted = parameters(p, options.network or {}, options.triplets)
+   local locked <close>, busy = lock.folder(options.run)
+   if not locked then return nil, busy end
    local folder
    folder, message = open_checkpoints(options, wanted)
    if not folder then return nil, message end

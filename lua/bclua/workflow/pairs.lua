@@ -261,6 +261,8 @@ function pairs_of.run(options)
    ok, message = search.check_output(options, parameters)
    if not ok then return nil, message end
 
+   local locked <close>, busy = require("bclua.lock").take(options.output)
+   if not locked then return nil, busy end
    local r = {failures = {}, short = 0, seconds = parameters.seconds}
    local groups
    groups, r.searched = divide(rows, features, window, r)

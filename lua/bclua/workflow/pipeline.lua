@@ -1,6 +1,7 @@
 --- The whole job: from a folder of recordings to a trained embedding and a report.
 -- @module bclua.workflow.pipeline
 local files = require "bclua.files"
+local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
 
@@ -238,9 +239,9 @@ end
 function pipeline.run(options)
    local run, message = prepare(options)
    if not run then return nil, message end
+   local locked <close>, busy = lock.folder(run.folder)
+   if not locked then return nil, busy end
    local ok
-   ok, message = system.mkdir(run.folder)
-   if not ok then return nil, message end
    ok, message = get_data(run)
    if ok then ok, message = mine(run, options.force) end
    if ok then ok, message = sample(run, options.force) end

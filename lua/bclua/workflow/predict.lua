@@ -2,6 +2,7 @@
 -- @module bclua.workflow.predict
 local array = require "bclua.array"
 local files = require "bclua.files"
+local lock = require "bclua.lock"
 local parts = require "bclua.workflow.parts"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
@@ -170,6 +171,8 @@ function predict.with_network(net, list, options)
       drop = (options.partial or d.partial) == "drop", block = options.batch or d.batch}
    local parameters = {weights = weights_of(net), window_s = net.options.seconds, hop_s = o.hop_s,
       sample_rate = o.sample_rate, partial = options.partial or d.partial, precision = options.precision or d.precision}
+   local locked <close>, busy = lock.take(options.output)
+   if not locked then return nil, busy end
    local store <close>, message = parts.open(options.output, parameters, options.force)
    if not store then return nil, message end
    local todo, again, failures = choose(list, store)

@@ -8,6 +8,7 @@
 -- @module bclua.workflow.tiles
 local array = require "bclua.array"
 local files = require "bclua.files"
+local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local spans = require "bclua.workflow.spans"
 local stores = require "bclua.workflow.stores"
@@ -363,6 +364,8 @@ function tiles.run(options)
       store = options.store or "packed"}
    local o = {root = root, output = options.output, store = parameters.store, seconds = parameters.duration,
       sample_rate = parameters.sample_rate}
+   local locked <close>, busy = lock.folder(o.output)
+   if not locked then return nil, busy end
    local there, sizes = open_output(options, parameters, o)
    if not there then return nil, sizes end
    local todo, skipped = missing(wanted, there)

@@ -4,6 +4,7 @@ local accepted = require "bclua.workflow.accepted"
 local array = require "bclua.array"
 local files = require "bclua.files"
 local groups = require "bclua.workflow.groups"
+local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local remarks = require "bclua.workflow.triplet_remarks"
@@ -371,6 +372,8 @@ function triplets.run(options)
    for i, row in ipairs(rows) do row.i = i end
    message = remarks.no_groups(options, rows, #held, p.group)
    if message then return nil, message, true end
+   local locked <close>, busy = lock.file(options.output)
+   if not locked then return nil, busy end
    local ok
    ok, message = check(options, p)
    if not ok then return nil, message end
