@@ -522,6 +522,26 @@ describe("http", function()
       assert.error_matches(function() s:step(0) end, "closed")
    end)
 
+   it("answers everyone of a crowd, beside many that say nothing", function()
+      local s <close> = assert(http.open(function() return 200, {}, "here" end))
+      command.write(dir .. "/crowd", ([[
+         for i in {1..100}; do exec {fd}<>/dev/tcp/127.0.0.1/%d; done
+         for i in {1..600}; do
+            exec {fd}<>/dev/tcp/127.0.0.1/%d; asked+=($fd)
+            printf 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' >&$fd
+         done
+         touch %s/asked
+         for fd in ${asked[@]}; do read -r -t 60 -u $fd answer; echo "$answer"; done >%s/answers
+         touch %s/over]]):format(s:port(), s:port(), dir, dir, dir))
+      os.execute(("timeout 120 bash %s/crowd 2>%s/crowd.log &"):format(dir, dir))
+      local deadline = system.clock() + 120
+      local function there(name) return files.exists(dir .. name) or system.clock() > deadline end
+      while not there("/asked") do system.sleep(0.02) end
+      while not there("/over") do assert(s:step(0.05)) end
+      local answers = command.read(dir .. "/answers")
+      assert.equal(600, select(2, answers:gsub("HTTP/1.1 200 OK\r\n", "")), command.read(dir .. "/crowd.log"))
+   end)
+
    if not curl then return pending("curl is missing") end
 
    -- What curl says to a server with this handler.

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,12 +14,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MOST_CONNECTIONS = 64, IDLE_S = 60 };
+/* So many are served at once; the others wait in the system's queue, where a call costs them
+ * nothing but time. Who says nothing for IDLE_S gives the place up. More than the 256 that a
+ * browser opens, and far less than the 1024 files that a process may open. */
+enum { MOST_CONNECTIONS = 512, IDLE_S = 10 };
 
 #define FUNCTIONS(F)               \
     F(start_daemon)                \
     F(stop_daemon)                 \
-    F(run_wait)                    \
+    F(run)                         \
+    F(add_connection)              \
+    F(get_daemon_info)             \
+    F(get_timeout)                 \
     F(get_connection_values)       \
     F(create_response_from_buffer) \
     F(add_response_header)         \
@@ -33,7 +40,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 struct http_server {
     struct MHD_Daemon *daemon;
-    int port;
+    int port, listener;
     http_handler *handler;
     void *context;
 };
@@ -156,7 +163,7 @@ static int listen_on(int *port, bc_error *e) {
     int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     /* of an address that was just given up; one that listens stays its owner's */
     if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, n) != 0 || listen(fd, MOST_CONNECTIONS) != 0 ||
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, n) != 0 || listen(fd, SOMAXCONN) != 0 ||
         getsockname(fd, (struct sockaddr *)&a, &n) != 0) {
         bc_fail(e, "127.0.0.1:%d: %s", *port, strerror(errno));
         if (fd >= 0) close(fd);
@@ -172,18 +179,20 @@ enum bc_status http_open(http_server **server, int port, http_handler *handler, 
         return bc_fail(e, "libmicrohttpd is not installed (Debian package libmicrohttpd12)");
     http_server *s = calloc(1, sizeof *s);
     if (s == NULL) return BC_NOMEM;
-    *s = (http_server){NULL, port, handler, context};
-    int fd = listen_on(&s->port, e);
-    if (fd < 0) {
+    *s = (http_server){NULL, port, -1, handler, context};
+    s->listener = listen_on(&s->port, e);
+    if (s->listener < 0) {
         free(s);
         return BC_FAIL;
     }
-    s->daemon = mhd.start_daemon(MHD_NO_FLAG, 0, NULL, NULL, answer, s, MHD_OPTION_LISTEN_SOCKET,
-                                 fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
+    /* It does not listen itself: at its limit it would cut off whoever comes. */
+    s->daemon = mhd.start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, answer,
+                                 s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
                                  MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED,
                                  finish, NULL, MHD_OPTION_END);
     if (s->daemon == NULL) {
+        close(s->listener);
         free(s);
         return bc_fail(e, "127.0.0.1:%d: the server could not be started", port);
     }
@@ -195,13 +204,39 @@ int http_port(const http_server *s) {
     return s->port;
 }
 
+static unsigned connections(const http_server *s) {
+    return mhd.get_daemon_info(s->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+}
+
+/* Take in who waits. False: there is no place for more at present. */
+static bool take_in(http_server *s) {
+    while (connections(s) < MOST_CONNECTIONS) {
+        struct sockaddr_in a;
+        socklen_t n = sizeof a;
+        int fd = accept4(s->listener, (struct sockaddr *)&a, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && errno == ECONNABORTED) continue;
+        if (fd < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+        /* it closes what it does not take */
+        if (mhd.add_connection(s->daemon, fd, (struct sockaddr *)&a, n) != MHD_YES) return false;
+    }
+    return false;
+}
+
 enum bc_status http_step(http_server *s, double seconds, bc_error *e) {
-    if (mhd.run_wait(s->daemon, (int32_t)(seconds * 1000)) == MHD_YES) return BC_OK;
-    return bc_fail(e, "127.0.0.1:%d: the server has failed", s->port);
+    bool room = take_in(s);
+    int epoll = mhd.get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    struct pollfd wait_for[] = {{epoll, POLLIN, 0}, {s->listener, POLLIN, 0}};
+    unsigned long long due, ms = (unsigned long long)(seconds * 1000);
+    if (mhd.get_timeout(s->daemon, &due) == MHD_YES && due < ms) ms = due;
+    if ((poll(wait_for, room ? 2 : 1, (int)ms) < 0 && errno != EINTR) ||
+        mhd.run(s->daemon) != MHD_YES)
+        return bc_fail(e, "127.0.0.1:%d: the server has failed", s->port);
+    return BC_OK;
 }
 
 void http_close(http_server *s) {
     if (s == NULL) return;
     mhd.stop_daemon(s->daemon);
+    close(s->listener);
     free(s);
 }
