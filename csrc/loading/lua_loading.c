@@ -9,6 +9,7 @@ its parts in C.
 #include <string.h>
 
 #include "../array/lua_array.h"
+#include "../audio/audio.h"
 #include "../support/lua_support.h"
 #include "loading.h"
 #include "match.h"
@@ -137,11 +138,43 @@ static void read_tables(lua_State *L, loader *l, bc_sampler *s) {
         s->window[role] = column(L, l, role_names[role], BC_I32, &n);
         if (s->window[role] == NULL) luaL_error(L, "no column '%s'", role_names[role]);
     }
+    for (int role = 0; role < BC_ROLES; role++)
+        if (!shared && s->windows[role].n != n)
+            luaL_error(L, "%I windows of role '%s', not %I", (LUAI_UACINT)s->windows[role].n,
+                       role_names[role], (LUAI_UACINT)n);
     s->triplets = n;
     lua_pop(L, 1);
 }
 
-/* {low, high} in the field `name` of the table at -1. */
+/* A walk: where the slices of each recording begin, and where the last ones end. */
+static void read_walk(lua_State *L, loader *l, bc_loading_options *o) {
+    int64_t n = -1;
+    lua_pushvalue(L, 1);
+    o->first = column(L, l, "first", BC_I64, &n);
+    lua_pop(L, 1);
+    o->sampler.walk = l->walk = o->first != NULL;
+    o->recordings = l->walk ? n - 1 : 0;
+}
+
+static void check_walk(lua_State *L, const bc_loading_options *o) {
+    const int64_t *first = o->first;
+    if (o->sampler.subset != NULL) luaL_error(L, "option 'limit' is not for a walk");
+    bool good = o->recordings >= 1 && first[0] == 0;
+    for (int64_t i = 0; good && i < o->recordings; i++) good = first[i] <= first[i + 1];
+    if (!good || first[o->recordings] != o->sampler.triplets)
+        luaL_error(L, "column 'first' must rise from 0 to the number of slices, %I",
+                   (LUAI_UACINT)o->sampler.triplets);
+}
+
+static double check_finite(lua_State *L, const char *name, double low, double high) {
+    double x = lua_tonumber(L, -1);
+    if (!lua_isnumber(L, -1) || !(x >= low && x <= high))
+        luaL_error(L, "effect '%s' must be %f to %f, got %s", name, low, high,
+                   luaL_tolstring(L, -1, NULL));
+    return x;
+}
+
+/* {low, high} in the field `name` of the table at -1, decibels. */
 static bool range(lua_State *L, const char *name, double to[2]) {
     if (lua_getfield(L, -1, name) == LUA_TNIL) {
         lua_pop(L, 1);
@@ -150,34 +183,37 @@ static bool range(lua_State *L, const char *name, double to[2]) {
     luaL_checktype(L, -1, LUA_TTABLE);
     for (int i = 0; i < 2; i++) {
         lua_rawgeti(L, -1, i + 1);
-        to[i] = luaL_checknumber(L, -1);
+        to[i] = check_finite(L, name, -1000, 1000);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
     return true;
 }
 
-static double number(lua_State *L, const char *name, double fallback) {
-    lua_getfield(L, -1, name);
-    double x = luaL_optnumber(L, -1, fallback);
+static double number(lua_State *L, const char *name, double fallback, double low, double high) {
+    double x = fallback;
+    if (lua_getfield(L, -1, name) != LUA_TNIL) x = check_finite(L, name, low, high);
     lua_pop(L, 1);
     return x;
 }
 
 static void read_effects(lua_State *L, bc_sampler *s) {
     for (int role = 0; role < BC_ROLES; role++) s->effects[role].shift_s = -1;
-    if (lua_getfield(L, 1, "effects") != LUA_TNIL)
+    if (bc_push_option(L, 1, "effects") != LUA_TNIL) {
+        luaL_checktype(L, -1, LUA_TTABLE);
         for (int role = 0; role < BC_ROLES; role++) {
             bc_effects *x = &s->effects[role];
             if (lua_getfield(L, -1, role_names[role]) != LUA_TNIL) {
-                x->shift_s = number(L, "shift", -1);
-                x->gain_db = number(L, "gain", 0);
-                x->pitch = number(L, "pitch", 0);
+                luaL_checktype(L, -1, LUA_TTABLE);
+                x->shift_s = number(L, "shift", -1, -1, 1e6);
+                x->gain_db = number(L, "gain", 0, 0, 1000);
+                x->pitch = number(L, "pitch", 0, 0, 24);
                 x->noise = range(L, "noise", x->noise_db);
                 x->mix = range(L, "mix", x->mix_db);
             }
             lua_pop(L, 1);
         }
+    }
     lua_pop(L, 1);
 }
 
@@ -200,9 +236,9 @@ static int open_store(lua_State *L, loader *l, bc_loading_options *o) {
     s.kind = (enum bc_store_kind)bc_opt_choice(L, 1, "store", BC_STORE_NPY, kinds);
     s.paths = (const char *const *)string_list(L, 1, "paths", &s.files, &l->paths);
     if (s.paths == NULL) luaL_error(L, "no paths");
-    s.duration_s = bc_opt_number(L, 1, "duration", 7);
-    s.bytes = (size_t)bc_opt_integer(L, 1, "cache_bytes", 1 << 28);
-    s.open = (int)bc_opt_integer(L, 1, "open", 64);
+    s.duration_s = bc_opt_number_in(L, 1, "duration", 7, 0, 1e6);
+    s.bytes = (size_t)bc_opt_integer_in(L, 1, "cache_bytes", 1 << 28, 0, (lua_Integer)1 << 40);
+    s.open = (int)bc_opt_integer_in(L, 1, "open", 64, 1, 1 << 20);
     if (s.open < o->workers) s.open = o->workers;
     o->replace = s.kind == BC_STORE_NONE;
     int rc = bc_store_new(&l->store, &s);
@@ -226,6 +262,7 @@ A loader; its options are checked in `bclua.loader`.
 @treturn loading
 */
 static int l_new(lua_State *L) {
+    enum { MOST = 1 << 20 };
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     loader *l = lua_newuserdatauv(L, sizeof *l, 1);
@@ -234,33 +271,28 @@ static int l_new(lua_State *L) {
     luaL_setmetatable(L, LOADING);
     lua_getfield(L, 1, "sources");
     luaL_checktype(L, -1, LUA_TTABLE);
-    int64_t sources = (int64_t)lua_rawlen(L, -1), n = -1;
+    int64_t sources = (int64_t)lua_rawlen(L, -1);
     lua_setiuservalue(L, -2, 1);
-    bc_loading_options o = {.batch_size = bc_opt_integer(L, 1, "batch_size", 64)};
+    bc_loading_options o = {.batch_size = bc_opt_integer_in(L, 1, "batch_size", 64, 1, MOST)};
     bc_sampler *s = &o.sampler;
     o.seed = (uint64_t)bc_opt_integer(L, 1, "seed", 1);
-    o.workers = (int)bc_opt_integer(L, 1, "workers", 1);
-    o.ahead = (int)bc_opt_integer(L, 1, "ahead", 2);
-    o.open = (int)bc_opt_integer(L, 1, "walkers", 16);
-    s->sample_rate = (int)bc_opt_integer(L, 1, "sample_rate", 32000);
-    s->samples = bc_opt_integer(L, 1, "samples", 5 * 32000);
-    lua_pushvalue(L, 1);
-    o.first = column(L, l, "first", BC_I64, &n);
-    lua_pop(L, 1);
-    s->walk = l->walk = o.first != NULL;
-    o.recordings = s->walk ? n - 1 : 0;
+    o.workers = (int)bc_opt_integer_in(L, 1, "workers", 1, 1, 1024);
+    o.ahead = (int)bc_opt_integer_in(L, 1, "ahead", 2, 1, MOST);
+    o.open = (int)bc_opt_integer_in(L, 1, "walkers", 16, 1, MOST);
+    s->sample_rate = (int)bc_opt_integer_in(L, 1, "sample_rate", 32000, 1, BC_AUDIO_MAX_RATE);
+    s->samples = bc_opt_integer_in(L, 1, "samples", 5 * 32000, 1, (lua_Integer)1 << 40);
+    read_walk(L, l, &o);
     read_tables(L, l, s);
     read_effects(L, s);
     if (s->triplets < 1 || s->triplets > UINT32_MAX)
         luaL_error(L, "%I triplets (1 to 2^32 - 1)", (LUAI_UACINT)s->triplets);
-    if (o.batch_size < 1 || o.workers < 1 || o.ahead < 1 || o.open < 1 || s->samples < 1)
-        luaL_error(L, "batch_size, workers, ahead, walkers and samples must be 1 or more");
     bc_error e = {""};
     int rc = open_store(L, l, &o);
-    int64_t files = (int64_t)0;
+    int64_t files = 0;
     for (char **p = l->paths; *p != NULL; p++) files++;
     if (rc == BC_OK) rc = bc_sampler_check(s, sources, files, &e);
     set_limit(L, l, s, bc_opt_integer(L, 1, "limit", 0), o.seed);
+    if (s->walk) check_walk(L, &o);
     if (rc == BC_OK) rc = bc_loading_new(&l->loading, &o);
     if (rc != BC_OK) return luaL_error(L, "%s", bc_status_text(rc, &e));
     lua_settop(L, 2);
@@ -392,7 +424,9 @@ static int l_position(lua_State *L) {
 @tparam integer position */
 static int l_seek(lua_State *L) {
     loader *l = check_open(L);
-    bc_loading_seek(l->loading, (uint64_t)luaL_checkinteger(L, 2), luaL_checkinteger(L, 3));
+    lua_Integer seed = luaL_checkinteger(L, 2), position = luaL_checkinteger(L, 3);
+    luaL_argcheck(L, position >= 0 && position <= (lua_Integer)1 << 60, 3, "outside 0..2^60");
+    bc_loading_seek(l->loading, (uint64_t)seed, position);
     return 0;
 }
 
@@ -438,7 +472,6 @@ The windows of triplets.
 @function match
 @tparam table windows columns `source` (i32, from 0) and `loc` (f64), sorted by both
 @tparam table triplets columns `a`, `b`, `c` (i32: sources) and `a_loc`, `b_loc`, `c_loc`
-@tparam integer sources how many there are
 @treturn table columns `anchor`, `neighbor`, `distant` (i32: windows from 0) and `place`
  (i32: triplets from 0), of those triplets whose three windows are there
 */
@@ -447,7 +480,6 @@ static int l_match(lua_State *L) {
     static const char *const locs[BC_ROLES] = {"a_loc", "b_loc", "c_loc"};
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checktype(L, 2, LUA_TTABLE);
-    lua_Integer sources = luaL_checkinteger(L, 3);
     bc_windows w = {.n = -1};
     bc_places t = {.n = -1};
     w.source = field(L, 1, "source", BC_I32, &w.n);
@@ -456,16 +488,14 @@ static int l_match(lua_State *L) {
         t.source[role] = field(L, 2, names[role], BC_I32, &t.n);
         t.loc_s[role] = field(L, 2, locs[role], BC_F64, &t.n);
     }
-    if (sources < 0 || w.n > INT32_MAX || t.n > INT32_MAX) return luaL_error(L, "too many windows");
+    if (w.n > INT32_MAX || t.n > INT32_MAX) return luaL_error(L, "too many windows");
     bc_array *out[BC_ROLES + 1];
     int32_t *to[BC_ROLES + 1];
     for (int i = 0; i <= BC_ROLES; i++) {
         out[i] = bc_push_vector(L, BC_I32, t.n);
         to[i] = out[i]->data;
     }
-    int64_t found;
-    int rc = bc_match(to, to[BC_ROLES], &found, &w, sources, &t);
-    if (rc != BC_OK) return bc_failure(L, rc, NULL);
+    int64_t found = bc_match(to, to[BC_ROLES], &w, &t);
     lua_createtable(L, 0, BC_ROLES + 1);
     for (int i = 0; i <= BC_ROLES; i++) {
         bc_array part;

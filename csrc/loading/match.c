@@ -1,49 +1,34 @@
 /* match.c: which tiles belong to which triplets. */
 #include "match.h"
 
-#include <stdlib.h>
-
-/* first[s]: the first window whose source is s or more. */
-static int64_t *index_sources(const bc_windows *w, int64_t sources) {
-    int64_t *first = malloc(((size_t)sources + 1) * sizeof *first), at = 0;
-    for (int64_t s = 0; first != NULL && s <= sources; s++) {
-        while (at < w->n && w->source[at] < s) at++;
-        first[s] = at;
-    }
-    return first;
+static bool is_before(const bc_windows *w, int64_t i, int32_t source, double loc_s) {
+    return w->source[i] < source || (w->source[i] == source && w->loc_s[i] < loc_s);
 }
 
-/* The first window of low..high-1 at loc, -1: none. */
-static int64_t find(const double *loc_s, int64_t low, int64_t high, double loc) {
-    int64_t end = high;
+/* The first window of a source at a location, -1: none. */
+static int64_t find(const bc_windows *w, int32_t source, double loc_s) {
+    int64_t low = 0, high = w->n;
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
-        if (loc_s[middle] < loc)
+        if (is_before(w, middle, source, loc_s))
             low = middle + 1;
         else
             high = middle;
     }
-    return low < end && loc_s[low] == loc ? low : -1;
+    return low < w->n && w->source[low] == source && w->loc_s[low] == loc_s ? low : -1;
 }
 
-int bc_match(int32_t *const window[BC_ROLES], int32_t *place, int64_t *found,
-             const bc_windows *windows, int64_t sources, const bc_places *triplets) {
-    int64_t *first = index_sources(windows, sources), n = 0;
-    if (first == NULL) return BC_NOMEM;
+int64_t bc_match(int32_t *const window[BC_ROLES], int32_t *place, const bc_windows *windows,
+                 const bc_places *triplets) {
+    int64_t n = 0;
     for (int64_t i = 0; i < triplets->n; i++) {
-        int64_t id[BC_ROLES];
         int role = 0;
         for (; role < BC_ROLES; role++) {
-            int32_t s = triplets->source[role][i];
-            if (s < 0 || s >= sources) break;
-            id[role] = find(windows->loc_s, first[s], first[s + 1], triplets->loc_s[role][i]);
-            if (id[role] < 0) break;
+            int64_t k = find(windows, triplets->source[role][i], triplets->loc_s[role][i]);
+            if (k < 0) break;
+            window[role][n] = (int32_t)k;
         }
-        if (role < BC_ROLES) continue;
-        for (role = 0; role < BC_ROLES; role++) window[role][n] = (int32_t)id[role];
-        place[n++] = (int32_t)i;
+        if (role == BC_ROLES) place[n++] = (int32_t)i;
     }
-    free(first);
-    *found = n;
-    return BC_OK;
+    return n;
 }

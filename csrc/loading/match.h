@@ -12,10 +12,10 @@ typedef struct bc_places {
 } bc_places;
 
 /* The windows of every triplet: of each whose three are in the list of windows,
- * which is sorted by source (0..sources-1), then location, their numbers go to
- * window[role], and its own to place; *found: how many (at most n). Of windows
- * that are there twice the first one counts. BC_OK or BC_NOMEM. */
-int bc_match(int32_t *const window[BC_ROLES], int32_t *place, int64_t *found,
-             const bc_windows *windows, int64_t sources, const bc_places *triplets);
+ * which is sorted by source, then location, their numbers go to window[role] (n), and
+ * its own to place (n); returns how many. Of windows that are there twice the first
+ * one counts. */
+int64_t bc_match(int32_t *const window[BC_ROLES], int32_t *place, const bc_windows *windows,
+                 const bc_places *triplets);
 
 #endif

@@ -37,12 +37,13 @@ static int outside(const int32_t *x, int64_t n, int64_t most, const char *what, 
 int bc_sampler_check(const bc_sampler *s, int64_t sources, int64_t files, bc_error *e) {
     for (int role = 0; role < BC_ROLES; role++) {
         const bc_windows *x = &s->windows[role];
-        if (role > 0 && x->source == s->windows[0].source && s->window[role] == s->window[0])
-            continue; /* a walk's distant windows, or the same table */
         int rc = outside(x->source, x->n, x->file == NULL && files < sources ? files : sources,
                          "recording", e);
         if (rc == BC_OK) rc = outside(x->file, x->n, files, "file", e);
         if (rc == BC_OK) rc = outside(s->window[role], s->triplets, x->n, "window", e);
+        for (int64_t i = 0; rc == BC_OK && i < x->n; i++)
+            if (!(x->loc_s[i] >= -1e9 && x->loc_s[i] <= 1e9))
+                rc = bc_fail(e, "location %g s of row %lld", x->loc_s[i], (long long)i);
         if (rc != BC_OK) return rc;
     }
     return BC_OK;

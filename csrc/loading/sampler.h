@@ -41,7 +41,8 @@ typedef struct bc_sampler {
     int64_t samples; /* of a crop */
 } bc_sampler;
 
-/* BC_FAIL if a column points outside of `sources` recordings or `files`. */
+/* BC_FAIL if a column points outside of `sources` recordings or `files`, or a location
+ * is no time. */
 int bc_sampler_check(const bc_sampler *s, int64_t sources, int64_t files, bc_error *e);
 
 /* Of one sample of a batch. */

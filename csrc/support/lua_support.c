@@ -93,6 +93,22 @@ lua_Integer bc_opt_integer(lua_State *L, int arg, const char *name, lua_Integer 
     return fallback;
 }
 
+lua_Number bc_opt_number_in(lua_State *L, int arg, const char *name, lua_Number fallback,
+                            lua_Number low, lua_Number high) {
+    lua_Number x = bc_opt_number(L, arg, name, fallback);
+    if (!(x >= low && x <= high) && bc_has_option(L, arg, name))
+        bc_arg_error(L, arg, "option '%s' must be %f to %f, got %f", name, low, high, x);
+    return x;
+}
+
+lua_Integer bc_opt_integer_in(lua_State *L, int arg, const char *name, lua_Integer fallback,
+                              lua_Integer low, lua_Integer high) {
+    lua_Integer n = bc_opt_integer(L, arg, name, fallback);
+    if ((n < low || n > high) && bc_has_option(L, arg, name))
+        bc_arg_error(L, arg, "option '%s' must be %I to %I, got %I", name, low, high, n);
+    return n;
+}
+
 bool bc_opt_boolean(lua_State *L, int arg, const char *name, bool fallback) {
     int type = bc_push_option(L, arg, name);
     if (type == LUA_TBOOLEAN)

@@ -19,6 +19,11 @@ int bc_failure(lua_State *L, int status, const bc_error *e);
 void bc_check_options(lua_State *L, int arg, const char *const *names);
 lua_Number bc_opt_number(lua_State *L, int arg, const char *name, lua_Number fallback);
 lua_Integer bc_opt_integer(lua_State *L, int arg, const char *name, lua_Integer fallback);
+/* The same; raises outside of low..high, which the fallback need not be in. */
+lua_Number bc_opt_number_in(lua_State *L, int arg, const char *name, lua_Number fallback,
+                            lua_Number low, lua_Number high);
+lua_Integer bc_opt_integer_in(lua_State *L, int arg, const char *name, lua_Integer fallback,
+                              lua_Integer low, lua_Integer high);
 bool bc_opt_boolean(lua_State *L, int arg, const char *name, bool fallback);
 /* A string out of a list that ends with NULL; returns its position from 0. */
 int bc_opt_choice(lua_State *L, int arg, const char *name, int fallback,

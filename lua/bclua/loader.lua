@@ -119,7 +119,7 @@ local function of_tiles(db, options, t)
    if not about then return nil, message end
    local windows, paths = read_windows(db, about, options.tiles)
    if not windows then return nil, paths end
-   local ids = require("bclua.loading").match(windows, t, #t.sources)
+   local ids = require("bclua.loading").match(windows, t)
    if #ids.place == 0 then
       return nil, ("%s: none of its %d triplets has its tiles in %s"):format(options.triplets, #t.a, options.tiles)
    end

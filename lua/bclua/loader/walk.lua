@@ -24,6 +24,7 @@ local function of_parquet(path, seconds)
       select (dense_rank() over (order by source_name) - 1)::integer as "source", frame / rate::double as anchor_s,
          nearest / rate::double as neighbor_s from s order by "source", frame]])
    if not slices then return nil, message end
+   if names.n:sum() ~= #slices.source then return nil, path .. ": changed while it was read" end
    return {sources = names.name, counts = names.n, source = slices.source, anchor_s = slices.anchor_s,
       neighbor_s = slices.neighbor_s}
 end

@@ -1,0 +1,115 @@
+local array = require "bclua.array"
+local audio = require "bclua.audio"
+local command = require "support.command"
+local loading = require "bclua.loading"
+
+local nan = 0 / 0
+
+describe("bclua.loading", function()
+   local folder, paths
+
+   setup(function()
+      folder = command.folder()
+      paths = {folder .. "/a.flac", folder .. "/b.flac"}
+      for _, path in ipairs(paths) do assert(audio.save(path, array.full(8000, 0.1), 8000)) end
+   end)
+   teardown(function() command.remove(folder) end)
+
+   local function windows(n)
+      return {source = array.from({0, 0, 1, 1, 1, 1}, "i32"):slice(1, 1, n), loc = array.full(n, 0.5, "f64")}
+   end
+
+   local function options(more)
+      local o = {store = "none", paths = paths, sources = paths, sample_rate = 8000, samples = 800, duration = 0.2,
+         batch_size = 3, windows = {anchor = windows(4), neighbor = windows(4), distant = windows(4)}}
+      for name, value in pairs(more or {}) do o[name] = value end
+      return o
+   end
+
+   local function walk(first, more)
+      local o = options(more)
+      o.windows.distant, o.first = nil, array.from(first, "i64")
+      return o
+   end
+
+   local function raises(text, o)
+      assert.error_matches(function() loading.new(o) end, text, 1, true)
+   end
+
+   it("goes over the slices of a walk", function()
+      local l <close> = loading.new(walk{0, 2, 4})
+      local seen = {}
+      for _ = 1, 4 do
+         for _, row in ipairs(assert(l:next()).rows) do seen[row] = (seen[row] or 0) + 1 end
+      end
+      assert.same({3, 3, 3, 3}, seen)
+   end)
+
+   it("refuses slices that are not those of its windows", function()
+      for _, first in ipairs{{0, 2, 5}, {0, 2, 3}, {0, 5, 4}, {1, 2, 4}, {-1, 2, 4}, {0}, {4}, {0, 1 << 62, 4}} do
+         raises("column 'first' must rise from 0 to the number of slices, 4", walk(first))
+      end
+      local o = walk{0}
+      o.first = array.zeros(0, "i64")
+      raises("column 'first' must rise", o)
+      raises("option 'limit' is not for a walk", walk({0, 2, 4}, {limit = 2}))
+   end)
+
+   it("refuses columns that do not belong together", function()
+      raises("3 windows of role 'neighbor', not 4", options{windows = {anchor = windows(4), neighbor = windows(3),
+         distant = windows(4)}})
+      local w = windows(4)
+      for _, role in ipairs{"anchor", "neighbor", "distant"} do w[role] = array.from({0, 1, 2, 3}, "i32") end
+      w.distant = array.from({0, 1, 2, 4}, "i32")
+      raises("window 4 of row 3 is none of 4", options{windows = w})
+      w.distant = array.from({0, 1, 2}, "i32")
+      raises("column 'distant' has 3 rows, not 4", options{windows = w})
+   end)
+
+   it("looks at every column of every role, also where they share one", function()
+      local source, loc = array.zeros(2, "i32"), array.zeros(2)
+      local ours = {source = source, loc = loc}
+      local function new(of_neighbor)
+         return options{windows = {anchor = ours, neighbor = {source = source, loc = of_neighbor.loc or loc,
+            file = of_neighbor.file}, distant = ours}}
+      end
+      raises("file 7 of row 1 is none of 2", new{file = array.from({0, 7}, "i32")})
+      for _, bad in ipairs{nan, math.huge, -math.huge, 1e300} do
+         raises("of row 1", new{loc = array.from({0, bad}, "f64")})
+      end
+   end)
+
+   it("names the option it refuses", function()
+      for name, bad in pairs{batch_size = {0, 1 << 40}, workers = {0, -1, 1 << 32}, ahead = {0}, open = {0, 1 << 62},
+         samples = {0, 1 << 62}, sample_rate = {0, -1, 1 << 31}, duration = {nan, math.huge, -1},
+         cache_bytes = {-1, 1 << 62}} do
+         for _, value in ipairs(bad) do raises(("option '%s' must be"):format(name), options{[name] = value}) end
+      end
+      raises("option 'walkers' must be 1 to", walk({0, 2, 4}, {walkers = 0}))
+      for name, bad in pairs{shift = nan, gain = math.huge, pitch = 25, noise = {0, nan}, mix = {0}} do
+         raises(("effect '%s' must be"):format(name), options{effects = {anchor = {[name] = bad}}})
+      end
+   end)
+
+   it("goes on at positions that there are", function()
+      local l <close> = loading.new(options())
+      l:seek(1, 6)
+      assert.equal(6, l:position())
+      for _, bad in ipairs{-1, math.mininteger, math.maxinteger} do
+         assert.error_matches(function() l:seek(1, bad) end, "bad argument #2 to 'seek'", 1, true)
+      end
+   end)
+
+   it("finds the windows of triplets, and none outside of the table", function()
+      local w = {source = array.from({0, 0, 2}, "i32"), loc = array.from({-1, 2.5, 2.5}, "f64")}
+      local function match(source, loc)
+         local a, at = array.from(source, "i32"), array.from(loc, "f64")
+         return loading.match(w, {a = a, b = a, c = a, a_loc = at, b_loc = at, c_loc = at})
+      end
+      local found = match({0, 2, 0, 1, 3, -1, (1 << 31) - 1, 0}, {2.5, 2.5, -1, 2.5, 2.5, -1, 2.5, nan})
+      assert.same({0, 1, 2}, found.place:table())
+      for _, role in ipairs{"anchor", "neighbor", "distant"} do assert.same({1, 2, 0}, found[role]:table()) end
+      w = {source = array.zeros(0, "i32"), loc = array.zeros(0, "f64")}
+      assert.equal(0, #match({0}, {0}).place)
+   end)
+end)
