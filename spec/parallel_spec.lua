@@ -64,6 +64,42 @@ describe("parallel.map", function()
       assert.matches("functions cannot cross", errors[1])
    end)
 
+   it("names options that cannot cross threads, before anything is started", function()
+      for _, options in ipairs{{f = print}, {ahead = 64, {print}}, coroutine.create(print), print} do
+         for _, threads in ipairs{1, 3} do
+            assert.error_matches(function() parallel.map({1, 2, 3}, module, "square", options, {threads = threads}) end,
+               "bad argument #4 to 'map' (options: ", 1, true)
+         end
+      end
+      assert.same({1, 4, 9}, (collect({1, 2, 3}, "square", {add = 0})))
+   end)
+
+   it("asks a list for its length once", function()
+      local n = 3
+      local list = setmetatable({}, {__len = function() n = n - 1 return n end, __index = function(_, i) return i end})
+      local out = {}
+      for i, result in parallel.map(list, module, "square", {add = 0}, {ahead = 1}) do out[i] = result end
+      assert.same({1, 4}, out)
+      n = 0
+      assert.error_matches(function() parallel.map(list, module, "square") end,
+         "bad argument #1 to 'map' (negative length)", 1, true)
+   end)
+
+   it("ends when its list closes it, or takes from it", function()
+      for _, method in ipairs{"__close", "next"} do
+         local step, map, asked
+         local list = setmetatable({}, {__len = function() return 9 end, __index = function(_, i)
+            if i == 2 and not asked then
+               asked = true
+               if method == "next" then step(map) else getmetatable(map).__close(map) end
+            end
+            return i
+         end})
+         step, map = parallel.map(list, module, "square", {add = 0}, {threads = 2, ahead = 4})
+         assert.error_matches(function() step(map) end, "map: used by its own list of items", 1, true)
+      end
+   end)
+
    it("names a missing module or function at once", function()
       assert.error_matches(function() parallel.map({1}, "no.such.module", "f") end, "no.such.module")
       assert.error_matches(function() parallel.map({1}, module, "nope") end, "no function 'nope'")

@@ -90,9 +90,16 @@ const char *bc_message_pack(bc_message *m, lua_State *L, int index) {
     return pack(m, L, lua_absindex(L, index), 0);
 }
 
-static void take(const bc_message *m, size_t *at, void *to, size_t n) {
-    memcpy(to, m->bytes + *at, n);
+/* The next n bytes. */
+static const char *bytes(const bc_message *m, size_t *at, lua_State *L, size_t n) {
+    if (m->used - *at < n) luaL_error(L, "message: incomplete");
+    const char *from = m->bytes + *at;
     *at += n;
+    return from;
+}
+
+static void take(const bc_message *m, size_t *at, lua_State *L, void *to, size_t n) {
+    memcpy(to, bytes(m, at, L, n), n);
 }
 
 /* Push the value at *at; false at the end of a table. */
@@ -101,18 +108,14 @@ static bool unpack(const bc_message *m, size_t *at, lua_State *L) {
     lua_Number x;
     size_t n;
     luaL_checkstack(L, 4, NULL);
-    switch (m->bytes[(*at)++]) {
+    switch (*bytes(m, at, L, 1)) {
     case 'n': lua_pushnil(L); break;
     case 'T': lua_pushboolean(L, 1); break;
     case 'F': lua_pushboolean(L, 0); break;
-    case 'i': take(m, at, &i, sizeof i), lua_pushinteger(L, i); break;
-    case 'd': take(m, at, &x, sizeof x), lua_pushnumber(L, x); break;
-    case 'a': take(m, at, &n, sizeof n), bc_push_view(L, &m->arrays[n]); break;
-    case 's':
-        take(m, at, &n, sizeof n);
-        lua_pushlstring(L, m->bytes + *at, n);
-        *at += n;
-        break;
+    case 'i': take(m, at, L, &i, sizeof i), lua_pushinteger(L, i); break;
+    case 'd': take(m, at, L, &x, sizeof x), lua_pushnumber(L, x); break;
+    case 'a': take(m, at, L, &n, sizeof n), bc_push_view(L, &m->arrays[n]); break;
+    case 's': take(m, at, L, &n, sizeof n), lua_pushlstring(L, bytes(m, at, L, n), n); break;
     case 't':
         lua_newtable(L);
         while (unpack(m, at, L)) {

@@ -18,7 +18,8 @@ typedef struct bc_message {
 /* Append the value at index. NULL, or what is wrong with it (static text). */
 const char *bc_message_pack(bc_message *m, lua_State *L, int index);
 
-/* Push the values in order; returns how many. May raise for lack of memory. */
+/* Push the values in order; returns how many. May raise: for lack of memory, or if the
+ * message was not packed to its end. */
 int bc_message_unpack(const bc_message *m, lua_State *L);
 
 void bc_message_clear(bc_message *m); /* releases the arrays; safe twice */

@@ -35,7 +35,7 @@ struct map {
     pthread_mutex_t lock;
     pthread_cond_t fed, finished;
     slot *slots;                        /* a ring of `window` items */
-    size_t window, fed_count, taken, yielded;
+    size_t total, window, fed_count, taken, yielded;
     bool quit;
     worker *workers;
     int nworkers;
@@ -195,25 +195,28 @@ static void stop_workers(map *m) {
 
 static int l_close(lua_State *L) {
     map *m = luaL_checkudata(L, 1, MAP);
-    if (!m->live) return 0;
-    m->live = false;
-    stop_workers(m);
+    if (m->live) {
+        stop_workers(m);
+        pthread_cond_destroy(&m->finished);
+        pthread_cond_destroy(&m->fed);
+        pthread_mutex_destroy(&m->lock);
+    }
     for (size_t i = 0; i < m->window; i++) bc_message_clear(&m->slots[i].message);
     bc_message_clear(&m->options);
-    pthread_cond_destroy(&m->finished);
-    pthread_cond_destroy(&m->fed);
-    pthread_mutex_destroy(&m->lock);
     free(m->slots);
     free(m->workers);
     free(m->path), free(m->cpath), free(m->module), free(m->function);
+    memset(m, 0, sizeof *m);
     return 0;
 }
 
 /* Feed items until the window is full. The list is the map's user value. */
-static void feed(lua_State *L, map *m, size_t total) {
+static void feed(lua_State *L, map *m) {
     lua_getiuservalue(L, 1, 1);
-    while (m->fed_count < total && m->fed_count < m->yielded + m->window) {
-        lua_geti(L, -1, (lua_Integer)m->fed_count + 1);
+    while (m->fed_count < m->total && m->fed_count < m->yielded + m->window) {
+        size_t at = m->fed_count;
+        lua_geti(L, -1, (lua_Integer)at + 1); /* may call Lua, which may close or go on */
+        if (!m->live || m->fed_count != at) luaL_error(L, "map: used by its own list of items");
         slot *s = &m->slots[m->fed_count % m->window];
         bc_message_clear(&s->message);
         s->done = false;
@@ -235,7 +238,7 @@ static bool wait_for(map *m, const slot *s) {
     pthread_mutex_lock(&m->lock);
     while (!s->done && !m->quit && !bc_interrupted()) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += 50000000; /* how long Ctrl-C may go unnoticed */
         if (until.tv_nsec >= 1000000000) until.tv_nsec -= 1000000000, until.tv_sec++;
         pthread_cond_timedwait(&m->finished, &m->lock, &until);
@@ -248,14 +251,12 @@ static bool wait_for(map *m, const slot *s) {
 static int l_next(lua_State *L) {
     map *m = luaL_checkudata(L, 1, MAP);
     if (!m->live) return 0;
-    lua_getiuservalue(L, 1, 1);
-    size_t total = (size_t)luaL_len(L, -1);
     lua_settop(L, 1);
-    if (m->yielded == total) {
+    if (m->yielded == m->total) {
         l_close(L);
         return 0;
     }
-    feed(L, m, total);
+    feed(L, m);
     slot *s = &m->slots[m->yielded % m->window];
     if (!wait_for(m, s)) {
         lua_pushstring(L, m->failure[0] != '\0' ? m->failure : "interrupted!");
@@ -273,8 +274,12 @@ static int l_next(lua_State *L) {
 
 static bool start(map *m, int threads, size_t ahead) {
     pthread_mutex_init(&m->lock, NULL);
+    pthread_condattr_t clock; /* one that nobody sets */
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&m->fed, NULL);
-    pthread_cond_init(&m->finished, NULL);
+    pthread_cond_init(&m->finished, &clock);
+    pthread_condattr_destroy(&clock);
     m->live = true;
     m->window = ahead;
     m->slots = calloc(m->window, sizeof *m->slots);
@@ -363,12 +368,13 @@ static int l_map(lua_State *L) {
     m->cpath = package_field(L, "cpath");
     m->module = strdup(module);
     m->function = strdup(function);
-    const char *error = bc_message_pack(&m->options, L, 4);
-    lua_Integer items = luaL_len(L, 1);
+    lua_Integer items = luaL_len(L, 1); /* once: what it says later counts no more */
+    luaL_argcheck(L, items >= 0, 1, "negative length");
+    m->total = (size_t)items;
     if (items < threads) threads = items > 0 ? items : 1;
-    bool started = start(m, (int)threads, (size_t)ahead);
+    const char *error = bc_message_pack(&m->options, L, 4);
     if (error != NULL) return bc_arg_error(L, 4, "options: %s", error);
-    if (!started || !m->path || !m->cpath || !m->module || !m->function)
+    if (!m->path || !m->cpath || !m->module || !m->function || !start(m, (int)threads, (size_t)ahead))
         return luaL_error(L, "map: cannot start a worker thread (not enough memory)");
     lua_pushnil(L);
     lua_pushvalue(L, -2);
