@@ -481,6 +481,37 @@ describe("a mistake is named:", function()
       assert.error_matches(function() net.core:forward({array.zeros{1, 900}}, {train = true}) end, "hands no gradient")
    end)
 
+   it("groups before which some were never seen", function()
+      local net = nn.network({{"batch_norm", name = "bn"}, {"linear", out = 2}}, {input = {1, 1, 4}})
+      local x, state = noise({3, 1, 1, 4}, 1, "f32"), net:state()
+      local before = state["bn.running_mean"]:copy()
+      local function forward(first) net.core:forward({x}, {train = true, first_group = first}) end
+      for _, first in ipairs{5, 1, 1023} do
+         assert.error_matches(function() forward(first) end, ("number %d, and 0 were seen"):format(first), 1, true)
+      end
+      assert.error_matches(function() net.core:commit() end, "no forward pass in train mode")
+      assert(array.equal(before, state["bn.running_mean"]))
+      forward(0)
+      forward(1)
+      assert.error_matches(function() forward(3) end, "number 3, and 2 were seen", 1, true)
+      net.core:commit()
+      assert.near((1 - 0.9 ^ 2) * x:mean(), state["bn.running_mean"][1], 1e-6)
+      assert.error_matches(function() forward(1) end, "number 1, and 0 were seen", 1, true)
+      net.core:forward({x}, {first_group = 7}) -- nothing is kept of it
+   end)
+
+   it("to be closed, or inspected, while it is inspected", function()
+      local net = nn.network({{"linear", out = 2}}, {input = {1, 1, 4}})
+      local core, x = net.core, array.zeros{3, 1, 1, 4}
+      for _, method in ipairs{"close", "inspect"} do
+         assert.error_matches(function()
+            core:inspect(function() core[method](core, print) end)
+         end, "the network is being inspected", 1, true)
+      end
+      assert.equal(1, #core:inspect(function() core:forward({x}) end))
+      core:close()
+   end)
+
    it("a closed network", function()
       local net = nn.network({{"relu"}}, {input = {1, 1, 1}})
       local view = nn.network({{"linear", name = "l", out = 1}}, {input = {1, 1, 1}}):state()["l.weight"]

@@ -282,6 +282,9 @@ int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
                             .keep = o->keep};
     if (o->groups == 0 || batch->n % o->groups != 0)
         return bc_fail(e, "%zu samples are not %zu equal groups", batch->n, o->groups);
+    if (o->train && o->first_group > net->collected)
+        return bc_fail(e, "the first group is number %zu, and %zu were seen before", o->first_group,
+                       net->collected);
     int rc = prepare(net, &want, e);
     if (rc != BC_OK) return rc;
     size_t n = batch->n / batch->parts, last = net->g->layers - 1;

@@ -13,6 +13,7 @@
 typedef struct Network {
     nn_graph *graph; /* while it is being built */
     nn_network *net;
+    bool inspected; /* by a function that is running: it must stay */
 } Network;
 
 static nn_network *check_network(lua_State *L) {
@@ -102,6 +103,7 @@ static int l_network(lua_State *L) {
 
 static int l_close(lua_State *L) {
     Network *n = luaL_checkudata(L, 1, NETWORK);
+    luaL_argcheck(L, !n->inspected, 1, "the network is being inspected");
     nn_graph_free(n->graph);
     nn_network_free(n->net);
     n->graph = NULL;
@@ -181,7 +183,8 @@ static const bool *read_keep(lua_State *L, int arg, const nn_graph *g) {
 /*** Run a batch through the network.
 @function network:forward
 @tparam {array,...} parts each (n, ...): together they are the batch
-@tparam[opt] table options `train`, `backward` (as train), `groups`, `first_group` (0), `seed` (0), `keep`
+@tparam[opt] table options `train`, `backward` (as train), `groups`, `first_group` (0; in training
+ at most the groups that came before since the last commit), `seed` (0), `keep`
 @treturn array (n, values) of the last layer */
 static int l_forward(lua_State *L) {
     static const char *const names[] = {"train", "backward", "groups", "first_group",
@@ -447,8 +450,11 @@ static int l_footprint(lua_State *L) {
 }
 
 static int l_inspect(lua_State *L) {
+    nn_network *net = check_network(L);
+    Network *n = lua_touserdata(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    return nn_lua_inspect(L, check_network(L));
+    luaL_argcheck(L, !n->inspected, 1, "the network is being inspected");
+    return nn_lua_inspect(L, net, &n->inspected);
 }
 
 /*** Bytes that the network has taken so far.

@@ -28,6 +28,28 @@ static void push_seen(lua_State *L, const nn_graph *g, const nn_seen *s) {
     lua_setfield(L, -2, "most");
 }
 
+static int free_inspector(lua_State *L) {
+    nn_inspector *i = lua_touserdata(L, 1);
+    free(i->seen);
+    i->seen = NULL;
+    return 0;
+}
+
+/* Freed with the call's return, whatever happens. */
+static nn_inspector *push_inspector(lua_State *L) {
+    nn_inspector *i = lua_newuserdatauv(L, sizeof *i, 0);
+    *i = (nn_inspector){NULL, 0, 0, false};
+    if (luaL_newmetatable(L, "bclua.nn.inspector")) {
+        lua_pushcfunction(L, free_inspector);
+        lua_setfield(L, -2, "__close");
+        lua_pushcfunction(L, free_inspector);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    lua_toclose(L, -1);
+    return i;
+}
+
 /*** Call a function, and list what the network's passes write meanwhile, in their order:
 `{layer=, kind=, what= "value", "gradient" (of the layer's value) or "weights" (gradients of),
 bad= (first sample with a NaN or an infinity, from 1; nil: none), first= (sample of the pass,
@@ -36,22 +58,22 @@ range), under= (below it, not 0), most= (largest finite magnitude)}`.
 @function network:inspect
 @tparam function run
 @treturn {table,...}
-@raise what run raises */
-int nn_lua_inspect(lua_State *L, nn_network *net) {
-    nn_inspector i = {NULL, 0, 0, false};
+@raise what run raises; if it closes the network, or inspects it itself */
+int nn_lua_inspect(lua_State *L, nn_network *net, bool *busy) {
     lua_settop(L, 2);
-    nn_network_inspect(net, &i);
-    int rc = lua_pcall(L, 0, 0, 0); /* what raises may not leave the network looking at our stack */
+    nn_inspector *i = push_inspector(L);
+    lua_pushvalue(L, 2);
+    *busy = true;
+    nn_network_inspect(net, i);
+    int rc = lua_pcall(L, 0, 0, 0); /* what raises may not leave the network looking at us */
     nn_network_inspect(net, NULL);
-    if (rc == LUA_OK) {
-        lua_createtable(L, (int)i.count, 0);
-        for (size_t k = 0; k < i.count; k++) {
-            push_seen(L, nn_network_graph(net), &i.seen[k]);
-            lua_seti(L, -2, (lua_Integer)k + 1);
-        }
-    }
-    free(i.seen);
+    *busy = false;
     if (rc != LUA_OK) return lua_error(L);
-    if (i.failed) return luaL_error(L, "not enough memory");
+    if (i->failed) return luaL_error(L, "not enough memory");
+    lua_createtable(L, (int)i->count, 0);
+    for (size_t k = 0; k < i->count; k++) {
+        push_seen(L, nn_network_graph(net), &i->seen[k]);
+        lua_seti(L, -2, (lua_Integer)k + 1);
+    }
     return 1;
 }

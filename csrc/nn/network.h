@@ -35,7 +35,9 @@ typedef struct nn_forward_options {
     bool train;         /* with batch statistics */
     bool backward;      /* keep what backward needs */
     size_t groups;      /* n / groups samples share batch statistics; 1 or more */
-    size_t first_group; /* where the statistics of the first group go, for commit */
+    /* Where the statistics of the first group go, for commit: in training at most as many
+     * as earlier passes have left. */
+    size_t first_group;
     uint64_t seed;      /* of dropout */
     const bool *keep;   /* per layer: nn_network_value will ask for it; NULL: none */
 } nn_forward_options;
