@@ -68,7 +68,6 @@ describe("array.create", function()
 
    it("names a path where nothing can be written, and a disk that is full", function()
       assert.same({nil, "/nowhere/a.npy: No such file or directory"}, {array.create("/nowhere/a.npy", "i16", 5)})
-      assert.matches("^/dev/null: not a regular file", select(2, array.create("/dev/null", "i16", 5)))
       local out = command.shell(("ulimit -f 100; trap '' XFSZ; %s -e %s"):format(command.program, command.quote(([[
          local array = require "bclua.array"
          local w, row, ok, message = array.create(%q, "f32", 30000), array.zeros(30000), true, nil

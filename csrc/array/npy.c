@@ -229,7 +229,7 @@ int npy_save(const char *path, const bc_array *a, bc_error *e) {
         from = &copy;
     }
     bc_file f;
-    int rc = bc_file_create(&f, path, e);
+    int rc = bc_file_create(&f, path, BC_FILE_ONWARD, e);
     if (rc == BC_OK) {
         size_t bytes = bc_array_bytes(a);
         if (fwrite(head, 1, n, f.stream) != n || fwrite(from->data, 1, bytes, f.stream) != bytes) {

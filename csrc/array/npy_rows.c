@@ -21,8 +21,6 @@ static int reserve(npy_rows *r, bc_error *e) {
     shape[0] = INT64_MAX; /* the most digits */
     r->header = npy_header(head, r->like.dtype, r->like.ndim, shape, 0);
     memset(head, 0, sizeof head);
-    if (!r->file.aside)
-        return bc_fail(e, "%s: not a regular file (its beginning is written last)", r->file.path);
     if (fwrite(head, 1, r->header, r->file.stream) != r->header)
         return bc_fail(e, "%s: %s", r->file.path, strerror(errno));
     return BC_OK;
@@ -40,7 +38,7 @@ int npy_rows_open(npy_rows **out, const char *path, bc_dtype dtype, int ndim, co
     memcpy(one, r->like.shape, sizeof one);
     one[0] = 1;
     int rc = bc_shape_bytes(&r->bytes, dtype, ndim, one) ? BC_OK : BC_NOMEM;
-    if (rc == BC_OK) rc = bc_file_create(&r->file, path, e);
+    if (rc == BC_OK) rc = bc_file_create(&r->file, path, BC_FILE_SEEK, e);
     if (rc == BC_OK) rc = reserve(r, e);
     if (rc != BC_OK) {
         npy_rows_free(r);

@@ -2,7 +2,6 @@
 #include "container.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -146,17 +145,13 @@ static bool stamp_pages(int fd, unsigned char *page, uint32_t serial, bool seal,
     }
 }
 
-bool bc_ogg_stamp_file(const char *path) {
+bool bc_ogg_stamp_file(int fd) {
     unsigned char *page = malloc(OGG_LARGEST);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
     uint32_t serial = 0, unused = 0;
-    bool ok = page != NULL && fd >= 0 && stamp_pages(fd, page, 0, false, &serial) &&
+    errno = ENOMEM;
+    bool ok = page != NULL && stamp_pages(fd, page, 0, false, &serial) &&
               stamp_pages(fd, page, serial, true, &unused);
-    int code = page == NULL ? ENOMEM : errno;
-    if (fd >= 0 && close(fd) != 0 && ok) {
-        ok = false;
-        code = errno;
-    }
+    int code = errno;
     free(page);
     errno = code;
     return ok;

@@ -17,8 +17,7 @@ bool bc_container_complete(int fd, int64_t size, int64_t *granule);
  * checksum: encoders draw one at random, and then no two runs agree. */
 void bc_ogg_stamp(unsigned char *bytes, size_t size);
 
-/* The same in a file, page by page. False, with errno, when it cannot be read or
- * written. */
-bool bc_ogg_stamp_file(const char *path);
+/* The same in a file that is open to read and write, page by page. False, with errno. */
+bool bc_ogg_stamp_file(int fd);
 
 #endif

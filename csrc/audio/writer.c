@@ -59,8 +59,6 @@ static int failed(const bc_audio_writer *w, bc_error *e) {
 
 static int open_encoder(bc_audio_writer *w, int channels, int sample_rate, bc_error *e) {
     static SF_VIRTUAL_IO io = {file_size, file_seek, file_read, file_write, file_tell};
-    if (!w->file.aside)
-        return bc_fail(e, "%s: not a regular file (its beginning is written last)", w->file.path);
     int rc = bc_encoder_open(&w->encoder, &io, w, channels, sample_rate, &w->how);
     if (rc != BC_FAIL) return rc;
     if (w->code != 0) return failed(w, e);
@@ -74,7 +72,7 @@ int bc_audio_writer_open(bc_audio_writer **out, const char *path, int channels, 
     *out = NULL;
     if (w == NULL) return BC_NOMEM;
     w->how = *how;
-    int rc = bc_file_create(&w->file, path, e);
+    int rc = bc_file_create(&w->file, path, BC_FILE_SEEK, e);
     if (rc == BC_OK) rc = open_encoder(w, channels, sample_rate, e);
     if (rc != BC_OK) {
         bc_audio_writer_free(w);
@@ -125,7 +123,7 @@ static int commit(bc_audio_writer *w, bc_error *e) {
     if (rc == BC_STOPPED) return rc;
     if (rc != BC_OK || w->code != 0) return failed(w, e);
     if (fflush(w->file.stream) != 0) return bc_fail(e, "%s: %s", w->file.path, strerror(errno));
-    if (w->how.format == BC_OGG && !bc_ogg_stamp_file(w->file.temporary))
+    if (w->how.format == BC_OGG && !bc_ogg_stamp_file(fileno(w->file.stream)))
         return bc_fail(e, "%s: %s", w->file.path, strerror(errno));
     return bc_file_commit(&w->file, e);
 }

@@ -73,7 +73,7 @@ int safetensors_take(bc_array *a, const bc_array *data, size_t offset, bc_dtype 
 int safetensors_write(const char *path, const char *header, size_t length,
                       const bc_array *const *array, size_t arrays, bc_error *e) {
     bc_file f;
-    int rc = bc_file_create(&f, path, e);
+    int rc = bc_file_create(&f, path, BC_FILE_ONWARD, e);
     if (rc != BC_OK) return rc;
     unsigned char start[8];
     for (int i = 0; i < 8; i++) start[i] = (unsigned char)((uint64_t)length >> 8 * i);

@@ -106,7 +106,7 @@ static int connect_to(bc_sql *c, const char *path, bc_sql_error *e) {
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     bc_duck.destroy_config(&config);
     if (state != DUCK_OK) {
-        bc_sql_fault(e, error, NULL, NULL, name);
+        bc_sql_open_fault(e, error, name);
         if (error != NULL) bc_duck.free(error);
         c->database = NULL;
         return BC_FAIL;

@@ -57,7 +57,7 @@ int bc_sql_bind(bc_sql_job *j, uint64_t index, duck_value value, const char *tex
 
 /* Run the prepared statement to its end; looks at bc_interrupted() all the
  * time. BC_OK, BC_STOPPED or BC_FAIL. target: see bc_sql_fault. */
-int bc_sql_run(bc_sql_job *j, const char *target, bc_sql_error *e);
+int bc_sql_run(bc_sql_job *j, const bc_file *target, bc_sql_error *e);
 
 /* The next rows into j->chunk; false at the end. */
 bool bc_sql_next(bc_sql_job *j);

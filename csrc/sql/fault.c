@@ -67,6 +67,28 @@ static bool csv_path(char *path, const char *message) {
     return copy_path(path, at, strcspn(at, "\n"));
 }
 
+/* What sql.path of lua/bclua/sql.lua writes, as it was: a letter that patterns know stands
+ * alone in brackets, `./` is before what looks like the address of something else. Is it a
+ * pattern even so? */
+static bool take_plain(char *path) {
+    bool pattern = false;
+    if (bc_sql_is_file(path)) return false;
+    char *to = path, *from = path;
+    if (starts(from, "./") && (from[2] == '~' || strcspn(from, ":") < strcspn(from + 2, "/") + 2))
+        from += 2;
+    while (*from != '\0') {
+        if (from[0] == '[' && from[1] != '\0' && strchr("*?[\\", from[1]) && from[2] == ']') {
+            *to++ = from[1];
+            from += 3;
+            continue;
+        }
+        pattern |= strchr("*?[", *from) != NULL;
+        *to++ = *from++;
+    }
+    *to = '\0';
+    return pattern;
+}
+
 /* The first string literal of the statement that is a file, or, failing that,
  * the first that is a pattern. */
 static bool literal_path(char *path, const char *sql, bool pattern) {
@@ -78,7 +100,8 @@ static bool literal_path(char *path, const char *sql, bool pattern) {
         }
         if (n < PATH_SIZE) {
             path[n] = '\0';
-            if (pattern ? strchr(path, '*') != NULL : bc_sql_is_file(path)) return true;
+            bool is_pattern = take_plain(path);
+            if (pattern ? is_pattern : bc_sql_is_file(path)) return true;
         }
         if (*at != '\0') at++;
     }
@@ -114,22 +137,29 @@ static const char *reason(const char *message) {
     return starts(message, "IO Error: ") && after != NULL ? after + 3 : text;
 }
 
-int bc_sql_fault(bc_sql_error *e, const char *message, const char *sql, const char *parameter,
-                 const char *target) {
-    char path[PATH_SIZE];
-    if (message == NULL) message = "unknown error";
-    bool found = sql != NULL && find_path(path, message, sql, parameter);
-    if (sql == NULL || (found ? target != NULL && starts(path, target)
-                              : target != NULL && starts(message, "IO Error: ")))
-        found = copy_path(path, target, strlen(target));
-    if (!found) return bc_sql_mistake(e, "%s", message);
+static int blame(bc_sql_error *e, const char *path, const char *message) {
     const char *text = reason(message);
-    if (strstr(text, "No files found that match") != NULL)
-        return bc_sql_file_fault(e, "%s: %s", path,
-                                 strpbrk(path, "*?[") ? "no file matches" : "no such file");
     /* DuckDB adds advice and the statement after an empty line. */
     const char *end = strstr(text, "\n\n");
     size_t n = end != NULL ? (size_t)(end - text) : strlen(text);
     while (n > 0 && strchr(" \n", text[n - 1]) != NULL) n--;
     return bc_sql_file_fault(e, "%s: %.*s", path, (int)n, text);
+}
+
+int bc_sql_fault(bc_sql_error *e, const char *message, const char *sql, const char *parameter,
+                 const bc_file *target) {
+    char path[PATH_SIZE];
+    if (message == NULL) message = "unknown error";
+    bool found = find_path(path, message, sql, parameter);
+    if (target != NULL && (found ? starts(path, target->lent) : starts(message, "IO Error: ")))
+        found = copy_path(path, target->path, strlen(target->path));
+    if (!found) return bc_sql_mistake(e, "%s", message);
+    bool pattern = take_plain(path);
+    if (strstr(message, "No files found that match") != NULL)
+        return bc_sql_file_fault(e, "%s: %s", path, pattern ? "no file matches" : "no such file");
+    return blame(e, path, message);
+}
+
+int bc_sql_open_fault(bc_sql_error *e, const char *message, const char *path) {
+    return blame(e, path, message != NULL ? message : "unknown error");
 }

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "../support/error.h"
+#include "../support/file.h"
 
 typedef struct bc_sql_error {
     bool mistake;    /* the caller's: wrong SQL, a wrong type, a table that is not there */
@@ -21,11 +21,13 @@ int bc_sql_file_fault(bc_sql_error *e, const char *format, ...)
  * reading contents that names a file, or that can come from damaged contents
  * only, when the statement names one. Everything else is a mistake, with the
  * message unchanged. sql is the statement; parameter (may be NULL) a file that
- * was bound to it; target (may be NULL) the path that it writes: temporary
- * names that begin with it stand for it. Without sql, the fault is target's.
- * Returns BC_FAIL. */
+ * was bound to it; target (may be NULL) the one that it writes. Paths that sql.path
+ * wrote for DuckDB are given as the user gave them. Returns BC_FAIL. */
 int bc_sql_fault(bc_sql_error *e, const char *message, const char *sql, const char *parameter,
-                 const char *target);
+                 const bc_file *target);
+
+/* The same of a database that cannot be opened. */
+int bc_sql_open_fault(bc_sql_error *e, const char *message, const char *path);
 
 /* Is there a regular file of this name? */
 bool bc_sql_is_file(const char *path);

@@ -24,7 +24,8 @@ void bc_sql_finish(bc_sql_job *j) {
     memset(j, 0, sizeof *j);
 }
 
-static int fault(const bc_sql_job *j, const char *message, const char *target, bc_sql_error *e) {
+static int fault(const bc_sql_job *j, const char *message, const bc_file *target,
+                 bc_sql_error *e) {
     return bc_sql_fault(e, message, j->text, j->parameter, target);
 }
 
@@ -87,7 +88,7 @@ static int work(bc_sql_job *j, bool *stopped) {
     }
 }
 
-int bc_sql_run(bc_sql_job *j, const char *target, bc_sql_error *e) {
+int bc_sql_run(bc_sql_job *j, const bc_file *target, bc_sql_error *e) {
     bool stopped = false;
     if (bc_interrupted()) return BC_STOPPED;
     if (bc_duck.pending_prepared(j->prepared, &j->pending) != DUCK_OK ||
@@ -128,14 +129,14 @@ int bc_sql_copy(bc_sql *c, const char *select, const char *path, const char *opt
                 bc_sql_error *e) {
     bc_error file_error = {{0}};
     bc_file file;
-    int rc = bc_file_create(&file, path, &file_error);
+    int rc = bc_file_create(&file, path, BC_FILE_LENT, &file_error);
     if (rc == BC_FAIL) return bc_sql_file_fault(e, "%s", file_error.text);
     if (rc != BC_OK) return rc;
     bc_sql_job j = {0};
     /* DuckDB writes into the file that is there, without one of its own. */
-    char *text = copy_text(select, file.temporary, options);
+    char *text = copy_text(select, file.lent, options);
     rc = text != NULL ? bc_sql_prepare(&j, c, text, e) : BC_NOMEM;
-    if (rc == BC_OK) rc = bc_sql_run(&j, path, e);
+    if (rc == BC_OK) rc = bc_sql_run(&j, &file, e);
     bc_sql_finish(&j);
     free(text);
     if (rc != BC_OK) {

@@ -108,8 +108,11 @@ static int l_version(lua_State *L) {
     return 1;
 }
 
-/*** Write a file whole or not at all: temporary name in the same folder, fsync,
-rename.
+/*** Write a file whole or not at all: under a temporary name in the same folder, fsync,
+rename. This is how all functions that write files do it: a symbolic link stays one, and
+the file that it leads to is written; permissions stay as they are; devices, pipes and
+`/dev/stdout` are written straight; what a process that was killed left in the folder under
+such a name (`NAME.tmpPID-N`) goes.
 @function write_file
 @tparam string path
 @tparam string text

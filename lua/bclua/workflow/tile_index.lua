@@ -86,13 +86,6 @@ function tile_index.write(there, sizes, parameters, o)
    return used
 end
 
---- Remove what runs that were killed left half written; what processes that live write is theirs.
-function tile_index.remove_leftovers(output)
-   for _, path in ipairs(files.find(output, function(name) return name:find("%.tmp%d+%-%d+$") ~= nil end) or {}) do
-      if not files.exists("/proc/" .. path:match("%.tmp(%d+)%-%d+$")) then os.remove(output .. "/" .. path) end
-   end
-end
-
 --- Remove index and tiles, which other parameters made.
 function tile_index.remove_all(output)
    local sql = require "bclua.sql"

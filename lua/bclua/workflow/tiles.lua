@@ -288,7 +288,6 @@ local function open_output(options, parameters, o)
    end
    local ok, message = record.open_folder(o.output, parameters, options.force)
    if not ok then return nil, message end
-   tile_index.remove_leftovers(o.output)
    return tile_index.read(o, parameters)
 end
 
