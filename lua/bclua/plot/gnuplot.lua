@@ -7,6 +7,7 @@
 local array = require "bclua.array"
 local colours = require "bclua.plot.colours"
 local data = require "bclua.plot.data"
+local files = require "bclua.files"
 local system = require "bclua.system"
 
 local gnuplot = {}
@@ -280,14 +281,6 @@ local function run(text)
    return nil, "gnuplot: " .. (said:match("%S.*%S") or "failed")
 end
 
--- A browser would blur the cells of an image into each other.
-local function keep_pixels(path)
-   local f = assert(io.open(path, "rb"))
-   local text, n = f:read("a"):gsub("<image ", "<image style='image-rendering:pixelated' ")
-   f:close()
-   if n > 0 then assert(system.write_file(path, text)) end
-end
-
 --- Draw a figure into a file, whole or not at all.
 -- @tparam table figure
 -- @tparam string path
@@ -301,25 +294,23 @@ end
 function gnuplot.draw(figure, path, kind, size, transparent)
    if transparent == nil then transparent = kind == "svg" end
    local background = transparent and (kind == "png" and "transparent" or "") or "background '#ffffff'"
-   local kept, temporary = {}, path .. ".tmp." .. kind
+   local kept, drawing = {}, os.tmpname()
    local letter = kind == "svg" and 7.6 or 7
    local drawn, commands, place = pcall(gnuplot.commands, figure, size, letter, not transparent, kept)
    local ok, message = nil, commands
    if drawn then
-      ok, message = run(terminals[kind]:format(size[1], size[2], background) .. "\nset output " .. quote(temporary) ..
+      ok, message = run(terminals[kind]:format(size[1], size[2], background) .. "\nset output " .. quote(drawing) ..
          "\n" .. commands .. "\nunset output\n")
    end
    for _, name in ipairs(kept) do os.remove(name) end
-   if not ok then
-      os.remove(temporary)
-      return nil, message
-   end
-   if kind == "svg" then keep_pixels(temporary) end
-   ok, message = os.rename(temporary, path)
-   if not ok then
-      os.remove(temporary)
-      return nil, message
-   end
+   local bytes
+   if ok then bytes, message = files.read(drawing) end
+   os.remove(drawing)
+   if not bytes then return nil, message end
+   -- A browser would blur the cells of an image into each other.
+   if kind == "svg" then bytes = bytes:gsub("<image ", "<image style='image-rendering:pixelated' ") end
+   ok, message = system.write_file(path, bytes)
+   if not ok then return nil, message end
    return true, place
 end
 
