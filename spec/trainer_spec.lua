@@ -64,6 +64,15 @@ describe("trainer.fit", function()
       assert(array.equal(net:state()["head.weight"], again:state()["head.weight"]))
    end)
 
+   it("writes the file that a symbolic link as last checkpoint leads to", function()
+      local lfs = require "lfs"
+      assert(require("bclua.system").mkdir(run .. "/checkpoints"))
+      lfs.link(run .. "/disk", run .. "/checkpoints/last.safetensors", true)
+      assert(fit(small_network(), new_loader(), {max_epochs = 1}))
+      assert.equal("link", lfs.symlinkattributes(run .. "/checkpoints/last.safetensors", "mode"))
+      assert.equal(command.read(run .. "/checkpoints/epoch-1.safetensors"), command.read(run .. "/disk"))
+   end)
+
    it("keeps the newest checkpoints only, and copies where links are unknown", function()
       local lfs = require "lfs"
       local link = lfs.link

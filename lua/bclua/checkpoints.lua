@@ -38,11 +38,11 @@ function checkpoints.decode(text)
    return type(state) == "table" and inexact(state) or nil
 end
 
--- Give a file a second name, replacing what had it.
+-- Give a file a second name, replacing what had it; but a symbolic link stays one.
 local function link(path, name)
    local temporary = name .. ".tmp"
    os.remove(temporary)
-   if lfs.link(path, temporary) then
+   if lfs.symlinkattributes(name, "mode") ~= "link" and lfs.link(path, temporary) then
       local ok, message = os.rename(temporary, name)
       os.remove(temporary) -- rename leaves it when both are the same file already
       if not ok then return nil, ("%s: %s"):format(name, message) end
