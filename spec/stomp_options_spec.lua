@@ -1,5 +1,6 @@
 local array = require "bclua.array"
 local command = require "support.command"
+local sampling = require "bclua.sampling"
 local stomp = require "bclua.stomp"
 
 local inf, nan = math.huge, 0 / 0
@@ -232,6 +233,29 @@ describe("stomp option tile and stomp.merge", function()
          assert.is_false(array.equal(whole.index, p.index))
       end
       assert.is_true(seen >= 460)
+   end)
+
+   it("give equal distances to the lowest index, as the whole does", function()
+      local g = sampling.generator(71)
+      for _, levels in ipairs{1, 2, 4} do
+         local x = array.zeros({1, 300}, "f64")
+         for t = 1, 300 do x:set(1, t, math.floor(levels * g:normal() + 0.5)) end
+         for name, run in pairs(joins) do
+            for _, more in ipairs{{}, {k = 4}, name:find "self" and {left_right = true} or {k = 1}} do
+               local whole, tiles = run(x, 7, more), {}
+               for i = 1, 5 do tiles[i] = run(x, 7, {tile = {i, 5}, k = more.k, left_right = more.left_right}) end
+               local merged = stomp.merge(tiles)
+               for field in pairs(whole) do
+                  if type(whole[field]) == "userdata" then same(whole, merged, field) end
+               end
+            end
+         end
+         for i = 0, 293, 7 do
+            local first = all_neighbours(x, i, 7, 2, true)[1]
+            local p = z_self_join(x, 7)
+            assert.same(first, {p.distance[i + 1], p.index[i + 1]})
+         end
+      end
    end)
 
    it("may have more tiles than lags", function()

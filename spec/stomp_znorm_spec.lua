@@ -1,5 +1,6 @@
 local array = require "bclua.array"
 local profiles = require "support.profiles"
+local sampling = require "bclua.sampling"
 local stomp = require "bclua.stomp"
 
 local inf, nan = math.huge, 0 / 0
@@ -68,6 +69,53 @@ describe("stomp.z_self_join and stomp.z_join", function()
       for t = 1, 500 do y[t] = x[t] + 1000 end
       for i, d in ipairs(stomp.z_self_join(y, 25).distance:table()) do
          assert.near(p.distance[i], d, 1e-9)
+      end
+   end)
+
+   -- A pattern at several gains, noise, and a drift, 40 frames each: what lies far from 0 is small.
+   local function far_from_zero(offset)
+      local g, x = sampling.generator(55), array.zeros(320, "f64")
+      local pattern = g:normal(40)
+      for part = 0, 7 do
+         local gain, noise = 10 ^ (2 - part), g:normal(40)
+         for t = 1, 40 do
+            x[40 * part + t] = offset + (part < 5 and gain * pattern[t] or part < 7 and noise[t] or noise[t] + 10 * t)
+         end
+      end
+      return x
+   end
+
+   it("do not see an offset, however large", function()
+      for _, offset in ipairs{-1e6, 1e8, 1e10, 1e12} do
+         local x = far_from_zero(offset)
+         local y = x - offset -- exact
+         local p, q = stomp.z_self_join(y, 8), stomp.z_join(y:slice(1, 1, 90), y:slice(1, 91, 320), 8)
+         for _, way in ipairs(ways()) do
+            local shifted = stomp.z_self_join(x, 8, way)
+            assert_profile(p, shifted)
+            assert_same_profile(stomp.z_self_join(x, 8), shifted)
+            assert_profile(q, stomp.z_join(x:slice(1, 1, 90), y:slice(1, 91, 320), 8, way))
+         end
+         assert_profile(p, stomp.z_pan(x, {8})[1])
+         assert_profile(p, stomp.z_self_join(x, 8, {k = 2}))
+         local m = stomp.z_matches(x:slice(1, 1, 20), y, {k = 3})
+         for i, one in ipairs(stomp.z_matches(y:slice(1, 1, 20), y, {k = 3})) do
+            assert.equal(one.at, m[i].at)
+            assert.near(one.distance, m[i].distance, 1e-12)
+         end
+         for i, d in ipairs(stomp.z_self_join(x, 8, {method = "brute"}).distance:table()) do
+            assert.near(p.distance[i], d, 1e-12)
+         end
+      end
+   end)
+
+   it("see a step of one unit in the last place", function()
+      local x = array.full(40, 0.1, "f64")
+      x[21] = 0.1 + 2 ^ -56
+      for _, factor in ipairs{1, 2 ^ 600, 2 ^ -600} do
+         local p = stomp.z_self_join(x * factor, 8)
+         assert_profile(stomp.z_self_join(x * factor, 8, {method = "brute"}), p)
+         assert.near(math.sqrt(8), p.distance[20], 1e-12) -- of a constant one
       end
    end)
 

@@ -36,12 +36,14 @@ static double scale_series(double *raw, const double *x, size_t n) {
 static bool describe(struct znorm_series *s, size_t i, size_t window, double *terms) {
     const double m = (double)window, *raw = s->raw + i;
     const double mean = bc_doubling_sum(raw, window) / m;
-    for (size_t k = 0; k < window; k++) terms[k] = (raw[k] - mean) * (raw[k] - mean);
+    for (size_t k = 0; k < window; k++) terms[k] = raw[k] - mean;
+    const double rest = bc_doubling_sum(terms, window) / m;
+    for (size_t k = 0; k < window; k++) terms[k] = (terms[k] - rest) * (terms[k] - rest);
     const double sd = sqrt(bc_doubling_sum(terms, window) / m);
     if (!(sd > 1e-140)) return false;
     const double p = 1 / (sqrt(m) * sd);
-    s->mean[i] = mean, s->scale[i] = 1 / sd;
-    s->p[i] = p, s->s[i] = sqrt(m) * p * (bc_doubling_sum(s->x + i, window) / m);
+    s->mean[i] = mean, s->rest[i] = rest, s->scale[i] = 1 / sd;
+    s->p[i] = p, s->s[i] = sqrt(m) * p * (mean - s->centre + rest);
     return true;
 }
 
@@ -63,16 +65,18 @@ static int new_series(struct znorm_series *s, const double *x, size_t frames, si
                       double *terms) {
     const size_t wide = frames + 2 * MARGIN + window, n = frames - window + 1;
     *s = (struct znorm_series){.frames = frames, .windows = n};
-    s->memory = bc_aligned_doubles(7 * wide, NAN);
+    double **const parts[] = {&s->scaled, &s->x,    &s->p,    &s->s,
+                              &s->e,      &s->mean, &s->rest, &s->scale};
+    enum { PARTS = sizeof parts / sizeof *parts };
+    s->memory = bc_aligned_doubles(PARTS * wide, NAN);
     s->kind = calloc(n, 1);
     if (s->memory == NULL || s->kind == NULL) return BC_NOMEM;
-    double **const parts[] = {&s->scaled, &s->x, &s->p, &s->s, &s->e, &s->mean, &s->scale};
-    for (size_t k = 0; k < 7; k++) *parts[k] = s->memory + k * wide + MARGIN;
-    const double centre = scale_series(s->scaled, x, frames);
+    for (size_t k = 0; k < PARTS; k++) *parts[k] = s->memory + k * wide + MARGIN;
+    s->centre = scale_series(s->scaled, x, frames);
     s->raw = s->scaled;
     for (ptrdiff_t t = -MARGIN; t < (ptrdiff_t)(wide - MARGIN); t++) s->x[t] = 0;
     for (size_t t = 0; t < frames; t++)
-        if (isfinite(s->raw[t])) s->x[t] = s->raw[t] - centre;
+        if (isfinite(s->raw[t])) s->x[t] = s->raw[t] - s->centre;
     describe_all(s, window, terms);
     return BC_OK;
 }
@@ -106,32 +110,40 @@ static double choose_grid(struct znorm *z) {
 
 /* One distance, and near ties */
 
-BC_EACH_CODE(static, squares,
-             (double *terms, const double *x, double x_mean, double x_scale, const double *y,
-              double y_mean, double y_scale, size_t n),
-             (terms, x, x_mean, x_scale, y, y_mean, y_scale, n)) {
+/* A window of a series, and how to give it mean 0 and deviation 1. */
+struct window {
+    const double *x;
+    double mean, rest, scale;
+};
+
+static struct window window_of(const struct znorm_series *s, size_t i) {
+    return (struct window){s->raw + i, s->mean[i], s->rest[i], s->scale[i]};
+}
+
+BC_EACH_CODE(static, squares, (double *terms, struct window a, struct window b, size_t n),
+             (terms, a, b, n)) {
     for (size_t k = 0; k < n; k++) {
-        double e = (x[k] - x_mean) * x_scale - (y[k] - y_mean) * y_scale;
+        double e = (a.x[k] - a.mean - a.rest) * a.scale - (b.x[k] - b.mean - b.rest) * b.scale;
         terms[k] = e * e;
     }
 }
 
-/* Squared distance of windows i of a and j of b, both usual. */
-static double square_distance(const struct znorm *z, size_t i, size_t j) {
-    const struct znorm_series *a = &z->a, *b = &z->b;
-    squares(z->terms, a->raw + i, a->mean[i], a->scale[i], b->raw + j, b->mean[j], b->scale[j],
-            z->window);
-    return bc_doubling_sum(z->terms, z->window);
+/* The distance of windows i of a and j of b, both usual. Cells are compared by
+ * it and not by its square: roots of different squares may be equal, and what
+ * is compared is then what is reported, and what bc_merge_nearest sees. */
+static double distance_of(const struct znorm *z, size_t i, size_t j) {
+    squares(z->terms, window_of(&z->a, i), window_of(&z->b, j), z->window);
+    return sqrt(bc_doubling_sum(z->terms, z->window));
 }
 
 /* z->nearest: keep window j of b for window i of a. */
 static void keep(struct znorm *z, size_t i, size_t j) {
     const struct nearest *s = z->nearest;
     z->doubts++;
-    bc_nearest_put(z->nearest, i, square_distance(z, i, j), (int64_t)j);
+    bc_nearest_put(z->nearest, i, distance_of(z, i, j), (int64_t)j);
     const int64_t last = s->index[(i + 1) * s->k - 1];
     if (last < 0) return;
-    const double correlation = 1 - bc_nearest_last(s, i) / (2 * (double)z->window);
+    const double d = bc_nearest_last(s, i), correlation = 1 - d * d / (2 * (double)z->window);
     z->right.value[i] = correlation - z->a.e[i] * z->b.e[last] - 1e-14;
 }
 
@@ -149,8 +161,8 @@ void bc_znorm_offer(struct znorm *z, struct znorm_side *side, bool swapped, size
         if (correlation - error <= upper) { /* in doubt */
             const size_t k = (size_t)known;
             z->doubts++;
-            double d_new = swapped ? square_distance(z, other, at) : square_distance(z, at, other);
-            double d_old = swapped ? square_distance(z, k, at) : square_distance(z, at, k);
+            double d_new = swapped ? distance_of(z, other, at) : distance_of(z, at, other);
+            double d_old = swapped ? distance_of(z, k, at) : distance_of(z, at, k);
             if (d_old < d_new || (d_old == d_new && k < other)) return;
         }
     }
@@ -261,11 +273,11 @@ struct kinds {
 };
 
 /* The nearest window of window i on one side (after, else before, it; both in a
- * join), squared: `found`, or a constant one, or for a constant one any. */
+ * join): `found`, or a constant one, or for a constant one any. */
 static double nearest_of(const struct znorm *z, const struct kinds *kinds, size_t i,
                          ptrdiff_t zone, bool after, int64_t found, int64_t *at) {
     const size_t n = z->b.windows, from = after && zone >= 0 ? i + 1 : 0;
-    const double apart = (double)z->window; /* squared, of a constant and a usual window */
+    const double apart = sqrt((double)z->window); /* of a constant and a usual window */
     const bool usual = z->a.kind[i] == ZNORM_USUAL;
     double best = INFINITY;
     *at = -1;
@@ -274,7 +286,7 @@ static double nearest_of(const struct znorm *z, const struct kinds *kinds, size_
     int64_t other = first_from(kinds->usual, n, i, zone, from);
     if (!after && constant > (int64_t)i) constant = -1;
     if (!after && other > (int64_t)i) other = -1;
-    if (usual && found >= 0) take(&best, at, square_distance(z, i, (size_t)found), found);
+    if (usual && found >= 0) take(&best, at, distance_of(z, i, (size_t)found), found);
     take(&best, at, usual ? apart : 0, constant);
     if (!usual) take(&best, at, apart, other);
     return best;
@@ -290,36 +302,35 @@ static int finish(struct znorm *z, ptrdiff_t zone, const struct kinds *kinds,
         int64_t left = -1, at;
         double best = nearest_of(z, kinds, i, zone, true, z->right.index[i], &at);
         double before = INFINITY;
-        if (sides != NULL) sides->right_distance[i] = sqrt(best), sides->right_index[i] = at;
+        if (sides != NULL) sides->right_distance[i] = best, sides->right_index[i] = at;
         if (zone >= 0) before = nearest_of(z, kinds, i, zone, false, z->left.index[i], &left);
-        if (sides != NULL) sides->left_distance[i] = sqrt(before), sides->left_index[i] = left;
+        if (sides != NULL) sides->left_distance[i] = before, sides->left_index[i] = left;
         take(&best, &at, before, left);
-        z->right.value[i] = sqrt(best);
+        z->right.value[i] = best;
         z->right.index[i] = at;
     }
     return BC_OK;
 }
 
 /* Put up to k windows of a list into the nearest ones of window i. */
-static void put_kind(struct znorm *z, const int64_t *next, size_t i, double squared) {
+static void put_kind(struct znorm *z, const int64_t *next, size_t i, double distance) {
     size_t from = 0;
     for (size_t count = 0; count < z->nearest->k; count++) {
         const int64_t j = first_from(next, z->b.windows, i, z->zone, from);
         if (j < 0) return;
-        bc_nearest_put(z->nearest, i, squared, j);
+        bc_nearest_put(z->nearest, i, distance, j);
         from = (size_t)j + 1;
     }
 }
 
 static void finish_nearest(struct znorm *z, const struct kinds *kinds) {
+    const double apart = sqrt((double)z->window);
     for (size_t i = 0; i < z->a.windows; i++) {
         const bool usual = z->a.kind[i] == ZNORM_USUAL;
         if (z->a.kind[i] == ZNORM_BAD) continue;
-        put_kind(z, kinds->constant, i, usual ? (double)z->window : 0);
-        if (!usual) put_kind(z, kinds->usual, i, (double)z->window);
+        put_kind(z, kinds->constant, i, usual ? apart : 0);
+        if (!usual) put_kind(z, kinds->usual, i, apart);
     }
-    for (size_t c = 0; c < z->a.windows * z->nearest->k; c++)
-        z->nearest->distance[c] = sqrt(z->nearest->distance[c]);
 }
 
 /* zone < 0: a join of two series, else of x with itself. z has the window, right,
@@ -418,7 +429,7 @@ int bc_znorm_query(double *distance, const double *query, const double *x, size_
         else if (kind != z.b.kind[j])
             distance[j] = sqrt((double)window);
         else
-            distance[j] = kind == ZNORM_CONSTANT ? 0 : sqrt(square_distance(&z, 0, j));
+            distance[j] = kind == ZNORM_CONSTANT ? 0 : distance_of(&z, 0, j);
     }
 out:
     free_series(&z.a);
@@ -429,27 +440,33 @@ out:
 
 /* -1: not finite, 0: constant, 1: z (n) is x with mean 0 and deviation 1 */
 static int normalise(double *z, const double *x, size_t n) {
-    double mean = 0, square = 0, least = x[0], most = x[0];
+    double square = 0, least = x[0], most = x[0];
     for (size_t k = 0; k < n; k++) {
         if (!isfinite(x[k])) return -1;
-        mean += x[k] / (double)n;
         least = fmin(least, x[k]), most = fmax(most, x[k]);
+        z[k] = x[k];
     }
     if (least == most) return 0;
-    for (size_t k = 0; k < n; k++) square += (x[k] - mean) * (x[k] - mean) / (double)n;
-    for (size_t k = 0; k < n; k++) z[k] = (x[k] - mean) / sqrt(square);
+    for (int pass = 0; pass < 2; pass++) { /* the first mean is rounded: that of its residuals */
+        double mean = 0;
+        for (size_t k = 0; k < n; k++) mean += z[k] / (double)n;
+        for (size_t k = 0; k < n; k++) z[k] -= mean;
+    }
+    for (size_t k = 0; k < n; k++) square += z[k] * z[k] / (double)n;
+    if (!(sqrt(square) > 1e-140)) return 0;
+    for (size_t k = 0; k < n; k++) z[k] /= sqrt(square);
     return 1;
 }
 
-int bc_znorm_brute(double *distance, int64_t *index, const double *x, size_t x_frames,
-                   const double *y, size_t y_frames, size_t window, ptrdiff_t zone,
-                   const bc_simple_options *options) {
-    double *zx = malloc(2 * window * sizeof *zx), *zy = zx + window;
-    int status = zx == NULL ? BC_NOMEM : BC_OK;
-    for (size_t i = 0; status == BC_OK && i + window <= x_frames; i++) {
+/* bc_znorm_brute of scaled series; z is scratch (2, window). */
+static int brute(double *distance, int64_t *index, const double *x, size_t x_frames,
+                 const double *y, size_t y_frames, size_t window, ptrdiff_t zone, double *z,
+                 const bc_simple_options *options) {
+    double *zx = z, *zy = z + window;
+    for (size_t i = 0; i + window <= x_frames; i++) {
         distance[i] = INFINITY, index[i] = -1;
         if (options->tick != NULL && options->tick(options->context, i, x_frames))
-            status = BC_STOPPED;
+            return BC_STOPPED;
         const int x_kind = normalise(zx, x + i, window);
         for (size_t j = 0; x_kind >= 0 && j + window <= y_frames; j++) {
             size_t apart = i > j ? i - j : j - i;
@@ -462,6 +479,18 @@ int bc_znorm_brute(double *distance, int64_t *index, const double *x, size_t x_f
             if (sqrt(sum) < distance[i]) distance[i] = sqrt(sum), index[i] = (int64_t)j;
         }
     }
-    free(zx);
+    return BC_OK;
+}
+
+int bc_znorm_brute(double *distance, int64_t *index, const double *x, size_t x_frames,
+                   const double *y, size_t y_frames, size_t window, ptrdiff_t zone,
+                   const bc_simple_options *options) {
+    double *scaled = malloc((x_frames + y_frames + 2 * window) * sizeof *scaled);
+    if (scaled == NULL) return BC_NOMEM;
+    scale_series(scaled, x, x_frames);
+    scale_series(scaled + x_frames, y, y_frames);
+    const int status = brute(distance, index, scaled, x_frames, scaled + x_frames, y_frames,
+                             window, zone, scaled + x_frames + y_frames, options);
+    free(scaled);
     return status;
 }

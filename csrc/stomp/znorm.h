@@ -14,9 +14,10 @@
  * counts as constant.
  *
  * The reported distance is computed from the definition: identical windows
- * have exactly 0, and nothing drifts. The neighbour is the one with the
- * smallest such distance, the lowest index on ties: cells are compared by
- * bounds of their correlation, and where bounds overlap by their distances. */
+ * have exactly 0, nothing drifts, and a small sound on a large offset is as
+ * exact as its numbers are. The neighbour is the one with the smallest such
+ * distance, the lowest index on ties: cells are compared by bounds of their
+ * correlation, and where bounds overlap by their distances. */
 #ifndef BC_ZNORM_H
 #define BC_ZNORM_H
 

@@ -15,11 +15,14 @@ struct znorm_series {
     const double *raw; /* (frames), scaled by a power of two */
     double *memory;    /* all of the below are in it */
     double *scaled;    /* (frames) */
+    double centre;     /* the mean of raw */
     double *x;         /* raw - centre, with margins; 0 where not finite */
     /* (windows), with margins; NaN for windows that are constant or not finite */
     double *p, *s;
     double *e;         /* the computed correlation is within e_i e_j of the true one */
-    double *mean, *scale; /* (windows): of raw; 1 / sd */
+    /* (windows): the mean of raw is mean + rest: a double alone is too coarse for
+     * a small sound far from 0; scale is 1 / sd */
+    double *mean, *rest, *scale;
     uint8_t *kind;     /* (windows): enum znorm_kind */
     size_t frames, windows;
 };
@@ -35,7 +38,7 @@ struct znorm {
     struct znorm_series a, b;
     size_t window;
     struct znorm_side right, left; /* as in struct simple */
-    struct nearest *nearest; /* as in struct simple; squared distances */
+    struct nearest *nearest; /* as in struct simple */
     ptrdiff_t zone;          /* lags -zone .. zone are not looked at; < 0: all are */
     double bias;          /* of the grid way: a number whose last bit is the grid */
     struct doubling sums; /* of the steady way */
