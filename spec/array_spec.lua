@@ -25,12 +25,70 @@ describe("array", function()
       assert.equal(2, #a)
    end)
 
+   it("copies from itself as if it were another", function()
+      local m = array.arange(9, "i32"):reshape{3, 3}
+      m:fill(m:T())
+      assert.same({{0, 3, 6}, {1, 4, 7}, {2, 5, 8}}, m:table())
+      local v = array.arange(6)
+      v:slice(1, 2, 5):fill(v:slice(1, 1, 4))
+      assert.same({0, 0, 1, 2, 3, 5}, v:table())
+      v = array.arange(6)
+      v:slice(1, 1, 4):fill(v:slice(1, 2, 5))
+      assert.same({1, 2, 3, 4, 4, 5}, v:table())
+      assert.same(v:table(), v:fill(v):table())
+   end)
+
+   it("keeps integers above 2^53 as they are", function()
+      local big = (1 << 53) + 1
+      local a = array.from({{big, 1 - big, big - 1}, {-5, math.maxinteger, math.mininteger}}, "i64")
+      assert.equal("9223372036854775807", tostring(a:max()))
+      assert.equal("-9223372036854775808", tostring(a:min()))
+      assert.same({math.maxinteger, math.mininteger}, {a[2]:max(), a[2]:min()})
+      assert.same({big, math.maxinteger}, a:max(2):table())
+      assert.same({1 - big, math.mininteger}, a:min(2):table())
+      assert.same({1, 2}, a:argmax(2):table())
+      assert.same({{-big, big - 1, 1 - big}, {5, -math.maxinteger, math.mininteger}}, (-a):table())
+      assert.same({{big, big - 1, big - 1}, {5, math.maxinteger, math.mininteger}}, a:abs():table())
+      local b = a:copy()
+      b:set(1, 1, big - 1)
+      assert.is_false(array.equal(a, b))
+      assert.is_true(array.equal(a, a:copy()))
+      assert.equal(1, array.max_difference(a, b))
+      assert.is_false(array.allclose(a, b, 0, 0.5))
+      assert.is_true(array.allclose(a, b, 0, 1))
+      local ends = array.from({math.mininteger}, "i64")
+      assert.equal(2^64, array.max_difference(ends, -1 - ends))
+      assert.same({0, 3}, {array.zeros({0, 3}, "i64"):min(2):shape(1), array.zeros({0, 3}, "i64"):max(1):shape(1)})
+      assert.is_false(array.zeros({0, 3}, "i64"):max(1):is_finite())
+   end)
+
+   it("takes lists by what they hold, whatever their length claims", function()
+      local function claims(n, list) return setmetatable(list, {__len = function() return n end}) end
+      for _, n in ipairs{-1, 5, 1 << 40, math.mininteger} do
+         assert.same({{1, 2}}, array.from{claims(n, {1, 2})}:table())
+         assert.same({1, 2}, array.concat(claims(n, {array.from{1}, array.from{2}})):table())
+      end
+   end)
+
+   it("has a metatable that nobody can call", function()
+      assert.equal("bclua.array", getmetatable(array.zeros(1)))
+      assert.error_matches(function() setmetatable(array.zeros(1), {}) end, "table expected")
+   end)
+
    it("names the shape, dtype or option it rejects", function()
       assert.error_matches(function() array.zeros({2, -1}) end, "extent 2 must be an integer >= 0, got %-1")
       assert.error_matches(function() array.zeros({1, 2, 3, 4, 5}) end, "1 to 4 extents expected, got 5")
       assert.error_matches(function() array.zeros(3, "f16") end, "dtype 'f16' is not one of f32")
       assert.error_matches(function() array.load(path, {map = true}) end, "unknown option 'map'")
       assert.error_matches(function() array.zeros({1 << 40, 1 << 40}) end, "not enough memory")
+      assert.error_matches(function() array.zeros({2, -3}) end, "extent 2 must be an integer >= 0, got -3", 1, true)
+      local none = array.zeros({0, 1 << 62}, "u8")
+      for _, axis in ipairs{0, 4, 5, math.mininteger, math.maxinteger} do
+         assert.error_matches(function() array.concat({none}, axis) end,
+            "bad argument #2 to 'concat' (no such axis)", 1, true)
+      end
+      assert.error_matches(function() array.concat({none, none}, 2) end,
+         "bad argument #1 to 'concat' (more rows than can be counted)", 1, true)
    end)
 
    it("reads and writes elements by 1-based index", function()

@@ -41,6 +41,7 @@ bool bc_shape_bytes(size_t *bytes, bc_dtype dtype, int ndim, const int64_t *shap
     for (int i = 0; i < ndim; i++) {
         /* An empty axis must not hide an overflow from the strides. */
         size_t extent = shape[i] > 0 ? (size_t)shape[i] : 1;
+        if (shape[i] < 0) return false;
         if (shape[i] == 0) empty = true;
         if (__builtin_mul_overflow(n, extent, &n) || n > (size_t)PTRDIFF_MAX) return false;
     }

@@ -34,7 +34,8 @@ const char *bc_dtype_name(bc_dtype t);            /* "f32" ... */
 bool bc_dtype_parse(bc_dtype *t, const char *name); /* false: no such name */
 bool bc_dtype_is_float(bc_dtype t);
 
-/* Bytes that a shape needs; false if they do not fit in half the address space. */
+/* Bytes that a shape needs; false if they do not fit in half the address space, or an
+ * extent is negative. */
 bool bc_shape_bytes(size_t *bytes, bc_dtype dtype, int ndim, const int64_t *shape);
 
 /* A new zeroed, row-major array, 64-byte aligned. BC_NOMEM also when the size
@@ -58,7 +59,7 @@ int64_t bc_array_get_integer(const bc_array *a, int64_t index);
 void bc_array_put(bc_array *a, int64_t index, double value);
 void bc_array_put_integer(bc_array *a, int64_t index, int64_t value);
 
-/* Row-major copy of from into to: same shape, dtype converted. */
+/* Row-major copy of from into to: same shape, dtype converted; not of one memory. */
 void bc_array_copy(bc_array *to, const bc_array *from);
 
 /* Views (share storage). Positions are from 0; last is not included.

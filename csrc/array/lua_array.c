@@ -10,8 +10,10 @@ memory with what they are views of.
 */
 #include "lua_array.h"
 
+#include <limits.h>
 #include <string.h>
 
+#include "../support/interrupt.h"
 #include "../support/lua_support.h"
 #include "npy.h"
 
@@ -38,12 +40,13 @@ bc_array *bc_push_empty(lua_State *L) {
 
 bc_array *bc_push_array(lua_State *L, bc_dtype dtype, int ndim, const int64_t *shape) {
     bc_array *a = bc_push_empty(L);
-    size_t bytes = 0;
-    bool fits = bc_shape_bytes(&bytes, dtype, ndim, shape);
-    if (fits) account(L, bytes);
-    if (!fits || bc_array_new(a, dtype, ndim, shape) != BC_OK) {
+    size_t bytes;
+    if (!bc_shape_bytes(&bytes, dtype, ndim, shape))
+        luaL_error(L, "not enough memory for an array of these extents");
+    account(L, bytes);
+    if (bc_array_new(a, dtype, ndim, shape) != BC_OK) {
         lua_gc(L, LUA_GCCOLLECT);
-        if (!fits || bc_array_new(a, dtype, ndim, shape) != BC_OK)
+        if (bc_array_new(a, dtype, ndim, shape) != BC_OK)
             luaL_error(L, "not enough memory for an array of %f MB", (double)bytes / 1e6);
     }
     return a;
@@ -177,8 +180,8 @@ static int nested_shape(lua_State *L, int64_t *shape) {
     lua_pushvalue(L, 1);
     while (lua_istable(L, -1)) {
         if (ndim == BC_MAXDIM) return luaL_argerror(L, 1, "lists nested deeper than 4");
-        shape[ndim++] = (int64_t)luaL_len(L, -1);
-        lua_geti(L, -1, 1);
+        shape[ndim++] = (int64_t)lua_rawlen(L, -1);
+        lua_rawgeti(L, -1, 1);
         lua_remove(L, -2);
     }
     lua_pop(L, 1);
@@ -186,11 +189,11 @@ static int nested_shape(lua_State *L, int64_t *shape) {
 }
 
 static void fill_nested(lua_State *L, bc_array *a, int axis, int64_t *index) {
-    if (!lua_istable(L, -1) || (int64_t)luaL_len(L, -1) != a->shape[axis])
+    if (!lua_istable(L, -1) || (int64_t)lua_rawlen(L, -1) != a->shape[axis])
         bc_arg_error(L, 1, "lists of unequal length (axis %d)", axis + 1);
     luaL_checkstack(L, 4, NULL);
     for (int64_t i = 1; i <= a->shape[axis]; i++) {
-        lua_geti(L, -1, i);
+        lua_rawgeti(L, -1, i);
         if (axis + 1 < a->ndim && axis + 1 < BC_MAXDIM) {
             fill_nested(L, a, axis + 1, index);
         } else {
@@ -338,7 +341,7 @@ static int64_t check_index(lua_State *L, const bc_array *a, int first) {
     return index;
 }
 
-static void push_value(lua_State *L, const bc_array *a, int64_t index) {
+void bc_push_element(lua_State *L, const bc_array *a, int64_t index) {
     if (bc_dtype_is_float(a->dtype))
         lua_pushnumber(L, bc_array_get(a, index));
     else
@@ -351,7 +354,7 @@ static void push_value(lua_State *L, const bc_array *a, int64_t index) {
 @treturn number */
 static int l_at(lua_State *L) {
     const bc_array *a = bc_check_array(L, 1);
-    push_value(L, a, check_index(L, a, 2));
+    bc_push_element(L, a, check_index(L, a, 2));
     return 1;
 }
 
@@ -377,7 +380,7 @@ static int l_index(lua_State *L) {
     if (i < 1 || i > a->shape[0])
         lua_pushnil(L);
     else if (a->ndim == 1)
-        push_value(L, a, i - 1);
+        bc_push_element(L, a, i - 1);
     else
         bc_array_select(bc_push_empty(L), a, 0, i - 1);
     return 1;
@@ -446,13 +449,19 @@ static int l_copy(lua_State *L) {
 }
 
 /*** Overwrite all elements with a number or with the elements of an array of the
-same shape. Returns the array itself.
-@function array:fill */
+same shape, which may share memory with it. Returns the array itself.
+@function array:fill
+@tparam number|array value */
 static int l_fill(lua_State *L) {
     bc_array *a = check_writable(L, 1);
     const bc_array *from = bc_test_array(L, 2);
     if (from != NULL) {
         luaL_argcheck(L, bc_array_same_shape(a, from), 2, "array of the same shape expected");
+        if (from->storage == a->storage) { /* maybe the same elements in another order */
+            bc_array *copy = bc_push_array(L, from->dtype, from->ndim, from->shape);
+            bc_array_copy(copy, from);
+            from = copy;
+        }
         bc_array_copy(a, from);
     } else {
         luaL_checknumber(L, 2);
@@ -464,12 +473,13 @@ static int l_fill(lua_State *L) {
 
 static void push_table(lua_State *L, const bc_array *a, int axis, int64_t *index) {
     luaL_checkstack(L, 3, NULL);
-    lua_createtable(L, (int)a->shape[axis], 0);
+    lua_createtable(L, a->shape[axis] < INT_MAX ? (int)a->shape[axis] : 0, 0);
     for (int64_t i = 1; i <= a->shape[axis]; i++) {
+        if (bc_interrupted()) luaL_error(L, "interrupted!"); /* rows of nothing may be many */
         if (axis + 1 < a->ndim && axis + 1 < BC_MAXDIM)
             push_table(L, a, axis + 1, index);
         else
-            push_value(L, a, (*index)++);
+            bc_push_element(L, a, (*index)++);
         lua_seti(L, -2, i);
     }
 }
@@ -498,32 +508,36 @@ static int l_string(lua_State *L) {
 @treturn array */
 static int l_concat(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_Integer n = luaL_len(L, 1), axis = luaL_optinteger(L, 2, 1) - 1;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, 1), axis = luaL_optinteger(L, 2, 1);
     luaL_argcheck(L, n >= 1, 1, "list of at least one array expected");
-    int64_t shape[BC_MAXDIM] = {0};
-    bc_array first = {0};
+    luaL_argcheck(L, axis >= 1 && axis <= BC_MAXDIM, 2, "no such axis");
+    axis--;
+    luaL_checkstack(L, 4, NULL);
+    lua_createtable(L, n < INT_MAX ? (int)n : 0, 0); /* holds the list as it was judged */
+    int held = lua_gettop(L);
+    bc_array all = {0};
     for (lua_Integer i = 1; i <= n; i++) {
-        lua_geti(L, 1, i);
-        bc_array *a = bc_test_array(L, -1);
+        lua_rawgeti(L, 1, i);
+        const bc_array *a = bc_test_array(L, -1);
         if (a == NULL) return bc_arg_error(L, 1, "element %I is not an array", i);
         if (i == 1) {
-            first = *a;
-            luaL_argcheck(L, axis >= 0 && axis < a->ndim, 2, "no such axis");
-            memcpy(shape, a->shape, sizeof shape);
-            shape[axis] = 0;
+            luaL_argcheck(L, axis < a->ndim, 2, "no such axis");
+            all = *a;
+            all.shape[axis] = 0;
         }
-        bool fits = a->ndim == first.ndim;
-        for (int k = 0; fits && k < a->ndim; k++)
-            fits = k == axis || a->shape[k] == first.shape[k];
+        bool fits = a->ndim == all.ndim;
+        for (int k = 0; fits && k < a->ndim; k++) fits = k == axis || a->shape[k] == all.shape[k];
         if (!fits) return bc_arg_error(L, 1, "element %I has another shape", i);
-        shape[axis] += a->shape[axis];
-        lua_pop(L, 1);
+        if (__builtin_add_overflow(all.shape[axis], a->shape[axis], &all.shape[axis]))
+            return luaL_argerror(L, 1, "more rows than can be counted");
+        lua_rawseti(L, held, i);
     }
-    bc_array *out = bc_push_array(L, first.dtype, first.ndim, shape);
+    bc_array *out = bc_push_array(L, all.dtype, all.ndim, all.shape);
     int64_t at = 0;
     for (lua_Integer i = 1; i <= n; i++) {
-        lua_geti(L, 1, i);
-        bc_array *a = bc_check_array(L, -1), part;
+        bc_array part;
+        lua_rawgeti(L, held, i);
+        const bc_array *a = lua_touserdata(L, -1);
         bc_array_slice(&part, out, (int)axis, at, at + a->shape[axis]);
         bc_array_copy(&part, a);
         bc_array_release(&part);
@@ -567,6 +581,8 @@ static void push_metatable(lua_State *L) {
     if (luaL_newmetatable(L, BC_ARRAY) == 0) return;
     luaL_setfuncs(L, metamethods, 0);
     luaL_setfuncs(L, bc_array_op_metamethods, 0);
+    lua_pushliteral(L, BC_ARRAY); /* nobody calls __gc while a kernel reads the elements */
+    lua_setfield(L, -2, "__metatable");
     luaL_newlib(L, methods);
     luaL_setfuncs(L, bc_array_op_methods, 0);
     lua_pushcclosure(L, l_index, 1);

@@ -36,6 +36,9 @@ int bc_check_shape(lua_State *L, int arg, int64_t *shape);
 /* A 1-based axis number at arg, as 0-based; raises outside 1..ndim. */
 int bc_check_axis(lua_State *L, int arg, const bc_array *a);
 
+/* Push a[index], an integer or a float as the dtype is. */
+void bc_push_element(lua_State *L, const bc_array *a, int64_t index);
+
 /* a[index] = the number at stack position value, integers exactly. */
 void bc_array_put_value(lua_State *L, bc_array *a, int64_t index, int value);
 

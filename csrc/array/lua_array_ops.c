@@ -86,7 +86,8 @@ MAP(l_unm, MAP_NEG)
 
 /*** Reductions over all elements, or along one axis: `a:sum()`, `a:mean(2)`.
 `sum`, `mean`, `std` (divides by n), `min`, `max`, `argmin`, `argmax` (1-based,
-first of several). NaN anywhere gives NaN (its position for arg*). Of nothing:
+first of several). `min` and `max` of integers are integers; the rest is worked out
+in f64. NaN anywhere gives NaN (its position for arg*). Of nothing:
 sum 0, mean, std, min, max NaN, arg* nil (0 along an axis).
 @function array:sum
 @tparam[opt] integer axis
@@ -95,13 +96,15 @@ static int reduce(lua_State *L, array_reduction r) {
     bc_array *a = bc_check_array(L, 1);
     bool position = r == ARGMIN || r == ARGMAX;
     if (lua_isnoneornil(L, 2)) {
-        double x = array_reduce(a, r);
-        if (position && x < 0)
+        int64_t at = r >= MIN && r <= ARGMAX ? array_extreme(a, r == MAX || r == ARGMAX) : -1;
+        if (position && at < 0)
             lua_pushnil(L);
         else if (position)
-            lua_pushinteger(L, (lua_Integer)x + 1);
+            lua_pushinteger(L, (lua_Integer)at + 1);
+        else if (at >= 0)
+            bc_push_element(L, a, at);
         else
-            lua_pushnumber(L, x);
+            lua_pushnumber(L, array_reduce(a, r));
         return 1;
     }
     int axis = bc_check_axis(L, 2, a), ndim = 0;
@@ -109,7 +112,8 @@ static int reduce(lua_State *L, array_reduction r) {
     int64_t shape[BC_MAXDIM];
     for (int i = 0; i < a->ndim; i++)
         if (i != axis) shape[ndim++] = a->shape[i];
-    bc_array *out = bc_push_array(L, position ? BC_I64 : BC_F64, ndim, shape);
+    bool extreme = (r == MIN || r == MAX) && !bc_dtype_is_float(a->dtype) && a->shape[axis] > 0;
+    bc_array *out = bc_push_array(L, position || extreme ? BC_I64 : BC_F64, ndim, shape);
     array_reduce_axis(out, a, axis, r);
     if (position)
         for (int64_t i = 0, n = bc_array_count(out); i < n; i++)

@@ -107,28 +107,46 @@ void array_binary(bc_array *out, const bc_array *a, const bc_array *b, array_op 
 void array_map(bc_array *out, const bc_array *a, array_function f) {
     static double (*const functions[])(double) = {fabs, sqrt, exp, log, log10};
     int64_t n = bc_array_count(out);
-    for (int64_t i = 0; i < n; i++) {
+    bool integer = !bc_dtype_is_float(out->dtype);
+    for (int64_t i = 0; i < n && integer; i++) {
+        int64_t x = bc_array_get_integer(a, i);
+        bc_array_put_integer(out, i, f == MAP_NEG || x < 0 ? apply_integer(0, x, OP_SUB) : x);
+    }
+    for (int64_t i = 0; i < n && !integer; i++) {
         double x = bc_array_get(a, i);
         bc_array_put(out, i, f == MAP_NEG ? -x : functions[f](x));
     }
 }
 
-static double extreme(const bc_array *a, int64_t n, array_reduction r) {
-    bool greatest = r == MAX || r == ARGMAX, position = r == ARGMIN || r == ARGMAX;
-    if (n == 0) return position ? -1 : (double)NAN;
+static int64_t extreme_integer(const bc_array *a, int64_t n, bool greatest) {
+    int64_t at = 0, best = bc_array_get_integer(a, 0);
+    for (int64_t i = 1; i < n; i++) {
+        int64_t x = bc_array_get_integer(a, i);
+        if (greatest ? x > best : x < best) best = x, at = i;
+    }
+    return at;
+}
+
+int64_t array_extreme(const bc_array *a, bool greatest) {
+    int64_t n = bc_array_count(a), at = 0;
+    if (n == 0) return -1;
+    if (!bc_dtype_is_float(a->dtype)) return extreme_integer(a, n, greatest);
     double best = bc_array_get(a, 0);
-    int64_t at = 0;
     for (int64_t i = 1; i < n && !isnan(best); i++) {
         double x = bc_array_get(a, i);
         if (isnan(x) || (greatest ? x > best : x < best)) best = x, at = i;
     }
-    return position ? (double)at : best;
+    return at;
 }
 
 double array_reduce(const bc_array *a, array_reduction r) {
     int64_t n = bc_array_count(a);
     double sum = 0;
-    if (r >= MIN && r <= ARGMAX) return extreme(a, n, r);
+    if (r >= MIN && r <= ARGMAX) {
+        int64_t at = array_extreme(a, r == MAX || r == ARGMAX);
+        if (r == ARGMIN || r == ARGMAX) return (double)at;
+        return at < 0 ? (double)NAN : bc_array_get(a, at);
+    }
     if (r == ANY_NONFINITE) {
         for (int64_t i = 0; i < n; i++)
             if (!isfinite(bc_array_get(a, i))) return 1;
@@ -160,16 +178,28 @@ void array_reduce_axis(bc_array *out, const bc_array *a, int axis, array_reducti
         line.ndim = 1;
         line.shape[0] = a->shape[axis];
         line.stride[0] = a->stride[axis];
-        bc_array_put(out, i, array_reduce(&line, r));
+        if (!bc_dtype_is_float(out->dtype) && (r == MIN || r == MAX))
+            bc_array_put_integer(out, i, bc_array_get_integer(&line, array_extreme(&line, r == MAX)));
+        else
+            bc_array_put(out, i, array_reduce(&line, r));
     }
+}
+
+/* |a[i] - b[i]|, of integers without rounding them first; 0 of two NaN. */
+static double difference(const bc_array *a, const bc_array *b, int64_t i) {
+    if (!bc_dtype_is_float(a->dtype) && !bc_dtype_is_float(b->dtype)) {
+        int64_t x = bc_array_get_integer(a, i), y = bc_array_get_integer(b, i);
+        return (double)(x > y ? (uint64_t)x - (uint64_t)y : (uint64_t)y - (uint64_t)x);
+    }
+    double x = bc_array_get(a, i), y = bc_array_get(b, i);
+    return x == y || (isnan(x) && isnan(y)) ? 0 : fabs(x - y);
 }
 
 bool array_close(const bc_array *a, const bc_array *b, double relative, double absolute) {
     int64_t n = bc_array_count(a);
     for (int64_t i = 0; i < n; i++) {
-        double x = bc_array_get(a, i), y = bc_array_get(b, i);
-        if (x == y || (isnan(x) && isnan(y))) continue;
-        if (!(fabs(x - y) <= absolute + relative * fabs(y))) return false;
+        double d = difference(a, b, i);
+        if (d != 0 && !(d <= absolute + relative * fabs(bc_array_get(b, i)))) return false;
     }
     return true;
 }
@@ -178,9 +208,7 @@ double array_max_difference(const bc_array *a, const bc_array *b) {
     int64_t n = bc_array_count(a);
     double most = 0;
     for (int64_t i = 0; i < n; i++) {
-        double x = bc_array_get(a, i), y = bc_array_get(b, i);
-        if (x == y || (isnan(x) && isnan(y))) continue;
-        double d = fabs(x - y);
+        double d = difference(a, b, i);
         if (!(d <= most)) most = d;
         if (isnan(d)) return d;
     }

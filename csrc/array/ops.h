@@ -19,7 +19,7 @@ bc_dtype array_promote(bc_dtype a, bc_dtype b, array_op op);
  * out in f64, or in wrapping i64 for integers. */
 void array_binary(bc_array *out, const bc_array *a, const bc_array *b, array_op op);
 
-/* out (same shape, float) = f(a), worked out in f64. */
+/* out (same shape) = f(a), worked out in f64; MAP_ABS and MAP_NEG of integers in wrapping i64. */
 void array_map(bc_array *out, const bc_array *a, array_function f);
 
 /* One number out of all elements in row-major order, sums in f64. NaN anywhere
@@ -28,7 +28,12 @@ void array_map(bc_array *out, const bc_array *a, array_function f);
  * STD NaN, MIN and MAX NaN, ARGMIN and ARGMAX -1. */
 double array_reduce(const bc_array *a, array_reduction r);
 
-/* The same along one axis; out has the shape without it, f64 (i64 for ARG*). */
+/* The position of the smallest or greatest element, as ARGMIN and ARGMAX; integers are
+ * compared as such. */
+int64_t array_extreme(const bc_array *a, bool greatest);
+
+/* The same along one axis; out has the shape without it, f64 (i64 for ARG*, and for MIN and
+ * MAX of integers along an axis that is not empty). */
 void array_reduce_axis(bc_array *out, const bc_array *a, int axis, array_reduction r);
 
 /* All |a-b| <= absolute + relative*|b|; NaN equals NaN. Shapes are equal. */
