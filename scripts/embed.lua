@@ -2,7 +2,7 @@
 -- Train the network on triplets, look at it, evaluate it, hand it on.
 local cli = require "bclua.cli"
 local fit = require "bclua.workflow.fit"
-local schedule = require "bclua.schedule"
+local options_of = require "bclua.options"
 local system = require "bclua.system"
 
 local function network_options(c)
@@ -22,91 +22,64 @@ local function network_of(o)
       front_end = o.front_end ~= "fft" and o.front_end or nil}
 end
 
--- Options whose names and defaults are those of the workflow.
-local function setting(c, option, argname, convert, text)
-   local default = fit.defaults[option:sub(3):gsub("-", "_")]
-   if type(default) == "number" then default = ("%.14g"):format(default) end
-   return c:option(option, text):argname(argname):default(default):convert(convert)
+local function recompute(setting)
+   return setting("--recompute", "KIND", "What is computed again, not kept: cheap (what costs little), none, auto " ..
+      "(cheap where keeping all takes more than 1 GiB), stage (most: a third more work), role (one role at a time).")
 end
 
-local function integer(c, option, least, text)
-   return setting(c, option, "N", cli.integer(option, least), text)
-end
-
-local function number(c, option, least, most, text)
-   return setting(c, option, "X", cli.number(option, least, most), text)
-end
-
-local function choice(c, option, words, text)
-   return c:option(option, text):argname("KIND"):default(words[1]):convert(cli.choice(option, words))
-end
-
-local function precision(c)
-   return c:option("--precision", "How values are stored: f32, bf16, f16 (half the memory) or f64."):argname("KIND")
-      :default("f32"):convert(cli.choice("--precision", {"f32", "bf16", "f16", "f64"}))
-end
-
-local function recompute(c)
-   return choice(c, "--recompute", {"auto", "cheap", "none", "stage", "role"}, "What is computed again, not kept: " ..
-      "cheap (what costs little), none, auto (cheap where keeping all takes more than 1 GiB), " ..
-      "stage (most: a third more work), role (one role at a time).")
-end
-
-local function augmentation(text)
-   if text == "" then return text end
-   local effects, message = require("bclua.loader").augmentation(text)
-   return effects and text, "--augment: " .. tostring(message)
+local function precision(setting)
+   return setting("--precision", "KIND", "How values are stored: f32, bf16, f16 (half the memory) or f64.")
 end
 
 local function fit_options(c)
+   local setting = cli.settings(c, fit.options)
    c:group("The network", network_options(c))
    c:group("How long",
-      integer(c, "--batch-size", 1, "Triplets a batch."),
-      integer(c, "--accumulate", 1, "Batches a step: their gradients' mean, in the memory of one."),
-      integer(c, "--batches-per-epoch", 1, "Batches a round."),
-      number(c, "--round-minutes", 0, nil, "A round by the clock instead."),
-      integer(c, "--max-epochs", 1, "Rounds."),
-      integer(c, "--limit", 0, "Use so many triplets of the table, shuffled by --seed (0: all)."),
-      integer(c, "--seed", 0, "Of the first weights, of the order of triplets, of validation."))
+      setting("--batch-size", "N", "Triplets a batch."),
+      setting("--accumulate", "N", "Batches a step: their gradients' mean, in the memory of one."),
+      setting("--batches-per-epoch", "N", "Batches a round."),
+      setting("--round-minutes", "X", "A round by the clock instead."),
+      setting("--max-epochs", "N", "Rounds."),
+      setting("--limit", "N", "Use so many triplets of the table, shuffled by --seed (0: all)."),
+      setting("--seed", "N", "Of the first weights, of the order of triplets, of validation."))
    c:group("Steps of AdamW",
-      number(c, "--lr", 0, nil, "Learning rate."),
-      choice(c, "--schedule", schedule.names, "Of the rate: constant, step, cosine or one_cycle."),
-      integer(c, "--warmup", 0, "Steps in which it rises from 0."),
-      integer(c, "--lr-step", 0, "Rounds after which it falls (schedule step),"),
-      number(c, "--lr-gamma", 0, 1, "by this factor."),
-      number(c, "--lr-final", 0, nil, "Where cosine ends."),
-      number(c, "--beta1", 0, 1, "Memory of the mean gradient."),
-      number(c, "--beta2", 0, 1, "Memory of its square."),
-      number(c, "--weight-decay", 0, nil, "Pull of the weights to 0."),
-      number(c, "--clip-norm", 0, nil, "Longest gradient (0: any)."))
+      setting("--lr", "X", "Learning rate."),
+      setting("--schedule", "KIND", "Of the rate: constant, step, cosine or one_cycle."),
+      setting("--warmup", "N", "Steps in which it rises from 0."),
+      setting("--lr-step", "N", "Rounds after which it falls (schedule step),"),
+      setting("--lr-gamma", "X", "by this factor."),
+      setting("--lr-final", "X", "Where cosine ends."),
+      setting("--beta1", "X", "Memory of the mean gradient."),
+      setting("--beta2", "X", "Memory of its square."),
+      setting("--weight-decay", "X", "Pull of the weights to 0."),
+      setting("--clip-norm", "X", "Longest gradient (0: any)."))
    c:group("The loss",
-      choice(c, "--loss", {"nt_xent", "triplet", "triplet_cosine", "semi_hard", "batch_hard"},
-         "nt_xent (contrastive), triplet, triplet_cosine, semi_hard or batch_hard."),
-      number(c, "--margin", 0, nil, "Of the triplet losses (0: the loss's own: 50, for cosines 0.5)."),
-      number(c, "--l2", 0, nil, "Weight of the embeddings' norms."),
-      number(c, "--temperature", 1e-6, nil, "Of nt_xent."),
-      choice(c, "--roles", {"separate", "joint"}, "Statistics of batch norm per role, or of all together: " ..
+      setting("--loss", "KIND", "nt_xent (contrastive), triplet, triplet_cosine, semi_hard or batch_hard."),
+      setting("--margin", "X", "Of the triplet losses (0: the loss's own: 50, for cosines 0.5)."),
+      setting("--l2", "X", "Weight of the embeddings' norms."),
+      setting("--temperature", "X", "Of nt_xent."),
+      setting("--roles", "KIND", "Statistics of batch norm per role, or of all together: " ..
          "separate or joint."))
    c:group("Batches",
-      setting(c, "--augment", "LIST", augmentation, "Effects on each crop, as in shift=1,noise=5:40,gain=20,pitch=2.")
+      setting("--augment", "LIST", "Effects on each crop, as in shift=1,noise=5:40,gain=20,pitch=2.")
          :show_default(false),
-      integer(c, "--workers", 0, "Threads that make batches (0: 1 or 2)."),
-      integer(c, "--ahead", 1, "Batches made before they are needed."),
-      number(c, "--cache-mb", 0, nil, "Decoded sound that is kept."))
-   c:group("Memory", precision(c), recompute(c))
+      setting("--workers", "N", "Threads that make batches (0: 1 or 2)."),
+      setting("--ahead", "N", "Batches made before they are needed."),
+      setting("--cache-mb", "X", "Decoded sound that is kept."))
+   c:group("Memory", precision(setting), recompute(setting))
    c:group("Validation",
       c:option("--motif", "Parquet file from `motif consolidate`: judge every round on recordings that the triplets " ..
          "leave out."):argname("FILE"),
       c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"),
-      integer(c, "--validation-triplets", 0, "How many (0: no validation)."),
-      integer(c, "--patience", 0, "End after so many rounds that were not better (0: never)."))
+      setting("--validation-triplets", "N", "How many (0: no validation)."),
+      setting("--patience", "N", "End after so many rounds that were not better (0: never)."))
    c:group("Checkpoints and trouble",
       c:option("--run", "Folder for checkpoints and metrics."):argname("DIR"):default("runs/fit"),
-      number(c, "--checkpoint-minutes", 0, nil, "Between checkpoints within a round (0: none)."),
-      integer(c, "--keep", 1, "Newest rounds that stay."),
-      integer(c, "--keep-best", 0, "Best rounds that stay."),
+      setting("--checkpoint-minutes", "X", "Between checkpoints within a round (0: none)."),
+      setting("--keep", "N", "Newest rounds that stay."),
+      setting("--keep-best", "N", "Best rounds that stay."),
       c:option("--checkpoint", "Go on from this file (default: the run's last one)."):argname("FILE"),
-      choice(c, "--on-nonfinite", {"stop", "skip"}, "Where loss or gradient is NaN or infinite: stop, or skip it."),
+      setting("--on-nonfinite", "KIND", "Where loss or gradient is NaN or infinite: stop, or skip it."),
       c:flag("--force", "Begin anew where other parameters were used; the training before is set aside."))
 end
 
@@ -121,7 +94,7 @@ local function train(parser)
       local options = {triplets = o.triplets, tiles = o.tiles, run = o.run, motif = o.motif,
          dataset_root = o.dataset_root, checkpoint = o.checkpoint, loc_unit = o.loc_unit, force = o.force,
          network = network_of(o)}
-      for key in pairs(fit.defaults) do options[key] = o[key] end
+      for key in pairs(fit.settings) do options[key] = o[key] end
       if o.motif and not o.dataset_root then
          return nil, "validation needs both --motif and --dataset-root"
       end
@@ -166,11 +139,11 @@ end
 
 local function summary(parser)
    local c = parser:command("summary", "Layers, shapes, parameters, multiply-adds, and the memory of a step.")
+   local setting = cli.settings(c, options_of.extend(fit.settings, {batch_size = {"integer", least = 1}}))
    network_options(c)
-   precision(c)
-   recompute(c)
-   c:option("--batch-size", "Also the memory of a training step with that many triplets."):argname("N")
-      :convert(cli.integer("--batch-size", 1))
+   precision(setting)
+   recompute(setting)
+   setting("--batch-size", "N", "Also the memory of a training step with that many triplets.")
    return function(o)
       local network = network_of(o)
       network.precision, network.checkpoint = o.precision, o.recompute
@@ -188,15 +161,13 @@ local function evaluate(parser)
    c:argument("checkpoint", "A .safetensors file from `fit`.")
    c:argument("motif", "Parquet file from `motif consolidate`.")
    c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
-   c:option("--windows", "Which 5 s are judged: best (with the best call score), motif (as many, of the best motifs) "
-      .. "or all."):argname("KIND"):default("best"):convert(cli.choice("--windows", {"best", "motif", "all"}))
-   c:option("--motifs", "Pairs of windows a recording, of motif and best."):argname("N"):default("3")
-      :convert(cli.integer("--motifs", 1, 1000))
-   c:option("--splits", "Random splits by recording."):argname("N"):default("10")
-      :convert(cli.integer("--splits", 1, 10000))
-   c:option("--seed", "Of the splits."):argname("N"):default("1"):convert(cli.integer("--seed", 0))
-   c:option("--neighbors", "Nearest windows of other recordings that vote."):argname("K"):default("5")
-      :convert(cli.integer("--neighbors", 1, 1000))
+   local setting = cli.settings(c, require("bclua.workflow.evaluate").options)
+   setting("--windows", "KIND", "Which 5 s are judged: best (with the best call score), motif (as many, of the best " ..
+      "motifs) or all.")
+   setting("--motifs", "N", "Pairs of windows a recording, of motif and best.")
+   setting("--splits", "N", "Random splits by recording.")
+   setting("--seed", "N", "Of the splits.")
+   setting("--neighbors", "K", "Nearest windows of other recordings that vote.", "k")
    c:flag("--by-class", "Also a line for each species (and group).")
    c:option("--output", "Folder for evaluation.json, for embeddings, splits, classes and confusion as Parquet, and " ..
       "for pictures."):argname("DIR")
@@ -219,13 +190,12 @@ local function predict(parser)
    c:argument("checkpoint", "A .safetensors file from `fit`.")
    c:argument("inputs", "Recordings, and folders of them."):args("+")
    c:option("--output", "File to write; what is in it already is not done again."):argname("FILE.parquet"):count(1)
-   c:option("--hop", "Seconds from window to window (default: the length of a window, 5)."):argname("S")
-      :convert(cli.number("--hop", 0.01))
-   choice(c, "--partial", {"pad", "drop"}, "A last window that the recording does not fill: pad it with silence, " ..
+   local setting = cli.settings(c, require("bclua.workflow.predict").options)
+   setting("--hop", "S", "Seconds from window to window (default: the length of a window, 5).")
+   setting("--partial", "KIND", "A last window that the recording does not fill: pad it with silence, " ..
       "or drop it.")
-   precision(c)
-   c:option("--batch", "Windows at once: memory only."):argname("N"):default("16")
-      :convert(cli.integer("--batch", 1, 4096))
+   precision(setting)
+   setting("--batch", "N", "Windows at once: memory only.")
    cli.outcome(cli.threads(c))
    return function(o)
       local result, message = require("bclua.workflow.predict").run({checkpoint = o.checkpoint, inputs = o.inputs,

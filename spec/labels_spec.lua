@@ -238,7 +238,8 @@ describe("motif-track", function()
       assert.is_nil(result)
       assert.matches("motif.parquet: all 16 recordings failed, the first: ", message)
       assert.is_false(files.exists(dir .. "/n.wav"))
-      assert.same({nil, "/nope: no such folder (--dataset-root)"}, {listen.track(with({dataset_root = "/nope"}))})
+      assert.same({nil, "/nope: no such folder (--dataset-root)"},
+         {listen.track(with({dataset_root = "/nope", output = dir .. "/x.flac"}))})
    end)
 end)
 

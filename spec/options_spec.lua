@@ -9,7 +9,7 @@ describe("options", function()
       reach = {"number", least = 0, most = math.huge},
       clip = {"number", above = 0, default = false},
       metric = {"choice", {"cosine", "euclidean"}, default = "cosine"},
-      path = {"string", check = function(v) return not v:find("%.png$") and "must end in .png" or nil end},
+      path = {"string", check = function(v) return not v:find("%.png$") and v .. " does not end in .png" or nil end},
       seeds = {"list", of = {"integer", least = 0}, items = "integers", shortest = 1},
       size = {"table", of = {width = {"integer", least = 1, needed = true}, height = "integer"}},
       x = "array",
@@ -48,7 +48,7 @@ describe("options", function()
       raises("option 'k' must be an integer from 1 to 9, got '3'", {k = "3"})
       raises("option 'rate' must be a number above 0 and below 1, got 1", {rate = 1})
       raises("option 'metric' must be one of cosine, euclidean, got 'l1'", {metric = "l1"})
-      raises("option 'path' must end in .png, got 'x.jpg'", {path = "x.jpg"})
+      raises("option 'path': x.jpg does not end in .png", {path = "x.jpg"})
       raises("option 'on_step' must be a function, got true", {on_step = true})
       raises("option 'x' must be an array, got a table", {x = {1, 2}})
       assert.equal(2, #try{x = array.from{1, 2}}.x)
@@ -100,6 +100,40 @@ describe("options", function()
       assert.equal(7, options.check({}, more).k)
       assert.has_error(function() options.check({path = "x.png"}, more) end)
       assert.equal(5, options.check({}, SCHEMA).k)
+   end)
+end)
+
+describe("every step", function()
+   it("refuses an option that it does not know, before anything is made", function()
+      local steps = {"audit.run", "batches.open", "browse.open", "browse_server.run", "collect.run",
+         "consolidate.run", "evaluate.run", "extract.run", "fit.run", "labels.read", "labels.run", "listen.top",
+         "listen.track", "motif_sweep.run", "neighbors.run", "noise.run", "nonfinite.replay", "pairs.run",
+         "pipeline.run", "predict.run", "score.run", "search.run", "tiles.run", "trial.run", "trials.run",
+         "triplets.run", "validation.new"}
+      for _, name in ipairs(steps) do
+         local module, f = name:match("(.*)%.(.*)")
+         assert.error_matches(function() require("bclua.workflow." .. module)[f]{no_such_option = 1} end,
+            "unknown option 'no_such_option' %(known: ", nil, nil, name)
+      end
+   end)
+
+   it("has limits that settings of the pipeline and the command line share", function()
+      local pipeline = require "bclua.workflow.pipeline"
+      local function wrong(changes) return pipeline.wrong(assert(pipeline.merge(pipeline.defaults, changes))) end
+      assert.is_nil(wrong{})
+      assert.is_nil(wrong(pipeline.demo))
+      assert.equal("setting 'triplets.pick' must be one of motif, discord, best, calls, got 'x'",
+         wrong{triplets = {pick = "x"}})
+      assert.equal("setting 'fit.batch_size' must be an integer from 1 to 1048576, got 0",
+         wrong{fit = {batch_size = 0}})
+      assert.equal("setting 'evaluate.splits' must be an integer from 1 to 10000, got 0",
+         wrong{evaluate = {splits = 0}})
+      assert.equal("setting 'network.widths' must be a list of integers, 4 of them, got a table",
+         wrong{network = {widths = {8}}})
+      assert.equal("setting 'fit.lr' must be a number of at least 0, got " .. tostring(0 / 0),
+         wrong{fit = {lr = 0 / 0}})
+      assert.equal("setting 'triplets.mixture[2]' must be a number of at least 0, got -1",
+         wrong{triplets = {mixture = {1, -1, 0, 0}}})
    end)
 end)
 

@@ -154,7 +154,7 @@ describe("the command line", function()
          ["fit @/t @/tiles --lr x"] = "--lr: 'x' is not a number",
          ["fit @/t @/tiles --lr=-0.1"] = "--lr: '-0.1' is below 0",
          ["fit @/t @/tiles --widths 1,2,3"] = "--widths: '1,2,3' is not four whole numbers",
-         ["fit @/t @/tiles --batch-size 0"] = "--batch-size: '0' is below 1",
+         ["fit @/t @/tiles --batch-size 0"] = "--batch-size: '0' is outside 1..1048576",
          ["summary --dim 0"] = "--dim: '0' is outside 1..65536",
          ["summary --compression cubic"] = "--compression: 'cubic' is not one of log, power, pcen",
       }) do fails("embed.lua", words, message) end

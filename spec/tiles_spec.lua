@@ -410,6 +410,7 @@ describe("extract-triplets", function()
       assert.matches("x.parquet: no column 'a'", select(2, run(path)))
       assert.matches("/nope: no such folder", select(2, run(path, {dataset_root = "/nope"})))
       assert.matches("triplets.parquet: no triplets", select(2, run(triplets({}))))
-      assert.same({nil, "store 'zip' is not one of packed, flac, npy, none"}, {run(path, {store = "zip"})})
+      assert.error_matches(function() run(path, {store = "zip"}) end,
+         "option 'store' must be one of packed, flac, npy, none, got 'zip'")
    end)
 end)

@@ -139,6 +139,34 @@ function cli.choice(option, words)
    end
 end
 
+--- The same for what a rule of `bclua.options` allows: an integer, a number, or one of some words; else any text.
+-- @tparam string option
+-- @tparam table rule
+function cli.rule(option, rule)
+   if rule[1] == "integer" then return cli.integer(option, rule.least, rule.most) end
+   if rule[1] == "number" then return cli.number(option, rule.least, rule.most) end
+   if rule[1] == "choice" then return cli.choice(option, rule[2]) end
+   return function(text)
+      local wrong = rule.check and rule.check(text)
+      if wrong then return nil, ("%s: %s"):format(option, wrong) end
+      return text
+   end
+end
+
+--- What adds options to a parser whose limits and defaults are those of a schema of `bclua.options`.
+-- @param parser
+-- @tparam table schema
+-- @treturn function (option, argname, text[, name]): adds one; `name` of its rule, where it is another than the
+-- option's (`--batch-size`: `batch_size`); returns the option
+function cli.settings(parser, schema)
+   return function(option, argname, text, name)
+      local rule = schema[name or option:sub(3):gsub("-", "_")]
+      local default = rule.default
+      if type(default) == "number" then default = ("%.14g"):format(default) end
+      return parser:option(option, text):argname(argname):default(default):convert(cli.rule(option, rule))
+   end
+end
+
 --- The same for a list of such words, with commas between them.
 -- @tparam string option
 -- @tparam {string,...} words

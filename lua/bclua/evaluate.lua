@@ -10,6 +10,7 @@ local array = require "bclua.array"
 local distances = require "bclua.evaluate.distances"
 local learn = require "bclua.learn"
 local sampling = require "bclua.sampling"
+local check_options, extend = require("bclua.options").check, require("bclua.options").extend
 
 local evaluate = {}
 
@@ -151,13 +152,13 @@ local function regress(rows, features, classes, numbers, options)
    for i, f in ipairs(features) do
       rows[i].splits, rows[i].confusion, doubles[i] = {}, square(#classes), f.x:copy("f64")
    end
-   for s = 1, options.splits or 10 do
-      local train, test = split(classes, sampling.generator(options.seed or 1, s))
+   for s = 1, options.splits do
+      local train, test = split(classes, sampling.generator(options.seed, s))
       local truth, taught = pick(numbers, test), pick(numbers, train)
       for i, all in ipairs(doubles) do
          local x = take(all, train)
          local mean, scale = scaling(x)
-         local w = learn.logistic_fit((x - mean) * scale, taught, {c = options.c or 1})
+         local w = learn.logistic_fit((x - mean) * scale, taught, {c = options.c})
          local guess = learn.logistic_predict(w, (take(all, test) - mean) * scale)
          rows[i].splits[s] = evaluate.balanced(guess, truth, #classes)
          local confusion = rows[i].confusion
@@ -193,6 +194,9 @@ local function prepare(features, labels, recordings)
       dropped = dropped}, classes, numbers, kept
 end
 
+local ACCURACY = {splits = {"integer", default = 10, least = 1, most = 100000},
+   seed = {"integer", default = 1, least = 0}, c = {"number", default = 1, above = 0}}
+
 --- Accuracy of a logistic regression on features, over random splits by recording:
 -- windows of one recording are never on both sides. A third of each class's recordings
 -- (at least one) tests, the rest trains. Accuracy is the mean over classes of the share of
@@ -213,9 +217,10 @@ end
 -- @treturn[2] string message: fewer than two classes with two recordings
 function evaluate.accuracy(features, labels, recordings, options)
    check(features, labels, recordings)
+   local o = check_options(options, ACCURACY)
    local result, classes, numbers = prepare(features, labels, recordings)
    if not result then return nil, classes end
-   regress(result.rows, features, classes, numbers, options or {})
+   regress(result.rows, features, classes, numbers, o)
    result.comparisons = evaluate.compare(result.rows)
    return result
 end
@@ -228,6 +233,8 @@ local function nearest_rows(memo, key, all, find)
    memo[key] = memo[key] or find()
    return memo[key]
 end
+
+local MEASURES = extend(ACCURACY, {k = {"integer", default = 5, least = 1, most = 10000}, memo = "table"})
 
 --- All measures: those of `accuracy`, and by distances, of the windows of the classes that are not dropped, the
 -- own recording excluded: `knn` (accuracy of the `k` nearest), `precision` (at `k`), both tables by metric (`cosine`,
@@ -243,14 +250,14 @@ end
 -- @treturn[2] string message
 function evaluate.measures(features, labels, recordings, options)
    check(features, labels, recordings)
-   options = options or {}
+   options = check_options(options, MEASURES)
    local result, classes, numbers, kept = prepare(features, labels, recordings)
    if not result then return nil, classes end
    regress(result.rows, features, classes, numbers, options)
    result.comparisons = evaluate.compare(result.rows)
    local truth, names, kept_labels = pick(numbers, kept), {}, {}
    for i, row in ipairs(kept) do names[i], kept_labels[i] = recordings[row], labels[row] end
-   local groups, k = distances.numbers(names), options.k or 5
+   local groups, k = distances.numbers(names), options.k
    result.k, result.precision_chance = k, distances.chance(truth, groups)
    result.knn_chance = distances.vote_chance(truth, groups, k)
    for i, f in ipairs(features) do

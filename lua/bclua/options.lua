@@ -16,7 +16,7 @@
 -- be given. Numbers: `least`, `most`, `above`, `below`; NaN is refused, and infinity, too, unless `most = math.huge`
 -- allows it; a float that is whole counts as an integer, and becomes one. Lists: `of` (the rule of an item),
 -- `shortest`, `longest`. Tables: `of` (a schema). `check`: a function of the value that returns what is wrong, as in
--- "must end in .png".
+-- "'x.jpg' does not end in .png".
 -- @module bclua.options
 local array = require "bclua.array"
 local system = require "bclua.system"
@@ -102,7 +102,7 @@ local function checked(name, value, rule)
       return nil, ("option '%s' must be %s, got %s"):format(name, expected(rule), text(value))
    end
    local wrong = rule.check and rule.check(value)
-   if wrong then return nil, ("option '%s' %s, got %s"):format(name, wrong, text(value)) end
+   if wrong then return nil, ("option '%s': %s"):format(name, wrong) end
    if kind == "integer" then return math.tointeger(value) end
    if kind == "table" and rule.of then return check_table(value, rule.of, name .. ".") end
    if kind ~= "list" or not rule.of then return value end
@@ -169,6 +169,25 @@ function options.check(given, schema, level)
    local o, message = check_table(given or {}, schema, "")
    if not o then error(message, level or 3) end
    return o
+end
+
+--- The defaults of a schema.
+-- @tparam table schema
+-- @treturn table
+function options.defaults(schema)
+   local values = {}
+   for name, rule in pairs(schema) do values[name] = default_of(rule) end
+   return values
+end
+
+--- Of checked options those that a schema has: to hand them on.
+-- @tparam table values
+-- @tparam table schema
+-- @treturn table
+function options.subset(values, schema)
+   local some = {}
+   for name in pairs(schema) do some[name] = values[name] end
+   return some
 end
 
 --- A schema with others laid over it.

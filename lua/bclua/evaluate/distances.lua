@@ -5,6 +5,7 @@
 -- @module bclua.evaluate.distances
 local array = require "bclua.array"
 local learn = require "bclua.learn"
+local check_options = require("bclua.options").check
 
 local distances = {}
 
@@ -163,6 +164,9 @@ function distances.vote_chance(classes, groups, k)
    return distances.class_mean(right, classes)
 end
 
+local NEAREST = {k = {"integer", default = 5, least = 1, most = 10000},
+   metric = {"choice", {"euclidean", "cosine"}, default = "euclidean"}}
+
 --- Accuracy of k nearest neighbours: each window is given the class that most of the k nearest windows of other
 -- recordings have (of equally many the nearest's). Mean over classes of the share that is right.
 -- @tparam array x (windows, dimensions), finite
@@ -172,9 +176,8 @@ end
 -- @treturn number 0 to 1; NaN where there is only one recording
 function distances.knn(x, labels, recordings, options)
    check(x, labels, recordings)
-   local k = options and options.k or 5
-   local nearest = learn.nearest(x, distances.numbers(recordings), {k = k, metric = options and options.metric})
-   return distances.vote(nearest, distances.numbers(labels), k)
+   local o = check_options(options, NEAREST)
+   return distances.vote(learn.nearest(x, distances.numbers(recordings), o), distances.numbers(labels), o.k)
 end
 
 --- Precision at k: the share of the k nearest windows of other recordings that are of a window's class, mean over
@@ -187,10 +190,8 @@ end
 -- @treturn number what a random order would give
 function distances.precision(x, labels, recordings, options)
    check(x, labels, recordings)
-   local k, groups = options and options.k or 5, distances.numbers(recordings)
-   local classes = distances.numbers(labels)
-   local nearest = learn.nearest(x, groups, {k = k, metric = options and options.metric})
-   return distances.hits(nearest, classes, k), distances.chance(classes, groups)
+   local o, groups, classes = check_options(options, NEAREST), distances.numbers(recordings), distances.numbers(labels)
+   return distances.hits(learn.nearest(x, groups, o), classes, o.k), distances.chance(classes, groups)
 end
 
 -- Rows of each class, and of each class in each group.
@@ -205,6 +206,8 @@ local function counts(classes, groups)
    return all, own
 end
 
+local SILHOUETTE = {metric = NEAREST.metric}
+
 --- The silhouette (Rousseeuw, 1987): (b - a) / max(a, b) with a the mean distance of a window to those of its
 -- class, b that to those of the nearest other class; 0 for a window without another of its class. From -1
 -- to 1, mean over windows. Without recordings the same as scikit-learn's `silhouette_score`.
@@ -216,9 +219,10 @@ end
 -- @treturn array f64 (windows): of each
 function distances.silhouette(x, labels, recordings, options)
    check(x, labels, recordings)
+   options = check_options(options, SILHOUETTE)
    local classes, names = distances.numbers(labels)
    local groups = recordings and distances.numbers(recordings) or array.arange(#classes, "i64")
-   local sums = learn.class_distances(x, groups, classes, {metric = options and options.metric})
+   local sums = learn.class_distances(x, groups, classes, options)
    local all, own = counts(classes, groups)
    local values = array.zeros(#classes, "f64")
    for row = 1, #classes do

@@ -8,6 +8,7 @@ local array = require "bclua.array"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local check_options = require("bclua.options").check
 
 local audit = {}
 
@@ -20,8 +21,6 @@ audit.accepted = {silent = 0, clipped = 0.01, padded = 0.05, duplicate = 0.01, o
 
 --- What is looked for in tiles, in the order of the report.
 audit.checks = {"silent", "clipped", "padded", "duplicate"}
-
-audit.defaults = {limit = 1000, duration = 7, seed = 1}
 
 local SAMPLE_RATE = 32000
 local WINDOW_S = 5 -- where the table does not say
@@ -284,6 +283,12 @@ local function check_output(path)
    return nil, path .. ": --output must end in .json, .csv or .parquet"
 end
 
+--- What `run` takes.
+audit.options = {input = {"string", needed = true}, dataset_root = {"string", needed = true},
+   limit = {"integer", default = 1000, least = 0}, seed = {"integer", default = 1, least = 0},
+   duration = {"number", default = 7, least = 0.1, most = 600}, loc_unit = {"choice", {"seconds", "frames"}},
+   output = "string", quiet = "boolean"}
+
 --- Audit a table of triplets.
 -- @tparam table options `input` (Parquet), `dataset_root` (the folder in which source names begin), `limit` (1000: so
 -- many recordings, drawn by `seed`, 1; 0: all), `duration` (7: seconds of a tile), `loc_unit` (of foreign tables: see
@@ -294,6 +299,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function audit.run(options)
+   options = check_options(options, audit.options)
    local sql = require "bclua.sql"
    local ok, message = check_output(options.output)
    if not ok then return nil, message end
@@ -303,12 +309,10 @@ function audit.run(options)
    local relation
    relation, message = require("bclua.workflow.legacy").relation(options.input, options.loc_unit)
    if not relation then return nil, message end
-   local d = audit.defaults
-   local sources, recordings, distinct = read_sources(relation, options.input, options.limit or d.limit,
-      options.seed or d.seed)
+   local sources, recordings, distinct = read_sources(relation, options.input, options.limit, options.seed)
    if not sources then return nil, recordings end
    local made = record.of_parquet(options.input) or {}
-   local o = {root = options.dataset_root, seconds = options.duration or d.duration, sample_rate = SAMPLE_RATE}
+   local o = {root = options.dataset_root, seconds = options.duration, sample_rate = SAMPLE_RATE}
    local result = {recordings = recordings, distinct_tiles = distinct, duration = o.seconds, audited = 0, past = 0,
       checks = {}, warnings = {}, failures = {}}
    local db <close> = assert(sql.open())

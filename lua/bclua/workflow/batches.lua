@@ -8,6 +8,7 @@
 local cli = require "bclua.cli"
 local files = require "bclua.files"
 local pipeline = require "bclua.workflow.pipeline"
+local check_options = require("bclua.options").check
 
 local batches = {}
 
@@ -45,6 +46,10 @@ local function of_run(o)
    return found
 end
 
+local OPTIONS = {run = "string", triplets = "string", tiles = "string", dataset_root = "string",
+   batch_size = {"integer", default = 16, least = 1, most = 1 << 20}, widths = {"list", of = "integer"},
+   dim = {"integer", least = 1}}
+
 --- Where batches come from, and what network and training they are for.
 -- @tparam table options `run` (folder of a pipeline's run), or `triplets` (Parquet) with `tiles` or `dataset_root`
 --  (windows are cut from the recordings); `batch_size` (16), `widths`, `dim` (the run's, or the pipeline's defaults)
@@ -57,7 +62,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function batches.open(options)
-   local o = options
+   local o = check_options(options, OPTIONS)
    local found, message = {settings = pipeline.defaults, triplets = o.triplets}, nil
    if not o.triplets then found, message = of_run(o) end
    if not found then return nil, message end
@@ -69,7 +74,7 @@ function batches.open(options)
    for key, value in pairs(found.settings.network) do network[key] = value end
    network.widths, network.z = o.widths or network.widths, o.dim or network.z
    local source = {triplets = found.triplets, tiles = found.tiles, dataset_root = not found.tiles and found.root or nil,
-      batch_size = o.batch_size or 16, augment = fit.augment ~= "" and fit.augment or nil}
+      batch_size = o.batch_size, augment = fit.augment ~= "" and fit.augment or nil}
    local function loader(seed)
       local with_seed = {seed = seed}
       for key, value in pairs(source) do with_seed[key] = value end

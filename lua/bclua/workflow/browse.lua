@@ -7,6 +7,7 @@ local array = require "bclua.array"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
+local check_options = require("bclua.options").check
 
 local browse = {}
 
@@ -56,6 +57,9 @@ local function find_root(options)
    return layout.root
 end
 
+--- What `open` takes.
+browse.options = {run = {"string", needed = true}, dataset_root = "string"}
+
 --- Open a run.
 -- @tparam table options `run` (folder of `pipeline`, or one that has a motif.parquet),
 -- `dataset_root` (folder that holds the source names; default: what config.json of the run says)
@@ -63,6 +67,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function browse.open(options)
+   options = check_options(options, browse.options)
    local sql = require "bclua.sql"
    if not files.is_folder(options.run) then return nil, options.run .. ": no such folder" end
    local input = options.run .. "/motif.parquet"

@@ -1,8 +1,10 @@
 --- Who may see what of a run, and what requests are answered with. It knows no socket: a request is
 -- a table, see `bclua.http`.
 -- @module bclua.workflow.browse_server
+local browse = require "bclua.workflow.browse"
 local cjson = require "cjson"
 local files = require "bclua.files"
+local options_of = require "bclua.options"
 local pages = require "bclua.workflow.browse_pages"
 local system = require "bclua.system"
 
@@ -166,17 +168,21 @@ function Server:handle(request)
    return text(500, "that went wrong; the terminal says more")
 end
 
+local OPTIONS = options_of.extend(browse.options, {port = {"integer", default = 0, least = 0, most = 65535},
+   ready = {"function", needed = true}})
+
 --- Serve a run until Ctrl-C or SIGTERM, which are how it is meant to end: no error.
 -- @tparam table options those of `bclua.workflow.browse.open`; `port` (0: any), `ready` (called with the address)
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
 function server.run(options)
-   local b, message = require("bclua.workflow.browse").open(options)
+   options = options_of.check(options, OPTIONS)
+   local b, message = browse.open(options_of.subset(options, browse.options))
    if not b then return nil, message end
    local s
    local listener <close>, why = require("bclua.http").open(function(request) return s:handle(request) end,
-      {port = options.port or 0})
+      {port = options.port})
    if not listener then return nil, why end
    s = server.new(b, listener:port())
    options.ready(("http://127.0.0.1:%d/"):format(listener:port()), b)

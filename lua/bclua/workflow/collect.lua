@@ -2,6 +2,7 @@
 -- @module bclua.workflow.collect
 local array = require "bclua.array"
 local files = require "bclua.files"
+local check_options = require("bclua.options").check
 
 local collect = {}
 
@@ -20,12 +21,6 @@ collect.seconds = SECONDS
 
 --- Those kinds in words.
 collect.words = {motif = "motif windows", best = "windows with the best call score", all = "windows"}
-
---- What is wrong with the name of a kind; nil: nothing.
-function collect.check_kind(kind)
-   if collect.words[kind] then return nil end
-   return ("must be one of %s, got '%s'"):format(table.concat(collect.kinds, ", "), tostring(kind))
-end
 
 -- ---- On a worker ----
 
@@ -222,19 +217,10 @@ local function count(set, items)
    set.missing = missing
 end
 
-local KNOWN = {motif = true, dataset_root = true, recordings = true, windows = true, motifs = true, memory_mb = true,
-   quiet = true}
-
-local function check(options)
-   for key in pairs(options) do
-      if not KNOWN[key] then error(("unknown option '%s'"):format(tostring(key)), 3) end
-   end
-   local kind = options.windows or "best"
-   local wrong = collect.check_kind(kind)
-   if wrong then error("option 'windows' " .. wrong, 3) end
-   return {motif = options.motif, dataset_root = options.dataset_root, recordings = options.recordings,
-      windows = kind, motifs = options.motifs or 3, quiet = options.quiet}
-end
+local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", needed = true},
+   recordings = {"list", of = "string"}, windows = {"choice", collect.kinds, default = "best"},
+   motifs = {"integer", default = 3, least = 1, most = 1000}, memory_mb = {"number", default = 1024, least = 0},
+   quiet = "boolean"}
 
 --- Collect the windows of some recordings, what they are called, and plain features of them.
 -- @tparam table options `motif` (Parquet from `consolidate`), `dataset_root`, `recordings` (list of source names; none:
@@ -247,7 +233,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function collect.run(options)
-   local o = check(options)
+   local o = check_options(options, OPTIONS)
    if not files.is_folder(o.dataset_root) then return nil, o.dataset_root .. ": no such folder" end
    local items, message = read(o)
    if not items then return nil, message end
@@ -259,7 +245,7 @@ function collect.run(options)
    for i, result, why in map(pieces, {plain = true}) do
       if result then
          plain[#plain + 1] = result.plain
-         add_piece(set, pieces[i], result, (options.memory_mb or 1024) * 1e6)
+         add_piece(set, pieces[i], result, o.memory_mb * 1e6)
          if not set.sound then collectgarbage() end
       else
          set:fail(pieces[i].path, why)

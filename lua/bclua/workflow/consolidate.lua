@@ -5,6 +5,7 @@ local files = require "bclua.files"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local check_options = require("bclua.options").check
 
 local consolidate = {}
 
@@ -68,12 +69,16 @@ local function read_one(folder)
    return m
 end
 
+local OPTIONS = {input = {"string", needed = true}, output = {"string", needed = true}, force = "boolean",
+   quiet = "boolean"}
+
 --- Consolidate a folder that `extract` wrote.
 -- @tparam table options `input` (folder), `output` (Parquet file), `force`, `quiet`
 -- @treturn[1] table `{recordings=, failures=}`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function consolidate.run(options)
+   options = check_options(options, OPTIONS)
    local sql = require "bclua.sql"
    local found, message = files.find(options.input, function(name) return name == "metadata.json" end)
    if not found then return nil, message end

@@ -4,6 +4,7 @@ local array = require "bclua.array"
 local cjson = require "cjson"
 local collect = require "bclua.workflow.collect"
 local tables = require "bclua.workflow.evaluate_tables"
+local check_options = require("bclua.options").check
 
 local evaluate = {}
 
@@ -84,7 +85,9 @@ local function group_labels(species, group_of)
    return several and labels or nil
 end
 
-local JUDGE_OPTIONS = {splits = true, seed = true, c = true, k = true, groups = true}
+local JUDGE = {splits = {"integer", default = 10, least = 1, most = 10000}, seed = {"integer", default = 1, least = 0},
+   c = {"number", default = 1, above = 0}, k = {"integer", default = 5, least = 1, most = 10000},
+   groups = {"table", default = {}}}
 
 --- Judge networks or features on a set of windows, all on the same splits.
 -- @tparam table set from `collect`
@@ -101,23 +104,20 @@ local JUDGE_OPTIONS = {splits = true, seed = true, c = true, k = true, groups = 
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.judge(set, subjects, options)
-   options = options or {}
-   for key in pairs(options) do
-      if not JUDGE_OPTIONS[key] then error(("unknown option '%s'"):format(tostring(key)), 2) end
-   end
+   options = check_options(options, JUDGE)
    local features, message = features_of(set, subjects)
    if not features then return nil, message end
    local detail
    detail, message = finite(set, features)
    if not detail then return nil, message end
    local measures = require("bclua.evaluate").measures
-   local how = {splits = options.splits or 10, seed = options.seed or 1, c = options.c, k = options.k, memo = {}}
+   local how = {splits = options.splits, seed = options.seed, c = options.c, k = options.k, memo = {}}
    local result
    result, message = measures(features, detail.species, detail.recordings, how)
    if not result then return nil, message end
    result.recordings, result.failures, result.missing, result.kind = set.files, set.failures, set.missing, set.kind
    result.splits, result.nonfinite = how.splits, detail.nonfinite
-   detail.groups = group_labels(detail.species, options.groups or {})
+   detail.groups = group_labels(detail.species, options.groups)
    if detail.groups then result.group = measures(features, detail.groups, detail.recordings, how) end
    return result, detail
 end
@@ -141,6 +141,12 @@ local function read_metadata(path, metadata)
    return recordings, ok and type(groups) == "table" and groups or {}
 end
 
+--- What `run` takes.
+evaluate.options = {checkpoint = {"string", needed = true}, motif = {"string", needed = true},
+   dataset_root = {"string", needed = true}, windows = {"choice", collect.kinds, default = "best"},
+   motifs = {"integer", default = 3, least = 1, most = 1000}, splits = JUDGE.splits, seed = JUDGE.seed, k = JUDGE.k,
+   output = "string", force = "boolean", quiet = "boolean"}
+
 --- Evaluate a checkpoint on the recordings that its triplets left out.
 -- @tparam table options `checkpoint` (safetensors), `motif` (Parquet from `consolidate`),
 -- `dataset_root`, `windows` ("best"), `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `k` (5: neighbours),
@@ -150,6 +156,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.run(options)
+   options = check_options(options, evaluate.options)
    local lock = require "bclua.lock"
    local locked <close>, busy = (options.output and lock.folder or lock.take)(options.output)
    if not locked then return nil, busy end
@@ -167,7 +174,7 @@ function evaluate.run(options)
    end
    local result, detail
    if set then
-      local fresh = untrained(net, options.seed or 1)
+      local fresh = untrained(net, options.seed)
       result, detail = evaluate.judge(set, {{name = "embedding", net = net}, {name = "untrained network", net = fresh},
          {name = "log-mel mean and deviation", x = set.plain, standardise = true}},
          {splits = options.splits, seed = options.seed, k = options.k, groups = groups})

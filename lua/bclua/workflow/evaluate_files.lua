@@ -110,8 +110,7 @@ end
 --- The parameters of a folder with results.
 function evaluate_files.parameters(options)
    return {checkpoint = options.checkpoint, motif = options.motif, dataset_root = options.dataset_root,
-      windows = options.windows or "best", motifs = options.motifs or 3, splits = options.splits or 10,
-      seed = options.seed or 1, k = options.k or 5}
+      windows = options.windows, motifs = options.motifs, splits = options.splits, seed = options.seed, k = options.k}
 end
 
 --- May results be written into `options.output`? Makes the folder.

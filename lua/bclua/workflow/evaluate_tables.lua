@@ -1,6 +1,7 @@
 --- What an evaluation found, as tables and text.
 -- @module bclua.workflow.evaluate_tables
 local collect = require "bclua.workflow.collect"
+local check_options = require("bclua.options").check
 
 local tables = {}
 
@@ -116,14 +117,17 @@ local function align(header, rows)
    return table.concat(lines, "\n")
 end
 
+local TEXT = {classes = "boolean"}
+
 --- The result as text.
 -- @tparam table result from `bclua.workflow.evaluate.judge`
 -- @tparam[opt] table options `classes`: also a line for each class
 function tables.text(result, options)
+   options = check_options(options, TEXT)
    local parts = {tables.sentence(result), align(tables.accuracy(result)), "", align(tables.paired(result)), "",
       tables.distances_sentence(result), align(tables.distances(result, "species"))}
    if result.group then parts[#parts + 1] = align(tables.distances(result, "group")) end
-   if options and options.classes then
+   if options.classes then
       for _, part in ipairs{result, result.group} do
          parts[#parts + 1] = ""
          parts[#parts + 1] = align(tables.classes(part))

@@ -6,10 +6,16 @@ local files = require "bclua.files"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
+local check_options = require("bclua.options").check
 
 local extract = {}
 
-extract.defaults = {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000}
+--- What `run` takes; the first four are parameters of the results.
+extract.options = {cens_sample_rate = {"integer", default = 10, least = 1, most = 1000},
+   matrix_profile_window = {"integer", default = 50, least = 1, most = 100000},
+   sample_rate = {"integer", default = 32000, least = 1000, most = 768000}, exclusion = {"integer", least = 0},
+   input = {"string", needed = true}, output = {"string", needed = true}, species = "string",
+   sample_k = {"integer", least = 1}, seed = {"integer", default = 1, least = 0}, force = "boolean", quiet = "boolean"}
 
 local function check_parameters(p)
    local hop = p.sample_rate / p.cens_sample_rate
@@ -134,7 +140,7 @@ local function select_recordings(list, options)
    end
    if #chosen == 0 then return nil, ("%s: no recordings of species '%s'"):format(options.input, species) end
    if options.sample_k and options.sample_k < #chosen then
-      local order = require("bclua.sampling").generator(options.seed or 1):shuffle(#chosen)
+      local order = require("bclua.sampling").generator(options.seed):shuffle(#chosen)
       local sample = {}
       for i = 1, options.sample_k do sample[i] = chosen[order[i]] end
       table.sort(sample, function(a, b) return a.source_name < b.source_name end)
@@ -152,8 +158,9 @@ end
 -- @treturn[2] string message: nothing could be done
 function extract.run(options)
    local recordings = require "bclua.recordings"
-   local p = {exclusion = options.exclusion}
-   for k, v in pairs(extract.defaults) do p[k] = options[k] or v end
+   options = check_options(options, extract.options)
+   local p = {cens_sample_rate = options.cens_sample_rate, matrix_profile_window = options.matrix_profile_window,
+      sample_rate = options.sample_rate, exclusion = options.exclusion}
    local hop, message = check_parameters(p)
    if not hop then return nil, message end
    local list

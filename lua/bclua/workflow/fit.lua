@@ -2,6 +2,7 @@
 -- @module bclua.workflow.fit
 local files = require "bclua.files"
 local lock = require "bclua.lock"
+local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local schedule = require "bclua.schedule"
@@ -9,13 +10,60 @@ local system = require "bclua.system"
 
 local fit = {}
 
---- Every setting of a training; 0 turns off what can be off.
-fit.defaults = {batch_size = 64, batches_per_epoch = 100, round_minutes = 0, max_epochs = 10, limit = 0, lr = 1e-3,
-   schedule = "constant", warmup = 0, lr_step = 0, lr_gamma = 0.1, lr_final = 0, beta1 = 0.5, beta2 = 0.999, eps = 1e-8,
-   weight_decay = 0.01, clip_norm = 0, accumulate = 1, loss = "nt_xent", margin = 0, l2 = 0.01, temperature = 0.1,
-   roles = "separate", precision = "f32", recompute = "auto", seed = 1, patience = 0, keep = 3, keep_best = 3,
-   checkpoint_minutes = 10, on_nonfinite = "stop", validation_triplets = 256, augment = "", workers = 0, ahead = 2,
-   cache_mb = 256}
+-- What is wrong with a text that describes an augmentation.
+local function wrong_augmentation(text)
+   if text == "" then return nil end
+   local effects, message = require("bclua.loader").augmentation(text)
+   return not effects and message or nil
+end
+
+--- Every setting of a training, as `bclua.options` has them; 0 turns off what can be off.
+fit.settings = {
+   batch_size = {"integer", default = 64, least = 1, most = 1 << 20},
+   batches_per_epoch = {"integer", default = 100, least = 1},
+   round_minutes = {"number", default = 0, least = 0},
+   max_epochs = {"integer", default = 10, least = 1},
+   limit = {"integer", default = 0, least = 0, most = (1 << 32) - 1},
+   lr = {"number", default = 1e-3, least = 0},
+   schedule = {"choice", schedule.names, default = "constant"},
+   warmup = {"integer", default = 0, least = 0},
+   lr_step = {"integer", default = 0, least = 0},
+   lr_gamma = {"number", default = 0.1, least = 0, most = 1},
+   lr_final = {"number", default = 0, least = 0},
+   beta1 = {"number", default = 0.5, least = 0, most = 1},
+   beta2 = {"number", default = 0.999, least = 0, most = 1},
+   eps = {"number", default = 1e-8, least = 0},
+   weight_decay = {"number", default = 0.01, least = 0},
+   clip_norm = {"number", default = 0, least = 0},
+   accumulate = {"integer", default = 1, least = 1},
+   loss = {"choice", {"nt_xent", "triplet", "triplet_cosine", "semi_hard", "batch_hard"}, default = "nt_xent"},
+   margin = {"number", default = 0, least = 0},
+   l2 = {"number", default = 0.01, least = 0},
+   temperature = {"number", default = 0.1, least = 1e-6},
+   roles = {"choice", {"separate", "joint"}, default = "separate"},
+   precision = {"choice", {"f32", "bf16", "f16", "f64"}, default = "f32"},
+   recompute = {"choice", {"auto", "cheap", "none", "stage", "role"}, default = "auto"},
+   seed = {"integer", default = 1, least = 0},
+   patience = {"integer", default = 0, least = 0},
+   keep = {"integer", default = 3, least = 1},
+   keep_best = {"integer", default = 3, least = 0},
+   checkpoint_minutes = {"number", default = 10, least = 0},
+   on_nonfinite = {"choice", {"stop", "skip"}, default = "stop"},
+   validation_triplets = {"integer", default = 256, least = 0},
+   augment = {"string", default = "", check = wrong_augmentation},
+   workers = {"integer", default = 0, least = 0, most = 256},
+   ahead = {"integer", default = 2, least = 1, most = 1024},
+   cache_mb = {"number", default = 256, least = 0, most = 1 << 30},
+}
+
+--- Their defaults.
+fit.defaults = options_of.defaults(fit.settings)
+
+--- What `run` takes.
+fit.options = options_of.extend(fit.settings, {triplets = {"string", needed = true}, tiles = "string",
+   run = {"string", needed = true}, network = {"table", default = {}}, motif = "string", dataset_root = "string",
+   loc_unit = {"choice", {"seconds", "frames"}}, checkpoint = "string", force = "boolean", follow_data = "boolean",
+   free_memory = {"integer", least = 0}, quiet = "boolean"})
 
 -- These change nothing in the weights that a number of steps gives.
 local FREE = {"max_epochs", "patience", "keep", "keep_best", "checkpoint_minutes", "on_nonfinite",
@@ -111,10 +159,7 @@ end
 
 local function settings(options)
    local p = {}
-   for k, v in pairs(fit.defaults) do
-      p[k] = options[k]
-      if p[k] == nil then p[k] = v end
-   end
+   for k in pairs(fit.settings) do p[k] = options[k] end
    p.margin = fit.margin(p)
    return p
 end
@@ -182,7 +227,7 @@ end
 -- The network, within memory.
 local function build(p, options)
    local network = {seed = p.seed, precision = p.precision, checkpoint = p.recompute}
-   for k, v in pairs(options.network or {}) do network[k] = v end
+   for k, v in pairs(options.network) do network[k] = v end
    local net = require("bclua.tilenet").new(network)
    p.tiles = options.tiles ~= nil
    local bytes, message = fit.check_memory(net, p, options.free_memory)
@@ -280,12 +325,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function fit.run(options)
+   options = options_of.check(options, fit.options)
    local p = settings(options)
    local net, bytes = build(p, options)
    if not net then return nil, bytes end
    local l <close>, message = load_triplets(p, options)
    if not l then return nil, message end
-   local wanted = parameters(p, options.network or {}, options.triplets)
+   local wanted = parameters(p, options.network, options.triplets)
    local locked <close>, busy = lock.folder(options.run)
    if not locked then return nil, busy end
    local folder

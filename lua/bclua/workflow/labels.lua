@@ -3,6 +3,7 @@
 -- @module bclua.workflow.labels
 local array = require "bclua.array"
 local files = require "bclua.files"
+local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
@@ -41,13 +42,13 @@ local function marks_of(row, options, exclusion)
          end_s = math.min(row.duration_seconds, start_s + row.matrix_profile_window / row.cens_sample_rate)}
    end
    if options.kind ~= "discord" then
-      for rank, m in ipairs(stomp.motifs(p, options.top or 1, o)) do
+      for rank, m in ipairs(stomp.motifs(p, options.top, o)) do
          add("motif", rank, "a", m.at, m.distance)
          add("motif", rank, "b", m.twin, m.distance)
       end
    end
    if options.kind ~= "motif" then
-      for rank, d in ipairs(stomp.discords(p, options.top or 1, o)) do add("discord", rank, "", d.at, d.distance) end
+      for rank, d in ipairs(stomp.discords(p, options.top, o)) do add("discord", rank, "", d.at, d.distance) end
    end
    return list
 end
@@ -84,6 +85,10 @@ local function read_chunk(options, first, last, exclusion, list)
    return true
 end
 
+-- What chooses windows, here and in `bclua.workflow.listen`.
+labels.marks = {input = {"string", needed = true}, kind = {"choice", {"motif", "discord", "both"}, default = "both"},
+   top = {"integer", default = 1, least = 1, most = 1000}, species = "string"}
+
 --- The motif and discord windows of all recordings of a consolidated table.
 -- @tparam table options `input` (Parquet from `consolidate`), `kind` (`motif`, `discord` or
 -- `both`, the default), `top` (1: motifs and discords a recording), `species` (only this one)
@@ -93,6 +98,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function labels.read(options)
+   options = options_of.check(options, labels.marks)
    local names, message = read_names(options)
    if not names then return nil, message end
    local exclusion = math.tointeger((record.of_parquet(options.input) or {}).exclusion)
@@ -264,6 +270,12 @@ local function write_tracks(list, output)
    return written
 end
 
+--- What `run` takes.
+labels.options = options_of.extend(labels.marks, {
+   format = {"choice", {"audacity", "raven", "csv"}, default = "audacity"}, output = {"string", needed = true},
+   dataset_root = {"string", default = false}, accepted = "string",
+   quiet = "boolean"})
+
 --- Write labels.
 -- @tparam table options those of `read`; `format` (`audacity`: a folder of label tracks,
 -- `<species>/<id>.txt`; `raven`, `csv`: one file), `output`, `dataset_root` (looks for the band of
@@ -273,11 +285,16 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function labels.run(options)
+   options = options_of.check(options, labels.options)
    if options.dataset_root and not files.is_folder(options.dataset_root) then
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
-   local read = options.accepted and require("bclua.workflow.accepted").marks or labels.read
-   local list, message = read(options)
+   local list, message
+   if options.accepted then
+      list, message = require("bclua.workflow.accepted").marks(options)
+   else
+      list, message = labels.read(options_of.subset(options, labels.marks))
+   end
    if not list then return nil, message end
    local n = 0
    for _, item in ipairs(list) do n = n + #item.marks end

@@ -3,6 +3,7 @@
 local array = require "bclua.array"
 local files = require "bclua.files"
 local labels = require "bclua.workflow.labels"
+local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
@@ -72,7 +73,7 @@ local function read(options)
    if not files.is_folder(options.dataset_root) then
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
-   local all, message = labels.read(options)
+   local all, message = labels.read(options_of.subset(options, labels.marks))
    if not all then return nil, message end
    local list = {}
    for _, item in ipairs(all) do
@@ -100,6 +101,10 @@ local function append(writer, item, sounds, gap, lines)
    return true
 end
 
+--- What `track` takes.
+listen.track_options = options_of.extend(labels.marks, {dataset_root = {"string", needed = true},
+   output = {"string", needed = true}, gap = {"number", default = 0.5, least = 0, most = 60}, quiet = "boolean"})
+
 --- All motifs, or discords, of a set as one sound file, in order of recordings and ranks, and
 -- beside it, as `.txt`, a label track for Audacity that says which is which.
 -- @tparam table options `input` (Parquet from `consolidate`), `dataset_root`, `output` (`.flac`, `.ogg` or
@@ -109,6 +114,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function listen.track(options)
+   options = options_of.check(options, listen.track_options)
    local list, message = read(options)
    if not list then return nil, message end
    local rate, failures, lines = list[1].sample_rate, {}, {}
@@ -116,7 +122,7 @@ function listen.track(options)
    writer, message = require("bclua.audio").create(options.output, rate)
    if not writer then return nil, message end
    local _ <close> = writer
-   local gap = array.zeros(math.floor((options.gap or 0.5) * rate))
+   local gap = array.zeros(math.floor(options.gap * rate))
    local bar = progress.new("motif-track", #list, {unit = "recordings", quiet = options.quiet})
    for i, sounds, why in require("bclua.parallel").map(list, "bclua.workflow.listen", "one",
       {root = options.dataset_root}) do
@@ -146,6 +152,10 @@ function listen.track(options)
    return {windows = #lines, seconds = seconds, failures = failures}
 end
 
+--- What `top` takes.
+listen.top_options = options_of.extend(listen.track_options, {gap = false,
+   format = {"choice", {"flac", "ogg", "wav"}, default = "flac"}})
+
 --- The top motifs and discords of each recording as short sound files:
 -- `<output>/<species>/<id>_motif1a_<start>.<format>`.
 -- @tparam table options `input`, `dataset_root`, `kind`, `top`, `species` as for `track`; `output`
@@ -154,6 +164,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function listen.top(options)
+   options = options_of.check(options, listen.top_options)
    local list, message = read(options)
    if not list then return nil, message end
    local ok
@@ -162,7 +173,7 @@ function listen.top(options)
    local bar = progress.new("extract-top-motif", #list, {unit = "recordings", quiet = options.quiet})
    local failures, written = {}, 0
    for i, n, why in require("bclua.parallel").map(list, "bclua.workflow.listen", "save",
-      {root = options.dataset_root, output = options.output, format = options.format or "flac"}) do
+      {root = options.dataset_root, output = options.output, format = options.format}) do
       if n then
          written = written + n
       else

@@ -5,6 +5,7 @@
 -- recording the call score (`bclua.workflow.score`): where the motif's windows stand among all windows of their length.
 -- @module bclua.workflow.motif_sweep
 local files = require "bclua.files"
+local check_options = require("bclua.options").check
 
 local motif_sweep = {}
 
@@ -196,6 +197,12 @@ local function check(o)
    return true
 end
 
+local POSITIVE = {"list", of = {"number", above = 0}, items = "numbers", shortest = 1, needed = true}
+local OPTIONS = {data = {"string", needed = true}, rates = POSITIVE, windows_s = POSITIVE,
+   exclusions = {"list", of = {"number", least = 0}, items = "numbers", shortest = 1, needed = true},
+   recordings = {"integer", least = 0, needed = true},
+   seeds = {"list", of = {"integer", least = 0}, items = "integers", shortest = 1, needed = true}, quiet = "boolean"}
+
 --- Try all settings on a sample of recordings, in parallel.
 -- @tparam table options `data` (folder, see `recordings.layout`), `rates`, `windows_s`, `exclusions`, `recordings`
 -- (of a sample), `seeds` (of samples), `quiet`
@@ -204,6 +211,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function motif_sweep.run(options)
+   options = check_options(options, OPTIONS)
    local parallel, progress = require "bclua.parallel", require "bclua.progress"
    local recordings = require "bclua.recordings"
    local o = {rates = options.rates, windows_s = options.windows_s, exclusions = options.exclusions}

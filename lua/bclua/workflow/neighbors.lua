@@ -4,6 +4,7 @@
 local array = require "bclua.array"
 local cjson = require "cjson"
 local files = require "bclua.files"
+local check_options = require("bclua.options").check
 
 local neighbors = {}
 
@@ -139,8 +140,11 @@ function neighbors.of_features(options)
    return result, ("squared distance of CENS, to all windows of %d other recordings"):format(#rows - 1)
 end
 
+local OPTIONS = {judged = "table", checkpoint = "string", motif = "string", dataset_root = "string"}
+
 --- By the embedding, if it was judged (`judged`) or there is a checkpoint, else by CENS.
 function neighbors.run(options)
+   options = check_options(options, OPTIONS)
    if options.judged then return neighbors.of_judged(options.judged) end
    if options.checkpoint and files.exists(options.checkpoint) then return neighbors.of_embedding(options) end
    return neighbors.of_features(options)

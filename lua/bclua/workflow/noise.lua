@@ -5,6 +5,7 @@ local array = require "bclua.array"
 local cjson = require "cjson"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
+local check_options = require("bclua.options").check
 
 local noise = {}
 
@@ -125,6 +126,13 @@ local function levels_of(s, options)
    return rows
 end
 
+local OPTIONS = {checkpoint = {"string", needed = true}, motif = {"string", needed = true},
+   dataset_root = {"string", needed = true}, kind = {"choice", noise.kinds, needed = true},
+   levels = {"list", of = "number", items = "numbers", needed = true},
+   seeds = {"list", of = "integer", items = "integers", needed = true}, windows = "string", motifs = "integer",
+   splits = "integer", precision = "string", triplets = "string", folder = "string", validation_triplets = "integer",
+   loss = "table", quiet = "boolean"}
+
 --- Judge a checkpoint on the recordings that its training did not see, at several levels of noise.
 -- @tparam table options `checkpoint`, `motif`, `dataset_root`; `kind` (see `kinds`), `levels`, `seeds` (of the
 -- noise); `windows`, `motifs`, `splits` as for `evaluate.run`; `precision` of the values; `quiet`. With `triplets`
@@ -137,6 +145,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function noise.run(options)
+   options = check_options(options, OPTIONS)
    local s, message = open(options)
    if not s then return nil, message end
    local why

@@ -4,6 +4,7 @@
 local files = require "bclua.files"
 local safetensors = require "bclua.safetensors"
 local system = require "bclua.system"
+local check_options = require("bclua.options").check
 
 local nonfinite = {}
 
@@ -121,12 +122,15 @@ local function open(folder, r, threads)
    return net
 end
 
+local REPLAY = {folder = {"string", needed = true}, threads = {"integer", least = 1, most = 1024}}
+
 --- Do the step again.
 -- @tparam table options `folder` (what `report` wrote), `threads`
 -- @treturn[1] table `reproduced` (boolean), `message` (what the step says now), `text` (where it began)
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function nonfinite.replay(options)
+   options = check_options(options, REPLAY)
    local folder = options.folder:gsub("(.)/+$", "%1")
    local r, message = files.read_json(folder .. "/report.json")
    if not r then return nil, message end

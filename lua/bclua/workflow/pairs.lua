@@ -6,6 +6,7 @@ local files = require "bclua.files"
 local record = require "bclua.workflow.record"
 local search = require "bclua.workflow.search"
 local system = require "bclua.system"
+local check_options = require("bclua.options").check
 
 local pairs_of = {}
 
@@ -16,7 +17,6 @@ pairs_of.columns = {"rank", "source_name", "species", "start_s", "other_source_n
 -- Frames of a group of recordings at most (a pair of groups takes about a second),
 -- groups of a small corpus at least, and frames that are compared in one go.
 local GROUP, GROUPS, BATCH = 32768, 8, 8192
-local SAVE_EVERY_S = 5
 
 local function before(a, b)
    if a.distance ~= b.distance then return a.distance < b.distance end
@@ -212,7 +212,7 @@ local function run_tiles(groups, o, partial, parameters, options, r)
       for _, hit in ipairs(result.hits) do best.add(hit) end
       add_failures(r.failures, seen, result.failures)
       bar:update(done_after[skipped + i] - before_s)
-      if partial and system.clock() - saved >= (options.save_every or SAVE_EVERY_S) then
+      if partial and system.clock() - saved >= options.save_every then
          local ok, message = save(partial, parameters, skipped + i, best.list(), r.failures)
          if not ok then return nil, message end
          saved = system.clock()
@@ -234,6 +234,11 @@ local function describe(hits, rows, rate)
    return hits
 end
 
+local OPTIONS = {input = {"string", needed = true}, top = {"integer", default = 20, least = 1, most = 1000000},
+   per_recording = {"integer", default = 1, least = 1, most = 1000000},
+   seconds = {"number", least = 0.001, most = 3600}, features = "string", output = "string",
+   save_every = {"number", default = 5, least = 0}, force = "boolean", quiet = "boolean"}
+
 --- Compare all recordings of a corpus with all others.
 -- @tparam table options `input` (Parquet from `consolidate`), `top` (20), `per_recording`
 -- (1: pairs of windows of the same two recordings at most, not overlapping on either
@@ -246,6 +251,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function pairs_of.run(options)
+   options = check_options(options, OPTIONS)
    local rows, p = search.read_corpus(options.input)
    if not rows then return nil, p end
    local features, message = search.find_features({input = options.input, features = options.features}, rows)
@@ -255,7 +261,7 @@ function pairs_of.run(options)
    if window < 1 then
       return nil, ("--seconds %g is less than a frame (%g s)"):format(options.seconds, 1 / p.cens_sample_rate)
    end
-   local top, per_pair = options.top or 20, options.per_recording or 1
+   local top, per_pair = options.top, options.per_recording
    local parameters = {all = true, seconds = window / p.cens_sample_rate, top = top, per_recording = per_pair}
    local ok
    ok, message = search.check_output(options, parameters)

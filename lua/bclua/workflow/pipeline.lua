@@ -2,6 +2,7 @@
 -- @module bclua.workflow.pipeline
 local files = require "bclua.files"
 local lock = require "bclua.lock"
+local options_of = require "bclua.options"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
 
@@ -79,6 +80,30 @@ function pipeline.merge(defaults, changes, where)
    return result
 end
 
+-- What each setting may be: what the steps take.
+local function schema()
+   local function of(options, names) return {"table", of = options_of.subset(options, names)} end
+   local function step_options(name) return require("bclua.workflow." .. name).options end
+   local d, channels = pipeline.defaults, {"integer", least = 1, most = 65536}
+   return {extract = of(step_options("extract"), d.extract),
+      triplets = of(step_options("triplets"), d.triplets), audit = of(step_options("audit"), d.audit),
+      tiles = of(step_options("tiles"), d.tiles), fit = of(step_options("fit"), d.fit),
+      evaluate = of(step_options("evaluate"), d.evaluate),
+      network = {"table", of = {widths = {"list", of = channels, items = "integers", shortest = 4, longest = 4},
+         z = channels, compression = {"choice", {"log", "power", "pcen"}}}}}
+end
+
+--- What is wrong with settings that were merged; nil: nothing.
+-- @tparam table config
+-- @treturn ?string message naming the setting
+function pipeline.wrong(config)
+   local c = {}
+   for name, values in pairs(config) do c[name] = values end
+   c.triplets = pipeline.triplet_options(c.triplets)
+   local ok, message = options_of.try(c, schema())
+   return not ok and message:gsub("^option", "setting") or nil
+end
+
 local function load_config(path)
    local text, message = files.read(path)
    if not text then return nil, message end
@@ -128,8 +153,8 @@ local function prepare(options)
    local config
    config, message = pipeline.merge(assert(defaults, message), changes)
    if not config then return nil, options.config .. ": " .. message end
-   message = require("bclua.workflow.collect").check_kind(config.evaluate.windows)
-   if message then return nil, ("%s: setting 'evaluate.windows' %s"):format(options.config, message) end
+   message = pipeline.wrong(config)
+   if message then return nil, options.config .. ": " .. message end
    local data = options.data and options.data:gsub("(.)/+$", "%1")
    if data then -- before anything is made
       local recordings = require "bclua.recordings"
@@ -142,7 +167,7 @@ local function prepare(options)
    if name == "" or name == "." or name == ".." then name = "run" end
    local folder = options.run or "runs/" .. name
    return {name = files.basename(folder), folder = folder, data = data, config = config, times = {}, failures = {},
-      command = options.command or "", machine = machine(), versions = versions(), date = os.date("%Y-%m-%d %H:%M")}
+      command = options.command, machine = machine(), versions = versions(), date = os.date("%Y-%m-%d %H:%M")}
 end
 
 -- The steps that find the motifs.
@@ -229,6 +254,9 @@ local function get_data(run)
    return true
 end
 
+local OPTIONS = {data = "string", run = "string", config = "string", force = "boolean",
+   command = {"string", default = ""}}
+
 --- Run everything that is not done yet.
 -- @tparam table options `data` (folder of recordings; none: synthetic ones), `run`
 -- (folder for the results, default `runs/<name of the data>`), `config` (Lua file that
@@ -237,6 +265,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function pipeline.run(options)
+   options = options_of.check(options, OPTIONS)
    local run, message = prepare(options)
    if not run then return nil, message end
    local locked <close>, busy = lock.folder(run.folder)

@@ -8,11 +8,18 @@ local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
 local windows = require "bclua.workflow.windows"
+local check_options, extend = require("bclua.options").check, require("bclua.options").extend
 
 local predict = {}
 
 --- What `run` does unless told otherwise; `hop`: the length of a window.
-predict.defaults = {partial = "pad", precision = "f32", batch = 16}
+--- What `run` takes.
+predict.options = {checkpoint = {"string", needed = true},
+   inputs = {"list", of = "string", items = "paths", shortest = 1, needed = true},
+   output = {"string", needed = true}, hop = {"number", least = 0.01},
+   partial = {"choice", {"pad", "drop"}, default = "pad"},
+   precision = {"choice", {"f32", "bf16", "f16", "f64"}, default = "f32"},
+   batch = {"integer", default = 16, least = 1, most = 4096}, force = "boolean", quiet = "boolean"}
 
 -- A number that follows from the weights alone: not from where the checkpoint is, nor from what else it holds.
 local function weights_of(net)
@@ -112,9 +119,6 @@ local function embed(net, todo, store, o, quiet)
 end
 
 local function check(options)
-   if type(options.inputs) ~= "table" or #options.inputs == 0 then
-      return nil, "predict: no recordings given"
-   end
    if not options.output:lower():find("%.parquet$") then
       return nil, options.output .. ": must end in .parquet (--output)"
    end
@@ -137,14 +141,14 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function predict.run(options)
+   options = check_options(options, predict.options)
    local ok, message = check(options)
    if not ok then return nil, message end
    local list
    list, message = list_files(options.inputs)
    if not list then return nil, message end
-   local d = predict.defaults
    local net
-   net, message = require("bclua.tilenet").open(options.checkpoint, {precision = options.precision or d.precision})
+   net, message = require("bclua.tilenet").open(options.checkpoint, {precision = options.precision})
    if not net then return nil, message end
    local result
    result, message = predict.with_network(net, list, options)
@@ -161,16 +165,18 @@ local function summary(r)
       r.seconds / r.elapsed_s)
 end
 
+local WITH_NETWORK = extend(predict.options, {checkpoint = "string", inputs = {"list", of = "string"}})
+
 --- The same with a network that is there.
 -- @tparam network net from `bclua.tilenet`
 -- @tparam {string,...} list files
 -- @tparam table options as for `run`; `checkpoint` is only the name in the metadata
 function predict.with_network(net, list, options)
-   local d = predict.defaults
+   options = check_options(options, WITH_NETWORK)
    local o = {sample_rate = net.options.sample_rate, length = net.samples, hop_s = options.hop or net.options.seconds,
-      drop = (options.partial or d.partial) == "drop", block = options.batch or d.batch}
+      drop = options.partial == "drop", block = options.batch}
    local parameters = {weights = weights_of(net), window_s = net.options.seconds, hop_s = o.hop_s,
-      sample_rate = o.sample_rate, partial = options.partial or d.partial, precision = options.precision or d.precision}
+      sample_rate = o.sample_rate, partial = options.partial, precision = options.precision}
    local locked <close>, busy = lock.take(options.output)
    if not locked then return nil, busy end
    local store <close>, message = parts.open(options.output, parameters, options.force)

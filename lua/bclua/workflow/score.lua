@@ -10,6 +10,7 @@
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local check_options = require("bclua.options").check
 
 local score = {}
 
@@ -18,8 +19,6 @@ local SAMPLE_RATE, HOP = 32000, 512
 local MEL = {sample_rate = SAMPLE_RATE, n_fft = 1024, hop = HOP, n_mels = 64, fmin = 150, fmax = 15000}
 
 local STEP_S = 0.5 -- between windows that can be a likely call
-local CALLS = 6
-
 --- The columns of the table.
 score.columns = {"source_name", "species", "kind", "start_s", "energy", "contrast", "score", "pick"}
 
@@ -206,6 +205,10 @@ function score.call_starts(path)
    return starts_of(rows)
 end
 
+--- What `run` takes.
+score.options = {input = {"string", needed = true}, dataset_root = "string", output = "string",
+   calls = {"integer", default = 6, least = 0, most = 10000}, recordings = {"list", of = "string"}, quiet = "boolean"}
+
 --- Score motif and discord of all recordings that have them, and find the likely calls.
 -- @tparam table options `input` (Parquet from `consolidate`), `dataset_root` (the folder in which source
 -- names begin), `output` (.parquet or .csv; none: only the result), `calls` (6 likely calls of a recording at
@@ -215,6 +218,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function score.run(options)
+   options = check_options(options, score.options)
    local parallel = require "bclua.parallel"
    local ok, message = true, nil
    if options.output then ok, message = check_output(options.output) end
@@ -226,7 +230,6 @@ function score.run(options)
    local items
    items, message = read(options)
    if not items then return nil, message end
-   options.calls = options.calls or CALLS
    local bar = progress.new("score", #items, {unit = "recordings", quiet = options.quiet})
    local result = {picks = {}, rows = {}, scored = 0, discords = 0, failures = {}}
    for i, measured, why in parallel.map(items, "bclua.workflow.score", "one", {seconds = items[1].seconds,

@@ -5,6 +5,7 @@ local array = require "bclua.array"
 local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
+local options_of = require "bclua.options"
 
 local search = {}
 
@@ -80,6 +81,8 @@ local function choose_window(path, r, p, options)
    return first, window
 end
 
+local QUERY = {start = {"number", least = 0, most = 1e6}, seconds = {"number", least = 0.001, most = 3600}}
+
 --- The query: CENS of the file, then one window of it. All of a file that is no
 -- longer than the matrix profile's window, else its best motif window, unless
 -- `start` or `seconds` (matrix profile's window, or up to the end) are given.
@@ -90,10 +93,11 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function search.query(path, p, options)
+   options = options_of.check(options, QUERY)
    local y, message = extract.decode(path, p.sample_rate)
    if not y then return nil, message end
    local r = extract.analyse(y, p)
-   local first, window = choose_window(path, r, p, options or {})
+   local first, window = choose_window(path, r, p, options)
    if not first then return nil, window end
    local rate = p.cens_sample_rate
    local c = r.cens:slice(2, first + 1, first + window):copy()
@@ -248,6 +252,13 @@ local function compare(rows, query, p, features, options)
    return r
 end
 
+--- What `run` takes.
+search.options = {query = {"string", needed = true}, input = {"string", needed = true},
+   start = QUERY.start, seconds = QUERY.seconds,
+   top = {"integer", default = 20, least = 1, most = 1000000},
+   per_recording = {"integer", default = 1, least = 1, most = 1000000}, features = "string", dataset_root = "string",
+   with_query = {"boolean", default = false}, output = "string", force = "boolean", quiet = "boolean"}
+
 --- Search a corpus.
 -- @tparam table options `query` (sound file), `input` (Parquet from `consolidate`); `start`,
 -- `seconds` (which window, see `query`), `top` (20), `per_recording` (1: hits of one
@@ -260,6 +271,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function search.run(options)
+   options = options_of.check(options, search.options)
    local rows, p = search.read_corpus(options.input)
    if not rows then return nil, p end
    if options.dataset_root and not files.is_folder(options.dataset_root) then
@@ -268,11 +280,10 @@ function search.run(options)
    local features, message = search.find_features(options, rows)
    if features == nil then return nil, message end
    local query
-   query, message = search.query(options.query, p, options)
+   query, message = search.query(options.query, p, options_of.subset(options, QUERY))
    if not query then return nil, message end
-   local top = options.top or 20
-   local parameters = {query = options.query, start_s = query.start_s, seconds = query.seconds, top = top,
-      per_recording = options.per_recording or 1, with_query = options.with_query or false}
+   local parameters = {query = options.query, start_s = query.start_s, seconds = query.seconds, top = options.top,
+      per_recording = options.per_recording, with_query = options.with_query}
    local ok
    ok, message = search.check_output(options, parameters)
    if not ok then return nil, message end
@@ -286,7 +297,7 @@ function search.run(options)
       return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #r.failures,
          r.failures[1].reason)
    end
-   r.hits, r.query = rank(r.hits, top), query
+   r.hits, r.query = rank(r.hits, options.top), query
    ok, message = search.write(options.output, r.hits, search.columns, parameters)
    if not ok then return nil, message end
    return r

@@ -14,6 +14,7 @@ local spans = require "bclua.workflow.spans"
 local stores = require "bclua.workflow.stores"
 local system = require "bclua.system"
 local tile_index = require "bclua.workflow.tile_index"
+local check_options = require("bclua.options").check
 
 local tiles = {}
 
@@ -336,6 +337,12 @@ local function check_only(wanted, options)
    return {made = 0, skipped = 0, failures = failures}
 end
 
+--- What `run` takes.
+tiles.options = {input = {"string", needed = true}, dataset_root = {"string", needed = true},
+   output = {"string", default = false}, store = {"choice", stores.names, default = "packed"},
+   duration = {"number", default = 7, least = 0.1, most = 600},
+   loc_unit = {"choice", {"seconds", "frames"}}, force = "boolean", quiet = "boolean"}
+
 --- Cut the tiles of all triplets.
 --
 -- A second run cuts what is missing: windows of triplets that were not there, recordings that
@@ -348,19 +355,16 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function tiles.run(options)
-   local root, known = options.dataset_root, {}
-   for _, name in ipairs(stores.names) do known[name] = true end
-   if not known[options.store or "packed"] then
-      return nil, ("store '%s' is not one of %s"):format(options.store, table.concat(stores.names, ", "))
-   end
+   options = check_options(options, tiles.options)
+   local root = options.dataset_root
+   if not options.output and options.store ~= "none" then error("option 'output' is missing", 2) end
    if not files.is_folder(root) then return nil, root .. ": no such folder (--dataset-root)" end
    local wanted, message = read_wanted(options.input, options.loc_unit)
    if not wanted then return nil, message end
    wanted.path = options.input
    describe(wanted, root)
    if options.store == "none" then return check_only(wanted, options) end
-   local parameters = {duration = options.duration or 7, sample_rate = tiles.sample_rate,
-      store = options.store or "packed"}
+   local parameters = {duration = options.duration, sample_rate = tiles.sample_rate, store = options.store}
    local o = {root = root, output = options.output, store = parameters.store, seconds = parameters.duration,
       sample_rate = parameters.sample_rate}
    local locked <close>, busy = lock.folder(o.output)

@@ -9,23 +9,13 @@
 local files = require "bclua.files"
 local pipeline = require "bclua.workflow.pipeline"
 local system = require "bclua.system"
+local check_options = require("bclua.options").check
 
 local trial = {}
 
 -- What `trial.run` needs and takes.
-local OPTIONS = {run = "string", folder = "string", settings = "table", seed = "number", quiet = "boolean"}
-
-local function check(options)
-   for key, value in pairs(options) do
-      if not OPTIONS[key] then error(("unknown option '%s'"):format(tostring(key)), 3) end
-      if type(value) ~= OPTIONS[key] then
-         error(("option '%s' must be a %s, got a %s"):format(key, OPTIONS[key], type(value)), 3)
-      end
-   end
-   for _, key in ipairs{"run", "folder"} do
-      if not options[key] then error(("option '%s' is missing"):format(key), 3) end
-   end
-end
+local OPTIONS = {run = {"string", needed = true}, folder = {"string", needed = true},
+   settings = {"table", default = {}}, seed = {"integer", least = 0}, quiet = "boolean"}
 
 --- What a run of the pipeline was made with and from.
 -- @tparam string run its folder
@@ -112,12 +102,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: a setting that does not exist, a run that cannot be used, what went wrong
 function trial.run(options)
-   check(options)
+   options = check_options(options, OPTIONS)
    local about, message = trial.open(options.run)
    if not about then return nil, message end
    local c
    c, message = pipeline.merge(about.settings, options.settings)
-   if not c then return nil, message end
+   message = not c and message or pipeline.wrong(c)
+   if message then return nil, message end
    local ok
    ok, message = system.mkdir(options.folder)
    if not ok then return nil, message end

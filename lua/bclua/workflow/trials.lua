@@ -7,6 +7,7 @@
 local cli = require "bclua.cli"
 local sweep = require "bclua.sweep"
 local trial = require "bclua.workflow.trial"
+local check_options = require("bclua.options").check
 
 local trials = {}
 
@@ -46,6 +47,9 @@ local function flat(r)
    return row
 end
 
+local OPTIONS = {run = {"string", needed = true}, path = {"string", needed = true}, grid = "table", seeds = "table",
+   quiet = "boolean", name = "string", changes = {"function", needed = true}, options = {"table", default = {}}}
+
 --- Train and evaluate at each point and with each seed.
 -- @tparam table options `run` (folder of a pipeline's run); `path`, `grid`, `seeds`, `quiet` as of `sweep.run`;
 -- `name` of what is tried; `changes`: a function of a point that gives settings, as of `trial.run`; `options`: what a
@@ -54,9 +58,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: the run or the file cannot be used, or all trials failed
 function trials.run(options)
+   options = check_options(options, OPTIONS)
    local about, message = trial.open(options.run)
    if not about then return nil, message end
-   local o = options.options or {}
+   local o = options.options
    local common = {fit = {max_epochs = o.rounds, batches_per_epoch = o.batches}}
    local r
    r, message = sweep.run{path = options.path, grid = options.grid, seeds = options.seeds, metric = "species",

@@ -5,15 +5,46 @@ local array = require "bclua.array"
 local files = require "bclua.files"
 local groups = require "bclua.workflow.groups"
 local lock = require "bclua.lock"
+local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local remarks = require "bclua.workflow.triplet_remarks"
 
 local triplets = {}
 
-triplets.defaults = {samples = 500000, seed = 1, holdout = 0.25, shares = "equal", mixture = {0.25, 0.25, 0.25, 0.25},
-   anchor = "motif", neighbor = "motif", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0,
-   clips = 0}
+local KINDS = {"motif", "discord", "best"}
+
+--- Every setting, as `bclua.options` has them.
+triplets.settings = {
+   samples = {"integer", default = 500000, least = 1, most = 1000000000},
+   seed = {"integer", default = 1, least = 0},
+   holdout = {"number", default = 0.25, least = 0, most = 0.5},
+   shares = {"choice", {"equal", "natural", "sqrt"}, default = "equal"},
+   self = {"number", least = 0, most = 1},
+   motif = {"number", least = 0, most = 1},
+   mixture = {"list", of = {"number", least = 0}, items = "numbers", shortest = 4, longest = 4},
+   pick = {"choice", {"motif", "discord", "best", "calls"}},
+   anchor = {"choice", KINDS},
+   neighbor = {"choice", KINDS},
+   calls = {"integer", default = 6, least = 1, most = 10000},
+   exclude_own = {"boolean", default = false},
+   self_distance = {"number", default = 0, least = 0, most = 1e6},
+   clip_distance = {"number", default = 0, least = 0, most = 1e6},
+   clips = {"integer", default = 0, least = 0, most = 1000000},
+   group = "string",
+}
+
+--- What `run` takes.
+triplets.options = options_of.extend(triplets.settings, {input = {"string", needed = true},
+   output = {"string", needed = true}, metadata = "string", taxonomy = "string", scores = "string",
+   accepted = "string", accepted_only = "boolean", dataset_root = "string", force = "boolean", quiet = "boolean"})
+
+-- The parameters of a table, as it says them itself, where it says nothing else.
+local DEFAULTS = {mixture = {0.25, 0.25, 0.25, 0.25}, anchor = "motif", neighbor = "motif"}
+for _, name in ipairs{"samples", "seed", "holdout", "shares", "calls", "exclude_own", "self_distance", "clip_distance",
+   "clips"} do
+   DEFAULTS[name] = triplets.settings[name].default
+end
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds",
    "motif_0", "motif_1"}
@@ -226,7 +257,7 @@ end
 
 local function parameters(options)
    local p = {}
-   for key, value in pairs(triplets.defaults) do
+   for key, value in pairs(DEFAULTS) do
       p[key] = options[key]
       if p[key] == nil then p[key] = value end
    end
@@ -354,6 +385,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
 function triplets.run(options)
+   options = options_of.check(options, triplets.options)
    local sql = require "bclua.sql"
    local p, message = parameters(options)
    if not p then return nil, message end
@@ -434,7 +466,7 @@ function triplets.held_out(options)
       return nil, options.triplets .. ": does not say which recordings were kept away from it"
    end
    local p, held = {}, {}
-   for key, value in pairs(triplets.defaults) do
+   for key, value in pairs(DEFAULTS) do
       p[key] = made[key]
       if p[key] == nil then p[key] = value end
       if p[key] == "best" then p[key] = "motif" end

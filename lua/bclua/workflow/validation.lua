@@ -4,6 +4,7 @@
 local array = require "bclua.array"
 local files = require "bclua.files"
 local system = require "bclua.system"
+local check_options = require("bclua.options").check
 
 local validation = {}
 
@@ -111,6 +112,10 @@ end
 local Validation = {}
 Validation.__index = Validation
 
+local OPTIONS = {triplets = {"string", needed = true}, motif = {"string", needed = true},
+   dataset_root = {"string", needed = true}, folder = {"string", needed = true},
+   count = {"integer", default = 256, least = 1}, seed = {"integer", default = 1, least = 0}, quiet = "boolean"}
+
 --- Draw the triplets and cut their windows.
 -- @tparam table options `triplets` (Parquet: what training uses), `motif` (Parquet from
 -- `consolidate`), `dataset_root`, `folder` (for the windows; what lies there is used again),
@@ -120,12 +125,13 @@ Validation.__index = Validation
 -- @treturn[2] string message
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
 function validation.new(options)
+   options = check_options(options, OPTIONS)
    if not files.is_folder(options.dataset_root) then
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
-   local count = options.count or 256
+   local count = options.count
    local drawn, names, no_triplets = require("bclua.workflow.triplets").held_out({triplets = options.triplets,
-      input = options.motif, samples = count, seed = options.seed or 1, dataset_root = options.dataset_root,
+      input = options.motif, samples = count, seed = options.seed, dataset_root = options.dataset_root,
       quiet = options.quiet})
    if not drawn then return nil, names, no_triplets end
    local ok, message = system.mkdir(options.folder)
@@ -150,6 +156,9 @@ local function distance(p, q, is_cosine)
    return n > 0 and 1 - (p * q):sum() / n or 1
 end
 
+local MEASURE = {loss = {"string", needed = true}, margin = "number", l2 = "number", temperature = "number",
+   batch_size = {"integer", least = 1, needed = true}}
+
 --- Judge a network, in eval mode.
 -- @tparam network net
 -- @tparam table options of the loss: `loss`, `margin`, `l2`, `temperature`; and `batch_size`:
@@ -157,6 +166,7 @@ end
 -- @treturn table `loss`, `loss_n`, `loss_d`, `active`, `spread` as in training; `ordered`: share of
 -- triplets whose neighbour is nearer than the distant one, as the loss has distances; `triplets`
 function Validation:measure(net, options)
+   options = check_options(options, MEASURE)
    local nn = require "bclua.nn"
    local parts, is_cosine = {}, nn.of_cosines(options.loss)
    for i, block in ipairs(self.blocks) do parts[i] = net:forward(block) end
