@@ -48,7 +48,7 @@ int bc_lock_take(bc_lock *l, const char *path, const char *note, bc_error *e) {
     }
     int code = errno, rc = bc_fail(e, "%s: %s", path, strerror(code));
     if (fd < 0 && code == EWOULDBLOCK) e->text[0] = '\0';
-    if (fd >= 0) close(fd);
+    if (fd >= 0) unlink(path), close(fd); /* a full disk leaves no empty file */
     free(l->path);
     return rc;
 }
