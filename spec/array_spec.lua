@@ -207,6 +207,45 @@ describe("array", function()
       assert.same({{1, 2, 3}, {4, 5, 6}}, array.load(path):table())
    end)
 
+   -- An npy file with this header and these bytes.
+   local function npy_file(header, bytes)
+      local f = assert(io.open(path, "wb"))
+      f:write("\x93NUMPY\1\0", string.pack("<s2", header), bytes)
+      f:close()
+   end
+
+   it("reads what other programs store: either order of bytes, half precision, unsigned, booleans", function()
+      local inf = math.huge
+      local cases = {
+         {">f4", ">fff", "f32", {1.5, -2, 1e30}}, {">f8", ">ddd", "f64", {0.1, -1e300, inf}},
+         {">i8", ">jjj", "i64", {2 ^ 53 + 1 | 0, -1, math.mininteger}}, {">i4", ">i4i4i4", "i32", {1, -2, 1 << 30}},
+         {">i2", ">i2i2i2", "i16", {1, -2, -32768}}, {">u2", ">I2I2I2", "i32", {1, 2, 65535}},
+         {"|i1", "i1i1i1", "i16", {1, -1, -128}}, {"<u2", "<I2I2I2", "i32", {1, 2, 65535}},
+         {"<u4", "<I4I4I4", "i64", {0, 7, 0xffffffff}}, {">u8", ">I8I8I8", "i64", {1, 0, math.maxinteger}},
+         {"=i4", "<i4i4i4", "i32", {3, 4, -5}}, {"f4", "<fff", "f32", {3, 4, -5}},
+      }
+      for _, case in ipairs(cases) do
+         npy_file(('{"descr": "%s", "fortran_order": False, "shape": (3,), }'):format(case[1]),
+            string.pack(case[2], table.unpack(case[4])))
+         for _, options in ipairs{{}, {mmap = true}} do
+            local a = assert(array.load(path, options))
+            assert.equal(case[3], a:dtype())
+            assert(array.equal(array.from(case[4], case[3]), a), case[1])
+         end
+      end
+      for _, type in ipairs{"<f2", ">f2"} do
+         npy_file(("{'descr': '%s', 'fortran_order': True, 'shape': (2L, 4L), }"):format(type),
+            string.pack((type:sub(1, 1) .. "I2"):rep(8), 0x3c00, 0xc000, 0x7bff, 1, 0x83ff, 0x7c00, 0xfc00, 0x3555))
+         assert.same({{1, 65504, -1023 * 2 ^ -24, -inf}, {-2, 2 ^ -24, inf, 0x555p-12}}, array.load(path):table())
+      end
+      npy_file("{'descr': '<f2', 'fortran_order': False, 'shape': (1,), }", "\1\x7e")
+      assert(array.load(path)[1] ~= array.load(path)[1])
+      npy_file("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", "\0\1\2")
+      assert.same({0, 1, 1}, array.load(path):table())
+      npy_file("{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }", ("\xff"):rep(8))
+      assert.same({nil, path .. ": an integer above 2^63 - 1"}, {array.load(path)})
+   end)
+
    it("reports a missing, foreign, truncated or hostile npy file", function()
       local function refused(text, pattern)
          local f = assert(io.open(path, "wb"))
@@ -223,7 +262,12 @@ describe("array", function()
       refused("", "not an npy file")
       refused("RIFF0000WAVEfmt ", "not an npy file")
       refused("\x93NUMPY\1\0\xff\xff", "truncated")
-      refused(npy("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }"), "dtype '<c8'")
+      refused(npy("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }"), "dtype '<c8' %(one of f2 ")
+      refused(npy("{'descr': [('x', '<f4'), ('y', '<f4')], 'fortran_order': False, 'shape': (1,), }"),
+         "dtype %[%('x', '<f4'%), %('y', '<f4'%)%] %(one of")
+      refused(npy("{'descr': '<f4"), "fortran_order")
+      refused(npy("{'fortran_order': False, 'descr': '<f4"), "dtype '<f4 %(")
+      refused(npy("{'descr': '>f2', 'fortran_order': False, 'shape': (9,), }"), "truncated")
       refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9,), }"), "truncated")
       refused(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904, 4611686018427387904), }"),
          "truncated")

@@ -66,6 +66,28 @@ describe("safetensors", function()
       assert.same({}, metadata)
    end)
 
+   it("reads the dtypes that arrays have not: half precision, unsigned, booleans", function()
+      local cases = {
+         F16 = {"f32", "<I2I2I2", {0x3c00, 0x7bff, 0xfc00}, {1, 65504, -math.huge}},
+         BF16 = {"f32", "<I2I2I2", {0x3f80, 0xc0a0, 0x7f80}, {1, -5, math.huge}},
+         I8 = {"i16", "i1i1i1", {1, -1, -128}}, U16 = {"i32", "<I2I2I2", {0, 1, 65535}},
+         U32 = {"i64", "<I4I4I4", {0, 1, 0xffffffff}}, U64 = {"i64", "<I8I8I8", {0, 1, math.maxinteger}},
+         BOOL = {"u8", "BBB", {0, 1, 1}},
+      }
+      for name, case in pairs(cases) do
+         local bytes = string.pack(case[2], table.unpack(case[3]))
+         local header = ('{"x":{"dtype":"%s","shape":[3],"data_offsets":[0,%d]}}'):format(name, #bytes)
+         command.write(path, string.pack("<s8", header) .. bytes)
+         local x = assert(safetensors.load(path)).x
+         assert.equal(case[1], x:dtype())
+         assert(array.equal(array.from(case[4] or case[3], case[1]), x), name)
+      end
+      local header = '{"x":{"dtype":"U64","shape":[1],"data_offsets":[0,8]}}'
+      command.write(path, string.pack("<s8", header) .. ("\xff"):rep(8))
+      local _, message = safetensors.load(path)
+      assert.equal(path .. ": tensor 'x' has an integer above 2^63 - 1", message)
+   end)
+
    it("says what is wrong with a file that is none", function()
       local t, message = safetensors.load(folder .. "/none")
       assert.is_nil(t)
@@ -99,7 +121,8 @@ describe("safetensors", function()
       refuses("impossible shape", entry '"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]')
       refuses("has 5 axes", entry '"dtype":"F32","shape":[1,1,1,1,1],"data_offsets":[0,4]', 4)
       refuses("has no shape", entry '"dtype":"F32","data_offsets":[0,4]', 4)
-      refuses("dtype 'BF16'", entry '"dtype":"BF16","shape":[2],"data_offsets":[0,4]', 4)
+      refuses("'F8_E4M3' (one of BF16 BOOL F16 F32", entry '"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]', 2)
+      refuses("has no dtype", entry '"shape":[2],"data_offsets":[0,2]', 2)
       refuses("tensor 'x' is no object", '{"x":1}')
       refuses("__metadata__ is no object", '{"__metadata__":1}')
    end)

@@ -222,10 +222,13 @@ static int l_from(lua_State *L) {
     return 1;
 }
 
-/*** Read an npy file (f4 f8 i8 i4 i2 u1, C or Fortran order, up to 4 axes).
+/*** Read an npy file (C or Fortran order, either order of bytes, up to 4 axes).
+What has no dtype here is read as one that holds it: f2 as f32, i1 as i16, u2 as i32, u4
+and u8 (up to 2^63 - 1) as i64, booleans as u8 (0 and 1).
 @function load
 @tparam string path
-@tparam[opt] table options `mmap=true`: map the file instead of reading it; read-only
+@tparam[opt] table options `mmap=true`: map the file instead of reading it (unless its
+elements have to be converted); read-only
 @treturn[1] array
 @treturn[2] nil
 @treturn[2] string message, beginning with the path */

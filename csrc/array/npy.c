@@ -18,31 +18,42 @@
 static const char *const descr[BC_NDTYPES] = {"<f4", "<f8", "<i8", "<i4", "<i2", "|u1"};
 
 typedef struct {
-    bc_dtype dtype;
+    bc_element type;
     bool fortran;
     int ndim;
     int64_t shape[BC_MAXDIM];
 } header;
 
-/* The text after 'key': in the header's dictionary. */
+/* The text after 'key': or "key": in the header's dictionary. */
 static const char *value_of(const char *text, const char *key) {
-    const char *p = strstr(text, key);
-    if (p == NULL) return NULL;
-    p += strlen(key);
-    while (isspace((unsigned char)*p)) p++;
-    if (*p++ != ':') return NULL;
-    while (isspace((unsigned char)*p)) p++;
-    return p;
+    const size_t length = strlen(key);
+    for (const char *p = text; (p = strstr(p, key)) != NULL; p += length) {
+        const char *after = p + length;
+        if (p == text || (p[-1] != '\'' && p[-1] != '"') || *after++ != p[-1]) continue;
+        while (isspace((unsigned char)*after)) after++;
+        if (*after++ != ':') continue;
+        while (isspace((unsigned char)*after)) after++;
+        return after;
+    }
+    return NULL;
 }
 
-static bool parse_dtype(header *h, const char *p) {
+/* '<f4' and its kind: an order of bytes, which may be missing, a kind and a size. */
+static bool parse_type(bc_element *t, const char *p) {
+    static const char letters[] = "fiub";
+    static const enum bc_element_kind kinds[] = {BC_FLOAT, BC_SIGNED, BC_UNSIGNED, BC_BOOLEAN};
     if (p == NULL || (*p != '\'' && *p != '"')) return false;
-    for (int t = 0; t < BC_NDTYPES; t++)
-        if (strncmp(p + 1, descr[t], 3) == 0 && p[4] == p[0]) {
-            h->dtype = (bc_dtype)t;
-            return true;
-        }
-    return false;
+    const char quote = *p++, order = *p != '\0' && strchr("<>=|", *p) != NULL ? *p++ : '=';
+    const char *letter = *p == '\0' ? NULL : strchr(letters, *p++);
+    return letter != NULL && isdigit((unsigned char)*p) && p[1] == quote &&
+           bc_element_find(t, kinds[letter - letters], (size_t)(*p - '0'), order == '>');
+}
+
+/* How much of the text a message repeats: a quoted type, or a list of fields. */
+static int shown(const char *p) {
+    const char *last = *p == '\0' ? NULL : strchr(p + 1, *p == '[' ? ']' : *p);
+    const size_t length = last == NULL ? strcspn(p, ",}") : (size_t)(last - p) + 1;
+    return length < 60 ? (int)length : 60;
 }
 
 static bool parse_shape(header *h, const char *p) {
@@ -56,21 +67,21 @@ static bool parse_shape(header *h, const char *p) {
         long long n = strtoll(p, &end, 10);
         if (end == p || errno != 0 || n < 0 || h->ndim == BC_MAXDIM) return false;
         h->shape[h->ndim++] = n;
-        p = end;
+        p = *end == 'L' ? end + 1 : end; /* Python 2's long */
     }
     if (h->ndim == 0) h->shape[h->ndim++] = 1;
     return true;
 }
 
 static int parse(header *h, const char *text, const char *path, bc_error *e) {
-    const char *order = value_of(text, "'fortran_order'");
+    const char *order = value_of(text, "fortran_order"), *type = value_of(text, "descr");
     if (order == NULL) return bc_fail(e, "%s: npy header without fortran_order", path);
     h->fortran = strncmp(order, "True", 4) == 0;
-    const char *type = value_of(text, "'descr'");
-    if (!parse_dtype(h, type))
-        return bc_fail(e, "%s: npy dtype %.12s (one of <f4 <f8 <i8 <i4 <i2 |u1)", path,
-                       type == NULL ? "?" : type);
-    if (!parse_shape(h, value_of(text, "'shape'")))
+    if (type == NULL) return bc_fail(e, "%s: npy header without descr", path);
+    if (!parse_type(&h->type, type))
+        return bc_fail(e, "%s: npy dtype %.*s (one of f2 f4 f8 i1 i2 i4 i8 u1 u2 u4 u8 b1)", path,
+                       shown(type), type);
+    if (!parse_shape(h, value_of(text, "shape")))
         return bc_fail(e, "%s: npy shape that is not up to four extents", path);
     return BC_OK;
 }
@@ -103,7 +114,8 @@ static int read_header(header *h, size_t *offset, int fd, size_t size, const cha
 
 static int check_size(const header *h, size_t offset, size_t size, const char *path, bc_error *e) {
     size_t bytes;
-    if (!bc_shape_bytes(&bytes, h->dtype, h->ndim, h->shape)) bytes = SIZE_MAX;
+    if (!bc_shape_bytes(&bytes, h->type.as, h->ndim, h->shape)) bytes = SIZE_MAX;
+    bytes = bytes / bc_dtype_size(h->type.as) * h->type.size;
     if (bytes > size - offset)
         return bc_fail(e, "%s: truncated npy file (%zu bytes of elements, header says %zu)", path,
                        size - offset, bytes);
@@ -119,6 +131,15 @@ static int read_bytes(void *out, size_t bytes, int fd, size_t offset, const char
         done += (size_t)n;
     }
     return BC_OK;
+}
+
+/* n elements into memory for n of type->as, from this byte of the file on. */
+static int read_elements(void *out, const bc_element *type, size_t n, int fd, size_t from,
+                         const char *path, bc_error *e) {
+    int rc = read_bytes(bc_elements_place(out, type, n), n * type->size, fd, from, path, e);
+    if (rc == BC_OK && !bc_elements_convert(out, type, n))
+        rc = bc_fail(e, "%s: an integer above 2^63 - 1", path);
+    return rc;
 }
 
 /* A header that the file's size agrees with. */
@@ -143,14 +164,15 @@ static int load_fd(bc_array *a, int fd, const char *path, bool map, bc_error *e)
             h.shape[i] = h.shape[j];
             h.shape[j] = t;
         }
-    if (map && offset % bc_dtype_size(h.dtype) == 0) {
+    if (map && bc_element_is_plain(&h.type) && offset % h.type.size == 0) {
         void *m = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (m == MAP_FAILED) return bc_fail(e, "%s: %s", path, strerror(errno));
-        rc = bc_array_map(a, m, size, offset, h.dtype, h.ndim, h.shape);
+        rc = bc_array_map(a, m, size, offset, h.type.as, h.ndim, h.shape);
         if (rc != BC_OK) munmap(m, size);
     } else {
-        rc = bc_array_new(a, h.dtype, h.ndim, h.shape);
-        if (rc == BC_OK) rc = read_bytes(a->data, bc_array_bytes(a), fd, offset, path, e);
+        rc = bc_array_new(a, h.type.as, h.ndim, h.shape);
+        if (rc == BC_OK)
+            rc = read_elements(a->data, &h.type, (size_t)bc_array_count(a), fd, offset, path, e);
         if (rc != BC_OK) bc_array_release(a);
     }
     if (rc == BC_OK && h.fortran && h.ndim > 1) {
@@ -182,7 +204,8 @@ int npy_open(npy_file *f, const char *path, bc_error *e) {
         npy_close(f);
         return rc;
     }
-    f->dtype = h.dtype;
+    f->type = h.type;
+    f->dtype = h.type.as;
     f->ndim = h.ndim;
     memcpy(f->shape, h.shape, sizeof f->shape);
     return BC_OK;
@@ -190,8 +213,8 @@ int npy_open(npy_file *f, const char *path, bc_error *e) {
 
 int npy_read(const npy_file *f, const char *path, void *out, int64_t first, int64_t n,
              bc_error *e) {
-    size_t size = bc_dtype_size(f->dtype);
-    return read_bytes(out, (size_t)n * size, f->fd, f->offset + (size_t)first * size, path, e);
+    return read_elements(out, &f->type, (size_t)n, f->fd, f->offset + (size_t)first * f->type.size,
+                         path, e);
 }
 
 void npy_close(npy_file *f) {

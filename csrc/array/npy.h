@@ -2,11 +2,12 @@
 #ifndef BC_NPY_H
 #define BC_NPY_H
 
-#include "array.h"
+#include "elements.h"
 
-/* Read or memory-map (read-only) an npy file: little-endian f4 f8 i8 i4 i2 u1,
- * C or Fortran order, up to four axes; a 0-d array becomes one element.
- * Lengths in the header are checked against the file's size before anything is
+/* Read or memory-map (read-only) an npy file: floats, integers and booleans of
+ * either order of bytes, as bc_element has them, C or Fortran order, up to four
+ * axes; a 0-d array becomes one element. What is not stored as one of our dtypes
+ * is read and converted where a map is asked for, too. Lengths in the header are checked against the file's size before anything is
  * allocated. BC_FAIL: missing, not npy, truncated, another dtype. */
 int npy_load(bc_array *a, const char *path, bool map, bc_error *e);
 
@@ -15,7 +16,8 @@ int npy_load(bc_array *a, const char *path, bool map, bc_error *e);
 typedef struct npy_file {
     int fd; /* -1: closed */
     size_t offset;
-    bc_dtype dtype;
+    bc_element type; /* in the file */
+    bc_dtype dtype;  /* as it is read */
     int ndim;
     int64_t shape[BC_MAXDIM];
 } npy_file;

@@ -1,6 +1,7 @@
 /* lua_safetensors.c: the frame of safetensors files in Lua, as
  * `bclua.safetensors.core`; lua/bclua/safetensors.lua is the face. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "../array/lua_array.h"
 #include "../support/lua_support.h"
@@ -27,24 +28,35 @@ static int l_read(lua_State *L) {
     return 2;
 }
 
-/*** A copy of part of the data as an array of its own.
+/* The format's dtype that the argument names. */
+static bc_element check_type(lua_State *L, int arg) {
+    const char *wanted = luaL_checkstring(L, arg), *name;
+    bc_element type;
+    for (size_t i = 0; safetensors_dtype(&name, &type, i); i++)
+        if (strcmp(name, wanted) == 0) return type;
+    bc_arg_error(L, arg, "unknown dtype '%s'", wanted);
+    return type;
+}
+
+/*** A copy of part of the data as an array of its own: F16 and BF16 as f32, I8 as i16,
+U16 as i32, U32 and U64 as i64, BOOL as u8.
 @function take
 @tparam array data
 @tparam integer offset in bytes
-@tparam string dtype
+@tparam string dtype the file's name for it, as in `dtypes`
 @tparam {integer,...} shape
-@treturn array */
+@treturn[1] array
+@treturn[2] nil
+@treturn[2] string message */
 static int l_take(lua_State *L) {
     const bc_array *data = bc_check_as(L, 1, BC_U8, 1);
     lua_Integer offset = luaL_checkinteger(L, 2);
-    const char *name = luaL_checkstring(L, 3);
-    bc_dtype dtype;
-    if (!bc_dtype_parse(&dtype, name)) return bc_arg_error(L, 3, "unknown dtype '%s'", name);
+    const bc_element type = check_type(L, 3);
     luaL_checktype(L, 4, LUA_TTABLE);
     lua_Integer ndim = luaL_len(L, 4);
     luaL_argcheck(L, ndim >= 1 && ndim <= BC_MAXDIM, 4, "1 to 4 extents expected");
     int64_t shape[BC_MAXDIM];
-    size_t bytes = bc_dtype_size(dtype);
+    size_t bytes = type.size;
     for (int i = 0; i < (int)ndim; i++) {
         lua_geti(L, 4, i + 1);
         shape[i] = luaL_checkinteger(L, -1);
@@ -56,8 +68,9 @@ static int l_take(lua_State *L) {
     luaL_argcheck(L, offset >= 0 && (size_t)offset <= have && bytes <= have - (size_t)offset, 2,
                   "outside the data");
     bc_array *a = bc_push_empty(L);
-    int rc = safetensors_take(a, data, (size_t)offset, dtype, (int)ndim, shape);
-    return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
+    bc_error e = {""};
+    int rc = safetensors_take(a, data, (size_t)offset, &type, (int)ndim, shape, &e);
+    return rc == BC_OK ? 1 : bc_failure(L, rc, &e);
 }
 
 /*** Write a file, whole or not at all.
@@ -95,5 +108,13 @@ static const luaL_Reg functions[] = {
 BC_EXPORT int luaopen_bclua_safetensors_core(lua_State *L);
 BC_EXPORT int luaopen_bclua_safetensors_core(lua_State *L) {
     luaL_newlib(L, functions);
+    lua_newtable(L); /* dtypes: name -> bytes of an element */
+    const char *name;
+    bc_element type;
+    for (size_t i = 0; safetensors_dtype(&name, &type, i); i++) {
+        lua_pushinteger(L, (lua_Integer)type.size);
+        lua_setfield(L, -2, name);
+    }
+    lua_setfield(L, -2, "dtypes");
     return 1;
 }

@@ -62,12 +62,32 @@ int safetensors_read(char **header, size_t *length, bc_array *data, const char *
     return rc;
 }
 
-int safetensors_take(bc_array *a, const bc_array *data, size_t offset, bc_dtype dtype, int ndim,
-                     const int64_t *shape) {
-    int rc = bc_array_new(a, dtype, ndim, shape);
-    if (rc == BC_OK && bc_array_bytes(a) > 0)
-        memcpy(a->data, (const char *)data->data + offset, bc_array_bytes(a));
-    return rc;
+bool safetensors_dtype(const char **name, bc_element *type, size_t i) {
+    static const struct {
+        const char *name;
+        enum bc_element_kind kind;
+        size_t size;
+    } known[] = {
+        {"F64", BC_FLOAT, 8},    {"F32", BC_FLOAT, 4},    {"F16", BC_FLOAT, 2},
+        {"BF16", BC_BRAIN, 2},   {"I64", BC_SIGNED, 8},   {"I32", BC_SIGNED, 4},
+        {"I16", BC_SIGNED, 2},   {"I8", BC_SIGNED, 1},    {"U64", BC_UNSIGNED, 8},
+        {"U32", BC_UNSIGNED, 4}, {"U16", BC_UNSIGNED, 2}, {"U8", BC_UNSIGNED, 1},
+        {"BOOL", BC_BOOLEAN, 1},
+    };
+    if (i >= sizeof known / sizeof *known) return false;
+    *name = known[i].name;
+    return bc_element_find(type, known[i].kind, known[i].size, false);
+}
+
+int safetensors_take(bc_array *a, const bc_array *data, size_t offset, const bc_element *type,
+                     int ndim, const int64_t *shape, bc_error *e) {
+    int rc = bc_array_new(a, type->as, ndim, shape);
+    const size_t n = rc == BC_OK ? (size_t)bc_array_count(a) : 0;
+    if (n == 0) return rc;
+    memcpy(bc_elements_place(a->data, type, n), (const char *)data->data + offset, n * type->size);
+    if (bc_elements_convert(a->data, type, n)) return BC_OK;
+    bc_array_release(a);
+    return bc_fail(e, "has an integer above 2^63 - 1");
 }
 
 int safetensors_write(const char *path, const char *header, size_t length,

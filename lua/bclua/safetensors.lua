@@ -6,10 +6,10 @@ local core = require "bclua.safetensors.core"
 
 local safetensors = {}
 
-local DTYPE = {F32 = "f32", F64 = "f64", I64 = "i64", I32 = "i32", I16 = "i16", U8 = "u8"}
-local SIZE = {f32 = 4, f64 = 8, i64 = 8, i32 = 4, i16 = 2, u8 = 1}
-local NAME = {}
-for name, dtype in pairs(DTYPE) do NAME[dtype] = name end
+local known = {}
+for name in pairs(core.dtypes) do known[#known + 1] = name end
+table.sort(known)
+local KNOWN = table.concat(known, " ")
 
 -- A count in a header that anyone may have written: an integer of 0 or more
 -- that a float holds exactly, else nil.
@@ -36,10 +36,9 @@ end
 -- Hold one entry against the data; returns {name, dtype, shape, first, last}.
 local function read_entry(name, entry, bytes)
    if type(entry) ~= "table" then return nil, "is no object" end
-   local dtype = DTYPE[entry.dtype]
-   if not dtype then
-      return nil, ("has dtype '%s' (one of F32 F64 I64 I32 I16 U8)"):format(tostring(entry.dtype))
-   end
+   local size = core.dtypes[entry.dtype]
+   if not entry.dtype then return nil, "has no dtype" end
+   if not size then return nil, ("has dtype '%s' (one of %s)"):format(tostring(entry.dtype), KNOWN) end
    local shape, elements = read_shape(entry.shape)
    if not shape then return nil, elements end
    local offsets = entry.data_offsets
@@ -49,10 +48,10 @@ local function read_entry(name, entry, bytes)
    if last > bytes then
       return nil, ("ends at byte %d of %d: truncated file?"):format(last, bytes)
    end
-   if last - first ~= elements * SIZE[dtype] then
-      return nil, ("has %d bytes, its shape asks for %d"):format(last - first, elements * SIZE[dtype])
+   if last - first ~= elements * size then
+      return nil, ("has %d bytes, its shape asks for %d"):format(last - first, elements * size)
    end
-   return {name = name, dtype = dtype, shape = shape, first = first, last = last}
+   return {name = name, dtype = entry.dtype, shape = shape, first = first, last = last}
 end
 
 -- The format allows neither overlaps nor gaps.
@@ -73,6 +72,8 @@ end
 
 --- Read all tensors of a file. Nothing the header says is believed: lengths are
 -- held against the file's size, and overlaps, gaps and unknown types refused.
+-- F16 and BF16 are read as f32, I8 as i16, U16 as i32, U32 and U64 (up to 2^63 - 1) as i64,
+-- BOOL as u8 (0 and 1).
 -- @tparam string path
 -- @treturn[1] table name -> array; a scalar becomes a vector of one
 -- @treturn[1] table metadata: string -> string
@@ -101,7 +102,10 @@ function safetensors.load(path)
    local wrong = check_cover(entries, bytes)
    if wrong then return nil, path .. ": " .. wrong end
    local tensors = {}
-   for _, e in ipairs(entries) do tensors[e.name] = core.take(data, e.first, e.dtype, e.shape) end
+   for _, e in ipairs(entries) do
+      tensors[e.name], wrong = core.take(data, e.first, e.dtype, e.shape)
+      if wrong then return nil, ("%s: tensor '%s' %s"):format(path, e.name, wrong) end
+   end
    return tensors, metadata
 end
 
@@ -139,7 +143,7 @@ function safetensors.save(path, tensors, metadata)
       if name == "__metadata__" then error("no tensor may be called __metadata__", 2) end
       local a = tensors[name]
       parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}'):format(
-         cjson.encode(name), NAME[a:dtype()], table.concat(a:shape(), ","), at, at + a:bytes())
+         cjson.encode(name), a:dtype():upper(), table.concat(a:shape(), ","), at, at + a:bytes())
       at = at + a:bytes()
       arrays[#arrays + 1] = a
    end
