@@ -25,7 +25,7 @@ local function read(path) return pages.parse(command.read(path)) end
 -- Run it in a page's folder; returns output and status.
 local function run(folder, text)
    return command.shell(("cd %s && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BCLUA_QUIET PATH=%s:\"$PATH\" " ..
-      "timeout 200 %s"):format(quote(folder), quote(folder .. "/.bin"), text))
+      "TERM=xterm LC_ALL=C.UTF-8 timeout 200 %s"):format(quote(folder), quote(folder .. "/.bin"), text))
 end
 
 local RUN = {}

@@ -417,8 +417,7 @@ describe("trials in processes", function()
 
    local function nobody_left()
       for _ = 1, 50 do
-         local _, status = command.shell("pgrep -f " .. command.quote(dir .. "/s[.]trials"))
-         if status ~= 0 then return true end
+         if not command.is_running(dir .. "/s.trials") then return true end
          system.sleep(0.02)
       end
       return false

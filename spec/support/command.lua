@@ -57,6 +57,17 @@ function command.read(path)
    return text
 end
 
+--- Does a process run that has this text in its command line?
+function command.is_running(text)
+   for pid in require("lfs").dir("/proc") do
+      local f = pid:find("^%d+$") and io.open("/proc/" .. pid .. "/cmdline", "rb") -- it may have ended just now
+      local words = f and f:read("a") or ""
+      if f then f:close() end
+      if words:find(text, 1, true) then return true end
+   end
+   return false
+end
+
 --- Run a script with wrong words: it fails, says what is wrong, and shows no traceback.
 -- @tparam function run takes the words, returns output and status, as `command.bclua`
 -- @tparam table cases what must be said by option and value: `["--steps 0"] = "'0' is outside"`
