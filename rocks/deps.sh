@@ -19,23 +19,22 @@ die() { say "$*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # ---- The pinned DuckDB library ------------------------------------------
-# It comes out of DuckDB's own npm package. The checksums are of the file
-# package/libduckdb.so in it, computed from the package itself. For arm64 the
-# registry that we could reach had nothing newer than 1.5.5; the C functions
-# that we use are the same.
+# It comes out of DuckDB's own package in the npm registry. The checksums are
+# of the file package/libduckdb.so in it, computed from the package itself. For
+# arm64 the registry that we could reach had nothing newer than 1.5.5; the C
+# functions that we use are the same.
 case $(uname -m) in
 x86_64 | amd64)
-	npm_arch=x64 zip_arch=amd64 release=1.5.6 revision=r.1
+	arch=x64 release=1.5.6-r.1 megabytes=24
 	sum=3f4962cdd266eab2b479a5b5a4a6d063d279b2954ae814ed00385d553b747633
 	;;
 aarch64 | arm64)
-	npm_arch=arm64 zip_arch=arm64 release=1.5.5 revision=r.5
+	arch=arm64 release=1.5.5-r.5 megabytes=22
 	sum=d00d007f3f7ca1f2896a5e4b89c2ce141bf0508506a9d6d56f9598b8e59d074e
 	;;
-*) npm_arch='' zip_arch='' release='' revision='' sum='' ;;
+*) arch='' release='' megabytes='' sum='' ;;
 esac
-package=node-bindings-linux-$npm_arch
-archive=https://github.com/duckdb/duckdb/releases/download/v$release/libduckdb-linux-$zip_arch.zip
+package=@duckdb/node-bindings-linux-$arch
 cache=$root/build/libduckdb.so # every build folder shares this one
 stamp=$cache.pin               # the pin that it was checked against
 
@@ -56,82 +55,23 @@ have_library() {
 	if [ -n "${DUCKDB_LIB:-}" ]; then [ -r "$DUCKDB_LIB" ]; else have_cache; fi
 }
 
-fetch() { # URL FILE
-	if has curl; then
-		curl --fail --silent --show-error --location --retry 2 --connect-timeout 20 -o "$2" "$1"
-	elif has wget; then
-		wget --quiet --tries=2 --timeout=20 -O "$2" "$1"
-	else
-		say 'neither curl nor wget is here'
-		return 1
-	fi
-}
-
-# The version that a library itself reports.
-library_version() {
-	cat >"$work/version.c" <<-'END'
-		#include <dlfcn.h>
-		#include <stdio.h>
-		int main(int n, char **arg) {
-		    void *h = n > 1 ? dlopen(arg[1], RTLD_LAZY | RTLD_LOCAL) : NULL;
-		    const char *(*version)(void) =
-		        h ? (const char *(*)(void))dlsym(h, "duckdb_library_version") : NULL;
-		    return version == NULL || puts(version()) < 0;
-		}
-	END
-	${CC:-cc} -o "$work/version" "$work/version.c" -ldl && "$work/version" "$1"
-}
-
-from_npm() {
-	has npm || { say 'npm is not here'; return 1; }
-	(cd "$work" && npm pack --silent "@duckdb/$package@$release-$revision") >"$work/npm.log" 2>&1 ||
-		{ tail -n 3 "$work/npm.log" >&2; return 1; }
-	mv "$work"/*.tgz "$work/package.tar.gz" || return 1
-	tar -xzf "$work/package.tar.gz" -C "$work" package/libduckdb.so || return 1
-	found=$(sha256 "$work/package/libduckdb.so")
-	[ "$found" = "$sum" ] || { say "checksum $found is not the pinned $sum"; return 1; }
-	mv "$work/package/libduckdb.so" "$work/libduckdb.so"
-}
-
-# The release archive could not be reached when this was written, so no
-# checksum of its file is pinned: it must be the pinned file, or else at least
-# report the pinned version.
-from_release() {
-	fetch "$archive" "$work/duckdb.zip" || return 1
-	if has unzip; then
-		unzip -q -o "$work/duckdb.zip" libduckdb.so -d "$work"
-	elif has bsdtar; then
-		bsdtar -xf "$work/duckdb.zip" -C "$work" libduckdb.so
-	else
-		say 'neither unzip nor bsdtar is here to unpack it'
-		return 1
-	fi || return 1
-	[ "$(sha256 "$work/libduckdb.so")" = "$sum" ] && return 0
-	found=$(library_version "$work/libduckdb.so")
-	[ "$found" = "v$release" ] || { say "the library reports '$found', not v$release"; return 1; }
-	say "$archive: another build of v$release than the pinned one; going by its version"
-}
-
-no_library() {
-	say 'DuckDB could not be had. Either'
-	if has npm; then say '  mend what npm says above, or'; else say '  apt-get install npm, and try again, or'; fi
-	die "  fetch libduckdb.so of v$release by hand and give make DUCKDB_LIB=/path/libduckdb.so"
-}
-
 fill_cache() {
 	have_cache && return 0
-	[ -n "$npm_arch" ] || die "no DuckDB library is known for $(uname -m): give DUCKDB_LIB=/path/libduckdb.so"
+	[ -n "$arch" ] || die "no DuckDB library is known for $(uname -m): give DUCKDB_LIB=/path/libduckdb.so"
 	mkdir -p "$root/build" || exit 1
 	work=$(mktemp -d "$root/build/duckdb.XXXXXX") || exit 1
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 1' HUP INT TERM
-	say "fetching DuckDB $release for $npm_arch"
-	if ! from_npm; then
-		say "@duckdb/$package $release-$revision could not be had; trying $archive"
-		from_release || no_library
-	fi
-	chmod 755 "$work/libduckdb.so" && touch "$work/libduckdb.so"
-	mv -f "$work/libduckdb.so" "$cache" || die "$cache: could not be written"
+	say "fetching $package $release ($megabytes MB)"
+	sh "$root/rocks/npm.sh" "$package" "$release" "$work" || {
+		say 'DuckDB could not be had. Mend what is said above, or fetch libduckdb.so out of that package'
+		die '  by hand, and give make DUCKDB_LIB=/path/libduckdb.so'
+	}
+	library=$work/package/libduckdb.so
+	found=$(sha256 "$library")
+	[ "$found" = "$sum" ] || die "$package $release: the checksum $found is not the pinned $sum"
+	chmod 755 "$library" && touch "$library"
+	mv -f "$library" "$cache" || die "$cache: could not be written"
 	echo "$sum" >"$stamp"
 }
 
@@ -213,7 +153,6 @@ look() {
 	# DuckDB needs a way to come, as long as it is not there.
 	if ! have_library && ! has npm; then
 		has curl || has wget || need curl ca-certificates
-		has unzip || has bsdtar || need unzip
 	fi
 }
 
@@ -223,7 +162,7 @@ check() {
 	[ -z "$wanted" ] || say "for 'make test' and 'make check' these Debian packages are missing:$wanted"
 	[ -z "$needed" ] || say "these Debian packages are missing:$needed"
 	[ -z "$wished" ] || say "without these Debian packages there is no pitch shift:$wished"
-	have_library || say 'the DuckDB library is missing: build/libduckdb.so (comes with npm, else from its releases)'
+	have_library || say "the DuckDB library is missing: build/libduckdb.so (${megabytes:-?} MB from the npm registry)"
 	[ -z "$needed" ] && have_library && return 0
 	say "install with:  make deps"
 	[ -z "$needed" ] ||
@@ -245,10 +184,17 @@ as_root() {
 
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@"; }
 
+# What will be fetched, before it is: a line of apt-get for each archive, the third word its size.
+apt_install_now() {
+	uris=$(apt --print-uris -q install --no-install-recommends "$@" | grep "^'") &&
+		say "$(echo "$uris" | awk '{ b += $3 } END { printf "to be fetched: %d packages, %.0f MB", NR, b / 1e6 }')"
+	apt install --no-install-recommends "$@"
+}
+
 # As root. The package lists are fetched only if they do not do.
 apt_install() {
-	if apt-cache show "$@" >/dev/null 2>&1 && apt install --no-install-recommends "$@"; then return 0; fi
-	apt update && apt install --no-install-recommends "$@"
+	if apt-cache show "$@" >/dev/null 2>&1 && apt_install_now "$@"; then return 0; fi
+	apt update && apt_install_now "$@"
 }
 
 # The packages that are missing; with `run`, without those that only tests need.
@@ -261,8 +207,9 @@ missing() {
 
 install() {
 	missing
+	[ -z "$packages" ] || say "installing, with what they need:$packages"
+	have_library || [ -z "$arch" ] || say "and after that DuckDB's library, $megabytes MB from the npm registry"
 	if [ -n "$packages" ]; then
-		say "installing:$packages"
 		has apt-get || die "no apt-get here: install them by hand"
 		# shellcheck disable=SC2086 # a list of words
 		(cd "$root" && as_root sh rocks/deps.sh apt $packages >&2) || {

@@ -14,15 +14,12 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 has node || { say 'node is missing (apt-get install nodejs)'; exit 1; }
 if [ ! -s "$cache/$release" ]; then
-	has npm || { say 'npm is missing (apt-get install npm)'; exit 1; }
 	mkdir -p "$root/build" && work=$(mktemp -d "$root/build/onnxruntime.XXXXXX") || exit 1
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 1' HUP INT TERM
 	say "fetching $release"
 	for package in web common; do
-		(cd "$work" && npm pack --silent "onnxruntime-$package@$release" >npm.log 2>&1) ||
-			{ tail -n 3 "$work/npm.log" >&2; exit 1; }
-		mkdir "$work/$package" && tar -xzf "$work/onnxruntime-$package-$release.tgz" -C "$work/$package" || exit 1
+		mkdir "$work/$package" && sh "$root/rocks/npm.sh" "onnxruntime-$package" "$release" "$work/$package" || exit 1
 	done
 	found=$(sha256sum "$work/web/package/dist/ort-wasm-simd-threaded.wasm" | cut -d' ' -f1)
 	[ "$found" = "$sum" ] || { say "checksum $found is not the pinned $sum"; exit 1; }

@@ -111,7 +111,7 @@ describe("rocks/deps.sh", function()
    local function deps(arguments, lacking, env)
       command.shell("rm -f " .. quote(tools) .. "/*")
       for name in ("sh dirname uname cat id basename ln mkdir cc pkg-config lua5.4 make gnuplot luacheck " ..
-         "luarocks npm sha256sum cut grep ls"):gmatch("%S+") do
+         "luarocks npm sha256sum cut grep awk ls"):gmatch("%S+") do
          if not lacking[name] then command.shell(("ln -s $(command -v %s) %s/"):format(name, quote(tools))) end
       end
       return command.shell(("env -u DUCKDB_LIB -u CC PATH=%s %s /bin/sh rocks/deps.sh %s"):format(
@@ -159,6 +159,10 @@ describe("rocks/deps.sh", function()
       local fake = folder .. "/fake"
       lfs.mkdir(fake)
       command.write(fake .. "/apt-get", ([[#!/bin/sh
+         if [ $3 = --print-uris ]; then
+            printf "Reading...\n'http://a/a_1_all.deb' a_1_all.deb 1500000 MD5Sum:0\n'http://a/b.deb' b.deb 700000 \n"
+            exit
+         fi
          echo "$DEBIAN_FRONTEND $*" >>%s
          ln -sf /bin/true %s/gnuplot
       ]]):format(log, tools))
@@ -169,6 +173,7 @@ describe("rocks/deps.sh", function()
          "PATH=" .. quote(tools .. ":" .. fake) .. " DUCKDB_LIB=" .. quote(lfs.currentdir() .. "/build/libduckdb.so"))
       assert.equal(0, status, out)
       assert.equal("noninteractive -q -y install --no-install-recommends gnuplot-nox\n", command.read(log))
+      assert.equal("deps: installing, with what they need: gnuplot-nox\ndeps: to be fetched: 2 packages, 2 MB\n", out)
       assert.equal(lfs.currentdir() .. "/build/libduckdb.so",
          lfs.symlinkattributes(folder .. "/b/libduckdb.so", "target"))
    end)
@@ -184,7 +189,7 @@ describe("rocks/deps.sh", function()
       command.shell("chmod +x " .. quote(fake) .. "/*")
       local out, status = deps("install " .. quote(folder .. "/b"), {gnuplot = true},
          "PATH=" .. quote(fake .. ":" .. tools))
-      assert.equal("deps: installing: gnuplot-nox\nsudo: no\ndeps: that failed. As root, run:\n" ..
+      assert.equal("deps: installing, with what they need: gnuplot-nox\nsudo: no\ndeps: that failed. As root, run:\n" ..
          "deps:   apt-get update && apt-get install --no-install-recommends gnuplot-nox\n", out)
       assert.equal(1, status)
    end)
@@ -195,23 +200,63 @@ describe("rocks/deps.sh", function()
       assert.equal(0, status)
    end)
 
-   it("says how DuckDB comes when there is no way to it", function()
-      -- a checkout of its own, without the library, and a curl that reaches nothing
-      local root, fake = folder .. "/root", folder .. "/unreachable"
-      command.shell(("mkdir -p %s/rocks %s && cp rocks/deps.sh %s/rocks"):format(quote(root), quote(fake), quote(root)))
-      command.write(fake .. "/curl", "#!/bin/sh\necho 'curl: (6) Could not resolve host' >&2\nexit 6\n")
-      command.shell("chmod +x " .. quote(fake) .. "/*; ln -s $(command -v mktemp) $(command -v rm) " .. quote(fake))
-      deps("check build", {npm = true})
-      local out, status = command.shell(("env -u DUCKDB_LIB PATH=%s /bin/sh %s/rocks/deps.sh duckdb %s/build"):format(
-         quote(tools .. ":" .. fake), quote(root), quote(root)))
-      assert.equal(1, status)
-      assert.matches("npm is not here", out)
-      assert.matches("trying https://github.com/duckdb/duckdb/releases/", out)
-      assert.matches("Could not resolve host", out)
-      assert.matches("apt%-get install npm, and try again, or\n", out)
-      assert.matches("give make DUCKDB_LIB=/path/libduckdb.so\n$", out)
-      assert.is_nil(lfs.attributes(root .. "/build/libduckdb.so"))
-      assert.equal("", (command.shell("ls " .. quote(root .. "/build"))))
+   describe("without npm", function()
+      local root, fake
+
+      -- a checkout of its own, without the library, and a curl that says what it is asked for
+      before_each(function()
+         root, fake = folder .. "/root", folder .. "/fake"
+         command.shell(("rm -rf %s %s; mkdir -p %s/rocks %s && cp rocks/*.sh %s/rocks"):format(quote(root), quote(fake),
+            quote(root), quote(fake), quote(root)))
+         command.shell(("ln -s $(command -v tar) $(command -v gzip) $(command -v mktemp) $(command -v rm) " ..
+            "$(command -v chmod) $(command -v touch) $(command -v mv) %s"):format(quote(fake)))
+         deps("check build", {npm = true})
+      end)
+
+      local function duckdb(curl, env)
+         command.write(fake .. "/curl", "#!/bin/sh\nfor url; do :; done; echo $url >&2\n" .. curl)
+         command.shell("chmod +x " .. quote(fake) .. "/curl")
+         return command.shell(("env -u DUCKDB_LIB -u npm_config_registry -u NPM_CONFIG_REGISTRY PATH=%s %s " ..
+            "/bin/sh %s/rocks/deps.sh duckdb %s/build"):format(quote(tools .. ":" .. fake), env or "", quote(root),
+            quote(root)))
+      end
+
+      local function nothing_left()
+         assert.equal("", (command.shell("ls -A " .. quote(root .. "/build"))))
+      end
+
+      it("says what is fetched, from where, and what to do when it cannot be had", function()
+         local out, status = duckdb("echo 'curl: (6) Could not resolve host' >&2; exit 6\n")
+         assert.equal(1, status)
+         local arch, version, url = out:match("fetching @duckdb/(node%-bindings%-linux%-%w+) (%S+) %(%d+ MB%)\n(%S+)\n")
+         assert.equal(("https://registry.npmjs.org/@duckdb/%s/-/%s-%s.tgz"):format(arch, arch, version), url)
+         assert.matches("Could not resolve host", out)
+         assert.matches("give make DUCKDB_LIB=/path/libduckdb.so\n$", out)
+         nothing_left()
+      end)
+
+      it("asks the registry that npm would", function()
+         local out = duckdb("exit 22\n", "npm_config_registry=https://npm.example/mirror/")
+         assert.matches("\nhttps://npm.example/mirror/@duckdb/", out, 1, true)
+      end)
+
+      it("takes the library out of the package, if it is the pinned one", function()
+         local package = folder .. "/package"
+         command.shell(("mkdir -p %s && cp build/libduckdb.so %s"):format(quote(package), quote(package)))
+         command.shell(("tar -czf %s/duckdb.tgz -C %s package"):format(quote(folder), quote(folder)))
+         local curl = "while [ \"$1\" != -o ]; do shift; done; /bin/cp %s/duckdb.tgz \"$2\"\n"
+         local out, status = duckdb(curl:format(quote(folder)))
+         assert.equal(0, status, out)
+         local size = lfs.attributes("build/libduckdb.so", "size")
+         assert.equal(size, lfs.attributes(root .. "/build/libduckdb.so", "size"))
+         command.shell("rm -r " .. quote(root .. "/build"))
+         command.write(package .. "/libduckdb.so", "another")
+         command.shell(("tar -czf %s/duckdb.tgz -C %s package"):format(quote(folder), quote(folder)))
+         out, status = duckdb(curl:format(quote(folder)))
+         assert.equal(1, status)
+         assert.matches("the checksum %x+ is not the pinned %x+\n$", out)
+         nothing_left()
+      end)
    end)
 
    it("refuses a DUCKDB_LIB that is not there", function()

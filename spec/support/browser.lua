@@ -72,7 +72,7 @@ local function run(source, widths, script, make)
    local deadline = system.clock() + PATIENCE_S
    while not found and system.clock() < deadline do assert(s:step(0.1)) end
    -- timeout leads a group of its own, all of the browser in it
-   command.shell(("p=$(cat %s/pid); kill -s KILL -- -$p; while kill -0 $p 2>/dev/null; do sleep 0.02; done"):format(dir))
+   command.shell(("p=$(cat %s/pid); kill -s KILL -- -$p; while kill -0 $p; do sleep 0.02; done"):format(dir))
    local said = console(dir .. "/said")
    command.remove(dir)
    if type(found) ~= "table" then error("the browser found nothing: " .. tostring(found) .. said) end
