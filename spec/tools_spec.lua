@@ -71,6 +71,45 @@ describe("progress", function()
    end)
 end)
 
+describe("a progress bar", function()
+   it("keeps to the width of the terminal: it becomes shorter, then the text is cut", function()
+      assert.equal("[######" .. ("."):rep(18) .. "] name 1/4", progress.line(0.25, "name 1/4", 80))
+      assert.equal("[####......] " .. ("x"):rep(66), progress.line(0.4, ("x"):rep(66), 80))
+      assert.equal("[########] " .. ("x"):rep(68), progress.line(1, ("x"):rep(140), 80))
+      assert.equal("[........] é", progress.line(0, "éé", 13))
+      assert.equal("[...", progress.line(0, "name", 5))
+   end)
+
+   -- What a script writes to a terminal of 60 columns.
+   local function on_terminal(script)
+      local path = command.write(os.tmpname(), script)
+      local out = command.shell("env -u BCLUA_QUIET script -qec " .. command.quote(("stty cols 60; %s %s"):format(
+         command.quote(command.program), path)) .. " /dev/null </dev/null")
+      os.remove(path)
+      return (out:gsub("\r\n", "\n"))
+   end
+
+   it("follows the terminal when it is resized, and makes way for messages and errors", function()
+      local out = on_terminal([[
+         local progress, system = require "bclua.progress", require "bclua.system"
+         local bar = progress.new("work", 9)
+         local function draw(n) bar:update(n, ("x"):rep(140)) system.sleep(0.11) end
+         draw(1)
+         os.execute("stty cols 40 <&2")
+         draw(2)
+         progress.note("a note")
+         draw(3)
+         error("an error", 0)]])
+      local lines = {}
+      for line in (out .. "\27[K"):gmatch("(.-)\r?\27%[K") do lines[#lines + 1] = line end
+      assert.equal(6, #lines, out)
+      assert.same({59, 39, 39}, {#lines[2], #lines[3], #lines[5]})
+      assert.matches("^%[#%.%.%.%.%.%.%.%] work 1/9 items .*x$", lines[2])
+      assert.equal("a note\n", lines[4])
+      assert.matches("^bclua: an error\n", lines[6])
+   end)
+end)
+
 describe("record", function()
    it("names the first difference, and takes 50 and 50.0 for the same", function()
       assert.is_nil(record.difference({a = 50, v = {1, 2}}, {a = 50.0, v = {1.0, 2}}))

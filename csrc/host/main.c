@@ -95,9 +95,20 @@ static void set_arg(lua_State *L, char **argv, int script) {
     lua_setglobal(L, "arg");
 }
 
+/* A progress bar makes way: the message has the line to itself. */
+static int clear_line(lua_State *L) {
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "bclua.progress") != LUA_TTABLE) return 0;
+    lua_getfield(L, -1, "clear");
+    lua_call(L, 0, 0);
+    return 0;
+}
+
 /* Report the error on top of the stack; returns the exit status. */
 static int report(lua_State *L, int status, int interrupted) {
     if (status == LUA_OK) return EXIT_SUCCESS;
+    lua_pushcfunction(L, clear_line);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
     const char *message = lua_tostring(L, -1);
     fprintf(stderr, "bclua: %s\n", message != NULL ? message : "(no message)");
     lua_pop(L, 1);

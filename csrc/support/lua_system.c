@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -167,6 +168,17 @@ static int l_is_terminal(lua_State *L) {
     return 1;
 }
 
+/*** Columns of the terminal at a file descriptor, at this moment.
+@function columns
+@tparam integer fd 0, 1 or 2
+@treturn ?integer nil where it is no terminal, 0 where the terminal does not say */
+static int l_columns(lua_State *L) {
+    struct winsize w;
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &w) != 0) return 0;
+    lua_pushinteger(L, w.ws_col);
+    return 1;
+}
+
 /*** Make a folder and its parents; it may exist.
 @function mkdir
 @tparam string path
@@ -252,6 +264,7 @@ BC_EXPORT int luaopen_bclua_system(lua_State *L) {
                                          {"memory", l_memory},
                                          {"memory_free", l_memory_free},
                                          {"is_terminal", l_is_terminal},
+                                         {"columns", l_columns},
                                          {"mkdir", l_mkdir},
                                          {"disk_free", l_disk_free},
                                          {"nearest", l_nearest},

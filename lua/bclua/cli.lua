@@ -1,6 +1,7 @@
 --- Command lines: argparse with what all our scripts have in common.
 -- @module bclua.cli
 local argparse = require "argparse"
+local progress = require "bclua.progress"
 local system = require "bclua.system"
 
 local cli = {}
@@ -190,6 +191,7 @@ end
 -- @tparam[opt] string message
 -- @tparam[opt] table options `strict`: failures count
 function cli.finish(name, result, message, options)
+   progress.clear()
    if not result then
       io.stderr:write(name, ": ", tostring(message), "\n")
       os.exit(1, true)

@@ -14,6 +14,7 @@ local cjson = require "cjson"
 local cli = require "bclua.cli"
 local files = require "bclua.files"
 local lfs = require "lfs"
+local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local report = require "bclua.report"
 local sql = require "bclua.sql"
@@ -160,6 +161,7 @@ end
 --- Something that went wrong and is not the end: to stderr, and marked in the section.
 -- @tparam string text
 function Experiment:warn(text)
+   progress.clear()
    io.stderr:write(self.name, ": ", text, "\n")
    self:add({kind = "warning", text = text})
 end

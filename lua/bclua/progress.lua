@@ -5,7 +5,10 @@ local system = require "bclua.system"
 
 local progress = {}
 
-local BAR, LINE_EVERY_S, DRAW_EVERY_S = 24, 5, 0.1
+local BAR, SHORT_BAR, LINE_EVERY_S, DRAW_EVERY_S = 24, 8, 5, 0.1
+local USUAL_COLUMNS = 80
+
+local drawn -- where a bar stands in the line of the cursor; nil: nowhere
 
 --- Seconds as people read them: 7 s, 2 min 05 s, 3 h 20 min.
 function progress.duration(seconds)
@@ -27,11 +30,39 @@ function progress.text(s)
    return text
 end
 
+-- The first characters of a text; what is not UTF-8 is cut by bytes.
+local function first(text, n)
+   local length = utf8.len(text) or #text
+   if length <= n then return text end
+   return text:sub(1, utf8.len(text) and utf8.offset(text, n + 1) - 1 or n)
+end
+
+--- The line of a bar; a pure function, so that it can be tested. Where there is no room for both, the
+-- bar becomes shorter first, then the text is cut.
+-- @tparam number share of the work that is done, 0 to 1
+-- @tparam string text
+-- @tparam integer columns of the terminal, of which the last stays free: some begin a new line after it
+-- @treturn string
+function progress.line(share, text, columns)
+   local bar = math.max(SHORT_BAR, math.min(BAR, columns - 1 - #"[] " - (utf8.len(text) or #text)))
+   local full = math.floor(share * bar + 0.5)
+   return first(("[%s%s] %s"):format(("#"):rep(full), ("."):rep(bar - full), text), columns - 1)
+end
+
+--- Wipe away the bar in the line of the cursor, if there is one, so that what is written next has the line
+-- to itself.
+function progress.clear()
+   if drawn then drawn:write("\r\27[K") end
+   drawn = nil
+end
+
 local function is_quiet(quiet) return quiet or os.getenv("BCLUA_QUIET") == "1" end
 
---- A line about work that is done, unless all is to be quiet.
+--- A line about work that is done, unless all is to be quiet; a bar makes way for it.
 function progress.note(text, quiet)
-   if not is_quiet(quiet) then io.stderr:write(text, "\n") end
+   if is_quiet(quiet) then return end
+   progress.clear()
+   io.stderr:write(text, "\n")
 end
 
 local Progress = {}
@@ -41,7 +72,8 @@ Progress.__index = Progress
 -- @tparam string name of the work
 -- @tparam integer total how much there is to do
 -- @tparam[opt] table options `unit` ("items"), `done` (finished before this run;
--- not part of the rate), `quiet`, `out` (default stderr), `terminal` (default: is it one?)
+-- not part of the rate), `quiet`, `out` (default stderr), `terminal` (default: is it one?), `columns` (of the
+-- terminal; default: what it says at every drawing)
 function progress.new(name, total, options)
    options = options or {}
    local terminal = options.terminal
@@ -49,7 +81,7 @@ function progress.new(name, total, options)
    return setmetatable({
       name = name, total = total, unit = options.unit or "items", done = 0, before = options.done or 0,
       started = system.clock(), shown = -math.huge, out = options.out or io.stderr,
-      terminal = terminal, quiet = is_quiet(options.quiet),
+      terminal = terminal, columns = options.columns, quiet = is_quiet(options.quiet),
    }, Progress)
 end
 
@@ -74,9 +106,10 @@ function Progress:update(done, extra)
    self.shown = now
    local text = progress.text(self:state(extra))
    if self.terminal then
-      local share = self.total > 0 and (self.before + done) / self.total or 1
-      local full = math.floor(share * BAR + 0.5)
-      self.out:write(("\r\27[K[%s%s] %s"):format(("#"):rep(full), ("."):rep(BAR - full), text))
+      local columns = self.columns or system.columns(2) or 0
+      self.out:write("\r\27[K", progress.line(self.total > 0 and (self.before + done) / self.total or 1, text,
+         columns > 0 and columns or USUAL_COLUMNS))
+      drawn = self.out
    else
       self.out:write(text, "\n")
    end
@@ -89,7 +122,8 @@ function Progress:finish(summary)
    if self.quiet then return end
    local elapsed = self:elapsed()
    summary = summary or ("%d %s in %s"):format(self.done, self.unit, progress.duration(elapsed))
-   self.out:write(self.terminal and "\r\27[K" or "", self.name, ": ", summary, "\n")
+   progress.clear()
+   self.out:write(self.name, ": ", summary, "\n")
    self.out:flush()
 end
 

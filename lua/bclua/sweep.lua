@@ -110,7 +110,10 @@ local function finish(s, trial, outcome)
       progress.note(("sweep: %s: %s"):format(describe(trial), row.error), s.o.quiet)
    end
    s.bar:update(s.ran)
-   if s.o.on_trial then s.o.on_trial(row) end
+   if s.o.on_trial then
+      progress.clear() -- it may print
+      s.o.on_trial(row)
+   end
 end
 
 -- One after the other, here.

@@ -30,6 +30,8 @@ function terminal.banner()
 end
 
 local function write(status, text)
+   local progress = package.loaded["bclua.progress"]
+   if progress then progress.clear() end -- the bar of what was stopped
    if text == "" then return end
    local out = status == "error" and io.stderr or io.stdout
    out:write(text, "\n")

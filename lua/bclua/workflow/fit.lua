@@ -150,10 +150,7 @@ local function reporter(p, quiet)
          100 * info.active, info.spread, info.triplets_per_second, 100 * info.wait_share,
          info.skipped > 0 and ("  %d skipped"):format(info.skipped) or ""))
    end
-   local function say(text)
-      if bar and bar.terminal and not bar.quiet then bar.out:write("\r\27[K") end
-      progress.note("fit: " .. text, quiet)
-   end
+   local function say(text) progress.note("fit: " .. text, quiet) end
    return on_batch, say, function() if bar then bar:finish() end end
 end
 
