@@ -1,5 +1,6 @@
 local array = require "bclua.array"
 local learn = require "bclua.learn"
+local sampling = require "bclua.sampling"
 
 describe("learn", function()
    -- three clouds on a line; a little noise from a fixed sequence
@@ -66,6 +67,20 @@ describe("learn", function()
       assert.error_matches(function() learn.logistic_fit(x / 0, array.from({1, 1}, "i64")) end, "not finite")
       assert.error_matches(function() learn.logistic_fit(array.zeros({0, 2}), array.zeros(0, "i64")) end, "no rows")
       assert.error_matches(function() learn.logistic_predict(array.zeros({2, 4}), x) end, "2 columns, the model has 3")
+   end)
+
+   it("fits values of any size, or says that it cannot", function()
+      local g, truth = sampling.generator(5), array.zeros(60, "i64")
+      local x = g:normal(120):copy("f64"):reshape{60, 2}
+      for i = 1, 60 do
+         truth[i] = i % 3 + 1
+         x:set(i, 1, x:at(i, 1) + 8 * truth[i])
+      end
+      for _, factor in ipairs{1, 1e4, 1e6, 1e12, 1e30, 1e200, 1e300} do
+         local w = learn.logistic_fit(x * factor, truth)
+         assert(array.equal(truth, learn.logistic_predict(w, x * factor)), factor)
+      end
+      assert.error_matches(function() learn.logistic_fit(x, truth, {c = 1e300}) end, "the objective overflows")
    end)
 
    it("does not depend on where blocks of rows end", function()
@@ -211,6 +226,9 @@ describe("nearest rows", function()
       local x, groups = array.zeros({2, 2}), array.zeros(2, "i64")
       assert.error_matches(function() learn.nearest(x, array.zeros(3, "i64")) end, "3 groups for 2 rows")
       assert.error_matches(function() learn.nearest(x / 0, groups) end, "not finite")
+      local huge = array.full({2, 2}, -1e200, "f64")
+      assert.error_matches(function() learn.nearest(huge, groups) end, "-1e+200, whose square overflows", 1, true)
+      assert.near(0, select(2, learn.nearest(huge, array.from({1, 2}, "i64"), {metric = "cosine"})):at(1, 1), 1e-15)
       assert.error_matches(function() learn.nearest(x, groups, {k = 0}) end, "option 'k': 0 outside")
       assert.error_matches(function() learn.nearest(x, groups, {metric = "taxicab"}) end, "taxicab")
       assert.error_matches(function() learn.nearest(array.zeros({2, 0}), groups) end, "no columns")
@@ -265,5 +283,6 @@ describe("principal components", function()
       assert.error_matches(function() learn.pca(array.zeros({0, 2})) end, "no rows or no columns")
       assert.error_matches(function() learn.pca(array.zeros({3, 2}), {components = 3}) end, "3 outside 1..2")
       assert.error_matches(function() learn.pca(array.zeros({3, 2}) / 0) end, "not finite")
+      assert.error_matches(function() learn.pca(array.full({3, 2}, 1e200, "f64")) end, "1e+200, whose square", 1, true)
    end)
 end)

@@ -418,8 +418,10 @@ describe("a mistake is named:", function()
    end
 
    it("unknown layers and options", function()
-      raises("layer 2: unknown kind 'conv3d'", {{"relu"}, {"conv3d"}})
-      raises("layer 1: conv2d has no option 'kernl'", {{"conv2d", out = 1, kernl = 3}})
+      raises("layer 2: unknown kind 'conv' (did you mean 'conv2d'? known: mel, spectrum, ", {{"relu"}, {"conv"}})
+      raises("layer 2: unknown kind 'wood' (known: mel, ", {{"relu"}, {"wood"}})
+      raises("layer 1: conv2d has no option 'kernl' (did you mean 'kernel'? known: from, name, out, ",
+         {{"conv2d", out = 1, kernl = 3}})
       raises("layer 1: option 'kernel' is missing", {{"conv2d", out = 1}})
       raises("option 'out' must be an integer", {{"conv2d", out = 1.5, kernel = 3}})
       raises("option 'out' must be an integer", {{"conv2d", out = "4", kernel = 3}})

@@ -17,7 +17,8 @@ typedef struct {
     const int64_t *label;
     size_t n, d, k;
     double c;
-    double *p; /* (BLOCK, k) */
+    double unit; /* x is measured in it, a power of two; w for x / unit: see unit_of */
+    double *p;   /* (BLOCK, k) */
 } problem;
 
 static double dot(const double *a, const double *b, size_t n) {
@@ -26,12 +27,21 @@ static double dot(const double *a, const double *b, size_t n) {
     return sum;
 }
 
+/* L-BFGS gets nowhere where values are thousands of times the 1 that belongs to
+ * the bias: those are measured in another unit, others as they are. */
+static double unit_of(const double *x, size_t count) {
+    double most = 0;
+    for (size_t i = 0; i < count; i++) most = fmax(most, fabs(x[i]));
+    return most > 4096 ? ldexp(1, ilogb(most)) : 1;
+}
+
 /* p (rows, k) = x (rows, d) . weights' + bias, w as in the header. */
-static void scores(double *p, const double *w, const double *x, size_t rows, size_t d, size_t k) {
+static void scores(double *p, const double *w, const double *x, size_t rows, const problem *q) {
+    const size_t d = q->d, k = q->k;
     for (size_t i = 0; i < rows; i++)
         for (size_t c = 0; c < k; c++) p[i * k + c] = w[c * (d + 1) + d];
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)k, (int)d, 1, x, (int)d, w,
-                (int)(d + 1), 1, p, (int)k);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)k, (int)d, 1 / q->unit, x,
+                (int)d, w, (int)(d + 1), 1, p, (int)k);
 }
 
 /* Scores to probabilities; returns log of the sum that divides them. */
@@ -64,18 +74,18 @@ static double evaluate(double *g, const double *w, const problem *q) {
     for (size_t first = 0; first < q->n; first += BLOCK) {
         size_t rows = q->n - first < BLOCK ? q->n - first : BLOCK;
         const double *x = q->x + first * d;
-        scores(q->p, w, x, rows, d, k);
+        scores(q->p, w, x, rows, q);
         loss += residuals(q->p, q->label + first, rows, k, q->c);
-        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)d, (int)rows, 1, q->p,
-                    (int)k, x, (int)d, 1, g, (int)row);
+        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)d, (int)rows,
+                    1 / q->unit, q->p, (int)k, x, (int)d, 1, g, (int)row);
         for (size_t i = 0; i < rows; i++)
             for (size_t c = 0; c < k; c++) g[c * row + d] += q->p[i * k + c];
     }
     for (size_t c = 0; c < k; c++)
         for (size_t j = 0; j < d; j++) {
-            double v = w[c * row + j];
+            double v = w[c * row + j] / q->unit;
             penalty += v * v;
-            g[c * row + j] += v;
+            g[c * row + j] += v / q->unit;
         }
     return q->c * loss + penalty / 2;
 }
@@ -141,7 +151,7 @@ int logistic_fit(double *w, size_t *done, const double *x, const int64_t *label,
     bc_blas_alone();
     double *g = room, *next_g = g + m, *next = next_g + m, *direction = next + m;
     history h = {.s = direction + m, .y = direction + m + MEMORY * m, .size = m};
-    problem q = {x, label, n, d, k, c, direction + m + 2 * MEMORY * m};
+    problem q = {x, label, n, d, k, c, unit_of(x, n * d), direction + m + 2 * MEMORY * m};
     double f = evaluate(g, w, &q);
     for (; *done < iterations && largest(g, m) > tolerance * c * (double)n; ++*done) {
         if (tick != NULL && tick(context, *done, iterations)) {
@@ -162,7 +172,13 @@ int logistic_fit(double *w, size_t *done, const double *x, const int64_t *label,
         memcpy(g, next_g, m * sizeof *g);
         f = next_f;
     }
-    rc = BC_OK;
+    /* not even a first step, far from the optimum: nothing was fitted */
+    if (!isfinite(f) || (*done == 0 && iterations > 0 && largest(g, m) > tolerance * c * (double)n))
+        rc = BC_FAIL;
+    else
+        rc = BC_OK;
+    for (size_t j = 0; j < m; j++)
+        if (j % (d + 1) != d) w[j] /= q.unit;
 out:
     bc_blas_release();
     free(room);

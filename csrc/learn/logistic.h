@@ -13,7 +13,8 @@
  * w (K, D+1): weights, then the bias, of every class. x (N, D), label in
  * 0..K-1; N, D, K >= 1. Stops when no gradient entry exceeds tolerance * c * N, or
  * after `iterations`. *done: iterations taken. With one class all is zero.
- * BC_OK, BC_NOMEM or BC_STOPPED. x must be finite. */
+ * BC_OK, BC_NOMEM, BC_STOPPED, or BC_FAIL: no step lowers the objective, as its
+ * numbers overflow. x must be finite. */
 int logistic_fit(double *w, size_t *done, const double *x, const int64_t *label, size_t n, size_t d,
                  size_t k, double c, size_t iterations, double tolerance, bc_tick *tick,
                  void *context);

@@ -1,4 +1,6 @@
 /* lua_learn.c: the module bclua.learn: what the evaluation of embeddings needs. */
+#include <math.h>
+
 #include "../array/lua_array.h"
 #include "../support/interrupt.h"
 #include "../support/lua_support.h"
@@ -30,6 +32,13 @@ static void check_finite(lua_State *L, int arg, const bc_array *x) {
         if (!(values[i] - values[i] == 0)) luaL_argerror(L, arg, "a value is not finite");
 }
 
+/* For what adds squares of differences. */
+static void check_squares(lua_State *L, int arg, const double *values, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        if (!(fabs(values[i]) <= 1e150))
+            bc_arg_error(L, arg, "a value of %f, whose square overflows (1e150 at most)", values[i]);
+}
+
 /*** Fit a multinomial logistic regression (objective as scikit-learn's:
 c * sum of log losses + 1/2 |weights|^2, the bias without penalty; L-BFGS).
 @function logistic_fit
@@ -37,7 +46,8 @@ c * sum of log losses + 1/2 |weights|^2, the bias without penalty; L-BFGS).
 @tparam array labels i64 (rows), 1..K
 @tparam[opt] table options `c` (1), `iterations` (200), `tolerance` (1e-5)
 @treturn array f64 (K, columns + 1): weights, then bias, of every class
-@treturn integer iterations taken */
+@treturn integer iterations taken
+@raise if no step lowers the objective, as its numbers overflow */
 static int l_fit(lua_State *L) {
     static const char *const names[] = {"c", "iterations", "tolerance", NULL};
     const bc_array *x = bc_check_as(L, 1, BC_F64, 2);
@@ -54,6 +64,9 @@ static int l_fit(lua_State *L) {
     int rc = logistic_fit(w->data, &done, x->data, labels->data, (size_t)x->shape[0],
                           (size_t)x->shape[1], classes, c, (size_t)iterations, tolerance,
                           bc_tick_interrupt, NULL);
+    if (rc == BC_FAIL)
+        return luaL_error(L, "nothing can be fitted: the objective overflows (scale the columns, "
+                             "or lower 'c')");
     if (rc != BC_OK) return bc_failure(L, rc, NULL);
     lua_pushinteger(L, (lua_Integer)done);
     return 2;
@@ -90,10 +103,16 @@ static neighbors_rows check_rows(lua_State *L) {
                             .d = (size_t)x->shape[1]};
 }
 
+static void check_metric(lua_State *L, int arg, neighbors_rows *rows) {
+    rows->metric = (neighbors_metric)bc_opt_choice(L, arg, "metric", 0, metrics);
+    if (rows->metric == NEIGHBORS_EUCLIDEAN)
+        check_squares(L, 1, rows->x, (int64_t)(rows->n * rows->d));
+}
+
 /*** The rows of a matrix that are nearest to each of its rows; rows of one group
 (windows of one recording) are never compared.
 @function nearest
-@tparam array x (rows, columns), finite
+@tparam array x (rows, columns), finite; for "euclidean" up to 1e150
 @tparam array groups i64 (rows), any numbers
 @tparam[opt] table options `k` (1), `metric` ("euclidean", or "cosine": 1 - cos, 1 for a row of zeros)
 @treturn array i64 (rows, k): numbers of rows from 1, nearest first, of equals the earlier first; 0 where the other groups
@@ -104,7 +123,7 @@ static int l_nearest(lua_State *L) {
     neighbors_rows rows = check_rows(L);
     bc_check_options(L, 3, names);
     lua_Integer k = bc_opt_integer(L, 3, "k", 1);
-    rows.metric = (neighbors_metric)bc_opt_choice(L, 3, "metric", 0, metrics);
+    check_metric(L, 3, &rows);
     if (k < 1 || k > 10000) return bc_arg_error(L, 3, "option 'k': %I outside 1..10000", k);
     bc_array *index = bc_push_matrix(L, BC_I64, (int64_t)rows.n, k);
     bc_array *distance = bc_push_matrix(L, BC_F64, (int64_t)rows.n, k);
@@ -123,7 +142,7 @@ static int l_nearest(lua_State *L) {
 /*** Of every row the sum of its distances to the rows of each class; rows of one group are
 never compared.
 @function class_distances
-@tparam array x (rows, columns), finite
+@tparam array x (rows, columns), finite; for "euclidean" up to 1e150
 @tparam array groups i64 (rows)
 @tparam array labels i64 (rows), 1..K
 @tparam[opt] table options `metric` as for `nearest`
@@ -132,7 +151,7 @@ static int l_class_distances(lua_State *L) {
     static const char *const names[] = {"metric", NULL};
     neighbors_rows rows = check_rows(L);
     bc_check_options(L, 4, names);
-    rows.metric = (neighbors_metric)bc_opt_choice(L, 4, "metric", 0, metrics);
+    check_metric(L, 4, &rows);
     size_t classes;
     bc_array *labels = push_labels(L, 3, (int64_t)rows.n, &classes);
     bc_array *sum = bc_push_matrix(L, BC_F64, (int64_t)rows.n, (int64_t)classes);
@@ -149,7 +168,7 @@ static int l_class_distances(lua_State *L) {
 /*** Principal components: the directions in which rows differ most. The largest entry of each
 is positive, so that the same rows always give the same picture.
 @function pca
-@tparam array x (rows, columns), finite
+@tparam array x (rows, columns), finite, up to 1e150
 @tparam[opt] table options `components` (2): at most as many as the lesser of rows and columns
 @treturn table `scores` f64 (rows, k): the rows along them, from the mean; `components` f64 (k, columns), each of
   length 1, zeros where nothing varies any more; `variance` f64 (k), divided by rows - 1, and `total`, that of all
@@ -164,6 +183,7 @@ static int l_pca(lua_State *L) {
     if (k < 1 || k > least)
         return bc_arg_error(L, 2, "option 'components': %I outside 1..%I", k, least);
     check_finite(L, 1, x);
+    check_squares(L, 1, x->data, n * d);
     lua_createtable(L, 0, 5);
     bc_array *component = bc_push_matrix(L, BC_F64, k, d);
     lua_setfield(L, -2, "components");

@@ -68,6 +68,22 @@ static int read_option(lua_State *L, lua_Integer at, const nn_option *o, double 
     return used;
 }
 
+enum { MOST_NAMES = 64 };
+
+static int unknown_kind(lua_State *L, lua_Integer at, const char *word) {
+    const char *names[MOST_NAMES + 1] = {NULL};
+    for (size_t i = 0; i < MOST_NAMES && nn_kind_at(i) != NULL; i++) names[i] = nn_kind_at(i)->name;
+    return layer_error(L, at, "unknown kind '%s' (%s)", word, bc_push_known(L, word, names));
+}
+
+static int unknown_option(lua_State *L, lua_Integer at, const nn_kind *kind, const char *word) {
+    const char *names[MOST_NAMES + 1] = {"from", "name"};
+    for (size_t i = 0; i + 2 < MOST_NAMES && kind->options[i].name != NULL; i++)
+        names[i + 2] = kind->options[i].name;
+    return layer_error(L, at, "%s has no option '%s' (%s)", kind->name, word,
+                       bc_push_known(L, word, names));
+}
+
 static void check_known(lua_State *L, lua_Integer at, const nn_kind *kind) {
     for (lua_pushnil(L); lua_next(L, 3) != 0; lua_pop(L, 1)) {
         if (lua_isinteger(L, -2) && lua_tointeger(L, -2) == 1) continue;
@@ -76,8 +92,7 @@ static void check_known(lua_State *L, lua_Integer at, const nn_kind *kind) {
         for (const nn_option *o = kind->options; name != NULL && o->name != NULL; o++)
             known |= strcmp(name, o->name) == 0;
         if (known) continue;
-        luaL_tolstring(L, -2, NULL);
-        layer_error(L, at, "%s has no option '%s'", kind->name, lua_tostring(L, -1));
+        unknown_option(L, at, kind, luaL_tolstring(L, -2, NULL));
     }
 }
 
@@ -118,7 +133,7 @@ void nn_lua_add_layer(lua_State *L, lua_Integer at, nn_graph *g) {
     if (!lua_istable(L, 3)) layer_error(L, at, "a table expected, got %s", luaL_typename(L, 3));
     const char *word = lua_geti(L, 3, 1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     const nn_kind *kind = nn_kind_find(word);
-    if (kind == NULL) layer_error(L, at, "unknown kind '%s'", word);
+    if (kind == NULL) unknown_kind(L, at, word);
     check_known(L, at, kind);
     double option[NN_MAXOPTION] = {0};
     int slot = 0, input[2];

@@ -39,11 +39,11 @@ static const char *push_list(lua_State *L, const char *const *names) {
     return lua_tostring(L, -1);
 }
 
-static void unknown_option(lua_State *L, int arg, const char *name, const char *const *names) {
-    bc_nearest near = bc_nearest_to(name);
+const char *bc_push_known(lua_State *L, const char *word, const char *const *names) {
+    bc_nearest near = bc_nearest_to(word);
     for (int i = 0; names[i] != NULL; i++) bc_nearest_try(&near, names[i]);
     const char *hint = near.best == NULL ? "" : lua_pushfstring(L, "did you mean '%s'? ", near.best);
-    bc_arg_error(L, arg, "unknown option '%s' (%sknown: %s)", name, hint, push_list(L, names));
+    return lua_pushfstring(L, "%sknown: %s", hint, push_list(L, names));
 }
 
 void bc_check_options(lua_State *L, int arg, const char *const *names) {
@@ -53,7 +53,8 @@ void bc_check_options(lua_State *L, int arg, const char *const *names) {
         if (lua_type(L, -2) != LUA_TSTRING)
             bc_arg_error(L, arg, "option names are strings, got a %s", luaL_typename(L, -2));
         const char *name = lua_tostring(L, -2);
-        if (!is_known(name, names)) unknown_option(L, arg, name, names);
+        if (!is_known(name, names))
+            bc_arg_error(L, arg, "unknown option '%s' (%s)", name, bc_push_known(L, name, names));
     }
 }
 

@@ -33,6 +33,10 @@ bool bc_has_option(lua_State *L, int arg, const char *name);
 /* Push the option's value (nil if absent); returns its type. */
 int bc_push_option(lua_State *L, int arg, const char *name);
 
+/* Push "did you mean 'conv2d'? known: add, conv2d" for a word that is none of the
+ * names, which end with NULL; the question only where one is near. */
+const char *bc_push_known(lua_State *L, const char *word, const char *const *names);
+
 /* luaL_argerror with a formatted text (lua_pushfstring's formats). */
 int bc_arg_error(lua_State *L, int arg, const char *format, ...);
 

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #define LONGEST 64 /* letters; longer words are not compared */
 
@@ -37,8 +38,9 @@ bc_nearest bc_nearest_to(const char *word) {
 void bc_nearest_try(bc_nearest *s, const char *name) {
     size_t n = strlen(s->word), m = strlen(name);
     if (n > LONGEST || m > LONGEST || strcmp(s->word, name) == 0) return;
-    if ((n > m ? n - m : m - n) > s->least) return;
-    size_t d = distance(s->word, n, name, m);
+    const bool begun = n > 2 && strncasecmp(s->word, name, n) == 0;
+    if (!begun && (n > m ? n - m : m - n) > s->least) return;
+    size_t d = begun ? 1 : distance(s->word, n, name, m);
     if (d > s->least || (d == s->least && s->best != NULL && strcmp(name, s->best) > 0)) return;
     s->best = name;
     s->least = d;

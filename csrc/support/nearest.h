@@ -7,7 +7,8 @@
 
 /* A search for the name that is nearest to a misspelt word: the least number of
  * letters to insert, remove, replace or swap with their neighbour (optimal string
- * alignment, in any case of letters), one letter in three of the word at most. */
+ * alignment, in any case of letters), one letter in three of the word at most. A
+ * name that begins with the word (three letters or more) is one letter away. */
 typedef struct {
     const char *word, *best; /* best is NULL where no name is near */
     size_t least;            /* letters by which best differs */
