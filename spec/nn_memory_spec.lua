@@ -268,6 +268,24 @@ describe("a diagnosis", function()
       local d = net:diagnose(batch(1))
       assert.equal("backward", d.pass)
       assert(d.role and d.sample and d.layer)
+      assert.matches("': a gradient is beyond 65504, the largest number of f16 (", d.message, 1, true)
+      assert.matches("f16 holds numbers up to 65504", select(2, net:measure(batch(1))), 1, true)
+   end)
+
+   it("says which layer's values f16 cannot hold, and so does the step that fails", function()
+      for _, checkpoint in ipairs{"cheap", "role"} do
+         local net, b = network{precision = "f16", checkpoint = checkpoint}, batch(1)
+         b.neighbor = b.neighbor * 1e6
+         local said = "conv2d 'conv1': a value is beyond 65504, the largest number of f16"
+         assert.equal(said .. " (neighbor, sample 1)", net:diagnose(b).message)
+         for _, step in ipairs{"train_step", "measure"} do
+            assert.equal("the loss is nan: " .. said, select(2, net[step](net, b)))
+         end
+         b = batch(1)
+         b.neighbor:set(2, 1, 5, 5, 0 / 0) -- not f16's fault
+         assert.equal("the loss is nan: neighbor, sample 2, holds NaN or infinite samples",
+            select(2, net:train_step(b)))
+      end
    end)
 
    it("lists what f16 would lose", function()

@@ -97,6 +97,16 @@ describe("tensorboard", function()
       assert.equal(42, list[2].step)
    end)
 
+   it("names the step and the tag that it cannot write", function()
+      local writer <close> = assert(tensorboard.open(dir, 0))
+      assert(writer:scalars(3.0, {loss = 1, rate = 0 / 0}))
+      assert.error_matches(function() writer:scalars(7.5, {loss = 1}) end, "step: an integer expected, got 7.5")
+      assert.error_matches(function() writer:scalars("8", {loss = 1}) end, "step: an integer expected, got 8")
+      assert.error_matches(function() writer:scalars(8, {loss = "x"}) end, "loss: a number expected, got a string")
+      assert.error_matches(function() writer:scalars(8, {1}) end, "tag 1: a string expected")
+      assert.equal(2, #events(files_of(dir)[1])) -- nothing of them was written
+   end)
+
    it("names a folder that is not there", function()
       local w, message = tensorboard.open(dir .. "/none", 0)
       assert.is_nil(w)

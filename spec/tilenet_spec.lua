@@ -213,6 +213,16 @@ describe("tilenet", function()
       assert.same({2, 16}, net:forward(noise(2, 1)):shape())
    end)
 
+   it("is as small as its pool allows, and says which option makes it smaller", function()
+      local small = {widths = {4, 4, 4, 4}, z = 8}
+      small.n_mels, small.hop = 97, 1650 -- 97 frames
+      assert.same({1, 8}, tilenet.new(small):forward(array.zeros{1, 160000}):shape())
+      small.hop = 1667
+      assert.error_matches(function() tilenet.new(small) end, "at a hop of 1667 are 96 frames, 97 are needed")
+      small.hop, small.n_mels = nil, 96
+      assert.error_matches(function() tilenet.new(small) end, "option 'n_mels' must be at least 97, got 96")
+   end)
+
    it("names the option it rejects", function()
       local function raises(text, options)
          assert.error_matches(function() tilenet.new(options) end, text, 1, true)

@@ -1,7 +1,6 @@
 /* elements.c: numbers as files of other programs store them. */
 #include "elements.h"
 
-#include <math.h>
 #include <string.h>
 
 static const struct {
@@ -40,15 +39,18 @@ static uint64_t bits_of(const char *from, const bc_element *t) {
     return t->big_endian ? __builtin_bswap64(bits) >> (64 - 8 * t->size) : bits;
 }
 
-/* The bits of the float that IEEE half precision h is. */
-static uint32_t widened(uint32_t h) {
-    const uint32_t sign = (h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
-    uint32_t bits;
-    if (exponent == 31) return sign | 0x7f800000 | fraction << 13; /* infinity, NaN */
-    const float value = exponent == 0 ? ldexpf((float)fraction, -24)
-                                      : ldexpf((float)(1024 + fraction), (int)exponent - 25);
-    memcpy(&bits, &value, sizeof bits);
-    return sign | bits;
+float bc_half_to_float(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff, bits;
+    float value;
+    if (rest >= 0x7c00) { /* infinite or NaN */
+        bits = sign | 0x7f800000 | (rest & 0x3ff) << 13;
+        memcpy(&value, &bits, sizeof bits);
+        return value;
+    }
+    bits = rest << 13;
+    memcpy(&value, &bits, sizeof bits);
+    value *= 0x1p112F; /* moves the exponent; also right for denormals */
+    return sign ? -value : value;
 }
 
 static int64_t extended(uint64_t bits, size_t size) {
@@ -60,9 +62,13 @@ bool bc_elements_convert(void *memory, const bc_element *t, size_t n) {
     if (bc_element_is_plain(t)) return true;
     const char *from = bc_elements_place(memory, t, n);
     const size_t width = bc_dtype_size(t->as);
+    float value;
     for (size_t i = 0; i < n; i++) { /* an element is never written over one that is not read yet */
         uint64_t bits = bits_of(from + i * t->size, t);
-        if (t->kind == BC_FLOAT && t->size == 2) bits = widened((uint32_t)bits);
+        if (t->kind == BC_FLOAT && t->size == 2) {
+            value = bc_half_to_float((uint16_t)bits);
+            memcpy(&bits, &value, sizeof value);
+        }
         if (t->kind == BC_BRAIN) bits <<= 16;
         if (t->kind == BC_SIGNED) bits = (uint64_t)extended(bits, t->size);
         if (t->kind == BC_BOOLEAN) bits = bits != 0;

@@ -30,4 +30,7 @@ void *bc_elements_place(void *memory, const bc_element *t, size_t n);
  * unsigned one is above 2^63 - 1; the elements are unspecified then. */
 bool bc_elements_convert(void *memory, const bc_element *t, size_t n);
 
+/* IEEE half precision, exactly. */
+float bc_half_to_float(uint16_t half);
+
 #endif

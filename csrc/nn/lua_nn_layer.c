@@ -19,9 +19,14 @@ static double option_number(lua_State *L, lua_Integer at, const nn_option *o) {
     double x = lua_tonumberx(L, -1, &ok);
     bool integer = o->type == NN_SIZE || o->type == NN_PAIR;
     if (!ok || lua_type(L, -1) != LUA_TNUMBER || !(x >= o->least) || isinf(x) ||
-        (integer && (x != floor(x) || x > 1e9)))
-        layer_error(L, at, "option '%s' must be %s of at least %f, got %s", o->name,
-                    integer ? "an integer" : "a number", o->least, luaL_tolstring(L, -1, NULL));
+        (integer && (x != floor(x) || x > 1e9))) {
+        const char *got = luaL_tolstring(L, -1, NULL);
+        if (integer)
+            layer_error(L, at, "option '%s' must be an integer of at least %I, got %s", o->name,
+                        (lua_Integer)o->least, got);
+        layer_error(L, at, "option '%s' must be a number of at least %f, got %s", o->name, o->least,
+                    got);
+    }
     lua_pop(L, 1);
     return x;
 }

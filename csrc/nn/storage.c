@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../array/elements.h"
 #include "../support/clones.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -33,20 +34,6 @@ BC_CLONES static void narrow_bf16(uint16_t *restrict to, const float *restrict f
 
 /* --- f16, in integers: for processors without F16C ------------------------------ */
 
-static float half_to_float(uint16_t half) {
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff, bits;
-    float value;
-    if (rest >= 0x7c00) { /* infinite or NaN */
-        bits = sign | 0x7f800000 | (rest & 0x3ff) << 13;
-        memcpy(&value, &bits, sizeof bits);
-        return value;
-    }
-    bits = rest << 13;
-    memcpy(&value, &bits, sizeof bits);
-    value *= 0x1p112F; /* moves the exponent; also right for denormals */
-    return sign ? -value : value;
-}
-
 static uint16_t float_to_half(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -66,7 +53,7 @@ static uint16_t float_to_half(float value) {
 }
 
 static void widen_f16_plain(float *to, const uint16_t *from, size_t n) {
-    for (size_t i = 0; i < n; i++) to[i] = half_to_float(from[i]);
+    for (size_t i = 0; i < n; i++) to[i] = bc_half_to_float(from[i]);
 }
 
 static void narrow_f16_plain(uint16_t *to, const float *from, size_t n) {

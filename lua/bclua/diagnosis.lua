@@ -6,8 +6,10 @@ local diagnosis = {}
 local function describe(found)
    local where = {input = "a sample of the batch is", weights = "the tensor is", forward = "the value is",
                   loss = "the loss is", backward = "the gradient is", update = "the gradient of its weights is"}
-   local text = ("%s not finite"):format(where[found.pass])
-   if found.layer then text = ("%s '%s': %s"):format(found.kind or "layer", found.layer, text) end
+   local text = found.overflow or ("%s not finite"):format(where[found.pass])
+   if found.layer and not found.overflow then
+      text = ("%s '%s': %s"):format(found.kind or "layer", found.layer, text)
+   end
    if found.role then text = ("%s (%s, sample %d)"):format(text, found.role, found.sample) end
    return text
 end
@@ -17,13 +19,13 @@ local function report(found)
    return found
 end
 
-local function first_bad(seen, roles, size)
+local function first_bad(self, seen, steps, size)
    for _, s in ipairs(seen) do
       if s.bad then
-         local found = {layer = s.layer, kind = s.kind, most = s.most,
+         local found = {layer = s.layer, kind = s.kind, most = s.most, overflow = steps.overflow(self, s),
                         pass = s.what == "value" and "forward" or s.what == "gradient" and "backward" or "update"}
          if s.what ~= "weights" then
-            found.role, found.sample = roles[(s.bad - 1) // size + 1], (s.bad - 1) % size + 1
+            found.role, found.sample = steps.ROLES[(s.bad - 1) // size + 1], (s.bad - 1) % size + 1
          end
          return found
       end
@@ -43,7 +45,8 @@ end
 -- @tparam[opt] table options `loss`, `margin`, `l2`, `temperature`, `roles`
 -- @treturn[1] table `pass`: "input", "weights", "forward", "loss", "backward" or "update" (gradients
 --  of weights); `layer` and its `kind` (the tensor's name for "weights"), `role` and `sample` (from 1)
---  where it is a sample's value, `most` (the largest finite magnitude there), `message`
+--  where it is a sample's value, `most` (the largest finite magnitude there), `overflow` (in f16, where
+--  numbers left its range: that in words), `message`
 -- @treturn[2] nil everything is finite
 function diagnosis:diagnose(batch, options)
    local steps, o, parts = self:begin_measure(batch, options)
@@ -53,13 +56,13 @@ function diagnosis:diagnose(batch, options)
    if tensor then return report{pass = "weights", layer = tensor, kind = "tensor"} end
    local e, back, gradient, info
    local seen = self.core:inspect(function() e, back = steps.embed(self, parts, o) end)
-   local found = first_bad(seen, steps.ROLES, #parts[1])
+   local found = first_bad(self, seen, steps, #parts[1])
    if found then return report(found) end
    info, gradient = steps.loss(self, e, o)
    if not steps.is_finite(info.loss) then return report{pass = "loss"} end
    seen = self.core:inspect(function() back(gradient) end)
    self.core:zero_gradients()
-   found = first_bad(seen, steps.ROLES, #parts[1])
+   found = first_bad(self, seen, steps, #parts[1])
    return found and report(found)
 end
 

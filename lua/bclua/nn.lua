@@ -140,7 +140,7 @@ end
 function nn.network(layers, options)
    if type(layers) ~= "table" then error("layers: a list expected, got a " .. type(layers), 2) end
    local ok, net = pcall(core.network, flatten(layers, {}, 1), options)
-   if not ok then error(net, 2) end
+   if not ok then error((tostring(net):gsub("'bclua%.nn%.core%.network'", "'network'")), 2) end
    local self = {core = net, names = {}, position = {}, role = {}, step = 0, pending = 0, metadata = {},
                  options = options, precision = options.precision or "f32",
                  checkpoint = options.checkpoint or "auto"}

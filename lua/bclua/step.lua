@@ -69,9 +69,16 @@ end
 
 local function not_finite(parts, what, value)
    local role, sample = bad_sample(parts)
-   local message = ("the %s is %s"):format(what, value)
+   local message = ("the %s is %s"):format(what, value ~= value and "nan" or value)
    if role then message = ("%s: %s, sample %d, holds NaN or infinite samples"):format(message, role, sample) end
    return message
+end
+
+-- Of what a pass wrote, in f16: did numbers leave its range? In words; nil: they did not.
+local function overflow(self, seen)
+   if self.precision ~= "f16" or not seen.bad or seen.over == 0 then return nil end
+   local what = {value = "a value is", gradient = "a gradient is", weights = "a gradient of its weights is"}
+   return ("%s '%s': %s beyond 65504, the largest number of f16"):format(seen.kind, seen.layer, what[seen.what])
 end
 
 -- What dropout draws from: another number for every batch, the same after a resume.
@@ -108,18 +115,36 @@ local function loss_of(self, e, o, scale)
    return info, gradient
 end
 
+-- A loss that is not finite, in words: in f16 with the layer whose values overflow.
+local function loss_not_finite(self, parts, o, loss)
+   local message = not_finite(parts, "loss", loss)
+   if self.precision ~= "f16" or bad_sample(parts) then return message end
+   for _, seen in ipairs(self.core:inspect(function() embed(self, parts, o) end)) do
+      local found = overflow(self, seen)
+      if found then return message .. ": " .. found end
+   end
+   return message
+end
+
+local function gradient_not_finite(self, parts, info)
+   local message = ("%s (loss %g"):format(not_finite(parts, "gradient's norm", info.gradient_norm), info.loss)
+   if self.precision ~= "f16" then return message .. ")" end
+   return ("%s, scaled by %g: f16 holds numbers up to 65504)"):format(message, info.loss_scale)
+end
+
 -- Forward, loss and backward; adds to the gradients. The loss's info, or nil and a message.
 local function pass(self, parts, o)
    local wrong = self:too_large(#parts[1], o.roles)
    if wrong then return nil, wrong, "memory" end
    local e, back = embed(self, parts, o)
    local info, gradient = loss_of(self, e, o)
-   if not is_finite(info.loss) then return nil, not_finite(parts, "loss", info.loss) end
+   if not is_finite(info.loss) then return nil, loss_not_finite(self, parts, o, info.loss) end
    back(gradient)
    return info
 end
 
-local parts_of_a_step = {embed = embed, loss = loss_of, is_finite = is_finite, bad_sample = bad_sample, ROLES = ROLES}
+local parts_of_a_step = {embed = embed, loss = loss_of, is_finite = is_finite, bad_sample = bad_sample,
+                         overflow = overflow, ROLES = ROLES}
 
 --- For `bclua.diagnosis`: the parts of a step, its options and its arrays; gradients at zero.
 function step:begin_measure(batch, options)
@@ -167,7 +192,7 @@ function step:measure(batch, options)
    if not info then return nil, message end
    info.gradient_norm = self.core:gradient_norm() / info.loss_scale
    if not is_finite(info.gradient_norm) then
-      return nil, ("%s (loss %g)"):format(not_finite(parts, "gradient's norm", info.gradient_norm), info.loss)
+      return nil, gradient_not_finite(self, parts, info)
    end
    return info
 end
@@ -222,7 +247,7 @@ function step:train_step(batch, options)
          info.skipped, info.stepped, info.clipped = true, false, false
          return info
       end
-      return nil, ("%s (loss %g)"):format(not_finite(parts, "gradient's norm", info.gradient_norm), info.loss)
+      return nil, gradient_not_finite(self, parts, info)
    end
    self.core:commit()
    self.pending, info.stepped, info.clipped, info.skipped = self.pending + 1, false, false, false

@@ -76,16 +76,22 @@ end
 
 --- Add values at a step.
 -- @tparam integer step
--- @tparam table values tag -> number
+-- @tparam table values tag -> number; NaN and infinities are shown as such
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function Writer:scalars(step, values)
+   local whole = type(step) == "number" and math.tointeger(step)
    local tags, parts = {}, {}
-   for tag in pairs(values) do tags[#tags + 1] = tag end
+   if not whole then error(("step: an integer expected, got %s"):format(tostring(step)), 2) end
+   for tag, value in pairs(values) do
+      if type(tag) ~= "string" then error(("tag %s: a string expected"):format(tostring(tag)), 2) end
+      if type(value) ~= "number" then error(("%s: a number expected, got a %s"):format(tag, type(value)), 2) end
+      tags[#tags + 1] = tag
+   end
    table.sort(tags)
    for i, tag in ipairs(tags) do parts[i] = pb.bytes(1, pb.bytes(1, tag) .. pb.float(2, values[tag])) end
-   return self:write(event(step, pb.bytes(5, table.concat(parts))))
+   return self:write(event(whole, pb.bytes(5, table.concat(parts))))
 end
 
 function Writer:close() self.file:close() end

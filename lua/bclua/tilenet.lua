@@ -74,6 +74,22 @@ local function block(name, from, width, stride, project)
    return layers
 end
 
+-- Strides halve bands and frames five times, and the pool at the end takes 4 x 4.
+local LEAST = 3 * 2 ^ 5 + 1 | 0
+
+local function check_size(o, level)
+   if math.type(o.hop) ~= "integer" or math.type(o.n_mels) ~= "integer" then return end -- the layers say so
+   local frames = o.samples // o.hop + 1
+   if o.n_mels < LEAST then
+      error(("option 'n_mels' must be at least %d, got %d: the network halves the bands five times, and pools four")
+         :format(LEAST, o.n_mels), level + 1)
+   end
+   if frames < LEAST then
+      error(("%d samples at a hop of %d are %d frames, %d are needed: more 'seconds', or a smaller 'hop'"):format(
+         o.samples, o.hop, frames, LEAST), level + 1)
+   end
+end
+
 local function merge(options, level)
    local o = {}
    for key, value in pairs(DEFAULT) do o[key] = value end
@@ -103,6 +119,7 @@ local function merge(options, level)
    end
    -- the hop of the original: 128 frames without padding, 131 with
    o.hop = o.hop or math.max(1, (o.samples - o.n_fft) // 127)
+   check_size(o, level + 1)
    return o
 end
 
