@@ -18,6 +18,75 @@ describe("sql", function()
       return rows[1][rows.columns[1]]
    end
 
+   describe("path, parquet and csv", function()
+      local lfs = require "lfs"
+      local names = {"x[12]", "a*", "q?", "it's", '"q"', "back\\slash", "x[1]\\s", "new\nline", "~home", "~/b",
+         "s3://c", "md:d", "a=9/e", "**/f", "[!x]", "]", "{a,b}", "$(g)", "%s"}
+      local decoys = {"x1", "aa", "qq", "xx1", "x[1]zs", "zz/f", "a", "b"}
+      local home
+
+      local function make(name, a)
+         assert(system.mkdir((name:match("^(.*)/") or ".")))
+         assert(sql.write_parquet(name .. ".parquet", {a = {a}}, {metadata = {name = name}}))
+         assert(sql.write_csv(name .. ".csv", {a = {a}}))
+         local db <close> = assert(sql.open(name .. ".db"))
+         db:exec("create table t as select ? as a", {a})
+      end
+
+      setup(function()
+         home = lfs.currentdir()
+         assert(system.mkdir(folder .. "/odd"))
+         lfs.chdir(folder .. "/odd")
+         for i, name in ipairs(names) do make(name, i) end
+         for _, name in ipairs(decoys) do make(name, -1) end
+      end)
+      teardown(function() lfs.chdir(home) end)
+
+      it("mean the file of that very name, whatever letters it has", function()
+         for _, prefix in ipairs({"", "./", folder .. "/odd/"}) do
+            for i, name in ipairs(names) do
+               local file = prefix .. name
+               for _, from_file in ipairs({sql.parquet(file .. ".parquet"), sql.csv(file .. ".csv")}) do
+                  local rows = assert(sql.query("from " .. from_file))
+                  assert.same({columns = {"a"}, n = 1, a = i}, {columns = rows.columns, n = #rows, a = rows[1].a}, file)
+               end
+               assert.equal(i, value("select a from read_parquet(" .. sql.path(file .. ".parquet") ..
+                  ", hive_partitioning = false)"))
+               assert.same({name = name}, sql.parquet_metadata(file .. ".parquet"))
+               assert.is_true(sql.require_columns(file .. ".parquet", {"a"}))
+               assert.is_true(sql.require_columns(file .. ".csv", {"a"}))
+            end
+         end
+         for i, name in ipairs(names) do
+            local db <close> = assert(sql.open(name .. ".db"))
+            assert.equal(i, db:query("from t")[1].a)
+         end
+         local rows = sql.query("from " .. sql.parquet({"x[12].parquet", "~home.parquet"}) .. " order by a")
+         assert.same({1, 9}, {rows[1].a, rows[2].a})
+      end)
+
+      it("name a file that is missing or damaged as the user did", function()
+         for _, name in ipairs({"no[1]", "~no", "no*", "no?", "s3://no", "no\\[x]", "no"}) do
+            for _, write in ipairs({sql.parquet, sql.csv}) do
+               assert.same({nil, name .. ": no such file"}, {sql.query("from " .. write(name))})
+            end
+         end
+         assert.same({nil, "caf\u{FFFD}.csv: a name that is not UTF-8"}, {sql.query("from " .. sql.csv("caf\xe9.csv"))})
+         command.write("bad[1].parquet", "PAR1 nothing of the sort PAR1")
+         local rows, message = sql.query("from " .. sql.parquet("bad[1].parquet"))
+         assert.is_nil(rows)
+         assert.equal("bad[1].parquet: ", message:sub(1, 16))
+      end)
+
+      it("are how all modules put paths into SQL", function()
+         local root = home .. "/lua/"
+         for _, name in ipairs(require("bclua.files").find(root, function(name) return name:find("%.lua$") end)) do
+            local text = command.read(root .. name)
+            assert.is_nil(name ~= "bclua/sql.lua" and (text:find("read_parquet") or text:find("read_csv")) or nil, name)
+         end
+      end)
+   end)
+
    describe("query", function()
       it("gives rows by column name, with names and types in order", function()
          local rows = sql.query "select 2 as b, 'x' as a union all select 3, 'y' order by b"

@@ -95,18 +95,18 @@ static void block_signals(sigset_t *old) {
     pthread_sigmask(SIG_BLOCK, &all, old);
 }
 
-static int connect_to(bc_sql *c, const char *path, bc_sql_error *e) {
+/* path: what the database is called in messages. */
+static int connect_to(bc_sql *c, const char *name, const char *path, bc_sql_error *e) {
     duck_config config = make_config();
     if (config == NULL) return BC_NOMEM;
     char *error = NULL;
     sigset_t old;
     block_signals(&old);
-    const char *name = path == NULL ? ":memory:bclua" : path;
     int state = bc_duck.get_or_create_from_cache(cache, name, &c->database, config, &error);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     bc_duck.destroy_config(&config);
     if (state != DUCK_OK) {
-        bc_sql_open_fault(e, error, name);
+        bc_sql_open_fault(e, error, path);
         if (error != NULL) bc_duck.free(error);
         c->database = NULL;
         return BC_FAIL;
@@ -134,7 +134,16 @@ int bc_sql_open(bc_sql *c, const char *path, bc_sql_error *e) {
     memset(c, 0, sizeof *c);
     pthread_once(&once, load);
     if (load_error[0] != '\0') return bc_sql_file_fault(e, "%s", load_error);
-    return connect_to(c, path, e);
+    if (path == NULL) return connect_to(c, ":memory:bclua", "the database in memory", e);
+    if (strcmp(path, ":memory:") == 0) return connect_to(c, path, path, e);
+    if (!bc_sql_is_utf8(path, strlen(path)))
+        return bc_sql_file_fault(e, "%s: a name that is not UTF-8", path);
+    /* Without a folder in front, ~ would be the home folder and md: a kind of database. */
+    char *name;
+    if (asprintf(&name, "%s%s", path[0] == '/' ? "" : "./", path) < 0) return BC_NOMEM;
+    int rc = connect_to(c, name, path, e);
+    free(name);
+    return rc;
 }
 
 void bc_sql_close(bc_sql *c) {

@@ -68,22 +68,24 @@ static bool csv_path(char *path, const char *message) {
 }
 
 /* What sql.path of lua/bclua/sql.lua writes, as it was: a letter that patterns know stands
- * alone in brackets, `./` is before what looks like the address of something else. Is it a
- * pattern even so? */
+ * alone in brackets, a backslash between two others, and `./` is before what looks like
+ * the address of something else. Is it a pattern even so? */
 static bool take_plain(char *path) {
     bool pattern = false;
-    if (bc_sql_is_file(path)) return false;
     char *to = path, *from = path;
-    if (starts(from, "./") && (from[2] == '~' || strcspn(from, ":") < strcspn(from + 2, "/") + 2))
+    if (starts(from, "./") && (from[2] == '~' || strpbrk(from, "*?[") != NULL ||
+                               strcspn(from, ":") < strcspn(from + 2, "/") + 2))
         from += 2;
+    if (bc_sql_is_file(from)) {
+        memmove(path, from, strlen(from) + 1);
+        return false;
+    }
     while (*from != '\0') {
-        if (from[0] == '[' && from[1] != '\0' && strchr("*?[\\", from[1]) && from[2] == ']') {
-            *to++ = from[1];
-            from += 3;
-            continue;
-        }
-        pattern |= strchr("*?[", *from) != NULL;
-        *to++ = *from++;
+        bool alone = from[0] == '[' && from[1] != '\0' && strchr("*?[", from[1]) && from[2] == ']';
+        bool backslash = starts(from, "[[-^]");
+        pattern |= !alone && !backslash && strchr("*?[", *from) != NULL;
+        *to++ = alone ? from[1] : backslash ? '\\' : *from;
+        from += alone ? 3 : backslash ? 5 : 1;
     }
     *to = '\0';
     return pattern;
@@ -156,7 +158,10 @@ int bc_sql_fault(bc_sql_error *e, const char *message, const char *sql, const ch
     if (!found) return bc_sql_mistake(e, "%s", message);
     bool pattern = take_plain(path);
     if (strstr(message, "No files found that match") != NULL)
-        return bc_sql_file_fault(e, "%s: %s", path, pattern ? "no file matches" : "no such file");
+        return bc_sql_file_fault(e, "%s: %s", path,
+                                 strstr(path, "\xEF\xBF\xBD") ? "a name that is not UTF-8"
+                                 : pattern                    ? "no file matches"
+                                                              : "no such file");
     return blame(e, path, message);
 }
 

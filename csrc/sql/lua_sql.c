@@ -267,6 +267,9 @@ of numbers a `bclua.array` (NULL is NaN; a list of integers with a NULL is a Lua
 other lists a Lua list with its length in `n`; STRUCT and MAP a table. A second
 column `x` is named `x_1`.
 
+In the names of files DuckDB takes `* ? [` for patterns, `~` for the home folder, and the
+part `a=b` of a path for a column; `path`, `parquet` and `csv` write those that mean one file.
+
 Wrong SQL, a table or column that is not there, a failing cast: raises, with
 DuckDB's message. A file that is missing, cannot be read or is damaged:
 returns nil and a message. A Parquet file without a column that the SQL names

@@ -97,16 +97,16 @@ end
 -- and the paths of their files.
 local function read_windows(db, about, tiles)
    local sql = require "bclua.sql"
-   local index, first, scale = sql.quote(about.index), '"first"', "scale"
+   local index, first, scale = sql.parquet(about.index), '"first"', "scale"
    if not about.placed then first, scale = "0", "1" end
-   local ok, message = db:exec(("create type file as enum (select distinct tile from read_parquet(%s) order by tile)")
+   local ok, message = db:exec(("create type file as enum (select distinct tile from %s order by tile)")
       :format(index))
    if not ok then return nil, message end
    local windows, paths
    windows, message = db:columns(([[
       select enum_code(r)::integer as "source", loc::double as loc, enum_code(tile::file)::integer as file,
          (%s)::bigint as "first", (%s)::double as scale
-      from (select *, try_cast("source" as recording) as r from read_parquet(%s)) where r is not null
+      from (select *, try_cast("source" as recording) as r from %s) where r is not null
       order by r, loc, tile, "first"]]):format(first, scale, index))
    if not windows then return nil, message end
    paths, message = db:columns(("select %s || '/' || unnest(enum_range(null::file)) as path"):format(sql.quote(tiles)))

@@ -84,11 +84,63 @@ end
 --- A string literal: in single quotes, those inside doubled.
 -- @tparam string text
 -- @treturn string
--- @usage sql.query("select * from " .. sql.quote(path))
+-- @usage sql.query("select * from calls where species = " .. sql.quote(name))
 function sql.quote(text)
    check(1, "quote", "string", text)
    return "'" .. text:gsub("'", "''") .. "'"
 end
+
+local UNKNOWN = "\u{FFFD}"
+
+-- DuckDB takes no text that is not UTF-8: such a file it does not find, and says so (csrc/sql/fault.c).
+local function as_utf8(path)
+   local _, bad = utf8.len(path)
+   while bad do
+      path = path:sub(1, bad - 1) .. UNKNOWN .. path:sub(bad + 1)
+      _, bad = utf8.len(path, bad)
+   end
+   return path
+end
+
+--- A path as a string literal that stands for that very file: DuckDB takes `* ? [` for a pattern,
+-- a leading `~` for the home folder, and `s3://...` for an address.
+-- @tparam string path
+-- @treturn string
+-- @usage sql.query("select * from " .. sql.path("run[1]/motif.parquet"))
+function sql.path(path)
+   check(1, "path", "string", path)
+   path = as_utf8(path)
+   if path:find("[*?[]") then
+      -- In a pattern a letter in brackets is itself; a backslash parts folders there, unless it lies between others.
+      path = path:gsub("[*?[\\]", function(letter) return letter == "\\" and "[[-^]" or "[" .. letter .. "]" end)
+   end
+   if path:find("^~") or path:find("^[^/]*:") then path = "./" .. path end
+   return sql.quote(path)
+end
+
+local function reader(name, paths, options)
+   check(1, name, type(paths) == "table" and "table" or "string", paths)
+   local list = {}
+   for i, path in ipairs(type(paths) == "table" and paths or {paths}) do list[i] = sql.path(path) end
+   -- By default a folder `species=synfin1` would be a column, in place of the file's own.
+   return ("read_%s([%s], hive_partitioning = false%s)"):format(name, table.concat(list, ", "),
+      options and ", " .. options or "")
+end
+
+--- What stands for the rows of Parquet files in a `from`. No letter of a path is taken for a pattern, and no
+-- folder for a column.
+-- @tparam string|{string,...} paths one, or several
+-- @tparam[opt] string options more arguments of DuckDB's `read_parquet`
+-- @treturn string
+-- @usage sql.query("select count(*) n from " .. sql.parquet(path))
+function sql.parquet(paths, options) return reader("parquet", paths, options) end
+
+--- The same of CSV files.
+-- @tparam string|{string,...} paths
+-- @tparam[opt] string options more arguments of DuckDB's `read_csv`
+-- @treturn string
+-- @usage sql.query("from " .. sql.csv("calls.csv", "header = true, all_varchar = true"))
+function sql.csv(paths, options) return reader("csv", paths, options) end
 
 --- A name of a column or table, in double quotes.
 -- @tparam string name
@@ -289,7 +341,7 @@ export("parquet_metadata", function(self, path)
    local ok, err = check_path(path)
    if not ok then return nil, err end
    local rows
-   rows, err = self:query("select key, value from parquet_kv_metadata(" .. sql.quote(path) .. ")")
+   rows, err = self:query("select key, value from parquet_kv_metadata(" .. sql.path(path) .. ")")
    if not rows then return nil, err end
    local metadata = {}
    for _, row in ipairs(rows) do metadata[row.key] = row.value end
@@ -308,11 +360,11 @@ export("require_columns", function(self, path, names)
    check(2, "require_columns", "table", names)
    local ok, err = check_path(path)
    if not ok then return nil, err end
-   local reader = "read_parquet"
-   if path:find("%.[ct]sv$") or path:find("%.[ct]sv%.%w+$") then reader = "read_csv" end
-   if path:find("%.jsonl?$") then reader = "read_json" end
+   local kind = "parquet"
+   if path:find("%.[ct]sv$") or path:find("%.[ct]sv%.%w+$") then kind = "csv" end
+   if path:find("%.jsonl?$") then kind = "json" end
    local rows
-   rows, err = self:query(("describe from %s(%s)"):format(reader, sql.quote(path)))
+   rows, err = self:query("describe from " .. reader(kind, path))
    if not rows then return nil, err end
    local has, list = {}, {}
    for i, row in ipairs(rows) do

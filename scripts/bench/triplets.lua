@@ -45,7 +45,7 @@ print(("%d triplets of %d recordings, the command  best %.2f s   median %.2f s  
    :format(samples, RECORDINGS, best, median, cpu, most / 1e6))
 
 local r = sql.columns(("select (dense_rank() over (order by species))::bigint g, (motif_0 + 25) / 10.0::double a, " ..
-   "(motif_1 + 25) / 10.0::double b, duration_seconds d from read_parquet(%s)"):format(sql.quote(motif)))
+   "(motif_1 + 25) / 10.0::double b, duration_seconds d from %s"):format(sql.parquet(motif)))
 local t = {group = r.g, species = r.g, anchor_s = r.a, self_s = r.b, duration_s = r.d, window_s = 5}
 best, median = bench.time(runs, function() return sampling.triplets(t, {samples = math.min(samples, 500000)}) end)
 print(("%d of them drawn in memory, one thread      best %.0f ms   median %.0f ms"):format(math.min(samples, 500000),

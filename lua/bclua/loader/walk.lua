@@ -12,10 +12,10 @@ local function of_parquet(path, seconds)
    if not ok then return nil, message end
    local with = ([[
       with r as (select source_name, cens_sample_rate as rate, pi, (%.17g * cens_sample_rate)::bigint as step
-            from read_parquet(%s) where len(pi) > 0),
+            from %s where len(pi) > 0),
          u as (select source_name, rate, unnest(range(0, len(pi), step)) as frame,
                unnest(pi[1:len(pi):step]) as nearest from r),
-         s as (select * from u where nearest <> frame and nearest >= 0)]]):format(seconds, sql.quote(path))
+         s as (select * from u where nearest <> frame and nearest >= 0)]]):format(seconds, sql.parquet(path))
    local names, slices
    names, message = sql.columns(with ..
       "select source_name as name, count(*)::bigint as n from s group by source_name order by source_name")

@@ -28,7 +28,7 @@ function store.read(path)
    local made = record.of_parquet(path)
    if not (made and made.sweep) then return nil, path .. ": not the file of a sweep" end
    local rows
-   rows, message = sql.query("from read_parquet(" .. sql.quote(path) .. ")")
+   rows, message = sql.query("from " .. sql.parquet(path))
    if not rows then return nil, message end
    return {rows = rows, about = made.sweep}
 end

@@ -47,8 +47,8 @@ function accepted.read(path)
    local sql = require "bclua.sql"
    local types = {}
    for i, name in ipairs(COLUMNS) do types[i] = ("%s: '%s'"):format(sql.quote(name), TYPES[name]) end
-   local rows, message = sql.query(("select * from read_csv(%s, header = true, delim = ',', quote = '\"', " ..
-      "escape = '\"', columns = {%s})"):format(sql.quote(path), table.concat(types, ", ")))
+   local rows, message = sql.query("select * from " .. sql.csv(path, ("header = true, delim = ',', quote = '\"', " ..
+      "escape = '\"', columns = {%s}"):format(table.concat(types, ", "))))
    if not rows then return nil, path .. ": " .. message end
    return check(rows, path)
 end
@@ -140,7 +140,7 @@ function accepted.marks(options)
    local has_folder = sql.require_columns(options.input, {"folder"})
    local rows
    rows, message = sql.query(("select source_name, species, duration_seconds, sample_rate, %s as folder " ..
-      "from read_parquet(%s) order by source_name"):format(has_folder and "folder" or "null", sql.quote(options.input)))
+      "from %s order by source_name"):format(has_folder and "folder" or "null", sql.parquet(options.input)))
    if not rows then return nil, message end
    local list = {}
    for _, row in ipairs(rows) do

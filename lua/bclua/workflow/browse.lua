@@ -78,8 +78,8 @@ function browse.open(options)
    if not root then return nil, message end
    local has_folder = sql.require_columns(input, {"folder"})
    local rows
-   rows, message = sql.query(("select %s, %s as folder from read_parquet(%s) order by species, source_name"):format(
-      table.concat(COLUMNS, ", "), has_folder and "folder" or "null", sql.quote(input)))
+   rows, message = sql.query(("select %s, %s as folder from %s order by species, source_name"):format(
+      table.concat(COLUMNS, ", "), has_folder and "folder" or "null", sql.parquet(input)))
    if not rows then return nil, message end
    local b = setmetatable({run = options.run, input = input, root = root, name = files.basename(options.run),
       recordings = rows, verdict_path = options.run .. "/" .. accepted.file, profiles = cache(MOST_PROFILES),
@@ -100,8 +100,8 @@ function Browser:profile(row)
    if not row.motif_0 then return nil, row.source_name .. ": shorter than the window" end
    return self.profiles(row.id, function()
       local sql = require "bclua.sql"
-      local found, message = sql.query(("select mp, pi from read_parquet(%s) where source_name = %s"):format(
-         sql.quote(self.input), sql.quote(row.source_name)))
+      local found, message = sql.query(("select mp, pi from %s where source_name = %s"):format(
+         sql.parquet(self.input), sql.quote(row.source_name)))
       if not found then return nil, message end
       local mp, pi = found[1] and found[1].mp, found[1] and found[1].pi
       if not mp or not pi or #mp == 0 or #mp ~= #pi then return nil, self.input .. ": changed" end

@@ -125,8 +125,8 @@ local function read(options)
    local ok, message = sql.require_columns(options.motif, columns)
    if not ok then return nil, message end
    local rows
-   rows, message = sql.query(("select %s from read_parquet(%s) where motif_0 is not null order by source_name"):format(
-      table.concat(columns, ", "), sql.quote(options.motif)))
+   rows, message = sql.query(("select %s from %s where motif_0 is not null order by source_name"):format(
+      table.concat(columns, ", "), sql.parquet(options.motif)))
    if not rows then return nil, message end
    local wanted, items = {}, {}
    for _, name in ipairs(options.recordings or {}) do wanted[name] = true end

@@ -18,9 +18,9 @@ local OWN = {species = true, motifs = true, splits = true, config = true} -- par
 -- @treturn[2] nil
 -- @treturn[2] string message
 function dimension.species(motif, count)
-   local text = [[select species from (select species, count(*) n from read_parquet(%s) where motif_0 is not null
+   local text = [[select species from (select species, count(*) n from %s where motif_0 is not null
       group by 1 order by n desc, species limit %d) order by 1]]
-   local rows, message = sql.query(text:format(sql.quote(motif), count))
+   local rows, message = sql.query(text:format(sql.parquet(motif), count))
    if not rows then return nil, message end
    if #rows < count then
       return nil, ("%s: %d species with motifs, %d are needed"):format(motif, #rows, count)
@@ -34,8 +34,8 @@ end
 local function recordings_of(metadata, motif, species)
    local quoted = {}
    for i, name in ipairs(species) do quoted[i] = sql.quote(name) end
-   local rows, message = sql.query(("select source_name from read_parquet(%s) where species in (%s) and " ..
-      "motif_0 is not null"):format(sql.quote(motif), table.concat(quoted, ", ")))
+   local rows, message = sql.query(("select source_name from %s where species in (%s) and " ..
+      "motif_0 is not null"):format(sql.parquet(motif), table.concat(quoted, ", ")))
    if not rows then return nil, message end
    local held, list = {}, {}
    for _, name in ipairs(cjson.decode(metadata.holdout_recordings or "[]")) do held[name] = true end

@@ -34,11 +34,13 @@ local function names_of(source_name)
    return {source_name, source_name:match("^[^/]*/(.+)$") or source_name, base, files.stem(base)}
 end
 
+local AS_TEXT = "header = true, all_varchar = true"
+
 -- Values by key.
 local function read(path, key, column)
    local sql = require "bclua.sql"
-   local rows, message = sql.query(("select %s k, %s v from read_csv(%s, header = true, all_varchar = true)"):format(
-      sql.identifier(key), sql.identifier(column), sql.quote(path)))
+   local rows, message = sql.query(("select %s k, %s v from %s"):format(sql.identifier(key), sql.identifier(column),
+      sql.csv(path, AS_TEXT)))
    if not rows then return nil, message end
    local values, twice = {}, nil
    for _, row in ipairs(rows) do
@@ -63,8 +65,7 @@ end
 -- @treturn[2] string message
 function groups.read(path, column)
    local sql = require "bclua.sql"
-   local described, message = sql.query(("describe from read_csv(%s, header = true, all_varchar = true)"):format(
-      sql.quote(path)))
+   local described, message = sql.query("describe from " .. sql.csv(path, AS_TEXT))
    if not described then return nil, message end
    local columns = {}
    for i, row in ipairs(described) do columns[i] = row.column_name end

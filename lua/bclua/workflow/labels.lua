@@ -59,8 +59,8 @@ local function read_names(options)
    if not ok then return nil, message end
    local rows
    local where = options.species and "where species = " .. sql.quote(options.species) or ""
-   rows, message = sql.query(("select source_name from read_parquet(%s) %s order by source_name"):format(
-      sql.quote(options.input), where))
+   rows, message = sql.query(("select source_name from %s %s order by source_name"):format(
+      sql.parquet(options.input), where))
    if not rows then return nil, message end
    if #rows == 0 then
       return nil, options.species and ("%s: no recordings of species '%s'"):format(options.input, options.species)
@@ -73,9 +73,9 @@ local function read_chunk(options, first, last, exclusion, list)
    local sql = require "bclua.sql"
    local has_folder = sql.require_columns(options.input, {"folder"})
    local species = options.species and "and species = " .. sql.quote(options.species) or ""
-   local rows, message = sql.query(("select %s, %s as folder from read_parquet(%s) where source_name between %s " ..
+   local rows, message = sql.query(("select %s, %s as folder from %s where source_name between %s " ..
       "and %s %s order by source_name"):format(table.concat(COLUMNS, ", "), has_folder and "folder" or "null",
-      sql.quote(options.input), sql.quote(first), sql.quote(last), species))
+      sql.parquet(options.input), sql.quote(first), sql.quote(last), species))
    if not rows then return nil, message end
    for _, row in ipairs(rows) do
       list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,

@@ -37,7 +37,7 @@ local function columns_of(path)
    local ok, message = sql.require_columns(path, REQUIRED)
    if not ok then return nil, message end
    local rows
-   rows, message = sql.query("describe from read_parquet(" .. sql.quote(path) .. ")")
+   rows, message = sql.query("describe from " .. sql.parquet(path))
    if not rows then return nil, message end
    local has = {}
    for _, row in ipairs(rows) do has[row.column_name] = true end
@@ -99,7 +99,7 @@ function legacy.relation(path, loc_unit)
          list[#list + 1] = name
       end
    end
-   local from = "read_parquet(" .. sql.quote(path) .. ")"
+   local from = sql.parquet(path)
    local is_ours = not (missing.neighbor or missing.distant) or record.of_parquet(path) ~= nil
    if is_ours and loc_unit == "frames" then
       return nil, path .. ": --loc-unit frames: `generate-triplets` wrote this table, its locations are seconds"

@@ -125,8 +125,8 @@ local function read_calls(data)
    local ok, message = sql.require_columns(path, {"file", "start_s", "end_s", "song"})
    if not ok then return nil, message end
    local rows
-   rows, message = sql.query(("select file, start_s::double s, end_s::double e, song::varchar song from read_csv(%s)")
-      :format(sql.quote(path)))
+   rows, message = sql.query(("select file, start_s::double s, end_s::double e, song::varchar song from %s")
+      :format(sql.csv(path)))
    if not rows then return nil, message end
    local calls = {}
    for _, row in ipairs(rows) do

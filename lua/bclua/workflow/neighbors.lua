@@ -15,7 +15,7 @@ local MOST = 200 -- recordings that are embedded
 local function read(path)
    local sql = require "bclua.sql"
    local rows, message = sql.query(("select source_name, species, motif_0, cens_sample_rate, matrix_profile_window, " ..
-      "duration_seconds from read_parquet(%s) where motif_0 is not null order by source_name"):format(sql.quote(path)))
+      "duration_seconds from %s where motif_0 is not null order by source_name"):format(sql.parquet(path)))
    if not rows then return nil, message end
    for _, row in ipairs(rows) do row.window_s = row.matrix_profile_window / row.cens_sample_rate end
    return rows

@@ -210,11 +210,9 @@ local function source(self)
    local list = table.move(self.list, 1, #self.list, 1 + shift, shift == 1 and {self.output} or {})
    local select, unless = "select " .. table.concat(parts.columns, ", ") .. " from ", {}
    for i, drop in ipairs(self.drops) do
-      local before = quoted(table.move(list, 1, drop.before + shift, 1, {}))
-      unless[i] = ("not (filename in (%s) and file in (%s))"):format(before, quoted(drop.files))
+      unless[i] = ("not (file_index < %d and file in (%s))"):format(drop.before + shift, quoted(drop.files))
    end
-   if #unless == 0 then return ("%sread_parquet([%s])"):format(select, quoted(list)) end
-   return ("%sread_parquet([%s], filename = true) where %s"):format(select, quoted(list), table.concat(unless, " and "))
+   return select .. sql.parquet(list) .. (unless[1] and " where " .. table.concat(unless, " and ") or "")
 end
 
 local EMPTY = "select ''::varchar as file, 0::double as start_s, 0::double as end_s, []::float[] as embedding " ..

@@ -113,8 +113,8 @@ local function read(options)
    local ok, message = sql.require_columns(options.input, COLUMNS)
    if not ok then return nil, message end
    local rows
-   rows, message = sql.query(([[select %s from read_parquet(%s) where motif_0 is not null and discord_0 is not null
-      order by source_name]]):format(table.concat(COLUMNS, ", "), sql.quote(options.input)))
+   rows, message = sql.query(([[select %s from %s where motif_0 is not null and discord_0 is not null
+      order by source_name]]):format(table.concat(COLUMNS, ", "), sql.parquet(options.input)))
    if not rows then return nil, message end
    local items, wanted = {}, {}
    for _, name in ipairs(options.recordings or {}) do wanted[name] = true end
@@ -159,8 +159,8 @@ local function from_table(path, columns, where)
    local sql = require "bclua.sql"
    local ok, message = sql.require_columns(path, columns)
    if not ok then return nil, message end
-   return sql.query(("select %s from %s(%s) where %s"):format(table.concat(columns, ", "),
-      path:lower():find("%.csv$") and "read_csv" or "read_parquet", sql.quote(path), where))
+   local from = path:lower():find("%.csv$") and sql.csv or sql.parquet
+   return sql.query(("select %s from %s where %s"):format(table.concat(columns, ", "), from(path), where))
 end
 
 --- Which window of each recording, from a table that `run` wrote.

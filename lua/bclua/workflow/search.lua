@@ -119,13 +119,13 @@ function search.read_corpus(path)
    if not ok then return nil, message end
    local has_folder = sql.require_columns(path, {"folder"})
    local rows
-   rows, message = sql.query(("select source_name, species, duration_cens, %s as folder from read_parquet(%s) " ..
-      "order by source_name"):format(has_folder and "folder" or "null", sql.quote(path)))
+   rows, message = sql.query(("select source_name, species, duration_cens, %s as folder from %s " ..
+      "order by source_name"):format(has_folder and "folder" or "null", sql.parquet(path)))
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no recordings" end
    local made
    made, message = sql.query(("select distinct cens_sample_rate, matrix_profile_window, sample_rate " ..
-      "from read_parquet(%s)"):format(sql.quote(path)))
+      "from %s"):format(sql.parquet(path)))
    if not made then return nil, message end
    if #made > 1 then return nil, path .. ": recordings were extracted with different parameters" end
    local parameters = record.of_parquet(path) or {}

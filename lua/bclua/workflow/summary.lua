@@ -46,15 +46,15 @@ end
 local function recordings(r, run, folder)
    r:section("Recordings")
    local total = sql.query(("select count(*)::bigint n, count(distinct species)::bigint s, " ..
-      "sum(duration_seconds) d, count(motif_0)::bigint m from read_parquet(%s)"):format(sql.quote(run.motif)))[1]
+      "sum(duration_seconds) d, count(motif_0)::bigint m from %s"):format(sql.parquet(run.motif)))[1]
    r:paragraph(("%d recordings of %d species, %s in all; %d have a motif, %d are shorter than the window."):format(
       total.n, total.s, progress.duration(total.d), total.m, total.n - total.m))
    if #run.failures > 0 then
       r:warning(("%d failed; they are listed at the end and in failures.csv."):format(#run.failures))
    end
    local rows = sql.query(([[select species, count(*)::bigint n, sum(duration_seconds) d, min(duration_seconds) low,
-      max(duration_seconds) high, count(motif_0)::bigint m from read_parquet(%s) group by species
-      order by n desc, species]]):format(sql.quote(run.motif)))
+      max(duration_seconds) high, count(motif_0)::bigint m from %s group by species
+      order by n desc, species]]):format(sql.parquet(run.motif)))
    local cells, names, counts = {}, {}, {}
    for i, row in ipairs(rows) do
       cells[i] = {row.species, row.n, ("%.0f"):format(row.d), ("%.1f"):format(row.low),
@@ -67,7 +67,7 @@ local function recordings(r, run, folder)
       return plot.bar(names, counts, path, {xlabel = "recordings", size = {900, 60 + 22 * #names}})
    end)
    r:table({"species", "recordings", "seconds", "shortest (s)", "longest (s)", "with motif"}, cells)
-   local durations = sql.columns(("select duration_seconds d from read_parquet(%s)"):format(sql.quote(run.motif))).d
+   local durations = sql.columns(("select duration_seconds d from %s"):format(sql.parquet(run.motif))).d
    picture(r, folder, "durations.svg", "durations of the recordings", function(path)
       return plot.hist(durations, path, {xlabel = "duration (s)", ylabel = "recordings", size = {900, 320}})
    end)
@@ -77,9 +77,9 @@ end
 local function choose_examples(run, n)
    return sql.query(([[
       with p as (select *, list_median(mp) - list_min(mp) as depth
-                 from read_parquet(%s) where motif_0 is not null),
+                 from %s where motif_0 is not null),
            best as (select *, row_number() over (partition by species order by depth desc, source_name) as place from p)
-      select * from best where place = 1 order by depth desc, source_name limit %d]]):format(sql.quote(run.motif), n))
+      select * from best where place = 1 order by depth desc, source_name limit %d]]):format(sql.parquet(run.motif), n))
 end
 
 local function player(y, start_s, seconds, caption)

@@ -30,8 +30,8 @@ function tile_index.read(o, parameters)
    for name, bytes in pairs(made.sizes or {}) do sizes[name] = math.tointeger(bytes) end
    made.sizes = nil
    if record.difference(made, parameters) then return {}, {} end
-   local columns, message = sql.columns(("select %s from read_parquet(%s)"):format(
-      '"' .. table.concat(COLUMNS, '", "') .. '"', sql.quote(path)))
+   local columns, message = sql.columns(("select %s from %s"):format(
+      '"' .. table.concat(COLUMNS, '", "') .. '"', sql.parquet(path)))
    if not columns then return nil, message end
    local by_source, whole = {}, {}
    local tile_bytes = 128 + 4 * spans.length(o.seconds, o.sample_rate)
@@ -91,7 +91,7 @@ function tile_index.remove_all(output)
    local sql = require "bclua.sql"
    local path = output .. "/index.parquet"
    local columns = files.exists(path) and
-      sql.columns(("select distinct tile from read_parquet(%s)"):format(sql.quote(path)))
+      sql.columns(("select distinct tile from %s"):format(sql.parquet(path)))
    os.remove(path)
    for i = 1, columns and #columns.tile or 0 do
       local tile = columns.tile[i]

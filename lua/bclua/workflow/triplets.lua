@@ -119,8 +119,8 @@ local function read(options, names)
    local ok, message = sql.require_columns(options.input, names)
    if not ok then return nil, message end
    local rows
-   rows, message = sql.query(("select %s from read_parquet(%s) order by source_name"):format(
-      table.concat(names, ", "), sql.quote(options.input)))
+   rows, message = sql.query(("select %s from %s order by source_name"):format(
+      table.concat(names, ", "), sql.parquet(options.input)))
    if not rows then return nil, message end
    if #rows == 0 then return nil, options.input .. ": no recordings" end
    return rows
@@ -226,9 +226,7 @@ local function draw(db, path, columns, p, options, parts)
       collectgarbage() -- a chunk is large, but not for Lua's collector to see
    end
    if not many then return "drawn" end
-   local quoted = {}
-   for i, part in ipairs(parts) do quoted[i] = sql.quote(part) end
-   return ("read_parquet([%s])"):format(table.concat(quoted, ", "))
+   return sql.parquet(parts)
 end
 
 local function write(path, rows, columns, p, options, parts)
@@ -434,8 +432,8 @@ function triplets.run(options)
          options.scores and " in " .. options.scores or "")
    end
    remarks.add(rows, p, warnings)
-   local partitions = sql.query(("select neighbor, distant, count(*)::bigint n from read_parquet(%s) " ..
-      "group by all order by all"):format(sql.quote(options.output)))
+   local partitions = sql.query(("select neighbor, distant, count(*)::bigint n from %s " ..
+      "group by all order by all"):format(sql.parquet(options.output)))
    for _, w in ipairs(warnings) do progress.note("generate-triplets: " .. w, options.quiet) end
    progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(p.samples, #rows,
       #held), options.quiet)
