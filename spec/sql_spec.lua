@@ -397,6 +397,20 @@ describe("sql", function()
       end)
    end)
 
+   it("reads a file anew that is written over in the same second, with the same size", function()
+      local texts, p = {}, path("over.parquet")
+      for v = 1, 2 do
+         assert(sql.write_parquet(p, ("select %d::bigint as v from range(2000)"):format(v),
+            {compression = "uncompressed"}))
+         texts[v] = command.read(p)
+      end
+      assert.equal(#texts[1], #texts[2])
+      for i = 1, 6 do
+         command.write(p, texts[i % 2 + 1])
+         assert.equal(i % 2 + 1, value("select max(v) " .. from("over.parquet")))
+      end
+   end)
+
    describe("files that are not as they should be", function()
       local function fails(pattern, text)
          local rows, message = sql.query(text)

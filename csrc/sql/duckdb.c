@@ -85,6 +85,8 @@ static duck_config make_config(void) {
     bc_duck.set_config(config, "temp_directory", spill);
     bc_duck.set_config(config, "autoinstall_known_extensions", "false");
     bc_duck.set_config(config, "autoload_known_extensions", "false");
+    /* It takes a file of the same size that was written anew within a second for the one before. */
+    bc_duck.set_config(config, "enable_external_file_cache", "false");
     return config;
 }
 
