@@ -220,19 +220,20 @@ describe("tilenet", function()
       small.hop = 1667
       assert.error_matches(function() tilenet.new(small) end, "at a hop of 1667 are 96 frames, 97 are needed")
       small.hop, small.n_mels = nil, 96
-      assert.error_matches(function() tilenet.new(small) end, "option 'n_mels' must be at least 97, got 96")
+      assert.error_matches(function() tilenet.new(small) end,
+         "option 'n_mels' must be an integer of at least 97, got 96")
    end)
 
    it("names the option it rejects", function()
       local function raises(text, options)
          assert.error_matches(function() tilenet.new(options) end, text, 1, true)
       end
-      raises("unknown option 'width'", {width = 3})
-      raises("option 'widths' must be four numbers", {widths = {1, 2}})
+      raises("unknown option 'width' (did you mean 'widths'?", {width = 3})
+      raises("option 'widths' must be a list of integers, 4 of them, got a table", {widths = {1, 2}})
       raises("must be one of log, power, pcen, got 'lag'", {compression = "lag"})
       raises("are 3200 samples: the front end needs more than n_fft = 4096", {seconds = 0.1})
-      raises("must be numbers", {seconds = "5"})
-      raises("option 'out' must be an integer", {z = 0})
+      raises("option 'seconds' must be a number above 0 and of at most 3600, got '5'", {seconds = "5"})
+      raises("option 'z' must be an integer of at least 1, got 0", {z = 0})
       assert.error_matches(function() narrow():forward(array.zeros{2, 80000}) end, "got (2, 80000)", 1, true)
    end)
 end)

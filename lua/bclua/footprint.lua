@@ -1,30 +1,11 @@
 --- The memory that training takes, known before it is taken. The methods are
 -- those of the networks of `bclua.nn`.
 -- @module bclua.footprint
+local check_options = require("bclua.options").check
 local system = require "bclua.system"
+local training_options = require "bclua.training_options"
 
 local footprint = {}
-
-local KNOWN = {batch_size = true, precision = true, checkpoint = true, roles = true, memory = true}
-local CHECKPOINTS = {auto = true, cheap = true, none = true, stage = true, role = true}
-
-local function check(options, level)
-   for key in pairs(options or {}) do
-      if not KNOWN[key] then
-         error(("unknown option '%s' (known: batch_size, checkpoint, memory, precision, roles)"):format(
-            tostring(key)), level + 1)
-      end
-   end
-   local o = options or {}
-   if o.batch_size and not (math.tointeger(o.batch_size) and o.batch_size >= 1) then
-      error(("option 'batch_size' must be an integer of at least 1, got %s"):format(tostring(o.batch_size)), level + 1)
-   end
-   if o.checkpoint and not CHECKPOINTS[o.checkpoint] then
-      error(("option 'checkpoint' must be one of auto, cheap, none, role, stage, got '%s'"):format(
-         tostring(o.checkpoint)), level + 1)
-   end
-   return o
-end
 
 -- What core says of a step on `size` triplets. Role by role, it is the larger of
 -- the pass for the embeddings and the pass with a way back.
@@ -53,8 +34,7 @@ end
 --  themselves), `process` (what it holds beside), `total`; and `again`, the number of passes
 --  that are run again for backward
 function footprint:memory(options)
-   local o = check(options, 2)
-   if not o.batch_size then error("option 'batch_size' is missing", 2) end
+   local o = check_options(options, training_options.memory)
    local m = of_step(self, o.batch_size, o)
    m.batch = 3 * o.batch_size * samples(self) * (self.precision == "f64" and 8 or 4)
    m.process = math.max(0, (system.memory()) - self.core:held())
@@ -62,12 +42,15 @@ function footprint:memory(options)
    return m
 end
 
+local LARGEST = {memory = {"number", least = 0, most = math.huge}, precision = training_options.precision,
+   checkpoint = training_options.checkpoint, roles = training_options.roles}
+
 --- The largest batch whose training step fits into memory.
 -- @tparam[opt] table options `memory`: bytes for the whole process (what it has, and what is
 --  free); `precision`, `checkpoint`, `roles`
 -- @treturn integer triplets; 0: not even one
 function footprint:largest_batch(options)
-   local o = check(options, 2)
+   local o = check_options(options, LARGEST)
    local free = system.memory_free()
    local limit = o.memory or (free and free + (system.memory())) or math.huge
    local function fits(n)

@@ -42,7 +42,11 @@
 -- @module bclua.nn
 local array = require "bclua.array"
 local core = require "bclua.nn.core"
+local options_of = require "bclua.options"
 local safetensors = require "bclua.safetensors"
+local training_options = require "bclua.training_options"
+
+local check_options = options_of.check
 
 local nn = {}
 
@@ -91,18 +95,6 @@ nn.kinds = core.kinds
 -- @function version
 -- @treturn string
 nn.version = core.version
-
-local function check_options(options, known, level)
-   for key in pairs(options or {}) do
-      if known[key] == nil then
-         local names = {}
-         for name in pairs(known) do names[#names + 1] = name end
-         table.sort(names)
-         error(("unknown option '%s' (known: %s)"):format(tostring(key), table.concat(names, ", ")), level + 1)
-      end
-   end
-   return options or {}
-end
 
 local function flatten(layers, out, depth)
    if depth > 16 then error("layers nested deeper than 16 lists", 3) end
@@ -174,13 +166,15 @@ function network:parameters() return by_name(self, "value", {trained = true}) en
 -- @treturn table name -> array
 function network:gradients() return by_name(self, "gradient", {trained = true}) end
 
+local FORWARD = {batch_size = {"integer", least = 1, default = 16}}
+
 --- Encode windows (eval mode: running statistics, no memory of the pass).
 -- @tparam array batch (n, samples) f32; (n, c, h, w) for maps; one window may
 --  come as a vector
 -- @tparam[opt] table options `batch_size` (16) windows at once: memory only
 -- @treturn array (n, z)
 function network:forward(batch, options)
-   local size = check_options(options, {batch_size = 16}, 2).batch_size or 16
+   local size = check_options(options, FORWARD).batch_size
    if array.is_array(batch) and batch:ndim() == 1 then batch = batch:reshape{1, batch:size()} end
    if not array.is_array(batch) or #batch <= size then return self.core:forward({batch}) end
    local parts = {}
@@ -190,6 +184,8 @@ function network:forward(batch, options)
    return array.concat(parts)
 end
 
+local ACTIVATIONS = {train = {"boolean", default = false}, groups = {"integer", least = 1, default = 1}}
+
 --- The outputs of chosen layers for a batch.
 -- @tparam {array,...} parts the batch, in one or more arrays of equal length
 -- @tparam {string,...} names of layers
@@ -197,8 +193,7 @@ end
 -- @treturn table name -> array (n, c, h, w)
 -- @treturn array the last layer's, (n, z)
 function network:activations(parts, names, options)
-   check_options(options, {train = false, groups = 1}, 2)
-   local o = options or {}
+   local o = check_options(options, ACTIVATIONS)
    local out = self.core:forward(parts, {keep = names, train = o.train, backward = false, groups = o.groups})
    local found = {}
    for _, name in ipairs(names) do found[name] = self.core:value(name) end
@@ -251,6 +246,8 @@ local function match(self, tensors, optimizer)
    return pairs_found
 end
 
+local LOAD = {optimizer = {"boolean", default = false}}
+
 --- Load weights, from our own checkpoints or from a PyTorch `state_dict` of the
 -- same network. All tensors must be there and fit, else nothing is changed.
 -- @tparam string path of a safetensors file
@@ -259,7 +256,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function network:load(path, options)
-   local optimizer = check_options(options, {optimizer = false}, 2).optimizer
+   local optimizer = check_options(options, LOAD).optimizer
    local tensors, metadata = safetensors.load(path)
    if not tensors then return nil, metadata end
    local found, wrong = match(self, tensors, optimizer)
@@ -277,6 +274,8 @@ function network:load(path, options)
    return metadata
 end
 
+local SAVE = {optimizer = {"boolean", default = false}, metadata = {"table", default = {}}}
+
 --- Save a checkpoint, whole or not at all; `state_dict` names, so that PyTorch
 -- loads the weights.
 -- @tparam string path
@@ -288,10 +287,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function network:save(path, options)
-   local o = check_options(options, {optimizer = false, metadata = {}}, 2)
+   local o = check_options(options, SAVE)
    local tensors, metadata = self:state(), {}
    for key, value in pairs(self.metadata) do metadata[key] = value end
-   for key, value in pairs(o.metadata or {}) do metadata[key] = value end
+   for key, value in pairs(o.metadata) do metadata[key] = value end
    if o.optimizer then
       for prefix, what in pairs(MOMENT) do
          for name, a in pairs(by_name(self, what, {trained = true})) do tensors[prefix .. name] = a end
@@ -326,19 +325,21 @@ local function summary_text(s)
    return table.concat(lines, "\n")
 end
 
+local SUMMARY = options_of.extend(training_options.memory, {batch_size = {"integer", least = 1}})
+
 --- Layers, shapes, parameters and multiply-adds; with a batch size also the
 -- memory that a training step on that many triplets takes.
 -- @tparam[opt] table options `batch_size`, `precision`, `checkpoint`, `roles`: see `memory`
 -- @treturn table `layers` (as listed by the network), `parameters`,
 --  `multiply_adds` (one sample, forward), `memory` (see there); `tostring` prints it
 function network:summary(options)
-   local o = options or {}
+   local o = check_options(options, SUMMARY)
    local s = {layers = self.core:layers(), parameters = 0, multiply_adds = 0, batch_size = o.batch_size}
    for _, layer in ipairs(s.layers) do
       s.parameters = s.parameters + layer.parameters
       s.multiply_adds = s.multiply_adds + layer.multiply_adds
    end
-   if next(o) ~= nil then s.memory = self:memory(o) end
+   if o.batch_size then s.memory = self:memory(o) end
    return setmetatable(s, {__tostring = summary_text})
 end
 

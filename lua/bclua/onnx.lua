@@ -10,6 +10,7 @@
 -- for runtimes that have it.
 -- @module bclua.onnx
 local array = require "bclua.array"
+local check_options = require("bclua.options").check
 local pb = require "bclua.protobuf"
 local spectral = require "bclua.spectral"
 local system = require "bclua.system"
@@ -308,24 +309,14 @@ local function graph_of(g, layers)
       pb.bytes(GRAPH.output, value_info("embedding", {"n", last.c * last.h * last.w}))
 end
 
---- The bytes of a network's ONNX model.
--- @tparam network net of `bclua.nn` or `bclua.tilenet`
--- @tparam[opt] table options `stft` (false): the operator, not a convolution
--- @treturn[1] string
--- @treturn[2] nil
--- @treturn[2] string message: a layer of a kind that has no translation
-function onnx.model(net, options)
-   for key in pairs(options or {}) do
-      if key ~= "stft" then error(("unknown option '%s' (known: stft)"):format(tostring(key)), 2) end
-   end
+local function model(net, o)
    local layers = net.core:layers()
    for i = 2, #layers do
       if not KINDS[layers[i].kind] then
          return nil, ("layer '%s': a %s layer cannot be exported"):format(layers[i].name, layers[i].kind)
       end
    end
-   local g = setmetatable({parts = {}, layers = {}, state = net:state(),
-      stft = options and options.stft}, Graph)
+   local g = setmetatable({parts = {}, layers = {}, state = net:state(), stft = o.stft}, Graph)
    local parts = {pb.integer(MODEL.ir_version, IR_VERSION), pb.bytes(MODEL.producer_name, "bclua"),
       pb.bytes(MODEL.producer_version, system.version()), pb.bytes(MODEL.graph, graph_of(g, layers)),
       pb.bytes(MODEL.opset_import, pb.bytes(1, "") .. pb.integer(2, OPSET))}
@@ -338,6 +329,16 @@ function onnx.model(net, options)
    return table.concat(parts)
 end
 
+local OPTIONS = {stft = {"boolean", default = false}}
+
+--- The bytes of a network's ONNX model.
+-- @tparam network net of `bclua.nn` or `bclua.tilenet`
+-- @tparam[opt] table options `stft` (false): the operator, not a convolution
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] string message: a layer of a kind that has no translation
+function onnx.model(net, options) return model(net, check_options(options, OPTIONS)) end
+
 --- Write a network's ONNX model, whole or not at all.
 -- @tparam network net
 -- @tparam string path
@@ -346,7 +347,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function onnx.export(net, path, options)
-   local bytes, message = onnx.model(net, options)
+   local bytes, message = model(net, check_options(options, OPTIONS))
    if not bytes then return nil, path .. ": " .. message end
    local ok
    ok, message = system.write_file(path, bytes)

@@ -2,48 +2,19 @@
 -- The methods are those of the networks of `bclua.nn`.
 -- @module bclua.step
 local array = require "bclua.array"
+local check_options = require("bclua.options").check
 local core = require "bclua.nn.core"
+local training_options = require "bclua.training_options"
 
 local step = {}
 
 local ROLES = {"anchor", "neighbor", "distant"}
-
--- What `measure` takes; the loss has its own defaults for margin, l2 and temperature.
-local LOSS = {loss = "triplet", margin = false, l2 = false, temperature = false, roles = "separate"}
-local STEP = {lr = 1e-3, betas = {0.5, 0.999}, eps = 1e-8, weight_decay = 0.01, clip_norm = false, accumulate = 1}
-for key, value in pairs(LOSS) do STEP[key] = value end
 
 -- f16: gradients are small, so the loss is scaled; the scale falls by half when
 -- a gradient overflows and doubles after so many steps without (as PyTorch's GradScaler).
 local FIRST_SCALE, LARGEST_SCALE, GOOD_STEPS = 2 ^ 13, 2 ^ 24, 200
 
 local function is_finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
-
-local function check_options(options, known, level)
-   local o = {}
-   for key, value in pairs(options or {}) do
-      if known[key] == nil then
-         local names = {}
-         for name in pairs(known) do names[#names + 1] = name end
-         table.sort(names)
-         error(("unknown option '%s' (known: %s)"):format(tostring(key), table.concat(names, ", ")), level + 1)
-      end
-      o[key] = value
-   end
-   for key, value in pairs(known) do
-      if o[key] == nil and value then o[key] = value end
-   end
-   if o.roles ~= "separate" and o.roles ~= "joint" then
-      error(("option 'roles' must be separate or joint, got '%s'"):format(tostring(o.roles)), level + 1)
-   end
-   if o.clip_norm and not (type(o.clip_norm) == "number" and o.clip_norm > 0) then
-      error(("option 'clip_norm' must be a number above 0, got %s"):format(tostring(o.clip_norm)), level + 1)
-   end
-   if known.accumulate and not (math.tointeger(o.accumulate) and o.accumulate >= 1) then
-      error(("option 'accumulate' must be an integer of at least 1, got %s"):format(tostring(o.accumulate)), level + 1)
-   end
-   return o
-end
 
 local function parts_of(batch, level)
    local parts = {}
@@ -148,7 +119,7 @@ local parts_of_a_step = {embed = embed, loss = loss_of, is_finite = is_finite, b
 
 --- For `bclua.diagnosis`: the parts of a step, its options and its arrays; gradients at zero.
 function step:begin_measure(batch, options)
-   local o, parts = check_options(options, LOSS, 3), parts_of(batch, 3)
+   local o, parts = check_options(options, training_options.measure, 4), parts_of(batch, 3)
    self.pending = 0
    self.core:zero_gradients()
    return parts_of_a_step, o, parts
@@ -185,7 +156,7 @@ end
 -- @treturn[2] string message: the loss or the gradient is not finite, and the role and
 --  sample if it is the batch that is not
 function step:measure(batch, options)
-   local o, parts = check_options(options, LOSS, 2), parts_of(batch, 2)
+   local o, parts = check_options(options, training_options.measure), parts_of(batch, 2)
    self.pending, self.unfinished = 0, false
    self.core:zero_gradients()
    local info, message = pass(self, parts, o)
@@ -231,7 +202,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] ?string "memory" if it is the batch that is too large
 function step:train_step(batch, options)
-   local o, parts = check_options(options, STEP, 2), parts_of(batch, 2)
+   local o, parts = check_options(options, training_options.step), parts_of(batch, 2)
    if (self.pending or 0) == 0 or self.unfinished then
       self.pending = 0
       self.core:zero_gradients()

@@ -9,13 +9,34 @@
 local files = require "bclua.files"
 local cjson = require "cjson.safe"
 local nn = require "bclua.nn"
+local options_of = require "bclua.options"
 local safetensors = require "bclua.safetensors"
+local training_options = require "bclua.training_options"
 
 local tilenet = {}
 
-local DEFAULT = {widths = {64, 128, 256, 512}, z = 512, compression = "log", sample_rate = 32000, seconds = 5,
-                 n_fft = 4096, hop = false, n_mels = 128, fmin = 0, fmax = 0, front_end = "fft"}
-local OUTSIDE = {seed = true, precision = true, threads = true, checkpoint = true} -- of the object, not of the network
+-- Strides halve bands and frames five times, and the pool at the end takes 4 x 4.
+local LEAST = 3 * 2 ^ 5 + 1 | 0
+
+-- Of the network: what its metadata keep.
+local NETWORK = {
+   widths = {"list", of = {"integer", least = 1}, items = "integers", shortest = 4, longest = 4,
+      default = {64, 128, 256, 512}},
+   z = {"integer", least = 1, default = 512},
+   compression = {"choice", {"log", "power", "pcen"}, default = "log"},
+   sample_rate = {"number", least = 1, most = 1e6, default = 32000},
+   seconds = {"number", above = 0, most = 3600, default = 5},
+   n_fft = {"integer", least = 2, default = 4096},
+   hop = {"integer", least = 1, default = false},
+   n_mels = {"integer", least = LEAST, default = 128},
+   fmin = {"number", least = 0, default = 0},
+   fmax = {"number", least = 0, default = 0},
+   front_end = {"choice", {"fft", "mel_trained", "fourier_trained"}, default = "fft"},
+}
+-- Of the object, not of the network.
+local OBJECT = {seed = "integer", precision = training_options.precision, threads = {"integer", least = 0, most = 1024},
+   checkpoint = training_options.checkpoint}
+local OPTIONS = options_of.extend(NETWORK, OBJECT)
 
 -- What a mel band's power becomes before it meets the first weights.
 --
@@ -49,8 +70,6 @@ local function front_end(o)
             fmax = o.fmax}}
 end
 
-local FRONT_ENDS = {fft = true, mel_trained = true, fourier_trained = true}
-
 -- conv-bn-relu-conv-bn, plus the input (or its projection, where the shape
 -- changes), relu. The block's name is that of its last layer.
 local function block(name, from, width, stride, project)
@@ -74,64 +93,25 @@ local function block(name, from, width, stride, project)
    return layers
 end
 
--- Strides halve bands and frames five times, and the pool at the end takes 4 x 4.
-local LEAST = 3 * 2 ^ 5 + 1 | 0
-
-local function check_size(o, level)
-   if math.type(o.hop) ~= "integer" or math.type(o.n_mels) ~= "integer" then return end -- the layers say so
-   local frames = o.samples // o.hop + 1
-   if o.n_mels < LEAST then
-      error(("option 'n_mels' must be at least %d, got %d: the network halves the bands five times, and pools four")
-         :format(LEAST, o.n_mels), level + 1)
-   end
-   if frames < LEAST then
-      error(("%d samples at a hop of %d are %d frames, %d are needed: more 'seconds', or a smaller 'hop'"):format(
-         o.samples, o.hop, frames, LEAST), level + 1)
-   end
-end
-
-local function merge(options, level)
-   local o = {}
-   for key, value in pairs(DEFAULT) do o[key] = value end
-   for key, value in pairs(options or {}) do
-      if DEFAULT[key] == nil and not OUTSIDE[key] then
-         error(("unknown option '%s' (known: checkpoint, compression, fmax, fmin, front_end, hop, n_fft, "
-            .. "n_mels, precision, sample_rate, seconds, seed, threads, widths, z)"):format(tostring(key)), level + 1)
-      end
-      o[key] = value
-   end
-   if type(o.widths) ~= "table" or #o.widths ~= 4 then error("option 'widths' must be four numbers", level + 1) end
-   if o.compression ~= "log" and o.compression ~= "power" and o.compression ~= "pcen" then
-      error(("option 'compression' must be one of log, power, pcen, got '%s'"):format(tostring(o.compression)),
-         level + 1)
-   end
-   if not FRONT_ENDS[o.front_end] then
-      error(("option 'front_end' must be one of fft, fourier_trained, mel_trained, got '%s'"):format(
-         tostring(o.front_end)), level + 1)
-   end
-   if type(o.seconds) ~= "number" or type(o.sample_rate) ~= "number" then
-      error("options 'seconds' and 'sample_rate' must be numbers", level + 1)
-   end
+-- All options, with what follows from them.
+local function settle(options)
+   local o = options_of.check(options, OPTIONS, 4)
    o.samples = math.floor(o.seconds * o.sample_rate + 0.5)
    if o.samples <= o.n_fft then
       error(("%g s at %g Hz are %d samples: the front end needs more than n_fft = %d"):format(o.seconds,
-         o.sample_rate, o.samples, o.n_fft), level + 1)
+         o.sample_rate, o.samples, o.n_fft), 3)
    end
    -- the hop of the original: 128 frames without padding, 131 with
    o.hop = o.hop or math.max(1, (o.samples - o.n_fft) // 127)
-   check_size(o, level + 1)
+   local frames = o.samples // o.hop + 1
+   if frames < LEAST then
+      error(("%d samples at a hop of %d are %d frames, %d are needed: more 'seconds', or a smaller 'hop'"):format(
+         o.samples, o.hop, frames, LEAST), 3)
+   end
    return o
 end
 
---- The list of layers that `new` builds, to be changed and given to `nn.network`.
--- @tparam[opt] table options as for `new`
--- @treturn {table,...}
--- @treturn table `{input=}` for `nn.network`
--- @usage local layers, o = tilenet.layers{z = 64}
--- layers[#layers] = {"average_pool", global = true}
--- local net = nn.network(layers, o)
-function tilenet.layers(options)
-   local o = merge(options, 2)
+local function build(o)
    local layers = {
       front_end(o),
       compression_layers(o.compression, o.sample_rate / o.hop),
@@ -152,6 +132,15 @@ function tilenet.layers(options)
    return layers, {input = {o.samples}}
 end
 
+--- The list of layers that `new` builds, to be changed and given to `nn.network`.
+-- @tparam[opt] table options as for `new`
+-- @treturn {table,...}
+-- @treturn table `{input=}` for `nn.network`
+-- @usage local layers, o = tilenet.layers{z = 64}
+-- layers[#layers] = {"average_pool", global = true}
+-- local net = nn.network(layers, o)
+function tilenet.layers(options) return build(settle(options)) end
+
 --- A new network.
 -- @tparam[opt] table options `widths` ({64, 128, 256, 512}), `z` (512), `compression`
 --  ("log", "power", "pcen"), `seed` (1), `sample_rate` (32000), `seconds` (5),
@@ -160,18 +149,19 @@ end
 --  `front_end` ("fft", "mel_trained", "fourier_trained"), `precision`, `checkpoint`, `threads`: see `nn.network`
 -- @treturn network see `bclua.nn`; `net.samples` is the length of a window
 function tilenet.new(options)
-   local o = merge(options, 2)
-   local ok, layers, about = pcall(tilenet.layers, options)
-   if not ok then error(layers, 2) end
+   local o = settle(options)
+   local layers, about = build(o)
    about.seed, about.precision, about.threads, about.checkpoint = o.seed, o.precision, o.threads, o.checkpoint
-   ok, layers = pcall(nn.network, layers, about)
-   if not ok then error(layers, 2) end
-   local net, known = layers, {}
-   for key in pairs(DEFAULT) do known[key] = o[key] end
+   local ok, net = pcall(nn.network, layers, about)
+   if not ok then error(net, 2) end
+   local known = {}
+   for key in pairs(NETWORK) do known[key] = o[key] end
    net.options, net.samples = known, o.samples
    net.metadata = {tilenet = files.json(known)}
    return net
 end
+
+local OPEN = {threads = OBJECT.threads, precision = OBJECT.precision}
 
 --- The network of a checkpoint: built from its metadata, with its weights.
 -- @tparam string path
@@ -181,11 +171,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function tilenet.open(path, options)
+   local o = options_of.check(options, OPEN)
    local tensors, metadata = safetensors.load(path)
    if not tensors then return nil, metadata end
    local known = cjson.decode(metadata.tilenet or "")
    if type(known) ~= "table" then return nil, path .. ": no metadata of a tilenet" end
-   known.threads, known.precision = options and options.threads, options and options.precision
+   known.threads, known.precision = o.threads, o.precision
    local ok, net = pcall(tilenet.new, known)
    if not ok then return nil, ("%s: %s"):format(path, net) end
    local loaded, message = net:load(path)

@@ -4,59 +4,55 @@
 local checkpoints = require "bclua.checkpoints"
 local collapse = require "bclua.collapse"
 local metrics = require "bclua.metrics"
+local options_of = require "bclua.options"
 local schedule = require "bclua.schedule"
 local system = require "bclua.system"
+local training_options = require "bclua.training_options"
 
 local trainer = {}
 
-local DEFAULT = {
-   batches_per_epoch = 100, round_minutes = 0, max_epochs = 10, lr = 1e-3, schedule = "constant", warmup = 0,
-   lr_gamma = 0.1, lr_final = 0, betas = {0.5, 0.999}, eps = 1e-8, weight_decay = 0.01, loss = "triplet", l2 = 0.01,
-   temperature = 0.1, roles = "separate", clip_norm = 0, accumulate = 1, patience = 0, keep = 3, keep_best = 3,
-   checkpoint_minutes = 10, checkpoint_batches = 0, on_nonfinite = "stop",
-}
-local OPTIONAL = {run = "string", lr_step = "number", resume = "string", metadata = "table", margin = "number"}
-for _, name in ipairs{"on_start", "validate", "on_batch", "on_epoch", "on_warning", "on_checkpoint",
-   "report_nonfinite"} do
-   OPTIONAL[name] = "function"
-end
-local LEAST = {batches_per_epoch = 1, max_epochs = 1, lr_step = 1, keep = 1, accumulate = 1, keep_best = 0, warmup = 0,
-   patience = 0, checkpoint_batches = 0}
 local MEANS = {"loss", "loss_n", "loss_d", "active", "spread", "cosine", "gradient_norm"}
 local MARGIN = {triplet = 50, semi_hard = 50, batch_hard = 50, triplet_cosine = 0.5, nt_xent = 0} -- the engine's
 local HEAVY = 1 << 20 -- bytes of a role's samples
 local MOST_SKIPPED = 20 -- batches in a row: the weights, not the batches, are ill
 
-local function check_options(options)
-   local o = {}
-   for key, value in pairs(options) do
-      local wanted = OPTIONAL[key] or DEFAULT[key] ~= nil and type(DEFAULT[key])
-      if not wanted then error(("unknown option '%s'"):format(tostring(key)), 3) end
-      if type(value) ~= wanted then
-         error(("option '%s' must be a %s, got a %s"):format(key, wanted, type(value)), 3)
-      end
-      o[key] = value
-   end
-   for key, value in pairs(DEFAULT) do
-      if o[key] == nil then o[key] = value end
-   end
-   for key, least in pairs(LEAST) do
-      if o[key] and not (math.tointeger(o[key]) and o[key] >= least) then
-         error(("option '%s' must be an integer of at least %d, got %s"):format(key, least, o[key]), 3)
-      end
-   end
-   if o.on_nonfinite ~= "stop" and o.on_nonfinite ~= "skip" then
-      error(("option 'on_nonfinite' must be stop or skip, got '%s'"):format(o.on_nonfinite), 3)
-   end
-   if not MARGIN[o.loss] then error(("option 'loss': there is no loss '%s'"):format(o.loss), 3) end
-   local known = table.concat(schedule.names, ", ")
-   if not (", " .. known .. ","):find(", " .. o.schedule .. ",", 1, true) then
-      error(("option 'schedule' must be one of %s, got '%s'"):format(known, o.schedule), 3)
-   end
+local COUNT = {"integer", least = 0, default = 0}
+
+local FIT = options_of.extend(training_options.step, {
+   run = {"string", needed = true},
+   batches_per_epoch = {"integer", least = 1, default = 100},
+   round_minutes = {"number", least = 0, default = 0},
+   max_epochs = {"integer", least = 1, default = 10},
+   patience = COUNT,
+   schedule = {"choice", schedule.names, default = "constant"},
+   warmup = COUNT,
+   lr_step = {"integer", least = 1},
+   lr_gamma = {"number", least = 0, default = 0.1},
+   lr_final = {"number", least = 0, default = 0},
+   l2 = {"number", least = 0, default = 0.01},
+   temperature = {"number", above = 0, default = 0.1},
+   clip_norm = {"number", least = 0, default = 0},
+   keep = {"integer", least = 1, default = 3},
+   keep_best = {"integer", least = 0, default = 3},
+   checkpoint_minutes = {"number", least = 0, default = 10},
+   checkpoint_batches = COUNT,
+   resume = "string",
+   metadata = "table",
+   on_start = "function",
+   validate = "function",
+   on_batch = "function",
+   on_epoch = "function",
+   on_warning = "function",
+   on_checkpoint = "function",
+   on_nonfinite = {"choice", {"stop", "skip"}, default = "stop"},
+   report_nonfinite = "function",
+})
+
+local function settle(options)
+   local o = options_of.check(options, FIT, 4)
    if o.schedule == "constant" and o.lr_step then o.schedule = "step" end
    if o.schedule == "step" and not o.lr_step then error("schedule 'step' needs option 'lr_step'", 3) end
    if o.patience > 0 and not o.validate then error("option 'patience' needs option 'validate'", 3) end
-   if not o.run then error("option 'run', the folder to write to, is missing", 3) end
    return o
 end
 
@@ -393,7 +389,7 @@ local release = setmetatable({}, {__close = function() system.hold_interrupts(fa
 --  step, before it touches the weights
 -- @raise "interrupted!" once the checkpoint is written
 function trainer.fit(net, loader, options)
-   local o = check_options(options)
+   local o = settle(options)
    local folder = o.run .. "/checkpoints"
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
