@@ -166,9 +166,9 @@ describe("an experiment", function()
          return function() experiment.open(options) end
       end
       rejects("unknown option 'setings'", try{setings = {}})
-      rejects("bad option 'name' '../x'", try{name = "../x"})
-      rejects("bad option 'settings' (table expected, got number)", try{settings = 1})
-      rejects("bad option 'run' (string expected, got nil)", function() experiment.open{name = "x"} end)
+      rejects("option 'name': '../x' is no name (letters, digits, _, - and . expected)", try{name = "../x"})
+      rejects("option 'settings' must be a table, got 1", try{settings = 1})
+      rejects("option 'run' is missing", function() experiment.open{name = "x"} end)
       rejects("bad value of 'settings.f' (number, text, boolean or table expected, got function)",
          try{settings = {f = print}})
       rejects("bad name of a picture 'x.pdf'", function() open("x"):picture("x.pdf", "", print) end)

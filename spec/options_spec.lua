@@ -13,6 +13,7 @@ describe("options", function()
       seeds = {"list", of = {"integer", least = 0}, items = "integers", shortest = 1},
       size = {"table", of = {width = {"integer", least = 1, needed = true}, height = "integer"}},
       x = "array",
+      out = "output",
       on_step = "function",
       anything = "any",
    }
@@ -35,8 +36,8 @@ describe("options", function()
    end)
 
    it("name what is unknown, and what was meant", function()
-      raises("unknown option 'metrics' (did you mean 'metric'? known: anything, clip, k, metric, on_step, path, " ..
-         "rate, reach, seeds, size, x)", {metrics = "cosine"})
+      raises("unknown option 'metrics' (did you mean 'metric'? known: anything, clip, k, metric, on_step, out, " ..
+         "path, rate, reach, seeds, size, x)", {metrics = "cosine"})
       assert.error_matches(function() try{zzzzz = 1} end, "unknown option 'zzzzz' %(known: anything")
       assert.error_matches(function() try{true} end, "unknown option '1'")
       assert.error_matches(function() try("cosine") end, "options: a table expected, got 'cosine'")
@@ -51,6 +52,8 @@ describe("options", function()
       raises("option 'path': x.jpg does not end in .png", {path = "x.jpg"})
       raises("option 'on_step' must be a function, got true", {on_step = true})
       raises("option 'x' must be an array, got a table", {x = {1, 2}})
+      raises("option 'out' must be an open file, got a table", {out = {}})
+      assert.equal(io.stderr, try{out = io.stderr}.out)
       assert.equal(2, #try{x = array.from{1, 2}}.x)
    end)
 

@@ -8,8 +8,11 @@
 -- local r = assert(batch_search.run{network = {widths = {8, 16, 32, 64}, z = 64}, memory = 2e9})
 -- print(r.largest, r.confirmed, r.triplets_per_second, r.levels_off)
 local lfs = require "lfs"
+local options_of = require "bclua.options"
 local process = require "bclua.process"
 local system = require "bclua.system"
+local tilenet = require "bclua.tilenet"
+local training_options = require "bclua.training_options"
 local worker = require "bclua.sweep.worker"
 
 local batch_search = {}
@@ -19,37 +22,6 @@ local SLACK, SLACK_SHARE = 32 << 20, 0.01 -- of the limit in a step that should 
 local NEARLY = 0.95 -- of the highest speed, from where on it levels off
 local ATTEMPTS = 4
 local FOR_SPEED = 0.4 -- of the time; the rest is for the step at the largest size
-
-local OPTIONS = {network = "table", precision = "string", checkpoint = "string", memory = "number", steps = "number",
-   most_seconds = "number", on_note = "function"}
-local CHOICES = {precision = {f32 = true, bf16 = true, f16 = true},
-   checkpoint = {none = true, cheap = true, stage = true, role = true, auto = true}}
-
-local function check(options)
-   local o = {precision = "f32", checkpoint = "none", steps = 3, most_seconds = 120, network = {},
-      on_note = function() end}
-   for key, value in pairs(options or {}) do
-      if not OPTIONS[key] then error(("unknown option '%s'"):format(tostring(key)), 3) end
-      if type(value) ~= OPTIONS[key] then
-         error(("option '%s' must be a %s, got %s"):format(key, OPTIONS[key], tostring(value)), 3)
-      end
-      if CHOICES[key] and not CHOICES[key][value] then
-         error(("option '%s' cannot be '%s'"):format(key, value), 3)
-      end
-      o[key] = value
-   end
-   o.memory = o.memory or batch_search.budget()
-   if not o.memory then error("option 'memory' is missing, and the system does not say what is free", 3) end
-   o.memory = math.floor(o.memory)
-   if o.memory < 1 then error(("option 'memory' must be above 0, got %d"):format(o.memory), 3) end
-   if not (math.tointeger(o.steps) and o.steps >= 1) then
-      error(("option 'steps' must be a whole number of at least 1, got %s"):format(o.steps), 3)
-   end
-   if o.most_seconds < 0 or o.most_seconds ~= o.most_seconds then
-      error("option 'most_seconds' must be at least 0", 3)
-   end
-   return o
-end
 
 --- Bytes that a training may take on this machine: nine tenths of what is free.
 -- @treturn ?integer nil where the system does not say
@@ -170,6 +142,24 @@ local function confirm(o, r, left)
    return true
 end
 
+local OPTIONS = {
+   network = {"table", of = tilenet.network_options, default = {}},
+   precision = {"choice", {"f32", "bf16", "f16"}, default = "f32"},
+   checkpoint = {"choice", training_options.checkpoint[2], default = "none"},
+   memory = {"number", least = 1, most = 1 << 53},
+   steps = {"integer", least = 1, default = 3},
+   most_seconds = {"number", least = 0, most = math.huge, default = 120},
+   on_note = {"function", default = function() end},
+}
+
+local function settle(options)
+   local o = options_of.check(options, OPTIONS, 4)
+   o.memory = o.memory or batch_search.budget()
+   if not o.memory then error("option 'memory' is missing, and the system does not say what is free", 3) end
+   o.memory = math.floor(o.memory)
+   return o
+end
+
 --- Search.
 -- @tparam[opt] table options `network`: options of `bclua.tilenet`; `precision` ("f32", "bf16", "f16"); `checkpoint`
 --  ("none": without recomputation; "cheap", "stage", "role", "auto"); `memory`: bytes for the whole process
@@ -190,7 +180,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: the budget is less than one triplet takes; "interrupted"
 function batch_search.run(options)
-   local o = check(options)
+   local o = settle(options)
    local start = system.clock()
    local function left() return o.most_seconds - (system.clock() - start) end
    o.on_note("the plan")

@@ -1,21 +1,25 @@
 --- Does the network give everything the same embedding? A triplet loss has that
 -- way out: with all distances 0 it is the margin, and stays there.
 -- @module bclua.collapse
+local check_options = require("bclua.options").check
+
 local collapse = {}
 
-local PATIENCE = 50   -- batches in a row before it is said
 local NEAR = 0.02     -- of the margin: both distances and the loss are this close
 local SPREAD = 1e-3   -- of what it was at the first batch
 
 local Meter = {}
 Meter.__index = Meter
 
+local OPTIONS = {margin = {"number", least = 0, needed = true}, patience = {"integer", least = 1, default = 50}}
+
 --- A meter of one training.
--- @tparam table options `margin`; `patience` (50 batches)
+-- @tparam table options `margin`; `patience` (50): batches in a row before it is said
 -- @tparam[opt] table state of an earlier meter: `first`, `stuck`, `flat`
 function collapse.new(options, state)
+   local o = check_options(options, OPTIONS)
    state = state or {}
-   return setmetatable({margin = options.margin, patience = options.patience or PATIENCE, first = state.first,
+   return setmetatable({margin = o.margin, patience = o.patience, first = state.first,
       stuck = state.stuck or 0, flat = state.flat or 0}, Meter)
 end
 

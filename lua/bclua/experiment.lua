@@ -11,6 +11,7 @@
 -- e:picture("loss.svg", "loss over noise", function(path) return plot.line({50.1, 50.3}, path) end)
 -- e:close()
 local cjson = require "cjson"
+local check_options = require("bclua.options").check
 local cli = require "bclua.cli"
 local files = require "bclua.files"
 local lfs = require "lfs"
@@ -69,11 +70,9 @@ local function plain(value, where)
    return value
 end
 
-local function check_name(name, what)
-   if type(name) ~= "string" or not name:match("^[%w_][%w_%-.]*$") then
-      error(("bad %s '%s' (letters, digits, _, - and . expected)"):format(what, tostring(name)), 3)
-   end
-   return name
+local function wrong_name(name)
+   if type(name) == "string" and name:match("^[%w_][%w_%-.]*$") then return nil end
+   return ("'%s' is no name (letters, digits, _, - and . expected)"):format(tostring(name))
 end
 
 -- Settings for a line on the terminal: of long tables inside others only that they are there.
@@ -88,19 +87,14 @@ end
 local Experiment = {}
 Experiment.__index = Experiment
 
-local KNOWN = {run = "string", name = "string", title = "string", settings = "table", needs = "table", out = "userdata"}
-
-local function check_options(options)
-   if type(options) ~= "table" then error("bad argument #1 to 'open' (table expected)", 3) end
-   for k, v in pairs(options) do
-      if not KNOWN[k] then
-         error(("bad argument to 'open' (unknown option '%s')"):format(tostring(k)), 3)
-      elseif type(v) ~= KNOWN[k] then
-         error(("bad option '%s' (%s expected, got %s)"):format(k, KNOWN[k], type(v)), 3)
-      end
-   end
-   if not options.run then error("bad option 'run' (string expected, got nil)", 3) end
-end
+local OPEN = {
+   run = {"string", needed = true},
+   name = {"string", needed = true, check = wrong_name},
+   title = "string",
+   settings = {"table", default = {}},
+   needs = {"list", of = "string", items = "strings", default = {}},
+   out = {"output", default = io.stdout},
+}
 
 --- Begin an experiment: says what it is and its settings. Nothing is written yet.
 -- @tparam table options `run`: a folder; `name`; `title` (default: the name); `settings`: all that decides
@@ -110,17 +104,16 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: a file of `needs` is missing
 function experiment.open(options)
-   check_options(options)
-   local name = check_name(options.name, "option 'name'")
-   local run = options.run:gsub("(.)/+$", "%1")
-   local settings = plain(options.settings or {}, "settings")
-   for _, file in ipairs(options.needs or {}) do
+   local o = check_options(options, OPEN)
+   local run = o.run:gsub("(.)/+$", "%1")
+   local settings = plain(o.settings, "settings")
+   for _, file in ipairs(o.needs) do
       if not files.exists(run .. "/" .. file) then
          return nil, ("%s/%s: no such file (bclua scripts/pipeline.lua --run %s makes it)"):format(run, file, run)
       end
    end
-   local self = setmetatable({name = name, title = options.title or name, run = run, settings = settings,
-      folder = ("%s/%s/%s"):format(run, PLACE, name), out = options.out or io.stdout, parts = {}, made = {},
+   local self = setmetatable({name = o.name, title = o.title or o.name, run = run, settings = settings,
+      folder = ("%s/%s/%s"):format(run, PLACE, o.name), out = o.out, parts = {}, made = {},
       sound_count = 0}, Experiment)
    self:print(self.title)
    self:print(files.json(brief(settings, 0)))
@@ -166,6 +159,8 @@ function Experiment:warn(text)
    self:add({kind = "warning", text = text})
 end
 
+local TABLE = {name = {"string", check = wrong_name}, limit = {"integer", least = 1}}
+
 --- Print rows, write them to `RUN/experiments/NAME/NAME.parquet`, put them into the section.
 -- @tparam {table,...} rows by column name
 -- @tparam[opt] {string,...} columns in order (default: sorted)
@@ -175,15 +170,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function Experiment:table(rows, columns, options)
-   options = options or {}
-   for k in pairs(options) do
-      if k ~= "name" and k ~= "limit" then
-         error(("bad argument to 'table' (unknown option '%s')"):format(tostring(k)), 2)
-      end
-   end
-   local name = check_name(options.name or self.name, "name of a table")
+   local o = check_options(options, TABLE)
+   local name = o.name or self.name
    columns = columns or sql.names(rows)
-   local kept, cells, limit = {}, {}, math.max(options.limit or #rows, 1)
+   local kept, cells, limit = {}, {}, o.limit or math.max(#rows, 1)
    for i, row in ipairs(rows) do
       kept[i] = {}
       for _, column in ipairs(columns) do
@@ -223,7 +213,8 @@ end
 -- @tparam function draw is called with the path; returns true, or nil and a message
 -- @treturn boolean is there a picture?
 function Experiment:picture(name, caption, draw)
-   check_name(name, "name of a picture")
+   local wrong = wrong_name(name)
+   if wrong then error("picture: " .. wrong, 2) end
    if not (name:match("%.svg$") or name:match("%.png$")) then
       error(("bad name of a picture '%s' (.svg or .png expected)"):format(name), 2)
    end

@@ -11,38 +11,29 @@
 -- @module bclua.isolation
 -- @usage print(isolation.test(net, batch, {mode = "train"}))
 local array = require "bclua.array"
+local check_options = require("bclua.options").check
 local nn = require "bclua.nn"
 
 local isolation = {}
 
 local NO_INPUT_GRADIENT = {mel = true, spectrum = true, fourier = true}
 
-local OPTIONS = {mode = {train = true, eval = true}, groups = "number", seed = "number"}
+local OPTIONS = {
+   mode = {"choice", {"train", "eval"}, default = "train"},
+   groups = {"integer", least = 1, default = 1},
+   seed = {"integer", default = 1},
+}
 
-local function check(net, batch, options, level)
-   local o = {mode = "train", groups = 1, seed = 1}
-   for key, value in pairs(options or {}) do
-      if not OPTIONS[key] then
-         error(("unknown option '%s' (known: groups, mode, seed)"):format(tostring(key)), level + 1)
-      end
-      o[key] = value
-   end
-   if not OPTIONS.mode[o.mode] then
-      error(("option 'mode' must be train or eval, got '%s'"):format(tostring(o.mode)), level + 1)
-   end
-   for _, key in ipairs{"groups", "seed"} do
-      if not math.tointeger(o[key]) or key == "groups" and o[key] < 1 then
-         error(("option '%s' must be a whole number, got %s"):format(key, tostring(o[key])), level + 1)
-      end
-   end
-   if type(net) ~= "table" or not net.core then error("net: a network of bclua.nn expected", level + 1) end
+local function check(net, batch, options)
+   local o = check_options(options, OPTIONS, 4)
+   if type(net) ~= "table" or not net.core then error("net: a network of bclua.nn expected", 3) end
    if not array.is_array(batch) or batch:ndim() < 2 or #batch < 2 then
-      error("batch: an array of at least two samples expected, as there is nothing to mix in one", level + 1)
+      error("batch: an array of at least two samples expected, as there is nothing to mix in one", 3)
    end
    if #batch % o.groups ~= 0 or #batch // o.groups < 2 then
-      error(("batch: %d samples are not %d equal groups of two or more"):format(#batch, o.groups), level + 1)
+      error(("batch: %d samples are not %d equal groups of two or more"):format(#batch, o.groups), 3)
    end
-   if not batch:is_finite() then error("batch: it holds NaN or infinities", level + 1) end
+   if not batch:is_finite() then error("batch: it holds NaN or infinities", 3) end
    return o
 end
 
@@ -283,7 +274,7 @@ end
 --  * `explanation` in plain words; `advice` where batch norm is all that mixes; `tostring` prints all
 -- @raise if an argument is wrong, or a layer reads past the layers that have no gradient
 function isolation.test(net, batch, options)
-   local o = check(net, batch, options, 2)
+   local o = check(net, batch, options)
    local p = prepare(net, batch, o)
    local m = norms_of(p.rest, p.x, p.forward, o.seed)
    local r = judge({mode = o.mode, matrix = m, layers = layer_rows(net, p, o.seed), ratio = 0}, m)
@@ -336,7 +327,7 @@ end
 -- @treturn function f(x): the same number, output(i) · direction, for other values x in that place, f64 (n, c, h, w)
 -- @treturn array f64 (n, c, h, w): what goes in there
 function isolation.gradient(net, batch, i, options)
-   local o = check(net, batch, options, 2)
+   local o = check(net, batch, options)
    if not math.tointeger(i) or i < 1 or i > #batch then
       error(("sample: 1 to %d expected, got %s"):format(#batch, tostring(i)), 2)
    end

@@ -1,7 +1,8 @@
 --- Options in a table: one way to say which there are, and one check of what was given.
 --
 -- A schema is a table of rules by name. A rule is a type ("integer", "number", "string", "boolean", "function",
--- "table", "list", "array", "any"), or a table of it and of what else holds:
+-- "table", "list", "array", "any"; "output": an open file, or a table with a method `write`), or a table of it and of
+-- what else holds:
 --
 --    local KNN = {
 --       k = {"integer", default = 5, least = 1},
@@ -24,7 +25,8 @@ local system = require "bclua.system"
 local options = {}
 
 local NOUN = {integer = "an integer", number = "a number", string = "a string", boolean = "true or false",
-   ["function"] = "a function", table = "a table", list = "a list", array = "an array"}
+   ["function"] = "a function", table = "a table", list = "a list", array = "an array",
+   output = "an open file"}
 
 local function shown(x)
    if math.type(x) == "float" and x == math.floor(x) then return ("%.14g"):format(x) end
@@ -79,6 +81,9 @@ end
 local is = {
    any = function() return true end,
    array = function(_, value) return array.is_array(value) end,
+   output = function(_, value)
+      return io.type(value) == "file" or type(value) == "table" and type(value.write) == "function"
+   end,
    list = is_list,
    choice = function(rule, value)
       for _, word in ipairs(rule[2]) do

@@ -6,31 +6,13 @@
 --    return tilenet.new{widths = {16, 32, 64, 128}, z = 128, precision = precision}
 -- end, batches, {steps = 50}))
 -- for _, s in ipairs(r.summary) do print(s.precision, s.step_ms, s.held_mb, s.loss_end, s.skipped) end
+local options_of = require "bclua.options"
 local system = require "bclua.system"
+local training_options = require "bclua.training_options"
 
 local precision_test = {}
 
-local DEFAULT = {precisions = {"f32", "bf16", "f16"}, steps = 30, lr = 1e-3, step = {}}
-local OF_LOSS = {"loss", "margin", "l2", "temperature", "roles"} -- options of a step that a loss needs
 local END = 4 -- the last of so many parts of the steps is the end
-
-local function check(options)
-   local o = {}
-   for key, value in pairs(DEFAULT) do o[key] = value end
-   for key, value in pairs(options or {}) do
-      if DEFAULT[key] == nil and key ~= "on_step" then error(("unknown option '%s'"):format(tostring(key)), 3) end
-      if key ~= "on_step" and type(value) ~= type(DEFAULT[key]) then
-         error(("option '%s' must be a %s, got %s"):format(key, type(DEFAULT[key]), tostring(value)), 3)
-      end
-      o[key] = value
-   end
-   if #o.precisions == 0 then error("option 'precisions' must be a list of one or more", 3) end
-   if not (math.tointeger(o.steps) and o.steps >= 1) then
-      error(("option 'steps' must be a whole number of at least 1, got %s"):format(o.steps), 3)
-   end
-   if not (o.lr >= 0 and o.lr < math.huge) then error(("option 'lr' must be at least 0, got %g"):format(o.lr), 3) end
-   return o
-end
 
 -- One step; a row, or nil where the training has ended.
 local function take(one, batch, o, k)
@@ -77,7 +59,7 @@ end
 -- The layers' ranges as flat rows.
 local function range_rows(one, batch, o)
    local settings, rows = {}, {}
-   for _, key in ipairs(OF_LOSS) do settings[key] = o.step[key] end
+   for key in pairs(training_options.measure) do settings[key] = o.step[key] end
    for i, l in ipairs(one.net:ranges(batch, settings)) do
       local row = {precision = one.precision, position = i, layer = l.layer, kind = l.kind}
       for _, what in ipairs{"value", "gradient"} do
@@ -125,6 +107,15 @@ local function run(list, network, batches, o)
    return r
 end
 
+local OPTIONS = {
+   precisions = {"list", of = training_options.precision, items = "precisions", shortest = 1,
+      default = {"f32", "bf16", "f16"}},
+   steps = {"integer", least = 1, default = 30},
+   lr = {"number", least = 0, default = 1e-3},
+   step = {"table", of = options_of.extend(training_options.step, {lr = false}), default = {}},
+   on_step = "function",
+}
+
 --- Train in each precision on the same batches, step by step in turn, so that what else the machine does
 -- meets all of them.
 -- @tparam function network f(precision) returns a network of `bclua.nn`, which is closed afterwards
@@ -144,7 +135,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: there are no batches, or not the memory for one; "interrupted" after Ctrl-C
 function precision_test.run(network, batches, options)
-   local o, list = check(options), {}
+   local o, list = options_of.check(options, OPTIONS), {}
    local ok, r, message = pcall(run, list, network, batches, o)
    close(list)
    if not ok and system.interrupted() then return nil, "interrupted" end

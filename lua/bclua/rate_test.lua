@@ -12,49 +12,37 @@
 -- print(r.steepest, r.tenth)
 local array = require "bclua.array"
 local curves = require "bclua.curves"
+local options_of = require "bclua.options"
 local snapshot = require "bclua.snapshot"
 local system = require "bclua.system"
+local training_options = require "bclua.training_options"
 
 local rate_test = {}
 
 local MOST_SKIPPED = 40 -- steps in a row that f16 leaves out while it looks for its scale: 2^13 to 1, and some
 
-local SWEEP = {least = 1e-6, most = 1, steps = 100, diverge = 4}
-local SMOOTH = {smooth = 0}
-local RUN = {seeds = {1}, step = {}}
-
 local function is_finite(x) return type(x) == "number" and x == x and math.abs(x) < math.huge end
 
-local function check(options, ...)
-   local o, known = {}, {on_step = true}
-   for _, list in ipairs{...} do
-      for key, value in pairs(list) do known[key], o[key] = true, value end
+local SWEEP = {
+   least = {"number", above = 0, default = 1e-6},
+   most = {"number", above = 0, default = 1},
+   steps = {"integer", least = 3, default = 100},
+   diverge = {"number", least = 0, default = 4, check = function(x)
+      return x > 0 and x <= 1 and ("must be above 1, or 0 for never, got %g"):format(x) or nil
+   end},
+   on_step = "function",
+}
+local JUDGE = {smooth = {"integer", least = 0, default = 0}}
+local RUN = options_of.extend(SWEEP, JUDGE, {
+   seeds = {"list", of = "integer", items = "integers", shortest = 1, default = {1}},
+   step = {"table", of = options_of.extend(training_options.step, {lr = false}), default = {}},
+})
+
+local function settle(options, schema)
+   local o = options_of.check(options, schema, 4)
+   if o.most <= o.least then
+      error(("rates from %g to %g: 'most' must be above 'least'"):format(o.least, o.most), 3)
    end
-   for key, value in pairs(options or {}) do
-      if not known[key] then
-         local names = {}
-         for name in pairs(known) do names[#names + 1] = name end
-         table.sort(names)
-         error(("unknown option '%s' (known: %s)"):format(tostring(key), table.concat(names, ", ")), 3)
-      end
-      if type(value) ~= type(o[key] or error) then
-         error(("option '%s' must be a %s, got %s"):format(key, type(o[key] or error), tostring(value)), 3)
-      end
-      o[key] = value
-   end
-   if o.steps and not (math.tointeger(o.steps) and o.steps >= 3) then
-      error(("option 'steps' must be a whole number of at least 3, got %s"):format(o.steps), 3)
-   end
-   if o.least and not (o.least > 0 and o.most > o.least and o.most < math.huge) then
-      error(("rates from %g to %g: 'least' must be above 0 and 'most' above that"):format(o.least, o.most), 3)
-   end
-   if o.diverge and not (o.diverge == 0 or o.diverge > 1) then
-      error(("option 'diverge' must be above 1, or 0 for never, got %g"):format(o.diverge), 3)
-   end
-   if o.smooth and not (math.tointeger(o.smooth) and o.smooth >= 0) then
-      error(("option 'smooth' must be a whole number, got %s"):format(o.smooth), 3)
-   end
-   if o.seeds and #o.seeds == 0 then error("option 'seeds' must be a list of one or more", 3) end
    return o
 end
 
@@ -72,7 +60,7 @@ end
 -- @treturn {table,...} `{step=, learning_rate=, loss=}`; all finite
 -- @treturn ?table where it ended before the last rate: `{step=, learning_rate=, message=}`
 function rate_test.sweep(step, options)
-   local o = check(options, SWEEP)
+   local o = settle(options, SWEEP)
    local rows, least = {}, math.huge
    for k = 1, o.steps do
       local rate = o.least * (o.most / o.least) ^ ((k - 1) / (o.steps - 1))
@@ -111,7 +99,7 @@ end
 --  * if so: `steepest`, the rate at which the smoothed loss falls fastest; `minimum`, at which it is least;
 --    `tenth` of that
 function rate_test.judge(sweeps, options)
-   local o, n = check(options, SMOOTH), math.huge
+   local o, n = options_of.check(options, JUDGE), math.huge
    for _, rows in ipairs(sweeps) do n = math.min(n, #rows) end
    if #sweeps == 0 then n = 0 end
    local steps = 0
@@ -189,7 +177,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: there are no batches, or not the memory for one; "interrupted" after Ctrl-C
 function rate_test.run(net, batches, options)
-   local o = check(options, SWEEP, SMOOTH, RUN)
+   local o = settle(options, RUN)
    local restore, sweeps, rows = snapshot.take(net), {}, {}
    for i, seed in ipairs(o.seeds) do
       net.pending = 0 -- what waits for its step comes back with `restore`

@@ -18,10 +18,9 @@ local tilenet = {}
 -- Strides halve bands and frames five times, and the pool at the end takes 4 x 4.
 local LEAST = 3 * 2 ^ 5 + 1 | 0
 
--- Of the network: what its metadata keep.
-local NETWORK = {
-   widths = {"list", of = {"integer", least = 1}, items = "integers", shortest = 4, longest = 4,
-      default = {64, 128, 256, 512}},
+--- A schema of `bclua.options`: what makes the network, and what its metadata keep.
+tilenet.network_options = {
+   widths = training_options.widths,
    z = {"integer", least = 1, default = 512},
    compression = {"choice", {"log", "power", "pcen"}, default = "log"},
    sample_rate = {"number", least = 1, most = 1e6, default = 32000},
@@ -36,7 +35,7 @@ local NETWORK = {
 -- Of the object, not of the network.
 local OBJECT = {seed = "integer", precision = training_options.precision, threads = {"integer", least = 0, most = 1024},
    checkpoint = training_options.checkpoint}
-local OPTIONS = options_of.extend(NETWORK, OBJECT)
+local OPTIONS = options_of.extend(tilenet.network_options, OBJECT)
 
 -- What a mel band's power becomes before it meets the first weights.
 --
@@ -155,7 +154,7 @@ function tilenet.new(options)
    local ok, net = pcall(nn.network, layers, about)
    if not ok then error(net, 2) end
    local known = {}
-   for key in pairs(NETWORK) do known[key] = o[key] end
+   for key in pairs(tilenet.network_options) do known[key] = o[key] end
    net.options, net.samples = known, o.samples
    net.metadata = {tilenet = files.json(known)}
    return net

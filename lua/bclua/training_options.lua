@@ -10,6 +10,10 @@ training_options.precision = {"choice", {"f32", "f64", "bf16", "f16"}}
 --- What training keeps for the backward pass.
 training_options.checkpoint = {"choice", {"auto", "cheap", "none", "stage", "role"}}
 
+--- Channels of a tilenet's first four stages.
+training_options.widths = {"list", of = {"integer", least = 1}, items = "integers", shortest = 4, longest = 4,
+   default = {64, 128, 256, 512}}
+
 --- How the three roles of a batch go through the network.
 training_options.roles = {"choice", {"separate", "joint"}, default = "separate"}
 
