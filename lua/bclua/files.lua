@@ -1,6 +1,7 @@
 --- Paths, folders and small JSON files.
 -- @module bclua.files
 local cjson = require "cjson"
+local display = require "bclua.display"
 local lfs = require "lfs"
 local system = require "bclua.system"
 
@@ -21,6 +22,42 @@ end
 function files.dirname(path)
    local dir = path:gsub("/+$", ""):match("^(.*)/[^/]*$")
    return dir == nil and "." or dir == "" and "/" or dir
+end
+
+local LONGEST = 255 -- bytes of a name, on all usual file systems
+
+--- A path and an ending, the name shortened where it would be too long for a file; then a checksum of the
+-- whole name tells it from others that begin alike.
+-- @tparam string path
+-- @tparam string ending
+-- @treturn string
+-- @usage files.fit("labels/" .. id, ".txt")
+function files.fit(path, ending)
+   local name = files.basename(path)
+   if #name + #ending <= LONGEST then return path .. ending end
+   local sum, room = 2166136261, LONGEST - #ending - #"-12345678"
+   for _, byte in ipairs({name:byte(1, -1)}) do sum = ((sum ~ byte) * 16777619) & 0xFFFFFFFF end -- FNV-1a
+   while room > 0 and name:byte(room + 1) & 0xC0 == 0x80 do room = room - 1 end -- not within a letter
+   return ("%s%s-%08x%s"):format(path:sub(1, #path - #name), name:sub(1, room), sum, ending)
+end
+
+--- Does a name that a table gives stay within the folder that it is put behind? Where it does not, nothing
+-- is read or written by it.
+-- @tparam string name
+-- @treturn boolean
+function files.is_inside(name)
+   return name:sub(1, 1) ~= "/" and not name:find("\0", 1, true) and not ("/" .. name .. "/"):find("/../", 1, true)
+end
+
+--- The same, of a name out of a file.
+-- @tparam string path of the file, for the message
+-- @tparam string name
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function files.check_inside(path, name)
+   if files.is_inside(name) then return true end
+   return nil, ("%s: the name '%s' leads out of its folder"):format(path, name)
 end
 
 --- Is there anything of this name?
@@ -172,12 +209,12 @@ function files.write_json(path, value)
    return system.write_file(path, files.json(value, true) .. "\n")
 end
 
---- Rows as CSV (RFC 4180).
+--- Rows as CSV (RFC 4180), in UTF-8 whatever the names of files are.
 -- @tparam {string,...} columns
 -- @tparam {table,...} rows each a table by column name
 function files.csv(columns, rows)
    local function field(v)
-      local text = v == nil and "" or tostring(v)
+      local text = v == nil and "" or display.utf8(tostring(v))
       if text:find('[",\r\n]') then text = '"' .. text:gsub('"', '""') .. '"' end
       return text
    end

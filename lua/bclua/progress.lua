@@ -1,6 +1,7 @@
 --- Progress of long work: a bar on a terminal, a plain line every few seconds
 -- elsewhere. Everything goes to stderr, so that results stay clean.
 -- @module bclua.progress
+local display = require "bclua.display"
 local system = require "bclua.system"
 
 local progress = {}
@@ -30,13 +31,6 @@ function progress.text(s)
    return text
 end
 
--- The first characters of a text; what is not UTF-8 is cut by bytes.
-local function first(text, n)
-   local length = utf8.len(text) or #text
-   if length <= n then return text end
-   return text:sub(1, utf8.len(text) and utf8.offset(text, n + 1) - 1 or n)
-end
-
 --- The line of a bar; a pure function, so that it can be tested. Where there is no room for both, the
 -- bar becomes shorter first, then the text is cut.
 -- @tparam number share of the work that is done, 0 to 1
@@ -44,9 +38,9 @@ end
 -- @tparam integer columns of the terminal, of which the last stays free: some begin a new line after it
 -- @treturn string
 function progress.line(share, text, columns)
-   local bar = math.max(SHORT_BAR, math.min(BAR, columns - 1 - #"[] " - (utf8.len(text) or #text)))
+   local bar = math.max(SHORT_BAR, math.min(BAR, columns - 1 - #"[] " - display.width(text)))
    local full = math.floor(share * bar + 0.5)
-   return first(("[%s%s] %s"):format(("#"):rep(full), ("."):rep(bar - full), text), columns - 1)
+   return display.cut(("[%s%s] %s"):format(("#"):rep(full), ("."):rep(bar - full), text), columns - 1)
 end
 
 --- Wipe away the bar in the line of the cursor, if there is one, so that what is written next has the line

@@ -12,6 +12,7 @@
 
 local array = require "bclua.array"
 local core = require "bclua.sql.core"
+local display = require "bclua.display"
 
 local sql = {
    open = core.open,
@@ -90,18 +91,6 @@ function sql.quote(text)
    return "'" .. text:gsub("'", "''") .. "'"
 end
 
-local UNKNOWN = "\u{FFFD}"
-
--- DuckDB takes no text that is not UTF-8: such a file it does not find, and says so (csrc/sql/fault.c).
-local function as_utf8(path)
-   local _, bad = utf8.len(path)
-   while bad do
-      path = path:sub(1, bad - 1) .. UNKNOWN .. path:sub(bad + 1)
-      _, bad = utf8.len(path, bad)
-   end
-   return path
-end
-
 --- A path as a string literal that stands for that very file: DuckDB takes `* ? [` for a pattern,
 -- a leading `~` for the home folder, and `s3://...` for an address.
 -- @tparam string path
@@ -109,7 +98,7 @@ end
 -- @usage sql.query("select * from " .. sql.path("run[1]/motif.parquet"))
 function sql.path(path)
    check(1, "path", "string", path)
-   path = as_utf8(path)
+   path = display.utf8(path) -- DuckDB knows no other names: it finds no such file, and fault.c says why
    if path:find("[*?[]") then
       -- In a pattern a letter in brackets is itself; a backslash parts folders there, unless it lies between others.
       path = path:gsub("[*?[\\]", function(letter) return letter == "\\" and "[[-^]" or "[" .. letter .. "]" end)
@@ -298,7 +287,7 @@ export("write_parquet", function(self, path, source, options)
    end
    local pairs_text = {}
    for key, value in pairs(options.metadata or {}) do
-      pairs_text[#pairs_text + 1] = sql.identifier(key) .. ": " .. sql.quote(tostring(value))
+      pairs_text[#pairs_text + 1] = sql.identifier(key) .. ": " .. sql.quote(display.utf8(tostring(value)))
    end
    table.sort(pairs_text)
    if #pairs_text > 0 then
@@ -389,16 +378,8 @@ local function cell(value, width)
    if array.is_array(value) then
       return ("%s (%s)"):format(value:dtype(), table.concat(value:shape(), ", "))
    end
-   local text = tostring(value):gsub("%c", " ")
-   if (utf8.len(text) or #text) <= width then return text end
-   return text:sub(1, (utf8.offset(text, width) or width) - 1) .. "…"
-end
-
-local function display_width(text) return utf8.len(text) or #text end
-
-local function pad(text, width, right)
-   local blanks = (" "):rep(width - display_width(text))
-   return right and blanks .. text or text .. blanks
+   local line = tostring(value):gsub("%c", " ")
+   return display.width(line) <= width and line or display.cut(line, width - 1) .. "…"
 end
 
 --- Rows as aligned text; also what tostring gives of a query's result.
@@ -413,7 +394,7 @@ function sql.table(rows, options)
    local names = options.order or sql.names(rows)
    local widths, right, lines = {}, {}, {}
    for c, name in ipairs(names) do
-      widths[c] = display_width(name)
+      widths[c] = display.width(name)
       right[c] = true
    end
    local shown = {}
@@ -422,7 +403,7 @@ function sql.table(rows, options)
          local cells = {}
          for c, name in ipairs(names) do
             cells[c] = cell(row[name], width)
-            widths[c] = math.max(widths[c], display_width(cells[c]))
+            widths[c] = math.max(widths[c], display.width(cells[c]))
             right[c] = right[c] and (row[name] == nil or type(row[name]) == "number")
          end
          shown[#shown + 1] = cells
@@ -432,7 +413,7 @@ function sql.table(rows, options)
    end
    local function line(cells)
       local out = {}
-      for c = 1, #names do out[c] = pad(cells[c], widths[c], right[c]) end
+      for c = 1, #names do out[c] = display.pad(cells[c], widths[c], right[c]) end
       lines[#lines + 1] = (table.concat(out, "  "):gsub("%s+$", ""))
    end
    local rule = {}

@@ -1,5 +1,6 @@
 --- The REPL's own commands: lines that begin with a colon.
 -- @module bclua.repl.commands
+local display = require "bclua.display"
 local lexer = require "bclua.repl.lexer"
 local names = require "bclua.repl.names"
 local show = require "bclua.show"
@@ -236,10 +237,11 @@ list.who = {usage = ":who [PART]", text = "what you have made: locals and global
    run = function(session, argument)
       local lines, width = {}, 0
       local found = own(session)
-      for _, entry in ipairs(found) do width = math.max(width, #entry.name) end
+      for _, entry in ipairs(found) do width = math.max(width, display.width(entry.name)) end
       for _, entry in ipairs(found) do
          if entry.name:find(argument, 1, true) then
-            lines[#lines + 1] = ("%-" .. width .. "s  %-6s  %s"):format(entry.name, entry.where, show.kind(entry.value))
+            lines[#lines + 1] = ("%s  %-6s  %s"):format(display.pad(entry.name, width), entry.where,
+               show.kind(entry.value))
          end
       end
       if #lines == 0 then lines[1] = argument == "" and "nothing yet" or "nothing with '" .. argument .. "'" end

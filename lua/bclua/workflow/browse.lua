@@ -35,10 +35,6 @@ local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_w
    "duration_seconds", "duration_cens", "motif_0", "discord_0"}
 
 -- A source name comes out of a file that others may have made: it must stay below the data folder.
-local function is_inside(name)
-   return name:sub(1, 1) ~= "/" and not name:find("\0", 1, true) and not ("/" .. name .. "/"):find("/%.%.?/")
-end
-
 -- The folder in which the source names begin.
 local function find_root(options)
    if options.dataset_root then
@@ -180,7 +176,7 @@ end
 
 -- The sound of a recording, or of a piece of it.
 local function load_sound(self, row, options)
-   if not is_inside(row.source_name) then return nil, "a source name that leaves the data folder" end
+   if not files.is_inside(row.source_name) then return nil, "a source name that leaves the data folder" end
    options = options or {}
    options.sample_rate = row.sample_rate
    return require("bclua.audio").load(self.root .. "/" .. row.source_name, options)
@@ -254,7 +250,7 @@ function Browser:search(row, frame)
    local search = require "bclua.workflow.search"
    if not self.features then return nil, "the features of `motif extract` are not there" end
    local window = row.matrix_profile_window
-   if not is_inside(row.folder or "") then return nil, "a folder that leaves that of the features" end
+   if not files.is_inside(row.folder or "") then return nil, "a folder that leaves that of the features" end
    local c, message = search.load_features({folder = self.features .. "/" .. (row.folder or ""),
       frames = row.duration_cens})
    if not c then return nil, message end
@@ -262,7 +258,7 @@ function Browser:search(row, frame)
    local query = c:slice(2, frame + 1, frame + window):copy()
    local items, rows = {}, {}
    for _, other in ipairs(self.recordings) do
-      if other.id ~= row.id and other.duration_cens >= window and is_inside(other.folder or "") then
+      if other.id ~= row.id and other.duration_cens >= window and files.is_inside(other.folder or "") then
          rows[#rows + 1] = other
          items[#items + 1] = search.locate(other, self.features)
       end

@@ -14,10 +14,18 @@ local INTEGERS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "d
 local REQUIRED = {"source_name", "cens_sample_rate", "matrix_profile_window", "sample_rate",
    "duration_cens", "duration_samples", "duration_seconds"}
 
+-- Of columns that may hold nothing: no recording has a motif, say.
+local TYPES = {motif_0 = "bigint", motif_1 = "bigint", discord_0 = "bigint", discord_1 = "bigint", tuning = "double",
+   mp = "double[]", pi = "bigint[]"}
+
 --- The columns of the file, in their order.
 consolidate.columns = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
    "duration_cens", "duration_samples", "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1",
    "tuning", "mp", "pi", "folder"}
+
+--- What to say of a table in which no recording has a motif, behind its path.
+consolidate.no_motif = "no recording has a motif: each is shorter than one and a half windows (a shorter window: " ..
+   "--mp-window of `motif extract`, extract.matrix_profile_window of the pipeline)"
 
 local function absolute(path)
    if path:sub(1, 1) ~= "/" then path = require("lfs").currentdir() .. "/" .. path end
@@ -48,6 +56,12 @@ local function read_one(folder)
    for _, key in ipairs(REQUIRED) do
       if m[key] == nil then return nil, ("%s: no key '%s'"):format(path, key) end
    end
+   m.species = m.species or tostring(m.source_name):match("([^/]+)/[^/]*$") or "unknown"
+   for _, key in ipairs({"source_name", "species"}) do
+      if type(m[key]) ~= "string" or not utf8.len(m[key]) then
+         return nil, ("%s: key '%s' is no text in UTF-8"):format(path, key)
+      end
+   end
    for _, key in ipairs(INTEGERS) do
       if m[key] ~= nil then
          local n = math.tointeger(m[key])
@@ -55,7 +69,6 @@ local function read_one(folder)
          m[key] = n
       end
    end
-   m.species = m.species or m.source_name:match("([^/]+)/[^/]*$") or "unknown"
    if m.motif_0 then
       m.mp, message = array.load(folder .. "/mp.npy")
       if not m.mp then return nil, message end
@@ -112,7 +125,8 @@ function consolidate.run(options)
    columns.duration_seconds = array.from(columns.duration_seconds, "f64")
    local metadata = record.for_parquet(parameters)
    metadata.bclua_folder = absolute(options.input)
-   ok, message = sql.write_parquet(options.output, columns, {order = consolidate.columns, metadata = metadata})
+   ok, message = sql.write_parquet(options.output, columns, {order = consolidate.columns, metadata = metadata,
+      types = TYPES})
    if not ok then return nil, message end
    ok, message = record.write_failures(options.output .. ".failures.csv", failures)
    if not ok then return nil, message end

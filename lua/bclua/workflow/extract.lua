@@ -174,14 +174,21 @@ function extract.run(options)
    ok, message = record.open_folder(options.output, p, options.force)
    if not ok then return nil, message end
 
-   local todo, skipped = {}, 0
+   local todo, failures, skipped = {}, {}, 0
    for _, item in ipairs(list) do
       item.output = ("%s/%s/%s"):format(options.output, item.species, item.id)
-      if is_done(item, p) then skipped = skipped + 1 else todo[#todo + 1] = item end
+      if not utf8.len(item.source_name) then -- neither JSON nor Parquet holds such a text
+         failures[#failures + 1] = {path = item.path, step = "extract",
+            reason = item.path .. ": a name that is not UTF-8"}
+      elseif is_done(item, p) then
+         skipped = skipped + 1
+      else
+         todo[#todo + 1] = item
+      end
    end
    local parallel, progress = require "bclua.parallel", require "bclua.progress"
    local bar = progress.new("extract", #list, {unit = "recordings", done = skipped, quiet = options.quiet})
-   local failures, seconds, done = {}, 0, 0
+   local seconds, done = 0, 0
    for i, result, why in parallel.map(todo, "bclua.workflow.extract", "one", p) do
       if result then
          done, seconds = done + 1, seconds + result.seconds

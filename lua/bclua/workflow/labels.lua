@@ -85,6 +85,16 @@ local function read_chunk(options, first, last, exclusion, list)
    return true
 end
 
+-- The list, if no name in it leads out of the folders where recordings lie and labels go.
+local function check_names(list, path)
+   for _, item in ipairs(list) do
+      local ok, message = files.check_inside(path, item.source)
+      if ok then ok, message = files.check_inside(path, item.folder) end
+      if not ok then return nil, message end
+   end
+   return list
+end
+
 -- What chooses windows, here and in `bclua.workflow.listen`.
 labels.marks = {input = {"string", needed = true}, kind = {"choice", {"motif", "discord", "both"}, default = "both"},
    top = {"integer", default = 1, least = 1, most = 1000}, species = "string"}
@@ -109,7 +119,7 @@ function labels.read(options)
          exclusion, list)
       if not ok then return nil, message end
    end
-   return list
+   return check_names(list, options.input)
 end
 
 -- ---- which band ----
@@ -260,7 +270,7 @@ local function write_tracks(list, output)
    for _, item in ipairs(list) do
       if #item.marks > 0 then
          for _, m in ipairs(item.marks) do m.text = labels.name(m) end
-         local path = ("%s/%s.txt"):format(output, item.folder)
+         local path = files.fit(output .. "/" .. item.folder, ".txt")
          local ok, message = system.mkdir(files.dirname(path))
          if ok then ok, message = system.write_file(path, labels.audacity(item.marks)) end
          if not ok then return nil, message end
@@ -292,6 +302,7 @@ function labels.run(options)
    local list, message
    if options.accepted then
       list, message = require("bclua.workflow.accepted").marks(options)
+      if list then list, message = check_names(list, options.input) end
    else
       list, message = labels.read(options_of.subset(options, labels.marks))
    end

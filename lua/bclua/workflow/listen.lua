@@ -58,8 +58,8 @@ function listen.save(item, o)
    local sounds, message = windows_of(item, o.root)
    if not sounds then return nil, message end
    for i, mark in ipairs(item.marks) do
-      local path = ("%s/%s_%s_%.1f.%s"):format(o.output, item.folder, labels.name(mark):gsub(" ", ""), mark.start_s,
-         o.format)
+      local path = files.fit(o.output .. "/" .. item.folder,
+         ("_%s_%.1f.%s"):format(labels.name(mark):gsub(" ", ""), mark.start_s, o.format))
       local ok
       ok, message = system.mkdir(files.dirname(path))
       if ok then ok, message = require("bclua.audio").save(path, sounds[i], item.sample_rate) end
@@ -82,7 +82,7 @@ local function read(options)
          return nil, options.input .. ": recordings were extracted with different parameters"
       end
    end
-   if #list == 0 then return nil, options.input .. ": no recording has a motif (all are shorter than the window)" end
+   if #list == 0 then return nil, options.input .. ": " .. require("bclua.workflow.consolidate").no_motif end
    return list
 end
 

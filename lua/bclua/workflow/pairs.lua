@@ -2,6 +2,7 @@
 -- recordings, over a whole corpus: squared distances of CENS, as in the profiles.
 -- @module bclua.workflow.pairs
 local array = require "bclua.array"
+local display = require "bclua.display"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
 local search = require "bclua.workflow.search"
@@ -297,18 +298,13 @@ end
 -- @tparam table r from `run`
 -- @treturn string
 function pairs_of.text(r)
-   local width, other = #"source_name", #"other_source_name"
-   for _, hit in ipairs(r.hits) do
-      width, other = math.max(width, #hit.source_name), math.max(other, #hit.other_source_name)
-   end
-   local form = "%4s  %-" .. width .. "s  %8s  %-" .. other .. "s  %13s  %9s\n"
-   local lines = {("windows of %.1f s\n"):format(r.seconds),
-      form:format("rank", "source_name", "start_s", "other_source_name", "other_start_s", "distance")}
+   local rows = {{"rank", "source_name", "start_s", "other_source_name", "other_start_s", "distance"}}
    for _, h in ipairs(r.hits) do
-      lines[#lines + 1] = form:format(h.rank, h.source_name, ("%.1f"):format(h.start_s), h.other_source_name,
-         ("%.1f"):format(h.other_start_s), ("%.4f"):format(h.distance))
+      rows[#rows + 1] = {tostring(h.rank), h.source_name, ("%.1f"):format(h.start_s), h.other_source_name,
+         ("%.1f"):format(h.other_start_s), ("%.4f"):format(h.distance)}
    end
-   return table.concat(lines)
+   return ("windows of %.1f s\n%s\n"):format(r.seconds,
+      table.concat(display.lines(rows, {[1] = true, [3] = true, [5] = true, [6] = true}), "\n"))
 end
 
 return pairs_of

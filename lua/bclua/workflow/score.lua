@@ -125,7 +125,7 @@ local function read(options)
          windows = {{kind = "motif", start_s = row.motif_0 / rate}, {kind = "discord", start_s = row.discord_0 / rate}}}
       if wanted[row.source_name] or not options.recordings then items[#items + 1] = item end
    end
-   if #items == 0 then return nil, options.input .. ": no recording has a motif" end
+   if #items == 0 then return nil, options.input .. ": " .. require("bclua.workflow.consolidate").no_motif end
    return items
 end
 

@@ -2,6 +2,7 @@
 -- window of every recording: squared distances of CENS, as in the profiles.
 -- @module bclua.workflow.search
 local array = require "bclua.array"
+local display = require "bclua.display"
 local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
@@ -61,7 +62,8 @@ end
 local function choose_window(path, r, p, options)
    local rate, frames, window = p.cens_sample_rate, r.cens:shape(2), p.matrix_profile_window
    if not options.start and not options.seconds then
-      if frames <= window then return 0, frames end
+      -- A file of just the window's length has a frame more: the last one is centred on its end.
+      if r.duration_samples * rate <= window * p.sample_rate then return 0, math.min(frames, window) end
       if r.motif_0 then return r.motif_0, window end
       return nil, path .. ": has no motif to search for; give --start and --seconds"
    end
@@ -308,16 +310,13 @@ end
 -- @tparam string path of the query
 -- @treturn string
 function search.text(r, path)
-   local width = #"source_name"
-   for _, hit in ipairs(r.hits) do width = math.max(width, #hit.source_name) end
-   local form = "%4s  %-" .. width .. "s  %-10s  %8s  %9s\n"
-   local lines = {("%s, %.1f s to %.1f s\n"):format(path, r.query.start_s, r.query.start_s + r.query.seconds),
-      form:format("rank", "source_name", "species", "start_s", "distance")}
+   local rows = {{"rank", "source_name", "species", "start_s", "distance"}}
    for _, h in ipairs(r.hits) do
-      lines[#lines + 1] = form:format(h.rank, h.source_name, h.species or "", ("%.1f"):format(h.start_s),
-         ("%.4f"):format(h.distance))
+      rows[#rows + 1] = {tostring(h.rank), h.source_name, h.species or "", ("%.1f"):format(h.start_s),
+         ("%.4f"):format(h.distance)}
    end
-   return table.concat(lines)
+   return ("%s, %.1f s to %.1f s\n%s\n"):format(path, r.query.start_s, r.query.start_s + r.query.seconds,
+      table.concat(display.lines(rows, {[1] = true, [4] = true, [5] = true}), "\n"))
 end
 
 return search

@@ -20,7 +20,7 @@ local FLAC_EFFORT, FLAC_RATIO = 0.375, 0.6
 function stores.tile_name(source_name, loc, seconds, id)
    local folder = source_name:match("^[^/]*/(.+)/[^/]*$") or source_name:match("^(.+)/[^/]*$") or "."
    local start = loc < 0 and "whole" or ("%.3f"):format(loc - seconds / 2)
-   return ("%s/%s_%s_%g.npy"):format(folder, id or files.stem(source_name), start, seconds)
+   return folder .. "/" .. files.fit(id or files.stem(source_name), ("_%s_%g.npy"):format(start, seconds))
 end
 
 --- The name of a shard of the others; nil for `npy`.

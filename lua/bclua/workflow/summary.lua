@@ -76,7 +76,7 @@ end
 -- Recordings whose motif stands out most from the rest of their profile, one a species.
 local function choose_examples(run, n)
    return sql.query(([[
-      with p as (select *, list_median(mp) - list_min(mp) as depth
+      with p as (select *, list_median(mp::double[]) - list_min(mp::double[]) as depth
                  from %s where motif_0 is not null),
            best as (select *, row_number() over (partition by species order by depth desc, source_name) as place from p)
       select * from best where place = 1 order by depth desc, source_name limit %d]]):format(sql.parquet(run.motif), n))

@@ -95,7 +95,7 @@ function tile_index.remove_all(output)
    os.remove(path)
    for i = 1, columns and #columns.tile or 0 do
       local tile = columns.tile[i]
-      if not ("/" .. tile .. "/"):find("/../", 1, true) then os.remove(output .. "/" .. tile) end
+      if files.is_inside(tile) then os.remove(output .. "/" .. tile) end
    end
 end
 

@@ -128,6 +128,9 @@ local function read_wanted(path, loc_unit)
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no triplets" end
    for _, s in ipairs(rows) do
+      local ok
+      ok, message = files.check_inside(path, s.source)
+      if not ok then return nil, message end
       if array.is_array(s.locs) then s.locs = s.locs:table() end
    end
    return rows

@@ -1,0 +1,93 @@
+--- Text as a terminal shows it: how many columns it takes, cut and filled up to a width.
+-- @module bclua.display
+local display = {}
+
+-- Letters that take two columns, and those that take none: they go on top of the one before (macOS writes
+-- the names of files so). First and last of each range, in order.
+local WIDE = {0x1100, 0x115F, 0x2E80, 0x303E, 0x3041, 0xA4CF, 0xAC00, 0xD7A3, 0xF900, 0xFAFF, 0xFE30, 0xFE6F, 0xFF00,
+   0xFF60, 0xFFE0, 0xFFE6, 0x1F300, 0x1F64F, 0x1F900, 0x1F9FF, 0x20000, 0x3FFFD}
+local NONE = {0x0300, 0x036F, 0x1AB0, 0x1AFF, 0x1DC0, 0x1DFF, 0x200B, 0x200F, 0x20D0, 0x20FF, 0xFE00, 0xFE0F, 0xFE20,
+   0xFE2F}
+
+local function within(ranges, code)
+   for i = 1, #ranges, 2 do
+      if code <= ranges[i + 1] then return code >= ranges[i] end
+   end
+   return false
+end
+
+-- Columns of the letter at a byte, and where the next one begins; a byte that is no UTF-8 is a letter.
+local function letter(s, at)
+   if s:byte(at) < 0x80 then return 1, at + 1 end
+   local ok, code = pcall(utf8.codepoint, s, at)
+   if not ok then return 1, at + 1 end
+   return within(NONE, code) and 0 or within(WIDE, code) and 2 or 1, utf8.offset(s, 2, at)
+end
+
+--- A text in which bytes that are not UTF-8 have become U+FFFD, the sign for them.
+-- @tparam string s
+-- @treturn string
+function display.utf8(s)
+   local _, bad = utf8.len(s)
+   while bad do
+      s = s:sub(1, bad - 1) .. "\u{FFFD}" .. s:sub(bad + 1)
+      _, bad = utf8.len(s, bad)
+   end
+   return s
+end
+
+--- Columns of a terminal that a text takes.
+-- @tparam string s
+-- @treturn integer
+function display.width(s)
+   local width, at = 0, 1
+   while at <= #s do
+      local columns
+      columns, at = letter(s, at)
+      width = width + columns
+   end
+   return width
+end
+
+--- The beginning of a text, in at most so many columns.
+-- @tparam string s
+-- @tparam integer width
+-- @treturn string
+function display.cut(s, width)
+   local at = 1
+   while at <= #s do
+      local columns, behind = letter(s, at)
+      if columns > width then return s:sub(1, at - 1) end
+      width, at = width - columns, behind
+   end
+   return s
+end
+
+--- A text filled up with blanks to so many columns; a longer one as it is.
+-- @tparam string s
+-- @tparam integer width
+-- @tparam[opt=false] boolean right blanks before it
+-- @treturn string
+function display.pad(s, width, right)
+   local blanks = (" "):rep(width - display.width(s))
+   return right and blanks .. s or s .. blanks
+end
+
+--- Rows of cells as lines in which the columns stand below each other, two blanks between them.
+-- @tparam {{string,...},...} rows
+-- @tparam {[integer]=boolean,...} right columns that end below each other
+-- @treturn {string,...}
+function display.lines(rows, right)
+   local widths, lines = {}, {}
+   for _, row in ipairs(rows) do
+      for c, cell in ipairs(row) do widths[c] = math.max(widths[c] or 0, display.width(cell)) end
+   end
+   for i, row in ipairs(rows) do
+      local cells = {}
+      for c, cell in ipairs(row) do cells[c] = display.pad(cell, widths[c], right[c]) end
+      lines[i] = (table.concat(cells, "  "):gsub(" +$", ""))
+   end
+   return lines
+end
+
+return display

@@ -1,0 +1,31 @@
+local display = require "bclua.display"
+
+local KIRA = "キラ" -- two letters of two columns each
+local ZWOELF = "zwo\u{308}lf" -- the dots come as a letter of their own
+
+describe("display", function()
+   it("counts the columns that a terminal takes", function()
+      for s, width in pairs({[""] = 0, abc = 3, ["é€"] = 2, [KIRA] = 4, [ZWOELF] = 5, ["caf\xe9s"] = 5}) do
+         assert.equal(width, display.width(s), s)
+      end
+      assert.equal("caf\u{FFFD}s\u{FFFD}", display.utf8("caf\xe9s\xff"))
+   end)
+
+   it("cuts between letters, and fills up with blanks", function()
+      assert.equal("abc", display.cut("abc", 3))
+      assert.equal("ab", display.cut("abc", 2))
+      assert.equal("キ", display.cut(KIRA, 3))
+      assert.equal("zwo\u{308}", display.cut(ZWOELF, 3))
+      assert.equal("caf\xe9", display.cut("caf\xe9s", 4))
+      assert.equal("", display.cut("abc", -1))
+      assert.equal(KIRA .. "  ", display.pad(KIRA, 6))
+      assert.equal("  \xe9", display.pad("\xe9", 3, true))
+      assert.equal("abc", display.pad("abc", 2))
+   end)
+
+   it("puts columns below each other, as wide as a name may be", function()
+      local long = ("x"):rep(150)
+      assert.same({"name" .. (" "):rep(148) .. " n", long .. "  12", KIRA .. (" "):rep(146) .. "   3"},
+         display.lines({{"name", "n"}, {long, "12"}, {KIRA, "3"}}, {[2] = true}))
+   end)
+end)

@@ -1,0 +1,165 @@
+-- Odd names of recordings, and odd recordings, through the steps.
+local array = require "bclua.array"
+local audio = require "bclua.audio"
+local command = require "support.command"
+local consolidate = require "bclua.workflow.consolidate"
+local extract = require "bclua.workflow.extract"
+local files = require "bclua.files"
+local labels = require "bclua.workflow.labels"
+local listen = require "bclua.workflow.listen"
+local pairs_of = require "bclua.workflow.pairs"
+local search = require "bclua.workflow.search"
+local sql = require "bclua.sql"
+local system = require "bclua.system"
+local tiles = require "bclua.workflow.tiles"
+
+local RATE = 8000
+
+local dir
+before_each(function() dir = command.folder() end)
+after_each(function() command.remove(dir) end)
+
+-- A recording with the same two calls in noise.
+local function record(name, seconds)
+   local sampling = require "bclua.sampling"
+   local y = (sampling.generator(#name + name:byte(1)):normal(seconds * RATE) * 0.01):copy("f32")
+   local call = {}
+   for i = 1, RATE do call[i] = 0.4 * math.sin(2 * math.pi * (800 + 400 * (i * 8 // RATE)) * i / RATE) end
+   for _, at in ipairs({1, seconds - 3}) do y:slice(1, at * RATE + 1, (at + 1) * RATE):fill(array.from(call, "f32")) end
+   local path = dir .. "/card/" .. name
+   assert(system.mkdir(files.dirname(path)))
+   assert(audio.save(path, y, RATE))
+   return path
+end
+
+local function mine(options)
+   local o = {input = dir .. "/card", output = dir .. "/motif", quiet = true}
+   for k, v in pairs(options or {}) do o[k] = v end
+   local extracted = assert(extract.run(o))
+   return extracted, assert(consolidate.run({input = dir .. "/motif", output = dir .. "/motif.parquet", quiet = true}))
+end
+
+describe("files", function()
+   it("fit names to what a file may have, apart from each other", function()
+      assert.equal("a/b.txt", files.fit("a/b", ".txt"))
+      assert.equal("x" .. ("b"):rep(250) .. ".txt", files.fit("x" .. ("b"):rep(250), ".txt"))
+      local long = "a/" .. ("é"):rep(126)
+      local one, two = files.fit(long .. "1", ".txt"), files.fit(long .. "2", ".txt")
+      assert.not_equal(one, two)
+      for _, path in ipairs({one, two}) do
+         assert.matches("^a/[^/]+%-%x%x%x%x%x%x%x%x%.txt$", path)
+         assert.is_true(#path - 2 > 250 and #path - 2 <= 255)
+         assert.truthy(utf8.len(path))
+      end
+   end)
+
+   it("know names that lead out of a folder", function()
+      for _, name in ipairs({"a", "a/b.ogg", "./a", "a..b/..c", "..."}) do
+         assert.is_true(files.is_inside(name), name)
+      end
+      for _, name in ipairs({"..", "../a", "a/..", "a/../b", "/a", "a\0b"}) do
+         assert.is_false(files.is_inside(name), name)
+      end
+   end)
+end)
+
+describe("a name", function()
+   it("that is not UTF-8 is a line among the failures", function()
+      record("site/a.wav", 10)
+      local odd = record("site/Zaunk\xf6nig.wav", 10)
+      local extracted, consolidated = mine()
+      assert.same({{path = odd, step = "extract", reason = odd .. ": a name that is not UTF-8"}}, extracted.failures)
+      assert.equal(1, consolidated.recordings)
+      local text = command.read(dir .. "/motif/failures.csv")
+      assert.truthy(utf8.len(text))
+      assert.matches("Zaunk\u{FFFD}nig.wav", text, 1, true)
+   end)
+
+   it("that is not UTF-8 in the metadata fails alone", function()
+      record("site/a.wav", 10)
+      record("site/b.wav", 10)
+      mine()
+      local path = dir .. "/motif/site/b/metadata.json"
+      command.write(path, (command.read(path):gsub("b%.wav", "\xf6.wav")))
+      local _, consolidated = mine({species = "site"})
+      assert.equal(2, consolidated.recordings) -- extracted anew, for the name was another
+      command.write(path, (command.read(path):gsub("b%.wav", "\xf6.wav")))
+      consolidated = assert(consolidate.run({input = dir .. "/motif", output = dir .. "/motif.parquet", quiet = true}))
+      assert.same({1, path .. ": key 'source_name' is no text in UTF-8"},
+         {consolidated.recordings, consolidated.failures[1].reason})
+   end)
+
+   it("of more than 99 bytes stands in the tables of hits, columns below each other", function()
+      local long = ("鳥"):rep(60) .. ".wav"
+      record(long, 10)
+      local query = record("b.wav", 10)
+      mine()
+      local found = assert(search.run({input = dir .. "/motif.parquet", query = query, quiet = true}))
+      local text = search.text(found, "b.wav")
+      assert.matches("card/" .. long .. "  card ", text, 1, true)
+      assert.matches("source_name" .. (" "):rep(120 + 9 - 11) .. "  species", text, 1, true)
+      local both = assert(pairs_of.run({input = dir .. "/motif.parquet", quiet = true}))
+      assert.matches("card/" .. long, pairs_of.text(both), 1, true)
+   end)
+
+   it("of 250 bytes gets labels and sounds", function()
+      local long = ("n"):rep(251)
+      record(long .. ".wav", 10)
+      mine()
+      local input = dir .. "/motif.parquet"
+      assert.equal(1, assert(labels.run({input = input, output = dir .. "/labels", quiet = true})).recordings)
+      assert.same({"card/" .. long .. ".txt"}, files.find(dir .. "/labels"))
+      local sounds = listen.top({input = input, output = dir .. "/top", dataset_root = dir, quiet = true})
+      assert.equal(3, sounds.files)
+      local found = files.find(dir .. "/top")
+      assert.equal(3, #found)
+      for _, path in ipairs(found) do assert.matches("^card/n+%-%x+_%l+%d%l?_%d+%.%d%.flac$", path) end
+   end)
+
+   it("that leads out of the folder is not written to", function()
+      record("a.wav", 10)
+      mine()
+      local input, output = dir .. "/motif.parquet", dir .. "/out/er"
+      for _, case in ipairs({{"source_name", "../a.wav"}, {"folder", "../../gone"}, {"folder", "/tmp/x"}}) do
+         local bad = dir .. "/bad.parquet"
+         assert(sql.write_parquet(bad, ("select * replace (%s as %s) from %s"):format(sql.quote(case[2]), case[1],
+            sql.parquet(input))))
+         local message = ("%s: the name '%s' leads out of its folder"):format(bad, case[2])
+         assert.same({nil, message}, {labels.run({input = bad, output = output, quiet = true})})
+         assert.same({nil, message}, {listen.top({input = bad, output = output, dataset_root = dir, quiet = true})})
+      end
+      local names = {a = {"card/a.wav"}, b = {"../card/a.wav"}, c = {"card/a.wav"},
+         a_loc = {5}, b_loc = {5}, c_loc = {5},
+         a_species = {"x"}, b_species = {"x"}, c_species = {"x"}, neighbor = {"self"}, distant = {"motif"}}
+      assert(sql.write_parquet(dir .. "/t.parquet", names))
+      for _, store in ipairs({"npy", "packed"}) do
+         local o = {input = dir .. "/t.parquet", dataset_root = dir, output = output, store = store, quiet = true}
+         assert.same({nil, o.input .. ": the name '../card/a.wav' leads out of its folder"}, {tiles.run(o)})
+      end
+      assert.is_false(files.exists(dir .. "/gone.txt"))
+   end)
+end)
+
+describe("a set without a motif", function()
+   it("has columns of the usual types, and says what to do", function()
+      record("a.wav", 5)
+      mine()
+      local input = dir .. "/motif.parquet"
+      local types = {}
+      for _, row in ipairs(sql.query("describe from " .. sql.parquet(input))) do
+         types[row.column_name] = row.column_type
+      end
+      assert.same({"BIGINT", "BIGINT", "DOUBLE[]", "BIGINT[]"}, {types.motif_0, types.discord_1, types.mp, types.pi})
+      local message = select(2, listen.top({input = input, output = dir .. "/top", dataset_root = dir, quiet = true}))
+      assert.equal(input .. ": " .. consolidate.no_motif, message)
+      assert.matches("--mp-window", message, 1, true)
+   end)
+
+   it("is searched for a file of just the window's length", function()
+      record("a.wav", 12)
+      local query = record("../five.wav", 5)
+      mine()
+      local r = assert(search.run({input = dir .. "/motif.parquet", query = query, quiet = true}))
+      assert.same({0, 5.0, 1}, {r.query.start_s, r.query.seconds, #r.hits})
+   end)
+end)
