@@ -21,7 +21,7 @@ local function modifier(p)
 end
 
 local function function_lines(item, name)
-   local lines = {item.text, "@function " .. name}
+   local lines = {item.text, (item.is_value and "@field " or "@function ") .. name}
    for _, p in ipairs(item.params or {}) do
       lines[#lines + 1] = ("@%s%s %s%s %s"):format(p.type and "tparam" or "param", modifier(p),
          p.type and p.type .. " " or "", p.name, p.text or "")

@@ -1,7 +1,8 @@
 local command = require "support.command"
+local files = require "bclua.files"
 local help = require "bclua.help"
 local helpdoc = require "bclua.helpdoc"
-local modules = require "support.modules"
+local helplive = require "bclua.helplive"
 
 describe("helpdoc", function()
    local function one(path, source)
@@ -40,9 +41,9 @@ int l_find(lua_State *L) {}
          raises = {"where k is 0"}, usage = {"find(x,\n   2)"}}, item)
    end)
 
-   it("reads modules and types of C", function()
+   it("reads modules and methods of C", function()
       local items = helpdoc.parse("csrc/audio/lua_audio.c", "/***\nSounds.\n@module bclua.audio\n*/\n" ..
-         "/*** A file.\n@type reader */\n/*** More.\n@function read */\n/*** A view.\n@function array:view */\n")
+         "/*** More.\n@function reader:read */\n/*** A view.\n@function array:view */\n")
       assert.same({{module = "bclua.audio", text = "Sounds."},
          {module = "bclua.audio", name = "reader:read", text = "More."},
          {module = "bclua.audio", name = "array:view", text = "A view."}}, items)
@@ -92,7 +93,7 @@ return thing
    it("writes a file that Lua reads back", function()
       local path = os.tmpname() .. ".lua"
       command.write(path, '--- "Quoted"\n-- \\n and ]] too.\n-- @function f\nx()\nreturn x\n')
-      local text = helpdoc.generate({path}, {DuckDB = "1"})
+      local text = helpdoc.text(helpdoc.parse(path, command.read(path)), {DuckDB = "1"})
       os.remove(path)
       local data = load(text)()
       assert.equal("1", data.versions.DuckDB)
@@ -100,24 +101,86 @@ return thing
    end)
 end)
 
+describe("helplive", function()
+   -- A module of Lua with a class, made of its source.
+   local SOURCE = [[
+      local thing, Thing, Inner = {limit = 3}, {}, {}
+      Thing.__index, Inner.__index = Thing, Inner
+      --- Make one.
+      function thing.new(name, options) return setmetatable({inner = setmetatable({}, Inner)}, Thing) end
+      function thing.all(...) return thing.new(...) end
+      function Thing:size(unit) return unit end
+      function Thing.__close() end
+      function Inner:hidden() end
+      return thing]]
+
+   local function check(items)
+      for _, item in ipairs(items) do item.module = "thing" end
+      return helplive.check("thing", load(SOURCE, "=thing")(), items)
+   end
+
+   it("tells what is documented and not there, and what is there and not documented", function()
+      assert.same({"thing: Thing:area is documented, and not there", "thing: Thing:size has no doc comment",
+         "thing: all has no doc comment", "thing: gone is documented, and not there"},
+         check({{name = "new"}, {name = "gone"}, {name = "Thing:area"}}))
+   end)
+
+   it("gives functions the arguments that they have, and holds those that are documented against them", function()
+      local items = {{name = "new"}, {name = "all"}, {name = "Thing:size"}, {name = "limit"}}
+      assert.same({}, check(items))
+      assert.same({{name = "name", text = ""}, {name = "options", text = ""}}, items[1].params)
+      assert.same({nil, {{name = "unit", text = ""}}, true}, {items[2].params, items[3].params, items[4].is_value})
+      assert.same({"thing: new has the arguments (name, options), and (name) in its doc comment"},
+         check({{name = "new", params = {{name = "name"}}}, {name = "all", params = {{name = "x"}}}}))
+   end)
+
+   it("knows the types of C", function()
+      local audio = require "bclua.audio"
+      local reader = helplive.classes("bclua.audio", audio).reader
+      assert.is_function(reader.seek_s)
+      assert.is_function(helplive.classes("bclua.array", require "bclua.array").array.reshape)
+      local wrong = table.concat(helplive.check("bclua.audio", audio, {{name = "reader:version"}}), "\n")
+      assert.matches("bclua.audio: reader:version is documented, and not there\n", wrong, 1, true)
+   end)
+
+   it("has the build fail", function()
+      local folder = command.folder()
+      local path = command.write(folder .. "/x.c", "/*** No.\n@function nothing\n@module bclua.http */")
+      local out, status = command.bclua({"rocks/help.lua", folder .. "/help.lua", path})
+      assert.equal(1, status)
+      assert.matches("help: bclua.http: nothing is documented, and not there\n", out, 1, true)
+      assert.is_false(files.exists(folder .. "/help.lua"))
+      command.remove(folder)
+   end)
+end)
+
 describe("help", function()
-   it("knows every public function", function()
-      local missing = {}
-      local names = modules.in_lua()
-      table.move(modules.in_c(), 1, #modules.in_c(), #names + 1, names)
-      for _, name in ipairs(names) do
-         local module = not name:find("^bclua%.repl") and not name:find("%.core$") and require(name)
-         for key, value in pairs(type(module) == "table" and module or {}) do
-            if type(value) == "function" and #help.find(name .. "." .. key) == 0 then
-               missing[#missing + 1] = name .. "." .. key
-            end
+   it("lists the methods that a network has", function()
+      local net = require("bclua.nn").network({{"linear", name = "l", out = 3}}, {input = {1, 2, 2}})
+      local topics, methods = {}, {}
+      for _, topic in ipairs(help.topics()) do topics[#topics + 1] = topic:match("^network:(.+)$") end
+      for name, value in pairs(getmetatable(net).__index) do
+         if type(value) == "function" and name:sub(1, 2) ~= "__" then methods[#methods + 1] = name end
+      end
+      table.sort(methods)
+      assert.same(methods, topics)
+      assert.matches("network:train_step", help.text(help.find("nn")[1]), 1, true)
+   end)
+
+   it("shows arguments where there are some, and no call where there is none", function()
+      local function first_line(name) return help.text(help.find(name)[1]):match("[^\n]*") end
+      assert.equal("files.basename(path)", first_line("files.basename"))
+      assert.equal("cli.finish(name, result[, message[, options]])", first_line("cli.finish"))
+      assert.equal("audio.create(path, sample_rate[, options])", first_line("audio.create"))
+      assert.equal("workflow.fit.defaults", first_line("workflow.fit.defaults"))
+      for _, topic in ipairs(help.topics()) do
+         local item = help.find(topic)[1]
+         local f = item.name and not item.name:find(":") and require(item.module)[item.name]
+         if type(f) == "function" and not item.params and debug.getinfo(f, "S").what == "C" then
+            local _, message = pcall(f)
+            assert.is_nil(tostring(message):find("bad argument", 1, true), topic)
          end
       end
-      local _, methods = debug.getupvalue(debug.getmetatable(require("bclua.array").zeros(1)).__index, 1)
-      for key in pairs(methods) do
-         if #help.find("array:" .. key) == 0 then missing[#missing + 1] = "array:" .. key end
-      end
-      assert.same({}, missing)
    end)
 
    it("is newer than the sources", function()
@@ -140,7 +203,8 @@ describe("help", function()
       assert.equal("stomp.motifs", help.find("bclua.stomp.motifs()")[1].topic)
       assert.equal("stomp.motifs", help.find("motifs")[1].topic)
       assert.equal("array:reshape", help.find("array:reshape")[1].topic)
-      assert.equal("generator:crop", help.find("sampling.crop")[1].topic)
+      assert.equal("sampling.crop", help.find("crop")[1].topic)
+      assert.equal("generator:uniform", help.find("sampling.uniform")[1].topic)
       assert.equal("stomp", help.find("bclua.stomp")[1].topic)
       assert.same({}, help.find("no such thing"))
       assert.same({}, help.find(""))

@@ -362,7 +362,8 @@ static int l_at(lua_State *L) {
 }
 
 /*** Set one element: `a:set(i, j, value)`.
-@function array:set */
+@function array:set
+@tparam number ... as many 1-based indices as there are axes, then the value */
 static int l_set(lua_State *L) {
     bc_array *a = check_writable(L, 1);
     luaL_checknumber(L, 2 + a->ndim);
@@ -595,6 +596,7 @@ static void push_metatable(lua_State *L) {
 BC_EXPORT int luaopen_bclua_array(lua_State *L);
 BC_EXPORT int luaopen_bclua_array(lua_State *L) {
     push_metatable(L);
+    bc_array_push_rows(L);
     luaL_newlib(L, functions);
     luaL_setfuncs(L, bc_array_op_functions, 0);
     lua_pushcfunction(L, bc_array_create);

@@ -42,7 +42,8 @@ void bc_push_element(lua_State *L, const bc_array *a, int64_t index);
 /* a[index] = the number at stack position value, integers exactly. */
 void bc_array_put_value(lua_State *L, bc_array *a, int64_t index, int value);
 
-int bc_array_create(lua_State *L); /* lua_array_rows.c */
+int bc_array_create(lua_State *L);     /* lua_array_rows.c */
+void bc_array_push_rows(lua_State *L); /* the metatable of what it returns */
 
 /* The part of the methods that is arithmetic (lua_array_ops.c). */
 extern const luaL_Reg *const bc_array_op_methods, *const bc_array_op_metamethods,

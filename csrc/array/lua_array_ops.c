@@ -163,7 +163,10 @@ static int l_is_finite(lua_State *L) {
 }
 
 /*** The largest absolute difference of two arrays of one shape.
-@function max_difference */
+@function max_difference
+@tparam array a
+@tparam array b
+@treturn number */
 static int l_max_difference(lua_State *L) {
     bc_array *a = bc_check_array(L, 1), *b = bc_check_array(L, 2);
     luaL_argcheck(L, bc_array_same_shape(a, b), 2, "array of the same shape expected");
@@ -187,7 +190,10 @@ static int l_allclose(lua_State *L) {
 }
 
 /*** Same dtype, shape and elements?
-@function equal */
+@function equal
+@tparam array a
+@tparam array b
+@treturn boolean */
 static int l_equal(lua_State *L) {
     bc_array *a = bc_check_array(L, 1), *b = bc_check_array(L, 2);
     lua_pushboolean(L, a->dtype == b->dtype && bc_array_same_shape(a, b) && array_close(a, b, 0, 0));

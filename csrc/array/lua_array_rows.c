@@ -17,11 +17,8 @@ static writer *check_open(lua_State *L) {
     return w;
 }
 
-/***
-An npy file that grows, from `create`. `local w <close> = array.create(...)` leaves
-nothing behind unless `commit` came first.
-@type rows
-*/
+/* An npy file that grows, from `create`. `local w <close> = array.create(...)` leaves
+ * nothing behind unless `commit` came first. */
 
 /***
 Write more rows.
@@ -98,7 +95,7 @@ static int r_len(lua_State *L) {
     return 1;
 }
 
-static void push_metatable(lua_State *L) {
+void bc_array_push_rows(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"append", r_append}, {"commit", r_commit}, {"close", r_close}, {NULL, NULL}};
     static const luaL_Reg meta[] = {{"__gc", r_close},
@@ -138,7 +135,7 @@ int bc_array_create(lua_State *L) {
     luaL_argcheck(L, bc_shape_bytes(&bytes, dtype, axes > 0 ? axes : 1, shape), 3, "too large");
     writer *w = lua_newuserdatauv(L, sizeof *w, 0);
     w->rows = NULL; /* born closed: collectable from here */
-    push_metatable(L);
+    bc_array_push_rows(L);
     lua_setmetatable(L, -2);
     bc_error e = {""};
     int rc = npy_rows_open(&w->rows, path, dtype, axes + 1, shape, &e);

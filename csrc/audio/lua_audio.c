@@ -358,11 +358,8 @@ static int l_open(lua_State *L) {
     return rc == BC_OK ? 1 : bc_failure(L, rc, &e);
 }
 
-/***
-A file open for reading, from `open`. `local r <close> = audio.open(path)`
-closes it at the end of the block.
-@type reader
-*/
+/* A file open for reading, from `open`. `local r <close> = audio.open(path)`
+ * closes it at the end of the block. */
 
 static reader *check_open(lua_State *L) {
     reader *r = luaL_checkudata(L, 1, READER);
@@ -372,7 +369,7 @@ static reader *check_open(lua_State *L) {
 
 /***
 The next samples.
-@function read
+@function reader:read
 @tparam integer n how many at most
 @treturn bclua.array f32 (samples) or (channels, samples); shorter at the end
 @return[2] nil at the end, and a message if the file is damaged there
@@ -395,7 +392,7 @@ static int r_read(lua_State *L) {
 
 /***
 Continue at a time.
-@function seek_s
+@function reader:seek_s
 @tparam number seconds from the start; past the end is the end
 @treturn number the time of the next sample
 @return[2] nil
@@ -415,7 +412,7 @@ static int r_seek_s(lua_State *L) {
 
 /***
 Number of samples before the next one.
-@function tell
+@function reader:tell
 @treturn integer
 */
 static int r_tell(lua_State *L) {
@@ -425,7 +422,7 @@ static int r_tell(lua_State *L) {
 
 /***
 What the header says, as `info`, and what `read` gives.
-@function info
+@function reader:info
 @treturn table as from `info`, and `read_rate` (Hz), `read_rows` (channels),
   `read_length` (samples, nil if unknown)
 */
@@ -445,7 +442,7 @@ static int r_info(lua_State *L) {
 
 /***
 Close the file; a second time does nothing.
-@function close
+@function reader:close
 */
 static int r_close(lua_State *L) {
     close_reader(luaL_checkudata(L, 1, READER));
@@ -511,7 +508,7 @@ BC_EXPORT int luaopen_bclua_audio(lua_State *L) {
     luaL_setfuncs(L, meta, 0);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    bc_audio_push_writer(L);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -18,6 +18,7 @@ void bc_audio_check_encoding(lua_State *L, int arg, int format, bc_audio_encodin
  * no option 'format' at `options`. */
 int bc_audio_check_path(lua_State *L, int arg, int options);
 
-int bc_audio_create(lua_State *L); /* lua_audio_writer.c */
+int bc_audio_create(lua_State *L);       /* lua_audio_writer.c */
+void bc_audio_push_writer(lua_State *L); /* the metatable of what it returns */
 
 #endif

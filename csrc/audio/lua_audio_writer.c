@@ -15,11 +15,8 @@ static writer *check_open(lua_State *L) {
     return w;
 }
 
-/***
-A sound file that is written block by block, from `create`. `local w <close> =
-audio.create(...)` leaves nothing behind unless `commit` came first.
-@type writer
-*/
+/* A sound file that is written block by block, from `create`. `local w <close> =
+ * audio.create(...)` leaves nothing behind unless `commit` came first. */
 
 /* A file that failed takes nothing more. */
 static int finish(lua_State *L, writer *w, int rc, const bc_error *e) {
@@ -34,7 +31,7 @@ static int finish(lua_State *L, writer *w, int rc, const bc_error *e) {
 
 /***
 Write more samples.
-@function write
+@function writer:write
 @tparam bclua.array y (samples), or (channels, samples) for several; finite. A file of
 one channel in pcm16 takes i16 (samples) as they are.
 @treturn boolean true
@@ -63,7 +60,7 @@ static int w_write(lua_State *L) {
 
 /***
 Number of samples written so far, of each channel.
-@function tell
+@function writer:tell
 @treturn integer
 */
 static int w_tell(lua_State *L) {
@@ -73,7 +70,7 @@ static int w_tell(lua_State *L) {
 
 /***
 Finish the file: fsync, rename.
-@function commit
+@function writer:commit
 @treturn boolean true
 @return[2] nil: there is no file then
 @treturn[2] string message
@@ -91,7 +88,7 @@ static int w_commit(lua_State *L) {
 
 /***
 Forget the file, if it was not committed; a second time does nothing.
-@function close
+@function writer:close
 */
 static int w_close(lua_State *L) {
     writer *w = luaL_checkudata(L, 1, WRITER);
@@ -109,7 +106,7 @@ static int w_tostring(lua_State *L) {
     return 1;
 }
 
-static void push_metatable(lua_State *L) {
+void bc_audio_push_writer(lua_State *L) {
     static const luaL_Reg methods[] = {{"write", w_write},
                                        {"tell", w_tell},
                                        {"commit", w_commit},
@@ -122,10 +119,6 @@ static void push_metatable(lua_State *L) {
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
 }
-
-/***
-@section functions
-*/
 
 /***
 Begin a sound file that is written block by block in little memory, whole or not
@@ -151,7 +144,7 @@ int bc_audio_create(lua_State *L) {
     writer *w = lua_newuserdatauv(L, sizeof *w, 0);
     w->audio = NULL; /* born closed: collectable from here */
     w->channels = (int)channels;
-    push_metatable(L);
+    bc_audio_push_writer(L);
     lua_setmetatable(L, -2);
     bc_error e = {""};
     int rc = bc_audio_writer_open(&w->audio, path, (int)channels, rate, &how, &e);

@@ -37,6 +37,8 @@ static void free_list(char **list) {
     free(list);
 }
 
+/*** End the threads and give the memory back. Safe twice.
+@function loading:close */
 static int l_close(lua_State *L) {
     loader *l = luaL_checkudata(L, 1, LOADING);
     bc_loading_free(l->loading);
@@ -363,13 +365,10 @@ static void collect(lua_State *L, loader *l) {
     l->patience = held + 2 < BC_LENT ? held + 2 : BC_LENT;
 }
 
-/***
-@type loading
-*/
 
 /***
 The next batch, as `bclua.loader` gives it; `misses` are windows that could not be read.
-@function next
+@function loading:next
 @treturn[1] table
 @treturn[2] nil
 @treturn[2] string message
@@ -411,7 +410,7 @@ static int l_next(lua_State *L) {
 }
 
 /*** Triplets taken since the first.
-@function position
+@function loading:position
 @treturn integer */
 static int l_position(lua_State *L) {
     lua_pushinteger(L, bc_loading_position(check_open(L)->loading));
@@ -419,7 +418,7 @@ static int l_position(lua_State *L) {
 }
 
 /*** Go on at a position, with a seed.
-@function seek
+@function loading:seek
 @tparam integer seed
 @tparam integer position */
 static int l_seek(lua_State *L) {
@@ -431,7 +430,7 @@ static int l_seek(lua_State *L) {
 }
 
 /*** Seconds that `next` waited for its batches.
-@function waited
+@function loading:waited
 @treturn number */
 static int l_waited(lua_State *L) {
     lua_pushnumber(L, bc_loading_waited(check_open(L)->loading));
@@ -439,7 +438,7 @@ static int l_waited(lua_State *L) {
 }
 
 /*** Bytes of decoded samples held, and files open.
-@function held
+@function loading:held
 @treturn integer
 @treturn integer */
 static int l_held(lua_State *L) {

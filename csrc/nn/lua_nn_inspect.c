@@ -1,4 +1,5 @@
 /* lua_nn_inspect.c: what the passes of a network write, in Lua. */
+/// @module bclua.nn.core
 #include <stdlib.h>
 
 #include "../support/lua_support.h"

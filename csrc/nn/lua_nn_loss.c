@@ -1,4 +1,5 @@
 /* lua_nn_loss.c: losses in Lua. */
+/// @module bclua.nn.core
 #include "../array/lua_array.h"
 #include "../support/lua_support.h"
 #include "loss.h"

@@ -128,14 +128,11 @@ static process *check(lua_State *L) {
     return luaL_checkudata(L, 1, PROCESS);
 }
 
-/***
-A program, from `start`.
-@type process
-*/
+/* A program, from `start`. */
 
 /***
 Its number.
-@function pid
+@function process:pid
 @treturn integer
 */
 static int p_pid(lua_State *L) {
@@ -145,7 +142,7 @@ static int p_pid(lua_State *L) {
 
 /***
 Has it ended? Does not wait. The answer is given once.
-@function ended
+@function process:ended
 @treturn[1] nil it runs
 @treturn[2] string "exit" or "signal"
 @treturn[2] integer the exit status, or the number of the signal
@@ -168,7 +165,7 @@ static int p_ended(lua_State *L) {
 
 /***
 Ask it and its group to end (SIGTERM).
-@function stop
+@function process:stop
 */
 static int p_stop(lua_State *L) {
     process *p = check(L);
@@ -178,7 +175,7 @@ static int p_stop(lua_State *L) {
 
 /***
 Kill it and its group, and wait until it is gone. Nothing if it has ended.
-@function close
+@function process:close
 */
 static int p_close(lua_State *L) {
     process *p = check(L);

@@ -43,10 +43,7 @@ static int l_generator(lua_State *L) {
     return 1;
 }
 
-/***
-A generator, from `generator`.
-@type generator
-*/
+/* A generator, from `generator`. */
 
 static int many(lua_State *L, double (*draw)(bc_random *)) {
     bc_random *r = check_generator(L, 1);
@@ -61,7 +58,7 @@ static int many(lua_State *L, double (*draw)(bc_random *)) {
 
 /***
 Evenly from [0, 1).
-@function uniform
+@function generator:uniform
 @tparam[opt] integer n how many; default: one, as a number
 @treturn number|bclua.array f64 (n)
 */
@@ -69,7 +66,7 @@ static int g_uniform(lua_State *L) { return many(L, bc_random_uniform); }
 
 /***
 From the normal distribution of mean 0 and deviation 1.
-@function normal
+@function generator:normal
 @tparam[opt] integer n how many; default: one, as a number
 @treturn number|bclua.array f64 (n)
 */
@@ -77,7 +74,7 @@ static int g_normal(lua_State *L) { return many(L, bc_random_normal); }
 
 /***
 Evenly from 1..n, as `math.random(n)`.
-@function integer
+@function generator:integer
 @tparam integer n 1 or more
 @treturn integer
 */
@@ -91,7 +88,7 @@ static int g_integer(lua_State *L) {
 
 /***
 The numbers 1..n in random order.
-@function shuffle
+@function generator:shuffle
 @tparam integer n
 @treturn bclua.array i64 (n)
 */

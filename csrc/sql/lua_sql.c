@@ -1,5 +1,6 @@
 /* lua_sql.c: bclua.sql.core, DuckDB's connections and statements in Lua.
  * lua/bclua/sql.lua puts bclua.sql together from it. */
+/// @module bclua.sql
 #include "lua_sql.h"
 
 #include <stdlib.h>
@@ -119,7 +120,7 @@ static bc_sql *take_connection(lua_State *L, int *arg) {
 
 /***
 Close a connection. Safe twice.
-@function bclua.sql:close
+@function connection:close
 */
 static int l_close(lua_State *L) {
     bc_sql_close(luaL_checkudata(L, 1, BC_SQL));

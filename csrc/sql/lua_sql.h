@@ -7,8 +7,8 @@
 #include "column.h"
 #include "writer.h"
 
-#define BC_SQL "bclua.sql"           /* metatable of connections */
-#define BC_SQL_ROWS "bclua.sql.rows" /* metatable of what query returns */
+#define BC_SQL "bclua.sql.connection" /* metatable of connections */
+#define BC_SQL_ROWS "bclua.sql.rows"  /* metatable of what query returns */
 
 /* Everything a call holds of DuckDB's. As a to-be-closed value it is let go
  * however the call ends. */

@@ -162,7 +162,9 @@ static int l_memory_free(lua_State *L) {
 }
 
 /*** Is this file descriptor (0, 1, 2) a terminal?
-@function is_terminal */
+@function is_terminal
+@tparam integer fd
+@treturn boolean */
 static int l_is_terminal(lua_State *L) {
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
     return 1;

@@ -1,7 +1,7 @@
---- Where a network's values stop being finite, and which would leave the range of
+-- Where a network's values stop being finite, and which would leave the range of
 -- f16. The methods are those of the networks of `bclua.nn`.
--- @module bclua.diagnosis
-local diagnosis = {}
+-- @module bclua.nn
+local network = {}
 
 local function describe(found)
    local where = {input = "a sample of the batch is", weights = "the tensor is", forward = "the value is",
@@ -48,7 +48,7 @@ end
 --  where it is a sample's value, `most` (the largest finite magnitude there), `overflow` (in f16, where
 --  numbers left its range: that in words), `message`
 -- @treturn[2] nil everything is finite
-function diagnosis:diagnose(batch, options)
+function network:diagnose(batch, options)
    local steps, o, parts = self:begin_measure(batch, options)
    local role, sample = steps.bad_sample(parts)
    if role then return report{pass = "input", role = role, sample = sample} end
@@ -98,7 +98,7 @@ end
 --  `{most=, over=, under=}`: the largest finite magnitude, and the shares of elements that would
 --  overflow f16 (beyond 65504) or vanish (below 2^-25); `gradient` nil where there is none. The
 --  gradient is that of the loss without a scale. `tostring` prints the table
-function diagnosis:ranges(batch, options)
+function network:ranges(batch, options)
    local steps, o, parts = self:begin_measure(batch, options)
    local e, back
    local seen = self.core:inspect(function() e, back = steps.embed(self, parts, o) end)
@@ -120,4 +120,4 @@ function diagnosis:ranges(batch, options)
    return setmetatable(rows, {__tostring = ranges_text})
 end
 
-return diagnosis
+return network

@@ -120,14 +120,21 @@ function experiment.open(options)
    return self
 end
 
+--- Print a line; the section does not have it.
 function Experiment:print(text)
+   progress.clear()
    self.out:write(text, "\n")
    self.out:flush()
 end
 
+--- Put a part into the section.
+-- @tparam table part `kind` and what that needs: `text`, `warning`, `table`, `picture`, `sounds`
 function Experiment:add(part) self.parts[#self.parts + 1] = part end
 
--- What could not be written is said, whatever the script does about it.
+--- Say what could not be written, whatever the script does about it.
+-- @tparam string message
+-- @treturn nil
+-- @treturn string message
 function Experiment:failed(message)
    self:warn(message)
    return nil, message

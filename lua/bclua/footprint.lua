@@ -1,11 +1,11 @@
---- The memory that training takes, known before it is taken. The methods are
+-- The memory that training takes, known before it is taken. The methods are
 -- those of the networks of `bclua.nn`.
--- @module bclua.footprint
+-- @module bclua.nn
 local check_options = require("bclua.options").check
 local system = require "bclua.system"
 local training_options = require "bclua.training_options"
 
-local footprint = {}
+local network = {}
 
 -- What core says of a step on `size` triplets. Role by role, it is the larger of
 -- the pass for the embeddings and the pass with a way back.
@@ -33,7 +33,7 @@ end
 --  gradients of layers), of it `kept` from forward to backward, `scratch`, `batch` (the samples
 --  themselves), `process` (what it holds beside), `total`; and `again`, the number of passes
 --  that are run again for backward
-function footprint:memory(options)
+function network:memory(options)
    local o = check_options(options, training_options.memory)
    local m = of_step(self, o.batch_size, o)
    m.batch = 3 * o.batch_size * samples(self) * (self.precision == "f64" and 8 or 4)
@@ -49,7 +49,7 @@ local LARGEST = {memory = {"number", least = 0, most = math.huge}, precision = t
 -- @tparam[opt] table options `memory`: bytes for the whole process (what it has, and what is
 --  free); `precision`, `checkpoint`, `roles`
 -- @treturn integer triplets; 0: not even one
-function footprint:largest_batch(options)
+function network:largest_batch(options)
    local o = check_options(options, LARGEST)
    local free = system.memory_free()
    local limit = o.memory or (free and free + (system.memory())) or math.huge
@@ -75,7 +75,7 @@ end
 local function gigabytes(bytes) return ("%.2f GB"):format(bytes / 1e9) end
 
 --- nil, or why a step on so many triplets cannot be: asked once for each size.
-function footprint:too_large(size, roles)
+function network:too_large(size, roles)
    local key = size .. roles
    if self.fitting == key then return nil end
    local free = system.memory_free()
@@ -96,4 +96,4 @@ function footprint:too_large(size, roles)
    self.fitting = key
 end
 
-return footprint
+return network

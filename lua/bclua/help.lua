@@ -117,6 +117,7 @@ function help.summary(item)
 end
 
 local function call_of(item)
+   if item.is_value then return item.topic end
    local words, open = {}, 0
    for i, p in ipairs(item.params or {}) do
       local text = p.name

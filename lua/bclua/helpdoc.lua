@@ -45,7 +45,7 @@ local function parameter(typed, text)
       p.alternative = math.tointeger(tonumber(option))
    end
    if typed then p.type, rest = rest:match("^%s*(%S+)%s*(.*)$") end
-   return p, rest or ""
+   return p, trim(rest or "")
 end
 
 -- The tags of one block into an item.
@@ -81,7 +81,6 @@ TAGS.param, TAGS.tparam = add_param(false), add_param(true)
 TAGS["return"], TAGS.treturn = add_return(false), add_return(true)
 TAGS["function"] = function(item, _, text) item.name = text:match("%S+") end
 TAGS.module = function(item, _, text) item.module = text:match("%S+") end
-TAGS.type = function(item, _, text) item.class = text:match("%S+") end
 TAGS.usage = function(item, _, text) add(item, "usage", text) end
 TAGS.raise = function(item, _, text) add(item, "raises", text) end
 
@@ -124,38 +123,36 @@ local function defined(code, owner)
    return holder == owner and name or nil
 end
 
--- The module of a file in C that does not say it.
-local function module_of_c(path, source)
+--- The module that a file is: what `require` takes.
+-- @tparam string path
+-- @tparam string source
+-- @treturn ?string nil for a file in C that is a part of a module
+function helpdoc.module(path, source)
+   if path:sub(-4) == ".lua" then
+      local inside = path:match("lua/(bclua.*)%.lua$")
+      return inside and inside:gsub("/", ".") or path
+   end
    local opened = source:match("int luaopen_bclua_([%w_]+)%(lua_State %*L%)")
-   if opened then return "bclua." .. opened:gsub("_core$", "") end
-   return "bclua." .. (path:match("([^/]+)/[^/]*$") or "")
+   return opened and "bclua." .. opened:gsub("_", ".")
 end
 
-local function module_of_lua(path, source)
-   local inside = path:match("lua/(bclua.*)%.lua$")
-   return source:match("\n%-%- @module%s+(%S+)") or (inside and inside:gsub("/", ".")) or path
-end
-
---- What one file documents.
+--- What one file documents. A method is one by its name, `type:method`.
 -- @tparam string path ends with .c or .lua
 -- @tparam string source
 -- @treturn {table,...} items: `{module=, name=, text=, params=, returns=, usage=}`; one
 --  without a name describes the module
 function helpdoc.parse(path, source)
    local in_lua = path:sub(-4) == ".lua"
-   local module = in_lua and module_of_lua(path, source) or module_of_c(path, source)
+   local module = in_lua and source:match("\n%-%- @module%s+(%S+)") or helpdoc.module(path, source) or
+      "bclua." .. (path:match("([^/]+)/[^/]*$") or "")
    local owner = source:match("\nreturn ([%w_]+)%s*$") or module:match("[%w_]+$")
-   local list, class = {}, nil
+   local list = {}
    for _, block in ipairs(in_lua and blocks_of_lua(source) or blocks_of_c(source)) do
       local item = item_of(block)
       module = item.module or module
-      if item.class then class = item.class end
       if in_lua and not item.name then item.name = defined(block.code, owner) end
-      if item.name and class and not in_lua and not item.name:find(":") then
-         item.name = class .. ":" .. item.name
-      end
       local describes = item.module ~= nil
-      item.module, item.class = module, nil
+      item.module = module
       if item.name or describes and item.text ~= "" then list[#list + 1] = item end
    end
    return list
@@ -176,20 +173,46 @@ local function literal(value)
    return "{" .. table.concat(parts, ",") .. "}"
 end
 
---- The text of help.lua.
+--- Everything that source files document, by module, held against the modules themselves. What a module in C
+-- keeps for a module in Lua (`bclua.nn.core`) is checked, too.
 -- @tparam {string,...} paths of source files
+-- @treturn {table,...} items, in the order of the files
+-- @treturn {string,...} what is wrong
+function helpdoc.collect(paths)
+   local live = require "bclua.helplive"
+   local items, of, names, wrong = {}, {}, {}, {}
+   local function group(module)
+      if not of[module] then of[module], names[#names + 1] = {}, module end
+      return of[module]
+   end
+   for _, path in ipairs(paths) do
+      local f <close> = assert(io.open(path, "rb"))
+      local source = f:read("a")
+      local parsed, own = helpdoc.parse(path, source), helpdoc.module(path, source)
+      if own and (not parsed[1] or parsed[1].module == own) then group(own) end
+      for _, item in ipairs(parsed) do
+         items[#items + 1] = item
+         table.insert(group(item.module), item)
+      end
+   end
+   for _, name in ipairs(names) do
+      local module = require(name)
+      local list = type(module) == "table" and live.check(name, module, of[name]) or {}
+      table.move(list, 1, #list, #wrong + 1, wrong)
+   end
+   return items, wrong
+end
+
+--- The text of help.lua: all that a user can `require`.
+-- @tparam {table,...} items
 -- @tparam table versions of libraries: name -> version
 -- @treturn string
-function helpdoc.generate(paths, versions)
-   local items = {}
-   for _, path in ipairs(paths) do
-      local f = assert(io.open(path, "rb"))
-      for _, item in ipairs(helpdoc.parse(path, f:read("a"))) do items[#items + 1] = item end
-      f:close()
-   end
+function helpdoc.text(items, versions)
    local lines = {"-- Generated from the doc comments when bclua was built: do not edit.",
       "return {versions=" .. literal(versions) .. ",items={"}
-   for _, item in ipairs(items) do lines[#lines + 1] = literal(item) .. "," end
+   for _, item in ipairs(items) do
+      if not item.module:find("%.core$") then lines[#lines + 1] = literal(item) .. "," end
+   end
    lines[#lines + 1] = "}}\n"
    return table.concat(lines, "\n")
 end

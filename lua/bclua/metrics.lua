@@ -81,6 +81,7 @@ function Metrics:write(entry)
    return true
 end
 
+--- Close both files.
 function Metrics:close()
    self.file:close()
    self.board:close()

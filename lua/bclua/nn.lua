@@ -161,7 +161,7 @@ function network:state() return by_name(self, "value", {trained = true, running 
 -- @treturn table name -> array
 function network:parameters() return by_name(self, "value", {trained = true}) end
 
---- The gradients of the last training step, or since `zero_gradients`: of all batches that were
+--- The gradients of the last training step: of all batches that were
 -- accumulated, before clipping; in f16 times `loss_scale()`.
 -- @treturn table name -> array
 function network:gradients() return by_name(self, "gradient", {trained = true}) end

@@ -79,8 +79,10 @@ function progress.new(name, total, options)
    }, Progress)
 end
 
+--- Seconds since it began.
 function Progress:elapsed() return system.clock() - self.started end
 
+--- What `text` takes.
 function Progress:state(extra)
    return {name = self.name, done = self.done, total = self.total - self.before, unit = self.unit,
       elapsed = self:elapsed(), extra = extra}

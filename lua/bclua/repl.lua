@@ -50,6 +50,7 @@ function repl.new(options)
    return self
 end
 
+--- Have the modules there by their short names, each loaded when it is first used.
 function Session:preload()
    if getmetatable(self.env) then return end
    local known = self.preloads
@@ -80,7 +81,7 @@ function Session:globals()
    return all
 end
 
--- Run f so that Ctrl-C stops it; its results, or false and what the handler made
+--- Run f so that Ctrl-C stops it; its results, or false and what the handler made
 -- of the error. Frames below `lowest` are ours.
 function Session:protect(f, lowest)
    local handler = errors.handler(lowest or f)
@@ -113,7 +114,7 @@ function Session:remember(value)
    rawset(self.env, "_", value)
 end
 
--- Results as text, which may run the user's __tostring and take long.
+--- Results as text, which may run the user's __tostring and take long.
 function Session:print(results)
    local list = table.pack(table.unpack(results, 2, results.n))
    local text = self:run(function() return show.pack(list, {columns = self.columns()}) end)

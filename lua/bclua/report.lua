@@ -106,6 +106,7 @@ function report.new(title, prefix)
    return setmetatable({title = title, prefix = prefix or "s", parts = {}, sections = {}}, Report)
 end
 
+--- Add HTML as it is.
 function Report:html(text) self.parts[#self.parts + 1] = text end
 
 --- Begin a section.
@@ -115,8 +116,12 @@ function Report:section(title)
    self:html(('<h2 id="%s">%s</h2>'):format(id, escape(title)))
 end
 
+--- A paragraph of text.
 function Report:paragraph(text) self:html("<p>" .. escape(text) .. "</p>") end
+
+--- A paragraph that is marked: something is not as it should be.
 function Report:warning(text) self:html('<p class="warning">' .. escape(text) .. "</p>") end
+
 --- Text as it is; with a title it is folded away behind it.
 function Report:code(text, title)
    local block = "<pre>" .. escape(text) .. "</pre>"
@@ -135,7 +140,7 @@ local function is_number(text) return text:match("^[+-]?[%d.]+[eE]?[%-+]?%d* ?%%
 --- A table; columns of numbers, and of text that reads as such, stand to the right. The reader can
 -- sort it by any column.
 -- @tparam {string,...} header
--- @tparam {{any,...},...} rows; nil is an empty cell
+-- @tparam {{any,...},...} rows nil is an empty cell
 -- @tparam[opt] table options `sort` (true)
 function Report:table(header, rows, options)
    local texts, numbers = {}, {}

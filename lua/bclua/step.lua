@@ -1,12 +1,12 @@
---- One training step of a network: loss, gradients, and what keeps it finite.
+-- One training step of a network: loss, gradients, and what keeps it finite.
 -- The methods are those of the networks of `bclua.nn`.
--- @module bclua.step
+-- @module bclua.nn
 local array = require "bclua.array"
 local check_options = require("bclua.options").check
 local core = require "bclua.nn.core"
 local training_options = require "bclua.training_options"
 
-local step = {}
+local network = {}
 
 local ROLES = {"anchor", "neighbor", "distant"}
 
@@ -118,7 +118,7 @@ local parts_of_a_step = {embed = embed, loss = loss_of, is_finite = is_finite, b
                          overflow = overflow, ROLES = ROLES}
 
 --- For `bclua.diagnosis`: the parts of a step, its options and its arrays; gradients at zero.
-function step:begin_measure(batch, options)
+function network:begin_measure(batch, options)
    local o, parts = check_options(options, training_options.measure, 4), parts_of(batch, 3)
    self.pending = 0
    self.core:zero_gradients()
@@ -127,7 +127,7 @@ end
 
 --- The factor on the loss in f16, 1 otherwise.
 -- @treturn number
-function step:loss_scale()
+function network:loss_scale()
    if self.precision ~= "f16" then return 1 end
    self.scaling = self.scaling or {scale = FIRST_SCALE, good = 0}
    return self.scaling.scale
@@ -155,7 +155,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: the loss or the gradient is not finite, and the role and
 --  sample if it is the batch that is not
-function step:measure(batch, options)
+function network:measure(batch, options)
    local o, parts = check_options(options, training_options.measure), parts_of(batch, 2)
    self.pending, self.unfinished = 0, false
    self.core:zero_gradients()
@@ -201,7 +201,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] ?string "memory" if it is the batch that is too large
-function step:train_step(batch, options)
+function network:train_step(batch, options)
    local o, parts = check_options(options, training_options.step), parts_of(batch, 2)
    if (self.pending or 0) == 0 or self.unfinished then
       self.pending = 0
@@ -226,4 +226,4 @@ function step:train_step(batch, options)
    return info
 end
 
-return step
+return network

@@ -40,6 +40,11 @@ local function event(step, field) return pb.double(1, os.time()) .. pb.integer(2
 local Writer = {}
 Writer.__index = Writer
 
+--- Write an event.
+-- @tparam string data as protobuf
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
 function Writer:write(data)
    local ok, message = self.file:write(tensorboard.record(data))
    if ok then ok, message = self.file:flush() end
@@ -94,6 +99,7 @@ function Writer:scalars(step, values)
    return self:write(event(whole, pb.bytes(5, table.concat(parts))))
 end
 
+--- Close the file.
 function Writer:close() self.file:close() end
 Writer.__close = Writer.close
 

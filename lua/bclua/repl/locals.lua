@@ -49,6 +49,7 @@ end
 -- because the compiler knew it as a constant.
 local function boxed(value) return function() return value end end
 
+--- Keep the upvalues of these names that a closure has.
 function Locals:keep(closure, names)
    local found = {}
    for i = 1, math.huge do
@@ -94,7 +95,7 @@ local function instrument(source, tokens)
    return table.concat(pieces), lists
 end
 
--- The kept locals that a source names.
+--- The kept locals that a source names.
 function Locals:used(tokens)
    local list, seen = {}, {}
    for _, t in ipairs(tokens) do
@@ -106,7 +107,7 @@ function Locals:used(tokens)
    return list
 end
 
--- Compile `body` as the inner function, and join its upvalues to the kept locals.
+--- Compile `body` as the inner function, and join its upvalues to the kept locals.
 function Locals:wrap(body, used, lists, name, env)
    local head = {"local _bclua_keep, _bclua_pass = ... "}
    for _, word in ipairs(used) do

@@ -148,6 +148,7 @@ function Store:write()
    return sql.write_parquet(self.path, record.columns(rows, order), {order = order, types = types, metadata = metadata})
 end
 
+--- Let others write to it.
 function Store:close() self.locked:close() end
 
 return store

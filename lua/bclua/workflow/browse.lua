@@ -91,7 +91,7 @@ end
 --- The recording of a number, or nil.
 function Browser:recording(id) return self.recordings[id] end
 
--- Its profile, as arrays; nil where it is shorter than the window.
+--- Its profile, as arrays; nil where it is shorter than the window.
 function Browser:profile(row)
    if not row.motif_0 then return nil, row.source_name .. ": shorter than the window" end
    return self.profiles(row.id, function()
@@ -245,7 +245,7 @@ function Browser:others(row, frame)
    return self.searches(row.id .. ":" .. frame, function() return self:search(row, frame) end)
 end
 
--- The window's features against those of all other recordings.
+--- The window's features against those of all other recordings.
 function Browser:search(row, frame)
    local search = require "bclua.workflow.search"
    if not self.features then return nil, "the features of `motif extract` are not there" end

@@ -173,6 +173,7 @@ local function pieces_of(set, items, options)
    return pieces
 end
 
+--- Remember what could not be read, once each.
 function Set:fail(path, why)
    for _, f in ipairs(self.failures) do
       if f.path == path then return end
