@@ -125,6 +125,40 @@ describe("bclua", function()
    end)
 end)
 
+describe("standard output", function()
+   local function run(arguments, to)
+      return command.shell(command.program .. " " .. arguments .. " " .. to)
+   end
+
+   it("that does not take everything is an error, whatever was to end with 0", function()
+      local few, many = [[-e 'print(1)']], [[-e 'for i = 1, 1e5 do io.write(i, "\n") end']]
+      for _, arguments in ipairs({few, many, few .. " -e 'os.exit(0)'", few .. " -e 'os.exit(true, true)'", "--version",
+         "--help", "scripts/motif.lua --help"}) do
+         for _, to in ipairs({">/dev/full", ">&-"}) do
+            local out, status = run(arguments, to)
+            assert.equal(1, status, arguments .. to)
+            assert.matches("^bclua: standard output: [^\n]+\n$", out)
+         end
+      end
+      assert.same({"", 0}, {run("-e 'os.exit(0)'", ">/dev/full")})
+      assert.same({"", 0}, {run("-e 'local x = 1'", ">&-")})
+   end)
+
+   it("that nobody reads ends quietly", function()
+      local out = command.shell(("{ %s -e 'for i = 1, 1e5 do print(i) end'; echo $? >&2; } | head -n 1"):format(
+         command.program))
+      assert.equal("1\n141\n", out)
+   end)
+
+   it("that is closed is not where the next file is", function()
+      local dir = command.folder()
+      local out = run(([[-e 'local f = io.open("%s/x", "w") print("lost") f:write("kept")']]):format(dir), ">&-")
+      assert.matches("standard output", out)
+      assert.equal("kept", command.read(dir .. "/x"))
+      command.remove(dir)
+   end)
+end)
+
 describe("system", function()
    local system = require "bclua.system"
 

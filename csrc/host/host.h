@@ -5,6 +5,12 @@
 #include <lua.h>
 #include <stdbool.h>
 
+#define EXIT_SIGNAL 128 /* what a shell reports: 130 after Ctrl-C, 143 after SIGTERM */
+
+/* Call first: when the program ends and standard output did not take everything, its status
+ * is 1, with a message, or, where nobody reads any more, that of SIGPIPE without one. */
+void host_guard_output(void);
+
 /* Call the function below its nargs arguments, as lua_pcall does, with a
  * traceback as the error; Ctrl-C and SIGTERM stop it. Clears a pending
  * interrupt afterwards and gives its signal in *interrupted (may be NULL); 0: none. */

@@ -11,8 +11,6 @@
 #include "../support/version.h"
 #include "host.h"
 
-#define EXIT_SIGNAL 128 /* what a shell reports: 130 after Ctrl-C, 143 after SIGTERM */
-
 static const char usage[] =
     "usage: bclua [options] [script [args]]\n"
     "  -e STAT       execute STAT\n"
@@ -202,6 +200,7 @@ static int run(lua_State *L, char **argv, const options *o, int argc) {
 }
 
 int main(int argc, char **argv) {
+    host_guard_output();
     /* Our threads share the cores, BLAS never uses its own (support/blas.h): each would take
      * 128 MB of addresses and, under ulimit -v, ask for them without end. */
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
