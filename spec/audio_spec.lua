@@ -463,9 +463,25 @@ describe("audio", function()
       end)
 
       it("names the size that is too large", function()
-         assert.error_matches(function() audio.resample(array.zeros(1000000), 1, 10000000) end,
-            "#3 .*1000000 samples at 1 Hz would become 10000000000000 at 10000000 Hz: too many")
-         assert.equal(1, #audio.resample(array.full(1000, 1), 10000000, 1))
+         assert.error_matches(function() audio.resample(array.zeros(20000000, "u8"), 1, 65535) end,
+            "#3 .*20000000 samples at 1 Hz would become 1310700000000 at 65535 Hz: too many")
+      end)
+
+      it("names rates that are too far apart, also those of a file", function()
+         assert.equal(1, #audio.resample(array.full(1000, 1), 65535, 1))
+         assert.equal(65535, #audio.resample(array.full(1, 1), 1, 65535))
+         for _, rates in ipairs{{1, 65536}, {65536, 1}, {1, 10000000}, {10000000, 100}} do
+            local y, high, low = array.full(1000, 0.5), math.max(table.unpack(rates)), math.min(table.unpack(rates))
+            assert.error_matches(function() audio.resample(y, rates[1], rates[2]) end,
+               ("#3 .*%d Hz is 65536 times %d Hz or more"):format(high, low))
+            local file = save("apart.wav", y, rates[1])
+            for _, name in ipairs{"load", "open"} do
+               local got, message = audio[name](file, {sample_rate = rates[2]})
+               assert.is_nil(got)
+               assert.equal(("%s: cannot be converted from %d to %d Hz: 65536 times or more"):format(file, rates[1],
+                  rates[2]), message)
+            end
+         end
       end)
    end)
 

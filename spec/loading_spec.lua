@@ -91,6 +91,28 @@ describe("bclua.loading", function()
       end
    end)
 
+   it("does not take a lack of file descriptors for a fault of the recordings", function()
+      local script = ([[
+         local loading, array = require "bclua.loading", require "bclua.array"
+         local w = {source = array.from({0, 1}, "i32"), loc = array.full(2, 0.5, "f64")}
+         local l = loading.new{store = "none", paths = {%q, %q}, sources = {"a", "b"}, sample_rate = 8000, samples = 800,
+            duration = 0.2, batch_size = 2, open = 2, windows = {anchor = w, neighbor = w, distant = w}}
+         local held = {}
+         while true do
+            local f = io.open("/dev/null")
+            if not f then break end
+            held[#held + 1] = f
+         end
+         print(select(2, l:next()))
+         for _, f in ipairs(held) do f:close() end
+         local b = assert(l:next())
+         print(#b.rows, b.misses)
+      ]]):format(table.unpack(paths))
+      command.write(folder .. "/busy.lua", script)
+      local out = command.shell(("ulimit -n 64; %s %s/busy.lua"):format(command.quote(command.program), folder))
+      assert.matches("^[^\n]*%.flac: Too many open files\n2\tnil\n$", out)
+   end)
+
    it("goes on at positions that there are", function()
       local l <close> = loading.new(options())
       l:seek(1, 6)

@@ -71,9 +71,16 @@ int bc_audio_inspect(bc_audio_info *info, const char *path, bc_error *e);
 /* Samples after conversion: ceil(n*to/from). */
 int64_t bc_resample_length(int64_t n, int from, int to);
 
+/* Rates that are further apart take soxr too long, without a way to stop it. */
+enum { BC_RESAMPLE_MOST = 65536 };
+bool bc_resample_can(int from, int to);
+
+/* BC_FAIL if it cannot, with a text that begins with the path. */
+int bc_resample_check(int from, int to, const char *path, bc_error *e);
+
 /* soxr "HQ" (20 bits, linear phase), no gain: in (n) at from Hz to out
- * (bc_resample_length) at to Hz. Equal rates copy. */
-int bc_resample(float *out, const float *in, int64_t n, int from, int to);
+ * (bc_resample_length) at to Hz. Equal rates copy. BC_FAIL: soxr refused. */
+int bc_resample(float *out, const float *in, int64_t n, int from, int to, bc_error *e);
 
 /* Position of the first NaN or infinity of y (n), or -1. */
 int64_t bc_audio_first_bad(const float *y, int64_t n);

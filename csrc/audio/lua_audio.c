@@ -114,7 +114,8 @@ that is NaN or infinite. A part past the end is cut, to no sample if need be.
 @function load
 @string path
 @tparam[opt] table options `sample_rate` in Hz (default: the file's; another is
-  converted to by soxr HQ, and gives ceil(n * to / from) samples), `start_s`
+  converted to by soxr HQ, and gives ceil(n * to / from) samples; less than 65536
+  times as much or as little), `start_s`
   (0), `seconds` (all), `mono` (true: arithmetic mean of the channels),
   `partial` (false: true takes what a truncated or damaged file gives)
 @treturn bclua.array f32 (samples), or (channels, samples) if not mono
@@ -318,7 +319,7 @@ sample gives none, equal rates a copy.
 @tparam integer from sample rate of y
 @tparam integer to sample rate wanted
 @treturn bclua.array the same with ceil(n * to / from) samples
-@raise if these are more than 2^40
+@raise if these are more than 2^40, or one rate is 65536 times the other or more
 */
 static int l_resample(lua_State *L) {
     int channels, from = bc_audio_check_rate(L, 2), to = bc_audio_check_rate(L, 3);
@@ -328,11 +329,15 @@ static int l_resample(lua_State *L) {
     if (m > (int64_t)1 << 40)
         bc_arg_error(L, 3, "%I samples at %d Hz would become %I at %d Hz: too many", (lua_Integer)n,
                      from, (lua_Integer)m, to);
+    if (!bc_resample_can(from, to))
+        bc_arg_error(L, 3, "%d Hz is 65536 times %d Hz or more", from > to ? from : to,
+                     from > to ? to : from);
     bc_array *out = bc_push_array(L, BC_F32, y->ndim, y->ndim == 2 ? shape : &m);
+    bc_error e = {""};
     for (int64_t c = 0; c < (y->ndim == 2 ? y->shape[0] : 1); c++) {
         int rc = bc_resample((float *)out->data + c * m, (const float *)y->data + c * n, n, from,
-                             to);
-        if (rc != BC_OK) return bc_failure(L, rc, NULL);
+                             to, &e);
+        if (rc != BC_OK) return bc_failure(L, rc, &e);
     }
     return 1;
 }

@@ -81,7 +81,11 @@ static void format_names(bc_audio_info *info, int format) {
 static int open_file(bc_audio *a, bc_error *e) {
     struct stat st;
     a->fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
-    if (a->fd < 0 || fstat(a->fd, &st) != 0) return bc_fail(e, "%s: %s", a->path, strerror(errno));
+    if (a->fd < 0 || fstat(a->fd, &st) != 0) {
+        bool busy = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+        bc_fail(e, "%s: %s", a->path, strerror(errno));
+        return busy ? BC_BUSY : BC_FAIL;
+    }
     if (S_ISDIR(st.st_mode)) return bc_fail(e, "%s: is a directory", a->path);
     if (!S_ISREG(st.st_mode)) return bc_fail(e, "%s: not a regular file", a->path);
     if (st.st_size == 0) return bc_fail(e, "%s: empty file", a->path);
@@ -147,6 +151,8 @@ static int allocate(bc_audio *a) {
 int bc_audio_open(bc_audio **a, const char *path, const bc_audio_options *o, bc_error *e) {
     int rc = new_audio(a, path, e);
     if (rc == BC_OK && !(*a)->info.complete && !o->partial) rc = truncated(*a, e);
+    if (rc == BC_OK && o->sample_rate > 0)
+        rc = bc_resample_check((*a)->info.sample_rate, o->sample_rate, path, e);
     if (rc == BC_OK) {
         (*a)->options = *o;
         rc = allocate(*a);
@@ -285,8 +291,11 @@ static int convert(bc_audio *a, int64_t m, int64_t *gave, bc_error *e) {
         a->ended = a->have == 0;
     }
     size_t took = 0, out = 0;
-    soxr_process(a->soxr, a->ended ? NULL : a->waiting + a->used * a->rows, (size_t)a->have,
-                 &took, a->wide, (size_t)m, &out);
+    soxr_error_t wrong =
+        soxr_process(a->soxr, a->ended ? NULL : a->waiting + a->used * a->rows, (size_t)a->have,
+                     &took, a->wide, (size_t)m, &out);
+    if (wrong != NULL)
+        return bc_fail(e, "%s: cannot be converted to %d Hz: %s", a->path, a->rate, wrong);
     a->used += (int64_t)took;
     a->have -= (int64_t)took;
     *gave = (int64_t)out;
@@ -305,12 +314,12 @@ static int read_converted(bc_audio *a, float *out, int64_t stride, int64_t n, in
                               NULL); /* default: HQ, interleaved f32, one thread */
     if (a->soxr == NULL) return BC_NOMEM;
     while (*got < n) {
-        int64_t total = bc_audio_length(a), m = n - *got, k;
+        int64_t total = bc_audio_length(a), m = n - *got, k = 0;
         if (total >= 0 && m > total - a->at) m = total - a->at;
         if (m <= 0) break;
         if (a->drop > 0) m = a->drop;
         if (m > a->block) m = a->block;
-        int rc = convert(a, m, &k, e);
+        int rc = bc_interrupted() ? BC_STOPPED : convert(a, m, &k, e);
         if (rc != BC_OK) return rc;
         if (k == 0 && a->ended) { /* the converter rounds down, we round up */
             if (bc_audio_length(a) <= a->at) break;

@@ -13,7 +13,17 @@ int64_t bc_resample_length(int64_t n, int from, int to) {
     return (int64_t)(((i128)n * to + from - 1) / from);
 }
 
-int bc_resample(float *out, const float *in, int64_t n, int from, int to) {
+bool bc_resample_can(int from, int to) {
+    return from / to < BC_RESAMPLE_MOST && to / from < BC_RESAMPLE_MOST;
+}
+
+int bc_resample_check(int from, int to, const char *path, bc_error *e) {
+    if (bc_resample_can(from, to)) return BC_OK;
+    return bc_fail(e, "%s: cannot be converted from %d to %d Hz: %d times or more", path, from, to,
+                   BC_RESAMPLE_MOST);
+}
+
+int bc_resample(float *out, const float *in, int64_t n, int from, int to, bc_error *e) {
     if (from == to) {
         if (n > 0) memcpy(out, in, (size_t)n * sizeof *out);
         return BC_OK;
@@ -24,8 +34,9 @@ int bc_resample(float *out, const float *in, int64_t n, int from, int to) {
     int rc = BC_OK;
     while (done < total && rc == BC_OK) {
         size_t took = 0, gave = 0, left = (size_t)(n - used), want = (size_t)(total - done);
-        soxr_process(s, left > 0 ? in + used : NULL, left < BLOCK ? left : BLOCK, &took,
-                     out + done, want < BLOCK ? want : BLOCK, &gave);
+        soxr_error_t wrong = soxr_process(s, left > 0 ? in + used : NULL, left < BLOCK ? left : BLOCK,
+                                          &took, out + done, want < BLOCK ? want : BLOCK, &gave);
+        if (wrong != NULL) rc = bc_fail(e, "%d to %d Hz: %s", from, to, wrong);
         used += (int64_t)took;
         done += (int64_t)gave;
         if (bc_interrupted()) rc = BC_STOPPED;

@@ -92,6 +92,10 @@ void bc_blocks_free(bc_blocks *b) {
     free(b);
 }
 
+const char *bc_blocks_path(const bc_blocks *b, int32_t file) {
+    return b->paths[file];
+}
+
 void bc_blocks_held(bc_blocks *b, size_t *bytes, int *open) {
     pthread_mutex_lock(&b->lock);
     *bytes = b->count * sizeof(block);
@@ -212,11 +216,10 @@ static handle *find_handle(bc_blocks *b, int32_t file) {
 /* Under the lock: what a try to open the file gave. */
 static void learn(bc_blocks *b, int32_t file, int rc, const bc_recording *r, const bc_error *e) {
     entry *x = &b->entries[file];
-    if (x->state != UNKNOWN) return;
-    if (rc == BC_OK) {
+    if (rc == BC_OK) { /* whatever another thread, which tried at the same time, met with */
         x->recording = *r;
         x->state = READABLE;
-    } else if (rc == BC_FAIL && (x->text = strdup(e->text)) != NULL) {
+    } else if (x->state == UNKNOWN && rc == BC_FAIL && (x->text = strdup(e->text)) != NULL) {
         x->state = UNREADABLE;
     }
 }

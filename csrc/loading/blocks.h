@@ -22,8 +22,10 @@ typedef struct bc_recording {
 int bc_blocks_new(bc_blocks **b, const char *const *paths, int32_t n, size_t bytes, int open);
 void bc_blocks_free(bc_blocks *b); /* NULL is fine */
 
-/* Sample rate and length of a file. A file that cannot be opened fails with
- * the same text ever after. */
+const char *bc_blocks_path(const bc_blocks *b, int32_t file);
+
+/* Sample rate and length of a file. A file that is none of sound fails with
+ * the same text ever after; BC_BUSY is forgotten. */
 int bc_blocks_recording(bc_blocks *b, int32_t file, bc_recording *r, bc_error *e);
 
 /* Samples first..first+n-1 of the mean over the channels, at the file's own

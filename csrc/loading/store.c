@@ -203,7 +203,7 @@ static int convert(bc_blocks *b, int32_t file, const bc_recording *r, int rate, 
     if (rc != BC_OK) return rc;
     float *in = scratch->data, *whole = in + had;
     rc = bc_blocks_read(b, file, in, input, had, e);
-    if (rc == BC_OK) rc = bc_resample(whole, in, had, r->sample_rate, rate);
+    if (rc == BC_OK) rc = bc_resample(whole, in, had, r->sample_rate, rate, e);
     if (rc != BC_OK) return rc;
     int64_t m = gives - lead < n ? gives - lead : n;
     memcpy(out, whole + lead, (size_t)m * sizeof *out);
@@ -217,6 +217,8 @@ int bc_cut_recording(bc_blocks *b, int32_t file, int sample_rate, float *out, in
     int rc = bc_blocks_recording(b, file, &r, e);
     if (rc != BC_OK) return rc;
     if (r.sample_rate == sample_rate) return bc_blocks_read(b, file, out, first, n, e);
+    rc = bc_resample_check(r.sample_rate, sample_rate, bc_blocks_path(b, file), e);
+    if (rc != BC_OK) return rc;
     int64_t total = bc_resample_length(r.frames, r.sample_rate, sample_rate);
     int64_t from = first > 0 ? first : 0, to = first + n < total ? first + n : total;
     memset(out, 0, (size_t)n * sizeof *out);

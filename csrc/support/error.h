@@ -4,8 +4,9 @@
 
 /* Every function that can fail returns one of these. BC_FAIL is the world's
  * fault (a file, a format, a full disk) and has a text that begins with the
- * path; BC_NOMEM and BC_STOPPED (Ctrl-C) need none. */
-enum bc_status { BC_OK, BC_NOMEM, BC_STOPPED, BC_FAIL };
+ * path; BC_BUSY has one, too, and is no fault of that file's: the next try may succeed.
+ * BC_NOMEM and BC_STOPPED (Ctrl-C) need none. */
+enum bc_status { BC_OK, BC_NOMEM, BC_STOPPED, BC_FAIL, BC_BUSY };
 
 typedef struct bc_error {
     char text[512];
@@ -16,7 +17,7 @@ typedef struct bc_error {
 int bc_fail(bc_error *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The text for a status; for BC_FAIL that of e. */
+/* The text for a status; for BC_FAIL and BC_BUSY that of e. */
 const char *bc_status_text(int status, const bc_error *e);
 
 #endif

@@ -8,7 +8,7 @@
 #include "nearest.h"
 
 int bc_failure(lua_State *L, int status, const bc_error *e) {
-    if (status != BC_FAIL) return luaL_error(L, "%s", bc_status_text(status, e));
+    if (status != BC_FAIL && status != BC_BUSY) return luaL_error(L, "%s", bc_status_text(status, e));
     luaL_pushfail(L);
     lua_pushstring(L, bc_status_text(status, e));
     return 2;

@@ -10,8 +10,8 @@
 
 #define BC_EXPORT __attribute__((visibility("default")))
 
-/* A kernel's failure as Lua sees it: BC_FAIL pushes nil and the message and
- * returns 2 (the world's fault); BC_NOMEM and BC_STOPPED raise. */
+/* A kernel's failure as Lua sees it: BC_FAIL and BC_BUSY push nil and the message
+ * and return 2 (the world's fault); BC_NOMEM and BC_STOPPED raise. */
 int bc_failure(lua_State *L, int status, const bc_error *e);
 
 /* Options in a table at argument arg (nil or none: all defaults). names ends
