@@ -1,4 +1,5 @@
 -- Odd names of recordings, and odd recordings, through the steps.
+local accepted = require "bclua.workflow.accepted"
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local command = require "support.command"
@@ -8,6 +9,7 @@ local files = require "bclua.files"
 local labels = require "bclua.workflow.labels"
 local listen = require "bclua.workflow.listen"
 local pairs_of = require "bclua.workflow.pairs"
+local score = require "bclua.workflow.score"
 local search = require "bclua.workflow.search"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
@@ -137,6 +139,60 @@ describe("a name", function()
          assert.same({nil, o.input .. ": the name '../card/a.wav' leads out of its folder"}, {tiles.run(o)})
       end
       assert.is_false(files.exists(dir .. "/gone.txt"))
+   end)
+end)
+
+describe("a cell of CSV that a spreadsheet takes for a formula", function()
+   local FORMULAS = {"=1+1", "+a", "-a", "@a", "\ta", "\ra", "=", "-", "'=1", "''-x", "=cmd|' /C calc'!A0"}
+   local PLAIN = {"", "a", "-1", "+2.5e3", "-nan", "-inf", "'a", "'", "1=1", " ", "0"}
+
+   it("has an apostrophe in front, numbers have none, and all come back", function()
+      local guarded = {}
+      for _, text in ipairs(FORMULAS) do
+         guarded[#guarded + 1] = files.guard(text)
+         assert.equal("'" .. text, files.guard(text))
+      end
+      for _, text in ipairs(PLAIN) do assert.equal(text, files.guard(text)) end
+      for _, list in ipairs({FORMULAS, PLAIN, guarded}) do
+         for _, text in ipairs(list) do assert.equal(text, files.unguard(files.guard(text))) end
+      end
+      assert.equal("a,b\n'=1,-1\n", files.csv({"a", "b"}, {{a = "=1", b = -1}}))
+   end)
+
+   it("is written so by SQL if told, and else as it is", function()
+      local all = {}
+      for _, list in ipairs({FORMULAS, PLAIN}) do table.move(list, 1, #list, #all + 1, all) end
+      local numbers = {}
+      for i = 1, #all do numbers[i] = -i end
+      local select = "select text, number, text::enum('-') as e from (values ('-', -1)) t(text, number)"
+      for _, source in ipairs({{text = all, number = numbers}, select}) do
+         for _, guard in ipairs({true, false}) do
+            assert(sql.write_csv(dir .. "/a.csv", source, {guard = guard}))
+            local rows = assert(sql.query("from " .. sql.csv(dir .. "/a.csv", [[quote = '"', nullstr = 'x',
+               types = {text: varchar}]])))
+            for i, row in ipairs(rows) do
+               local wanted = type(source) == "table" and all[i] or "-"
+               assert.equal(guard and files.guard(wanted) or wanted, row.text)
+               assert.equal(-i, row.number)
+               if row.e then assert.equal(row.text, row.e) end
+            end
+         end
+      end
+   end)
+
+   it("comes back from the verdicts of browse, and from scores", function()
+      local row = {source_name = "=a/-b.wav", species = "@c", start_s = 1, twin_start_s = 6, seconds = 5, distance = 2,
+         verdict = "accepted"}
+      assert(accepted.write(dir .. "/accepted.csv", {row}))
+      assert.matches("'=a/-b.wav,'@c,", command.read(dir .. "/accepted.csv"), 1, true)
+      assert.same(row, accepted.read(dir .. "/accepted.csv")[1])
+      record("=x/a.wav", 10)
+      mine({input = dir .. "/card/=x"})
+      local o = {input = dir .. "/motif.parquet", dataset_root = dir .. "/card", output = dir .. "/s.csv", quiet = true}
+      assert(score.run(o))
+      assert.matches("\n'=x/a.wav,'=x,motif,", command.read(o.output), 1, true)
+      assert.truthy(score.picks(o.output)["=x/a.wav"])
+      assert.is_true(#score.call_starts(o.output)["=x/a.wav"] > 0)
    end)
 end)
 

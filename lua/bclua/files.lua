@@ -209,12 +209,32 @@ function files.write_json(path, value)
    return system.write_file(path, files.json(value, true) .. "\n")
 end
 
---- Rows as CSV (RFC 4180), in UTF-8 whatever the names of files are.
+-- A spreadsheet takes a text for a formula that begins so; after apostrophes, for `unguard` to be exact.
+local FORMULA = "^'*[=+%-@\t\r]"
+
+local function is_number(text) return tonumber(text) or text == "-nan" or text == "-inf" end
+
+--- A text as a cell of a CSV that spreadsheets open: with an apostrophe in front where it begins with `=`, `+`,
+-- `-`, `@`, tab or carriage return and is no number (or begins so after apostrophes of its own).
+-- @tparam string text
+-- @treturn string
+function files.guard(text)
+   return text:find(FORMULA) and not is_number(text) and "'" .. text or text
+end
+
+--- The text that `guard` was given.
+-- @tparam string text
+-- @treturn string
+function files.unguard(text)
+   return text:sub(1, 1) == "'" and text:find(FORMULA) and text:sub(2) or text
+end
+
+--- Rows as CSV (RFC 4180), in UTF-8 whatever the names of files are, cells as `guard` has them.
 -- @tparam {string,...} columns
 -- @tparam {table,...} rows each a table by column name
 function files.csv(columns, rows)
    local function field(v)
-      local text = v == nil and "" or display.utf8(tostring(v))
+      local text = v == nil and "" or files.guard(display.utf8(tostring(v)))
       if text:find('[",\r\n]') then text = '"' .. text:gsub('"', '""') .. '"' end
       return text
    end

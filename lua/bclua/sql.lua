@@ -232,12 +232,36 @@ export("append", function(self, name, source, options)
    return pass(2, pcall(with_table, self, source, options, insert))
 end)
 
+-- What files.guard does, in SQL.
+local GUARD = [[case when regexp_matches(%s::varchar, '^''*[=+\-@\t\r]') and try_cast(%s::varchar as double) is null
+   then '''' || %s::varchar else %s::varchar end as %s]]
+
+-- The same rows, texts guarded for spreadsheets.
+local function guarded(self, select)
+   local columns, err = call(self.query, self, "describe " .. select)
+   if not columns then return nil, err end
+   local cells = {}
+   for i, column in ipairs(columns) do
+      local name, kind = sql.identifier(column.column_name), column.column_type
+      local is_text = kind == "VARCHAR" or kind:find("^ENUM")
+      cells[i] = is_text and GUARD:format(name, name, name, name, name) or name
+   end
+   return ("select %s from (%s\n)"):format(table.concat(cells, ", "), select)
+end
+
 -- COPY a source (columns, rows or SQL) into a file.
 local function write(self, path, source, options, copy_options)
    local ok, err = check_path(path)
    if not ok then return nil, err end
-   local text = table.concat(copy_options, ", ")
-   local function copy(select) return call(core.copy, self, select, path, text) end
+   local settings = table.concat(copy_options, ", ")
+   local function copy(select)
+      if options.guard then
+         local why
+         select, why = guarded(self, select)
+         if not select then return nil, why end
+      end
+      return call(core.copy, self, select, path, settings)
+   end
    if type(source) == "string" then return copy((source:gsub("[%s;]+$", ""))) end
    return with_table(self, source, options, copy)
 end
@@ -302,14 +326,15 @@ end)
 -- @tparam string path
 -- @tparam table|string source
 -- @tparam[opt] table options `order` and `types` as in `write_parquet`; `header`
---   (default true); `delimiter` (default `,`); `null`: the text for NULL (default empty)
+--   (default true); `delimiter` (default `,`); `null`: the text for NULL (default empty);
+--   `guard` (default false): texts as `files.guard` has them, for spreadsheets
 -- @treturn boolean true
 -- @treturn[2] nil
 -- @treturn[2] string the message, which begins with the file's path
 export("write_csv", function(self, path, source, options)
    check_write("write_csv", path, source)
    options = check_options("write_csv", options, {
-      order = true, types = true, header = true, delimiter = true, null = true})
+      order = true, types = true, header = true, delimiter = true, null = true, guard = true})
    local compression = path:find("%.gz$") and "gzip" or path:find("%.zst$") and "zstd" or "none"
    local copy = {"format csv", "use_tmp_file false",
       "header " .. tostring(options.header ~= false),

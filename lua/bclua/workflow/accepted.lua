@@ -50,6 +50,9 @@ function accepted.read(path)
    local rows, message = sql.query("select * from " .. sql.csv(path, ("header = true, delim = ',', quote = '\"', " ..
       "escape = '\"', columns = {%s}"):format(table.concat(types, ", "))))
    if not rows then return nil, path .. ": " .. message end
+   for _, row in ipairs(rows) do
+      for _, name in ipairs({"source_name", "species"}) do row[name] = row[name] and files.unguard(row[name]) end
+   end
    return check(rows, path)
 end
 

@@ -271,7 +271,7 @@ local function write(db, path, result)
    if lower:find("%.json$") then return files.write_json(path, result) end
    local select = "select source, loc, padding, peak, rms, clipped_share, silent, clipped, padded, duplicate, " ..
       "printf('%016x', hash) as sound from flagged order by source, loc"
-   if lower:find("%.csv$") then return db:write_csv(path, select) end
+   if lower:find("%.csv$") then return db:write_csv(path, select, {guard = true}) end
    return db:write_parquet(path, select, {metadata = record.for_parquet({limits = audit.limits,
       duration = result.duration})})
 end

@@ -131,7 +131,9 @@ end
 
 local function write(options, list)
    local sql = require "bclua.sql"
-   if options.output:lower():find("%.csv$") then return sql.write_csv(options.output, list, {order = score.columns}) end
+   if options.output:lower():find("%.csv$") then
+      return sql.write_csv(options.output, list, {order = score.columns, guard = true})
+   end
    return sql.write_parquet(options.output, list, {order = score.columns,
       metadata = record.for_parquet({mel = MEL, window_s = options.window_s, calls = options.calls})})
 end
@@ -159,8 +161,14 @@ local function from_table(path, columns, where)
    local sql = require "bclua.sql"
    local ok, message = sql.require_columns(path, columns)
    if not ok then return nil, message end
-   local from = path:lower():find("%.csv$") and sql.csv or sql.parquet
-   return sql.query(("select %s from %s where %s"):format(table.concat(columns, ", "), from(path), where))
+   local is_csv = path:lower():find("%.csv$")
+   local rows
+   rows, message = sql.query(("select %s from %s where %s"):format(table.concat(columns, ", "),
+      is_csv and sql.csv(path, [[quote = '"']]) or sql.parquet(path), where))
+   for _, row in ipairs(is_csv and rows or {}) do
+      if type(row.source_name) == "string" then row.source_name = files.unguard(row.source_name) end
+   end
+   return rows, message
 end
 
 --- Which window of each recording, from a table that `run` wrote.

@@ -199,7 +199,7 @@ function search.write(path, hits, order, parameters)
       columns[name] = is_number and array.from(column, "f64") or column
       if not is_number and name ~= "rank" then types[name] = "varchar" end
    end
-   if path:lower():find("%.csv$") then return sql.write_csv(path, columns, {order = order}) end
+   if path:lower():find("%.csv$") then return sql.write_csv(path, columns, {order = order, guard = true}) end
    return sql.write_parquet(path, columns, {order = order, metadata = record.for_parquet(parameters), types = types})
 end
 
