@@ -20,6 +20,10 @@ local SKIPPED = {
    ["doc/kernel.md"] = 1, -- make check and asan
 }
 
+-- As one reads them who is new here.
+local IN_ORDER = {"README.md", "doc/quickstart.md", "doc/tutorial.md", "doc/pipeline.md", "doc/experiment.md",
+   "doc/sweep.md"}
+
 local function read(path) return pages.parse(command.read(path)) end
 
 -- Run it in a page's folder; returns output and status.
@@ -77,15 +81,8 @@ local function copy_tree(folder)
 end
 
 describe("the pages", function()
-   local shared, folder
+   local folder
 
-   setup(function()
-      shared = command.folder()
-      local out, status = command.bclua({"scripts/make_dataset.lua", "--output", shared .. "/birds", "--families", "2",
-         "--species", "1", "--recordings", "8", "--short", "0", "--least", "12", "--most", "15"})
-      assert(status == 0, out)
-   end)
-   teardown(function() command.remove(shared) end)
    before_each(function()
       folder = command.folder()
       assert(lfs.mkdir(folder .. "/.bin"))
@@ -93,6 +90,35 @@ describe("the pages", function()
       assert(lfs.link(program, folder .. "/.bin/bclua", true))
    end)
    after_each(function() command.remove(folder) end)
+
+   -- All blocks of a page; the number of those that no spec can run. `again`: something is there already, and what is
+   -- printed need not be what the page says.
+   local function run_page(path, page, again)
+      local last, skipped = nil, 0
+      for _, block in ipairs(page.blocks) do
+         local where = ("%s:%d: "):format(path, block.line)
+         if block.skipped then
+            skipped, last = skipped + 1, nil
+         elseif block.file then
+            write(folder, block)
+         elseif block.output then
+            assert(last, where .. "no block before it was run")
+            assert(again or pages.matches(block.text, last), where .. "what was printed is\n" .. last)
+         elseif RUN[block.language] then
+            local status
+            last, status = RUN[block.language](folder, block)
+            assert(status == 0, where .. last)
+         else
+            assert.equal("text", block.language, where .. "a block in a language that nobody runs")
+         end
+      end
+      return skipped
+   end
+
+   it("run one after the other, in one folder", function()
+      if os.getenv("BCLUA_SANITIZED") then pending("the pages are not run under a sanitizer") return end
+      for _, path in ipairs(IN_ORDER) do run_page(path, read(path), true) end
+   end)
 
    for _, path in ipairs(PATHS) do
       it("run: " .. path, function()
@@ -108,27 +134,8 @@ describe("the pages", function()
             copy_tree(folder)
             assert(os.remove(folder .. "/.bin/bclua"))
             assert(lfs.link(folder .. "/build/bclua", folder .. "/.bin/bclua", true))
-         elseif page.settings.data ~= "none" then
-            assert(lfs.link(shared .. "/birds", folder .. "/birds", true))
          end
-         local last, skipped = nil, 0
-         for _, block in ipairs(page.blocks) do
-            local where = ("%s:%d: "):format(path, block.line)
-            if block.skipped then
-               skipped, last = skipped + 1, nil
-            elseif block.file then
-               write(folder, block)
-            elseif block.output then
-               assert(last, where .. "no block before it was run")
-               assert(pages.matches(block.text, last), where .. "what was printed is\n" .. last)
-            elseif RUN[block.language] then
-               local status
-               last, status = RUN[block.language](folder, block)
-               assert(status == 0, where .. last)
-            else
-               assert.equal("text", block.language, where .. "a block in a language that nobody runs")
-            end
-         end
+         local skipped = run_page(path, page)
          for _, target in ipairs(pages.links(page)) do
             if target:match("%.png$") and lfs.attributes(folder .. "/" .. target) then
                assert.same(size(folder .. "/" .. target), size("doc/" .. target), "an old picture: " .. target)
@@ -152,6 +159,41 @@ describe("the pages", function()
    end
 end)
 
+describe("what the pages say", function()
+   it("of options: there are such", function()
+      local known = {["--lua-version"] = true, ["--logdir"] = true} -- of luarocks, of TensorBoard
+      local sources = command.shell("cat $(find scripts lua -name '*.lua') csrc/host/*.c")
+      for option in sources:gmatch('"(%-%-%l[%w-]*)') do known[option] = true end
+      for _, path in ipairs(PATHS) do
+         for option in command.read(path):gmatch("%f[%-%w]%-%-%l[%w-]*") do
+            assert(known[option], ("%s: there is no option %s"):format(path, option))
+         end
+      end
+   end)
+
+   it("of defaults: they are so", function()
+      local fit, pipeline = require "bclua.workflow.fit", require "bclua.workflow.pipeline"
+      local page = command.read("doc/pipeline.md")
+      local losses = page:match("%*%*Losses%*%*: ([^\n]*)%.\n")
+      local named = {losses:match("^`%-%-loss ([%w_]+)` %(default%), `([%w_]+)`, `([%w_]+)`, `([%w_]+)`, `([%w_]+)`$")}
+      assert.equal(fit.defaults.loss, named[1], losses)
+      table.sort(named)
+      local all = table.move(require("bclua.training_options").losses, 1, 5, 1, {})
+      table.sort(all)
+      assert.same(all, named)
+      assert.equal(pipeline.defaults.tiles.store, page:match("| `(%w+)` %(default%) |"))
+      page = command.read("doc/quickstart.md")
+      local f = pipeline.defaults.fit
+      assert.same({tostring(f.batches_per_epoch * f.max_epochs), tostring(f.batch_size)},
+         {page:match("training is (%d+) steps of (%d+) triplets")})
+      local dataset = require "bclua.dataset"
+      local p = {}
+      for k, v in pairs(dataset.defaults) do p[k] = v end
+      for k, v in pairs(pipeline.demo_data) do p[k] = v end
+      assert.equal(tostring(#select(2, dataset.plan(p))), page:match("(%d+) synthetic recordings"))
+   end)
+end)
+
 describe("the README", function()
    it("names the packages that make deps installs, and no others", function()
       local wanted, named = {}, {}
@@ -169,9 +211,9 @@ end)
 
 describe("a page", function()
    it("is cut into blocks", function()
-      local page = pages.parse("a\n<!-- data: none -->\n\n<!-- file: x.lua -->\n```lua\nx = 1\n```\n\n" ..
+      local page = pages.parse("a\n<!-- folder: tree -->\n\n<!-- file: x.lua -->\n```lua\nx = 1\n```\n\n" ..
          "<!-- run: not, because -->\n\n```sh\ny\n```\n```text\nz\n```\n\n    indented\n\n- a\n\n    more of it\n")
-      assert.equal("none", page.settings.data)
+      assert.equal("tree", page.settings.folder)
       assert.same({18}, page.indented)
       assert.equal(3, #page.blocks)
       assert.same({"lua", "x = 1\n", "x.lua"}, {page.blocks[1].language, page.blocks[1].text, page.blocks[1].file})

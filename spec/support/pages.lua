@@ -5,7 +5,6 @@
 --    <!-- output -->         what the block before printed: compared, `...` stands for anything
 --    <!-- run: not, WHY -->  it cannot be run by a spec
 -- and anywhere in a page:
---    <!-- data: none -->     there is no folder birds, the page makes its own
 --    <!-- folder: tree -->   the page is about a checkout: it runs in a copy of one
 local pages = {}
 

@@ -45,8 +45,8 @@ pipeline.demo = {
    fit = {batches_per_epoch = 25, max_epochs = 8},
 }
 
--- The synthetic recordings of the demonstration: see `bclua.dataset`.
-local DEMO_DATA = {recordings = 10, most_s = 30}
+--- The synthetic recordings of the demonstration: see `bclua.dataset`.
+pipeline.demo_data = {recordings = 10, most_s = 30}
 
 -- Whole numbers as integers where the default is one: JSON, and 1e3, make floats of them.
 local function as_default(default, value)
@@ -241,10 +241,10 @@ end
 local function get_data(run)
    local recordings = require "bclua.recordings"
    if not run.data then
-      run.data, run.made = run.folder .. "/data", DEMO_DATA
+      run.data, run.made = run.folder .. "/data", pipeline.demo_data
       local ok, message = step(run, "make data set", function()
          if files.exists(run.data .. "/taxonomy.csv") then return {} end
-         return require("bclua.dataset").make(run.data, DEMO_DATA)
+         return require("bclua.dataset").make(run.data, pipeline.demo_data)
       end)
       if not ok then return nil, message end
    end
