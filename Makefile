@@ -6,6 +6,7 @@
 #   make check      luacheck, warnings as errors, kernels without lua.h
 #   make asan       every spec under address and undefined-behaviour sanitizers
 #   make tsan       every spec under the thread sanitizer: data races
+#   make stress     two pipelines in one folder, commands broken off and killed, for minutes
 #   make fuzz       libFuzzer over what reads files, for a minute (FUZZ_S=60)
 #   make bench      the benchmarks under scripts/bench
 #   make doc        the reference of all functions, by LDoc: build/doc/index.html
@@ -15,7 +16,7 @@
 #   make distclean  remove build/ altogether
 #   make help       this list
 #
-# Variables: B=build folder, CC, CFLAGS, PREFIX, DUCKDB_LIB=/path/libduckdb.so,
+# Variables: B=build folder, CC, CFLAGS, PREFIX, DUCKDB_LIB=/path/libduckdb.so, TRIALS, SEED,
 # SPEC=spec/array_spec.lua (one spec only).
 
 B       ?= build
@@ -42,7 +43,7 @@ MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wi
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
-.PHONY: all build deps deps-check demo test check asan tsan bench doc install clean distclean help module fuzz FORCE
+.PHONY: all build deps deps-check demo test check asan tsan stress bench doc install clean distclean help module fuzz FORCE
 
 all: deps-check
 	@$(MAKE) --no-print-directory build
@@ -130,6 +131,12 @@ asan: deps
 tsan: deps
 	@$(MAKE) --no-print-directory B=$B/tsan CFLAGS='-O1 -g' EXTRA='-fsanitize=thread -fno-omit-frame-pointer' build
 	@TSAN_OPTIONS=suppressions=$(CURDIR)/spec/tsan.supp BCLUA_SANITIZED=1 $B/tsan/bclua spec/run.lua $(SPEC)
+
+# TRIALS of each; a failure repeats, more or less, with the same SEED.
+TRIALS ?= 10
+SEED   ?= 1
+stress: build
+	@$(RUN) spec/stress/processes.lua $(TRIALS) $(SEED)
 
 # libFuzzer over what reads files of others: from decoder to profile, npy arrays,
 # safetensors; FUZZ_S seconds together. What it finds lies in $B/fuzz as crash-*,

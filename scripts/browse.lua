@@ -16,6 +16,7 @@ parser:option("--dataset-root", "Folder that holds the source names (default: wh
    :argname("DIR")
 cli.threads(parser)
 local o = parser:parse()
+local _ <close> = cli.command("browse")
 local result, message = require("bclua.workflow.browse_server").run({run = o.run, dataset_root = o.dataset_root,
    port = o.port, ready = function(address, b)
       print(("%d recordings of %s: %s (Ctrl-C ends it)"):format(#b.recordings, b.run, address))

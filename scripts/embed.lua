@@ -222,5 +222,7 @@ local commands = {fit = train(parser), summary = summary(parser), evaluate = eva
    predict = predict(parser), export = export(parser), replay = replay(parser)}
 
 local options = parser:parse()
+local name = "embed " .. options.command
+local _ <close> = cli.command(name)
 local result, message = commands[options.command](options)
-cli.finish("embed " .. options.command, result, message, options)
+cli.finish(name, result, message, options)

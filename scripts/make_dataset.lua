@@ -21,13 +21,14 @@ number("--sample-rate", "In Hz.", "HZ", default.sample_rate, cli.integer, 16000,
 number("--seed", "Another seed gives other birds.", "N", default.seed, cli.integer, 0, 2 ^ 31)
 cli.threads(parser)
 local o = parser:parse()
+local _ <close> = cli.command("make_dataset")
 if o.most < o.least then parser:error("--most is below --least") end
 
 local bar
 local result, message = dataset.make(o.output, {families = o.families, species = o.species,
    recordings = o.recordings, short = o.short, least_s = o.least, most_s = o.most,
    sample_rate = o.sample_rate, seed = o.seed, progress = function(done, total)
-      bar = bar or progress.new("make_dataset", total, {unit = "recordings"})
+      bar = bar or progress.new("make_dataset", total, {unit = "recordings", kept = true})
       bar:update(done)
    end})
 if bar then bar:finish() end

@@ -253,5 +253,7 @@ local commands = {extract = extract(parser), consolidate = consolidate(parser),
    labels = labels(parser)}
 
 local options = parser:parse()
+local name = "motif " .. options.command
+local _ <close> = cli.command(name)
 local result, message = commands[options.command](options)
-cli.finish("motif " .. options.command, result, message, options)
+cli.finish(name, result, message, options)

@@ -18,6 +18,7 @@ parser:option("--run", "Folder for everything that is made (default: runs/NAME o
 parser:option("--config", "Lua file that returns a table of settings."):argname("FILE")
 cli.threads(cli.outcome(parser))
 local o = parser:parse()
+local _ <close> = cli.command("pipeline")
 
 local command = {"bclua", arg[0], table.unpack(arg)}
 local run, message = pipeline.run({data = o.data, run = o.run, config = o.config, force = o.force,

@@ -76,16 +76,46 @@ describe("bclua", function()
       assert.equal(7, select(2, bclua({"-e", "os.exit(7, true)"})))
    end)
 
-   it("stops on Ctrl-C and SIGTERM, with the stack shown", function()
-      for signal, expected in pairs({INT = 130, TERM = 143}) do
-         local script = command.write(dir .. "/loop.lua",
-            "io.open('" .. dir .. "/started', 'w'):close()\nlocal function spin() while true do end end\nspin()\n")
-         os.remove(dir .. "/started")
-         local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
-            "kill -%s $pid; wait $pid"):format(command.program, script, dir, signal))
-         assert.matches("interrupted!\nstack traceback:.*in local 'spin'", out)
+   -- Run a script that says when it is at work, and do this with its number `$pid` then.
+   local function disturb(text, deed, before)
+      local script = command.write(dir .. "/disturbed.lua",
+         ("io.open('%s/started', 'w'):close()\n%s"):format(dir, text))
+      os.remove(dir .. "/started")
+      return command.shell(("%s %s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; %s; wait $pid"):format(
+         before or "", command.program, script, dir, deed))
+   end
+
+   it("stops on Ctrl-C, SIGTERM and SIGHUP, with a line and no stack", function()
+      for signal, expected in pairs({INT = 130, TERM = 143, HUP = 129}) do
+         local out, status = disturb("while true do end", "kill -" .. signal .. " $pid")
+         assert.equal("bclua: interrupted!\n", out)
          assert.equal(expected, status)
       end
+   end)
+
+   it("obeys the first of two signals that come together, and dies of one that comes later", function()
+      local closing = "local _ <close> = setmetatable({}, {__close = function() %s print 'closed' end})\n" ..
+         "while true do end"
+      local out, status = disturb(closing:format("for _ = 1, 1e5 do end"),
+         "kill -TERM $pid; kill -TERM $pid")
+      assert.equal(143, status)
+      assert.matches("closed\n", out)
+      out, status = disturb(closing:format("while true do pcall(print) end"),
+         "kill -TERM $pid; sleep 2.1; kill -TERM $pid")
+      assert.equal(143, status)
+      assert.not_matches("closed", out)
+   end)
+
+   it("stops what catches the interruption and goes on", function()
+      local out, status = disturb("pcall(function() while true do end end) while true do end", "kill -INT $pid")
+      assert.matches("interrupted!\n$", out)
+      assert.equal(130, status)
+   end)
+
+   it("goes on after SIGHUP where it was told to ignore it", function()
+      local out, status = disturb("require('bclua.system').sleep(0.3) print 'done'", "kill -HUP $pid", "trap '' HUP;")
+      assert.equal("done\n", out)
+      assert.equal(0, status)
    end)
 
    it("holds Ctrl-C off while it is told to, and obeys it then", function()

@@ -28,6 +28,18 @@ describe("files", function()
       os.remove(path)
    end)
 
+   it("removes scratch files whatever ends the work", function()
+      local file, folder
+      pcall(function()
+         local scratch <close> = files.scratch()
+         file, folder = os.tmpname(), command.folder()
+         scratch[1], scratch[2] = file, folder
+         command.write(folder .. "/inside", "x")
+         error("the end")
+      end)
+      assert.is_false(files.exists(file) or files.exists(folder))
+   end)
+
    it("quotes CSV fields that need it", function()
       assert.equal('a,b\n"x,""y""",\n', files.csv({"a", "b"}, {{a = 'x,"y"'}}))
    end)
@@ -46,6 +58,29 @@ describe("progress", function()
       assert.equal("42 s", progress.duration(42))
       assert.equal("2 min 05 s", progress.duration(125))
       assert.equal("3 h 20 min", progress.duration(12000))
+   end)
+
+   it("knows what is kept of work that is broken off", function()
+      local function begin(kept)
+         local bar = progress.new("work", 40, {unit = "recordings", done = 10, kept = kept, quiet = true})
+         bar:update(2)
+         return bar
+      end
+      begin(true)
+      assert.equal("interrupted: 12 of 40 recordings done; run the same command to go on", progress.interrupted())
+      begin("last.safetensors")
+      assert.matches("12 of 40 recordings done (last.safetensors);", progress.interrupted(), 1, true)
+      begin(nil)
+      assert.equal("interrupted; run the same command again", progress.interrupted())
+      begin(true):finish()
+      assert.equal("interrupted; run the same command again", progress.interrupted())
+      progress.begin_part("extract")
+      assert.equal("interrupted in extract: what came before it is kept; run the same command to go on",
+         progress.interrupted())
+      begin(true)
+      assert.equal("interrupted in extract: 12 of 40 recordings done; run the same command to go on",
+         progress.interrupted())
+      progress.begin_part(nil)
    end)
 
    local function collector()

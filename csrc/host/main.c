@@ -1,7 +1,6 @@
 /* main.c: bclua, a Lua 5.4 host; the command line is that of lua. */
 #include <lauxlib.h>
 #include <lualib.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,7 +176,7 @@ static int run_repl(lua_State *L) {
     lua_getfield(L, -1, "run");
     /* Not host_call: at the prompt Ctrl-C is readline's. */
     int rc = report(L, lua_pcall(L, 0, 0, 0), 0);
-    return host_terminated() ? EXIT_SIGNAL + SIGTERM : rc;
+    return host_terminated() ? EXIT_SIGNAL + host_terminated() : rc;
 }
 
 static int run(lua_State *L, char **argv, const options *o, int argc) {

@@ -81,7 +81,7 @@ static bool read_line(const char *prompt) {
 }
 
 /* host.readline(prompt): a line without its newline; nil at the end of input
- * (Ctrl-D) and after SIGTERM; false after Ctrl-C. */
+ * (Ctrl-D) and after SIGTERM or SIGHUP; false after Ctrl-C. */
 static int l_readline(lua_State *L) {
     const char *prompt = luaL_checkstring(L, 1);
     rl_catch_signals = 0;

@@ -9,11 +9,11 @@
  * inside the host both use the host's flag, and a stock lua uses the module's. */
 #pragma GCC visibility push(default)
 
-/* True from the moment the user pressed Ctrl-C (or SIGTERM came) until
- * bc_interrupt_clear. Kernels that run longer than 0.1 s look at it, or take
+/* The signal's number from the moment the user pressed Ctrl-C (or SIGTERM or SIGHUP came) until
+ * bc_interrupt_clear; else 0. Kernels that run longer than 0.1 s look at it, or take
  * a bc_tick, and return BC_STOPPED. Safe to call from any thread. */
-bool bc_interrupted(void);
-void bc_interrupt_raise(void); /* async-signal-safe */
+int bc_interrupted(void);
+void bc_interrupt_raise(int number); /* async-signal-safe */
 void bc_interrupt_clear(void);
 
 /* While held, an interrupt only raises the flag: kernels stop, but the Lua code

@@ -82,14 +82,15 @@ static int l_processors(lua_State *L) {
     return 1;
 }
 
-/*** Has the user asked to stop (Ctrl-C, SIGTERM)?
-@function interrupted */
+/*** Has the user asked to stop (Ctrl-C, SIGTERM, SIGHUP)?
+@function interrupted
+@treturn boolean */
 static int l_interrupted(lua_State *L) {
-    lua_pushboolean(L, bc_interrupted());
+    lua_pushboolean(L, bc_interrupted() != 0);
     return 1;
 }
 
-/*** Hold Ctrl-C and SIGTERM off: while held they stop kernels, which raise, but no
+/*** Hold Ctrl-C, SIGTERM and SIGHUP off: while held they stop kernels, which raise, but no
 other Lua code, so that what belongs together is done together. Who holds asks
 `interrupted` often, and lets go; then what came meanwhile raises.
 @function hold_interrupts
@@ -242,13 +243,13 @@ static int l_nearest(lua_State *L) {
     return 1;
 }
 
-/*** Wait; a signal ends it early.
+/*** Wait; a signal ends it early, and one that is not yet obeyed at once.
 @function sleep
 @tparam number seconds */
 static int l_sleep(lua_State *L) {
     double s = luaL_checknumber(L, 1);
     struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
-    nanosleep(&t, NULL); /* a signal ends it early, as the user wants */
+    if (!bc_interrupted()) nanosleep(&t, NULL); /* a signal ends it early, as the user wants */
     return 0;
 }
 

@@ -7,6 +7,7 @@
 -- @usage
 -- local r = assert(batch_search.run{network = {widths = {8, 16, 32, 64}, z = 64}, memory = 2e9})
 -- print(r.largest, r.confirmed, r.triplets_per_second, r.levels_off)
+local files = require "bclua.files"
 local lfs = require "lfs"
 local options_of = require "bclua.options"
 local process = require "bclua.process"
@@ -37,7 +38,9 @@ local START = [[package.path, package.cpath = %q, %q require("bclua.batch_search
 -- Do a job in a process that has `limit` bytes of addresses (nil: no limit); its result, with
 -- `failure` if it did not come to its end; or nil and a message.
 local function in_child(job, limit)
+   local scratch <close> = files.scratch()
    local folder = os.tmpname()
+   scratch[1] = folder
    os.remove(folder)
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
@@ -62,8 +65,6 @@ local function in_child(job, limit)
       end
       result, message = child and (worker.read(folder .. "/result.lua") or {}), why
    end
-   for name in lfs.dir(folder) do os.remove(folder .. "/" .. name) end
-   os.remove(folder)
    if system.interrupted() then return nil, "interrupted" end
    if result and not (how == "exit" and code == 0) then
       result.failure = how == "signal" and ("the process was killed by signal %d"):format(code)

@@ -185,6 +185,16 @@ function cli.choices(option, words)
    end
 end
 
+local Command = {__close = function(self, e)
+   if e ~= nil and system.interrupted() then error(self.name .. ": " .. progress.interrupted(), 0) end
+end}
+
+--- From here on the script is at its work: Ctrl-C, SIGTERM or SIGHUP end it with a line that says what is kept.
+-- @tparam string name of the command, for the message
+-- @treturn table to be held in a variable that is closed with the script
+-- @usage local _ <close> = cli.command("motif extract")
+function cli.command(name) return setmetatable({name = name}, Command) end
+
 --- End the script: after `nil, message` with the message on stderr and status 1.
 -- @tparam string name of the command, for the message
 -- @param result what the work returned
@@ -193,6 +203,7 @@ end
 function cli.finish(name, result, message, options)
    progress.clear()
    if not result then
+      if system.interrupted() then error("interrupted!", 0) end
       io.stderr:write(name, ": ", tostring(message), "\n")
       os.exit(1, true)
    end

@@ -128,6 +128,16 @@ function files.remove(path)
    return os.remove(path)
 end
 
+local Scratch = {__close = function(names)
+   for _, name in ipairs(names) do files.remove(name) end
+end}
+
+--- A list of files and folders that are removed when the variable that holds it is closed, whatever ends the work.
+-- @treturn {string,...}
+-- @usage local scratch <close> = files.scratch()
+-- scratch[1] = os.tmpname()
+function files.scratch() return setmetatable({}, Scratch) end
+
 --- The whole text of a file.
 -- @treturn[2] nil, message beginning with the path
 function files.read(path)

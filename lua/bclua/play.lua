@@ -1,6 +1,7 @@
 --- Sound to the loudspeaker, through whatever player the system has: what
 -- `audio.play` does.
 -- @module bclua.play
+local files = require "bclua.files"
 local system = require "bclua.system"
 
 local play = {}
@@ -54,7 +55,7 @@ local function run(player, path)
       number = number or pipe:read("l") -- Ctrl-C may come before it
       if number and not status then os.execute("kill " .. number .. " 2>/dev/null") end
       pipe:close()
-      for _, name in ipairs({said, done, path}) do os.remove(name) end
+      for _, name in ipairs({said, done}) do os.remove(name) end
    end})
    number = pipe:read("l")
    while not status do
@@ -77,18 +78,16 @@ end
 -- @treturn[2] string message: there is no player, or what the player said
 function play.play(y, sample_rate)
    local audio = require "bclua.audio"
+   local scratch <close> = files.scratch()
    local path = os.tmpname()
+   scratch[1] = path
    local ok, saved, message = pcall(audio.save, path, y, sample_rate, {format = "wav"})
-   if not ok or not saved or y:size() == 0 then os.remove(path) end
    if not ok then error(as_ours(saved), 2) end
    if not saved then return nil, message end
    if y:size() == 0 then return true end
    local player
    player, message = find_player()
-   if not player then
-      os.remove(path)
-      return nil, message
-   end
+   if not player then return nil, message end
    return run(player, path)
 end
 

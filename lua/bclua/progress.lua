@@ -62,21 +62,25 @@ end
 local Progress = {}
 Progress.__index = Progress
 
+local current -- the last that began and has not ended
+
 --- Begin.
 -- @tparam string name of the work
 -- @tparam integer total how much there is to do
 -- @tparam[opt] table options `unit` ("items"), `done` (finished before this run;
--- not part of the rate), `quiet`, `out` (default stderr), `terminal` (default: is it one?), `columns` (of the
--- terminal; default: what it says at every drawing)
+-- not part of the rate), `kept` (what is done stays where the rest is broken off: true, or where it is), `quiet`,
+-- `out` (default stderr), `terminal` (default: is it one?), `columns` (of the terminal; default: what it says at every
+-- drawing)
 function progress.new(name, total, options)
    options = options or {}
    local terminal = options.terminal
    if terminal == nil then terminal = system.is_terminal(2) end
-   return setmetatable({
+   current = setmetatable({
       name = name, total = total, unit = options.unit or "items", done = 0, before = options.done or 0,
       started = system.clock(), shown = -math.huge, out = options.out or io.stderr,
-      terminal = terminal, columns = options.columns, quiet = is_quiet(options.quiet),
+      terminal = terminal, columns = options.columns, quiet = is_quiet(options.quiet), kept = options.kept,
    }, Progress)
+   return current
 end
 
 --- Seconds since it began.
@@ -115,12 +119,34 @@ end
 --- The end: one line that stays.
 -- @tparam[opt] string summary default: how much in how long
 function Progress:finish(summary)
+   if current == self then current = nil end
    if self.quiet then return end
    local elapsed = self:elapsed()
    summary = summary or ("%d %s in %s"):format(self.done, self.unit, progress.duration(elapsed))
    progress.clear()
    self.out:write(self.name, ": ", summary, "\n")
    self.out:flush()
+end
+
+local part -- of the command
+
+--- Say which part of a command begins; what came before is kept.
+-- @tparam string name
+function progress.begin_part(name) part, current = name, nil end
+
+--- What is left of work that is broken off now, and how to go on; a bar makes way for it.
+-- @treturn string
+function progress.interrupted()
+   local bar = current
+   progress.clear()
+   local words = {"interrupted" .. (part and " in " .. part or "")}
+   if bar and bar.kept then
+      words[2] = ("%d of %d %s done%s"):format(bar.before + bar.done, bar.total, bar.unit,
+         bar.kept ~= true and (" (%s)"):format(bar.kept) or "")
+   elseif part then
+      words[2] = "what came before it is kept"
+   end
+   return ("%s; run the same command %s"):format(table.concat(words, ": "), words[2] and "to go on" or "again")
 end
 
 return progress

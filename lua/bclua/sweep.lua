@@ -272,7 +272,7 @@ function sweep.run(options)
    local s, message = open(o)
    if not s then return nil, message end
    if o.force then files.remove(s.folder) end
-   s.bar = progress.new("sweep", count(o), {unit = "trials", quiet = o.quiet})
+   s.bar = progress.new("sweep", count(o), {unit = "trials", kept = true, quiet = o.quiet})
    local problem
    ok, problem = xpcall(all, function(e) return e end, s)
    s.store:close()

@@ -25,6 +25,7 @@ parser:option("--steps", "Steps at each size; the fastest counts.", "3"):argname
 parser:option("--most-seconds", "For each row of the table; sizes that would take longer are left out.", "120")
    :argname("S"):convert(cli.number("--most-seconds", 0))
 local o = parser:parse()
+local _ <close> = cli.command("batch_size")
 
 local memory = o.memory and math.floor(o.memory * 1e6) or batch_search.budget()
 if not memory then cli.finish("batch_size", nil, "the system does not say what memory is free: use --memory") end

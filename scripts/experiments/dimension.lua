@@ -25,6 +25,7 @@ parser:option("--holdout", "Share of recordings kept away from training.", "0.5"
 parser:option("--workers", "Trainings at a time; they share the threads.", "1"):argname("N")
    :convert(cli.integer("--workers", 1))
 local o = trials.options(parser):parse()
+local _ <close> = cli.command("dimension")
 
 local about, message = trial.open(o.run)
 if not about then cli.finish("dimension", nil, message) end

@@ -20,6 +20,7 @@ parser:option("--groups", "Of group norm: they must divide the widths.", "4"):ar
    :convert(cli.integer("--groups", 1))
 parser:option("--checkpoint", "Test this trained network, not a new one."):argname("FILE")
 local o = parser:parse()
+local _ <close> = cli.command("gradient_isolation")
 
 local net, message = tilenet.new{widths = o.widths, z = o.widths[4], seed = o.seed}, nil
 if o.checkpoint then net, message = tilenet.open(o.checkpoint) end

@@ -20,6 +20,7 @@ parser:option("--smooth", "Losses that each mean is over (default: a tenth of th
 parser:option("--precision", "One or more of f32, bf16, f16.", "f32"):argname("LIST")
    :convert(cli.choices("--precision", {"f32", "bf16", "f16"}))
 local o = parser:parse()
+local _ <close> = cli.command("learning_rate")
 local function fail(message) cli.finish("learning_rate", nil, message) end
 if o.most <= o.least then fail(("--most %g must be above --least %g"):format(o.most, o.least)) end
 

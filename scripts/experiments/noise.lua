@@ -21,6 +21,7 @@ parser:option("--precision", "How values are stored: f32, bf16, f16 or f64.", "f
    :convert(cli.choice("--precision", {"f32", "bf16", "f16", "f64"}))
 parser:flag("--train", "Train with each of --snr, too; judged without noise.")
 local o = parser:parse()
+local _ <close> = cli.command("noise")
 
 local about, message = trial.open(o.run)
 local checkpoint = o.checkpoint

@@ -10,6 +10,7 @@ local parser = trials.options(experiment.parser("scripts/experiments/partition.l
 Example:
   bclua scripts/experiments/partition.lua --run runs/birds --seeds 5]]))
 local o = parser:parse()
+local _ <close> = cli.command("partition")
 
 local about, message = trial.open(o.run)
 if not about then cli.finish("partition", nil, message) end

@@ -17,6 +17,7 @@ parser:option("--lr", "Learning rate.", "1e-3"):argname("X"):convert(cli.number(
 parser:option("--precision", "One or more of f32, bf16, f16.", "f32,bf16,f16"):argname("LIST")
    :convert(cli.choices("--precision", {"f32", "bf16", "f16"}))
 local o = parser:parse()
+local _ <close> = cli.command("precision")
 local function fail(message) cli.finish("precision", nil, message) end
 
 local b, message = batches.open{run = o.run, triplets = o.triplets, tiles = o.tiles, dataset_root = o.dataset_root,

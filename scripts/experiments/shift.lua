@@ -12,6 +12,7 @@ Examples:
 parser:option("--shifts", "Seconds before or behind the window's place, at most.", "0,0.25,0.5,1,2"):argname("LIST")
    :convert(cli.numbers("--shifts", nil, 0))
 local o = parser:parse()
+local _ <close> = cli.command("shift")
 
 local about, message = trial.open(o.run)
 if not about then cli.finish("shift", nil, message) end

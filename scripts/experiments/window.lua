@@ -18,6 +18,7 @@ parser:option("--windows", "Seconds.", "2,3.5,5,7,10"):argname("LIST"):convert(c
 parser:option("--exclusions", "Parts of a window: pairs that overlap more are no motif.", "0.25,0.5,1")
    :argname("LIST"):convert(cli.numbers("--exclusions", nil, 0))
 local o = parser:parse()
+local _ <close> = cli.command("window")
 
 local about, message = {data = o.data}, nil
 if not o.data then about, message = require("bclua.workflow.trial").open(o.run) end

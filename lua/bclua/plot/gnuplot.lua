@@ -264,18 +264,16 @@ local terminals = {
 }
 
 local function run(text)
-   local complaints = os.tmpname()
-   local pipe, message = io.popen("gnuplot >/dev/null 2>" .. complaints, "w")
-   if not pipe then
-      os.remove(complaints)
-      return nil, "gnuplot: " .. message
-   end
+   local scratch <close> = files.scratch()
+   scratch[1] = os.tmpname()
+   local complaints = scratch[1]
+   local pipe <close>, message = io.popen("gnuplot >/dev/null 2>" .. complaints, "w")
+   if not pipe then return nil, "gnuplot: " .. message end
    pipe:write(text)
    local ok = pipe:close()
    local f = io.open(complaints)
    local said = f and f:read("a") or ""
    if f then f:close() end
-   os.remove(complaints)
    if ok then return true end
    if said:find("not found", 1, true) then said = "gnuplot is not installed (Debian package gnuplot-nox)" end
    return nil, "gnuplot: " .. (said:match("%S.*%S") or "failed")
@@ -294,7 +292,9 @@ end
 function gnuplot.draw(figure, path, kind, size, transparent)
    if transparent == nil then transparent = kind == "svg" end
    local background = transparent and (kind == "png" and "transparent" or "") or "background '#ffffff'"
-   local kept, drawing = {}, os.tmpname()
+   local kept <close> = files.scratch()
+   local drawing = os.tmpname()
+   kept[1] = drawing
    local letter = kind == "svg" and 7.6 or 7
    local drawn, commands, place = pcall(gnuplot.commands, figure, size, letter, not transparent, kept)
    local ok, message = nil, commands
@@ -302,10 +302,8 @@ function gnuplot.draw(figure, path, kind, size, transparent)
       ok, message = run(terminals[kind]:format(size[1], size[2], background) .. "\nset output " .. quote(drawing) ..
          "\n" .. commands .. "\nunset output\n")
    end
-   for _, name in ipairs(kept) do os.remove(name) end
    local bytes
    if ok then bytes, message = files.read(drawing) end
-   os.remove(drawing)
    if not bytes then return nil, message end
    -- A browser would blur the cells of an image into each other.
    if kind == "svg" then bytes = bytes:gsub("<image ", "<image style='image-rendering:pixelated' ") end

@@ -2,6 +2,7 @@
 -- Unicode characters in colour elsewhere.
 -- @module bclua.plot.screen
 local cells = require "bclua.plot.cells"
+local files = require "bclua.files"
 local gnuplot = require "bclua.plot.gnuplot"
 local system = require "bclua.system"
 
@@ -79,16 +80,14 @@ function screen.kitty(png)
 end
 
 local function drawn(figure, kind, size)
+   local scratch <close> = files.scratch()
    local path = os.tmpname()
+   scratch[1] = path
    local ok, message = gnuplot.draw(figure, path, kind == "kitty" and "png" or "sixel", size, false)
-   if not ok then
-      os.remove(path)
-      return nil, message
-   end
+   if not ok then return nil, message end
    local f = assert(io.open(path, "rb"))
    local bytes = f:read("a")
    f:close()
-   os.remove(path)
    return kind == "kitty" and screen.kitty(bytes) or bytes
 end
 

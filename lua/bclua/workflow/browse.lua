@@ -203,8 +203,10 @@ function Browser:picture(row)
       local y, message = load_sound(self, row)
       if not y then return nil, message end
       local p = self:profile(row)
-      local base = os.tmpname()
-      local path = base .. ".png"
+      local scratch <close> = files.scratch()
+      scratch[1] = os.tmpname()
+      local path = scratch[1] .. ".png"
+      scratch[2] = path
       local ok, place
       if p then
          local best = p.motifs[1]
@@ -216,8 +218,6 @@ function Browser:picture(row)
       end
       local bytes
       if ok then bytes, message = files.read(path) else message = place end
-      os.remove(path)
-      os.remove(base)
       return bytes and {bytes = bytes, left = place.left, right = place.right}, message
    end)
 end

@@ -187,7 +187,7 @@ function extract.run(options)
       end
    end
    local parallel, progress = require "bclua.parallel", require "bclua.progress"
-   local bar = progress.new("extract", #list, {unit = "recordings", done = skipped, quiet = options.quiet})
+   local bar = progress.new("extract", #list, {unit = "recordings", kept = true, done = skipped, quiet = options.quiet})
    local seconds, done = 0, 0
    for i, result, why in parallel.map(todo, "bclua.workflow.extract", "one", p) do
       if result then

@@ -151,7 +151,10 @@ local function reporter(p, quiet)
          info.skipped > 0 and ("  %d skipped"):format(info.skipped) or ""))
    end
    local function say(text) progress.note("fit: " .. text, quiet) end
-   return on_batch, say, function() if bar then bar:finish() end end
+   local function on_checkpoint(path)
+      if bar then bar.kept = path end
+   end
+   return on_batch, on_checkpoint, say, function() if bar then bar:finish() end end
 end
 
 local function settings(options)
@@ -291,11 +294,6 @@ local function trainer_options(p, options, net, say, about)
             :format(100 * info.wait_share))
       end
    end
-   function o.on_checkpoint(path, step)
-      if system.interrupted() then
-         say(("stopped after step %d; the same command goes on from %s"):format(step, path))
-      end
-   end
    function o.report_nonfinite(batch, step_options, skipped)
       if skipped >= MOST_REPORTS then return nil end
       return require("bclua.workflow.nonfinite").report({run = options.run, net = net, batch = batch,
@@ -335,7 +333,7 @@ function fit.run(options)
    folder, message = open_checkpoints(options, wanted)
    if not folder then return nil, message end
 
-   local on_batch, say, finish = reporter(p, options.quiet)
+   local on_batch, on_checkpoint, say, finish = reporter(p, options.quiet)
    local last = folder .. "/last.safetensors"
    local from = options.checkpoint or (files.exists(last) and last) or nil
    local parameter_count = net:summary().parameters
@@ -347,7 +345,7 @@ function fit.run(options)
    end
    local about_triplets = record.of_parquet(options.triplets) or {}
    local o = trainer_options(p, options, net, say, about)
-   o.resume, o.on_batch = from, on_batch
+   o.resume, o.on_batch, o.on_checkpoint = from, on_batch, on_checkpoint
    o.metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
       groups = files.json(about_triplets.families or about_triplets.groups or {}), version = system.version(),
       fit = files.json(wanted)}

@@ -207,7 +207,8 @@ local function run_tiles(groups, o, partial, parameters, options, r)
       return {tile[1], tile[2], best.limit()}
    end})
    local before_s = skipped > 0 and done_after[skipped] or 0
-   local bar = progress.new("search", total, {unit = "pairs of recordings", done = before_s, quiet = options.quiet})
+   local bar = progress.new("search", total, {unit = "pairs of recordings", kept = partial ~= nil, done = before_s,
+      quiet = options.quiet})
    for i, result, why in parallel.map(todo, "bclua.workflow.pairs", "one", o) do
       if not result then return nil, why end
       for _, hit in ipairs(result.hits) do best.add(hit) end

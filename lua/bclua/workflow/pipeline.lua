@@ -134,6 +134,7 @@ end
 -- Run one step; its time and its failures go into the run.
 local function step(run, name, f)
    local started = system.clock()
+   require("bclua.progress").begin_part(name)
    local result, message, detail = f()
    run.times[#run.times + 1] = {step = name, seconds = system.clock() - started, note = not result and message or ""}
    if type(result) == "table" and result.failures then

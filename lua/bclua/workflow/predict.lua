@@ -93,7 +93,7 @@ end
 
 -- All windows of all recordings through the network into the store.
 local function embed(net, todo, store, o, quiet)
-   local bar = progress.new("predict", estimate(todo, o), {unit = "windows", quiet = quiet})
+   local bar = progress.new("predict", estimate(todo, o), {unit = "windows", kept = true, quiet = quiet})
    local r = {done = 0, windows = 0, seconds = 0, failures = {}, bar = bar}
    for block in windows.blocks(todo, o, system.threads()) do
       local path, ok, message = todo[block.file], true, nil

@@ -272,7 +272,7 @@ local function cut_all(shards, there, sizes, o, quiet)
    local parallel, progress = require "bclua.parallel", require "bclua.progress"
    local total, done, cut_now, before, failures = 0, 0, 0, 0, {}
    for _, shard in ipairs(shards) do total = total + #shard.sources end
-   local bar = progress.new("extract-triplets", total, {unit = "recordings", quiet = quiet})
+   local bar = progress.new("extract-triplets", total, {unit = "recordings", kept = true, quiet = quiet})
    for i, result, why in parallel.map(shards, "bclua.workflow.tiles", "one", o) do
       if not result then return nil, why end
       local n, failed = take_over(shards[i], result, there, sizes, o)
