@@ -198,6 +198,21 @@ static int run(lua_State *L, char **argv, const options *o, int argc) {
     return status == LUA_OK ? call(L, 0) : report(L, status, 0);
 }
 
+typedef struct {
+    char **argv;
+    int argc;
+    const options *o;
+    int rc;
+} program;
+
+/* Also what comes before the first script may run out of memory. */
+static int run_protected(lua_State *L) {
+    program *p = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    p->rc = run(L, p->argv, p->o, p->argc);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     host_guard_output();
     /* Our threads share the cores, BLAS never uses its own (support/blas.h): each would take
@@ -217,7 +232,11 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
     host_catch_signals();
-    int rc = run(L, argv, &o, argc);
+    program p = {argv, argc, &o, EXIT_FAILURE};
+    lua_pushcfunction(L, run_protected);
+    lua_pushlightuserdata(L, &p);
+    int status = lua_pcall(L, 1, 0, 0);
+    if (status != LUA_OK) report(L, status, 0);
     lua_close(L);
-    return rc;
+    return p.rc;
 }

@@ -56,7 +56,7 @@ static int fit(char **memory, size_t *have, size_t bytes) {
  * and the process is killed when it is used. */
 static int check_room(const nn_network *net, const nn_plan *p, bc_error *e) {
     if (p->bytes <= net->arena_bytes) return BC_OK;
-    size_t room = bc_memory_free(), held = net->arena_bytes;
+    size_t room = bc_memory_free(""), held = net->arena_bytes;
     if (room == SIZE_MAX || p->bytes <= room + held) return BC_OK;
     return bc_fail(e, "a batch of %zu samples needs %.2f GB, and %.2f GB are free", p->o.n,
                    (double)p->bytes / 1e9, (double)(room + held) / 1e9);

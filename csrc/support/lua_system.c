@@ -56,9 +56,11 @@ static int l_threads(lua_State *L) {
 }
 
 /*** The instructions that kernels use; `instructions(name)` sets them for all
-threads. Results are the same with all of them, but for the rounding of the network's
-convolutions: this is there to show it, and to measure. Which there are: `stomp.instructions()`. At first the best, or what the
-environment variable BCLUA_INSTRUCTIONS says.
+threads. It holds for all kernels but some of the network's (norms, activations, the
+optimiser, Winograd's transforms) and the libraries: these choose when the program starts.
+Results are the same with all of them, but for the rounding of the network's
+convolutions: this is there to show it, and to measure. Which there are: `stomp.instructions()`.
+At first the best, or what the environment variable BCLUA_INSTRUCTIONS says.
 @function instructions
 @tparam[opt] string name "plain", "avx2", "avx512", or "best"
 @treturn string */
@@ -150,11 +152,13 @@ static int l_memory(lua_State *L) {
 }
 
 /*** Bytes of memory that this process may still take: the least of what the machine has
-available and what its limits leave; nil where that is unknown.
+available and what its limits leave: those of its control group and of all above it (set by
+Slurm, systemd or a container), and `ulimit -v`; nil where that is unknown.
 @function memory_free
+@tparam[opt=""] string root the folder in which `/proc` and `/sys` are looked for
 @treturn integer */
 static int l_memory_free(lua_State *L) {
-    size_t bytes = bc_memory_free();
+    size_t bytes = bc_memory_free(luaL_optstring(L, 1, ""));
     if (bytes == SIZE_MAX)
         lua_pushnil(L);
     else
@@ -245,9 +249,10 @@ static int l_nearest(lua_State *L) {
 
 /*** Wait; a signal ends it early, and one that is not yet obeyed at once.
 @function sleep
-@tparam number seconds */
+@tparam number seconds 0 to 1e9 */
 static int l_sleep(lua_State *L) {
     double s = luaL_checknumber(L, 1);
+    luaL_argcheck(L, s >= 0 && s <= 1e9, 1, "outside 0..1e9 s");
     struct timespec t = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
     if (!bc_interrupted()) nanosleep(&t, NULL); /* a signal ends it early, as the user wants */
     return 0;

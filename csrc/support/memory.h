@@ -4,8 +4,10 @@
 
 #include <stddef.h>
 
-/* Bytes: the least of what the machine has available, what is left of the
- * control group's limit and of the process's own (ulimit -v). SIZE_MAX: unknown. */
-size_t bc_memory_free(void);
+/* Bytes: the least of what the machine has available, what the limits of its control
+ * group and of those above (Slurm, systemd and containers set them; versions 1 and 2)
+ * leave, and the process's own (ulimit -v). SIZE_MAX: unknown. root: the folder in which
+ * /proc and /sys are, "" but for tests. */
+size_t bc_memory_free(const char *root);
 
 #endif
