@@ -155,8 +155,8 @@ synwre1,Synthetic Wren 1,Fictitroglodytes prima,Fictitroglodytidae (Synthetic Wr
          assert.error_matches(function() dataset.make(root .. "/no", options) end, pattern)
       end
       rejects("unknown option 'specis'", {specis = 1})
-      rejects("'species' must be an integer in 1..9, got 1.5", {species = 1.5})
-      rejects("'least_s' must be a number in 12..3600, got 1", {least_s = 1})
+      rejects("option 'species' must be an integer from 1 to 9, got 1.5", {species = 1.5})
+      rejects("option 'least_s' must be a number from 12 to 3600, got 1", {least_s = 1})
       rejects("'most_s' must not be below least_s", {least_s = 30, most_s = 20})
       assert.is_false(files.exists(root .. "/no"))
    end)

@@ -15,14 +15,11 @@
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local files = require "bclua.files"
+local options_of = require "bclua.options"
 local sampling = require "bclua.sampling"
 local system = require "bclua.system"
 
 local dataset = {}
-
---- What `make` does unless told otherwise.
-dataset.defaults = {families = 3, species = 2, recordings = 6, short = 2, least_s = 14, most_s = 44,
-   sample_rate = 32000, seed = 1}
 
 local FAMILIES = {
    {code = "fin", name = "Finch", genus = "Fictifringilla", style = "whistle"},
@@ -231,32 +228,20 @@ function dataset.one(index, o)
    return audio.save(path, dataset.render(r, o.parameters), o.parameters.sample_rate)
 end
 
-local LIMITS = {families = {1, #FAMILIES}, species = {1, #EPITHETS}, recordings = {1, 900}, short = {0, 1000},
-   least_s = {12, 3600}, most_s = {12, 3600}, sample_rate = {16000, 192000},
-   seed = {0, 2 ^ 31}}
+local PARAMETERS = {
+   families = {"integer", least = 1, most = #FAMILIES, default = 3},
+   species = {"integer", least = 1, most = #EPITHETS, default = 2},
+   recordings = {"integer", least = 1, most = 900, default = 6},
+   short = {"integer", least = 0, most = 1000, default = 2},
+   least_s = {"number", least = 12, most = 3600, default = 14},
+   most_s = {"number", least = 12, most = 3600, default = 44},
+   sample_rate = {"integer", least = 16000, most = 192000, default = 32000},
+   seed = {"integer", least = 0, most = 1 << 31, default = 1},
+}
+local MAKE = options_of.extend(PARAMETERS, {threads = {"integer", least = 1, most = 1024}, progress = "function"})
 
-local REAL = {least_s = true, most_s = true}
-
-local function check(options)
-   local p = {}
-   for name in pairs(options) do
-      if not LIMITS[name] and name ~= "progress" and name ~= "threads" then
-         error(("unknown option '%s'"):format(name), 3)
-      end
-   end
-   for name, limits in pairs(LIMITS) do
-      local x = options[name]
-      if x == nil then x = dataset.defaults[name] end
-      if type(x) ~= "number" or not (REAL[name] or math.type(x) == "integer")
-         or not (x >= limits[1] and x <= limits[2]) then
-         error(("option '%s' must be %s in %s..%s, got %s"):format(name,
-            REAL[name] and "a number" or "an integer", limits[1], limits[2], tostring(x)), 3)
-      end
-      p[name] = REAL[name] and x + 0.0 or x
-   end
-   if p.most_s < p.least_s then error("option 'most_s' must not be below least_s", 3) end
-   return p
-end
+--- What `make` does unless told otherwise.
+dataset.defaults = options_of.check(nil, PARAMETERS)
 
 -- A folder is new, or holds (part of) the very same data set.
 local function open_folder(dir, p)
@@ -317,8 +302,10 @@ end
 -- @treturn[2] string message, beginning with the path
 -- @raise if an option is unknown or outside its limits
 function dataset.make(dir, options)
-   options = options or {}
-   local p = check(options)
+   local o, p = options_of.check(options, MAKE), {}
+   if o.most_s < o.least_s then error("option 'most_s' must not be below least_s", 2) end
+   for name in pairs(PARAMETERS) do p[name] = o[name] end
+   p.least_s, p.most_s = p.least_s + 0.0, p.most_s + 0.0 -- as `dataset.json` has them
    local locked <close>, busy = require("bclua.lock").folder(dir)
    if not locked then return nil, busy end
    local ok, message = open_folder(dir, p)
@@ -329,11 +316,11 @@ function dataset.make(dir, options)
       numbers[i] = i
       seconds = seconds + r.seconds
    end
-   local settings = options.threads and {threads = options.threads}
+   local settings = o.threads and {threads = o.threads}
    for i, done, why in require("bclua.parallel").map(numbers, "bclua.dataset", "one",
       {dir = dir, parameters = p}, settings) do
       if not done then return nil, why end
-      if options.progress then options.progress(i, #recordings) end
+      if o.progress then o.progress(i, #recordings) end
    end
    local calls
    calls, message = write_tables(dir, species, recordings)

@@ -93,7 +93,7 @@ local OPEN = {
    title = "string",
    settings = {"table", default = {}},
    needs = {"list", of = "string", items = "strings", default = {}},
-   out = {"output", default = io.stdout},
+   out = "output",
 }
 
 --- Begin an experiment: says what it is and its settings. Nothing is written yet.
@@ -113,7 +113,7 @@ function experiment.open(options)
       end
    end
    local self = setmetatable({name = o.name, title = o.title or o.name, run = run, settings = settings,
-      folder = ("%s/%s/%s"):format(run, PLACE, o.name), out = o.out, parts = {}, made = {},
+      folder = ("%s/%s/%s"):format(run, PLACE, o.name), out = o.out or io.stdout, parts = {}, made = {},
       sound_count = 0}, Experiment)
    self:print(self.title)
    self:print(files.json(brief(settings, 0)))

@@ -10,6 +10,7 @@
 -- print(batch.anchor, batch.provenance.anchor.file[1], batch.provenance.anchor.seconds[1])
 local augment = require "bclua.loader.augment"
 local files = require "bclua.files"
+local options_of = require "bclua.options"
 local system = require "bclua.system"
 
 --- The text of an augmentation as a table: `parse` of `bclua.loader.augment`.
@@ -19,40 +20,6 @@ local system = require "bclua.system"
 local loader = {augmentation = augment.parse}
 
 local STORES = {npy = true, packed = true, flac = true}
-
-local COMMON = {dataset_root = "string", batch_size = "integer", seconds = "number", sample_rate = "integer",
-   seed = "integer", workers = "integer", ahead = "integer", augment = true, cache_mb = "number", open = "integer"}
-local OPTIONS = {triplets = "string", tiles = "string", duration = "number", limit = "integer",
-   loc_unit = "string"}
-local WALK_OPTIONS = {input = "string", walkers = "integer"}
-local LIMITS = {batch_size = {1, 1 << 20}, seconds = {0.001, 3600}, sample_rate = {1000, 192000}, workers = {1, 256},
-   ahead = {1, 1024}, cache_mb = {0, 1 << 30}, open = {1, 65536}, limit = {1, (1 << 32) - 1}, walkers = {1, 65536},
-   duration = {0.001, 36000}}
-
-local function check_value(name, value, wanted)
-   if wanted == true then return end
-   local is = math.type(value) == "integer" and "integer" or type(value)
-   if is ~= wanted and not (wanted == "number" and is == "integer") then
-      error(("option '%s' must be a%s %s, got %s"):format(name, wanted == "integer" and "n" or "", wanted,
-         tostring(value)), 4)
-   end
-   local limits = LIMITS[name]
-   if limits and not (value >= limits[1] and value <= limits[2]) then
-      error(("option '%s' must be %.14g to %.14g, got %s"):format(name, limits[1], limits[2], tostring(value)), 4)
-   end
-end
-
-local function check_options(options, own, needed)
-   if type(options) ~= "table" then error("options: table expected, got " .. type(options), 3) end
-   for name, value in pairs(options) do
-      local wanted = COMMON[name] or own[name]
-      if not wanted then error(("unknown option '%s'"):format(tostring(name)), 3) end
-      check_value(name, value, wanted)
-   end
-   for _, name in ipairs(needed) do
-      if options[name] == nil then error(("option '%s' is missing"):format(name), 3) end
-   end
-end
 
 -- ---- Tables ----
 
@@ -155,7 +122,7 @@ Loader.__index = Loader
 
 -- Settle crop, tile and shift, which depend on each other.
 local function settle(options, data, effects)
-   local seconds, shift = options.seconds or 5, augment.largest_shift(effects)
+   local seconds, shift = options.seconds, augment.largest_shift(effects)
    local rate, where = options.sample_rate or data.sample_rate or 32000, options.tiles or options.triplets
    if data.sample_rate and rate ~= data.sample_rate then
       return nil, ("%s: tiles at %g Hz, not %d Hz"):format(options.tiles, data.sample_rate, rate)
@@ -179,7 +146,7 @@ local function open(options, data, effects)
    if augment.needs_pitch(effects) and not require("bclua.loading").pitch_library() then
       return nil, "pitch: SoundTouch is missing (install libsoundtouch1)"
    end
-   local self = setmetatable({seed = options.seed or 1, batch_size = options.batch_size or 64, store = data.store,
+   local self = setmetatable({seed = options.seed, batch_size = options.batch_size, store = data.store,
       samples = math.floor(seconds * rate + 0.5), sample_rate = rate, failures = {}, replaced = 0,
       place = data.place, named = {}}, Loader)
    local all = data.windows.anchor
@@ -189,12 +156,32 @@ local function open(options, data, effects)
    self.core = require("bclua.loading").new({store = data.store, paths = data.paths, sources = data.sources,
       windows = data.windows, duration = duration, sample_rate = rate, samples = self.samples,
       batch_size = self.batch_size, seed = self.seed, limit = options.limit,
-      workers = options.workers or math.min(2, system.threads()), ahead = options.ahead or 2,
-      cache_bytes = math.floor((options.cache_mb or 256) * 1e6), open = options.open or 64,
+      workers = options.workers or math.min(2, system.threads()), ahead = options.ahead,
+      cache_bytes = math.floor(options.cache_mb * 1e6), open = options.open,
       effects = effects, backgrounds = backgrounds or nil, first = data.first, walkers = options.walkers})
    if options.limit then self.triplets = math.min(self.triplets, options.limit) end
    return self
 end
+
+local COMMON = {
+   dataset_root = "string",
+   batch_size = {"integer", least = 1, most = 1 << 20, default = 64},
+   seconds = {"number", least = 0.001, most = 3600, default = 5},
+   sample_rate = {"integer", least = 1000, most = 192000},
+   seed = {"integer", default = 1},
+   augment = "any",
+   workers = {"integer", least = 1, most = 256},
+   ahead = {"integer", least = 1, most = 1024, default = 2},
+   cache_mb = {"number", least = 0, most = 1 << 30, default = 256},
+   open = {"integer", least = 1, most = 65536, default = 64},
+}
+local NEW = options_of.extend(COMMON, {
+   triplets = {"string", needed = true},
+   tiles = "string",
+   duration = {"number", least = 0.001, most = 36000},
+   limit = {"integer", least = 1, most = (1 << 32) - 1},
+   loc_unit = {"choice", {"seconds", "frames"}},
+})
 
 --- A loader of triplets.
 -- @tparam table options `triplets` (Parquet of `generate-triplets`) and either `tiles`, a folder that
@@ -211,14 +198,20 @@ end
 -- @treturn[2] string message, beginning with the path
 -- @raise a wrong option
 function loader.new(options)
-   check_options(options, OPTIONS, {"triplets"})
-   if not options.tiles and not options.dataset_root then error("option 'tiles' or 'dataset_root' is missing", 2) end
-   if options.tiles and options.duration then error("option 'duration' is for a loader without tiles", 2) end
-   local effects = augment.check(options.augment, 3)
-   local data, message = read(options)
+   local o = options_of.check(options, NEW)
+   if not o.tiles and not o.dataset_root then error("option 'tiles' or 'dataset_root' is missing", 2) end
+   if o.tiles and o.duration then error("option 'duration' is for a loader without tiles", 2) end
+   local effects = augment.check(o.augment, 3)
+   local data, message = read(o)
    if not data then return nil, message end
-   return open(options, data, effects)
+   return open(o, data, effects)
 end
+
+local WALK = options_of.extend(COMMON, {
+   input = {"string", needed = true},
+   dataset_root = {"string", needed = true},
+   walkers = {"integer", least = 1, most = 65536},
+})
 
 --- A loader that walks over every slice of every recording.
 -- The anchor is a slice of `seconds`; the neighbour the window that its matrix profile index points to; the
@@ -232,16 +225,15 @@ end
 -- @treturn[2] string message, beginning with the path
 -- @raise a wrong option
 function loader.walk(options)
-   check_options(options, WALK_OPTIONS, {"input", "dataset_root"})
-   local effects = augment.check(options.augment, 3)
-   if not files.is_folder(options.dataset_root) then
-      return nil, options.dataset_root .. ": no such folder (--dataset-root)"
+   local o = options_of.check(options, WALK)
+   local effects = augment.check(o.augment, 3)
+   if not files.is_folder(o.dataset_root) then
+      return nil, o.dataset_root .. ": no such folder (--dataset-root)"
    end
-   local seconds = options.seconds or 5
-   local data, message = require("bclua.loader.walk").read(options.input, options.dataset_root, seconds)
+   local data, message = require("bclua.loader.walk").read(o.input, o.dataset_root, o.seconds)
    if not data then return nil, message end
-   data.duration = seconds + 2 * augment.largest_shift(effects)
-   return open(options, data, effects)
+   data.duration = o.seconds + 2 * augment.largest_shift(effects)
+   return open(o, data, effects)
 end
 
 --- The next batch. It waits until the threads have made it.

@@ -1,6 +1,7 @@
 --- Progress of long work: a bar on a terminal, a plain line every few seconds
 -- elsewhere. Everything goes to stderr, so that results stay clean.
 -- @module bclua.progress
+local check_options = require("bclua.options").check
 local display = require "bclua.display"
 local system = require "bclua.system"
 
@@ -64,6 +65,16 @@ Progress.__index = Progress
 
 local current -- the last that began and has not ended
 
+local NEW = {
+   unit = {"string", default = "items"},
+   done = {"number", least = 0, default = 0},
+   kept = "any",
+   quiet = "boolean",
+   out = "output",
+   terminal = "boolean",
+   columns = {"integer", least = 1},
+}
+
 --- Begin.
 -- @tparam string name of the work
 -- @tparam integer total how much there is to do
@@ -72,13 +83,13 @@ local current -- the last that began and has not ended
 -- `out` (default stderr), `terminal` (default: is it one?), `columns` (of the terminal; default: what it says at every
 -- drawing)
 function progress.new(name, total, options)
-   options = options or {}
-   local terminal = options.terminal
+   local o = check_options(options, NEW)
+   local terminal = o.terminal
    if terminal == nil then terminal = system.is_terminal(2) end
    current = setmetatable({
-      name = name, total = total, unit = options.unit or "items", done = 0, before = options.done or 0,
-      started = system.clock(), shown = -math.huge, out = options.out or io.stderr,
-      terminal = terminal, columns = options.columns, quiet = is_quiet(options.quiet), kept = options.kept,
+      name = name, total = total, unit = o.unit, done = 0, before = o.done,
+      started = system.clock(), shown = -math.huge, out = o.out or io.stderr,
+      terminal = terminal, columns = o.columns, quiet = is_quiet(o.quiet), kept = o.kept,
    }, Progress)
    return current
 end

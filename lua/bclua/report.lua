@@ -1,5 +1,6 @@
 --- A report: one HTML file that needs nothing else, pictures and sounds inside.
 -- @module bclua.report
+local check_options = require("bclua.options").check
 local system = require "bclua.system"
 
 local report = {}
@@ -137,12 +138,15 @@ end
 
 local function is_number(text) return text:match("^[+-]?[%d.]+[eE]?[%-+]?%d* ?%%?$") ~= nil end
 
+local TABLE = {sort = {"boolean", default = true}}
+
 --- A table; columns of numbers, and of text that reads as such, stand to the right. The reader can
 -- sort it by any column.
 -- @tparam {string,...} header
 -- @tparam {{any,...},...} rows nil is an empty cell
 -- @tparam[opt] table options `sort` (true)
 function Report:table(header, rows, options)
+   local o = check_options(options, TABLE)
    local texts, numbers = {}, {}
    for r, row in ipairs(rows) do
       texts[r] = {}
@@ -165,7 +169,7 @@ function Report:table(header, rows, options)
    for i, name in ipairs(header) do
       heads[i] = ("<th%s>%s</th>"):format(numbers[i] and ' class="number"' or "", escape(name))
    end
-   local sorts = #rows > 1 and not (options and options.sort == false)
+   local sorts = #rows > 1 and o.sort
    self:html(('<div class="table" tabindex="0"><table%s><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>')
       :format(sorts and ' class="sorts"' or "", table.concat(heads), table.concat(cells)))
 end

@@ -11,6 +11,7 @@
 -- sql.write_parquet("loud.parquet", {id = {"XC1", "XC2"}, level = array.from{-3.5, -7}})
 
 local array = require "bclua.array"
+local check_options = require("bclua.options").check
 local core = require "bclua.sql.core"
 local display = require "bclua.display"
 
@@ -43,23 +44,6 @@ end
 
 local function check(position, name, expected, value)
    if type(value) ~= expected then bad_argument(position, name, expected, value) end
-end
-
-local function check_options(name, options, known)
-   if options == nil then return {} end
-   if type(options) ~= "table" then
-      error(("bad argument to '%s' (options: table expected, got %s)"):format(name, type(options)), 3)
-   end
-   for option in pairs(options) do
-      if not known[option] then
-         local names = {}
-         for other in pairs(known) do names[#names + 1] = other end
-         table.sort(names)
-         error(("bad argument to '%s' (unknown option '%s' (known: %s))"):format(
-            name, tostring(option), table.concat(names, ", ")), 3)
-      end
-   end
-   return options
 end
 
 -- DuckDB opens files by UTF-8 names only: nil and a message for another one.
@@ -212,6 +196,9 @@ local function with_table(self, source, options, use)
    end))
 end
 
+local NAMES = {"list", of = "string", items = "names"}
+local APPEND = {order = NAMES}
+
 --- Append columns, or rows, to a table that is there: all of them or none. Values
 -- are cast to the table's types; columns of the table that are not given get
 -- their defaults.
@@ -225,11 +212,11 @@ end
 export("append", function(self, name, source, options)
    check(1, "append", "string", name)
    check(2, "append", "table", source)
-   options = check_options("append", options, {order = true})
+   local o = check_options(options, APPEND)
    local function insert(select, names)
       return call(self.exec, self, ("insert into %s (%s) %s"):format(sql.identifier(name), names, select))
    end
-   return pass(2, pcall(with_table, self, source, options, insert))
+   return pass(2, pcall(with_table, self, source, o, insert))
 end)
 
 -- What files.guard does, in SQL.
@@ -273,6 +260,14 @@ local function check_write(name, path, source)
    end
 end
 
+local WRITE_PARQUET = {
+   order = NAMES,
+   types = "table",
+   metadata = {"table", default = {}},
+   compression = {"choice", {"zstd", "snappy", "gzip", "lz4", "uncompressed"}, default = "zstd"},
+   row_group_size = {"integer", least = 1},
+}
+
 --- Write a Parquet file, whole or not at all.
 --
 -- The source is one of
@@ -302,23 +297,31 @@ end
 -- @usage sql.write_parquet("motif.parquet", {id = ids, mp = profiles}, {order = {"id", "mp"}})
 export("write_parquet", function(self, path, source, options)
    check_write("write_parquet", path, source)
-   options = check_options("write_parquet", options, {
-      order = true, types = true, metadata = true, compression = true, row_group_size = true})
+   local o = check_options(options, WRITE_PARQUET)
    local copy = {"format parquet", "use_tmp_file false",
-      "compression " .. sql.quote(options.compression or "zstd")}
-   if options.row_group_size then
-      copy[#copy + 1] = ("row_group_size %d"):format(options.row_group_size)
+      "compression " .. sql.quote(o.compression)}
+   if o.row_group_size then
+      copy[#copy + 1] = ("row_group_size %d"):format(o.row_group_size)
    end
    local pairs_text = {}
-   for key, value in pairs(options.metadata or {}) do
+   for key, value in pairs(o.metadata) do
       pairs_text[#pairs_text + 1] = sql.identifier(key) .. ": " .. sql.quote(display.utf8(tostring(value)))
    end
    table.sort(pairs_text)
    if #pairs_text > 0 then
       copy[#copy + 1] = "kv_metadata {" .. table.concat(pairs_text, ", ") .. "}"
    end
-   return pass(2, pcall(write, self, path, source, options, copy))
+   return pass(2, pcall(write, self, path, source, o, copy))
 end)
+
+local WRITE_CSV = {
+   order = NAMES,
+   types = "table",
+   header = {"boolean", default = true},
+   delimiter = {"string", default = ","},
+   null = {"string", default = ""},
+   guard = {"boolean", default = false},
+}
 
 --- Write a CSV file, whole or not at all; one that ends in `.gz` or `.zst` is compressed.
 -- Source and failures are as in `write_parquet`. Lists become text: `[1.0, 2.0]`.
@@ -333,15 +336,14 @@ end)
 -- @treturn[2] string the message, which begins with the file's path
 export("write_csv", function(self, path, source, options)
    check_write("write_csv", path, source)
-   options = check_options("write_csv", options, {
-      order = true, types = true, header = true, delimiter = true, null = true, guard = true})
+   local o = check_options(options, WRITE_CSV)
    local compression = path:find("%.gz$") and "gzip" or path:find("%.zst$") and "zstd" or "none"
    local copy = {"format csv", "use_tmp_file false",
-      "header " .. tostring(options.header ~= false),
-      "delimiter " .. sql.quote(options.delimiter or ","),
-      "nullstr " .. sql.quote(options.null or ""),
+      "header " .. tostring(o.header),
+      "delimiter " .. sql.quote(o.delimiter),
+      "nullstr " .. sql.quote(o.null),
       "compression " .. sql.quote(compression)}
-   return pass(2, pcall(write, self, path, source, options, copy))
+   return pass(2, pcall(write, self, path, source, o, copy))
 end)
 
 --- The key-value metadata of a Parquet file.
@@ -407,6 +409,12 @@ local function cell(value, width)
    return display.width(line) <= width and line or display.cut(line, width - 1) .. "…"
 end
 
+local TABLE = {
+   limit = {"integer", least = 0, default = 40},
+   width = {"integer", least = 1, default = 48},
+   order = NAMES,
+}
+
 --- Rows as aligned text; also what tostring gives of a query's result.
 -- @tparam {table,...} rows what `query` returns, or a list of tables
 -- @tparam[opt] table options `limit`: rows shown (default 40; more leave out the middle),
@@ -414,9 +422,9 @@ end
 -- @treturn string lines, without a new line at the end
 function sql.table(rows, options)
    check(1, "table", "table", rows)
-   options = check_options("table", options, {limit = true, width = true, order = true})
-   local limit, width = options.limit or 40, options.width or 48
-   local names = options.order or sql.names(rows)
+   local o = check_options(options, TABLE)
+   local limit, width = o.limit, o.width
+   local names = o.order or sql.names(rows)
    local widths, right, lines = {}, {}, {}
    for c, name in ipairs(names) do
       widths[c] = display.width(name)

@@ -1,57 +1,57 @@
 --- What may happen to crops: options of the loader's augmentation.
 -- @module bclua.loader.augment
 local files = require "bclua.files"
+local options_of = require "bclua.options"
 
 local augment = {}
 
 local ROLES = {"anchor", "neighbor", "distant"}
-local IS_ROLE = {anchor = true, neighbor = true, distant = true}
-local NUMBERS = {shift = {0, 3600}, gain = {0, 60}, pitch = {0, 12}} -- seconds, dB, semitones
-local RANGES = {noise = {-20, 100}, mix_snr = {-20, 100}}           -- dB
-local MIX_SNR = {0, 30}
+local MIX_SNR, LEAST_DB, MOST_DB = {0, 30}, -20, 100
 
-local function fail(level, ...) error(("augment: " .. select(1, ...)):format(select(2, ...)), level + 1) end
-
-local function check_number(name, x, level)
-   local limits = NUMBERS[name]
-   if type(x) ~= "number" or not (x >= limits[1] and x <= limits[2]) then
-      fail(level + 1, "'%s' must be %g to %g, got %s", name, limits[1], limits[2], tostring(x))
-   end
-   return x
-end
-
-local function check_range(name, x, level)
-   local limits = RANGES[name]
+-- Two numbers, or one that stands for both.
+local function wrong_range(x)
    local low, high = x, x
    if type(x) == "table" then low, high = x[1], x[2] end
-   if type(low) ~= "number" or type(high) ~= "number" or not (low >= limits[1] and low <= high and high <= limits[2])
-   then
-      fail(level + 1, "'%s' must be two numbers, %g <= low <= high <= %g dB", name, limits[1], limits[2])
+   if type(low) == "number" and type(high) == "number" and LEAST_DB <= low and low <= high and high <= MOST_DB then
+      return nil
    end
-   return {low, high}
+   return ("two numbers expected, %d <= low <= high <= %d dB"):format(LEAST_DB, MOST_DB)
 end
 
--- The effects of one role, checked: as bclua.loading takes them, and `folder`.
-local function check_role(t, level)
-   local x = {}
-   if type(t) ~= "table" then fail(level + 1, "table expected, got %s", tostring(t)) end
-   for name, value in pairs(t) do
-      if NUMBERS[name] then
-         x[name] = check_number(name, value, level + 1)
-      elseif RANGES[name] then
-         x[name] = check_range(name, value, level + 1)
-      elseif name == "mix" then
-         if type(value) ~= "string" and type(value) ~= "table" then
-            fail(level + 1, "'mix' must be a folder, a file or a list of files, got %s", tostring(value))
-         end
-         x.from = value
-      else
-         fail(level + 1, "unknown effect '%s' (known: gain, mix, mix_snr, noise, pitch, shift)", tostring(name))
-      end
+local function wrong_background(x)
+   return type(x) ~= "string" and type(x) ~= "table" and "a folder, a file or a list of files expected" or nil
+end
+
+local EFFECTS = {
+   shift = {"number", least = 0, most = 3600}, -- seconds
+   gain = {"number", least = 0, most = 60}, -- dB
+   pitch = {"number", least = 0, most = 12}, -- semitones
+   noise = {"any", check = wrong_range},
+   mix_snr = {"any", check = wrong_range},
+   mix = {"any", check = wrong_background},
+}
+local AUGMENT = options_of.extend(EFFECTS)
+for _, role in ipairs(ROLES) do AUGMENT[role] = {"table", of = EFFECTS} end
+
+local function range(x) return type(x) == "table" and x or {x, x} end
+
+-- The effects of one role as bclua.loading takes them, and `from`, the background; or nil and what is wrong.
+local function of_role(t)
+   if t.mix_snr and not t.mix then return nil, "'mix_snr' without 'mix'" end
+   return {shift = t.shift, gain = t.gain, pitch = t.pitch, noise = t.noise and range(t.noise), from = t.mix,
+      mix = t.mix and range(t.mix_snr or MIX_SNR)}
+end
+
+-- Effects by role; or nil and what is wrong.
+local function effects_of(a)
+   local given, message = options_of.try(a, AUGMENT)
+   if not given then return nil, message end
+   local all, effects = options_of.extend(given, {anchor = false, neighbor = false, distant = false}), {}
+   for _, role in ipairs(ROLES) do
+      effects[role], message = of_role(options_of.extend(all, given[role]))
+      if not effects[role] then return nil, message end
    end
-   if x.mix_snr and not x.from then fail(level + 1, "'mix_snr' without 'mix'") end
-   x.mix, x.mix_snr = x.from and (x.mix_snr or MIX_SNR), nil
-   return x
+   return effects
 end
 
 --- Check an augmentation.
@@ -59,35 +59,19 @@ end
 -- @tparam integer level of the error, for the caller's place
 -- @treturn ?table effects by role
 function augment.check(a, level)
-   level = level or 2
    if a == nil then return nil end
-   if type(a) == "string" then
-      local t, message = augment.parse(a)
-      if not t then error("augment: " .. message, level) end
-      a = t
-   end
-   if type(a) ~= "table" then fail(level, "table or text expected, got %s", tostring(a)) end
-   local all, by_role = {}, {}
-   for name, value in pairs(a) do
-      if IS_ROLE[name] then by_role[name] = value else all[name] = value end
-   end
-   local effects = {}
-   for _, role in ipairs(ROLES) do
-      local t = {}
-      for name, value in pairs(all) do t[name] = value end
-      if by_role[role] ~= nil and type(by_role[role]) ~= "table" then
-         fail(level, "'%s' must be a table, got %s", role, tostring(by_role[role]))
-      end
-      for name, value in pairs(by_role[role] or {}) do t[name] = value end
-      effects[role] = check_role(t, level)
-   end
+   local effects, message
+   if type(a) == "string" then a, message = augment.parse(a) end
+   if a and type(a) ~= "table" then message = "a table or text expected, got " .. tostring(a) end
+   if not message then effects, message = effects_of(a) end
+   if message then error("augment: " .. message, level or 2) end
    return effects
 end
 
 local function parse_value(name, text)
    if name == "mix" then return text ~= "" and text or nil end
    local low, high = text:match("^([^:]+):([^:]+)$")
-   if RANGES[name] then
+   if name == "noise" or name == "mix_snr" then
       low, high = tonumber(low or text), tonumber(high or text)
       return low and high and {low, high}
    end
@@ -115,10 +99,12 @@ function augment.parse(text)
       local name, value = part:match("^([%w_.]+)=(.*)$")
       if not name then return nil, ("'%s' is not of the form effect=value"):format(part) end
       local role, effect = name:match("^(%a+)%.([%w_]+)$")
-      if role and not IS_ROLE[role] then return nil, ("'%s' is no role (anchor, neighbor, distant)"):format(role) end
+      if role and not (AUGMENT[role] and AUGMENT[role].of) then
+         return nil, ("'%s' is no role (anchor, neighbor, distant)"):format(role)
+      end
       effect = effect or name
       if effect == "snr" then effect = "noise" end
-      if not (NUMBERS[effect] or RANGES[effect] or effect == "mix") then
+      if not EFFECTS[effect] then
          return nil, ("unknown effect '%s' (known: gain, mix, mix_snr, noise, pitch, shift)"):format(effect)
       end
       local parsed = parse_value(effect, value)
@@ -130,9 +116,8 @@ function augment.parse(text)
       end
       t[effect] = parsed
    end
-   local ok, message = pcall(augment.check, result, 0)
-   if not ok then return nil, (message:gsub("^augment: ", "")) end
-   return result
+   local effects, message = effects_of(result)
+   return effects and result, message
 end
 
 --- Seconds by which a crop of any role may be shifted on request.
