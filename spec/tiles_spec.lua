@@ -191,6 +191,20 @@ describe("extract-triplets", function()
       end)
    end
 
+   it("tries once more what could not be read", function()
+      local path = put("a/1.wav", noise(8, 1))
+      local t, good = triplets({{"a/1.wav", 4}}), command.read(path)
+      local function become(bytes) -- another content; size and time stay, as where it is only not to be had for a while
+         command.write(path, bytes)
+         command.shell("touch -d @1700000000 " .. quote(path))
+      end
+      become(("x"):rep(#good))
+      assert.matches("all 1 recordings failed", select(2, run(t)), 1, true)
+      become(good)
+      assert.same({1, 0}, {assert(run(t)).made, #assert(run(t)).failures})
+      assert_right(index(), 0.51 / 32767)
+   end)
+
    it("stores once what windows share", function()
       put("a/1.wav", noise(30, 1))
       assert(run(triplets({{"a/1.wav", 10}, {"a/1.wav", 12}, {"a/1.wav", 16}})))

@@ -87,10 +87,10 @@ local function set_aside(run)
       n = n + 1
    end
    local aside = ("%s/checkpoints.%d"):format(run, n)
-   local ok, message = os.rename(run .. "/checkpoints", aside)
-   if not ok then return nil, message end
    os.rename(run .. "/metrics.jsonl", ("%s/metrics.%d.jsonl"):format(run, n))
    os.rename(run .. "/tensorboard", ("%s/tensorboard.%d"):format(run, n))
+   local ok, message = os.rename(run .. "/checkpoints", aside) -- last: while they are there, all is set aside again
+   if not ok then return nil, message end
    return aside
 end
 

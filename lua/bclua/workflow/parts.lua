@@ -2,7 +2,7 @@
 --
 -- Rows gather in `OUTPUT.parts/`, a Parquet file for some thousand of them; `journal.jsonl` there says which recordings
 -- are complete and in which parts. A run that was killed goes on behind it; `commit` makes OUTPUT of what was in
--- it before and the parts, and removes these.
+-- it before and the parts, and removes these; OUTPUT says which journal it took in, for what was killed in between.
 -- @module bclua.workflow.parts
 local array = require "bclua.array"
 local cjson = require "cjson"
@@ -29,11 +29,18 @@ local function remove_folder(folder)
    os.remove(folder)
 end
 
--- What the output knows of its recordings; {} if there is none.
+-- What the output knows of its recordings, {} if there is none; and the journal that it took in, as `fingerprint`.
 local function read_output(path)
-   local metadata = files.exists(path) and sql.parquet_metadata(path)
-   local ok, list = pcall(cjson.decode, metadata and metadata.bclua_files or "")
-   return ok and type(list) == "table" and list or {}
+   local metadata = files.exists(path) and sql.parquet_metadata(path) or {}
+   local ok, list = pcall(cjson.decode, metadata.bclua_files or "")
+   return ok and type(list) == "table" and list or {}, metadata.bclua_journal
+end
+
+local function journal_of(folder) return files.read(folder .. "/journal.jsonl") or "" end
+
+-- Of a journal, which only grows: the same only if it is the same.
+local function fingerprint(folder)
+   return sql.query(("select md5(%s) as hash"):format(sql.quote(journal_of(folder))))[1].hash
 end
 
 local function leave_out(self, list)
@@ -41,10 +48,15 @@ local function leave_out(self, list)
    self.drops[#self.drops + 1] = {files = list, before = #self.list}
 end
 
--- Complete recordings of a run that was broken off, and their parts; a last line that was torn does not count.
+-- Complete recordings of a run that was broken off, and their parts; a last line that was torn goes.
 local function read_journal(self)
-   local known = {}
-   for line in (files.read(self.folder .. "/journal.jsonl") or ""):gmatch("([^\n]*)\n") do
+   local known, text = {}, journal_of(self.folder)
+   local whole = text:match("^(.*\n)") or ""
+   if whole ~= text then
+      local ok, message = system.write_file(self.folder .. "/journal.jsonl", whole)
+      if not ok then return nil, message end
+   end
+   for line in whole:gmatch("([^\n]*)\n") do
       local ok, entry = pcall(cjson.decode, line)
       if not ok then break end
       for _, name in ipairs(entry.parts) do
@@ -62,6 +74,7 @@ local function read_journal(self)
    for _, name in ipairs(files.find(self.folder, function(name) return name:find("%.parquet") end) or {}) do
       if not known[name] then os.remove(self.folder .. "/" .. name) end
    end
+   return true
 end
 
 --- Begin, or go on.
@@ -83,16 +96,20 @@ function parts.open(output, parameters, force)
    if not ok then return nil, message end
    local is_same = made and not record.difference(made, parameters)
    local before = files.read_json(self.folder .. "/parameters.json")
-   if force and before and record.difference(before, parameters) then remove_folder(self.folder) end
+   local done, journal = {}, nil
+   if is_same then done, journal = read_output(output) end
+   if force and before and record.difference(before, parameters) or before and journal == fingerprint(self.folder) then
+      remove_folder(self.folder)
+   end
    ok, message = record.open_folder(self.folder, parameters, force)
    if not ok then return nil, message end
-   for _, item in ipairs(is_same and read_output(output) or {}) do
+   for _, item in ipairs(done) do
       self.done[item.file] = item
       self.order[#self.order + 1] = item.file
       self.old = self.old + 1
    end
-   read_journal(self)
-   return self
+   ok, message = read_journal(self)
+   return ok and self, message
 end
 
 local function write(self, chunks)
@@ -236,7 +253,7 @@ function Parts:commit(metadata)
    end
    local all = record.for_parquet(self.parameters)
    for key, value in pairs(metadata) do all[key] = value end
-   all.bclua_files = files.json(list)
+   all.bclua_files, all.bclua_journal = files.json(list), fingerprint(self.folder)
    if self.lines > 0 or self.old == 0 then
       local rows = (#self.list > 0 or self.old > 0) and source(self) or EMPTY
       ok, message = sql.write_parquet(self.output, rows, {metadata = all, row_group_size = ROW_GROUP})

@@ -47,7 +47,10 @@ local function read_note(shard, o)
    if type(note) ~= "table" or note.key ~= key_of(shard) or type(note.result) ~= "table" then return nil end
    local name = stores.shard_name(o.store, shard.number)
    local bytes = name and files.stamp(o.output .. "/" .. name)
-   if bytes ~= note.result.bytes then return nil end
+   if bytes ~= note.result.bytes or type(note.result.sources) ~= "table" then return nil end
+   for _, source in ipairs(note.result.sources) do
+      if #source.failures > 0 then return nil end -- what could not be read then may be readable now
+   end
    note.result.before = true
    return note.result
 end
