@@ -26,7 +26,7 @@ PREFIX  ?= /usr/local
 SPEC    ?= spec
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
 
-PKGS    := lua5.4 sndfile vorbisfile soxr fftw3 fftw3f openblas
+PKGS    := lua5.4 sndfile vorbisfile libmpg123 soxr fftw3 fftw3f openblas
 # Only for its header: the library is opened when it is needed (csrc/http/server.c).
 OPENED  := libmicrohttpd
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -37,7 +37,7 @@ BASE    := -std=gnu11 -D_GNU_SOURCE -pthread -fPIC -fvisibility=hidden -fno-math
            -ffp-contract=off $(WARN) $(EXTRA)
 INCLUDE  = $(filter-out -D_XOPEN_SOURCE=% -D_DEFAULT_SOURCE,$(shell pkg-config --cflags $(PKGS) $(OPENED)))
 # nodelete: worker states come and go, caches and their memory stay.
-LIBS     = -Wl,-z,nodelete $(shell pkg-config --libs sndfile vorbisfile soxr fftw3 fftw3f openblas) -ldl -lm -pthread
+LIBS     = -Wl,-z,nodelete $(shell pkg-config --libs sndfile vorbisfile libmpg123 soxr fftw3 fftw3f openblas) -ldl -lm -pthread
 
 MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wildcard csrc/*/*.c)))
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
@@ -170,7 +170,7 @@ fuzz: deps-check
 $(TARGETS:%=$B/fuzz/%): $B/fuzz/%: $(FUZZED)
 	@echo LINK $@
 	@clang -fsanitize=fuzzer,address,undefined -pthread -rdynamic -o $@ $(FUZZ_$*) \
-	  $(shell pkg-config --libs lua5.4 sndfile vorbisfile soxr fftw3 fftw3f) -ldl -lm
+	  $(shell pkg-config --libs lua5.4 sndfile vorbisfile libmpg123 soxr fftw3 fftw3f) -ldl -lm
 
 $B/fuzz/obj/%.o: %.c Makefile
 	@echo CC $<

@@ -112,11 +112,12 @@ look() {
 	has make || need make
 	if ! has pkg-config; then
 		need pkg-config
-		need liblua5.4-dev libsndfile1-dev libvorbis-dev libsoxr-dev libfftw3-dev libopenblas-dev libmicrohttpd-dev
-	elif ! pkg-config --exists lua5.4 sndfile vorbisfile soxr fftw3 fftw3f openblas libmicrohttpd; then
+		need liblua5.4-dev libsndfile1-dev libvorbis-dev libmpg123-dev libsoxr-dev libfftw3-dev libopenblas-dev libmicrohttpd-dev
+	elif ! pkg-config --exists lua5.4 sndfile vorbisfile libmpg123 soxr fftw3 fftw3f openblas libmicrohttpd; then
 		pkg-config --exists lua5.4 || need liblua5.4-dev
 		pkg-config --exists sndfile || need libsndfile1-dev
 		pkg-config --exists vorbisfile || need libvorbis-dev
+		pkg-config --exists libmpg123 || need libmpg123-dev
 		pkg-config --exists soxr || need libsoxr-dev
 		pkg-config --exists fftw3 fftw3f || need libfftw3-dev
 		pkg-config --exists openblas || need libopenblas-dev

@@ -14,11 +14,13 @@ local function extract(parser)
    setting("--exclusion", "N", "Frames on either side that are no match (default: half the window).")
    setting("--sample-k", "K", "Only K recordings, drawn by --seed.")
    setting("--seed", "N", "Seed of --sample-k.")
+   c:flag("--strict-audio", "Refuse what is truncated or damaged, or not as long as its header says; by default all " ..
+      "that can be decoded is used, with a warning.")
    cli.threads(cli.outcome(c))
    return function(o)
       return require("bclua.workflow.extract").run({input = o.input, output = o.output, species = o.species,
          cens_sample_rate = o.cens_sr, matrix_profile_window = o.mp_window, exclusion = o.exclusion,
-         sample_k = o.sample_k, seed = o.seed, force = o.force})
+         sample_k = o.sample_k, seed = o.seed, strict_audio = o.strict_audio, force = o.force})
    end
 end
 

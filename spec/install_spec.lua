@@ -140,8 +140,8 @@ describe("rocks/deps.sh", function()
 
    it("names the libraries when it cannot ask for them", function()
       local out = deps("check build", {["pkg-config"] = true})
-      for _, package in ipairs({"pkg-config", "liblua5.4-dev", "libsndfile1-dev", "libsoxr-dev", "libfftw3-dev",
-         "libopenblas-dev"}) do
+      for _, package in ipairs({"pkg-config", "liblua5.4-dev", "libsndfile1-dev", "libmpg123-dev", "libsoxr-dev",
+         "libfftw3-dev", "libopenblas-dev"}) do
          assert.is_truthy(out:find(package, 1, true), package)
       end
    end)

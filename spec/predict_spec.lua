@@ -128,7 +128,7 @@ describe("predict", function()
    it("finds the end of a recording whose header does not say its length", function()
       local path, bytes = dir .. "/endless.flac", command.read(paths[2])
       command.write(path, bytes:sub(1, 22) .. "\0\0\0\0" .. bytes:sub(27))
-      assert.is_nil(audio.info(path).frames)
+      assert.equal(10 * RATE, audio.info(path).frames)
       for batch = 1, 3 do
          local _, _, output = run{inputs = {path}, batch = batch}
          assert_rows(read(output), path, {0, 5}, {5, 10})
@@ -180,7 +180,7 @@ describe("predict", function()
       assert.is_false(files.exists(output .. ".parts"))
    end)
 
-   it("drops what it has of a recording that turns out damaged", function()
+   it("takes a recording up to where it turns out damaged, and says so, in a second run, too", function()
       local path = dir .. "/damaged.flac"
       assert(audio.save(path, noise(RATE * 40, 5), RATE))
       local bytes = command.read(path)
@@ -190,8 +190,15 @@ describe("predict", function()
       parts.rows = 2
       local result, _, output = run{inputs = {path, paths[2]}, batch = 1}
       parts.rows = most
-      assert.same({1, 2, 1}, {result.done, result.rows, #result.failures})
+      local there = #assert(audio.load(path)) / RATE
+      assert.is_true(there > 15 and there < 20)
+      assert.same({2, 6, 0}, {result.done, result.rows, #result.failures})
+      assert_rows(read(output), path, {0, 5, 10, 15}, {5, 10, 15, there})
       assert_rows(read(output), paths[2], {0, 5}, {5, 10})
+      local text = command.read(output .. ".warnings.csv")
+      assert.matches("^path,step,what,seconds,claimed_s\n.*damaged.flac,predict,truncated or damaged: gives 1%d", text)
+      assert.equal(0, run{inputs = {path, paths[2]}, output = output}.done)
+      assert.equal(text, command.read(output .. ".warnings.csv"))
    end)
 
    it("a second run skips what is done, redoes what has changed, adds what is new", function()

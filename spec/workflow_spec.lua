@@ -155,6 +155,37 @@ describe("extract", function()
       assert.equal(7, select(2, csv:gsub("\n", "\n")))
    end)
 
+   it("uses all of a recording whose header is wrong, and what is left of a truncated one, with a warning", function()
+      local path = put("a/cut.wav", tone(9, 1500, 32000))
+      command.write(path, command.read(path):sub(1, 44 + 7 * 64000))
+      local whole = put("a/more.wav", tone(7, 1000, 32000))
+      local bytes = command.read(whole)
+      command.write(whole, bytes:sub(1, 40) .. ("<I4"):pack(128000) .. bytes:sub(45))
+      local csv = "path,step,what,seconds,claimed_s\n" ..
+         path .. ',extract,"its header says 9.000 s, 7.000 s are there",7.0,9.0\n' ..
+         whole .. ',extract,"its header says 2.000 s, 7.000 s are there",7.0,2.0\n'
+      for _, skipped in ipairs{0, 2} do -- a second run says it again
+         local result = run()
+         assert.same({2 - skipped, skipped, 0, 2}, {result.done, result.skipped, #result.failures, #result.warnings})
+         assert.equal(csv, command.read(dir .. "/motif/warnings.csv"))
+      end
+      put("a/good.wav", tone(6, 900, 32000))
+      local strict = run{strict_audio = true}
+      assert.same({1, 0, 2, 0}, {strict.done, strict.skipped, #strict.failures, #strict.warnings})
+      assert.matches("a/cut.wav: truncated after 7.000 s", strict.failures[1].reason)
+      assert.matches("a/more.wav: its header says 2.000 s", strict.failures[2].reason)
+      assert.is_false(files.exists(dir .. "/motif/warnings.csv"))
+   end)
+
+   it("names channels that cancel each other", function()
+      local y = tone(7, 1200, 32000)
+      put("a/good.wav", y)
+      put("a/opposite.wav", array.concat({y:reshape({1, #y}), (y * -1):reshape({1, #y})}))
+      local result = run()
+      assert.equal(1, #result.failures)
+      assert.matches("a/opposite.wav: its channels cancel each other", result.failures[1].reason)
+   end)
+
    it("skips what is finished, retries what failed, redoes what changed", function()
       put("a/one.wav", tone(7, 1500, 32000))
       put("a/two.wav", "bad")

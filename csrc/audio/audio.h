@@ -21,21 +21,22 @@ typedef struct bc_audio_info {
     double seconds;   /* -1 when unknown */
     char format[16];  /* "ogg", "flac", "wav", "mp3" ... */
     char subtype[32]; /* "vorbis", "pcm16", "float" ... */
-    bool complete;    /* false: the container ends before its end (truncated) */
+    bool complete;    /* false: the file ends before its end (truncated) */
     double ends_s;    /* where a truncated one ends; -1 when unknown */
+    double claimed_s; /* length by its header, where that is wrong; -1: it is right, or silent */
 } bc_audio_info;
 
 typedef struct bc_audio_options {
     int sample_rate; /* convert to this; 0: as in the file */
     bool mono;       /* arithmetic mean of the channels, in f32 */
-    bool partial;    /* take what a truncated or damaged file still gives */
+    bool strict;     /* refuse what is truncated or damaged, or longer than its header says */
 } bc_audio_options;
 
 /* A file open for reading, block by block. */
 typedef struct bc_audio bc_audio;
 
 /* BC_FAIL, with a text that begins with the path: missing, not a regular file,
- * empty, not audio; truncated, unless partial. Close with bc_audio_close. */
+ * empty, not audio; if strict, with a wrong header or truncated. Close with bc_audio_close. */
 int bc_audio_open(bc_audio **a, const char *path, const bc_audio_options *o, bc_error *e);
 void bc_audio_close(bc_audio *a); /* NULL is fine */
 
@@ -51,9 +52,13 @@ int64_t bc_audio_tell(const bc_audio *a);   /* next sample, at that rate */
  * is what a read from the start gives there, but for rounding (1e-6). */
 int bc_audio_seek(bc_audio *a, int64_t sample, bc_error *e);
 
+/* What a reader should be told of the file, NULL if nothing: that its header claims
+ * another length, or, once that was met, where it is damaged. */
+const char *bc_audio_warning(const bc_audio *a);
+
 /* Up to n samples per channel: channel c to out + c*stride. *got < n only at
- * the end. BC_FAIL when the file gives less than it declares (unless
- * partial), and when a sample is NaN or infinite. */
+ * the end, or where the file is damaged (BC_FAIL if strict). BC_FAIL when a sample
+ * is NaN or infinite. */
 int bc_audio_read(bc_audio *a, float *out, int64_t stride, int64_t n, int64_t *got,
                   bc_error *e);
 

@@ -43,7 +43,7 @@ static void read_options(lua_State *L, int arg, bc_audio_options *o) {
                      rate);
     o->sample_rate = (int)rate;
     o->mono = bc_opt_boolean(L, arg, "mono", true);
-    o->partial = bc_opt_boolean(L, arg, "partial", false);
+    o->strict = bc_opt_boolean(L, arg, "strict", false);
 }
 
 /* Buffers that a kernel fills before Lua has an array for them belong to the
@@ -108,24 +108,28 @@ static int read_range(lua_State *L, reader *r, double start_s, double seconds, b
 
 /***
 Decode a file, or a part of it.
-A file that is truncated (an Ogg stream without its last page, a WAV without
-all of its data) or damaged fails, unless `partial`; so does one with a sample
-that is NaN or infinite. A part past the end is cut, to no sample if need be.
+All that can be decoded is used, whatever the header says of the length; of a file that is
+truncated (an Ogg stream without its last page, a WAV without all of its data) or damaged
+what is in front of that. What there is to say about it is the third result. A sample that
+is NaN or infinite fails. A part past the end is cut, to no sample if need be.
 @function load
 @string path
 @tparam[opt] table options `sample_rate` in Hz (default: the file's; another is
   converted to by soxr HQ, and gives ceil(n * to / from) samples; less than 65536
   times as much or as little), `start_s`
   (0), `seconds` (all), `mono` (true: arithmetic mean of the channels),
-  `partial` (false: true takes what a truncated or damaged file gives)
+  `strict` (false: true refuses what is truncated, damaged, or longer or shorter than its
+  header says)
 @treturn bclua.array f32 (samples), or (channels, samples) if not mono
 @treturn integer sample rate
+@treturn ?string a warning: "its header says 1.000 s, 2.000 s are there", "truncated after
+  1.500 s", "damaged after 1.500 s" ...
 @return[2] nil
 @treturn[2] string message
 */
 static int l_load(lua_State *L) {
     static const char *const names[] = {"sample_rate", "start_s", "seconds",
-                                        "mono",        "partial", NULL};
+                                        "mono",        "strict", NULL};
     const char *path = luaL_checkstring(L, 1);
     bc_check_options(L, 2, names);
     bc_audio_options o;
@@ -139,8 +143,9 @@ static int l_load(lua_State *L) {
     if (rc == BC_OK) rc = read_range(L, r, start_s, seconds, &e);
     if (rc != BC_OK) return bc_failure(L, rc, &e);
     lua_pushinteger(L, bc_audio_rate(r->audio));
+    lua_pushstring(L, bc_audio_warning(r->audio)); /* nil for NULL */
     close_reader(r);
-    return 2;
+    return 3;
 }
 
 static void push_info(lua_State *L, const bc_audio_info *info) {
@@ -163,15 +168,19 @@ static void push_info(lua_State *L, const bc_audio_info *info) {
     lua_setfield(L, -2, "subtype");
     lua_pushboolean(L, info->complete);
     lua_setfield(L, -2, "complete");
+    if (info->claimed_s < 0) return;
+    lua_pushnumber(L, info->claimed_s);
+    lua_setfield(L, -2, "claimed_s");
 }
 
 /***
-What the header of a file says, without decoding.
+What a file holds, without decoding.
 @function info
 @string path
 @treturn table `frames` and `seconds` (nil where only decoding can tell; a
   truncated Ogg has no `frames`), `channels`, `sample_rate`, `format` ("ogg",
-  "wav" ...), `subtype` ("vorbis", "pcm16" ...), `complete` (false: truncated)
+  "wav" ...), `subtype` ("vorbis", "pcm16" ...), `complete` (false: truncated), `claimed_s`
+  (the length by the header, in seconds, where that is wrong)
 @return[2] nil
 @treturn[2] string message
 */
@@ -346,13 +355,13 @@ static int l_resample(lua_State *L) {
 Open a file for reading in blocks, in little memory.
 @function open
 @string path
-@tparam[opt] table options `sample_rate`, `mono`, `partial` as for `load`
+@tparam[opt] table options `sample_rate`, `mono`, `strict` as for `load`
 @treturn reader
 @return[2] nil
 @treturn[2] string message
 */
 static int l_open(lua_State *L) {
-    static const char *const names[] = {"sample_rate", "mono", "partial", NULL};
+    static const char *const names[] = {"sample_rate", "mono", "strict", NULL};
     const char *path = luaL_checkstring(L, 1);
     bc_check_options(L, 2, names);
     bc_audio_options o;
@@ -446,6 +455,15 @@ static int r_info(lua_State *L) {
 }
 
 /***
+What there is to say about the file so far: the third result of `load`, or nil.
+@function reader:warning
+@treturn ?string */
+static int r_warning(lua_State *L) {
+    lua_pushstring(L, bc_audio_warning(check_open(L)->audio));
+    return 1;
+}
+
+/***
 Close the file; a second time does nothing.
 @function reader:close
 */
@@ -506,7 +524,8 @@ BC_EXPORT int luaopen_bclua_audio(lua_State *L) {
                                          {"create", bc_audio_create}, {"play", l_play},
                                          {NULL, NULL}};
     static const luaL_Reg methods[] = {{"read", r_read}, {"seek_s", r_seek_s}, {"tell", r_tell},
-                                       {"info", r_info}, {"close", r_close},   {NULL, NULL}};
+                                       {"info", r_info}, {"warning", r_warning},
+                                       {"close", r_close}, {NULL, NULL}};
     static const luaL_Reg meta[] = {
         {"__gc", r_close}, {"__close", r_close}, {"__tostring", r_tostring}, {NULL, NULL}};
     luaL_newmetatable(L, READER);

@@ -11,22 +11,31 @@
 
 #include "../support/interrupt.h"
 #include "audio.h"
-#include "container.h"
+#include "extent.h"
+#include "mpeg.h"
+#include "ogg.h"
 #include "vorbis.h"
 
 enum {
     BLOCK = 1 << 16, /* samples of all channels per call of the decoder */
     MARGIN = 512,    /* reach of the conversion filter, in samples of the lower rate */
-    MPEG_SLACK = 2 * 1152 /* an MP3 knows its length to about a frame */
+    MPEG_SLACK = 2 * 1152 /* where MP3 files were joined, the decoder leaves out its delay */
 };
+
+/* A header that is off by less (MPEG: than its first and last frames) is not wrong. */
+static const double slack_s = 0.01, mpeg_slack_s = 0.2;
 
 struct bc_audio {
     char *path;
     int fd;
     SNDFILE *file;
-    bc_vorbis *vorbis; /* reads in place of file after a seek */
+    bc_extent extent;
+    bc_view view;      /* what file and mpeg read */
+    bc_mpeg *mpeg;     /* reads in place of file */
+    bc_vorbis *vorbis; /* the same */
+    char warning[128];
     int64_t size;      /* bytes */
-    bool seekable, is_vorbis;
+    bool seekable;
     bc_audio_info info;
     bc_audio_options options;
     int rows, rate;
@@ -76,9 +85,38 @@ static void format_names(bc_audio_info *info, int format) {
     }
 }
 
-/* Open path and fill in a->info. The descriptor stays ours: libsndfile's
- * versions differ on who closes it after a failure. */
-static int open_file(bc_audio *a, bc_error *e) {
+/* ---- libsndfile on a view ---- */
+
+static sf_count_t view_length(void *context) { return ((bc_view *)context)->size; }
+static sf_count_t view_tell(void *context) { return ((bc_view *)context)->at; }
+
+static sf_count_t view_seek(sf_count_t offset, int whence, void *context) {
+    bc_view *v = context;
+    int64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? v->at : v->size;
+    if (from + offset < 0) return -1;
+    return v->at = from + offset;
+}
+
+static sf_count_t view_read(void *to, sf_count_t n, void *context) {
+    return bc_view_read(context, to, n);
+}
+
+static sf_count_t no_write(const void *from, sf_count_t n, void *context) {
+    (void)from, (void)n, (void)context;
+    return 0;
+}
+
+/* A header that is right is left to libsndfile, with the descriptor, which stays ours:
+ * its versions differ on who closes it after a failure. */
+static SNDFILE *open_sndfile(bc_audio *a, SF_INFO *sf) {
+    static SF_VIRTUAL_IO io = {view_length, view_seek, view_read, no_write, view_tell};
+    if (a->extent.head_bytes == 0) return sf_open_fd(a->fd, SFM_READ, sf, 0);
+    return sf_open_virtual(&io, SFM_READ, sf, &a->view);
+}
+
+/* ---- Opening ---- */
+
+static int open_descriptor(bc_audio *a, bc_error *e) {
     struct stat st;
     a->fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     if (a->fd < 0 || fstat(a->fd, &st) != 0) {
@@ -89,41 +127,113 @@ static int open_file(bc_audio *a, bc_error *e) {
     if (S_ISDIR(st.st_mode)) return bc_fail(e, "%s: is a directory", a->path);
     if (!S_ISREG(st.st_mode)) return bc_fail(e, "%s: not a regular file", a->path);
     if (st.st_size == 0) return bc_fail(e, "%s: empty file", a->path);
-
-    SF_INFO sf = {0};
-    bc_audio_info *info = &a->info;
-    int64_t granule;
-    info->complete = bc_container_complete(a->fd, st.st_size, &granule);
-    /* Part of the headers only: libsndfile would leak memory over it. */
-    if (!info->complete && granule == 0)
-        return bc_fail(e, "%s: truncated before its first sample", a->path);
-    a->file = sf_open_fd(a->fd, SFM_READ, &sf, 0);
-    if (a->file == NULL) {
-        /* The text is shared by all threads of libsndfile: it may just have been reset. */
-        const char *text = sf_error(NULL) == 0 ? "unknown format" : sf_strerror(NULL);
-        return bc_fail(e, "%s: not a readable sound file (%.*s)", a->path,
-                       (int)strcspn(text, "."), text);
-    }
-    if (sf.channels < 1 || sf.samplerate < 1 || sf.samplerate > BC_AUDIO_MAX_RATE)
-        return bc_fail(e, "%s: %d channels at %d Hz", a->path, sf.channels, sf.samplerate);
-    a->is_vorbis = (sf.format & SF_FORMAT_SUBMASK) == SF_FORMAT_VORBIS;
-    info->channels = sf.channels;
-    info->sample_rate = sf.samplerate;
-    info->frames = sf.frames < 0 || sf.frames >= INT64_MAX / 2 ? -1 : sf.frames;
-    info->seconds = info->frames < 0 ? -1 : (double)info->frames / sf.samplerate;
-    info->ends_s = info->seconds;
-    format_names(info, sf.format);
-    if (info->ends_s < 0 && granule >= 0 && a->is_vorbis)
-        info->ends_s = (double)granule / sf.samplerate;
-    a->seekable = sf.seekable;
     a->size = st.st_size;
-    a->frames = info->frames;
+    a->extent = bc_extent_of(a->fd, a->size);
+    a->view = bc_view_of(a->fd, &a->extent, a->size);
     return BC_OK;
 }
 
-static int truncated(const bc_audio *a, bc_error *e) {
-    if (a->info.ends_s < 0) return bc_fail(e, "%s: truncated", a->path);
+/* MPEG audio, by itself or in a WAV, goes to its own decoder. */
+static int open_mpeg(bc_audio *a, SF_INFO *sf, bc_error *e) {
+    static const int subtypes[] = {SF_FORMAT_MPEG_LAYER_I, SF_FORMAT_MPEG_LAYER_II,
+                                   SF_FORMAT_MPEG_LAYER_III};
+    int rc = bc_mpeg_open(&a->mpeg, &a->view, e);
+    if (rc != BC_OK) return rc;
+    sf->format = SF_FORMAT_MPEG | subtypes[bc_mpeg_layer(a->mpeg) - 1];
+    sf->channels = bc_mpeg_channels(a->mpeg);
+    sf->samplerate = bc_mpeg_rate(a->mpeg);
+    sf->frames = bc_mpeg_frames(a->mpeg);
+    sf->seekable = 1;
+    a->extent.claimed = bc_mpeg_claimed(a->mpeg);
+    return BC_OK;
+}
+
+static int open_decoder(bc_audio *a, SF_INFO *sf, bc_error *e) {
+    unsigned char begin[4] = {0};
+    bc_error why = {""};
+    bc_read_at(a->fd, begin, 4, a->extent.from);
+    if (bc_mpeg_begins(begin)) {
+        int rc = open_mpeg(a, sf, &why);
+        if (rc != BC_FAIL) return rc;
+    }
+    a->file = open_sndfile(a, sf);
+    if (a->file != NULL) return BC_OK;
+    /* The text is shared by all threads of libsndfile: it may just have been reset. */
+    const char *text = sf_error(NULL) == 0 ? "unknown format" : sf_strerror(NULL);
+    return bc_fail(e, "%s: not a readable sound file (%.*s)", a->path, (int)strcspn(text, "."), text);
+}
+
+/* What the header says of the length, and what is so. */
+static void compare_lengths(bc_audio *a) {
+    bc_audio_info *info = &a->info;
+    double slack = a->mpeg != NULL ? mpeg_slack_s : slack_s;
+    info->claimed_s = -1;
+    if (a->extent.claimed < 0 || info->frames < 0) return;
+    double claimed_s = (double)a->extent.claimed / info->sample_rate;
+    if (fabs(claimed_s - info->seconds) <= slack) return;
+    info->claimed_s = claimed_s;
+    info->complete = claimed_s < info->seconds;
+    snprintf(a->warning, sizeof a->warning, "its header says %.3f s, %.3f s are there", claimed_s,
+             info->seconds);
+}
+
+static void describe(bc_audio *a, const SF_INFO *sf) {
+    bc_audio_info *info = &a->info;
+    info->channels = sf->channels;
+    info->sample_rate = sf->samplerate;
+    info->frames = sf->frames;
+    info->seconds = info->frames < 0 ? -1 : (double)info->frames / sf->samplerate;
+    info->ends_s = info->seconds;
+    format_names(info, sf->format);
+    if (a->extent.format != NULL) copy_name(info->format, sizeof info->format, a->extent.format);
+    compare_lengths(a);
+    if (!info->complete && a->warning[0] == '\0')
+        snprintf(a->warning, sizeof a->warning, info->ends_s < 0 ? "truncated" : "truncated after %.3f s",
+                 info->ends_s);
+    a->frames = info->frames;
+}
+
+/* Vorbis has a reader that seeks exactly, knows the length of a truncated file, and stops
+ * at a hole. */
+static int open_vorbis(bc_audio *a, SF_INFO *sf) {
+    a->seekable = sf->seekable;
+    if (sf->frames < 0 || sf->frames >= INT64_MAX / 2) sf->frames = -1;
+    if ((sf->format & SF_FORMAT_SUBMASK) != SF_FORMAT_VORBIS || !sf->seekable) return BC_OK;
+    int64_t frames = sf->frames;
+    int rc = bc_vorbis_open(&a->vorbis, a->fd, a->size, sf->channels, &frames);
+    a->seekable = a->vorbis != NULL;
+    sf->frames = frames;
+    return rc;
+}
+
+/* Open path and fill in a->info. */
+static int open_file(bc_audio *a, bc_error *e) {
+    int rc = open_descriptor(a, e);
+    if (rc != BC_OK) return rc;
+    SF_INFO sf = {0};
+    int64_t granule;
+    a->info.complete = bc_ogg_complete(a->fd, a->size, &granule);
+    /* Part of the headers only: libsndfile would leak memory over it. */
+    if (!a->info.complete && granule == 0)
+        return bc_fail(e, "%s: truncated before its first sample", a->path);
+    rc = open_decoder(a, &sf, e);
+    if (rc != BC_OK) return rc;
+    if (sf.channels < 1 || sf.samplerate < 1 || sf.samplerate > BC_AUDIO_MAX_RATE)
+        return bc_fail(e, "%s: %d channels at %d Hz", a->path, sf.channels, sf.samplerate);
+    rc = open_vorbis(a, &sf);
+    if (rc == BC_OK) describe(a, &sf);
+    return rc;
+}
+
+/* Where a header is wrong or a file ends too early, and the caller wants neither. */
+static int refuse(const bc_audio *a, bc_error *e) {
+    if (a->warning[0] == '\0') return BC_OK;
+    if (a->info.complete || a->info.ends_s < 0) return bc_fail(e, "%s: %s", a->path, a->warning);
     return bc_fail(e, "%s: truncated after %.3f s", a->path, a->info.ends_s);
+}
+
+const char *bc_audio_warning(const bc_audio *a) {
+    return a->warning[0] == '\0' ? NULL : a->warning;
 }
 
 static int new_audio(bc_audio **a, const char *path, bc_error *e) {
@@ -150,7 +260,7 @@ static int allocate(bc_audio *a) {
 
 int bc_audio_open(bc_audio **a, const char *path, const bc_audio_options *o, bc_error *e) {
     int rc = new_audio(a, path, e);
-    if (rc == BC_OK && !(*a)->info.complete && !o->partial) rc = truncated(*a, e);
+    if (rc == BC_OK && o->strict) rc = refuse(*a, e);
     if (rc == BC_OK && o->sample_rate > 0)
         rc = bc_resample_check((*a)->info.sample_rate, o->sample_rate, path, e);
     if (rc == BC_OK) {
@@ -167,6 +277,7 @@ int bc_audio_open(bc_audio **a, const char *path, const bc_audio_options *o, bc_
 void bc_audio_close(bc_audio *a) {
     if (a == NULL) return;
     bc_vorbis_close(a->vorbis);
+    bc_mpeg_close(a->mpeg);
     if (a->file != NULL) sf_close(a->file);
     if (a->fd >= 0) close(a->fd);
     soxr_delete(a->soxr);
@@ -216,46 +327,48 @@ static void spread(float *out, int64_t stride, const float *in, int64_t n, int r
         for (int64_t i = 0; i < n; i++) out[c * stride + i] = in[i * rows + c];
 }
 
-/* The decoder has no more: is that where the file said it would end? */
-static int at_end(bc_audio *a, bc_error *e) {
-    double rate = a->info.sample_rate;
-    int64_t slack = strcmp(a->info.format, "mp3") == 0 ? MPEG_SLACK : 0;
-    bool early = a->info.frames >= 0 && a->frame + slack < a->info.frames;
-    int code = a->vorbis == NULL ? sf_error(a->file) : 0;
-    a->frames = a->frame;
-    if (a->options.partial) return BC_OK;
-    if (code != 0)
-        return bc_fail(e, "%s: damaged after %.3f s: %s", a->path, (double)a->frame / rate,
-                       sf_error_number(code));
-    if (early)
-        return bc_fail(e, "%s: truncated or damaged: gives %.3f s of %.3f s", a->path,
-                       (double)a->frame / rate, a->info.seconds);
+/* The sound ends here and should not: an error if strict, else a warning. */
+static int damaged(bc_audio *a, const char *how, bc_error *e) {
+    char text[sizeof a->warning];
+    double at = (double)a->frame / a->info.sample_rate;
+    if (how != NULL)
+        snprintf(text, sizeof text, "damaged after %.3f s%s%s", at, *how == '\0' ? "" : ": ", how);
+    else
+        snprintf(text, sizeof text, "truncated or damaged: gives %.3f s of %.3f s", at,
+                 a->info.seconds);
+    if (a->options.strict) return bc_fail(e, "%s: %s", a->path, text);
+    if (a->warning[0] == '\0') memcpy(a->warning, text, sizeof text);
     return BC_OK;
 }
 
-/* Frames lost in a hole would move all that follow, so a hole is the end. */
-static int decode_vorbis(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e) {
-    bool damaged;
-    *got = bc_vorbis_read(a->vorbis, out, n, &damaged);
-    if (!damaged || a->options.partial) return BC_OK;
-    return bc_fail(e, "%s: damaged after %.3f s", a->path,
-                   (double)(a->frame + *got) / a->info.sample_rate);
+/* The decoder has no more: is that where the file said it would end? */
+static int at_end(bc_audio *a, bc_error *e) {
+    int64_t slack = a->mpeg != NULL ? MPEG_SLACK : 0;
+    bool early = a->info.frames >= 0 && a->frame + slack < a->info.frames;
+    int code = a->vorbis == NULL && a->mpeg == NULL ? sf_error(a->file) : 0;
+    a->frames = a->frame;
+    if (code != 0) return damaged(a, sf_error_number(code), e);
+    return early ? damaged(a, NULL, e) : BC_OK;
+}
+
+/* As many frames as the decoder has, up to n, as (n, channels). *hole: damage that it
+ * could pass over; frames lost in it would move all that follow, so it is the end. */
+static int64_t fetch(bc_audio *a, float *to, int64_t n, bool *hole) {
+    *hole = false;
+    if (a->vorbis != NULL) return bc_vorbis_read(a->vorbis, to, n, hole);
+    if (a->mpeg != NULL) return bc_mpeg_read(a->mpeg, to, n);
+    int64_t got = 0;
+    for (int64_t k = 1; got < n && k > 0; got += k > 0 ? k : 0)
+        k = sf_readf_float(a->file, to + got * a->info.channels, n - got);
+    return got;
 }
 
 /* The next n <= block frames as (n, rows); *got < n only at the end. */
 static int decode(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e) {
+    bool hole;
     float *to = a->raw != NULL ? a->raw : out;
     if (a->frames >= 0 && n > a->frames - a->frame) n = a->frames - a->frame;
-    *got = 0;
-    if (a->vorbis != NULL) {
-        int rc = decode_vorbis(a, to, n, got, e);
-        if (rc != BC_OK) return rc;
-    }
-    while (a->vorbis == NULL && *got < n) {
-        int64_t k = sf_readf_float(a->file, to + *got * a->info.channels, n - *got);
-        if (k <= 0) break;
-        *got += k;
-    }
+    *got = fetch(a, to, n, &hole);
     if (a->raw != NULL) mix(out, a->raw, *got, a->info.channels);
     int64_t bad = bc_audio_first_bad(out, *got * a->rows);
     if (bad >= 0) {
@@ -265,6 +378,10 @@ static int decode(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e)
     }
     a->frame += *got;
     if (bc_interrupted()) return BC_STOPPED;
+    if (hole) {
+        a->frames = a->frame;
+        return damaged(a, "", e);
+    }
     return *got < n ? at_end(a, e) : BC_OK;
 }
 
@@ -353,6 +470,7 @@ static int64_t gcd(int64_t a, int64_t b) {
 }
 
 static bool jump(bc_audio *a, int64_t frame) {
+    if (a->mpeg != NULL) return frame == a->frames || bc_mpeg_seek(a->mpeg, frame);
     if (a->vorbis != NULL) return bc_vorbis_seek(a->vorbis, frame);
     return frame == a->frames || sf_seek(a->file, frame, SEEK_SET) == frame;
 }
@@ -361,11 +479,6 @@ static bool jump(bc_audio *a, int64_t frame) {
 static int seek_frame(bc_audio *a, int64_t frame, bc_error *e) {
     if (a->frames >= 0 && frame > a->frames) frame = a->frames;
     if (frame == a->frame) return BC_OK;
-    if (a->is_vorbis && a->vorbis == NULL && a->seekable && a->frames >= 0) {
-        int rc = bc_vorbis_open(&a->vorbis, a->fd, a->size, a->info.channels, a->info.frames);
-        if (rc != BC_OK) return rc;
-        a->seekable = a->vorbis != NULL;
-    }
     if (a->seekable && a->frames >= 0) {
         if (!jump(a, frame))
             return bc_fail(e, "%s: damaged: no way to %.3f s", a->path,

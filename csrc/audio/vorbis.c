@@ -37,7 +37,7 @@ static long tell_bytes(void *context) {
     return (long)((bc_vorbis *)context)->at;
 }
 
-int bc_vorbis_open(bc_vorbis **v, int fd, int64_t size, int channels, int64_t frames) {
+int bc_vorbis_open(bc_vorbis **v, int fd, int64_t size, int channels, int64_t *frames) {
     *v = calloc(1, sizeof **v);
     if (*v == NULL) return BC_NOMEM;
     (*v)->fd = fd;
@@ -50,10 +50,13 @@ int bc_vorbis_open(bc_vorbis **v, int fd, int64_t size, int channels, int64_t fr
         *v = NULL;
         return BC_OK;
     }
-    if (ov_streams(f) != 1 || ov_info(f, 0)->channels != channels ||
-        ov_pcm_total(f, -1) != frames) {
+    int64_t total = ov_pcm_total(f, -1);
+    if (ov_streams(f) != 1 || ov_info(f, 0)->channels != channels || total < 0 ||
+        (*frames >= 0 && total != *frames)) {
         bc_vorbis_close(*v);
         *v = NULL;
+    } else {
+        *frames = total;
     }
     return BC_OK;
 }

@@ -13,8 +13,9 @@ typedef struct bc_vorbis bc_vorbis;
 
 /* Read the Vorbis stream of fd (of size bytes), which stays the caller's; its
  * file position is not touched. *v is NULL if this is no single stream of
- * `channels` and `frames`: then it must be read from the start. */
-int bc_vorbis_open(bc_vorbis **v, int fd, int64_t size, int channels, int64_t frames);
+ * `channels` and *frames: then it must be read from the start. Where *frames is < 0, as the
+ * file is truncated, it becomes the length of what is there. */
+int bc_vorbis_open(bc_vorbis **v, int fd, int64_t size, int channels, int64_t *frames);
 void bc_vorbis_close(bc_vorbis *v); /* NULL is fine */
 
 /* false: the file is damaged there */

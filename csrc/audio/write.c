@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "audio.h"
-#include "container.h"
+#include "ogg.h"
 #include "encoder.h"
 
 typedef struct memory {

@@ -5,7 +5,7 @@
 
 #include "../support/file.h"
 #include "audio.h"
-#include "container.h"
+#include "ogg.h"
 #include "encoder.h"
 
 /* A WAV counts its bytes in 32 bits; what is not samples takes less than this. */

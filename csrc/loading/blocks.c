@@ -280,6 +280,14 @@ int bc_blocks_recording(bc_blocks *b, int32_t file, bc_recording *r, bc_error *e
 
 /* ---- Reading ---- */
 
+/* Is the file damaged here: did it end before its last frame, and say so? */
+static bool ends_early(bc_blocks *b, const handle *h, int64_t frame) {
+    pthread_mutex_lock(&b->lock);
+    int64_t frames = b->entries[h->file].recording.frames;
+    pthread_mutex_unlock(&b->lock);
+    return frame < frames && bc_audio_warning(h->audio) != NULL;
+}
+
 /* Decode block `number` with h, copy what is wanted, and keep it. */
 static int decode_block(bc_blocks *b, handle *h, int64_t number, float *out, int64_t first,
                         int64_t n, bc_error *e) {
@@ -291,6 +299,10 @@ static int decode_block(bc_blocks *b, handle *h, int64_t number, float *out, int
     if (rc != BC_OK) {
         free(x);
         return rc;
+    }
+    if (got < BLOCK && ends_early(b, h, number * BLOCK + got)) {
+        free(x);
+        return bc_fail(e, "%s: %s", b->paths[h->file], bc_audio_warning(h->audio));
     }
     memset(x->samples + got, 0, (size_t)(BLOCK - got) * sizeof *x->samples);
     x->key = key_of(h->file, number);

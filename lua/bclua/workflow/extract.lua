@@ -15,7 +15,8 @@ extract.options = {cens_sample_rate = {"integer", default = 10, least = 1, most 
    matrix_profile_window = {"integer", default = 50, least = 1, most = 100000},
    sample_rate = {"integer", default = 32000, least = 1000, most = 768000}, exclusion = {"integer", least = 0},
    input = {"string", needed = true}, output = {"string", needed = true}, species = "string",
-   sample_k = {"integer", least = 1}, seed = {"integer", default = 1, least = 0}, force = "boolean", quiet = "boolean"}
+   strict_audio = {"boolean", default = false}, sample_k = {"integer", least = 1},
+   seed = {"integer", default = 1, least = 0}, force = "boolean", quiet = "boolean"}
 
 local function check_parameters(p)
    local hop = p.sample_rate / p.cens_sample_rate
@@ -62,21 +63,40 @@ function extract.analyse(y, p)
    return r
 end
 
+-- Why there is nothing to be heard in the mean of all channels.
+local function silence(path)
+   local y = require("bclua.audio").load(path, {mono = false})
+   if y and y:ndim() == 2 and y:max() > y:min() then
+      return path .. ": its channels cancel each other: opposite phase (a microphone wired the wrong way round?)"
+   end
+   return path .. ": silent (every sample is the same)"
+end
+
 --- A whole recording, mono; silence is refused.
+-- @tparam string path
+-- @tparam integer sample_rate Hz
+-- @tparam[opt=false] boolean strict refuse what is truncated, damaged, or not as long as its header says
 -- @treturn[1] array f32 samples
+-- @treturn[1] ?string a warning, as from `audio.load`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function extract.decode(path, sample_rate)
-   local audio = require "bclua.audio"
-   local y, message = audio.load(path, {sample_rate = sample_rate})
+function extract.decode(path, sample_rate, strict)
+   local y, message, warning = require("bclua.audio").load(path, {sample_rate = sample_rate, strict = strict})
    if not y then return nil, message end
    if #y == 0 then return nil, path .. ": no samples" end
-   if y:max() == y:min() then return nil, path .. ": silent (every sample is the same)" end
-   return y
+   if y:max() == y:min() then return nil, silence(path) end
+   return y, warning
+end
+
+-- What there is to say about a recording that was read all the same.
+local function warning_of(m, path)
+   return m.warning and {path = path, step = "extract", what = m.warning, seconds = m.duration_seconds,
+      claimed_s = m.claimed_seconds}
 end
 
 local KEYS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens", "duration_samples",
-   "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1", "tuning"}
+   "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1", "tuning",
+   "warning", "claimed_seconds"}
 
 local function write(item, r, p)
    local folder = item.output
@@ -108,13 +128,15 @@ end
 -- @treturn[2] string message, beginning with the path
 function extract.one(item, p)
    os.remove(item.output .. "/metadata.json") -- what it says is no longer so
-   local y, message = extract.decode(item.path, p.sample_rate)
+   local y, message = extract.decode(item.path, p.sample_rate, p.strict_audio)
    if not y then return nil, message end
    local r = extract.analyse(y, p)
+   r.warning = message
+   r.claimed_seconds = message and require("bclua.audio").info(item.path).claimed_s
    local ok
    ok, message = write(item, r, p)
    if not ok then return nil, message end
-   return {seconds = r.duration_seconds, motif = r.motif_0 ~= nil}
+   return {seconds = r.duration_seconds, motif = r.motif_0 ~= nil, warning = warning_of(r, item.path)}
 end
 
 -- Was this recording done before, with these parameters, from this very file?
@@ -128,8 +150,11 @@ local function is_done(item, p)
    for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "exclusion"}) do
       if m[key] ~= p[key] then return false end
    end
-   if not files.exists(item.output .. "/cens.npy") then return false end
-   return m.motif_0 == nil or (files.exists(item.output .. "/mp.npy") and files.exists(item.output .. "/pi.npy"))
+   if p.strict_audio and m.warning or not files.exists(item.output .. "/cens.npy") then return false end
+   if m.motif_0 and not (files.exists(item.output .. "/mp.npy") and files.exists(item.output .. "/pi.npy")) then
+      return false
+   end
+   return true, warning_of(m, item.path)
 end
 
 local function select_recordings(list, options)
@@ -152,8 +177,10 @@ end
 --- Extract all recordings of a folder.
 -- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
 -- `matrix_profile_window` (50), `sample_rate` (32000), `exclusion` (round(w/2));
--- `species`, `sample_k`, `seed` to take only some; `force`; `quiet`
--- @treturn[1] table `{done=, skipped=, failures={{path=, step=, reason=},...}, seconds=}`
+-- `species`, `sample_k`, `seed` to take only some; `strict_audio` (false: of what is truncated or damaged, or not as
+-- long as its header says, all that can be decoded is used, with a warning); `force`; `quiet`
+-- @treturn[1] table `{done=, skipped=, failures={{path=, step=, reason=},...}, seconds=,
+-- warnings={{path=, step=, what=, seconds=, claimed_s=},...}}`
 -- @treturn[2] nil
 -- @treturn[2] string message: nothing could be done
 function extract.run(options)
@@ -174,14 +201,17 @@ function extract.run(options)
    ok, message = record.open_folder(options.output, p, options.force)
    if not ok then return nil, message end
 
-   local todo, failures, skipped = {}, {}, 0
+   p.strict_audio = options.strict_audio -- it decides what is refused, not what comes out
+   local todo, failures, skipped, warnings = {}, {}, 0, {}
    for _, item in ipairs(list) do
       item.output = ("%s/%s/%s"):format(options.output, item.species, item.id)
+      local done, warning = is_done(item, p)
       if not utf8.len(item.source_name) then -- neither JSON nor Parquet holds such a text
          failures[#failures + 1] = {path = item.path, step = "extract",
             reason = item.path .. ": a name that is not UTF-8"}
-      elseif is_done(item, p) then
+      elseif done then
          skipped = skipped + 1
+         warnings[#warnings + 1] = warning
       else
          todo[#todo + 1] = item
       end
@@ -192,19 +222,22 @@ function extract.run(options)
    for i, result, why in parallel.map(todo, "bclua.workflow.extract", "one", p) do
       if result then
          done, seconds = done + 1, seconds + result.seconds
+         warnings[#warnings + 1] = result.warning
       else
          failures[#failures + 1] = {path = todo[i].path, step = "extract", reason = why}
       end
       bar:update(i)
    end
-   bar:finish(("%d done, %d skipped (finished before), %d failed; %s of sound in %s"):format(done, skipped,
-      #failures, progress.duration(seconds), progress.duration(bar:elapsed())))
+   bar:finish(("%d done, %d skipped (finished before), %d failed; %s of sound in %s%s"):format(done, skipped,
+      #failures, progress.duration(seconds), progress.duration(bar:elapsed()), #warnings > 0 and
+      ("; %d with a warning: %s/warnings.csv"):format(#warnings, options.output) or ""))
    ok, message = record.write_failures(options.output .. "/failures.csv", failures)
+   if ok then ok, message = record.write_warnings(options.output .. "/warnings.csv", warnings) end
    if not ok then return nil, message end
    if done + skipped == 0 then
       return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #failures, failures[1].reason)
    end
-   return {done = done, skipped = skipped, failures = failures, seconds = seconds}
+   return {done = done, skipped = skipped, failures = failures, warnings = warnings, seconds = seconds}
 end
 
 return extract

@@ -109,7 +109,8 @@ local function embed(net, todo, store, o, quiet)
          if ok and block.done then
             local size, modified = files.stamp(path)
             ok, message = store:finish({file = path, bytes = size, modified = modified,
-               windows = block.first + block.count})
+               windows = block.first + block.count, warning = block.warning,
+               seconds = block.warning and block.samples / o.sample_rate})
             r.done, r.seconds = r.done + 1, r.seconds + block.samples / o.sample_rate
          end
          if not ok then return nil, message end
@@ -165,6 +166,20 @@ local function summary(r)
       r.seconds / r.elapsed_s)
 end
 
+-- What there is to say about recordings that were read all the same, in this run or before.
+local function warnings_of(list, store)
+   local warnings = {}
+   for _, path in ipairs(list) do
+      local item = store.done[path]
+      if item and item.warning then
+         local info = require("bclua.audio").info(path)
+         warnings[#warnings + 1] = {path = path, step = "predict", what = item.warning, seconds = item.seconds,
+            claimed_s = info and info.claimed_s}
+      end
+   end
+   return warnings
+end
+
 local WITH_NETWORK = extend(predict.options, {checkpoint = "string", inputs = {"list", of = "string"}})
 
 --- The same with a network that is there.
@@ -195,7 +210,9 @@ function predict.with_network(net, list, options)
    if not r.rows then return nil, message end
    r.bar:finish(summary(r))
    r.bar = nil
+   r.warnings = warnings_of(list, store)
    ok, message = record.write_failures(options.output .. ".failures.csv", failures)
+   if ok then ok, message = record.write_warnings(options.output .. ".warnings.csv", r.warnings) end
    return ok and r, message
 end
 

@@ -119,15 +119,23 @@ function record.columns(rows, names)
    return result
 end
 
+-- A table, or none where there are no rows.
+local function write_rows(path, columns, rows)
+   if #rows > 0 then return system.write_file(path, files.csv(columns, rows)) end
+   os.remove(path)
+   return true
+end
+
 --- Write failures.csv, or remove it when there are none.
 -- @tparam string path
 -- @tparam {table,...} failures `{path=, step=, reason=}`
-function record.write_failures(path, failures)
-   if #failures == 0 then
-      os.remove(path)
-      return true
-   end
-   return system.write_file(path, files.csv({"path", "step", "reason"}, failures))
+function record.write_failures(path, failures) return write_rows(path, {"path", "step", "reason"}, failures) end
+
+--- Write warnings.csv, of what was used all the same, or remove it when there are none.
+-- @tparam string path
+-- @tparam {table,...} warnings `{path=, step=, what=, seconds=, claimed_s=}`: what was used, and what the header says
+function record.write_warnings(path, warnings)
+   return write_rows(path, {"path", "step", "what", "seconds", "claimed_s"}, warnings)
 end
 
 return record

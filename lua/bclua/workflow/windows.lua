@@ -85,14 +85,16 @@ local function take(self)
    local n = known and math.max(0, math.min(o.block, known - self.at)) or o.block
    local block = {file = self.file, first = self.at, count = n, windows = n > 0 and samples:slice(1, 1, n) or nil}
    self.at = self.at + n
-   if known and self.at >= known then block.done, block.samples = true, total end
+   if known and self.at >= known then
+      block.done, block.samples, block.warning = true, total, cursor.reader:warning()
+   end
    return block
 end
 
 --- The next windows.
 -- @treturn[1] table `file` (number of the path), `first` (number of its first window, from 0), `count`, `windows` (f32
--- (count, length), nil if none), `done` (with the recording) and then `samples`; or `message`: the recording
--- failed, beginning with its path, and is done. Until `done`, no window sticks out.
+-- (count, length), nil if none), `done` (with the recording) and then `samples` and `warning` (as from `audio.load`);
+-- or `message`: the recording failed, beginning with its path, and is done. Until `done`, no window sticks out.
 -- @treturn[2] nil after the last recording
 function Stream:next()
    if self.file > #self.paths then return nil end

@@ -1,10 +1,12 @@
-/* container.c: the ends of Ogg (RFC 3533), RIFF and AIFF files. */
-#include "container.h"
+/* ogg.c: the pages of Ogg files (RFC 3533). */
+#include "ogg.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "extent.h"
 
 enum { OGG_HEADER = 27, OGG_LARGEST = 27 + 255 + 255 * 255, OGG_LAST = 4 };
 
@@ -22,18 +24,6 @@ static uint32_t ogg_crc(uint32_t crc, const unsigned char *p, size_t n) {
     return crc;
 }
 
-static uint32_t little32(const unsigned char *p) {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint32_t big32(const unsigned char *p) {
-    return p[3] | (uint32_t)p[2] << 8 | (uint32_t)p[1] << 16 | (uint32_t)p[0] << 24;
-}
-
-static void put_little32(unsigned char *p, uint32_t x) {
-    for (int i = 0; i < 4; i++) p[i] = (unsigned char)(x >> (8 * i));
-}
-
 /* Bytes of the whole page at p, 0 if there is none (n bytes are left). */
 static size_t ogg_page(const unsigned char *p, size_t n) {
     if (n < OGG_HEADER || memcmp(p, "OggS", 4) != 0) return 0;
@@ -48,58 +38,32 @@ static uint32_t page_crc(const unsigned char *p, size_t bytes) {
     return ogg_crc(ogg_crc(ogg_crc(0, p, 22), zero, 4), p + 26, bytes - 26);
 }
 
-static bool read_at(int fd, void *to, size_t n, int64_t at) {
-    for (size_t done = 0; done < n;) {
-        ssize_t k = pread(fd, (char *)to + done, n - done, at + (int64_t)done);
-        if (k <= 0) return false;
-        done += (size_t)k;
-    }
-    return true;
-}
-
 /* Some writers add tags behind the last page, so the search goes backward to
  * the last page whose checksum is right; and on, for the granule position, to
  * the last one in which a packet ends. */
-static bool ogg_complete(int fd, int64_t size, int64_t *granule) {
+static bool last_page(int fd, int64_t size, int64_t *granule) {
     size_t n = size < 2 * OGG_LARGEST ? (size_t)size : 2 * OGG_LARGEST;
     unsigned char *tail = malloc(n);
     bool complete = false, found = false;
     if (tail == NULL) return true;
-    if (!read_at(fd, tail, n, size - (int64_t)n)) n = 0;
+    if (!bc_read_at(fd, tail, n, size - (int64_t)n)) n = 0;
     for (size_t i = n; i-- > 0 && *granule < 0;) {
         size_t bytes = ogg_page(tail + i, n - i);
-        if (bytes == 0 || page_crc(tail + i, bytes) != little32(tail + i + 22)) continue;
+        if (bytes == 0 || page_crc(tail + i, bytes) != bc_get32(tail + i + 22, false)) continue;
         if (!found) complete = tail[i + 5] & OGG_LAST;
         found = true;
-        *granule = (int64_t)(little32(tail + i + 6) | (uint64_t)little32(tail + i + 10) << 32);
+        *granule = (int64_t)(bc_get32(tail + i + 6, false) | (uint64_t)bc_get32(tail + i + 10, false) << 32);
     }
     if (!found && (int64_t)n == size) *granule = 0;
     free(tail);
     return complete;
 }
 
-/* A data chunk of 0 or of 2^32-1 bytes was written by a stream that never
- * came back to fill in the size. */
-static bool chunks_complete(int fd, int64_t size, const char *data, bool big) {
-    unsigned char chunk[8];
-    for (int64_t at = 12; read_at(fd, chunk, 8, at);) {
-        int64_t bytes = big ? big32(chunk + 4) : little32(chunk + 4);
-        if (memcmp(chunk, data, 4) == 0)
-            return bytes == 0 || bytes == UINT32_MAX || at + 8 + bytes <= size;
-        at += 8 + bytes + (bytes & 1);
-    }
-    return true;
-}
-
-bool bc_container_complete(int fd, int64_t size, int64_t *granule) {
-    unsigned char head[12];
+bool bc_ogg_complete(int fd, int64_t size, int64_t *granule) {
+    unsigned char id[4];
     *granule = -1;
-    if (size < 12 || !read_at(fd, head, 12, 0)) return true;
-    if (memcmp(head, "OggS", 4) == 0) return ogg_complete(fd, size, granule);
-    if (memcmp(head, "RIFF", 4) == 0) return chunks_complete(fd, size, "data", false);
-    if (memcmp(head, "RIFX", 4) == 0) return chunks_complete(fd, size, "data", true);
-    if (memcmp(head, "FORM", 4) == 0) return chunks_complete(fd, size, "SSND", true);
-    return true;
+    if (size < 12 || !bc_read_at(fd, id, 4, 0) || memcmp(id, "OggS", 4) != 0) return true;
+    return last_page(fd, size, granule);
 }
 
 void bc_ogg_stamp(unsigned char *bytes, size_t size) {
@@ -107,9 +71,9 @@ void bc_ogg_stamp(unsigned char *bytes, size_t size) {
     for (int pass = 0; pass < 2; pass++) {
         for (size_t at = 0, n; (n = ogg_page(bytes + at, size - at)) > 0; at += n) {
             unsigned char *p = bytes + at;
-            put_little32(p + 14, serial);
-            put_little32(p + 22, 0);
-            if (pass == 1) put_little32(p + 22, page_crc(p, n));
+            bc_put32(p + 14, serial, false);
+            bc_put32(p + 22, 0, false);
+            if (pass == 1) bc_put32(p + 22, page_crc(p, n), false);
         }
         serial = ogg_crc(0, bytes, size);
     }
@@ -136,9 +100,9 @@ static bool stamp_pages(int fd, unsigned char *page, uint32_t serial, bool seal,
             errno = EIO;
             return false;
         }
-        put_little32(page + 14, serial);
-        put_little32(page + 22, 0);
-        if (seal) put_little32(page + 22, page_crc(page, n));
+        bc_put32(page + 14, serial, false);
+        bc_put32(page + 22, 0, false);
+        if (seal) bc_put32(page + 22, page_crc(page, n), false);
         *sum = ogg_crc(*sum, page, n);
         if (!write_at(fd, page, OGG_HEADER, at)) return false;
         at += (int64_t)n;
