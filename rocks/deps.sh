@@ -188,7 +188,7 @@ apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@"; }
 # What will be fetched, before it is: a line of apt-get for each archive, the third word its size.
 apt_install_now() {
 	uris=$(apt --print-uris -q install --no-install-recommends "$@" | grep "^'") &&
-		say "$(echo "$uris" | awk '{ b += $3 } END { printf "to be fetched: %d packages, %.0f MB", NR, b / 1e6 }')"
+		say "$(echo "$uris" | awk '{ b += $3 } END { printf "to be fetched: %d packages, %.1f MB", NR, b / 1e6 }')"
 	apt install --no-install-recommends "$@"
 }
 
