@@ -121,7 +121,8 @@ describe("helplive", function()
 
    it("tells what is documented and not there, and what is there and not documented", function()
       assert.same({"thing: Thing:area is documented, and not there", "thing: Thing:size has no doc comment",
-         "thing: all has no doc comment", "thing: gone is documented, and not there"},
+         "thing: all has no doc comment", "thing: gone is documented, and not there",
+         "thing: limit has no doc comment"},
          check({{name = "new"}, {name = "gone"}, {name = "Thing:area"}}))
    end)
 
@@ -131,7 +132,7 @@ describe("helplive", function()
       assert.same({{name = "name", text = ""}, {name = "options", text = ""}}, items[1].params)
       assert.same({nil, {{name = "unit", text = ""}}, true}, {items[2].params, items[3].params, items[4].is_value})
       assert.same({"thing: new has the arguments (name, options), and (name) in its doc comment"},
-         check({{name = "new", params = {{name = "name"}}}, {name = "all", params = {{name = "x"}}}}))
+         check({{name = "new", params = {{name = "name"}}}, {name = "all", params = {{name = "x"}}}, {name = "limit"}}))
    end)
 
    it("knows the types of C", function()
@@ -223,7 +224,7 @@ describe("help", function()
    it("lists a module's functions with their first sentences", function()
       local text = help.text(help.find("audio")[1])
       assert.matches("^bclua%.audio\nSound files in and out%.\n", text)
-      assert.matches("\n   audio%.info +What the header of a file says, without decoding%.\n", text)
+      assert.matches("\n   audio%.load +Decode a file, or a part of it%.\n", text)
    end)
 
    it("says nothing where nothing was built", function()

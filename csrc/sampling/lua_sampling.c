@@ -292,6 +292,10 @@ static int l_quantise(lua_State *L) {
     return 2;
 }
 
+/*** The neighbours: names of the values of `neighbor` in `triplets`.
+@field neighbor_names */
+/*** The distant ones: names of the values of `distant` in `triplets`.
+@field distant_names */
 static void set_names(lua_State *L, const char *field, const char *first, const char *second) {
     lua_createtable(L, 2, 0);
     lua_pushstring(L, first);

@@ -80,6 +80,7 @@ end
 TAGS.param, TAGS.tparam = add_param(false), add_param(true)
 TAGS["return"], TAGS.treturn = add_return(false), add_return(true)
 TAGS["function"] = function(item, _, text) item.name = text:match("%S+") end
+TAGS.field = TAGS["function"] -- of a module, what is no function
 TAGS.module = function(item, _, text) item.module = text:match("%S+") end
 TAGS.usage = function(item, _, text) add(item, "usage", text) end
 TAGS.raise = function(item, _, text) add(item, "raises", text) end

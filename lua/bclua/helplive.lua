@@ -115,7 +115,8 @@ local function check_items(module, classes, items, complain)
    end
 end
 
--- What is there and not documented: functions, and methods of classes with a method that is documented.
+-- What is there and not documented: all that a module has, and methods of classes that have one
+-- with a doc comment.
 local function check_live(module, classes, items, complain)
    local documented, public = {}, {}
    for _, item in ipairs(items) do
@@ -124,7 +125,8 @@ local function check_live(module, classes, items, complain)
    end
    local function check(holder, prefix)
       for name, value in pairs(holder) do
-         local is_public = type(name) == "string" and type(value) == "function" and name:sub(1, 2) ~= "__"
+         local is_public = type(name) == "string" and name:sub(1, 2) ~= "__" and
+            (holder == module or type(value) == "function")
          -- a method may be documented as a function of the same name: see bclua.sql
          if is_public and not documented[prefix .. name] and not documented[name] then
             complain(prefix .. name, "has no doc comment")

@@ -13,6 +13,7 @@
 -- @module bclua.schedule
 local schedule = {}
 
+--- The schedules.
 schedule.names = {"constant", "step", "cosine", "one_cycle"}
 
 local RISE, START, FINAL = 0.3, 25, 1e4 -- of one_cycle

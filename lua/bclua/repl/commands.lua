@@ -6,7 +6,10 @@ local names = require "bclua.repl.names"
 local show = require "bclua.show"
 local system = require "bclua.system"
 
-local commands = {list = {}}
+local commands = {}
+
+--- The commands: `{names=, help=, run=}` each.
+commands.list = {}
 
 local list = commands.list
 

@@ -6,6 +6,7 @@ local lexer = {}
 local KEYWORDS = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat
    return then true until while]]):gmatch("%a+") do KEYWORDS[word] = true end
+--- The words that Lua keeps for itself, as a set.
 lexer.keywords = KEYWORDS
 
 local LONG = {"...", "::", "..", "==", "~=", "<=", ">=", "<<", ">>", "//"}

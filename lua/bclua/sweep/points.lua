@@ -14,6 +14,8 @@ local RESERVED = {}
 for name in ("id point rung seed wall_s cpu_s peak_bytes error trials failed peak_mb"):gmatch("%S+") do
    RESERVED[name] = true
 end
+
+--- Names that no parameter can have: the other columns of the table, as a set.
 points.reserved = RESERVED
 
 local function fail(text, ...) error(text:format(...), 0) end

@@ -175,6 +175,7 @@ local ADVICE = {
 }
 
 local WORDS = {silent = "silent", clipped = "clipped", padded = "mostly padding", duplicate = "duplicates"}
+--- The checks in words.
 audit.words = WORDS
 
 local function percent(x) return ("%.3g %%"):format(100 * x) end

@@ -9,6 +9,7 @@ local pages = {}
 
 local escape = report.escape
 
+--- The style of all pages, CSS.
 pages.style = report.style .. [[
 header{display:flex;flex-wrap:wrap;gap:.3em 1em;align-items:baseline}
 ul.plain{list-style:none;padding:0;margin:.5em 0}
@@ -36,6 +37,7 @@ button:focus-visible,a:focus-visible,summary:focus-visible,#stage:focus-visible{
 kbd{border:1px solid var(--line);border-radius:3px;padding:0 .35em;font-size:.85em}
 ]]
 
+--- The script of all pages.
 pages.script = [[
 "use strict";
 (() => {

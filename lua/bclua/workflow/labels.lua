@@ -10,7 +10,9 @@ local system = require "bclua.system"
 
 local labels = {}
 
+--- Which windows become labels.
 labels.kinds = {"motif", "discord", "both"}
+--- Formats that are written.
 labels.formats = {"audacity", "raven", "csv"}
 
 local CHUNK = 256 -- recordings whose profiles are in memory
@@ -95,7 +97,7 @@ local function check_names(list, path)
    return list
 end
 
--- What chooses windows, here and in `bclua.workflow.listen`.
+--- What chooses windows, here and in `bclua.workflow.listen`.
 labels.marks = {input = {"string", needed = true}, kind = {"choice", {"motif", "discord", "both"}, default = "both"},
    top = {"integer", default = 1, least = 1, most = 1000}, species = "string"}
 

@@ -10,6 +10,7 @@ local record = require "bclua.workflow.record"
 
 local legacy = {}
 
+--- What `loc_unit` may be.
 legacy.units = {"seconds", "frames"}
 
 -- What the original ran with.

@@ -16,8 +16,11 @@ local parts = {}
 --- The columns of the table.
 parts.columns = {"file", "start_s", "end_s", "embedding"}
 
---- Rows of a part, and seconds after which what is complete becomes one all the same.
-parts.rows, parts.every_s = 2048, 20
+--- Rows of a part.
+parts.rows = 2048
+
+--- Seconds after which what is complete becomes a part, however few rows it has.
+parts.every_s = 20
 
 local ROW_GROUP = 4096 -- as DuckDB holds some of them in memory
 

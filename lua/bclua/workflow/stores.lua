@@ -7,6 +7,7 @@ local system = require "bclua.system"
 
 local stores = {}
 
+--- The kinds of stores.
 stores.names = {"packed", "flac", "npy", "none"}
 
 -- Effort of the FLAC encoder, 0..1, and what becomes of 16-bit samples: see scripts/bench/tiles.lua.

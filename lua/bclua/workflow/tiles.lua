@@ -18,6 +18,7 @@ local check_options = require("bclua.options").check
 
 local tiles = {}
 
+--- Of every tile, in Hz.
 tiles.sample_rate = 32000
 
 -- Windows of a shard: at most MOST (about 100 MB), but so few that threads have work.

@@ -174,6 +174,7 @@ end
 
 -- ---- The table ----
 
+--- The columns of the table.
 triplets.columns = {"a", "a_loc", "b", "b_loc", "c", "c_loc", "a_species", "b_species", "c_species",
    "neighbor", "distant"}
 
