@@ -142,6 +142,33 @@ describe("a name", function()
    end)
 end)
 
+describe("an output that is no regular file", function()
+   it("gets what a file would, and nothing is read from it", function()
+      for _, name in ipairs({"x/a.wav", "x/b.wav", "y/c.wav", "y/d.wav"}) do record(name, 10) end
+      mine()
+      local steps = {consolidate = {input = dir .. "/motif", quiet = true},
+         triplets = {input = dir .. "/motif.parquet", samples = 20, holdout = 0, quiet = true}}
+      command.shell("mkfifo " .. dir .. "/pipe")
+      for name, o in pairs(steps) do
+         local step = require("bclua.workflow." .. name)
+         o.output = "/dev/null"
+         assert(step.run(o))
+         o.output = dir .. "/" .. name .. ".parquet"
+         assert(step.run(o))
+         local whole, got = command.read(o.output), dir .. "/got." .. name
+         os.execute(("cat %s/pipe > %s &"):format(dir, got))
+         o.output = dir .. "/pipe"
+         assert(step.run(o))
+         for _ = 1, 1000 do
+            if files.stamp(got) == #whole then break end
+            system.sleep(0.01)
+         end
+         assert.is_true(command.read(got) == whole, name)
+      end
+      assert.equal("", (command.shell("ls /dev | grep ^null.")))
+   end)
+end)
+
 describe("a cell of CSV that a spreadsheet takes for a formula", function()
    local FORMULAS = {"=1+1", "+a", "-a", "@a", "\ta", "\ra", "=", "-", "'=1", "''-x", "=cmd|' /C calc'!A0"}
    local PLAIN = {"", "a", "-1", "+2.5e3", "-nan", "-inf", "'a", "'", "1=1", " ", "0"}

@@ -334,7 +334,7 @@ function experiment.place(r, run) r:place(PLACE, sections(run)) end
 function experiment.refresh(run)
    local path = run .. "/report.html"
    local text, message
-   if files.exists(path) then
+   if files.is_file(path) then
       local page
       page, message = files.read(path)
       if not page then return nil, message end

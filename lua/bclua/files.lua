@@ -63,6 +63,9 @@ end
 --- Is there anything of this name?
 function files.exists(path) return lfs.attributes(path, "mode") ~= nil end
 
+--- Is it a regular file? To read a pipe would be to wait for who writes it.
+function files.is_file(path) return lfs.attributes(path, "mode") == "file" end
+
 --- Is it a folder?
 function files.is_folder(path) return lfs.attributes(path, "mode") == "directory" end
 

@@ -38,7 +38,7 @@ Store.__index = Store
 
 -- The rows of an earlier run, if it was the same sweep.
 local function earlier(path, about, force)
-   if force or not files.exists(path) then return {rows = {}, about = {parameters = {}}} end
+   if force or not files.is_file(path) then return {rows = {}, about = {parameters = {}}} end
    local old, message = store.read(path)
    if not old then return nil, message .. " (force begins anew)" end
    local difference = record.difference(old.about.identity, about.identity)

@@ -83,7 +83,7 @@ end
 --- The parameters of a Parquet file that a step wrote; nil if it has none.
 function record.of_parquet(path)
    local sql = require "bclua.sql"
-   if not files.exists(path) then return nil end
+   if not files.is_file(path) then return nil end
    local metadata = sql.parquet_metadata(path)
    local ok, made = pcall(cjson.decode, metadata and metadata.bclua or "")
    return ok and type(made) == "table" and made or nil

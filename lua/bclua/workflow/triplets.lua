@@ -379,7 +379,8 @@ end
 -- default: accepted.csv beside the input);
 -- `scores` (what `score` wrote, for `best` and `calls`; without, computed from the recordings below `dataset_root`);
 -- `force`, `quiet`
--- @treturn[1] table `{samples=, recordings=, holdout=, warnings=, partitions=, failures=}`
+-- @treturn[1] table `{samples=, recordings=, holdout=, warnings=, partitions=, failures=}`; `partitions` is empty where
+--  `output` is no regular file
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
@@ -433,8 +434,11 @@ function triplets.run(options)
          options.scores and " in " .. options.scores or "")
    end
    remarks.add(rows, p, warnings)
-   local partitions = sql.query(("select neighbor, distant, count(*)::bigint n from %s " ..
-      "group by all order by all"):format(sql.parquet(options.output)))
+   local partitions = {}
+   if files.is_file(options.output) then
+      partitions = sql.query(("select neighbor, distant, count(*)::bigint n from %s group by all order by all")
+         :format(sql.parquet(options.output)))
+   end
    for _, w in ipairs(warnings) do progress.note("generate-triplets: " .. w, options.quiet) end
    progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(p.samples, #rows,
       #held), options.quiet)
