@@ -28,50 +28,38 @@ local array = require "bclua.array"
 local colours = require "bclua.plot.colours"
 local curves = require "bclua.curves"
 local data = require "bclua.plot.data"
+local options_of = require "bclua.options"
 
 local plot = {}
 
 --- The colours of lines, in order.
 plot.colours = colours.lines
 
-local COMMON = {"title", "xlabel", "ylabel", "size", "transparent", "terminal", "columns", "rows", "colours", "out"}
-local TERMINALS = {kitty = true, sixel = true, blocks = true}
+local COMMON = {
+   title = "string",
+   xlabel = "string",
+   ylabel = "string",
+   size = {"list", of = {"integer", least = 50, most = 20000}, items = "pixels", shortest = 2, longest = 2},
+   transparent = "boolean",
+   terminal = {"choice", {"kitty", "sixel", "blocks"}},
+   columns = {"integer", least = 1},
+   rows = {"integer", least = 1},
+   colours = {"choice", {"true", "256", "none"}},
+   out = "output",
+}
+local LOG = {"boolean", default = false}
+local MAP = {"choice", {"cividis", "viridis"}, default = "viridis"}
+local FRAMES_A_SECOND = {"number", above = 0, default = 10}
 
 local function bad(message) error(message, 4) end
 
-local function check(options, own)
-   local known = {}
-   for _, name in ipairs(COMMON) do known[name] = true end
-   for _, name in ipairs(own) do known[name] = true end
-   for name in pairs(options) do
-      if not known[name] then
-         local names = {}
-         for other in pairs(known) do names[#names + 1] = other end
-         table.sort(names)
-         bad(("unknown option '%s' (known: %s)"):format(tostring(name), table.concat(names, ", ")))
-      end
-   end
-   local size = options.size
-   if size and not (type(size) == "table" and math.tointeger(size[1]) and math.tointeger(size[2]) and
-      size[1] >= 50 and size[2] >= 50 and size[1] <= 20000 and size[2] <= 20000) then
-      bad("option 'size': {width, height} of 50 to 20000 pixels expected")
-   end
-   if options.terminal and not TERMINALS[options.terminal] then
-      bad(("option 'terminal': '%s' is not one of kitty, sixel, blocks"):format(tostring(options.terminal)))
-   end
-end
-
 -- Path and options; both may be left out, so that a table can come first.
-local function arguments(path, options, own)
+local function arguments(path, options, schema)
    if type(path) == "table" and options == nil then path, options = nil, path end
    if path ~= nil and type(path) ~= "string" then
       bad(("path of the picture: string expected, got %s"):format(type(path)))
    end
-   if options ~= nil and type(options) ~= "table" then
-      bad(("options: table expected, got %s"):format(type(options)))
-   end
-   options = options or {}
-   check(options, own)
+   options = options_of.check(options, schema, 4)
    if path and not (path:find("%.png$") or path:find("%.svg$")) then
       bad("picture name must end with .png or .svg: " .. path)
    end
@@ -116,13 +104,16 @@ local function check_pair(x, y, name)
    end
 end
 
+--- A schema of `bclua.options`: those of `line`.
+plot.line_options = options_of.extend(COMMON, {logx = LOG, logy = LOG})
+
 --- Lines over a common x axis.
 -- @tparam array|{table,...} series an array of y values, or a list of `{y=, x=, title=,
 -- colour=, width=}`, arrays or lists; without `x` the positions from 0
 -- @tparam[opt] string path
 -- @tparam[opt] table options also `logx`, `logy`
 function plot.line(series, path, options)
-   path, options = arguments(path, options, {"logx", "logy"})
+   path, options = arguments(path, options, plot.line_options)
    if array.is_array(series) or type(series) == "table" and type(series[1]) == "number" then series = {{y = series}} end
    local layers, titled = {}, 0
    for i, s in ipairs(series) do
@@ -162,6 +153,9 @@ local function group_layers(members, names, options)
    return layers
 end
 
+local SCATTER = options_of.extend(plot.line_options, {groups = "table", rest = "string",
+   point_size = {"number", above = 0}})
+
 --- Points.
 -- @tparam array|{number,...} x
 -- @tparam array|{number,...} y
@@ -170,7 +164,7 @@ end
 -- gives each group a colour, and where there are more than eight a shape; `rest`: the group that is grey;
 -- `point_size` (0.7); `logx`, `logy`
 function plot.scatter(x, y, path, options)
-   path, options = arguments(path, options, {"groups", "rest", "point_size", "logx", "logy"})
+   path, options = arguments(path, options, SCATTER)
    x, y = data.array(x, "x", 2), data.array(y, "y", 2)
    check_pair(x, y, "points")
    local groups = options.groups
@@ -199,7 +193,7 @@ end
 -- @tparam[opt] string path
 -- @tparam[opt] table options
 function plot.bar(names, values, path, options)
-   path, options = arguments(path, options, {})
+   path, options = arguments(path, options, COMMON)
    values = data.array(values, "values", 2)
    if #names ~= #values then error(("%d names for %d values"):format(#names, #values), 2) end
    local boxes, tics, low, high = {}, {}, 0, 0
@@ -218,16 +212,15 @@ function plot.bar(names, values, path, options)
       yrange = {#values - 0.4, -0.6}, xlabel = options.xlabel, ylabel = options.ylabel}}}, path, options)
 end
 
+local HIST = options_of.extend(COMMON, {bins = {"integer", least = 1, most = 10000, default = 30}})
+
 --- A histogram of the finite values.
 -- @tparam array|{number,...} values
 -- @tparam[opt] string path
 -- @tparam[opt] table options also `bins` (30)
 function plot.hist(values, path, options)
-   path, options = arguments(path, options, {"bins"})
-   local bins = options.bins or 30
-   if not math.tointeger(bins) or bins < 1 or bins > 10000 then
-      error("option 'bins': 1 to 10000 expected, got " .. tostring(bins), 2)
-   end
+   path, options = arguments(path, options, HIST)
+   local bins = options.bins
    local a = data.array(values, "values", 2)
    a = a:reshape({a:size()})
    local low, high = data.limits({a})
@@ -272,7 +265,7 @@ local function image_panel(m, o)
    if low then
       layers[1] = {kind = "image", data = m, x0 = o.x0, y0 = o.y0, dx = o.dx, dy = o.dy}
    end
-   return {layers = layers, map = o.map or "viridis", colour = limits, clabel = o.clabel, xlabel = o.xlabel,
+   return {layers = layers, map = o.map, colour = limits, clabel = o.clabel, xlabel = o.xlabel,
       ylabel = o.ylabel, ytics = o.ytics, xtics = o.xtics, xrange = o.xrange or extent(o.x0, o.dx, m:shape(2)),
       yrange = o.yrange or extent(o.y0, o.dy, m:shape(1))}
 end
@@ -293,11 +286,17 @@ local function check_matrix(m, name)
    return m
 end
 
-local function check_map(map)
-   if map and not colours.maps[map] then
-      bad(("option 'map': '%s' is not one of cividis, viridis"):format(tostring(map)))
-   end
-end
+local HEAT = options_of.extend(COMMON, {
+   x0 = {"number", default = 0},
+   y0 = {"number", default = 0},
+   dx = {"number", default = 1},
+   dy = {"number", default = 1},
+   range = {"list", of = "number", items = "numbers", shortest = 2, longest = 2},
+   label = "string",
+   xnames = "table",
+   ynames = "table",
+   map = MAP,
+})
 
 local MOST_COLUMNS = 2000 -- of an image: about one a pixel
 
@@ -310,10 +309,9 @@ local MOST_COLUMNS = 2000 -- of an image: about one a pixel
 --  colours; `label` of the colours, with its unit; `xnames`, `ynames` of columns and
 --  rows; `map`: "viridis" or "cividis"
 function plot.heat(matrix, path, options)
-   path, options = arguments(path, options, {"x0", "y0", "dx", "dy", "range", "label", "xnames", "ynames", "map"})
-   check_map(options.map)
+   path, options = arguments(path, options, HEAT)
    local m, k = check_matrix(matrix, "matrix"), 1
-   local x0, y0, dx, dy = options.x0 or 0, options.y0 or 0, options.dx or 1, options.dy or 1
+   local x0, y0, dx, dy = options.x0, options.y0, options.dx, options.dy
    local xrange = extent(x0, dx, m:shape(2))
    if m:size() > 0 then m, k = data.pool(m, MOST_COLUMNS) end
    local panel = image_panel(m, {x0 = x0 + (k - 1) / 2 * dx, y0 = y0, dx = dx * k, dy = dy, xrange = xrange,
@@ -359,6 +357,8 @@ local function spectrogram_panel(y, sample_rate, options)
    return panel
 end
 
+local SPECTROGRAM = options_of.extend(COMMON, {map = MAP})
+
 --- Spectrogram: time in seconds, frequency in kHz, as colour the power in decibels
 -- below the loudest cell. Without samples, or with one that is not finite, it says
 -- "no data".
@@ -367,24 +367,24 @@ end
 -- @tparam[opt] string path
 -- @tparam[opt] table options also `map`: "viridis" or "cividis"
 function plot.spectrogram(y, sample_rate, path, options)
-   path, options = arguments(path, options, {"map"})
-   check_map(options.map)
+   path, options = arguments(path, options, SPECTROGRAM)
    y = check_samples(y, sample_rate)
    return draw({panels = {spectrogram_panel(y, sample_rate, options)}, size = {900, 380}}, path, options)
 end
 
 local PITCHES = {"C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"}
 
+local CHROMA = options_of.extend(COMMON, {cens_sample_rate = FRAMES_A_SECOND, map = MAP})
+
 --- Chroma or CENS: pitch classes over time.
 -- @tparam array c (12, frames)
 -- @tparam[opt] string path
 -- @tparam[opt] table options also `cens_sample_rate` (10 frames a second), `map`
 function plot.chroma(c, path, options)
-   path, options = arguments(path, options, {"cens_sample_rate", "map"})
-   check_map(options.map)
+   path, options = arguments(path, options, CHROMA)
    c = check_matrix(c, "chroma")
    if c:shape(1) ~= 12 then error(("chroma: 12 rows expected, got %d"):format(c:shape(1)), 2) end
-   local step, frames, k = 1 / (options.cens_sample_rate or 10), c:shape(2), 1
+   local step, frames, k = 1 / options.cens_sample_rate, c:shape(2), 1
    if c:size() > 0 then c, k = data.pool(c, MOST_COLUMNS) end
    local _, high = nil, nil
    if c:size() > 0 then _, high = data.limits({c}) end
@@ -433,6 +433,13 @@ local function stagger(list, seconds)
    end
 end
 
+-- nil: the best; false: none.
+local PROFILE = options_of.extend(CHROMA, {
+   window = {"integer", least = 1},
+   motif = {"any", check = function(x) return x and type(x) ~= "table" and "{frame, frame} or false expected" end},
+   discord = {"any", check = function(x) return x and type(x) ~= "number" and "a frame or false expected" end},
+})
+
 --- Spectrogram above, matrix profile below, on one time axis, with the windows of
 -- motif and discord marked.
 -- @tparam array y mono samples
@@ -443,12 +450,11 @@ end
 --  (the profile's, else 50 frames), `motif` {frame, frame}, `discord` frame (of a
 --  profile, default: its best ones; false: none), `map`
 function plot.profile(y, sample_rate, profile, path, options)
-   path, options = arguments(path, options, {"cens_sample_rate", "window", "motif", "discord", "map"})
-   check_map(options.map)
+   path, options = arguments(path, options, PROFILE)
    y = check_samples(y, sample_rate)
    local whole = type(profile) == "table" and profile.distance and profile or nil
    local distance = data.array(whole and whole.distance or profile, "profile", 2)
-   local rate, window = options.cens_sample_rate or 10, options.window or whole and whole.window or 50
+   local rate, window = options.cens_sample_rate, options.window or whole and whole.window or 50
    local windows = marked(whole, options, rate, window)
    local seconds = #y / sample_rate
    stagger(windows, seconds)
@@ -477,6 +483,15 @@ local function column(rows, name)
    return data.array(list, name, 3)
 end
 
+local CURVE = options_of.extend(plot.line_options, {
+   x = {"string", default = "step"},
+   y = {"any", default = "loss", check = function(x)
+      return type(x) ~= "string" and type(x) ~= "table" and "a name or a list of names expected" or nil
+   end},
+   smooth = {"integer", least = 1},
+   test = {"boolean", default = false},
+})
+
 --- How a training went: each value in pale, over it the mean of those around it.
 --
 -- `{x = "learning_rate", test = true}` draws a learning-rate test: a logarithmic
@@ -487,8 +502,8 @@ end
 --  `smooth` (25 values; 1: none), `logx`, `logy`, `test`
 -- @usage plot.curve(files.json_lines "runs/fit/metrics.jsonl", {y = {"loss_n", "loss_d"}})
 function plot.curve(rows, path, options)
-   path, options = arguments(path, options, {"x", "y", "smooth", "logx", "logy", "test"})
-   local names, x_name = options.y or "loss", options.x or "step"
+   path, options = arguments(path, options, CURVE)
+   local names, x_name = options.y, options.x
    if type(names) == "string" then names = {names} end
    local steps = options.smooth or options.test and 5 or 25
    local x, pale, layers = column(rows, x_name), {}, {}

@@ -1,32 +1,50 @@
 --- The options of `sweep.run`, checked.
 -- @module bclua.sweep.options
+local check_options = require("bclua.options").check
 local files = require "bclua.files"
 local points = require "bclua.sweep.points"
 local worker = require "bclua.sweep.worker"
 
 local options_of = {}
 
-local KNOWN = {path = "string", grid = "table", random = "table", trials = "number", random_seed = "number",
-   halving = "table", seeds = "table", metric = "string", maximise = "boolean", workers = "number", f = "function",
-   module = "string", name = "string", known = "table", fixed = "table", on_trial = "function", force = "boolean",
-   retry = "boolean", keep = "boolean", quiet = "boolean"}
+local RUN = {
+   path = {"string", needed = true, check = function(path)
+      return not path:match("%.parquet$") and ("'%s' does not end in .parquet"):format(path) or nil
+   end},
+   grid = "table",
+   random = "table",
+   trials = {"integer", least = 1, most = points.most},
+   random_seed = {"integer", least = 0, most = 1 << 53, default = 1},
+   halving = {"table", of = {
+      parameter = {"string", needed = true},
+      least = {"number", above = 0, needed = true},
+      most = {"number", above = 0, needed = true},
+      factor = {"number", above = 1, default = 3},
+   }},
+   seeds = {"list", of = {"integer", least = 0, most = 1 << 53}, items = "integers", shortest = 1, default = {1}},
+   metric = "string",
+   maximise = "boolean",
+   workers = {"integer", least = 1, most = 1024, default = 1},
+   f = "function",
+   module = "string",
+   name = "string",
+   known = "table",
+   fixed = {"table", default = {}},
+   on_trial = "function",
+   force = "boolean",
+   retry = "boolean",
+   keep = "boolean",
+   quiet = "boolean",
+}
 
 local function fail(text, ...) error(text:format(...), 0) end
 
-local function check_whole(value, name, least, most)
-   if math.tointeger(value) and value >= least and value <= most then return math.tointeger(value) end
-   fail("%s: a whole number of %d..%d expected, got %s", name, least, most, tostring(value))
-end
-
 local function check_seeds(seeds)
    local seen = {}
-   if #seeds == 0 then fail("seeds: a list of one or more expected, got none") end
-   for i, seed in ipairs(seeds) do
-      seeds[i] = check_whole(seed, "seeds", 0, 2 ^ 53)
-      if seen[seeds[i]] then fail("seeds: %d comes twice", seed) end
-      seen[seeds[i]] = true
+   for _, seed in ipairs(seeds) do
+      if seen[seed] then fail("seeds: %d comes twice", seed) end
+      seen[seed] = true
    end
-   return seeds
 end
 
 -- The function of a sweep, and a text that tells it from others.
@@ -54,31 +72,14 @@ local function check_function(o)
    return "function " .. points.hash(table.concat(lines, "\n")):sub(1, 8)
 end
 
-local HALVING = {parameter = true, least = true, most = true, factor = true}
-
 local function check_halving(o, check)
    local h = o.halving
-   for k in pairs(h) do
-      if not HALVING[k] then
-         fail("halving: unknown option '%s' (known: factor, least, most, parameter)", tostring(k))
-      end
-   end
    check(h.parameter, "halving", h.least)
    if (o.grid or o.random)[h.parameter] ~= nil or o.fixed[h.parameter] ~= nil then
       fail("halving: '%s' is in the grid, or fixed, already", h.parameter)
    end
-   for _, name in ipairs({"least", "most"}) do
-      if type(h[name]) ~= "number" or not (h[name] > 0 and h[name] < math.huge) then
-         fail("halving.%s: a number above 0 expected, got %s", name, tostring(h[name]))
-      end
-   end
    if h.most < h.least then fail("halving: most (%s) is below least (%s)", h.most, h.least) end
-   local factor = h.factor or 3
-   if type(factor) ~= "number" or not (factor > 1 and factor < math.huge) then
-      fail("halving.factor: a number above 1 expected, got %s", tostring(factor))
-   end
    if not o.metric then fail("metric: halving needs one") end
-   return {parameter = h.parameter, least = h.least, most = h.most, factor = factor}
 end
 
 -- A metric must not be hidden by what the file has anyway.
@@ -94,21 +95,8 @@ end
 -- @treturn table a copy with defaults, the `points`, and `identity`: what must be the same to go on
 -- @raise naming the option
 function options_of.check(given)
-   if type(given) ~= "table" then fail("bad argument #1 to 'run' (table expected, got %s)", type(given)) end
-   local o = {workers = 1, seeds = {1}, fixed = {}, random_seed = 1}
-   for k, v in pairs(given) do
-      if not KNOWN[k] then
-         fail("unknown option '%s' (known: %s)", tostring(k), table.concat(points.sorted(KNOWN), ", "))
-      end
-      if type(v) ~= KNOWN[k] then fail("%s: %s expected, got %s", k, KNOWN[k], type(v)) end
-      o[k] = v
-   end
-   if not (o.path and o.path:match("%.parquet$")) then
-      fail("path: the name of a file that ends in .parquet expected, got %s", tostring(o.path))
-   end
-   o.workers = check_whole(o.workers, "workers", 1, 1024)
-   o.random_seed = check_whole(o.random_seed, "random_seed", 0, 2 ^ 53)
-   o.seeds = check_seeds(table.move(o.seeds, 1, #o.seeds, 1, {}))
+   local o = check_options(given, RUN, 0)
+   check_seeds(o.seeds)
    if (o.grid == nil) == (o.random == nil) then fail("grid or random: one of them expected") end
    if o.trials and o.grid then fail("trials: is for random only") end
    local check = points.checker(o.known)
@@ -118,8 +106,8 @@ function options_of.check(given)
       if (o.grid or o.random)[name] ~= nil then fail("fixed: '%s' is in the grid already", name) end
    end
    o.points = o.grid and points.grid(o.grid, check) or
-      points.random(o.random, math.tointeger(o.trials) or o.trials, o.random_seed, check)
-   if o.halving then o.halving = check_halving(o, check) end
+      points.random(o.random, o.trials, o.random_seed, check)
+   if o.halving then check_halving(o, check) end
    if o.metric then check_metric(o) end
    o.identity = {["function"] = check_function(o), fixed = o.fixed}
    return o

@@ -6,7 +6,9 @@ local system = require "bclua.system"
 
 local points = {}
 
-local MOST = 100000
+--- Points of one sweep.
+points.most = 100000
+
 local ATTEMPTS = 50 -- draws for each point that is to differ from all others
 
 -- Columns of the file, and of tables, that are no parameters.
@@ -158,7 +160,7 @@ function points.grid(grid, check)
    local result = {{}}
    for _, name in ipairs(sorted(grid)) do
       local longer = {}
-      if #result * #grid[name] > MOST then fail("grid: has more than %d points", MOST) end
+      if #result * #grid[name] > points.most then fail("grid: has more than %d points", points.most) end
       for _, point in ipairs(result) do
          for _, value in ipairs(grid[name]) do
             local p = {[name] = value}
@@ -226,8 +228,8 @@ end
 function points.random(random, count, seed, check)
    if type(random) ~= "table" then fail("random: what to draw from by name expected, got %s", type(random)) end
    if next(random) == nil then fail("random: is empty") end
-   if math.type(count) ~= "integer" or count < 1 or count > MOST then
-      fail("trials: 1..%d expected, got %s", MOST, tostring(count))
+   if math.type(count) ~= "integer" or count < 1 or count > points.most then
+      fail("trials: 1..%d expected, got %s", points.most, tostring(count))
    end
    local from, order = {}, {}
    for name, what in pairs(random) do

@@ -2,6 +2,7 @@
 -- @module bclua.sweep.view
 local cjson = require "cjson"
 local core = require "bclua.sql.core"
+local options_of = require "bclua.options"
 local plot = require "bclua.plot"
 local points = require "bclua.sweep.points"
 local store = require "bclua.sweep.store"
@@ -9,6 +10,11 @@ local store = require "bclua.sweep.store"
 local view = {}
 
 local MOST_SERIES = 8
+
+local BEST = {metric = "string", maximise = "boolean"}
+local GROUPS = options_of.extend(BEST, {metrics = {"list", of = "string", items = "names", shortest = 1}})
+local TABLE = options_of.extend(GROUPS, {best_first = "boolean"})
+local PLOT = options_of.extend(plot.line_options, {metric = "string", spread = "string", logx = "boolean"})
 
 --- Is it a number, and neither NaN nor infinite?
 function view.is_finite(x) return type(x) == "number" and x == x and x ~= math.huge and x ~= -math.huge end
@@ -29,24 +35,17 @@ local function moments(list)
 end
 
 -- Rows and what is known of them, of a file or of what `sweep.run` returned.
-local function open(source, options, known, level)
-   options = options or {}
-   for k in pairs(options) do
-      if not known[k] then
-         local names = table.concat(points.sorted(known), ", ")
-         error(("unknown option '%s' (known: %s)"):format(tostring(k), names), level + 1)
-      end
-   end
+local function open(source, o)
    if type(source) == "string" then
       local message
       source, message = store.read(source)
       if not source then return nil, message end
    elseif type(source) ~= "table" or type(source.rows) ~= "table" or type(source.about) ~= "table" then
-      error("a sweep expected: the path of its file, or what sweep.run returned", level + 1)
+      error("a sweep expected: the path of its file, or what sweep.run returned", 3)
    end
    local about = source.about
-   local metric, maximise = options.metric or about.metric, options.maximise
-   if not metric then error("metric: which? the sweep has none", level + 1) end
+   local metric, maximise = o.metric or about.metric, o.maximise
+   if not metric then error("metric: which? the sweep has none", 3) end
    if maximise == nil then maximise = metric == about.metric and about.maximise or false end
    return source, metric, maximise
 end
@@ -88,9 +87,10 @@ local function is_whole(g, metric) return #g.values[metric] == #g.rows end
 
 --- See `bclua.sweep.groups`.
 function view.groups(source, options)
-   local data, metric = open(source, options, {metric = true, maximise = true, metrics = true}, 2)
+   local o = options_of.check(options, GROUPS)
+   local data, metric = open(source, o)
    if not data then return nil, metric end
-   return group(data, options and options.metrics or {metric})
+   return group(data, o.metrics or {metric})
 end
 
 -- The better of two groups first; those that cannot be best last.
@@ -118,7 +118,7 @@ end
 
 --- See `bclua.sweep.best`.
 function view.best(source, options)
-   local data, metric, maximise = open(source, options, {metric = true, maximise = true}, 2)
+   local data, metric, maximise = open(source, options_of.check(options, BEST))
    if not data then return nil, metric end
    local list, resource, most = group(data, {metric}), data.about.resource, nil
    if resource then
@@ -155,12 +155,12 @@ end
 
 --- See `bclua.sweep.table`.
 function view.table(source, options)
-   local known = {metric = true, maximise = true, metrics = true, best_first = true}
-   local data, metric, maximise = open(source, options, known, 2)
+   local o = options_of.check(options, TABLE)
+   local data, metric, maximise = open(source, o)
    if not data then return nil, metric end
-   local metrics = options and options.metrics or {metric}
+   local metrics = o.metrics or {metric}
    local list = group(data, metrics)
-   if options and options.best_first then list = ranked(list, metrics[1], maximise) end
+   if o.best_first then list = ranked(list, metrics[1], maximise) end
    local columns = varying(list)
    for i, name in ipairs(metrics) do
       local several = false
@@ -261,18 +261,17 @@ local function bars(list, names, metric, spread, path, options)
       texts[i] = table.concat(words, ", ") .. (d and (" (± %.3g)"):format(d) or "")
       means[i] = g.mean[metric] or 0 / 0
    end
-   options.xlabel, options.ylabel = options.ylabel, options.xlabel
+   options.xlabel, options.ylabel, options.logx, options.logy = options.ylabel, options.xlabel, nil, nil
    return plot.bar(texts, means, path, options)
 end
 
 --- See `bclua.sweep.plot`.
 function view.plot(source, parameter, path, options)
-   local drawing, asked, spread = {}, {}, nil
-   for k, v in pairs(options or {}) do
-      if k == "metric" then asked[k] = v elseif k == "spread" then spread = v else drawing[k] = v end
-   end
-   local data, metric = open(source, asked, {metric = true}, 2)
+   local drawing = options_of.check(options, PLOT)
+   local data, metric = open(source, {metric = drawing.metric})
    if not data then return nil, metric end
+   local spread = drawing.spread
+   drawing.metric, drawing.spread = nil, nil
    local list, values, numbers = {}, {}, true
    for _, g in ipairs(group(data, {metric, spread})) do
       local v = g.parameters[parameter]
