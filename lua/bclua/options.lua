@@ -15,9 +15,9 @@
 --
 -- `default`: in place of nil; that value is always allowed, whatever the type (`false`, say, for "off"). `needed`: must
 -- be given. Numbers: `least`, `most`, `above`, `below`; NaN is refused, and infinity, too, unless `most = math.huge`
--- allows it; a float that is whole counts as an integer, and becomes one. Lists: `of` (the rule of an item),
--- `shortest`, `longest`. Tables: `of` (a schema). `check`: a function of the value that returns what is wrong, as in
--- "'x.jpg' does not end in .png".
+-- allows it; a float that is whole counts as an integer, and becomes one. Strings: `shortest`, `longest` (bytes).
+-- Lists: `of` (the rule of an item), `shortest`, `longest`. Tables: `of` (a schema). `check`: a function of the value
+-- that returns what is wrong, as in "'x.jpg' does not end in .png".
 -- @module bclua.options
 local array = require "bclua.array"
 local system = require "bclua.system"
@@ -52,6 +52,9 @@ end
 
 local function expected(rule)
    if rule[1] == "choice" then return "one of " .. table.concat(rule[2], ", ") end
+   if rule[1] == "string" and rule.longest then
+      return ("a string of %d to %d bytes"):format(rule.shortest or 0, rule.longest)
+   end
    local items = rule[1] == "list" and rule.of and " of " .. (rule.items or "items") or ""
    local shortest = rule.shortest and rule.shortest > 0 and (", %d or more"):format(rule.shortest) or ""
    if rule.shortest and rule.shortest == rule.longest then shortest = (", %d of them"):format(rule.shortest) end
@@ -95,15 +98,22 @@ local is = {
    integer = function(rule, value)
       return type(value) == "number" and math.tointeger(value) ~= nil and is_in(rule, value)
    end,
+   string = function(rule, value)
+      return type(value) == "string" and #value >= (rule.shortest or 0) and #value <= (rule.longest or #value)
+   end,
 }
+
+local function is_right(rule, value)
+   local right = is[rule[1]] or function(_, v) return type(v) == rule[1] end
+   return right(rule, value)
+end
 
 -- The value as it is used; or nil and what is wrong with it.
 local function checked(name, value, rule)
    if type(rule) == "string" then rule = {rule} end
    if value == nil or value == rule.default then return value end
    local kind = rule[1]
-   local right = is[kind] or function(_, v) return type(v) == kind end
-   if not right(rule, value) then
+   if not is_right(rule, value) then
       return nil, ("option '%s' must be %s, got %s"):format(name, expected(rule), text(value))
    end
    local wrong = rule.check and rule.check(value)
@@ -175,6 +185,19 @@ function options.check(given, schema, level)
    if not o then error(message, level or 3) end
    return o
 end
+
+--- What a rule asks for, in words: as in "an integer of at least 1".
+-- @function expected
+-- @tparam table rule
+-- @treturn string
+options.expected = expected
+
+--- Is a value what a rule asks for? What a list or table holds is not looked at, nor is `check` asked.
+-- @function is_right
+-- @tparam table rule
+-- @param value not nil
+-- @treturn boolean
+options.is_right = is_right
 
 --- The defaults of a schema.
 -- @tparam table schema
