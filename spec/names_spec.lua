@@ -87,7 +87,8 @@ describe("a name", function()
       assert.equal(2, consolidated.recordings) -- extracted anew, for the name was another
       command.write(path, (command.read(path):gsub("b%.wav", "\xf6.wav")))
       consolidated = assert(consolidate.run({input = dir .. "/motif", output = dir .. "/motif.parquet", quiet = true}))
-      assert.same({1, path .. ": key 'source_name' is no text in UTF-8"},
+      assert.same({1, path .. ": key 'source_name' must be a path below a folder, of 1 to 4096 bytes, got " ..
+         "'card/site/\u{FFFD}.wav'"},
          {consolidated.recordings, consolidated.failures[1].reason})
    end)
 
@@ -126,7 +127,8 @@ describe("a name", function()
          local bad = dir .. "/bad.parquet"
          assert(sql.write_parquet(bad, ("select * replace (%s as %s) from %s"):format(sql.quote(case[2]), case[1],
             sql.parquet(input))))
-         local message = ("%s: the name '%s' leads out of its folder"):format(bad, case[2])
+         local message = ("%s: column '%s', row 1: must be a path below a folder, of 1 to 4096 bytes, got '%s'"):format(
+            bad, case[1], case[2])
          assert.same({nil, message}, {labels.run({input = bad, output = output, quiet = true})})
          assert.same({nil, message}, {listen.top({input = bad, output = output, dataset_root = dir, quiet = true})})
       end
@@ -136,7 +138,8 @@ describe("a name", function()
       assert(sql.write_parquet(dir .. "/t.parquet", names))
       for _, store in ipairs({"npy", "packed"}) do
          local o = {input = dir .. "/t.parquet", dataset_root = dir, output = output, store = store, quiet = true}
-         assert.same({nil, o.input .. ": the name '../card/a.wav' leads out of its folder"}, {tiles.run(o)})
+         assert.same({nil, o.input .. ": column 'b', row 1: must be a path below a folder, of 1 to 4096 bytes, got " ..
+            "'../card/a.wav'"}, {tiles.run(o)})
       end
       assert.is_false(files.exists(dir .. "/gone.txt"))
    end)

@@ -242,7 +242,8 @@ describe("score", function()
       command.write(dir .. "/x.csv", "source_name,kind\n")
       assert.matches("x.csv: no column 'pick'", select(2, score.picks(dir .. "/x.csv")))
       command.write(dir .. "/y.csv", "source_name,kind,pick\na,other,true\n")
-      assert.matches("y.csv: column 'kind' is 'other'", select(2, score.picks(dir .. "/y.csv")))
+      assert.matches("y.csv: column 'kind', row 1: must be one of motif, discord, call, got 'other'",
+         select(2, score.picks(dir .. "/y.csv")), 1, true)
    end)
 
    it("decides the windows of triplets drawn with --pick best", function()

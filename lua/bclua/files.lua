@@ -49,17 +49,6 @@ function files.is_inside(name)
    return name:sub(1, 1) ~= "/" and not name:find("\0", 1, true) and not ("/" .. name .. "/"):find("/../", 1, true)
 end
 
---- The same, of a name out of a file.
--- @tparam string path of the file, for the message
--- @tparam string name
--- @treturn[1] boolean true
--- @treturn[2] nil
--- @treturn[2] string message, beginning with the path
-function files.check_inside(path, name)
-   if files.is_inside(name) then return true end
-   return nil, ("%s: the name '%s' leads out of its folder"):format(path, name)
-end
-
 --- Is there anything of this name?
 function files.exists(path) return lfs.attributes(path, "mode") ~= nil end
 

@@ -12,6 +12,7 @@ local augment = require "bclua.loader.augment"
 local files = require "bclua.files"
 local options_of = require "bclua.options"
 local system = require "bclua.system"
+local tables = require "bclua.tables"
 
 --- The text of an augmentation as a table: `parse` of `bclua.loader.augment`.
 -- @function augmentation
@@ -19,7 +20,6 @@ local system = require "bclua.system"
 -- @treturn table
 local loader = {augmentation = augment.parse}
 
-local STORES = {npy = true, packed = true, flac = true}
 
 -- ---- Tables ----
 
@@ -44,19 +44,20 @@ end
 
 -- What a folder of tiles says of itself; those of older versions hold a file a tile.
 local function describe(tiles)
-   local sql, record = require "bclua.sql", require "bclua.workflow.record"
+   local record, schemas = require "bclua.workflow.record", require "bclua.workflow.schemas"
    local index = tiles .. "/index.parquet"
    if not files.exists(index) then return nil, index .. ": no such file (run `motif extract-triplets` first)" end
-   local ok, message = sql.require_columns(index, {"source", "loc", "tile"})
-   if not ok then return nil, message end
+   local relation, has = tables.open(index, schemas.tiles, {"source", "loc", "tile", "first?", "scale?"})
+   if not relation then return nil, has end
    local about = record.of_parquet(index) or {}
+   local wrong = tables.fault(about, schemas.tiles_made)
+   if wrong then return nil, ("%s: metadata: %s"):format(index, wrong) end
    about.store = about.store or "npy"
-   if not STORES[about.store] then return nil, ("%s: store '%s' is not known"):format(index, about.store) end
-   about.placed = sql.require_columns(index, {"first", "scale"}) ~= nil
+   about.placed = has.first ~= nil and has.scale ~= nil
    if not about.placed and about.store ~= "npy" then
       return nil, ("%s: no columns 'first' and 'scale', which the store '%s' needs"):format(index, about.store)
    end
-   about.index = index
+   about.relation = relation
    return about
 end
 
@@ -64,14 +65,14 @@ end
 -- and the paths of their files.
 local function read_windows(db, about, tiles)
    local sql = require "bclua.sql"
-   local index, first, scale = sql.parquet(about.index), '"first"', "scale"
+   local index, first, scale = about.relation, '"first"', "scale"
    if not about.placed then first, scale = "0", "1" end
    local ok, message = db:exec(("create type file as enum (select distinct tile from %s order by tile)")
       :format(index))
    if not ok then return nil, message end
    local windows, paths
    windows, message = db:columns(([[
-      select enum_code(r)::integer as "source", loc::double as loc, enum_code(tile::file)::integer as file,
+      select enum_code(r)::integer as "source", loc, enum_code(tile::file)::integer as file,
          (%s)::bigint as "first", (%s)::double as scale
       from (select *, try_cast("source" as recording) as r from %s) where r is not null
       order by r, loc, tile, "first"]]):format(first, scale, index))

@@ -12,6 +12,7 @@
 -- @usage
 -- local relation = assert(tables.open("motif.parquet", schemas.motif, {"source_name", "motif_0", "folder?"}))
 -- local rows = sql.query("select * from " .. relation)
+local display = require "bclua.display"
 local files = require "bclua.files"
 local lfs = require "lfs"
 local options = require "bclua.options"
@@ -242,7 +243,7 @@ end
 -- ---- Objects ----
 
 local function shown_value(value)
-   if type(value) == "string" then return shown(utf8.len(value) and value or ("%q"):format(value), "VARCHAR") end
+   if type(value) == "string" then return shown(display.utf8(value), "VARCHAR") end
    if type(value) == "table" then return #value > 0 and "a list" or "an object" end
    return type(value) == "userdata" and "null" or tostring(value)
 end

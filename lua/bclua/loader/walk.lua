@@ -2,20 +2,22 @@
 -- @module bclua.loader.walk
 local array = require "bclua.array"
 local files = require "bclua.files"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 
 local walk = {}
 
 -- Slices whose own window is their nearest have no neighbour.
 local function of_parquet(path, seconds)
    local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(path, {"source_name", "cens_sample_rate", "pi"})
-   if not ok then return nil, message end
+   local relation, message = tables.open(path, schemas.motif, {"source_name", "cens_sample_rate", "pi"})
+   if not relation then return nil, message end
    local with = ([[
       with r as (select source_name, cens_sample_rate as rate, pi, (%.17g * cens_sample_rate)::bigint as step
             from %s where len(pi) > 0),
          u as (select source_name, rate, unnest(range(0, len(pi), step)) as frame,
                unnest(pi[1:len(pi):step]) as nearest from r),
-         s as (select * from u where nearest <> frame and nearest >= 0)]]):format(seconds, sql.parquet(path))
+         s as (select * from u where nearest <> frame and nearest >= 0)]]):format(seconds, relation)
    local names, slices
    names, message = sql.columns(with ..
       "select source_name as name, count(*)::bigint as n from s group by source_name order by source_name")
@@ -29,12 +31,13 @@ local function of_parquet(path, seconds)
       neighbor_s = slices.neighbor_s}
 end
 
+-- What is needed of metadata.json.
+local METADATA = {source_name = schemas.metadata.source_name, cens_sample_rate = schemas.metadata.cens_sample_rate,
+   motif_0 = schemas.metadata.motif_0}
+
 local function read_one(folder, seconds, to)
-   local m, message = files.read_json(folder .. "/metadata.json")
+   local m, message = tables.read_json(folder .. "/metadata.json", METADATA)
    if not m then return nil, message end
-   if type(m) ~= "table" or not m.source_name or not tonumber(m.cens_sample_rate) then
-      return nil, folder .. "/metadata.json: no keys 'source_name' and 'cens_sample_rate'"
-   end
    if not m.motif_0 then return true end -- shorter than a window: it has no profile
    local nearest
    nearest, message = array.load(folder .. "/pi.npy")

@@ -4,8 +4,10 @@ local files = require "bclua.files"
 local lock = require "bclua.lock"
 local points = require "bclua.sweep.points"
 local record = require "bclua.workflow.record"
+local schemas = require "bclua.workflow.schemas"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
+local tables = require "bclua.tables"
 
 local store = {}
 
@@ -13,6 +15,7 @@ local LONG = 300 -- bytes of a difference that a message shows
 
 -- Columns before and after those of parameters and metrics.
 local FIRST, LAST = {"id", "rung"}, {"wall_s", "cpu_s", "peak_bytes", "error", "point"}
+local COLUMNS = {"id", "rung", "seed", "wall_s", "cpu_s", "peak_bytes", "error", "point", "*"}
 local TYPES = {id = "varchar", rung = "bigint", seed = "bigint", wall_s = "double", cpu_s = "double",
    peak_bytes = "bigint", error = "varchar", point = "varchar"}
 
@@ -27,8 +30,12 @@ function store.read(path)
    if not metadata then return nil, message end
    local made = record.of_parquet(path)
    if not (made and made.sweep) then return nil, path .. ": not the file of a sweep" end
-   local rows
-   rows, message = sql.query("from " .. sql.parquet(path))
+   local relation, rows
+   relation, message = tables.open(path, schemas.sweep, COLUMNS)
+   if not relation then return nil, message end
+   local wrong = tables.fault(made.sweep, schemas.about_sweep)
+   if wrong then return nil, ("%s: metadata: %s"):format(path, wrong) end
+   rows, message = sql.query("from " .. relation)
    if not rows then return nil, message end
    return {rows = rows, about = made.sweep}
 end

@@ -124,7 +124,7 @@ function view.best(source, options)
    if resource then
       for _, g in ipairs(list) do
          local r = is_whole(g, metric) and g.parameters[resource]
-         if r and (not most or r > most) then most = r end
+         if type(r) == "number" and (not most or r > most) then most = r end
       end
    end
    for _, g in ipairs(ranked(list, metric, maximise)) do

@@ -2,39 +2,17 @@
 -- `generate-triplets --accepted-only` and `labels --accepted` read.
 -- @module bclua.workflow.accepted
 local files = require "bclua.files"
+local schemas = require "bclua.workflow.schemas"
 local system = require "bclua.system"
+local tables = require "bclua.tables"
 
 local accepted = {}
 
 --- The name of the file in a run.
 accepted.file = "accepted.csv"
 
---- What can be said of a motif.
-accepted.verdicts = {accepted = true, rejected = true}
-
-local TYPES = {source_name = "varchar", species = "varchar", start_s = "double", twin_start_s = "double",
-   seconds = "double", distance = "double", verdict = "varchar"}
 local COLUMNS = {"source_name", "species", "start_s", "twin_start_s", "seconds", "distance", "verdict"}
 local NUMBERS = {"start_s", "twin_start_s", "seconds", "distance"}
-
-local function check(rows, path)
-   local list = {}
-   for i, row in ipairs(rows) do
-      local bad
-      for _, name in ipairs(COLUMNS) do
-         if row[name] == nil then bad = "no " .. name end
-      end
-      if not bad and not accepted.verdicts[row.verdict] then
-         bad = ("the verdict '%s' is neither accepted nor rejected"):format(row.verdict)
-      end
-      if not bad and not (row.start_s >= 0 and row.twin_start_s >= 0 and row.seconds > 0) then
-         bad = "times must not be negative"
-      end
-      if bad then return nil, ("%s: row %d: %s"):format(path, i, bad) end
-      list[i] = row
-   end
-   return list
-end
 
 --- All verdicts of a file; none where there is no file.
 -- @tparam string path
@@ -44,16 +22,16 @@ end
 -- @treturn[2] string message, beginning with the path
 function accepted.read(path)
    if not files.exists(path) then return {} end
-   local sql = require "bclua.sql"
-   local types = {}
-   for i, name in ipairs(COLUMNS) do types[i] = ("%s: '%s'"):format(sql.quote(name), TYPES[name]) end
-   local rows, message = sql.query("select * from " .. sql.csv(path, ("header = true, delim = ',', quote = '\"', " ..
-      "escape = '\"', columns = {%s}"):format(table.concat(types, ", "))))
-   if not rows then return nil, path .. ": " .. message end
-   for _, row in ipairs(rows) do
-      for _, name in ipairs({"source_name", "species"}) do row[name] = row[name] and files.unguard(row[name]) end
+   local relation, message = tables.open(path, schemas.accepted, COLUMNS)
+   if not relation then return nil, message end
+   local rows
+   rows, message = require("bclua.sql").query("from " .. relation)
+   if not rows then return nil, message end
+   local list = {}
+   for i, row in ipairs(rows) do
+      list[i], row.source_name, row.species = row, files.unguard(row.source_name), files.unguard(row.species)
    end
-   return check(rows, path)
+   return list
 end
 
 --- Write verdicts, whole or not at all, by source name and time.
@@ -134,16 +112,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function accepted.marks(options)
-   local sql = require "bclua.sql"
    local by_source, message = accepted.by_source(options.accepted)
    if not by_source then return nil, message end
-   local ok
-   ok, message = sql.require_columns(options.input, {"source_name", "species", "duration_seconds", "sample_rate"})
-   if not ok then return nil, message end
-   local has_folder = sql.require_columns(options.input, {"folder"})
-   local rows
-   rows, message = sql.query(("select source_name, species, duration_seconds, sample_rate, %s as folder " ..
-      "from %s order by source_name"):format(has_folder and "folder" or "null", sql.parquet(options.input)))
+   local relation, rows
+   relation, message = tables.open(options.input, schemas.motif, {"source_name", "species", "duration_seconds",
+      "sample_rate", "folder?"})
+   if not relation then return nil, message end
+   rows, message = require("bclua.sql").query(("from %s order by source_name"):format(relation))
    if not rows then return nil, message end
    local list = {}
    for _, row in ipairs(rows) do

@@ -8,6 +8,8 @@ local array = require "bclua.array"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local audit = {}
@@ -313,6 +315,8 @@ function audit.run(options)
    local sources, recordings, distinct = read_sources(relation, options.input, options.limit, options.seed)
    if not sources then return nil, recordings end
    local made = record.of_parquet(options.input) or {}
+   local wrong = tables.fault(made, schemas.drawn)
+   if wrong then return nil, ("%s: metadata: %s"):format(options.input, wrong) end
    local o = {root = options.dataset_root, seconds = options.duration, sample_rate = SAMPLE_RATE}
    local result = {recordings = recordings, distinct_tiles = distinct, duration = o.seconds, audited = 0, past = 0,
       checks = {}, warnings = {}, failures = {}}
@@ -322,7 +326,7 @@ function audit.run(options)
       return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #sources,
          result.failures[1].reason)
    end
-   check_table(db, relation, tonumber(made.window_s) or WINDOW_S, result)
+   check_table(db, relation, made.window_s or WINDOW_S, result)
    check_tiles(db, relation, result)
    set_warnings(result)
    if options.output then

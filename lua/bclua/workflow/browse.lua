@@ -7,6 +7,8 @@ local array = require "bclua.array"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local browse = {}
@@ -32,7 +34,7 @@ local Browser = {}
 Browser.__index = Browser
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
-   "duration_seconds", "duration_cens", "motif_0", "discord_0"}
+   "duration_seconds", "duration_cens", "motif_0", "discord_0", "folder?"}
 
 -- A source name comes out of a file that others may have made: it must stay below the data folder.
 -- The folder in which the source names begin.
@@ -42,11 +44,8 @@ local function find_root(options)
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
    local path = options.run .. "/config.json"
-   local config, message = files.read_json(path)
-   if not config then return nil, message end
-   if type(config) ~= "table" or type(config.data) ~= "string" then
-      return nil, path .. ": names no data; give --dataset-root"
-   end
+   local config, message = tables.read_json(path, {data = schemas.config.data})
+   if not config then return nil, message .. " (or give --dataset-root)" end
    local layout
    layout, message = require("bclua.recordings").layout(config.data)
    if not layout then return nil, message .. " (the run's data; say where it is with --dataset-root)" end
@@ -64,22 +63,20 @@ browse.options = {run = {"string", needed = true}, dataset_root = "string"}
 -- @treturn[2] string message, beginning with the path
 function browse.open(options)
    options = check_options(options, browse.options)
-   local sql = require "bclua.sql"
    if not files.is_folder(options.run) then return nil, options.run .. ": no such folder" end
    local input = options.run .. "/motif.parquet"
-   local ok, message = sql.require_columns(input, COLUMNS)
-   if not ok then return nil, message end
+   local relation, message = tables.open(input, schemas.motif, {"mp", "pi", table.unpack(COLUMNS)})
+   if not relation then return nil, message end
    local root
    root, message = find_root(options)
    if not root then return nil, message end
-   local has_folder = sql.require_columns(input, {"folder"})
    local rows
-   rows, message = sql.query(("select %s, %s as folder from %s order by species, source_name"):format(
-      table.concat(COLUMNS, ", "), has_folder and "folder" or "null", sql.parquet(input)))
+   rows, message = require("bclua.sql").query("select * exclude (mp, pi) from " .. relation ..
+      " order by species, source_name")
    if not rows then return nil, message end
-   local b = setmetatable({run = options.run, input = input, root = root, name = files.basename(options.run),
-      recordings = rows, verdict_path = options.run .. "/" .. accepted.file, profiles = cache(MOST_PROFILES),
-      pictures = cache(MOST_PICTURES), searches = cache(MOST_NEAREST),
+   local b = setmetatable({run = options.run, input = input, relation = relation, root = root,
+      name = files.basename(options.run), recordings = rows, verdict_path = options.run .. "/" .. accepted.file,
+      profiles = cache(MOST_PROFILES), pictures = cache(MOST_PICTURES), searches = cache(MOST_NEAREST),
       exclusion = math.tointeger((record.of_parquet(input) or {}).exclusion)}, Browser)
    for id, row in ipairs(rows) do row.id = id end
    b.verdicts, message = accepted.read(b.verdict_path)
@@ -96,8 +93,8 @@ function Browser:profile(row)
    if not row.motif_0 then return nil, row.source_name .. ": shorter than the window" end
    return self.profiles(row.id, function()
       local sql = require "bclua.sql"
-      local found, message = sql.query(("select mp, pi from %s where source_name = %s"):format(
-         sql.parquet(self.input), sql.quote(row.source_name)))
+      local found, message = sql.query(("select mp, pi from %s where source_name = %s"):format(self.relation,
+         sql.quote(row.source_name)))
       if not found then return nil, message end
       local mp, pi = found[1] and found[1].mp, found[1] and found[1].pi
       if not mp or not pi or #mp == 0 or #mp ~= #pi then return nil, self.input .. ": changed" end

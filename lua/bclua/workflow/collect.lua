@@ -2,6 +2,8 @@
 -- @module bclua.workflow.collect
 local array = require "bclua.array"
 local files = require "bclua.files"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local collect = {}
@@ -119,14 +121,12 @@ end
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds", "motif_0"}
 
 local function read(options)
-   local sql = require "bclua.sql"
    local columns = {table.unpack(COLUMNS)}
    if options.windows == "motif" then columns[#columns + 1], columns[#columns + 2] = "mp", "pi" end
-   local ok, message = sql.require_columns(options.motif, columns)
-   if not ok then return nil, message end
+   local relation, message = tables.open(options.motif, schemas.motif, columns)
+   if not relation then return nil, message end
    local rows
-   rows, message = sql.query(("select %s from %s where motif_0 is not null order by source_name"):format(
-      table.concat(columns, ", "), sql.parquet(options.motif)))
+   rows, message = require("bclua.sql").query("from " .. relation .. " where motif_0 is not null order by source_name")
    if not rows then return nil, message end
    local wanted, items = {}, {}
    for _, name in ipairs(options.recordings or {}) do wanted[name] = true end

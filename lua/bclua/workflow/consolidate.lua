@@ -5,14 +5,11 @@ local files = require "bclua.files"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local consolidate = {}
-
-local INTEGERS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens",
-   "duration_samples", "motif_0", "motif_1", "discord_0", "discord_1"}
-local REQUIRED = {"source_name", "cens_sample_rate", "matrix_profile_window", "sample_rate",
-   "duration_cens", "duration_samples", "duration_seconds"}
 
 -- Of columns that may hold nothing: no recording has a motif, say.
 local TYPES = {motif_0 = "bigint", motif_1 = "bigint", discord_0 = "bigint", discord_1 = "bigint", tuning = "double",
@@ -48,37 +45,37 @@ function consolidate.source(parquet)
    return not files.is_folder(folder) and files.is_folder(beside) and beside or folder
 end
 
+local PLACES = {"motif_0", "motif_1", "discord_0", "discord_1"}
+
+-- The profile, with which the places of motif and discord must agree.
+local function read_profile(m, folder)
+   local message
+   m.mp, message = array.load(folder .. "/mp.npy")
+   if not m.mp then return nil, message end
+   m.pi, message = array.load(folder .. "/pi.npy")
+   if not m.pi then return nil, message end
+   if m.mp:ndim() ~= 1 or m.pi:ndim() ~= 1 or #m.mp ~= #m.pi then
+      return nil, folder .. "/pi.npy: not as long as mp.npy"
+   end
+   m.mp, m.pi = m.mp:copy("f64"), m.pi:copy("i64")
+   if #m.pi > 0 and not (m.pi:min() >= -1 and m.pi:max() < #m.pi) then
+      return nil, folder .. "/pi.npy: frames that mp.npy has not"
+   end
+   for _, key in ipairs(PLACES) do
+      if not m[key] or m[key] >= #m.mp then
+         return nil, ("%s/metadata.json: key '%s' must be a frame of mp.npy, got %s"):format(folder, key,
+            tostring(m[key]))
+      end
+   end
+   return m
+end
+
 local function read_one(folder)
-   local path = folder .. "/metadata.json"
-   local m, message = files.read_json(path)
+   local m, message = tables.read_json(folder .. "/metadata.json", schemas.metadata)
    if not m then return nil, message end
-   if type(m) ~= "table" then return nil, path .. ": not an object" end
-   for _, key in ipairs(REQUIRED) do
-      if m[key] == nil then return nil, ("%s: no key '%s'"):format(path, key) end
-   end
-   m.species = m.species or tostring(m.source_name):match("([^/]+)/[^/]*$") or "unknown"
-   for _, key in ipairs({"source_name", "species"}) do
-      if type(m[key]) ~= "string" or not utf8.len(m[key]) then
-         return nil, ("%s: key '%s' is no text in UTF-8"):format(path, key)
-      end
-   end
-   for _, key in ipairs(INTEGERS) do
-      if m[key] ~= nil then
-         local n = math.tointeger(m[key])
-         if not n then return nil, ("%s: key '%s' is not a whole number"):format(path, key) end
-         m[key] = n
-      end
-   end
-   if m.motif_0 then
-      m.mp, message = array.load(folder .. "/mp.npy")
-      if not m.mp then return nil, message end
-      m.pi, message = array.load(folder .. "/pi.npy")
-      if not m.pi then return nil, message end
-      if m.mp:ndim() ~= 1 or m.pi:ndim() ~= 1 or #m.mp ~= #m.pi then
-         return nil, folder .. "/pi.npy: not as long as mp.npy"
-      end
-      m.mp, m.pi = m.mp:copy("f64"), m.pi:copy("i64")
-   end
+   m.species = m.species or m.source_name:match("([^/]+)/[^/]*$") or "unknown"
+   if m.motif_0 then return read_profile(m, folder) end
+   for _, key in ipairs(PLACES) do m[key] = nil end
    return m
 end
 
@@ -98,9 +95,11 @@ function consolidate.run(options)
    if #found == 0 then return nil, options.input .. ": no metadata.json below it (run `motif extract` first)" end
    local locked <close>, busy = lock.file(options.output)
    if not locked then return nil, busy end
-   local parameters = files.read_json(options.input .. "/parameters.json") or {}
+   local parameters, ok
+   parameters, message = record.of_folder(options.input)
+   if message then return nil, message end
+   parameters = parameters or {}
    parameters.version = nil
-   local ok
    ok, message = record.check(options.output, record.of_parquet(options.output), parameters, options.force)
    if not ok then return nil, message end
 

@@ -96,7 +96,7 @@ end
 
 -- Is it only that the triplets were drawn from another number of recordings?
 local function only_more_recordings(made, wanted)
-   local a, b = made.triplets and made.triplets.recordings, wanted.triplets.recordings
+   local a, b = type(made.triplets) == "table" and made.triplets.recordings, wanted.triplets.recordings
    if not a or a == b then return false end
    made.triplets.recordings = b
    local same = record.difference(made, wanted) == nil
@@ -107,13 +107,13 @@ end
 -- The folder of the checkpoints, cleared of those of another training.
 local function open_checkpoints(options, wanted)
    local folder = options.run .. "/checkpoints"
-   local made = files.read_json(folder .. "/parameters.json")
-   if made and record.difference(made, wanted) and
-      (options.force or (options.follow_data and only_more_recordings(made, wanted))) then
+   local made, damaged = record.of_folder(folder)
+   local difference = damaged or made and record.difference(made, wanted)
+   if difference and (options.force or made and options.follow_data and only_more_recordings(made, wanted)) then
       local aside, message = set_aside(options.run)
       if not aside then return nil, message end
-      progress.note(("fit: begins anew (%s); the training before is kept in %s"):format(
-         record.difference(made, wanted), aside), options.quiet)
+      progress.note(("fit: begins anew (%s); the training before is kept in %s"):format(difference, aside),
+         options.quiet)
    end
    local ok, message = record.open_folder(folder, wanted, options.force)
    if not ok then return nil, message end

@@ -6,7 +6,9 @@ local files = require "bclua.files"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local schemas = require "bclua.workflow.schemas"
 local system = require "bclua.system"
+local tables = require "bclua.tables"
 
 local labels = {}
 
@@ -22,7 +24,7 @@ local SHARE, LOWEST_HZ = 0.05, 100 -- of the energy below and above the band; wi
 -- ---- which windows ----
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
-   "duration_seconds", "mp", "pi"}
+   "duration_seconds", "mp", "pi", "folder?"}
 
 local function profile(row)
    local mp, pi = row.mp, row.pi
@@ -55,14 +57,10 @@ local function marks_of(row, options, exclusion)
    return list
 end
 
-local function read_names(options)
+local function read_names(options, relation)
    local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(options.input, COLUMNS)
-   if not ok then return nil, message end
-   local rows
    local where = options.species and "where species = " .. sql.quote(options.species) or ""
-   rows, message = sql.query(("select source_name from %s %s order by source_name"):format(
-      sql.parquet(options.input), where))
+   local rows, message = sql.query(("select source_name from %s %s order by source_name"):format(relation, where))
    if not rows then return nil, message end
    if #rows == 0 then
       return nil, options.species and ("%s: no recordings of species '%s'"):format(options.input, options.species)
@@ -71,13 +69,11 @@ local function read_names(options)
    return rows
 end
 
-local function read_chunk(options, first, last, exclusion, list)
+local function read_chunk(options, relation, first, last, exclusion, list)
    local sql = require "bclua.sql"
-   local has_folder = sql.require_columns(options.input, {"folder"})
    local species = options.species and "and species = " .. sql.quote(options.species) or ""
-   local rows, message = sql.query(("select %s, %s as folder from %s where source_name between %s " ..
-      "and %s %s order by source_name"):format(table.concat(COLUMNS, ", "), has_folder and "folder" or "null",
-      sql.parquet(options.input), sql.quote(first), sql.quote(last), species))
+   local rows, message = sql.query(("from %s where source_name between %s and %s %s order by source_name"):format(
+      relation, sql.quote(first), sql.quote(last), species))
    if not rows then return nil, message end
    for _, row in ipairs(rows) do
       list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
@@ -85,16 +81,6 @@ local function read_chunk(options, first, last, exclusion, list)
          window_s = row.matrix_profile_window / row.cens_sample_rate, marks = marks_of(row, options, exclusion)}
    end
    return true
-end
-
--- The list, if no name in it leads out of the folders where recordings lie and labels go.
-local function check_names(list, path)
-   for _, item in ipairs(list) do
-      local ok, message = files.check_inside(path, item.source)
-      if ok then ok, message = files.check_inside(path, item.folder) end
-      if not ok then return nil, message end
-   end
-   return list
 end
 
 --- What chooses windows, here and in `bclua.workflow.listen`.
@@ -111,17 +97,20 @@ labels.marks = {input = {"string", needed = true}, kind = {"choice", {"motif", "
 -- @treturn[2] string message, beginning with the path
 function labels.read(options)
    options = options_of.check(options, labels.marks)
-   local names, message = read_names(options)
+   local relation, message = tables.open(options.input, schemas.motif, COLUMNS)
+   if not relation then return nil, message end
+   local names
+   names, message = read_names(options, relation)
    if not names then return nil, message end
    local exclusion = math.tointeger((record.of_parquet(options.input) or {}).exclusion)
    local list = {}
    for i = 1, #names, CHUNK do
       local ok
-      ok, message = read_chunk(options, names[i].source_name, names[math.min(#names, i + CHUNK - 1)].source_name,
-         exclusion, list)
+      ok, message = read_chunk(options, relation, names[i].source_name,
+         names[math.min(#names, i + CHUNK - 1)].source_name, exclusion, list)
       if not ok then return nil, message end
    end
-   return check_names(list, options.input)
+   return list
 end
 
 -- ---- which band ----
@@ -304,7 +293,6 @@ function labels.run(options)
    local list, message
    if options.accepted then
       list, message = require("bclua.workflow.accepted").marks(options)
-      if list then list, message = check_names(list, options.input) end
    else
       list, message = labels.read(options_of.subset(options, labels.marks))
    end

@@ -5,6 +5,8 @@
 -- recording the call score (`bclua.workflow.score`): where the motif's windows stand among all windows of their length.
 -- @module bclua.workflow.motif_sweep
 local files = require "bclua.files"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local motif_sweep = {}
@@ -120,13 +122,12 @@ end
 
 -- calls by source name; nil without a calls.csv.
 local function read_calls(data)
-   local sql, path = require "bclua.sql", data .. "/calls.csv"
+   local path = data .. "/calls.csv"
    if not files.exists(path) then return nil end
-   local ok, message = sql.require_columns(path, {"file", "start_s", "end_s", "song"})
-   if not ok then return nil, message end
+   local relation, message = tables.open(path, schemas.calls, {"file", "start_s", "end_s", "song"})
+   if not relation then return nil, message end
    local rows
-   rows, message = sql.query(("select file, start_s::double s, end_s::double e, song::varchar song from %s")
-      :format(sql.csv(path)))
+   rows, message = require("bclua.sql").query(("select file, start_s s, end_s e, song from %s"):format(relation))
    if not rows then return nil, message end
    local calls = {}
    for _, row in ipairs(rows) do

@@ -4,6 +4,8 @@
 local array = require "bclua.array"
 local cjson = require "cjson"
 local files = require "bclua.files"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local neighbors = {}
@@ -12,10 +14,13 @@ local SECONDS = 5
 local QUERIES, NEAREST = 3, 3
 local MOST = 200 -- recordings that are embedded
 
+local COLUMNS = {"source_name", "species", "motif_0", "cens_sample_rate", "matrix_profile_window", "duration_seconds"}
+
 local function read(path)
-   local sql = require "bclua.sql"
-   local rows, message = sql.query(("select source_name, species, motif_0, cens_sample_rate, matrix_profile_window, " ..
-      "duration_seconds from %s where motif_0 is not null order by source_name"):format(sql.parquet(path)))
+   local relation, message = tables.open(path, schemas.motif, COLUMNS)
+   if not relation then return nil, message end
+   local rows
+   rows, message = require("bclua.sql").query("from " .. relation .. " where motif_0 is not null order by source_name")
    if not rows then return nil, message end
    for _, row in ipairs(rows) do row.window_s = row.matrix_profile_window / row.cens_sample_rate end
    return rows

@@ -7,6 +7,7 @@ local files = require "bclua.files"
 local record = require "bclua.workflow.record"
 local search = require "bclua.workflow.search"
 local system = require "bclua.system"
+local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local pairs_of = {}
@@ -161,19 +162,19 @@ local function make_tiles(groups)
    return tiles, done, sum
 end
 
+local COUNT, TEXT = {"integer", least = 0, needed = true}, {"string", needed = true}
+local DISTANCE = {"string", needed = true, holds = tonumber, words = "must be a number as text"}
+local PARTIAL = {parameters = {"table", needed = true}, done = COUNT,
+   hits = {"list", needed = true, of = {"table", of = {a = COUNT, at = COUNT, b = COUNT, twin = COUNT,
+      distance = DISTANCE}}},
+   failures = {"list", needed = true, of = {"table", of = {path = TEXT, step = TEXT, reason = TEXT}}}}
+
 -- What an interrupted run left: tiles that are done, their hits and failures.
 local function resume(path, parameters)
-   local kept = path and files.exists(path) and files.read_json(path)
-   local function is(key) return type(kept[key]) == "table" end
-   if type(kept) ~= "table" or not (is "parameters" and is "hits" and is "failures" and math.tointeger(kept.done)) or
-      record.difference(kept.parameters, parameters) then
-      return 0, {}, {}
-   end
-   for _, hit in ipairs(kept.hits) do
-      hit.distance = tonumber(hit.distance)
-      for _, key in ipairs({"a", "at", "b", "twin"}) do hit[key] = math.tointeger(hit[key]) end
-   end
-   return math.tointeger(kept.done), kept.hits, kept.failures
+   local kept = path and files.exists(path) and tables.read_json(path, PARTIAL)
+   if not kept or record.difference(kept.parameters, parameters) then return 0, {}, {} end
+   for _, hit in ipairs(kept.hits) do hit.distance = tonumber(hit.distance) end
+   return kept.done, kept.hits, kept.failures
 end
 
 -- Distances as text that is exact.

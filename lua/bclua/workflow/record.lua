@@ -3,6 +3,7 @@
 local cjson = require "cjson"
 local files = require "bclua.files"
 local system = require "bclua.system"
+local tables = require "bclua.tables"
 
 local record = {}
 
@@ -62,22 +63,29 @@ function record.check(path, made, wanted, force)
    return true
 end
 
+--- The parameters of an output folder.
+-- @treturn[1] ?table nil if it has none
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path: they cannot be read
+function record.of_folder(folder)
+   local path = folder .. "/parameters.json"
+   if not files.exists(path) then return nil end
+   return tables.read_json(path, {})
+end
+
 --- Check and then write the parameters of an output folder.
 -- @treturn[2] nil, message
 function record.open_folder(folder, wanted, force)
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
-   local path = folder .. "/parameters.json"
    local made
-   if files.exists(path) then
-      made, message = files.read_json(path)
-      if not made and not force then return nil, message .. " (use --force to redo everything)" end
-   end
+   made, message = record.of_folder(folder)
+   if message and not force then return nil, message .. " (use --force to redo everything)" end
    ok, message = record.check(folder, made, wanted, force)
    if not ok then return nil, message end
    local written = {version = system.version()}
    for k, v in pairs(wanted) do written[k] = v end
-   return files.write_json(path, written)
+   return files.write_json(folder .. "/parameters.json", written)
 end
 
 --- The parameters of a Parquet file that a step wrote; nil if it has none.
@@ -86,7 +94,7 @@ function record.of_parquet(path)
    if not files.is_file(path) then return nil end
    local metadata = sql.parquet_metadata(path)
    local ok, made = pcall(cjson.decode, metadata and metadata.bclua or "")
-   return ok and type(made) == "table" and made or nil
+   return ok and type(made) == "table" and #made == 0 and made or nil
 end
 
 --- The metadata for `sql.write_parquet` that `of_parquet` reads back.

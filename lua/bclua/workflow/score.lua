@@ -10,6 +10,8 @@
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local score = {}
@@ -109,12 +111,10 @@ function score.one(item, o)
 end
 
 local function read(options)
-   local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(options.input, COLUMNS)
-   if not ok then return nil, message end
+   local relation, message = tables.open(options.input, schemas.motif, COLUMNS)
+   if not relation then return nil, message end
    local rows
-   rows, message = sql.query(([[select %s from %s where motif_0 is not null and discord_0 is not null
-      order by source_name]]):format(table.concat(COLUMNS, ", "), sql.parquet(options.input)))
+   rows, message = require("bclua.sql").query("from " .. relation .. " where motif_0 is not null order by source_name")
    if not rows then return nil, message end
    local items, wanted = {}, {}
    for _, name in ipairs(options.recordings or {}) do wanted[name] = true end
@@ -158,15 +158,12 @@ local function add(list, item, measured)
 end
 
 local function from_table(path, columns, where)
-   local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(path, columns)
-   if not ok then return nil, message end
-   local is_csv = path:lower():find("%.csv$")
+   local relation, message = tables.open(path, schemas.scores, columns)
+   if not relation then return nil, message end
    local rows
-   rows, message = sql.query(("select %s from %s where %s"):format(table.concat(columns, ", "),
-      is_csv and sql.csv(path, [[quote = '"']]) or sql.parquet(path), where))
-   for _, row in ipairs(is_csv and rows or {}) do
-      if type(row.source_name) == "string" then row.source_name = files.unguard(row.source_name) end
+   rows, message = require("bclua.sql").query(("from %s where %s"):format(relation, where))
+   for _, row in ipairs(path:lower():find("%.csv$") and rows or {}) do
+      row.source_name = files.unguard(row.source_name)
    end
    return rows, message
 end
@@ -177,15 +174,11 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function score.picks(path)
-   local rows, message = from_table(path, {"source_name", "kind", "pick"}, "pick")
+   local rows, message = from_table(path, {"source_name", "kind", "pick"}, "pick and kind <> 'call'")
    if not rows then return nil, message end
+   if #rows == 0 then return nil, path .. ": no window is picked" end
    local picks = {}
-   for _, row in ipairs(rows) do
-      if row.kind ~= "motif" and row.kind ~= "discord" then
-         return nil, ("%s: column 'kind' is '%s' (expected motif or discord)"):format(path, tostring(row.kind))
-      end
-      picks[row.source_name] = row.kind
-   end
+   for _, row in ipairs(rows) do picks[row.source_name] = row.kind end
    return picks
 end
 

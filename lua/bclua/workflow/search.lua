@@ -6,6 +6,8 @@ local display = require "bclua.display"
 local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 local options_of = require "bclua.options"
 
 local search = {}
@@ -13,7 +15,8 @@ local search = {}
 --- The columns of the table of hits, in their order.
 search.columns = {"rank", "source_name", "species", "start_s", "distance"}
 
-local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens"}
+local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens",
+   "folder?"}
 
 --- The features that `extract` keeps, as long as the table says they are.
 -- @tparam table item `{folder=, frames=}`
@@ -117,17 +120,16 @@ end
 -- @treturn[2] string message, beginning with the path
 function search.read_corpus(path)
    local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(path, COLUMNS)
-   if not ok then return nil, message end
-   local has_folder = sql.require_columns(path, {"folder"})
+   local relation, message = tables.open(path, schemas.motif, COLUMNS)
+   if not relation then return nil, message end
    local rows
-   rows, message = sql.query(("select source_name, species, duration_cens, %s as folder from %s " ..
-      "order by source_name"):format(has_folder and "folder" or "null", sql.parquet(path)))
+   rows, message = sql.query(("select source_name, species, duration_cens, folder from %s order by source_name"):format(
+      relation))
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no recordings" end
    local made
    made, message = sql.query(("select distinct cens_sample_rate, matrix_profile_window, sample_rate " ..
-      "from %s"):format(sql.parquet(path)))
+      "from %s"):format(relation))
    if not made then return nil, message end
    if #made > 1 then return nil, path .. ": recordings were extracted with different parameters" end
    local parameters = record.of_parquet(path) or {}

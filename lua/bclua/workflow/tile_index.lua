@@ -3,8 +3,10 @@
 local array = require "bclua.array"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
+local schemas = require "bclua.workflow.schemas"
 local spans = require "bclua.workflow.spans"
 local stores = require "bclua.workflow.stores"
+local tables = require "bclua.tables"
 
 local tile_index = {}
 
@@ -12,6 +14,7 @@ local tile_index = {}
 tile_index.unfinished = "unfinished"
 
 local COLUMNS = {"source", "loc", "tile", "first", "scale", "source_bytes", "source_modified"}
+local READ = {"source", "loc", "tile", "first?", "scale?", "source_bytes?", "source_modified?"} -- older ones lack some
 
 --- Rows of the index whose tiles are whole.
 -- @tparam table o `output`, `seconds`, `sample_rate`
@@ -21,17 +24,18 @@ local COLUMNS = {"source", "loc", "tile", "first", "scale", "source_bytes", "sou
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function tile_index.read(o, parameters)
-   local sql = require "bclua.sql"
    local path = o.output .. "/index.parquet"
    if not files.exists(path) then return {}, {} end
+   local relation, has = tables.open(path, schemas.tiles, READ)
+   if not relation then return nil, has end
    local made = record.of_parquet(path)
-   if not made or not sql.require_columns(path, COLUMNS) then return {}, {} end
-   local sizes = {}
-   for name, bytes in pairs(made.sizes or {}) do sizes[name] = math.tointeger(bytes) end
+   if not (made and has.first and has.scale and has.source_bytes and has.source_modified) then return {}, {} end
+   local wrong = tables.fault(made, schemas.tiles_made)
+   if wrong then return nil, ("%s: metadata: %s"):format(path, wrong) end
+   local sizes = made.sizes or {}
    made.sizes = nil
    if record.difference(made, parameters) then return {}, {} end
-   local columns, message = sql.columns(("select %s from %s"):format(
-      '"' .. table.concat(COLUMNS, '", "') .. '"', sql.parquet(path)))
+   local columns, message = require("bclua.sql").columns("from " .. relation)
    if not columns then return nil, message end
    local by_source, whole = {}, {}
    local tile_bytes = 128 + 4 * spans.length(o.seconds, o.sample_rate)
@@ -88,15 +92,11 @@ end
 
 --- Remove index and tiles, which other parameters made.
 function tile_index.remove_all(output)
-   local sql = require "bclua.sql"
    local path = output .. "/index.parquet"
-   local columns = files.exists(path) and
-      sql.columns(("select distinct tile from %s"):format(sql.parquet(path)))
+   local relation = tables.open(path, schemas.tiles, {"tile"})
+   local rows = relation and require("bclua.sql").query("select distinct tile from " .. relation) or {}
    os.remove(path)
-   for i = 1, columns and #columns.tile or 0 do
-      local tile = columns.tile[i]
-      if files.is_inside(tile) then os.remove(output .. "/" .. tile) end
-   end
+   for _, row in ipairs(rows) do os.remove(output .. "/" .. row.tile) end
 end
 
 --- Remove shards that are not in `sizes`, and the notes of the run.

@@ -132,9 +132,6 @@ local function read_wanted(path, loc_unit)
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no triplets" end
    for _, s in ipairs(rows) do
-      local ok
-      ok, message = files.check_inside(path, s.source)
-      if not ok then return nil, message end
       if array.is_array(s.locs) then s.locs = s.locs:table() end
    end
    return rows
@@ -290,13 +287,13 @@ end
 
 -- The folder, and what of it can stay.
 local function open_output(options, parameters, o)
-   local made = files.read_json(o.output .. "/parameters.json")
-   if type(made) == "table" and options.force and record.difference(made, parameters) then
-      tile_index.remove_all(o.output)
-   end
+   local made = options.force and record.of_folder(o.output)
+   if made and record.difference(made, parameters) then tile_index.remove_all(o.output) end
    local ok, message = record.open_folder(o.output, parameters, options.force)
    if not ok then return nil, message end
-   return tile_index.read(o, parameters)
+   local there, sizes = tile_index.read(o, parameters)
+   if not there and options.force then return {}, {} end -- a damaged index
+   return there, there and sizes or sizes .. " (use --force to cut everything anew)"
 end
 
 local function next_number(sizes)

@@ -8,7 +8,9 @@
 -- print(r.species, r.seconds)
 local files = require "bclua.files"
 local pipeline = require "bclua.workflow.pipeline"
+local schemas = require "bclua.workflow.schemas"
 local system = require "bclua.system"
+local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local trial = {}
@@ -28,10 +30,8 @@ function trial.open(run)
    if not files.exists(path) then
       return nil, path .. ": no such file (a folder that `bclua scripts/pipeline.lua --run` has made is needed)"
    end
-   local about, message = files.read_json(path)
-   if type(about) ~= "table" or type(about.config) ~= "table" or type(about.data) ~= "string" then
-      return nil, path .. ": does not describe a run of the pipeline" .. (message and ": " .. message or "")
-   end
+   local about, message = tables.read_json(path, schemas.config)
+   if not about then return nil, message end
    local settings
    settings, message = pipeline.merge(pipeline.defaults, about.config)
    if not settings then return nil, path .. ": " .. message end

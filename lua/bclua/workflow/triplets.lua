@@ -9,6 +9,8 @@ local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local remarks = require "bclua.workflow.triplet_remarks"
+local schemas = require "bclua.workflow.schemas"
+local tables = require "bclua.tables"
 
 local triplets = {}
 
@@ -115,12 +117,10 @@ local function column(rows, f, dtype)
 end
 
 local function read(options, names)
-   local sql = require "bclua.sql"
-   local ok, message = sql.require_columns(options.input, names)
-   if not ok then return nil, message end
+   local relation, message = tables.open(options.input, schemas.motif, names)
+   if not relation then return nil, message end
    local rows
-   rows, message = sql.query(("select %s from %s order by source_name"):format(
-      table.concat(names, ", "), sql.parquet(options.input)))
+   rows, message = require("bclua.sql").query(("from %s order by source_name"):format(relation))
    if not rows then return nil, message end
    if #rows == 0 then return nil, options.input .. ": no recordings" end
    return rows
@@ -465,9 +465,11 @@ end
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
 function triplets.held_out(options)
    local made = record.of_parquet(options.triplets)
-   if not made or type(made.holdout_recordings) ~= "table" then
+   if not made or not made.holdout_recordings then
       return nil, options.triplets .. ": does not say which recordings were kept away from it"
    end
+   local wrong = tables.fault(made, schemas.drawn)
+   if wrong then return nil, ("%s: metadata: %s"):format(options.triplets, wrong) end
    local p, held = {}, {}
    for key, value in pairs(DEFAULTS) do
       p[key] = made[key]
