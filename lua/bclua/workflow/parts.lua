@@ -7,9 +7,12 @@
 local array = require "bclua.array"
 local cjson = require "cjson"
 local files = require "bclua.files"
+local options = require "bclua.options"
 local record = require "bclua.workflow.record"
+local schemas = require "bclua.workflow.schemas"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
+local tables = require "bclua.tables"
 
 local parts = {}
 
@@ -32,36 +35,54 @@ local function remove_folder(folder)
    os.remove(folder)
 end
 
--- What the output knows of its recordings, {} if there is none; and the journal that it took in, as `fingerprint`.
+-- What the output knows of its recordings, and the journal that it took in, as `fingerprint`.
 local function read_output(path)
-   local metadata = files.exists(path) and sql.parquet_metadata(path) or {}
+   local relation, message = tables.open(path, schemas.embeddings, parts.columns)
+   if not relation then return nil, message end
+   local metadata
+   metadata, message = sql.parquet_metadata(path)
+   if not metadata then return nil, message end
    local ok, list = pcall(cjson.decode, metadata.bclua_files or "")
-   return ok and type(list) == "table" and list or {}, metadata.bclua_journal
+   local wrong = not ok and "no JSON" or tables.fault({files = list}, schemas.journal)
+   if wrong then return nil, ("%s: metadata bclua_files: %s (use --force to begin anew)"):format(path, wrong) end
+   return list, metadata.bclua_journal
 end
 
 local function journal_of(folder) return files.read(folder .. "/journal.jsonl") or "" end
 
 -- Of a journal, which only grows: the same only if it is the same.
 local function fingerprint(folder)
-   return sql.query(("select md5(%s) as hash"):format(sql.quote(journal_of(folder))))[1].hash
+   local text = journal_of(folder)
+   return utf8.len(text) and sql.query(("select md5(%s) as hash"):format(sql.quote(text)))[1].hash or "damaged"
 end
+
+local LINE = options.extend(schemas.journal, {parts = {"list", of = {"string"}, needed = true},
+   serial = {"integer", least = 0, needed = true}})
 
 local function leave_out(self, list)
    for _, file in ipairs(list) do self.done[file] = nil end
    self.drops[#self.drops + 1] = {files = list, before = #self.list}
 end
 
--- Complete recordings of a run that was broken off, and their parts; a last line that was torn goes.
-local function read_journal(self)
-   local known, text = {}, journal_of(self.folder)
-   local whole = text:match("^(.*\n)") or ""
-   if whole ~= text then
-      local ok, message = system.write_file(self.folder .. "/journal.jsonl", whole)
-      if not ok then return nil, message end
+-- A line of the journal, if it is whole and so are its parts.
+local function read_entry(self, line)
+   local ok, entry = pcall(cjson.decode, line)
+   if not ok or tables.fault(entry, LINE) then return nil end
+   for _, name in ipairs(entry.parts) do
+      if not name:find("^part%-%d+%.parquet$") then return nil end
+      if not tables.open(self.folder .. "/" .. name, schemas.embeddings, parts.columns) then return nil end
    end
-   for line in whole:gmatch("([^\n]*)\n") do
-      local ok, entry = pcall(cjson.decode, line)
-      if not ok then break end
+   return entry
+end
+
+-- Complete recordings of a run that was broken off, and their parts. From a line on that was torn or damaged nothing
+-- counts, and it goes: its recordings are done again.
+local function read_journal(self)
+   local known, text, good = {}, journal_of(self.folder), {}
+   for line in text:gmatch("([^\n]*)\n") do
+      local entry = read_entry(self, line)
+      if not entry then break end
+      good[#good + 1] = line .. "\n"
       for _, name in ipairs(entry.parts) do
          known[name] = true
          self.list[#self.list + 1] = self.folder .. "/" .. name
@@ -77,7 +98,9 @@ local function read_journal(self)
    for _, name in ipairs(files.find(self.folder, function(name) return name:find("%.parquet") end) or {}) do
       if not known[name] then os.remove(self.folder .. "/" .. name) end
    end
-   return true
+   good = table.concat(good)
+   if good == text then return true end
+   return system.write_file(self.folder .. "/journal.jsonl", good)
 end
 
 --- Begin, or go on.
@@ -98,15 +121,17 @@ function parts.open(output, parameters, force)
    local ok, message = record.check(output, made, parameters, force)
    if not ok then return nil, message end
    local is_same = made and not record.difference(made, parameters)
-   local before = files.read_json(self.folder .. "/parameters.json")
+   local before, damaged = record.of_folder(self.folder)
    local done, journal = {}, nil
    if is_same then done, journal = read_output(output) end
-   if force and before and record.difference(before, parameters) or before and journal == fingerprint(self.folder) then
+   if not done and not force then return nil, journal end
+   if force and (damaged or before and record.difference(before, parameters)) or
+      before and done and journal == fingerprint(self.folder) then
       remove_folder(self.folder)
    end
    ok, message = record.open_folder(self.folder, parameters, force)
    if not ok then return nil, message end
-   for _, item in ipairs(done) do
+   for _, item in ipairs(done or {}) do
       self.done[item.file] = item
       self.order[#self.order + 1] = item.file
       self.old = self.old + 1
