@@ -177,6 +177,42 @@ describe("extract", function()
       assert.is_false(files.exists(dir .. "/motif/warnings.csv"))
    end)
 
+   it("hides windows that are mostly silent or constant: they are no motif, and nobody's neighbour", function()
+      local call = require("bclua.sampling").generator(5):normal(3 * 32000):copy("f32") * 0.1
+      for name, level in pairs{["zeros.wav"] = 0, ["constant.flac"] = 0.25} do
+         local y = (array.zeros(40 * 32000) + level):copy("f32")
+         for _, at_s in ipairs{5, 28} do
+            y:slice(1, at_s * 32000 + 1, (at_s + 3) * 32000):fill(call)
+         end
+         put("a/" .. name, y)
+      end
+      assert.equal(2, run().done)
+      for _, name in ipairs{"zeros", "constant"} do
+         local m = files.read_json(("%s/motif/a/%s/metadata.json"):format(dir, name))
+         local mp = array.load(("%s/motif/a/%s/mp.npy"):format(dir, name))
+         local pi = array.load(("%s/motif/a/%s/pi.npy"):format(dir, name))
+         assert.is_true(m.motif_0 > 30 and m.motif_0 <= 55, name)
+         assert.near(230, m.motif_1 - m.motif_0, 5)
+         local hidden = 0
+         for i = 1, #mp do
+            local calls = 0 -- frames of the window in which there is a call
+            for f = i - 1, i + 48 do calls = calls + ((f >= 50 and f < 80 or f >= 280 and f < 310) and 1 or 0) end
+            if calls == 0 then assert.same({math.huge, -1}, {mp[i], pi[i]}, name) end
+            if calls == 30 then assert.is_true(mp[i] < math.huge) end
+            hidden = hidden + (pi[i] == -1 and 1 or 0)
+         end
+         assert.is_true(mp[m.discord_0 + 1] < math.huge)
+         assert.is_true(hidden > 200)
+         local calls = require("bclua.workflow.score").calls(audio.load(require("bclua.recordings").list(
+            dir .. "/train_audio")[1].path, {sample_rate = 32000}), 40, 5, 6)
+         assert.is_true(#calls >= 2)
+         for _, c in ipairs(calls) do
+            local middle = c.start_s + 2.5
+            assert.is_true(math.abs(middle - 6.5) < 4 or math.abs(middle - 29.5) < 4)
+         end
+      end
+   end)
+
    it("names channels that cancel each other", function()
       local y = tone(7, 1200, 32000)
       put("a/good.wav", y)

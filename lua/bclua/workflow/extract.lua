@@ -39,7 +39,42 @@ function extract.cens(y, p)
    return require("bclua.cens").cens(y, {sample_rate = p.sample_rate, hop = p.sample_rate // p.cens_sample_rate})
 end
 
---- Features and profile of samples in memory.
+local CONSTANT = 1e-6 -- peak to peak of a frame in which there is no sound; a step of 16 bits is 3e-5
+
+-- Runs {first, last} of frames (from 0) that are constant: padding, dropouts, pauses below a recorder's trigger.
+local function constant_runs(y, hop)
+   local n, runs, first = #y // hop, {}, nil
+   if n == 0 then return runs end
+   local frames = y:slice(1, 1, n * hop):reshape{n, hop}
+   local range = (frames:max(2) - frames:min(2)):table()
+   for i = 1, n + 1 do
+      local is_constant = i <= n and range[i] < CONSTANT
+      if is_constant then
+         first = first or i - 1
+      elseif first then
+         runs[#runs + 1], first = {first, i - 2}, nil
+      end
+   end
+   return runs
+end
+
+-- CENS for the profile: NaN in the middle of constant sound, so that no window of which it is the larger part has a
+-- neighbour or is one (see `stomp.self_join`). Half a window of it may be at either end of a window with sound.
+local function without_silence(c, y, window, hop)
+   local half, hidden = window // 2, nil
+   for _, run in ipairs(constant_runs(y, hop)) do
+      local length = run[2] - run[1] + 1
+      if length > half then
+         local margin = math.min(half, (length - 1) // 2)
+         hidden = hidden or c:copy()
+         hidden:slice(2, run[1] + margin + 1, math.min(run[2] - margin + 1, c:shape(2))):fill(0 / 0)
+      end
+   end
+   return hidden or c
+end
+
+--- Features and profile of samples in memory. Windows most of which are silent or constant have no neighbour
+-- (distance infinite, index -1).
 -- @tparam array y mono samples
 -- @tparam table p cens_sample_rate (frames a second), matrix_profile_window (frames),
 -- sample_rate (Hz), and optionally exclusion (frames)
@@ -53,7 +88,8 @@ function extract.analyse(y, p)
       sample_rate = p.sample_rate, duration_cens = c:shape(2), duration_samples = #y,
       duration_seconds = #y / p.sample_rate, tuning = info.tuning, cens = c}
    if c:shape(2) >= window and #y >= window * p.sample_rate // p.cens_sample_rate then
-      local profile = stomp.self_join(c, window, {exclusion = p.exclusion})
+      local heard = without_silence(c, y, window, p.sample_rate // p.cens_sample_rate)
+      local profile = stomp.self_join(heard, window, {exclusion = p.exclusion})
       local motif, discord = stomp.motifs(profile, 1)[1], stomp.discords(profile, 1)[1]
       if motif and discord then -- none where the exclusion zone leaves no pair
          r.profile, r.motif_0, r.motif_1 = profile, motif.at, motif.twin

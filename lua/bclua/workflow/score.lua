@@ -20,6 +20,8 @@ local score = {}
 local SAMPLE_RATE, HOP = 32000, 512
 local MEL = {sample_rate = SAMPLE_RATE, n_fft = 1024, hop = HOP, n_mels = 64, fmin = 150, fmax = 15000}
 
+local SILENCE = 1e-9 -- mel power of a frame without sound: of a constant, say
+
 local STEP_S = 0.5 -- between windows that can be a likely call
 --- The columns of the table.
 score.columns = {"source_name", "species", "kind", "start_s", "energy", "contrast", "score", "pick"}
@@ -38,7 +40,7 @@ end
 -- @tparam {number,...} starts_s
 -- @tparam number seconds of a window
 -- @treturn[1] {table,...} `energy`, `contrast`, `score` (decibels) for each; zeros where a
--- window lies outside the recording
+-- window lies outside the recording; `silent` where there is no sound in most of it
 -- @treturn[2] nil
 -- @treturn[2] string message
 function score.measure(y, starts_s, seconds)
@@ -47,6 +49,7 @@ function score.measure(y, starts_s, seconds)
    if not mel then return nil, message end
    local energy, contrast = sampling.call_measures(mel)
    local n, list = #energy, {}
+   local loudest = n > 0 and mel:max(1)
    local usual = n > 0 and median(contrast) or 0
    for i, start_s in ipairs(starts_s) do
       local first = math.max(1, math.floor(start_s * SAMPLE_RATE / HOP + 0.5) + 1)
@@ -54,6 +57,9 @@ function score.measure(y, starts_s, seconds)
       local r = {energy = 0.0, contrast = 0.0}
       if last >= first then
          r.energy, r.contrast = energy:slice(1, first, last):mean(), contrast:slice(1, first, last):mean() - usual
+         local heard = 0
+         for k = first, last do heard = heard + (loudest[k] > SILENCE and 1 or 0) end
+         r.silent = 2 * heard < last - first + 1
       end
       r.score = r.energy + r.contrast
       list[i] = r
@@ -85,7 +91,7 @@ function score.calls(y, duration_s, seconds, count, starts_s)
    end)
    local chosen = {}
    for _, r in ipairs(order) do
-      local free = #chosen < count
+      local free = #chosen < count and not r.silent
       for _, other in ipairs(chosen) do free = free and math.abs(other.start_s - r.start_s) >= seconds end
       if free then chosen[#chosen + 1] = r end
    end
