@@ -208,9 +208,9 @@ missing() {
 
 install() {
 	missing
-	[ -z "$packages" ] || say "installing, with what they need:$packages"
-	have_library || [ -z "$arch" ] || say "and after that DuckDB's library, $megabytes MB from the npm registry"
 	if [ -n "$packages" ]; then
+		say "installing, with what they need:$packages"
+		have_library || [ -z "$arch" ] || say "and after that DuckDB's library, $megabytes MB from the npm registry"
 		has apt-get || die "no apt-get here: install them by hand"
 		# shellcheck disable=SC2086 # a list of words
 		(cd "$root" && as_root sh rocks/deps.sh apt $packages >&2) || {
