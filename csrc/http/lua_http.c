@@ -105,10 +105,10 @@ static int handle(void *context, http_request *q) {
 /* ---- the server ---- */
 
 /*** Listen on 127.0.0.1, which only programs on this machine reach. Nothing is answered but in
-`step`. Of many clients at once none is cut off: 512 are served, the others wait; who says nothing
-for ten seconds is sent away. The handler gets a request `{method=, path=, query=, headers=, body=}` (names of headers
-in small letters; values of a name that comes twice with a comma between; bodies up to 64 KiB)
-and returns status, table of headers, and body.
+`step`. Of many clients at once none is cut off: 512 are served, the others wait; who asks nothing
+for ten seconds, or no more for a minute, is sent away. The handler gets a request `{method=,
+path=, query=, headers=, body=}` (names of headers in small letters; values of a name that comes
+twice with a comma between; bodies up to 64 KiB) and returns status, table of headers, and body.
 @function open
 @tparam function handler
 @tparam[opt] table options `port` (0: any that is free)

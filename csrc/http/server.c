@@ -14,10 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* So many are served at once; the others wait in the system's queue, where a call costs them
- * nothing but time. Who says nothing for IDLE_S gives the place up. More than the 256 that a
- * browser opens, and far less than the 1024 files that a process may open. */
-enum { MOST_CONNECTIONS = 512, IDLE_S = 10 };
+/* So many are served at once; the others wait in the system's queue. More than the 256 that a
+ * browser opens, and far less than the 1024 files that a process may open. Who has asked nothing
+ * for SILENT_S gives the place up; who has asked before, after IDLE_S: the time that a long
+ * answer to somebody else takes counts, too. */
+enum { MOST_CONNECTIONS = 512, SILENT_S = 10, IDLE_S = 60 };
 
 #define FUNCTIONS(F)               \
     F(start_daemon)                \
@@ -26,6 +27,7 @@ enum { MOST_CONNECTIONS = 512, IDLE_S = 10 };
     F(add_connection)              \
     F(get_daemon_info)             \
     F(get_timeout)                 \
+    F(set_connection_option)       \
     F(get_connection_values)       \
     F(create_response_from_buffer) \
     F(add_response_header)         \
@@ -136,6 +138,7 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
         if (up == NULL) return MHD_NO;
         up->size = 0;
         up->too_large = false;
+        mhd.set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_S);
         return MHD_YES;
     }
     if (*size > 0) {
@@ -188,7 +191,7 @@ enum bc_status http_open(http_server **server, int port, http_handler *handler, 
     /* It does not listen itself: at its limit it would cut off whoever comes. */
     s->daemon = mhd.start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, answer,
                                  s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENT_S,
                                  MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED,
                                  finish, NULL, MHD_OPTION_END);
     if (s->daemon == NULL) {
