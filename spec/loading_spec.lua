@@ -85,6 +85,7 @@ describe("bclua.loading", function()
          cache_bytes = {-1, 1 << 62}} do
          for _, value in ipairs(bad) do raises(("option '%s' must be"):format(name), options{[name] = value}) end
       end
+      raises("unknown option 'worker' (did you mean 'workers'?", options{worker = 1})
       raises("option 'walkers' must be 1 to", walk({0, 2, 4}, {walkers = 0}))
       for name, bad in pairs{shift = nan, gain = math.huge, pitch = 25, noise = {0, nan}, mix = {0}} do
          raises(("effect '%s' must be"):format(name), options{effects = {anchor = {[name] = bad}}})

@@ -265,7 +265,12 @@ A loader; its options are checked in `bclua.loader`.
 */
 static int l_new(lua_State *L) {
     enum { MOST = 1 << 20 };
+    static const char *const names[] = {
+        "store",      "paths",       "sources", "windows", "duration", "sample_rate", "samples",
+        "batch_size", "seed",        "limit",   "workers", "ahead",    "cache_bytes", "open",
+        "effects",    "backgrounds", "first",   "walkers", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
+    bc_check_options(L, 1, names);
     lua_settop(L, 1);
     loader *l = lua_newuserdatauv(L, sizeof *l, 1);
     memset(l, 0, sizeof *l);
@@ -364,7 +369,6 @@ static void collect(lua_State *L, loader *l) {
     int held = bc_loading_held(l->loading);
     l->patience = held + 2 < BC_LENT ? held + 2 : BC_LENT;
 }
-
 
 /***
 The next batch, as `bclua.loader` gives it; `misses` are windows that could not be read.

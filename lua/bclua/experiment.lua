@@ -26,6 +26,12 @@ local experiment = {}
 local PLACE = "experiments" -- in the page, and the folder
 local LONG = 200 -- letters of a table of settings
 
+local PARSER = {
+   run = {"string", default = "runs/demo"},
+   seed = {"integer", least = 0, most = 1 << 53, default = 1},
+   seeds = {"integer", least = 0, most = 1000, default = 3},
+}
+
 --- A parser with what all experiments have in common: `--run`, `--seed`, `--seeds`, `--threads`.
 -- @tparam string script as in `scripts/experiments/noise.lua`
 -- @tparam string description
@@ -33,14 +39,14 @@ local LONG = 200 -- letters of a table of settings
 -- @tparam[opt] table defaults `run` ("runs/demo"), `seed` (1), `seeds` (3; 0: it has no use for seeds)
 -- @return an argparse parser
 function experiment.parser(script, description, epilog, defaults)
-   defaults = defaults or {}
+   local o = check_options(defaults, PARSER)
    local parser = cli.parser(script, description, epilog)
    parser:option("--run", "Folder of a run that scripts/pipeline.lua made; results go to RUN/experiments.",
-      defaults.run or "runs/demo"):argname("DIR")
-   if defaults.seeds == 0 then return cli.threads(parser) end
-   parser:option("--seed", "The first seed.", tostring(defaults.seed or 1)):argname("N")
+      o.run):argname("DIR")
+   if o.seeds == 0 then return cli.threads(parser) end
+   parser:option("--seed", "The first seed.", tostring(o.seed)):argname("N")
       :convert(cli.integer("--seed", 0, 2 ^ 53))
-   parser:option("--seeds", "How many seeds, counted from the first.", tostring(defaults.seeds or 3)):argname("N")
+   parser:option("--seeds", "How many seeds, counted from the first.", tostring(o.seeds)):argname("N")
       :convert(cli.integer("--seeds", 1, 1000))
    return cli.threads(parser)
 end

@@ -6,6 +6,7 @@
 -- the next line (`bclua.repl.locals` says how). Lines that begin with `:` are
 -- commands; `:help` lists them.
 -- @module bclua.repl
+local check_options = require("bclua.options").check
 local commands = require "bclua.repl.commands"
 local complete = require "bclua.repl.complete"
 local errors = require "bclua.repl.errors"
@@ -24,6 +25,15 @@ local KEPT_RESULTS = 9
 local Session = {}
 Session.__index = Session
 
+local NEW = {
+   env = "table",
+   call = {"function", default = pcall},
+   colour = "boolean",
+   columns = {"function", default = function() return nil end},
+   preload = "boolean",
+   shell = "function",
+}
+
 --- A session.
 -- @tparam[opt] table options `env`: the globals (default `_G`); `call`: how a
 -- chunk is run, `ok, ... = call(f)` (default `pcall`); `colour`: of errors, for a
@@ -32,20 +42,20 @@ Session.__index = Session
 -- command (default `os.execute`)
 -- @treturn Session
 function repl.new(options)
-   options = options or {}
+   local o = check_options(options, NEW)
    local self = setmetatable({
-      env = options.env or _G,
-      call = options.call or pcall,
-      colour = options.colour,
-      columns = options.columns or function() return nil end,
-      shell = options.shell or os.execute,
+      env = o.env or _G,
+      call = o.call,
+      colour = o.colour,
+      columns = o.columns,
+      shell = o.shell or os.execute,
       locals = locals.new(),
       sources = {}, -- what was typed: chunk name -> text
       entries = {}, -- what was run without an error, in order
       count = 0,
       preloads = {},
    }, Session)
-   if options.preload then self:preload() end
+   if o.preload then self:preload() end
    self.builtin = names.fields(self.env)
    return self
 end

@@ -1,5 +1,7 @@
 --- Values as text, for the REPL and for messages.
 -- @module bclua.show
+local check_options = require("bclua.options").check
+
 local show = {}
 
 local KEYWORDS = {}
@@ -155,6 +157,12 @@ local function fit(text, columns)
    end))
 end
 
+local LIMITS = {
+   depth = {"integer", least = 0, default = 4},
+   width = {"integer", least = 0, default = 40},
+   columns = {"integer", least = 1},
+}
+
 --- One value as text: arrays with dtype, shape, range, mean and some values;
 -- strings quoted; tables with their fields (cycles are safe); results of SQL as
 -- aligned tables; functions with their parameters; all else by `tostring`.
@@ -163,14 +171,14 @@ end
 --  the terminal: results of SQL are cut there
 -- @treturn string
 function show.value(v, limits)
-   limits = limits or {}
+   local o = check_options(limits, LIMITS)
    if type(v) == "string" then return quoted(v) end
    if type(v) == "function" then return function_text(v) end
    if is_array(v) then return array_text(v) end
    if type(v) ~= "table" then return tostring(v) end
-   if has_text(v) then return fit(tostring(v), limits.columns) end
+   if has_text(v) then return fit(tostring(v), o.columns) end
    local out = {}
-   add_table(out, v, {seen = {}, depth = limits.depth or 4, width = limits.width or 40}, 0)
+   add_table(out, v, {seen = {}, depth = o.depth, width = o.width}, 0)
    return table.concat(out)
 end
 
