@@ -105,14 +105,9 @@ describe("fit", function()
       local held = {}
       for _, name in ipairs(m.drawn.holdout) do held[name] = true end
       local stamp = require("cjson").decode(command.read(dir .. "/a/validation/parameters.json"))
-      local seen = 0
-      for key, item in pairs(stamp) do
-         if tonumber(key) then
-            assert.is_true(held[item[1]], item[1])
-            seen = seen + 1
-         end
-      end
-      assert(seen >= 2)
+      for _, item in ipairs(stamp.recordings) do assert.is_true(held[item[1]], item[1]) end
+      assert(#stamp.recordings >= 2)
+      assert.same({m.data, 32000}, {stamp.dataset_root, stamp.sample_rate})
    end)
 
    it("judges on likely calls where the triplets are of likely calls", function()

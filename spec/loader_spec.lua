@@ -204,6 +204,15 @@ describe("loader", function()
          end
       end)
 
+      it("goes on in the order of a seed that a double does not hold", function()
+         local l <close> = new("npy", {seed = (1 << 60) + 1})
+         l:next()
+         local other <close> = new("npy")
+         assert(other:restore(l:state()))
+         assert.equal('{"position":4,"seed":1152921504606846977,"triplets":40}', other:state())
+         same(l:next(), other:next())
+      end)
+
       it("is a line of a few numbers, also after another seed", function()
          local l <close> = new("npy")
          l:next()

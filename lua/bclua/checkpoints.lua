@@ -5,37 +5,20 @@
 -- in the middle of a round; `best.safetensors` the best round's. The last two
 -- share their bytes with an `epoch-N` file where the file system knows links.
 -- @module bclua.checkpoints
-local cjson = require "cjson.safe"
 local files = require "bclua.files"
+local json = require "bclua.json"
 local lfs = require "lfs"
 local system = require "bclua.system"
 
 local checkpoints = {}
 
--- Numbers as text that is read back to the same bits; JSON's would be rounded.
-local function exact(value)
-   if math.type(value) == "float" then return ("%a"):format(value) end
-   if type(value) ~= "table" then return value end
-   local copy = {}
-   for k, v in pairs(value) do copy[k] = exact(v) end
-   return copy
-end
-
-local function inexact(value)
-   if type(value) == "string" then return tonumber(value) or value end
-   if type(value) == "number" then return math.tointeger(value) or value end
-   if type(value) ~= "table" then return value end
-   for k, v in pairs(value) do value[k] = inexact(v) end
-   return value
-end
-
 --- The state of a training as text for a checkpoint's metadata, and back.
-function checkpoints.encode(state) return files.json(exact(state)) end
+checkpoints.encode = json.encode
 
 --- @treturn ?table nil if the text is none
 function checkpoints.decode(text)
-   local state = cjson.decode(text or "")
-   return type(state) == "table" and inexact(state) or nil
+   local state = json.decode(text or "")
+   return type(state) == "table" and state or nil
 end
 
 -- Give a file a second name, replacing what had it; but a symbolic link stays one.

@@ -10,10 +10,10 @@
 -- e:table({{level = 0, loss = 50.1}, {level = 0.1, loss = 50.3}}, {"level", "loss"})
 -- e:picture("loss.svg", "loss over noise", function(path) return plot.line({50.1, 50.3}, path) end)
 -- e:close()
-local cjson = require "cjson"
 local check_options = require("bclua.options").check
 local cli = require "bclua.cli"
 local files = require "bclua.files"
+local json = require "bclua.json"
 local lfs = require "lfs"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
@@ -200,7 +200,7 @@ function Experiment:table(rows, columns, options)
          local line = {}
          for c, column in ipairs(columns) do
             local v = data[column][i]
-            line[c] = v == nil and cjson.null or plain(v, column)
+            line[c] = v == nil and json.null or plain(v, column)
          end
          cells[#cells + 1] = line
       end

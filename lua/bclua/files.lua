@@ -1,7 +1,7 @@
 --- Paths, folders and small JSON files.
 -- @module bclua.files
-local cjson = require "cjson"
 local display = require "bclua.display"
+local json = require "bclua.json"
 local lfs = require "lfs"
 local system = require "bclua.system"
 
@@ -141,69 +141,21 @@ function files.read(path)
    return text
 end
 
---- A JSON file as a Lua value; `null` becomes nil.
+--- A JSON file as a Lua value; see `bclua.json`.
 -- @treturn[2] nil, message beginning with the path
 function files.read_json(path)
    local text, message = files.read(path)
    if not text then return nil, message end
-   local ok, value = pcall(cjson.decode, text)
-   if not ok then return nil, path .. ": not JSON: " .. tostring(value) end
-   local function clean(t)
-      for k, v in pairs(t) do
-         if v == cjson.null then t[k] = nil elseif type(v) == "table" then clean(v) end
-      end
-      return t
-   end
-   return type(value) == "table" and clean(value) or value
+   local value, why = json.decode(text)
+   if value == nil then return nil, path .. ": " .. (why or "null") end
+   return value
 end
 
--- cjson writes keys in the order of a hash; a file that people read and that
--- two runs compare wants them sorted.
-local function encode(value, indent, out)
-   if type(value) ~= "table" or value == cjson.null then
-      if math.type(value) == "float" and value == math.floor(value) and math.abs(value) < 1e15 then
-         out[#out + 1] = ("%.1f"):format(value)
-      else
-         out[#out + 1] = (cjson.encode(value):gsub("\\/", "/"))
-      end
-      return
-   end
-   local inner = indent and indent .. "  "
-   local open = inner and "\n" .. inner or ""
-   local parts, n = {}, #value
-   if n > 0 then
-      for i = 1, n do
-         local piece = {}
-         encode(value[i], inner, piece)
-         parts[i] = table.concat(piece)
-      end
-      out[#out + 1] = "[" .. table.concat(parts, inner and ", " or ",") .. "]"
-      return
-   end
-   local keys = {}
-   for k in pairs(value) do keys[#keys + 1] = tostring(k) end
-   table.sort(keys)
-   for i, k in ipairs(keys) do
-      local piece = {}
-      encode(value[k], inner, piece)
-      parts[i] = cjson.encode(k):gsub("\\/", "/") .. (inner and ": " or ":") .. table.concat(piece)
-   end
-   if #parts == 0 then
-      out[#out + 1] = "{}"
-   else
-      out[#out + 1] = "{" .. open .. table.concat(parts, "," .. (inner and open or "")) ..
-         (indent and "\n" .. indent or "") .. "}"
-   end
-end
-
---- A Lua value as JSON with sorted keys. `cjson.null` stands for null.
+--- A Lua value as JSON with sorted keys: `bclua.json`'s `encode`.
+-- @function json
 -- @param value
 -- @tparam[opt=false] boolean pretty one key a line
-function files.json(value, pretty)
-   local out = {}
-   encode(value, pretty and "" or nil, out)
-   return table.concat(out)
-end
+files.json = json.encode
 
 --- Write a value as JSON, whole or not at all.
 -- @treturn[2] nil, message beginning with the path

@@ -285,15 +285,16 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: not a state, or of another table
 function Loader:restore(state)
-   local ok, t = pcall(require("cjson").decode, state)
-   local seed = ok and type(t) == "table" and math.tointeger(t.seed)
-   local position = seed and math.tointeger(t.position)
-   if not position or position < 0 then return nil, "not the state of a loader" end
-   if t.triplets and t.triplets ~= self.triplets then
-      return nil, ("state of a loader of %.0f triplets, this one has %d"):format(t.triplets, self.triplets)
+   local t = require("bclua.json").decode(state)
+   local function is_integer(x) return math.type(x) == "integer" end
+   if type(t) ~= "table" or not (is_integer(t.seed) and is_integer(t.position)) or t.position < 0 then
+      return nil, "not the state of a loader"
    end
-   self.seed = seed
-   self.core:seek(seed, position)
+   if t.triplets and t.triplets ~= self.triplets then
+      return nil, ("state of a loader of %s triplets, this one has %d"):format(t.triplets, self.triplets)
+   end
+   self.seed = t.seed
+   self.core:seek(t.seed, t.position)
    return true
 end
 

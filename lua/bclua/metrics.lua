@@ -1,8 +1,8 @@
 --- What a training run notes of itself: a JSON object a line, and TensorBoard's
 -- event files.
 -- @module bclua.metrics
-local cjson = require "cjson.safe"
 local files = require "bclua.files"
+local json = require "bclua.json"
 local system = require "bclua.system"
 local tensorboard = require "bclua.tensorboard"
 
@@ -19,7 +19,7 @@ local function drop_later(path, at)
    if not text then return nil, message end
    local kept = {}
    for line in text:gmatch("[^\n]+") do
-      local entry = cjson.decode(line)
+      local entry = json.decode(line)
       local epoch = type(entry) == "table" and tonumber(entry.epoch)
       if at and epoch and (epoch <= at.epochs
          or epoch == at.epochs + 1 and entry.kind ~= "epoch" and (tonumber(entry.batch) or math.huge) <= at.batch) then

@@ -1,8 +1,8 @@
 --- safetensors files: named arrays and a few words of metadata, the format in
 -- which PyTorch checkpoints are exchanged.
 -- @module bclua.safetensors
-local cjson = require "cjson.safe"
 local core = require "bclua.safetensors.core"
+local json = require "bclua.json"
 
 local safetensors = {}
 
@@ -82,10 +82,8 @@ end
 function safetensors.load(path)
    local text, data = core.read(path)
    if not text then return nil, data end
-   local header, err = cjson.decode(text)
-   if type(header) ~= "table" then
-      return nil, ("%s: header is not JSON (%s)"):format(path, err or "no object")
-   end
+   local header, err = json.decode(text)
+   if type(header) ~= "table" then return nil, ("%s: header is %s"):format(path, err or "not JSON: no object") end
    local entries, metadata, bytes = {}, {}, data:bytes()
    for name, entry in pairs(header) do
       if name == "__metadata__" then
@@ -135,7 +133,7 @@ function safetensors.save(path, tensors, metadata)
          if type(metadata[key]) ~= "string" then
             error(("metadata '%s' must be a string, got a %s"):format(key, type(metadata[key])), 2)
          end
-         words[#words + 1] = cjson.encode(key) .. ":" .. cjson.encode(metadata[key])
+         words[#words + 1] = json.encode(key) .. ":" .. json.encode(metadata[key])
       end
       parts[1] = '"__metadata__":{' .. table.concat(words, ",") .. "}"
    end
@@ -143,7 +141,7 @@ function safetensors.save(path, tensors, metadata)
       if name == "__metadata__" then error("no tensor may be called __metadata__", 2) end
       local a = tensors[name]
       parts[#parts + 1] = ('%s:{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}'):format(
-         cjson.encode(name), a:dtype():upper(), table.concat(a:shape(), ","), at, at + a:bytes())
+         json.encode(name), a:dtype():upper(), table.concat(a:shape(), ","), at, at + a:bytes())
       at = at + a:bytes()
       arrays[#arrays + 1] = a
    end

@@ -6,8 +6,7 @@
 -- pool, z values. Layers are called as in the PyTorch original, so that their
 -- tensors are `conv1.weight`, `bn1.running_mean`, `layer3.0.shortcut.0.weight`...
 -- @module bclua.tilenet
-local files = require "bclua.files"
-local cjson = require "cjson.safe"
+local json = require "bclua.json"
 local nn = require "bclua.nn"
 local options_of = require "bclua.options"
 local safetensors = require "bclua.safetensors"
@@ -156,7 +155,7 @@ function tilenet.new(options)
    local known = {}
    for key in pairs(tilenet.network_options) do known[key] = o[key] end
    net.options, net.samples = known, o.samples
-   net.metadata = {tilenet = files.json(known)}
+   net.metadata = {tilenet = json.encode(known)}
    return net
 end
 
@@ -173,7 +172,7 @@ function tilenet.open(path, options)
    local o = options_of.check(options, OPEN)
    local tensors, metadata = safetensors.load(path)
    if not tensors then return nil, metadata end
-   local known = cjson.decode(metadata.tilenet or "")
+   local known = json.decode(metadata.tilenet or "")
    if type(known) ~= "table" then return nil, path .. ": no metadata of a tilenet" end
    known.threads, known.precision = o.threads, o.precision
    local ok, net = pcall(tilenet.new, known)

@@ -1,7 +1,7 @@
 --- Which points a sweep has: grids, random draws, and their names.
 -- A point is a table of parameters; with a seed it is a trial.
 -- @module bclua.sweep.points
-local cjson = require "cjson"
+local json = require "bclua.json"
 local system = require "bclua.system"
 
 local points = {}
@@ -22,15 +22,6 @@ points.reserved = RESERVED
 
 local function fail(text, ...) error(text:format(...), 0) end
 
--- A number so that it reads back as the same one; 1 and 1.0 are the same parameter.
-local function number(x)
-   if x == math.floor(x) and math.abs(x) < 2 ^ 53 then return ("%d"):format(x) end
-   for digits = 15, 17 do
-      local text = ("%." .. digits .. "g"):format(x)
-      if tonumber(text) == x then return text end
-   end
-end
-
 --- The keys of a table, sorted.
 function points.sorted(t)
    local keys = {}
@@ -44,8 +35,8 @@ local sorted = points.sorted
 -- @param value a parameter: number, text, boolean, or a list or table of such
 -- @treturn string
 function points.text(value)
-   if type(value) == "number" then return number(value) end
-   if type(value) ~= "table" then return (cjson.encode(value):gsub("\\/", "/")) end
+   if type(value) == "number" then return json.encode(math.tointeger(value) or value) end -- 1 and 1.0 are the same
+   if type(value) ~= "table" then return json.encode(value) end
    local parts = {}
    if #value > 0 or next(value) == nil then
       for i = 1, #value do parts[i] = points.text(value[i]) end

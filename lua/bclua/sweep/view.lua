@@ -1,6 +1,6 @@
 --- What a sweep found: the best point, a table, a picture.
 -- @module bclua.sweep.view
-local cjson = require "cjson"
+local json = require "bclua.json"
 local core = require "bclua.sql.core"
 local options_of = require "bclua.options"
 local plot = require "bclua.plot"
@@ -50,22 +50,13 @@ local function open(source, o)
    return source, metric, maximise
 end
 
--- JSON has one kind of number: whole ones are integers again.
-local function whole(value)
-   if type(value) == "table" then
-      for k, v in pairs(value) do value[k] = whole(v) end
-      return value
-   end
-   return math.type(value) == "float" and math.tointeger(value) or value
-end
-
 -- One group a point, in the order of the rows.
 local function group(source, metrics)
    local list, by_point = {}, {}
    for _, row in ipairs(source.rows) do
       local g = by_point[row.point]
       if not g then
-         g = {parameters = whole(cjson.decode(row.point)), rows = {}, failed = 0, values = {}, mean = {},
+         g = {parameters = json.decode(row.point), rows = {}, failed = 0, values = {}, mean = {},
             deviation = {}}
          for _, name in ipairs(metrics) do g.values[name] = {} end
          by_point[row.point], list[#list + 1] = g, g

@@ -2,8 +2,8 @@
 -- a table, see `bclua.http`.
 -- @module bclua.workflow.browse_server
 local browse = require "bclua.workflow.browse"
-local cjson = require "cjson"
 local files = require "bclua.files"
+local json = require "bclua.json"
 local options_of = require "bclua.options"
 local pages = require "bclua.workflow.browse_pages"
 local system = require "bclua.system"
@@ -45,7 +45,7 @@ end
 
 local function text(status, message) return reply(status, "text/plain; charset=utf-8", message .. "\n") end
 local function html(body, policy) return reply(200, "text/html; charset=utf-8", body, policy) end
-local function json(value) return reply(200, "application/json", files.json(value)) end
+local function in_json(value) return reply(200, "application/json", json.encode(value)) end
 
 -- Numbers of our own making; what is none is no address.
 local function integer(digits) return #digits <= 9 and math.tointeger(tonumber(digits)) or nil end
@@ -95,26 +95,25 @@ local routes = {
             list[i] = {id = h.row.id, name = h.row.source_name:match("[^/]*$"), species = h.row.species, at = h.at,
                start_s = h.at / h.row.cens_sample_rate, distance = h.distance}
          end
-         if #list == 0 then return reply(200, "application/json", "[]") end
-         return json(list)
+         return in_json(json.list(list))
       end
       local twin, message = b:twin(row, frame)
       if not twin then return text(404, message) end
-      return json(twin)
+      return in_json(twin)
    end},
 }
 
 local VERDICTS = {accepted = "accepted", rejected = "rejected", none = false}
 
 local function verdict(self, request)
-   local ok, v = pcall(cjson.decode, request.body)
-   if not ok or type(v) ~= "table" or VERDICTS[v.verdict] == nil then return text(400, "not a verdict") end
+   local v = json.decode(request.body)
+   if type(v) ~= "table" or VERDICTS[v.verdict] == nil then return text(400, "not a verdict") end
    local row = self.browser:recording(math.tointeger(v.recording))
    local at, twin = math.tointeger(v.at), math.tointeger(v.twin)
    if not row or not at or not twin then return text(404, "no such motif") end
    local done, message = self.browser:judge(row, at, twin, VERDICTS[v.verdict] or nil)
    if not done then return text(message == "no such motif" and 404 or 500, message) end
-   return json({verdict = v.verdict})
+   return in_json({verdict = v.verdict})
 end
 
 -- The same number of steps wherever they differ.

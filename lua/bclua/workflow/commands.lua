@@ -1,10 +1,12 @@
 --- The command lines that repeat a run of the pipeline, step by step.
 -- @module bclua.workflow.commands
+local json = require "bclua.json"
+
 local commands = {}
 
 -- A word as a shell reads it.
 local function quote(word)
-   word = type(word) == "number" and ("%.14g"):format(word) or tostring(word)
+   word = type(word) == "number" and json.encode(math.tointeger(word) or word) or tostring(word)
    if word:find("^[%w_./:,=+@%%-]+$") then return word end
    return "'" .. word:gsub("'", "'\\''") .. "'"
 end

@@ -3,7 +3,7 @@
 -- The table of the paper: logistic regression on the motifs of three species, mean and spread of ten runs.
 -- Here a run is a split by recording, and only recordings that the training did not see are used.
 -- @module bclua.workflow.dimension
-local cjson = require "cjson"
+local json = require "bclua.json"
 local sql = require "bclua.sql"
 local trial = require "bclua.workflow.trial"
 
@@ -38,7 +38,7 @@ local function recordings_of(metadata, motif, species)
       "motif_0 is not null"):format(sql.parquet(motif), table.concat(quoted, ", ")))
    if not rows then return nil, message end
    local held, list = {}, {}
-   for _, name in ipairs(cjson.decode(metadata.holdout_recordings or "[]")) do held[name] = true end
+   for _, name in ipairs(json.decode(metadata.holdout_recordings or "[]") or {}) do held[name] = true end
    for _, row in ipairs(rows) do
       if held[row.source_name] then list[#list + 1] = row.source_name end
    end

@@ -1,7 +1,7 @@
 --- Step 6: what a trained embedding knows of recordings that it has not seen.
 -- @module bclua.workflow.evaluate
 local array = require "bclua.array"
-local cjson = require "cjson"
+local json = require "bclua.json"
 local collect = require "bclua.workflow.collect"
 local tables = require "bclua.workflow.evaluate_tables"
 local check_options = require("bclua.options").check
@@ -132,13 +132,11 @@ end
 
 -- Of a checkpoint: the recordings that its triplets left out, and the groups that they were drawn by.
 local function read_metadata(path, metadata)
-   local ok, recordings = pcall(cjson.decode, metadata.holdout_recordings or "")
-   if not ok or type(recordings) ~= "table" or #recordings == 0 then
+   local recordings, groups = json.decode(metadata.holdout_recordings or ""), json.decode(metadata.groups or "")
+   if type(recordings) ~= "table" or #recordings == 0 then
       return nil, path .. ": says of no recordings that they were kept away from training (generate-triplets --holdout)"
    end
-   local groups
-   ok, groups = pcall(cjson.decode, metadata.groups or "")
-   return recordings, ok and type(groups) == "table" and groups or {}
+   return recordings, type(groups) == "table" and groups or {}
 end
 
 --- What `run` takes.

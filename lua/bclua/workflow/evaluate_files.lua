@@ -1,6 +1,5 @@
 --- What an evaluation found, as files: JSON, Parquet and pictures.
 -- @module bclua.workflow.evaluate_files
-local cjson = require "cjson"
 local collect = require "bclua.workflow.collect"
 local files = require "bclua.files"
 local pictures = require "bclua.evaluate.pictures"
@@ -44,9 +43,8 @@ function evaluate_files.pictures(result, detail)
    return list
 end
 
--- JSON has no NaN; what is large is in Parquet.
+-- What is large is in Parquet.
 local function clean(v)
-   if type(v) == "number" and (v ~= v or v == math.huge or v == -math.huge) then return cjson.null end
    if type(v) ~= "table" then return v end
    local out = {}
    for key, value in pairs(v) do

@@ -1,8 +1,8 @@
 --- Step 1: CENS, matrix profile, motif and discord of every recording.
 -- @module bclua.workflow.extract
 local array = require "bclua.array"
-local cjson = require "cjson"
 local files = require "bclua.files"
+local json = require "bclua.json"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
@@ -149,8 +149,8 @@ local function write(item, r, p)
    ok, message = array.save(folder .. "/cens.npy", r.cens)
    if not ok then return nil, message end
    local metadata = {source_name = item.source_name, species = item.species, version = system.version(),
-      exclusion = p.exclusion or cjson.null}
-   for _, key in ipairs(KEYS) do metadata[key] = r[key] == nil and cjson.null or r[key] end
+      exclusion = p.exclusion or json.null}
+   for _, key in ipairs(KEYS) do metadata[key] = r[key] == nil and json.null or r[key] end
    metadata.source_bytes, metadata.source_modified = files.stamp(item.path)
    -- last, for it says that the rest is there
    return files.write_json(folder .. "/metadata.json", metadata)

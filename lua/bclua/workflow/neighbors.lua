@@ -2,7 +2,7 @@
 -- where it has learnt none, by the features that the motifs were found with.
 -- @module bclua.workflow.neighbors
 local array = require "bclua.array"
-local cjson = require "cjson"
+local json = require "bclua.json"
 local files = require "bclua.files"
 local schemas = require "bclua.workflow.schemas"
 local tables = require "bclua.tables"
@@ -51,9 +51,9 @@ end
 
 -- Recordings that training did not see, if they are known and enough.
 local function unseen(rows, metadata)
-   local ok, names = pcall(cjson.decode, metadata.holdout_recordings or "")
+   local names = json.decode(metadata.holdout_recordings or "")
    local held, list = {}, {}
-   for _, name in ipairs(ok and type(names) == "table" and names or {}) do held[name] = true end
+   for _, name in ipairs(type(names) == "table" and names or {}) do held[name] = true end
    for _, row in ipairs(rows) do
       if held[row.source_name] then list[#list + 1] = row end
    end

@@ -2,7 +2,7 @@
 -- spectrogram layer gets, in evaluation; for training with noise see the loader's augmentation.
 -- @module bclua.workflow.noise
 local array = require "bclua.array"
-local cjson = require "cjson"
+local json = require "bclua.json"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local check_options = require("bclua.options").check
@@ -64,8 +64,8 @@ local function drift(x, clean)
 end
 
 local function decode(text, default)
-   local ok, value = pcall(cjson.decode, text or "")
-   return ok and type(value) == "table" and value or default
+   local value = json.decode(text or "")
+   return type(value) == "table" and value or default
 end
 
 local function judge(s, level, seed, clean)

@@ -2,6 +2,7 @@
 -- all that is needed to see it again.
 -- @module bclua.workflow.nonfinite
 local files = require "bclua.files"
+local json = require "bclua.json"
 local safetensors = require "bclua.safetensors"
 local system = require "bclua.system"
 local check_options = require("bclua.options").check
@@ -107,7 +108,7 @@ local function open(folder, r, threads)
    local path = folder .. "/state.safetensors"
    local tensors, metadata = safetensors.load(path)
    if not tensors then return nil, metadata end
-   local known = require("cjson.safe").decode(metadata.tilenet or "")
+   local known = json.decode(metadata.tilenet or "")
    if type(known) ~= "table" then return nil, path .. ": no metadata of a tilenet" end
    known.precision, known.threads = r.precision, threads
    local ok, net = pcall(tilenet.new, known)

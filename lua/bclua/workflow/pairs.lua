@@ -163,27 +163,20 @@ local function make_tiles(groups)
 end
 
 local COUNT, TEXT = {"integer", least = 0, needed = true}, {"string", needed = true}
-local DISTANCE = {"string", needed = true, holds = tonumber, words = "must be a number as text"}
 local PARTIAL = {parameters = {"table", needed = true}, done = COUNT,
    hits = {"list", needed = true, of = {"table", of = {a = COUNT, at = COUNT, b = COUNT, twin = COUNT,
-      distance = DISTANCE}}},
+      distance = {"number", needed = true}}}},
    failures = {"list", needed = true, of = {"table", of = {path = TEXT, step = TEXT, reason = TEXT}}}}
 
 -- What an interrupted run left: tiles that are done, their hits and failures.
 local function resume(path, parameters)
    local kept = path and files.exists(path) and tables.read_json(path, PARTIAL)
    if not kept or record.difference(kept.parameters, parameters) then return 0, {}, {} end
-   for _, hit in ipairs(kept.hits) do hit.distance = tonumber(hit.distance) end
    return kept.done, kept.hits, kept.failures
 end
 
--- Distances as text that is exact.
 local function save(path, parameters, done, hits, failures)
-   local list = {}
-   for i, hit in ipairs(hits) do
-      list[i] = {a = hit.a, at = hit.at, b = hit.b, twin = hit.twin, distance = ("%a"):format(hit.distance)}
-   end
-   return files.write_json(path, {parameters = parameters, done = done, hits = list, failures = failures})
+   return files.write_json(path, {parameters = parameters, done = done, hits = hits, failures = failures})
 end
 
 local function add_failures(failures, seen, more)

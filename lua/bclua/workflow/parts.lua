@@ -5,8 +5,8 @@
 -- it before and the parts, and removes these; OUTPUT says which journal it took in, for what was killed in between.
 -- @module bclua.workflow.parts
 local array = require "bclua.array"
-local cjson = require "cjson"
 local files = require "bclua.files"
+local json = require "bclua.json"
 local options = require "bclua.options"
 local record = require "bclua.workflow.record"
 local schemas = require "bclua.workflow.schemas"
@@ -42,8 +42,8 @@ local function read_output(path)
    local metadata
    metadata, message = sql.parquet_metadata(path)
    if not metadata then return nil, message end
-   local ok, list = pcall(cjson.decode, metadata.bclua_files or "")
-   local wrong = not ok and "no JSON" or tables.fault({files = list}, schemas.journal)
+   local list, why = json.decode(metadata.bclua_files or "")
+   local wrong = why or tables.fault({files = list}, schemas.journal)
    if wrong then return nil, ("%s: metadata bclua_files: %s (use --force to begin anew)"):format(path, wrong) end
    return list, metadata.bclua_journal
 end
@@ -66,8 +66,8 @@ end
 
 -- A line of the journal, if it is whole and so are its parts.
 local function read_entry(self, line)
-   local ok, entry = pcall(cjson.decode, line)
-   if not ok or tables.fault(entry, LINE) then return nil end
+   local entry = json.decode(line)
+   if not entry or tables.fault(entry, LINE) then return nil end
    for _, name in ipairs(entry.parts) do
       if not name:find("^part%-%d+%.parquet$") then return nil end
       if not tables.open(self.folder .. "/" .. name, schemas.embeddings, parts.columns) then return nil end

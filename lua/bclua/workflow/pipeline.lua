@@ -48,7 +48,7 @@ pipeline.demo = {
 --- The synthetic recordings of the demonstration: see `bclua.dataset`.
 pipeline.demo_data = {recordings = 10, most_s = 30}
 
--- Whole numbers as integers where the default is one: JSON, and 1e3, make floats of them.
+-- Whole numbers as integers where the default is one: 1e3 is a float in Lua.
 local function as_default(default, value)
    if type(value) == "table" then
       local list = {}

@@ -1,16 +1,16 @@
 --- What every step records beside its output: parameters and failures.
 -- @module bclua.workflow.record
-local cjson = require "cjson"
 local files = require "bclua.files"
+local json = require "bclua.json"
 local system = require "bclua.system"
 local tables = require "bclua.tables"
 
 local record = {}
 
--- JSON has one kind of number, so 50 and 50.0 are the same parameter.
+-- 50 and 50.0 are the same parameter.
 local function text(v)
    if v == nil then return "none" end
-   if type(v) == "number" then return ("%.14g"):format(v) end
+   if type(v) == "number" then return json.encode(math.tointeger(v) or v) end
    if type(v) ~= "table" then return tostring(v) end
    local keys, parts = {}, {}
    for k in pairs(v) do keys[#keys + 1] = k end
@@ -93,8 +93,8 @@ function record.of_parquet(path)
    local sql = require "bclua.sql"
    if not files.is_file(path) then return nil end
    local metadata = sql.parquet_metadata(path)
-   local ok, made = pcall(cjson.decode, metadata and metadata.bclua or "")
-   return ok and type(made) == "table" and #made == 0 and made or nil
+   local made = json.decode(metadata and metadata.bclua or "")
+   return type(made) == "table" and #made == 0 and made or nil
 end
 
 --- The metadata for `sql.write_parquet` that `of_parquet` reads back.

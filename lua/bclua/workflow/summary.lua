@@ -5,6 +5,7 @@ local audit = require "bclua.workflow.audit"
 local commands = require "bclua.workflow.commands"
 local experiment = require "bclua.experiment"
 local files = require "bclua.files"
+local json = require "bclua.json"
 local neighbors = require "bclua.workflow.neighbors"
 local plot = require "bclua.plot"
 local progress = require "bclua.progress"
@@ -194,10 +195,9 @@ end
 local function read_metrics(path)
    local metrics, judged = {}, {}
    local text = files.read(path) or ""
-   local cjson = require "cjson"
    for line in text:gmatch("[^\n]+") do
-      local ok, m = pcall(cjson.decode, line)
-      local kind = ok and type(m) == "table" and m.kind
+      local m = json.decode(line)
+      local kind = type(m) == "table" and m.kind
       if kind == "batch" and type(m.loss) == "number" then metrics[#metrics + 1] = m end
       if kind == "epoch" and type(m.validation) == "table" then judged[#judged + 1] = m end
    end

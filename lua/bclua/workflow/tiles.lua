@@ -61,7 +61,7 @@ local function cut(source, sink, o)
    local path = o.root .. "/" .. source.source
    local result, trouble = {first = {}, scale = {}, failures = {}}, nil
    local function fail(reason) table.insert(result.failures, reason) end
-   for i = 1, #source.locs do result.first[i], result.scale[i] = -1, "0" end
+   for i = 1, #source.locs do result.first[i], result.scale[i] = -1, 0 end
    if not source.bytes then
       fail(path .. ": No such file or directory")
       return result
@@ -72,9 +72,7 @@ local function cut(source, sink, o)
          trouble = message
          return nil, message
       end
-      for _, w in ipairs(windows) do -- as text: JSON keeps 14 digits
-         result.first[w.index], result.scale[w.index] = w.first, ("%.17g"):format(w.scale)
-      end
+      for _, w in ipairs(windows) do result.first[w.index], result.scale[w.index] = w.first, w.scale end
       return true
    end)
    if trouble then return nil, trouble end
@@ -94,7 +92,7 @@ end
 -- @tparam table shard `{number=, sources={{source=, locs={...}, id=, bytes=, modified=},...}}`
 -- @tparam table o `store`, `root`, `output`, `seconds`, `sample_rate`
 -- @treturn[1] table `{sources={{first=, scale=, failures=},...}, bytes=, before=}`: for each source
--- lists as long as its locs: the first sample in the shard (-1: not there), the scale as text
+-- lists as long as its locs: the first sample in the shard (-1: not there), the scale
 -- @treturn[2] nil
 -- @treturn[2] string message: the shard cannot be written
 function tiles.one(shard, o)
@@ -251,19 +249,19 @@ local function take_over(shard, result, there, sizes, o)
       local got = result.sources[i]
       local known = there[s.source] or {rows = {}}
       for k, loc in ipairs(s.locs) do
-         local first = math.tointeger(got.first[k])
+         local first = got.first[k]
          if first >= 0 then
             n = n + 1
             there[s.source], known.bytes, known.modified = known, s.bytes, s.modified
             table.insert(known.rows, {loc = loc, tile = name or stores.tile_name(s.source, loc, o.seconds, s.id),
-               first = first, scale = tonumber(got.scale[k])})
+               first = first, scale = got.scale[k]})
          end
       end
       for _, reason in ipairs(got.failures) do
          failures[#failures + 1] = {path = o.root .. "/" .. s.source, step = "extract-triplets", reason = reason}
       end
    end
-   if name and n > 0 then sizes[name] = math.tointeger(result.bytes) end
+   if name and n > 0 then sizes[name] = result.bytes end
    return n, failures
 end
 

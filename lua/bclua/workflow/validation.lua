@@ -50,12 +50,13 @@ end
 
 -- Is what lies there cut from these files, as they are now?
 local function stamp(items, options)
-   local list = {dataset_root = options.dataset_root, seconds = SECONDS, sample_rate = SAMPLE_RATE}
+   local list = {}
    for i, item in ipairs(items) do
       local size, modified = files.stamp(item.path)
       list[i] = {item.name, size or 0, modified or 0, table.unpack(item.centres)}
    end
-   return files.json(list)
+   return files.json{dataset_root = options.dataset_root, seconds = SECONDS, sample_rate = SAMPLE_RATE,
+                     recordings = list}
 end
 
 local function cut(items, options, folder)
