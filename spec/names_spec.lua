@@ -241,6 +241,13 @@ describe("a set without a motif", function()
       assert.matches("--mp-window", message, 1, true)
    end)
 
+   it("may have been written without types for what is empty", function()
+      local path = dir .. "/old.parquet"
+      assert(sql.write_parquet(path, {source_name = {"a", "b"}, cens_sample_rate = {10, 10}, pi = {n = 2}}))
+      assert.same({nil, path .. ": 0 recordings with a matrix profile, a walk needs 2"},
+         {require("bclua.loader.walk").read(path, dir, 5)})
+   end)
+
    it("is searched for a file of just the window's length", function()
       record("a.wav", 12)
       local query = record("../five.wav", 5)

@@ -168,10 +168,13 @@ describe("a temporary file", function()
 
    it("is made anew: what was put in its place is not written", function()
       command.write(dir .. "/other", "kept")
-      local out = command.shell(([[d=%s; ln -s other $d/x.txt.tmp$$-0; ln -s other $d/x.csv.tmp$$-1
+      local out = command.shell("sh -c " .. command.quote(([[d=%s
+         ln -s other $d/x.txt.tmp$$-0
+         ln -s other $d/x.csv.tmp$$-2 # 1 is what is written after that
          exec %s -e "assert(require 'bclua.system'.write_file('$d/x.txt', 'new'))
-            assert(require 'bclua.sql'.write_csv('$d/x.csv', {a = {1}}))"]]):format(dir, command.program))
+            assert(require 'bclua.sql'.write_csv('$d/x.csv', {a = {1}}))"]]):format(dir, command.program)))
       assert.equal("", out)
+      assert.matches("x.txt.tmp%d+%-0\n", listing()) -- the link is there, and was in the way
       assert.equal("kept", command.read(dir .. "/other"))
       assert.equal("new", command.read(dir .. "/x.txt"))
       assert.equal("a\n1\n", command.read(dir .. "/x.csv"))

@@ -13,8 +13,8 @@ local function of_parquet(path, seconds)
    local relation, message = tables.open(path, schemas.motif, {"source_name", "cens_sample_rate", "pi"})
    if not relation then return nil, message end
    local with = ([[
-      with r as (select source_name, cens_sample_rate as rate, pi, (%.17g * cens_sample_rate)::bigint as step
-            from %s where len(pi) > 0),
+      with r as (select source_name, cens_sample_rate as rate, pi::bigint[] as pi, (%.17g * cens_sample_rate)::bigint as step
+            from %s where len(pi::bigint[]) > 0),
          u as (select source_name, rate, unnest(range(0, len(pi), step)) as frame,
                unnest(pi[1:len(pi):step]) as nearest from r),
          s as (select * from u where nearest <> frame and nearest >= 0)]]):format(seconds, relation)
