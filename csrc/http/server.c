@@ -189,8 +189,8 @@ enum bc_status http_open(http_server **server, int port, http_handler *handler, 
         return BC_FAIL;
     }
     /* It does not listen itself: at its limit it would cut off whoever comes. */
-    s->daemon = mhd.start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, answer,
-                                 s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
+    s->daemon = mhd.start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, answer, s,
+                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENT_S,
                                  MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED,
                                  finish, NULL, MHD_OPTION_END);
