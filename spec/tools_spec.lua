@@ -46,6 +46,81 @@ describe("files", function()
    end)
 end)
 
+describe("files.find", function()
+   local dir
+   before_each(function() dir = command.folder() end)
+   after_each(function()
+      command.shell("chmod -R u+rwx " .. dir)
+      command.remove(dir)
+   end)
+
+   -- Make files and links; what is found, and the reasons of what is left out, without the folder's name.
+   local function find(text, wanted)
+      local _, status = command.shell("cd " .. dir .. " && " .. text)
+      assert.equal(0, status)
+      local found, left_out = files.find(dir, wanted)
+      local reasons = {}
+      for i, item in ipairs(left_out) do
+         assert.equal(item.path, item.reason:sub(1, #item.path))
+         reasons[i] = item.reason:sub(#dir + 2)
+      end
+      return table.concat(found, " "), table.concat(reasons, "; ")
+   end
+
+   it("names links that lead nowhere or round, pipes, and nothing that is not wanted", function()
+      local found, reasons = find("mkdir a; touch a/x.wav a/notes; ln -s ../gone a/old; mkfifo a/p.wav a/q; ln -s m m",
+         function(name) return name:find("%.wav$") end)
+      assert.equal("a/x.wav", found)
+      assert.equal("a/old: a link that leads nowhere; a/p.wav: a named pipe, no file; m: a link that leads nowhere",
+         reasons)
+   end)
+
+   it("reads each folder once, under its own name", function()
+      local found, reasons = find("mkdir -p b/c; touch b/c/x b/y; ln -s .. b/c/up; ln -s . b/one; ln -s . b/two; " ..
+         "ln -s b a")
+      assert.equal("b/c/x b/y", found)
+      assert.equal("a b/c/up b/one b/two", (reasons:gsub(": a link to a folder that is read already;?", "")))
+   end)
+
+   it("follows links to folders elsewhere, and those in them", function()
+      local found, reasons = find("mkdir -p ../$(basename $PWD).else/in; touch ../$(basename $PWD).else/in/x; " ..
+         "ln -s ../$(basename $PWD).else other; ln -s ../$(basename $PWD).else again; ln -s .. other/in/out")
+      command.remove(dir .. ".else")
+      assert.equal("again/in/x", found)
+      assert.equal("other again/in/out", (reasons:gsub(": a link to a folder that is read already;?", "")))
+   end)
+
+   it("goes as deep as the folders do", function()
+      local deep = ("d/"):rep(40)
+      assert.equal(deep .. "x", (find("mkdir -p " .. deep .. "; touch " .. deep .. "x")))
+   end)
+
+   -- Root may read everything: as somebody who may not.
+   local as = "setpriv --bounding-set -dac_override,-dac_read_search --"
+   if select(2, command.shell("mkdir -m 0 /tmp/no.$$ && ! ls /tmp/no.$$ && rmdir /tmp/no.$$")) == 0 then as = "" end
+
+   it("names folders that must not be read or entered, and goes on", function()
+      command.shell(("cd %s && mkdir a b c && touch a/x b/x c/x && chmod 0 a && chmod 600 b"):format(dir))
+      local out, status = command.shell(("%s %s -e %s"):format(as, command.quote(command.program), command.quote(([[
+         local found, left_out = require("bclua.files").find(%q)
+         print(table.concat(found, " "))
+         for _, item in ipairs(left_out) do print(item.reason) end]]):format(dir))))
+      if out:find("setpriv", 1, true) then return pending("cannot become somebody who may not read") end
+      assert.equal(0, status, out)
+      assert.equal(("c/x\n@/a: Permission denied\n@/b/x: Permission denied\n"):gsub("@", dir), out)
+   end)
+
+   it("tells an error from the end of a folder", function()
+      command.write(dir .. "/x", "")
+      local out = command.shell(("strace -o /dev/null -e inject=getdents64:error=EIO:when=2 %s -e %s"):format(
+         command.quote(command.program), command.quote(([[
+         local found, left_out = require("bclua.files").find(%q)
+         print(found[1], left_out[1].reason)]]):format(dir))))
+      if not out:find("x", 1, true) or out:find("ptrace", 1, true) then return pending("strace is missing") end
+      assert.equal(("x\t%s: Input/output error\n"):format(dir), out)
+   end)
+end)
+
 describe("progress", function()
    it("shows rate and time left", function()
       assert.equal("extract 10/40 recordings  5/s  6.0 s left", progress.text({name = "extract", done = 10,

@@ -1,6 +1,7 @@
 /* lua_system.c: the module bclua.system: threads, clocks, memory, whole files. */
 #include "lua_support.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -215,6 +216,47 @@ static int l_mkdir(lua_State *L) {
     return 1;
 }
 
+#define FOLDER "bclua.folder"
+
+static int l_close_folder(lua_State *L) {
+    DIR **d = luaL_checkudata(L, 1, FOLDER);
+    if (*d != NULL) closedir(*d);
+    *d = NULL;
+    return 0;
+}
+
+/*** The names in a folder, but for `.` and `..`, in no order. Unlike that of lfs it tells an error
+from the end.
+@function list
+@tparam string path
+@treturn[1] {string,...}
+@treturn[1] ?string message, beginning with the path: there may be more, but reading failed there
+@treturn[2] nil
+@treturn[2] string message, beginning with the path */
+static int l_list(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    bc_error e;
+    DIR **d = lua_newuserdatauv(L, sizeof *d, 0);
+    *d = NULL; /* born closed */
+    luaL_setmetatable(L, FOLDER);
+    *d = opendir(path);
+    if (*d == NULL) return bc_failure(L, bc_fail(&e, "%s: %s", path, strerror(errno)), &e);
+    lua_newtable(L);
+    lua_Integer n = 0;
+    struct dirent *entry;
+    while (errno = 0, (entry = readdir(*d)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        lua_pushstring(L, entry->d_name);
+        lua_rawseti(L, -2, ++n);
+    }
+    int code = errno;
+    closedir(*d);
+    *d = NULL;
+    if (code == 0) return 1;
+    lua_pushfstring(L, "%s: %s", path, strerror(code));
+    return 2;
+}
+
 /*** Bytes that a user may still write to the file system of a folder.
 @function disk_free
 @tparam string path
@@ -274,10 +316,14 @@ BC_EXPORT int luaopen_bclua_system(lua_State *L) {
                                          {"is_terminal", l_is_terminal},
                                          {"columns", l_columns},
                                          {"mkdir", l_mkdir},
+                                         {"list", l_list},
                                          {"disk_free", l_disk_free},
                                          {"nearest", l_nearest},
                                          {"sleep", l_sleep},
                                          {NULL, NULL}};
+    static const luaL_Reg folder[] = {{"__gc", l_close_folder}, {NULL, NULL}};
+    if (luaL_newmetatable(L, FOLDER)) luaL_setfuncs(L, folder, 0);
+    lua_pop(L, 1);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -7,8 +7,6 @@ local system = require "bclua.system"
 
 local files = {}
 
-local DEEPEST = 16 -- a link to a parent folder must not run for ever
-
 --- The last part of a path.
 function files.basename(path) return (path:gsub("/+$", ""):match("([^/]*)$")) end
 
@@ -65,40 +63,74 @@ function files.stamp(path)
    return nil
 end
 
-local function walk(root, below, wanted, found, depth)
-   local folder = below == "" and root or root .. "/" .. below
-   local ok, iterator, state = pcall(lfs.dir, folder)
-   if not ok then return nil, folder .. ": cannot be read" end
-   for name in iterator, state do
-      if name:sub(1, 1) ~= "." then
-         local path = below == "" and name or below .. "/" .. name
-         local mode = lfs.attributes(root .. "/" .. path, "mode")
-         if mode == "directory" and depth < DEEPEST then
-            local done, message = walk(root, path, wanted, found, depth + 1)
-            if not done then return nil, message end
-         elseif mode == "file" and wanted(name) then
-            found[#found + 1] = path
-         end
-      end
+local Walk = {}
+Walk.__index = Walk
+
+function Walk:leave_out(path, reason)
+   self.left_out[#self.left_out + 1] = {path = path, reason = path .. ": " .. reason}
+end
+
+-- One name of a folder. Links to folders wait until all that is really there has been seen.
+function Walk:look_at(path, name)
+   local full = self.root .. "/" .. path
+   local a, why = lfs.attributes(full)
+   local is_link = (not a or a.mode == "directory") and lfs.symlinkattributes(full, "mode") == "link"
+   if not a then
+      self:leave_out(full, is_link and "a link that leads nowhere" or why:match(": ([^:]*)$") or why)
+   elseif is_link then
+      self.links[#self.links + 1] = {path = path, key = a.dev .. ":" .. a.ino}
+   elseif a.mode == "directory" then
+      self:enter(path, a.dev .. ":" .. a.ino)
+   elseif self.wanted(name) and a.mode == "file" then
+      self.found[#self.found + 1] = path
+   elseif self.wanted(name) then
+      self:leave_out(full, "a " .. a.mode .. ", no file")
+   end
+end
+
+-- A folder; nil and a message if nothing of it can be read.
+function Walk:enter(below, key)
+   self.seen[key] = true
+   local full = below == "" and self.root or self.root .. "/" .. below
+   local names, message = system.list(full)
+   if message then self:leave_out(full, message:sub(#full + 3)) end
+   if not names then return nil, message end
+   table.sort(names)
+   for _, name in ipairs(names) do
+      if name:sub(1, 1) ~= "." then self:look_at(below == "" and name or below .. "/" .. name, name) end
    end
    return true
 end
 
---- All files below a folder, hidden ones left out.
+--- All files below a folder, hidden ones left out. Links are followed, but each folder is read once, under the name
+-- that leads to it without a link if there is one. What cannot be read costs only itself.
 -- @tparam string root
 -- @tparam[opt] function wanted is the file of this name wanted? (default: all)
 -- @treturn[1] {string,...} paths relative to root, sorted
+-- @treturn[1] {table,...} what was left out: `path`, and the `reason`, which begins with it: folders and wanted files
+-- that cannot be read, links that lead nowhere or to a folder that was read, pipes and devices
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function files.find(root, wanted)
-   local mode = lfs.attributes(root, "mode")
-   if not mode then return nil, root .. ": no such folder" end
-   if mode ~= "directory" then return nil, root .. ": not a folder" end
-   local found = {}
-   local ok, message = walk(root, "", wanted or function() return true end, found, 0)
+   local a = lfs.attributes(root)
+   if not a then return nil, root .. ": no such folder" end
+   if a.mode ~= "directory" then return nil, root .. ": not a folder" end
+   local w = setmetatable({root = root, wanted = wanted or function() return true end, found = {}, left_out = {},
+      links = {}, seen = {}}, Walk)
+   local ok, message = w:enter("", a.dev .. ":" .. a.ino)
    if not ok then return nil, message end
-   table.sort(found)
-   return found
+   local at = 1
+   while w.links[at] do -- there may be more behind them
+      local link = w.links[at]
+      if w.seen[link.key] then
+         w:leave_out(root .. "/" .. link.path, "a link to a folder that is read already")
+      else
+         w:enter(link.path, link.key)
+      end
+      at = at + 1
+   end
+   table.sort(w.found)
+   return w.found, w.left_out
 end
 
 --- Remove a file, or a folder and all that is in it; links are removed, not followed.

@@ -2,6 +2,7 @@
 -- `train_audio/<species>/<id>.ogg`; other layouts are read as best they can.
 -- @module bclua.recordings
 local files = require "bclua.files"
+local system = require "bclua.system"
 
 local recordings = {}
 
@@ -18,13 +19,17 @@ end
 -- files of a species would share one, both take their whole name.
 -- @tparam string root the folder whose name begins every `source_name`
 -- @treturn[1] {table,...} `{path=, source_name=, species=, id=}`, sorted by source_name
+-- @treturn[1] {table,...} what was left out, see `files.find`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function recordings.list(root)
    root = root:gsub("(.)/+$", "%1")
-   local found, message = files.find(root, is_audio)
-   if not found then return nil, message end
-   if #found == 0 then return nil, root .. ": no recordings (ogg, flac, wav, mp3, ...)" end
+   local found, left_out = files.find(root, is_audio)
+   if not found then return nil, left_out end
+   if #found == 0 then
+      return nil, ("%s: no recordings (ogg, flac, wav, mp3, ...)%s"):format(root, left_out[1] and
+         ("; %d left out, the first: %s"):format(#left_out, left_out[1].reason) or "")
+   end
    local base = files.basename(root)
    if base == "" or base == "." or base == ".." then base = "train_audio" end
    local list, users = {}, {}
@@ -40,7 +45,7 @@ function recordings.list(root)
       if users[r.species .. "/" .. r.id] > 1 then r.id = r.rest:gsub("/", "_") end
       r.rest = nil
    end
-   return list
+   return list, left_out
 end
 
 --- Where a data set keeps its parts: `DIR/train_audio` (else DIR itself) and the
@@ -60,8 +65,10 @@ function recordings.layout(dir)
          break
       end
    end
+   local names, message = system.list(dir)
+   if not names then return nil, message end
    local csv = {}
-   for name in require("lfs").dir(dir) do
+   for _, name in ipairs(names) do
       if name:lower():match("taxonomy.*%.csv$") then csv[#csv + 1] = name end
    end
    table.sort(csv)

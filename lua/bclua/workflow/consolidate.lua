@@ -90,12 +90,12 @@ local OPTIONS = {input = {"string", needed = true}, output = {"string", needed =
 function consolidate.run(options)
    options = check_options(options, OPTIONS)
    local sql = require "bclua.sql"
-   local found, message = files.find(options.input, function(name) return name == "metadata.json" end)
-   if not found then return nil, message end
+   local found, left_out = files.find(options.input, function(name) return name == "metadata.json" end)
+   if not found then return nil, left_out end
    if #found == 0 then return nil, options.input .. ": no metadata.json below it (run `motif extract` first)" end
    local locked <close>, busy = lock.file(options.output)
    if not locked then return nil, busy end
-   local parameters, ok
+   local parameters, ok, message
    parameters, message = record.of_folder(options.input)
    if message then return nil, message end
    parameters = parameters or {}
@@ -103,7 +103,7 @@ function consolidate.run(options)
    ok, message = record.check(options.output, record.of_parquet(options.output), parameters, options.force)
    if not ok then return nil, message end
 
-   local rows, failures = {}, {}
+   local rows, failures = {}, record.left_out(left_out, "consolidate", options.quiet)
    for _, path in ipairs(found) do
       local m, why = read_one(options.input .. "/" .. files.dirname(path))
       if m then

@@ -226,9 +226,8 @@ function extract.run(options)
       sample_rate = options.sample_rate, exclusion = options.exclusion}
    local hop, message = check_parameters(p)
    if not hop then return nil, message end
-   local list
-   list, message = recordings.list(options.input)
-   if not list then return nil, message end
+   local list, left_out = recordings.list(options.input)
+   if not list then return nil, left_out end
    list, message = select_recordings(list, options)
    if not list then return nil, message end
    local locked <close>, busy = lock.folder(options.output)
@@ -238,7 +237,7 @@ function extract.run(options)
    if not ok then return nil, message end
 
    p.strict_audio = options.strict_audio -- it decides what is refused, not what comes out
-   local todo, failures, skipped, warnings = {}, {}, 0, {}
+   local todo, failures, skipped, warnings = {}, record.left_out(left_out, "extract", options.quiet), 0, {}
    for _, item in ipairs(list) do
       item.output = ("%s/%s/%s"):format(options.output, item.species, item.id)
       local done, warning = is_done(item, p)

@@ -35,13 +35,14 @@ local function weights_of(net)
    return assert(sql.query(("select md5(%s) as hash"):format(sql.quote(table.concat(sums, "\n")))))[1].hash
 end
 
--- Files and folders as a list of files, each once, in the order of the inputs.
+-- Files and folders as a list of files, each once, in the order of the inputs; and what was left out.
 local function list_files(inputs)
-   local list, seen = {}, {}
+   local list, seen, left_out = {}, {}, {}
    for _, input in ipairs(inputs) do
       local found, message = {{path = input}}, nil
       if files.is_folder(input) then
          found, message = require("bclua.recordings").list(input)
+         if found then table.move(message, 1, #message, #left_out + 1, left_out) end
       elseif not files.exists(input) and #inputs == 1 then
          return nil, input .. ": no such file or folder"
       end
@@ -51,7 +52,7 @@ local function list_files(inputs)
          seen[item.path] = true
       end
    end
-   return list
+   return list, left_out
 end
 
 -- What is to be done of a list, and how much was done before.
@@ -145,14 +146,13 @@ function predict.run(options)
    options = check_options(options, predict.options)
    local ok, message = check(options)
    if not ok then return nil, message end
-   local list
-   list, message = list_files(options.inputs)
-   if not list then return nil, message end
+   local list, left_out = list_files(options.inputs)
+   if not list then return nil, left_out end
    local net
    net, message = require("bclua.tilenet").open(options.checkpoint, {precision = options.precision})
    if not net then return nil, message end
    local result
-   result, message = predict.with_network(net, list, options)
+   result, message = predict.with_network(net, list, options, left_out)
    net:close()
    return result, message
 end
@@ -186,7 +186,8 @@ local WITH_NETWORK = extend(predict.options, {checkpoint = "string", inputs = {"
 -- @tparam network net from `bclua.tilenet`
 -- @tparam {string,...} list files
 -- @tparam table options as for `run`; `checkpoint` is only the name in the metadata
-function predict.with_network(net, list, options)
+-- @tparam[opt] {table,...} left_out what else there was and counts as failed, from `files.find`
+function predict.with_network(net, list, options, left_out)
    options = check_options(options, WITH_NETWORK)
    local o = {sample_rate = net.options.sample_rate, length = net.samples, hop_s = options.hop or net.options.seconds,
       drop = options.partial == "drop", block = options.batch}
@@ -205,6 +206,9 @@ function predict.with_network(net, list, options)
    r.failures, r.skipped, r.elapsed_s = failures, #list - r.done - #failures, r.bar:elapsed()
    if r.done + r.skipped == 0 then
       return nil, ("all %d recordings failed, the first: %s"):format(#list, failures[1].reason)
+   end
+   for _, failure in ipairs(record.left_out(left_out or {}, "predict", options.quiet)) do
+      failures[#failures + 1] = failure
    end
    r.rows, message = store:commit({bclua_checkpoint = options.checkpoint or ""})
    if not r.rows then return nil, message end

@@ -2,6 +2,7 @@
 -- @module bclua.workflow.record
 local files = require "bclua.files"
 local json = require "bclua.json"
+local progress = require "bclua.progress"
 local system = require "bclua.system"
 local tables = require "bclua.tables"
 
@@ -125,6 +126,25 @@ function record.columns(rows, names)
       result[name] = list
    end
    return result
+end
+
+local MOST_NAMED = 3
+
+--- What was left out of a folder, as failures; some are named on the screen.
+-- @tparam {table,...} left_out from `files.find`
+-- @tparam string step
+-- @tparam ?boolean quiet
+-- @treturn {table,...} `{path=, step=, reason=}`
+function record.left_out(left_out, step, quiet)
+   local failures = {}
+   for i, item in ipairs(left_out) do
+      failures[i] = {path = item.path, step = step, reason = item.reason}
+      if i <= MOST_NAMED then progress.note(("%s: left out: %s"):format(step, item.reason), quiet) end
+   end
+   if #left_out > MOST_NAMED then
+      progress.note(("%s: and %d more"):format(step, #left_out - MOST_NAMED), quiet)
+   end
+   return failures
 end
 
 -- A table, or none where there are no rows.
