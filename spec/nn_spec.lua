@@ -502,6 +502,19 @@ describe("a mistake is named:", function()
       net.core:forward({x}, {first_group = 7}) -- nothing is kept of it
    end)
 
+   it("to be closed by what it is given", function()
+      local net = nn.network({{"linear", out = 2}}, {input = {1, 1, 4}})
+      local core, closes = net.core, 0
+      local function close() closes = closes + 1 core:close() end
+      local liar = setmetatable({}, {__len = function() return 2 end, __index = close})
+      assert.error_matches(function() core:forward(liar) end, "list of 1 to 16 arrays expected, got 0")
+      local x = array.zeros{3, 1, 1, 4}
+      core:forward({x}, {keep = liar})
+      assert.error_matches(function() core:forward({x}, setmetatable({}, {__index = close})) end,
+         "bad argument #2 to 'forward' (options with a metatable: a plain table expected)", 1, true)
+      assert.equal(0, closes)
+   end)
+
    it("to be closed, or inspected, while it is inspected", function()
       local net = nn.network({{"linear", out = 2}}, {input = {1, 1, 4}})
       local core, x = net.core, array.zeros{3, 1, 1, 4}

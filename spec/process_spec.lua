@@ -68,6 +68,8 @@ describe("process", function()
 
    it("rejects what is no list of words, and unknown options", function()
       assert.error_matches(function() process.start({}, {log = "x"}) end, "got an empty list")
+      local many = setmetatable({}, {__len = function() return 1 << 61 end, __index = function() return "ls" end})
+      assert.error_matches(function() process.start(many, {log = "x"}) end, "got an empty list")
       assert.error_matches(function() process.start({"ls", 5}, {log = "x"}) end, "word 2: string expected, got number")
       assert.error_matches(function() process.start({"ls"}, {}) end, "option 'log': path expected, got nil")
       assert.error_matches(function() process.start({"ls"}, {log = "x", evn = {}}) end, "unknown option 'evn'")

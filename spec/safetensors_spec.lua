@@ -170,4 +170,13 @@ describe("safetensors", function()
       assert.error_matches(function() safetensors.save(path, {}, {a = 1}) end, "metadata 'a' must be a string")
       assert.error_matches(function() safetensors.save(path, {array.arange(1)}) end, "names must be strings")
    end)
+
+   it("writes the arrays that a list has, whatever its length claims", function()
+      local core, header = require "bclua.safetensors.core", '{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}'
+      for _, n in ipairs{0, -1, 7, 1 << 61, math.maxinteger} do
+         local list = setmetatable({array.from({1, 2}, "u8")}, {__len = function() return n end})
+         assert(core.write(path, header, list))
+         assert.same({1, 2}, safetensors.load(path).a:table())
+      end
+   end)
 end)

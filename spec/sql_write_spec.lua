@@ -209,6 +209,10 @@ describe("sql: writing", function()
          refuses("there is no column 'z'", {a = {1}}, {order = {"z"}})
          refuses("there are no columns", {})
          refuses("column 'a': an array of 3 axes", {a = array.zeros({1, 1, 1})})
+         for _, n in ipairs{1 << 32, (1 << 24) + 2, 1e18, -1, 0.5, math.maxinteger} do
+            refuses("a list's n is not a number of elements: 0 to 16777217", {a = {n = n, "x"}})
+            refuses("a list's n is not a number of elements: 0 to 16777217", {a = {{n = n, "x"}}})
+         end
          refuses("Conversion Error", {a = {"x"}}, {types = {a = "INTEGER"}})
          refuses("unknown option 'ordre' %(did you mean 'order'%?", {a = {1}}, {ordre = {}})
          refuses("option 'compression' must be one of zstd, snappy, gzip, lz4, uncompressed, got 'zip'", {a = {1}},

@@ -280,11 +280,6 @@ static int l_save(lua_State *L) {
     return 1;
 }
 
-static int push_string(lua_State *L) {
-    lua_pushlstring(L, lua_touserdata(L, 1), (size_t)lua_tointeger(L, 2));
-    return 1;
-}
-
 /***
 Encode a sound file into a string, to embed it.
 @function encode
@@ -310,12 +305,7 @@ static int l_encode(lua_State *L) {
     int rc = bc_audio_encode(&bytes, &size, y->data, channels, n, rate, &how,
                              format_names[how.format], &e);
     if (rc != BC_OK) return bc_failure(L, rc, &e);
-    lua_pushcfunction(L, push_string);
-    lua_pushlightuserdata(L, bytes);
-    lua_pushinteger(L, (lua_Integer)size);
-    rc = lua_pcall(L, 2, 1, 0); /* so that no error of Lua's leaks the bytes */
-    free(bytes);
-    if (rc != LUA_OK) return lua_error(L);
+    bc_push_bytes(L, bytes, size);
     return 1;
 }
 

@@ -381,6 +381,7 @@ static int l_next(lua_State *L) {
     loader *l = check_open(L);
     lua_settop(L, 1);
     collect(L, l);
+    check_open(L); /* a finalizer may have closed it */
     bc_batch *b = lua_newuserdatauv(L, sizeof *b, 0);
     memset(b, 0, sizeof *b);
     luaL_setmetatable(L, "bclua.loading.batch");

@@ -138,12 +138,12 @@ static void read_parts(lua_State *L, int arg, const nn_network *net, const void 
                        nn_batch *batch) {
     nn_shape s = nn_network_graph(net)->layer[0].shape;
     luaL_checktype(L, arg, LUA_TTABLE);
-    lua_Integer parts = luaL_len(L, arg);
+    lua_Integer parts = (lua_Integer)lua_rawlen(L, arg); /* no Lua code: it could close net */
     if (parts < 1 || parts > MAXPARTS)
         bc_arg_error(L, arg, "list of 1 to %d arrays expected, got %I", MAXPARTS, parts);
     luaL_checkstack(L, MAXPARTS + 4, NULL);
     for (lua_Integer i = 0; i < parts; i++) {
-        lua_geti(L, arg, i + 1);
+        lua_rawgeti(L, arg, i + 1);
         const bc_array *a = bc_test_array(L, -1);
         if (a == NULL) bc_arg_error(L, arg, "element %I is not an array", i + 1);
         if (!fits_input(a, s)) {
@@ -169,9 +169,9 @@ static const bool *read_keep(lua_State *L, int arg, const nn_graph *g) {
     if (!lua_istable(L, -1)) bc_arg_error(L, arg, "option 'keep' must be a list of layer names");
     bool *keep = lua_newuserdatauv(L, g->layers * sizeof *keep, 0);
     memset(keep, 0, g->layers * sizeof *keep);
-    lua_Integer n = luaL_len(L, -2);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -2);
     for (lua_Integer i = 1; i <= n; i++) {
-        const char *name = lua_geti(L, -2, i) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+        const char *name = lua_rawgeti(L, -2, i) == LUA_TSTRING ? lua_tostring(L, -1) : "";
         int at = nn_graph_find(g, name);
         if (at < 0) bc_arg_error(L, arg, "there is no layer '%s'", name);
         keep[at] = true;

@@ -1,6 +1,5 @@
 /* lua_safetensors.c: the frame of safetensors files in Lua, as
  * `bclua.safetensors.core`; lua/bclua/safetensors.lua is the face. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "../array/lua_array.h"
@@ -22,8 +21,7 @@ static int l_read(lua_State *L) {
     bc_error e = {""};
     int rc = safetensors_read(&header, &length, data, path, &e);
     if (rc != BC_OK) return bc_failure(L, rc, &e);
-    lua_pushlstring(L, header, length);
-    free(header);
+    bc_push_bytes(L, header, length);
     lua_insert(L, -2);
     return 2;
 }
@@ -87,11 +85,11 @@ static int l_write(lua_State *L) {
     const char *header = luaL_checklstring(L, 2, &length);
     luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
-    lua_Integer n = luaL_len(L, 3);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, 3);
     const bc_array **array = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *array, 0);
-    lua_createtable(L, (int)n, 0); /* holds the contiguous copies */
+    lua_newtable(L); /* holds the contiguous copies */
     for (lua_Integer i = 0; i < n; i++) {
-        lua_geti(L, 3, i + 1);
+        lua_rawgeti(L, 3, i + 1);
         array[i] = bc_check_as(L, -1, bc_check_array(L, -1)->dtype, 0);
         lua_seti(L, 5, i + 1);
     }

@@ -19,12 +19,12 @@ typedef struct {
 /* The list of strings at index, ended by NULL, in memory that Lua owns. */
 static char **check_words(lua_State *L, int index) {
     luaL_checktype(L, index, LUA_TTABLE);
-    lua_Integer n = luaL_len(L, index);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, index);
     if (n < 1) bc_arg_error(L, index, "a program and its arguments expected, got an empty list");
     char **words = lua_newuserdatauv(L, ((size_t)n + 1) * sizeof *words, 1);
-    lua_createtable(L, (int)n, 0); /* keeps the copies alive */
+    lua_newtable(L); /* keeps the copies alive */
     for (lua_Integer i = 1; i <= n; i++) {
-        if (lua_geti(L, index, i) != LUA_TSTRING)
+        if (lua_rawgeti(L, index, i) != LUA_TSTRING)
             bc_arg_error(L, index, "word %I: string expected, got %s", i, luaL_typename(L, -1));
         size_t length = strlen(lua_tostring(L, -1)) + 1;
         words[i - 1] = memcpy(lua_newuserdatauv(L, length, 0), lua_tostring(L, -1), length);

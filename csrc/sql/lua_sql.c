@@ -220,7 +220,7 @@ static int bind_all(lua_State *L, bc_sql_job *j, int arg, bc_sql_error *e) {
         lua_Integer at = position(name);
         bool missing = at > have;
         if (at > used) used = at;
-        if (at == 0) missing = !given || lua_getfield(L, arg, name) == LUA_TNIL;
+        if (at == 0) missing = !given || bc_push_option(L, arg, name) == LUA_TNIL;
         if (missing) return bc_arg_error(L, arg, "parameter %s is missing", name);
         if (at > 0) lua_rawgeti(L, arg, at);
         int rc = bind_top(L, j, i, name, arg, e);

@@ -27,7 +27,9 @@ int bc_sql_failure(lua_State *L, int rc, const bc_sql_error *e);
  * it is nothing that a column can hold. */
 bc_sql_kind bc_sql_kind_of(lua_State *L, int at, const char *name);
 
-/* The list's own n, else its length. */
+/* The list's own n, else its length. n is no more than a claim: it may go beyond what
+ * the list has by so much only. */
+enum { BC_SQL_MOST_NULLS = 1 << 24 };
 lua_Integer bc_sql_length(lua_State *L, int at);
 
 /* Push the result as rows, or as columns with the options at arg. */

@@ -7,12 +7,12 @@
 
 lua_Integer bc_sql_length(lua_State *L, int at) {
     int is_integer;
-    lua_Integer n;
-    if (lua_getfield(L, at, "n") == LUA_TNIL) {
-        n = (lua_Integer)lua_rawlen(L, at);
-    } else {
+    lua_Integer has = (lua_Integer)lua_rawlen(L, at), n = has;
+    if (bc_push_option(L, at, "n") != LUA_TNIL) {
         n = lua_tointegerx(L, -1, &is_integer);
-        if (!is_integer || n < 0) luaL_error(L, "a list's n is not a number of elements");
+        if (!is_integer || n < 0 || n > has + BC_SQL_MOST_NULLS)
+            luaL_error(L, "a list's n is not a number of elements: 0 to %I (%d more than it has)",
+                       (LUAI_UACINT)(has + BC_SQL_MOST_NULLS), BC_SQL_MOST_NULLS);
     }
     lua_pop(L, 1);
     return n;
@@ -84,7 +84,7 @@ static column *check_columns(lua_State *L, int table, int names, size_t *n, int 
             luaL_error(L, "column names are strings, got a %s", luaL_typename(L, -1));
         c[i].name = lua_tostring(L, -1); /* the list keeps it */
         lua_pop(L, 1);
-        if (lua_getfield(L, table, c[i].name) == LUA_TNIL)
+        if (bc_push_option(L, table, c[i].name) == LUA_TNIL) /* no Lua code: it could close */
             luaL_error(L, "there is no column '%s'", c[i].name);
         const bc_array *a = bc_test_array(L, -1);
         if (a == NULL && !lua_istable(L, -1))

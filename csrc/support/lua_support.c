@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "nearest.h"
@@ -12,6 +13,20 @@ int bc_failure(lua_State *L, int status, const bc_error *e) {
     luaL_pushfail(L);
     lua_pushstring(L, bc_status_text(status, e));
     return 2;
+}
+
+static int push_string(lua_State *L) {
+    lua_pushlstring(L, lua_touserdata(L, 1), (size_t)lua_tointeger(L, 2));
+    return 1;
+}
+
+void bc_push_bytes(lua_State *L, void *bytes, size_t n) {
+    lua_pushcfunction(L, push_string);
+    lua_pushlightuserdata(L, bytes);
+    lua_pushinteger(L, (lua_Integer)n);
+    int rc = lua_pcall(L, 2, 1, 0);
+    free(bytes);
+    if (rc != LUA_OK) lua_error(L);
 }
 
 int bc_arg_error(lua_State *L, int arg, const char *format, ...) {
@@ -49,6 +64,8 @@ const char *bc_push_known(lua_State *L, const char *word, const char *const *nam
 void bc_check_options(lua_State *L, int arg, const char *const *names) {
     if (lua_isnoneornil(L, arg)) return;
     luaL_checktype(L, arg, LUA_TTABLE);
+    if (luaL_getmetafield(L, arg, "__index") != LUA_TNIL)
+        luaL_argerror(L, arg, "options with a metatable: a plain table expected");
     for (lua_pushnil(L); lua_next(L, arg) != 0; lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
             bc_arg_error(L, arg, "option names are strings, got a %s", luaL_typename(L, -2));
@@ -59,7 +76,11 @@ void bc_check_options(lua_State *L, int arg, const char *const *names) {
 }
 
 int bc_push_option(lua_State *L, int arg, const char *name) {
-    if (lua_istable(L, arg)) return lua_getfield(L, arg, name);
+    if (lua_istable(L, arg)) {
+        arg = lua_absindex(L, arg);
+        lua_pushstring(L, name);
+        return lua_rawget(L, arg);
+    }
     lua_pushnil(L);
     return LUA_TNIL;
 }

@@ -15,7 +15,8 @@
 int bc_failure(lua_State *L, int status, const bc_error *e);
 
 /* Options in a table at argument arg (nil or none: all defaults). names ends
- * with NULL; a key that is not among them raises and names the nearest ones. */
+ * with NULL; a key that is not among them raises and names the nearest ones. To read
+ * them runs no Lua code, which could close what the caller has looked at already. */
 void bc_check_options(lua_State *L, int arg, const char *const *names);
 lua_Number bc_opt_number(lua_State *L, int arg, const char *name, lua_Number fallback);
 lua_Integer bc_opt_integer(lua_State *L, int arg, const char *name, lua_Integer fallback);
@@ -36,6 +37,9 @@ int bc_push_option(lua_State *L, int arg, const char *name);
 /* Push "did you mean 'conv2d'? known: add, conv2d" for a word that is none of the
  * names, which end with NULL; the question only where one is near. */
 const char *bc_push_known(lua_State *L, const char *word, const char *const *names);
+
+/* Push a string of n bytes and free them, also if that raises. */
+void bc_push_bytes(lua_State *L, void *bytes, size_t n);
 
 /* luaL_argerror with a formatted text (lua_pushfstring's formats). */
 int bc_arg_error(lua_State *L, int arg, const char *format, ...);

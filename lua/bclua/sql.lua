@@ -274,7 +274,7 @@ local WRITE_PARQUET = {
 --
 -- - columns by name: 1-D arrays; 2-D arrays (a list for each row); Lua lists of
 --   strings, numbers, booleans, arrays or lists, all of one sort, with nil for NULL
---   (then `n` says how many). Integers and floats mixed become DOUBLE. A column of
+--   (then `n` says how many, up to 2^24 more than the list has). Integers and floats mixed become DOUBLE. A column of
 --   nothing but NULL is VARCHAR unless `types` says otherwise;
 -- - rows: a list of tables by column name, as `query` returns;
 -- - SQL: a SELECT, whose rows never come to Lua.
