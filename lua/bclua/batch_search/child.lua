@@ -34,6 +34,7 @@ local function noise(n, samples)
       local sound = (sampling.generator(i):normal(samples) * 0.1):copy("f32")
       for k = 1, n do batch[role][k]:fill(sound) end
    end
+   collectgarbage() -- what the noise was made of is no part of a step
    return batch
 end
 
