@@ -206,6 +206,16 @@ describe("/dev/stdout", function()
 end)
 
 describe("an odd path", function()
+   it("is said whole, and why", function()
+      local long = ("folder/"):rep(500) .. "a"
+      for path, why in pairs({[long] = "No such file or directory", [("x"):rep(256)] = "File name too long",
+         [""] = "No such file or directory"}) do
+         assert.same({nil, path .. ": " .. why}, {system.write_file(path, "")})
+         assert.same({nil, path .. ": " .. why}, {sql.write_csv(path, {a = {1}})})
+      end
+      assert.same({nil, long .. ": no such file"}, {sql.query("from " .. sql.csv(long))})
+   end)
+
    it("is not taken for somebody's home, an address or a pattern", function()
       local names = {"~a", "~/b", "s3://bucket/c", "file:/d", "[12]*?", "it's", "\"q\"", "back\\slash", "new\nline"}
       for i, name in ipairs(names) do

@@ -1,12 +1,11 @@
 /* fault.c: whose fault is an error of DuckDB's: the caller's or a file's? */
 #include "fault.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum { PATH_SIZE = 1024 };
 
 static void write_text(bc_sql_error *e, bool mistake, const char *format, va_list args) {
     e->mistake = mistake;
@@ -39,7 +38,7 @@ static bool starts(const char *text, const char *with) {
 }
 
 static bool copy_path(char *path, const char *from, size_t n) {
-    if (n == 0 || n >= PATH_SIZE) return false;
+    if (n == 0 || n >= PATH_MAX) return false;
     memcpy(path, from, n);
     path[n] = '\0';
     return true;
@@ -98,9 +97,9 @@ static bool literal_path(char *path, const char *sql, bool pattern) {
         size_t n = 0;
         for (at++; *at != '\0' && (*at != '\'' || at[1] == '\''); at++) {
             if (*at == '\'') at++;
-            if (n < PATH_SIZE) path[n++] = *at;
+            if (n < PATH_MAX) path[n++] = *at;
         }
-        if (n < PATH_SIZE) {
+        if (n < PATH_MAX) {
             path[n] = '\0';
             bool is_pattern = take_plain(path);
             if (pattern ? is_pattern : bc_sql_is_file(path)) return true;
@@ -150,7 +149,7 @@ static int blame(bc_sql_error *e, const char *path, const char *message) {
 
 int bc_sql_fault(bc_sql_error *e, const char *message, const char *sql, const char *parameter,
                  const bc_file *target) {
-    char path[PATH_SIZE];
+    char path[PATH_MAX];
     if (message == NULL) message = "unknown error";
     bool found = find_path(path, message, sql, parameter);
     if (target != NULL && (found ? starts(path, target->lent) : starts(message, "IO Error: ")))

@@ -7,8 +7,8 @@
 #include "../support/file.h"
 
 typedef struct bc_sql_error {
-    bool mistake;    /* the caller's: wrong SQL, a wrong type, a table that is not there */
-    char text[2048]; /* a file's: begins with its path */
+    bool mistake;               /* the caller's: wrong SQL, a wrong type, a table that is not there */
+    char text[PATH_MAX + 2048]; /* a file's: begins with its path */
 } bc_sql_error;
 
 /* Write a text; both return BC_FAIL. */

@@ -2,6 +2,8 @@
 #ifndef BC_ERROR_H
 #define BC_ERROR_H
 
+#include <limits.h>
+
 /* Every function that can fail returns one of these. BC_FAIL is the world's
  * fault (a file, a format, a full disk) and has a text that begins with the
  * path; BC_BUSY has one, too, and is no fault of that file's: the next try may succeed.
@@ -9,7 +11,7 @@
 enum bc_status { BC_OK, BC_NOMEM, BC_STOPPED, BC_FAIL, BC_BUSY };
 
 typedef struct bc_error {
-    char text[512];
+    char text[PATH_MAX + 512]; /* what comes after a long path is to be read, too */
 } bc_error;
 
 /* Write the text and return BC_FAIL, so that a caller can

@@ -59,7 +59,8 @@ static char *join(const char *folder, const char *name) {
 
 /* The file at the end of the links, there or not, or the path of a descriptor. */
 static char *follow(const char *path) {
-    char *at = join("./", path);
+    if (path[0] == '\0') errno = ENOENT;
+    char *at = path[0] != '\0' ? join("./", path) : NULL;
     for (int links = 0; at != NULL && descriptor_of(at) < 0; links++) {
         char to[PATH_MAX];
         ssize_t n = readlink(at, to, sizeof to - 1);
