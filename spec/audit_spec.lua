@@ -176,6 +176,21 @@ describe("audit", function()
          warned(result, "overlap"))
    end)
 
+   it("says how many neighbours are the anchor's own window", function()
+      put("x/one.wav", noise(30, 1))
+      put("y/two.wav", noise(30, 2))
+      triplets("x/one 5 x/one 20 y/two 5", "y/two 5 y/two 5 x/one 10", "x/one 5 x/one 5 y/two 7",
+         "y/two 5 y/two 5 x/one 9")
+      local result = assert(run())
+      assert.equal(3, result.overlap.same)
+      assert.matches("in 3 of 4 triplets the neighbour is the anchor's own window (recordings that have no other " ..
+         "and are alone in their groups: 2)", warned(result, "own window"), 1, true)
+      triplets("x/one 5 x/one 20 y/two 5")
+      result = assert(run())
+      assert.equal(0, result.overlap.same)
+      assert.is_nil(warned(result, "own window"))
+   end)
+
    it("counts triplets per partition and class, and says when they are uneven", function()
       put("x/one.wav", noise(30, 1))
       put("x/three.wav", noise(30, 3))

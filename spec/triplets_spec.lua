@@ -186,6 +186,17 @@ describe("sampling.triplets", function()
       assert.is_true(kinds["7 1"] > 0 and not kinds["7 2"]) -- it has nobody else
    end)
 
+   it("pairs no window with itself while the group has another recording", function()
+      local drawn = draw(20000, nil, function(r)
+         r.anchor_s[1], r.self_s[1] = -1, -1
+         r.self_s[2] = r.anchor_s[2]
+         r.self_s[7] = r.anchor_s[7]
+      end)
+      local kinds = tally(drawn.neighbor, function(kind, i) return drawn.a[i] .. " " .. kind end)
+      assert.same({nil, nil, nil}, {kinds["1 1"], kinds["2 1"], kinds["7 2"]})
+      assert.is_true(kinds["3 1"] > 0 and kinds["7 1"] > 0)
+   end)
+
    it("keeps clips away from the windows, where there is room", function()
       -- of recording 5 to 7 windows are at 7 and 17, 8 and 18, 9 and 19
       local far = draw(n, {clip_distance_s = 4, mixture = {0, 1, 0, 0}})
@@ -320,6 +331,24 @@ describe("sampling.triplets", function()
          for i = 1, 20000 do
             if far.neighbor[i] == 1 and far.a[i] ~= 7 then assert(math.abs(far.a_loc[i] - far.b_loc[i]) >= 8) end
             assert(far.neighbor[i] == 2 or far.a[i] ~= 5) -- 7 and 14 are not
+         end
+      end)
+
+      it("takes another place of a recording that is alone, a nearer one if need be", function()
+         for _, distance in ipairs{0, 8, 100} do
+            local far, nearer = draw(20000, {self_distance_s = distance}, function(r)
+               places(r)
+               r.places_s = array.from({3, 10, 20, 4, 25, 5, 6, 12, 18, 7, 14, 8, 9, 12, 30}, "f64")
+               r.places_end[7] = 15
+            end), 0
+            for i = 1, 20000 do
+               if far.a[i] == 7 then
+                  local apart = math.abs(far.a_loc[i] - far.b_loc[i])
+                  assert(far.b[i] == 7 and apart > 0)
+                  if apart < distance then nearer = nearer + 1 end
+               end
+            end
+            assert.equal(distance == 100, nearer > 0)
          end
       end)
 

@@ -204,6 +204,21 @@ describe("generate-triplets", function()
       assert.same({{3.5}, {5.5}, {5.5}, {3.5}}, windows())
    end)
 
+   it("says how often a neighbour is the anchor's own window", function()
+      assert.is_nil(table.concat(assert(run()).warnings):find "own window")
+      -- s5 is too short for two windows
+      local db <close> = assert(sql.open())
+      local select = "select * replace (case when species = 's5' then null else motif_0 end as motif_0, " ..
+         "case when species = 's5' then null else motif_1 end as motif_1) from '%s'"
+      assert(db:write_parquet(dir .. "/short.parquet", select:format(motif)))
+      local warnings = assert(run({input = dir .. "/short.parquet"})).warnings
+      local same = rows("select count(*)::bigint n from T where a = b and a_loc = b_loc")[1].n
+      assert(same > 3000)
+      assert.equal(same, rows("select count(*)::bigint n from T where a_species = 's5'")[1].n)
+      assert.matches(("in %d of 20000 triplets the neighbour is the anchor's own window (recordings"):format(same),
+         warnings[#warnings], 1, true)
+   end)
+
    it("warns with numbers when more triplets are wanted than there are pairs", function()
       local by_hand = 12 + 6 + 4 + 2 + 12 * 11 + 6 * 5 + 4 * 3
       local result = assert(run())

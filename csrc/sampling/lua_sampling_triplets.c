@@ -114,6 +114,8 @@ recording of the group (`group`: species by the shares, then recordings evenly,
 the anchor's left out); in a group of one recording it is always `self`. The
 distant one is from a recording of another group, by the same shares: its
 window (`motif`), or one drawn evenly from where a whole one fits (`clip`).
+A neighbour is the anchor's own window only where its recording has no other and is alone
+in its group.
 Where there is no window, or no room for a clip, the location is -1: the whole
 recording, centred in silence.
 

@@ -221,7 +221,8 @@ static int draw_partition(const double *mixture, bc_random *rng) {
 }
 
 static int too_near(const bc_recordings *r, const bc_triplet_options *o, size_t a) {
-    double p = r->anchor_s[a], q = r->self_s[a];
+    double p = window(r->anchor_s[a]), q = window(r->self_s[a]);
+    if (p == q) return 1; /* one window, or the whole recording twice */
     if (!(o->self_distance_s > 0)) return 0;
     return !(p >= 0 && q >= 0 && fabs(p - q) >= o->self_distance_s);
 }
@@ -260,12 +261,15 @@ static void draw_places(const bc_triplets *out, size_t i, const strata *s, const
     size_t a = draw_anchor(s, rng), b = a;
     int partition = draw_partition(mixture, rng);
     int is_group = partition >= 2, is_clip = partition & 1;
+    int alone = group_size(s, s->group_at[a]) < 2;
     double a_loc = draw_place(r, a, rng), b_loc = -1;
-    if (!is_group) b_loc = draw_other_place(r, a, a_loc, o->self_distance_s, rng);
-    if (!(b_loc >= 0)) {
-        if (group_size(s, s->group_at[a]) > 1) b = draw_neighbor(s, a, rng);
-        b_loc = b == a ? a_loc : draw_place(r, b, rng);
+    if (!is_group || alone) b_loc = draw_other_place(r, a, a_loc, o->self_distance_s, rng);
+    if (!(b_loc >= 0) && !alone) {
+        b = draw_neighbor(s, a, rng);
+        b_loc = draw_place(r, b, rng);
     }
+    if (!(b_loc >= 0) && alone) b_loc = draw_other_place(r, a, a_loc, 0, rng);
+    if (!(b_loc >= 0) && alone) b_loc = a_loc; /* its only one */
     size_t c = draw_distant(s, a, rng);
     out->a[i] = (int32_t)a + 1;
     out->b[i] = (int32_t)b + 1;

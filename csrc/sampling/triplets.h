@@ -62,9 +62,10 @@ typedef struct bc_triplets {
  * of the four partitions. The neighbour is the anchor's own recording (self) or
  * another one of its group (group: species by the shares of what is left,
  * recordings evenly). Where the group has no other, the neighbour is self
- * whatever the partition says; where anchor_s and self_s are nearer to each
- * other than self_distance_s, or one is missing and the distance is more than
- * 0, a self neighbour becomes one of the group. The distant one is of a
+ * whatever the partition says; where anchor_s and self_s are one window, or both
+ * are missing, or they are nearer to each other than self_distance_s, or one is
+ * missing and the distance is more than 0, a self neighbour becomes one of the
+ * group. The distant one is of a
  * recording of another group (by the shares as above): its distant_s, or a
  * clip: a centre drawn evenly where a whole window fits and no avoided window
  * is nearer than clip_distance_s, or, where there is no such place, from
@@ -74,7 +75,8 @@ typedef struct bc_triplets {
  *
  * With places_s every window but a clip is one of its recording's places, drawn
  * evenly. A self neighbour is another place, self_distance_s or more away; where there is
- * none it becomes one of the group, and in a group of one recording the same place.
+ * none it becomes one of the group. In a group of one recording it is then a nearer place,
+ * and the anchor's own only if the recording has no other.
  *
  * BC_FAIL with fewer than two groups, or when exclude_own leaves no anchor.
  * O(n log n + samples log n). */

@@ -8,6 +8,7 @@ local array = require "bclua.array"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local remarks = require "bclua.workflow.triplet_remarks"
 local schemas = require "bclua.workflow.schemas"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
@@ -156,6 +157,8 @@ local function check_table(db, relation, window_s, result)
       overlap("b", "c"), window_s, overlap("a", "b"), relation))[1]
    result.triplets, result.window_s = r.n, window_s
    result.overlap = {triplets = r.overlap, share = r.overlap / r.n, shared = r.shared or 0, self = r.self}
+   result.warnings[1], result.overlap.same = remarks.same(relation)
+   result.overlap.same = result.overlap.same or 0
    result.partitions = db:query(("select neighbor, distant, count(*)::bigint n from %s group by all order by all")
       :format(relation))
    result.classes = db:query(([[select a_species as species, count(*)::bigint triplets,
@@ -297,7 +300,7 @@ audit.options = {input = {"string", needed = true}, dataset_root = {"string", ne
 -- many recordings, drawn by `seed`, 1; 0: all), `duration` (7: seconds of a tile), `loc_unit` (of foreign tables: see
 -- `bclua.workflow.legacy`), `output` (.json: everything; .csv or .parquet: a row a tile), `quiet`
 -- @treturn[1] table `triplets`, `recordings`, `audited`, `distinct_tiles`, `tiles` (looked at), `checks`
--- (`{name=, tiles=, share=, uses=, example=}`), `overlap` (`{triplets=, share=, shared=, self=}`), `partitions`,
+-- (`{name=, tiles=, share=, uses=, example=}`), `overlap` (`{triplets=, share=, shared=, self=, same=}`), `partitions`,
 -- `classes`, `past`, `warnings`, `failures`
 -- @treturn[2] nil
 -- @treturn[2] string message

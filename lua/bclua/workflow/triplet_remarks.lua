@@ -35,23 +35,31 @@ local function by_group(rows)
    return sizes, names
 end
 
+-- Of a place the number of others of its recording that are so far away.
+local function others_apart(row, i, distance)
+   local n = 0
+   for k, y in ipairs(row.places) do
+      if k ~= i and math.abs(row.places[i] - y) >= distance then n = n + 1 end
+   end
+   return n
+end
+
 -- As `distinct_pairs`, where rows have places.
 local function distinct_places(rows, p, wants_self, wants_group)
    local sizes, total = by_group(rows), {}
    for _, row in ipairs(rows) do total[row.group] = (total[row.group] or 0) + #row.places end
    local pairs_n = 0
    for _, row in ipairs(rows) do
-      local n, alone, apart = #row.places, sizes[row.group] == 1, false
-      for i, x in ipairs(row.places) do
-         for k, y in ipairs(row.places) do
-            if i ~= k and math.abs(x - y) >= p.self_distance then
-               apart = true
-               if wants_self then pairs_n = pairs_n + 1 end
-            end
+      local alone = sizes[row.group] == 1
+      for i = 1, #row.places do
+         local apart = others_apart(row, i, p.self_distance)
+         if alone and not p.exclude_own then
+            pairs_n = pairs_n + (apart > 0 and apart or math.max(1, others_apart(row, i, 0)))
+         elseif not alone then
+            if wants_self then pairs_n = pairs_n + apart end
+            if wants_group or apart == 0 then pairs_n = pairs_n + total[row.group] - #row.places end
          end
       end
-      if alone and not apart and not p.exclude_own then pairs_n = pairs_n + n end
-      if not alone and (wants_group or not apart) then pairs_n = pairs_n + n * (total[row.group] - n) end
    end
    return pairs_n
 end
@@ -66,7 +74,7 @@ local function distinct_pairs(rows, p)
    local pairs_n = 0
    for _, row in ipairs(rows) do
       local others = sizes[row.group] - 1
-      local near = p.self_distance > 0 and not (row.anchor_s and row.self_s
+      local near = row.anchor_s == row.self_s or p.self_distance > 0 and not (row.anchor_s and row.self_s
          and math.abs(row.anchor_s - row.self_s) >= p.self_distance)
       if others == 0 then
          if not p.exclude_own then pairs_n = pairs_n + 1 end
@@ -110,6 +118,19 @@ function remarks.add(rows, p, list)
       list[#list + 1] = ("%d recordings have no room for a clip %g s from their windows: theirs are drawn from " ..
          "anywhere"):format(tight, p.clip_distance)
    end
+end
+
+--- In how many triplets of a table anchor and neighbour are one window, in words; nil if in none.
+-- @tparam string relation SQL of the table
+-- @treturn ?string
+function remarks.same(relation)
+   local same = "filter (a = b and a_loc = b_loc)"
+   local r = require("bclua.sql").query(("select count(*)::bigint n, count(*) %s::bigint same, count(distinct a) %s" ..
+      "::bigint recordings from %s"):format(same, same, relation))[1]
+   if r.same == 0 then return nil end
+   return ("in %d of %d triplets the neighbour is the anchor's own window (recordings that have no other and are " ..
+      "alone in their groups: %d): add recordings, use a wider --group, or leave them out (--no-self)"):format(r.same,
+      r.n, r.recordings), r.same
 end
 
 --- One group only: what can be done about it; nil where there are more.

@@ -134,7 +134,7 @@ local function set_windows(row, p, picks)
    row.anchor_s, row.twin_s = centre(row[a .. "_0"]), centre(row[a .. "_1"])
    row.neighbor_s = centre(row[b .. "_0"])
    row.self_s = row.twin_s
-   if a ~= b then row.self_s = row.neighbor_s end
+   if a ~= b and row.neighbor_s ~= row.anchor_s then row.self_s = row.neighbor_s end
 end
 
 -- The likely calls of a row, as the windows it is known by.
@@ -305,15 +305,27 @@ local function read_picks(options, p)
    return wants_calls and result.calls or result.picks, result.failures
 end
 
+-- A single likely call is no pair: where the group has no other recording, the motif's windows are taken, too.
+local function add_motif(row)
+   for _, centre in ipairs{row.motif_s, row.twin_of_motif_s} do
+      local known = false
+      for _, x in ipairs(row.places) do known = known or x == centre end
+      if not known then table.insert(row.places, centre) end
+   end
+end
+
 -- Give every row its windows; how many recordings had to do without a score.
 local function place(rows, p, picks)
-   local unscored = 0
+   local unscored, of_group = 0, {}
+   for _, row in ipairs(rows) do of_group[row.group] = (of_group[row.group] or 0) + 1 end
    for _, row in ipairs(rows) do
       local picked = picks[row.source_name]
       if p.anchor == "calls" then
          set_windows(row, {anchor = "motif", neighbor = "motif"}, picks)
          if row.anchor_s and not picked then unscored = unscored + 1 end
+         row.motif_s, row.twin_of_motif_s = row.anchor_s, row.twin_s
          if picked then set_calls(row, picked) else row.places = {row.anchor_s, row.self_s} end
+         if #row.places < 2 and of_group[row.group] == 1 then add_motif(row) end
       else
          set_windows(row, p, picks)
          if row.anchor_s and not picked then unscored = unscored + 1 end
@@ -434,6 +446,7 @@ function triplets.run(options)
          options.scores and " in " .. options.scores or "")
    end
    remarks.add(rows, p, warnings)
+   warnings[#warnings + 1] = remarks.same(sql.parquet(options.output))
    local partitions = {}
    if files.is_file(options.output) then
       partitions = sql.query(("select neighbor, distant, count(*)::bigint n from %s group by all order by all")
