@@ -85,8 +85,10 @@ describe("dropout", function()
       assert(array.equal(y, dropped(network(0.5, {threads = 3}), 3)))
       assert(not array.equal(y, dropped(network(0.5), 4)))
       assert(not array.equal(y[1], y[2]))
-      assert(array.equal(y:slice(1, 3, 4),
-         network(0.5).core:forward({ones:slice(1, 3, 4)}, {train = true, seed = 3, groups = 2, first_group = 2})))
+      local core, o = network(0.5).core, {train = true, seed = 3, groups = 2}
+      assert(array.equal(y:slice(1, 1, 2), core:forward({ones:slice(1, 1, 2)}, o)))
+      o.first_group = 2
+      assert(array.equal(y:slice(1, 3, 4), core:forward({ones:slice(1, 3, 4)}, o)))
    end)
 
    it("has the gradient that central differences give", function()

@@ -114,6 +114,15 @@ local function add_speeds(speeds, sizes)
    end
 end
 
+-- Speeds of batches that fit, as it turned out.
+local function up_to(speeds, largest)
+   local list = {}
+   for _, s in ipairs(speeds) do
+      if s.batch_size <= largest then list[#list + 1] = s end
+   end
+   return list
+end
+
 -- A step at the largest size; where it takes more than it may, at a smaller one.
 local function confirm(o, r, left)
    for _ = 1, ATTEMPTS do
@@ -199,6 +208,7 @@ function batch_search.run(options)
    local ok
    ok, message = confirm(o, r, left)
    if not ok then return nil, message end
+   r.speeds = up_to(r.speeds, r.largest)
    if not r.refusal then
       local asked
       asked, message = in_child(job_of(o, "refuse", {size = r.planned_largest + 1}), o.memory + r.gap)
