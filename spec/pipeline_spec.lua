@@ -21,6 +21,66 @@ describe("pipeline settings", function()
    end)
 end)
 
+describe("a configuration file", function()
+   local dir
+   setup(function()
+      dir = command.folder()
+      command.shell(("mkdir -p %s/data/a && touch %s/data/a/x.wav"):format(dir, dir))
+   end)
+   teardown(function() command.remove(dir) end)
+
+   -- What is said of one, before anything is made, without the file's name.
+   local function refused(text, path)
+      path = path or command.write(dir .. "/config.lua", text)
+      local out, status = command.bclua{"scripts/pipeline.lua", "--data", dir .. "/data", "--run", dir .. "/run",
+         "--config", path}
+      assert.equal(1, status, out)
+      assert.is_false(require("bclua.files").exists(dir .. "/run"))
+      assert.equal("pipeline: " .. path .. ":", out:sub(1, #path + 11))
+      return (out:sub(#path + 12):gsub("^%s", ""):gsub("\n$", ""))
+   end
+
+   it("names a setting that is not as the command line would have it, and what is allowed", function()
+      local cases = {
+         ["triplets = {pick = 'x'}"] = "'triplets.pick' must be one of motif, discord, best, calls, got 'x'",
+         ["triplets = {calls = -1}"] = "'triplets.calls' must be an integer from 1 to 10000, got -1",
+         ["triplets = {[true] = 1}"] = "no setting named 'triplets.true'",
+         ["triplets = {mixture = {a = 1}}"] = "'triplets.mixture' must be a list of numbers, 4 of them, got a table",
+         ["triplets = {mixture = {0, 0, 0, 0}}"] = "'triplets.mixture': at least one weight must be more than 0",
+         ["extract = {cens_sample_rate = 7}"] = "'extract.cens_sample_rate': 7 does not divide 32000",
+         ["evaluate = {splits = 0}"] = "'evaluate.splits' must be an integer from 1 to 10000, got 0",
+         ["fit = {batch_size = 0}"] = "'fit.batch_size' must be an integer from 1 to 1048576, got 0",
+         ["fit = {beta1 = 1}"] = "'fit.beta1' must be a number of at least 0 and below 1, got 1",
+         ["fit = {lr = 0 / 0}"] = "'fit.lr' must be a number of at least 0, got -nan",
+         ["network = {widths = {8}}"] = "'network.widths' must be a list of integers, 4 of them, got a table",
+      }
+      for text, message in pairs(cases) do
+         local said = refused("return {" .. text .. "}")
+         assert.equal(message, (said:gsub("^setting ", "")))
+      end
+   end)
+
+   it("ends nothing, writes nothing, and has an end", function()
+      assert.matches("^1: attempt to call a nil value %(field 'exit'%)", refused("os.exit(0)"))
+      assert.matches("^1: attempt to index a nil value %(global 'io'%)", refused("io.open('x', 'w')"))
+      assert.equal("raised a table", refused("error({})"))
+      assert.equal("must return a table of settings", refused(""))
+      assert.equal("longer than 1 MiB: no configuration", refused(nil, "/dev/zero"))
+      assert.equal("Is a directory", refused(nil, dir))
+      assert.is_function(string.rep) -- what it does to its tables is not done to ours
+      refused("string.rep = nil table.concat = nil")
+   end)
+
+   it("may ask for variables, and is stopped by Ctrl-C", function()
+      assert.matches("got 'me'", refused("return {triplets = {pick = os.getenv('WHO') or 'me'}}"))
+      local path = command.write(dir .. "/endless.lua", "while true do end")
+      local out, status = command.shell(("timeout -s INT 1 %s scripts/pipeline.lua --data %s/data --config %s"):format(
+         command.quote(command.program), dir, path))
+      assert.equal("bclua: pipeline: interrupted; run the same command again\n", out)
+      assert.equal(124, status)
+   end)
+end)
+
 describe("pipeline over one group", function()
    it("has nothing to learn from, and reports the motifs all the same", function()
       local dir = command.folder()

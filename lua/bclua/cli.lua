@@ -1,6 +1,7 @@
 --- Command lines: argparse with what all our scripts have in common.
 -- @module bclua.cli
 local argparse = require "argparse"
+local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local system = require "bclua.system"
 
@@ -145,7 +146,16 @@ end
 -- @tparam table rule
 function cli.rule(option, rule)
    if rule[1] == "integer" then return cli.integer(option, rule.least, rule.most) end
-   if rule[1] == "number" then return cli.number(option, rule.least, rule.most) end
+   if rule[1] == "number" then
+      local number = cli.number(option, rule.least or -math.huge, rule.most)
+      return function(text)
+         local x, message = number(text)
+         if x and not options_of.is_right(rule, x) then
+            return nil, ("%s: '%s' is not %s"):format(option, text, options_of.expected(rule))
+         end
+         return x, message
+      end
+   end
    if rule[1] == "choice" then return cli.choice(option, rule[2]) end
    return function(text)
       local wrong = rule.check and rule.check(text)

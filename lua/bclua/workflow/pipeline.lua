@@ -35,7 +35,7 @@ pipeline.defaults = {
 function pipeline.triplet_options(t)
    local options = {}
    for k, v in pairs(t) do options[k] = v end
-   if #t.mixture > 0 then options.self, options.motif = nil, nil else options.mixture = nil end
+   if next(t.mixture) then options.self, options.motif = nil, nil else options.mixture = nil end
    return options
 end
 
@@ -52,19 +52,18 @@ pipeline.demo_data = {recordings = 10, most_s = 30}
 local function as_default(default, value)
    if type(value) == "table" then
       local list = {}
-      for i, x in ipairs(value) do list[i] = as_default(default[1], x) end
+      for i, x in next, value do list[i] = as_default(default[1], x) end
       return list
    end
    return math.type(default) == "integer" and math.tointeger(value) or value
 end
-
 --- Defaults with changes laid over them; a key that no default has is an error.
 -- @treturn[2] nil, message naming the key
 function pipeline.merge(defaults, changes, where)
    local result = {}
    for k, v in pairs(defaults) do result[k] = v end
-   for k, v in pairs(changes or {}) do
-      local name = where and where .. "." .. k or tostring(k)
+   for k, v in next, changes or {} do
+      local name = (where and where .. "." or "") .. tostring(k)
       if defaults[k] == nil then return nil, "no setting named '" .. name .. "'" end
       if type(v) ~= type(defaults[k]) then
          return nil, ("setting '%s' must be a %s, got %s"):format(name, type(defaults[k]), tostring(v))
@@ -101,17 +100,48 @@ function pipeline.wrong(config)
    for name, values in pairs(config) do c[name] = values end
    c.triplets = pipeline.triplet_options(c.triplets)
    local ok, message = options_of.try(c, schema())
-   return not ok and message:gsub("^option", "setting") or nil
+   if not ok then return (message:gsub("^option", "setting")) end
+   local rate, mixture = c.extract.cens_sample_rate, c.triplets.mixture
+   if 32000 % rate ~= 0 then return ("setting 'extract.cens_sample_rate': %d does not divide 32000"):format(rate) end
+   if mixture and math.max(table.unpack(mixture)) == 0 then
+      return "setting 'triplets.mixture': at least one weight must be more than 0"
+   end
+end
+
+-- What a configuration file may use: it says settings, and ends or writes nothing.
+local function plain_environment()
+   local env = {os = {getenv = os.getenv}}
+   for _, name in ipairs{"assert", "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type"} do
+      env[name] = _G[name]
+   end
+   for _, name in ipairs{"math", "string", "table"} do
+      env[name] = {}
+      for k, v in pairs(_G[name]) do env[name][k] = v end
+   end
+   return env
+end
+
+local LONGEST = 1 << 20 -- bytes of a configuration: /dev/zero has no end
+
+local function read_config(path)
+   local f <close>, message = io.open(path, "rb")
+   if not f then return nil, message end
+   local text, why = f:read(LONGEST + 1)
+   if why then return nil, path .. ": " .. why end
+   text = text or ""
+   if #text > LONGEST then return nil, path .. ": longer than 1 MiB: no configuration" end
+   return text
 end
 
 local function load_config(path)
-   local text, message = files.read(path)
+   local text, message = read_config(path)
    if not text then return nil, message end
    local chunk
-   chunk, message = load(text, "@" .. path, "t")
+   chunk, message = load(text, "@" .. path, "t", plain_environment())
    if not chunk then return nil, message end
    local ok, config = pcall(chunk)
-   if not ok then return nil, tostring(config) end
+   if system.interrupted() then error("interrupted!", 0) end
+   if not ok then return nil, type(config) == "string" and config or path .. ": raised a " .. type(config) end
    if type(config) ~= "table" then return nil, path .. ": must return a table of settings" end
    return config
 end
