@@ -110,7 +110,7 @@ describe("tables", function()
       local function read(text) return tables.read_json(command.write(path, text), SCHEMA) end
       assert.same({name = "a", n = 3, is = true, xs = {1}}, read('{"name": "a", "n": 3.0, "is": true, "xs": [1]}'))
       for text, said in pairs{["[1]"] = "must be an object, got a list", ["7"] = "must be an object, got 7",
-         ["null"] = "must be an object, got null", ['{"n": 1, "is": true}'] = "no key 'name'",
+         ["null"] = "null", ['{"n": 1, "is": true}'] = "no key 'name'",
          ['{"name": "a", "n": 0, "is": true}'] = "key 'n' must be an integer from 1 to 9, got 0",
          ['{"name": {}, "n": 1, "is": true}'] = "key 'name' must be a string of 1 to 5 bytes, got an object",
          ['{"name": "a", "n": 1, "is": true, "xs": [1, "b"]}'] = "key 'xs[2]' must be a number of at least 0, got 'b'",
