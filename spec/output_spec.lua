@@ -151,6 +151,14 @@ describe("a temporary file", function()
       assert.equal("", command.read(dir .. "/said"))
    end)
 
+   it("of another user stays", function()
+      command.write(dir .. "/a.txt.tmp1-0", "")
+      local said = command.shell("chown 12345 " .. dir .. "/a.txt.tmp1-0")
+      if said ~= "" then return pending("only root gives files away") end
+      assert(system.write_file(dir .. "/b.txt", ""))
+      assert.equal("a.txt.tmp1-0\nb.txt\n", listing())
+   end)
+
    it("of a table that DuckDB writes goes as well", function()
       local killed = start([[
          require "bclua.sql".write_csv(arg[1] .. "/a.csv", "select range from range(1000000000000)")]], dir)

@@ -53,11 +53,14 @@ static bool is_temporary(const char *name) {
     return number > 0 && at[process + 1 + number] == '\0';
 }
 
+/* Only of our own: in a folder for all, as /tmp, others may call their files so. */
 static void remove_dead(const char *path) {
+    struct stat st;
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return;
     char *second = second_path(path);
-    if (second != NULL && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    bool ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid();
+    if (second != NULL && ours && flock(fd, LOCK_EX | LOCK_NB) == 0) {
         unlink(second);
         unlink(path);
     }

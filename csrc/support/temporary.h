@@ -9,8 +9,8 @@
 
 /* Make NAME.tmpPID-N in a folder (which ends in a slash), a NAME that is too long cut
  * short: *path (to be freed) and a descriptor to read and write it, locked until it is
- * closed. -1, with errno. What dead processes left in the folder goes, now or, where a
- * thousand files lie, in one of the next thousand calls. */
+ * closed. -1, with errno. What dead processes of this user left in the folder goes, now or,
+ * where a thousand files lie, in one of the next thousand calls. */
 int bc_temporary_create(char **path, const char *folder, const char *name);
 
 /* A second file beside a temporary one, for a library that locks what it writes: its lock
