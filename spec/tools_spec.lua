@@ -125,6 +125,8 @@ describe("progress", function()
    it("shows rate and time left", function()
       assert.equal("extract 10/40 recordings  5/s  6.0 s left", progress.text({name = "extract", done = 10,
          total = 40, elapsed = 2, unit = "recordings"}))
+      assert.equal("x 1/4 items  0/s  ? left",
+         progress.text({name = "x", done = 1, total = 4, elapsed = 1e-5, unit = "items"}))
       assert.equal("x 0/4 items  0/s  ? left",
          progress.text({name = "x", done = 0, total = 4, elapsed = 0, unit = "items"}))
    end)

@@ -25,7 +25,7 @@ end
 --- The text of a state; a pure function, so that it can be tested.
 -- @tparam table s name, done, total, elapsed (seconds), unit, extra
 function progress.text(s)
-   local rate = s.elapsed > 0 and s.done / s.elapsed or 0
+   local rate = s.elapsed >= DRAW_EVERY_S and s.done / s.elapsed or 0 -- before that it says nothing
    local left = rate > 0 and progress.duration((s.total - s.done) / rate) or "?"
    local text = ("%s %d/%d %s  %.3g/s  %s left"):format(s.name, s.done, s.total, s.unit, rate, left)
    if s.extra and s.extra ~= "" then text = text .. "  " .. s.extra end
