@@ -12,6 +12,7 @@
 
 #include "../spectral/fft.h"
 #include "../spectral/stft.h"
+#include "../support/interrupt.h"
 
 /* Equivalent noise bandwidth of the Hann window in bins, as librosa has it. */
 #define HANN_BANDWIDTH 1.50018310546875
@@ -53,6 +54,8 @@ static int early_halvings(const cqt_options *o) {
     return count > 0 ? count : 0;
 }
 
+enum { CQT_LONGEST = 1 << 22 }; /* samples of a filter: a second, to make one */
+
 int cqt_options_check(const cqt_options *o, bc_error *e) {
     if (!(o->sample_rate > 0 && o->sample_rate <= 1e9))
         return bc_fail(e, "sample_rate must be above 0 and at most 1e9 Hz, got %g", o->sample_rate);
@@ -66,7 +69,7 @@ int cqt_options_check(const cqt_options *o, bc_error *e) {
     if (cutoff(o) > o->sample_rate / 2)
         return bc_fail(e, "sample_rate must be at least %.0f for %d octaves from %.1f Hz, got %g",
                        ceil(2 * cutoff(o)), o->octaves, cqt_frequency(o, 0), o->sample_rate);
-    if (quality() * o->sample_rate / cqt_frequency(o, 0) > (1 << 24))
+    if (quality() * o->sample_rate / cqt_frequency(o, 0) > CQT_LONGEST)
         return bc_fail(e, "fmin must be higher at this sample_rate, got %g", o->fmin);
     return BC_OK;
 }
@@ -189,7 +192,7 @@ static void filters_free(cqt_filters *f) {
     free(f);
 }
 
-/* The filters for bins lowest..lowest+35 of a signal at `rate`. */
+/* The filters for bins lowest..lowest+35 of a signal at `rate`. NULL: no memory, or Ctrl-C. */
 static cqt_filters *filters_new(const cqt_options *o, int lowest, double rate) {
     double longest = quality() * rate / cqt_frequency(o, lowest);
     size_t n_fft = 4, used = 0;
@@ -202,7 +205,7 @@ static cqt_filters *filters_new(const cqt_options *o, int lowest, double rate) {
         f->first = n_fft;
         for (size_t i = 0; ok && i < CQT_BINS; i++) {
             fill_wave(&w, cqt_frequency(o, lowest + (int)i), rate, n_fft);
-            ok = append_row(f, i, &used, &w, n_fft) == BC_OK;
+            ok = !bc_interrupted() && append_row(f, i, &used, &w, n_fft) == BC_OK;
         }
     }
     workspace_free(&w);
@@ -310,7 +313,7 @@ int cqt_plan_get(const cqt_plan **out, const cqt_options *o, bc_error *e) {
     pthread_mutex_unlock(&lock);
     if (p == NULL) {
         cqt_plan *made = plan_new(o); /* others need not wait for this */
-        if (made == NULL) return BC_NOMEM;
+        if (made == NULL) return bc_interrupted() ? BC_STOPPED : BC_NOMEM;
         pthread_mutex_lock(&lock);
         p = find(o); /* another thread may have been faster */
         if (p == NULL) keep(p = made);

@@ -25,7 +25,8 @@ Options are the same for `cens`, `chroma` and `cqt`:
  * `frames_per_second`, which must divide `sample_rate`
  * `tuning`: fraction of a bin of 36 an octave (estimated)
  * `n_octaves`: 7
- * `fmin`: Hz, lowest bin (32.7, C1); chroma starts with C whatever it is
+ * `fmin`: Hz, lowest bin (32.7, C1), at least about sample_rate / 80000; chroma starts
+   with C whatever it is
  * `rewind`: makes a source that is a function start again
 
 and of `cens` alone:
