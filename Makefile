@@ -7,7 +7,8 @@
 #   make asan       every spec under address and undefined-behaviour sanitizers
 #   make tsan       every spec under the thread sanitizer: data races
 #   make stress     two pipelines in one folder, commands broken off and killed, for minutes
-#   make fuzz       libFuzzer over what reads files, for a minute (FUZZ_S=60)
+#   make fuzz       libFuzzer over what reads files, and seams, for a minute (FUZZ_S=60)
+#   make seams      every C function with wrong arguments, under sanitizers (FUZZ_CALLS=1000000, FUZZ_S)
 #   make bench      the benchmarks under scripts/bench
 #   make doc        the reference of all functions, by LDoc: build/doc/index.html
 #   make deps       install what is missing (asks for root only if something is)
@@ -43,7 +44,7 @@ MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wi
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
-.PHONY: all build deps deps-check demo test check asan tsan stress bench doc install clean distclean help module fuzz FORCE
+.PHONY: all build deps deps-check demo test check asan tsan stress bench doc install clean distclean help module fuzz seams FORCE
 
 all: deps-check
 	@$(MAKE) --no-print-directory build
@@ -139,8 +140,8 @@ stress: build
 	@$(RUN) spec/stress/processes.lua $(TRIALS) $(SEED)
 
 # libFuzzer over what reads files of others: from decoder to profile, npy arrays,
-# safetensors; FUZZ_S seconds together. What it finds lies in $B/fuzz as crash-*,
-# leak-* or timeout-*; the corpus of each target stays.
+# safetensors. What it finds lies in $B/fuzz as crash-*, leak-* or timeout-*; the corpus
+# of each target stays. Then the seams. FUZZ_S seconds, a fourth for each.
 FUZZ_S  ?= 60
 FUZZ     = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TARGETS := pipeline npy safetensors
@@ -162,15 +163,30 @@ fuzz: deps-check
 	@$(MAKE) --no-print-directory build $(TARGETS:%=$B/fuzz/%)
 	@$(RUN) spec/fuzz/seeds.lua $B/fuzz/seeds
 	@$(foreach t,$(TARGETS),mkdir -p $B/fuzz/corpus/$t && echo "== $t" && \
-	  $(FUZZING) $B/fuzz/$t -max_total_time=$$(($(FUZZ_S) / $(words $(TARGETS)))) -max_len=20000 -timeout=20 \
+	  $(FUZZING) $B/fuzz/$t -max_total_time=$$(($(FUZZ_S) / 4)) -max_len=20000 -timeout=20 \
 	    $(FLAGS_$t) -rss_limit_mb=2048 -artifact_prefix=$B/fuzz/ -verbosity=0 $B/fuzz/corpus/$t $B/fuzz/seeds/$t &&) true
+	@echo "== seams"
+	@$(MAKE) --no-print-directory seams FUZZ_S=$$(($(FUZZ_S) / 4))
 	@echo 'fuzz: ok'
+
+# Calls of every function and method of the C modules: FUZZ_CALLS, or as many as FUZZ_S
+# seconds give. FUZZ_SEED=N repeats what N found. More than a gigabyte at once is refused,
+# as by a machine that is full.
+FUZZ_CALLS ?= 1000000
+FUZZ_SEED  ?= $(shell date +%s)
+FUZZ_JOBS  ?= 1
+SEAMS := detect_leaks=1:allocator_may_return_null=1:max_allocation_size_mb=1024:hard_rss_limit_mb=4000
+seams: deps-check
+	@$(MAKE) --no-print-directory B=$B/asan CFLAGS='-O1 -g' EXTRA='$(ASAN)' build
+	@ASAN_OPTIONS=$(SEAMS):quarantine_size_mb=32:intercept_tls_get_addr=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LSAN_OPTIONS=suppressions=$(CURDIR)/spec/lsan.supp:print_suppressions=0 BCLUA_SANITIZED=1 BCLUA_PLAYER=true \
+	  $B/asan/bclua spec/fuzz/seams.lua $B/asan/seams $(FUZZ_CALLS) $(FUZZ_S) $(FUZZ_SEED) $(FUZZ_JOBS)
 
 # Lua's own libraries see the symbols of the program, as in the host.
 $(TARGETS:%=$B/fuzz/%): $B/fuzz/%: $(FUZZED)
 	@echo LINK $@
 	@clang -fsanitize=fuzzer,address,undefined -pthread -rdynamic -o $@ $(FUZZ_$*) \
-	  $(shell pkg-config --libs lua5.4 sndfile vorbisfile libmpg123 soxr fftw3 fftw3f) -ldl -lm
+	  $(shell pkg-config --libs $(PKGS)) -ldl -lm
 
 $B/fuzz/obj/%.o: %.c Makefile
 	@echo CC $<
