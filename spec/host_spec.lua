@@ -42,6 +42,11 @@ describe("bclua", function()
       local code = "print(require'bclua.system'.threads())"
       assert.equal("3\n", (bclua({"--threads", "3", "-e", code})))
       assert.equal("5\n", (bclua({"-e", code}, {env = "BCLUA_THREADS=5"})))
+      for _, wrong in ipairs{"0", "1025", "many", "-1"} do
+         local out, status = bclua({"-e", code}, {env = "BCLUA_THREADS=" .. wrong})
+         assert.equal(("bclua: BCLUA_THREADS: '%s' is not a number from 1 to 1024\n"):format(wrong), out)
+         assert.equal(1, status)
+      end
    end)
 
    it("finds its modules wherever it is started from, and Debian's", function()

@@ -20,6 +20,19 @@ describe("parallel.map", function()
       end
    end)
 
+   it("works without threads where none can be started", function()
+      local command = require "support.command"
+      -- root has no limit of processes
+      local as = command.shell("id -u") == "0\n" and "setpriv --reuid=65534 --regid=65534 --clear-groups " or ""
+      local out, status = command.shell(("%sprlimit --nproc=1:1 -- %s -e %s"):format(as, command.quote(command.program),
+         command.quote("for i, r, e in require('bclua.parallel').map({'a', {}, 'b'}, 'bclua.files', 'stem', nil, " ..
+         "{ahead = 2}) do print(i, r, e and e:match('bad argument #1')) end " ..
+         "print(io.open('/proc/self/status'):read('a'):match('Threads:%s*%d+'))")))
+      if status == 126 or status == 127 then return pending("cannot be somebody with a limit") end
+      assert.equal("1\ta\tnil\n2\tnil\t", out:sub(1, 14), out)
+      assert.matches("3\tb\tnil\nThreads:\t1\n$", out)
+   end)
+
    it("takes no more items than it is to be ahead", function()
       local asked = 0
       local items = setmetatable({}, {__len = function() return 100 end, __index = function(_, i)

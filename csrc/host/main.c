@@ -52,6 +52,12 @@ static bool is_threads(char **argv, int *i, const char **value) {
     return true;
 }
 
+static bool is_thread_count(const char *text) {
+    char *end;
+    long n = strtol(text, &end, 10);
+    return *text != '\0' && *end == '\0' && n >= 1 && n <= 1024;
+}
+
 static options parse(char **argv) {
     options o = {0};
     int i = 1;
@@ -68,9 +74,7 @@ static options parse(char **argv) {
         } else if (strcmp(a, "-h") == 0 || strcmp(a, "--help") == 0) {
             o.help = true;
         } else if (is_threads(argv, &i, &threads)) {
-            char *end;
-            long n = strtol(threads, &end, 10);
-            if (*threads == '\0' || *end != '\0' || n < 1 || n > 1024) o.bad = a;
+            if (!is_thread_count(threads)) o.bad = a;
             setenv("BCLUA_THREADS", threads, 1);
         } else if (a[1] == 'e' || a[1] == 'l') {
             if (value_of(argv, &i) == NULL) o.bad = a;
@@ -221,6 +225,11 @@ int main(int argc, char **argv) {
     options o = parse(argv);
     if (o.bad != NULL) {
         fprintf(stderr, "bclua: wrong option or missing value: '%s'\n%s", o.bad, usage);
+        return EXIT_FAILURE;
+    }
+    const char *threads = getenv("BCLUA_THREADS");
+    if (threads != NULL && *threads != '\0' && !is_thread_count(threads)) {
+        fprintf(stderr, "bclua: BCLUA_THREADS: '%s' is not a number from 1 to 1024\n", threads);
         return EXIT_FAILURE;
     }
     if (o.help) return fputs(usage, stdout) < 0;

@@ -278,7 +278,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-static int start(bc_loading *l) {
+static int start(bc_loading *l, bc_error *e) {
     if (l->started > 0) return BC_OK;
     sigset_t all, old; /* signals are the main thread's */
     sigfillset(&all);
@@ -286,7 +286,8 @@ static int start(bc_loading *l) {
     while (l->started < l->o.workers && pthread_create(&l->threads[l->started], NULL, work, l) == 0)
         l->started++;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return l->started > 0 ? BC_OK : BC_NOMEM;
+    if (l->started > 0) return BC_OK;
+    return bc_fail(e, "loader: no thread can be started (a limit on processes, as of ulimit -u?)");
 }
 
 /* ---- The taker ---- */
@@ -352,7 +353,7 @@ static int hand_out(bc_loading *l, bc_batch *b, bc_error *e) {
 int bc_loading_next(bc_loading *l, bc_batch *b, bc_error *e) {
     memset(b, 0, sizeof *b);
     double begin = now();
-    int rc = start(l);
+    int rc = start(l, e);
     if (rc != BC_OK) return rc;
     pthread_mutex_lock(&l->lock);
     if (l->paused) pthread_cond_broadcast(&l->work);

@@ -15,7 +15,7 @@
 #include "lua_message.h"
 
 #define MAP "bclua.parallel.map"
-#define MAXTHREADS 1024
+#define MAXTHREADS BC_MOST_THREADS
 
 /* One item on its way: fed by the caller's thread, done by a worker. */
 typedef struct {
@@ -39,6 +39,7 @@ struct map {
     bool quit;
     worker *workers;
     int nworkers;
+    lua_State *here; /* works on the caller's thread, where no other could be started */
     char *path, *cpath, *module, *function;
     bc_message options;
     char failure[256]; /* why a worker could not start */
@@ -177,6 +178,22 @@ static void *run_worker(void *argument) {
 
 /* --- on the caller's thread ------------------------------------------------ */
 
+/* What a worker would have done. */
+static void work_here(map *m, slot *s) {
+    lua_State *L = m->here;
+    if (lua_gettop(L) == 0) {
+        lua_pushcfunction(L, prepare);
+        lua_pushlightuserdata(L, m);
+        if (lua_pcall(L, 1, 2, 0) != LUA_OK) {
+            start_failed(m, lua_tostring(L, -1));
+            return;
+        }
+    }
+    m->taken++;
+    work_item(L, s);
+    s->done = true;
+}
+
 static void stop_workers(map *m) {
     pthread_mutex_lock(&m->lock);
     m->quit = true;
@@ -191,6 +208,8 @@ static void stop_workers(map *m) {
         lua_close(m->workers[i].L);
     }
     m->nworkers = 0;
+    if (m->here != NULL) lua_close(m->here);
+    m->here = NULL;
 }
 
 static int l_close(lua_State *L) {
@@ -258,6 +277,7 @@ static int l_next(lua_State *L) {
     }
     feed(L, m);
     slot *s = &m->slots[m->yielded % m->window];
+    if (m->here != NULL) work_here(m, s);
     if (!wait_for(m, s)) {
         lua_pushstring(L, m->failure[0] != '\0' ? m->failure : "interrupted!");
         lua_insert(L, 1);
@@ -300,13 +320,16 @@ static bool start(map *m, int threads, size_t ahead) {
         w->L = luaL_newstate();
         if (w->L == NULL) break;
         if (pthread_create(&w->thread, NULL, run_worker, w) != 0) {
-            lua_close(w->L);
+            if (m->nworkers == 0)
+                m->here = w->L; /* a limit on processes: fewer threads give the same */
+            else
+                lua_close(w->L);
             break;
         }
         m->nworkers++;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return m->nworkers > 0;
+    return m->nworkers > 0 || m->here != NULL;
 }
 
 static char *package_field(lua_State *L, const char *name) {

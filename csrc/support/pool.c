@@ -139,7 +139,8 @@ int bc_threads(void) {
     if (n > 0) return n;
     const char *text = getenv("BCLUA_THREADS");
     n = text != NULL ? atoi(text) : 0;
-    return n > 0 ? n : bc_processors();
+    if (n < 1) n = bc_processors();
+    return n < BC_MOST_THREADS ? n : BC_MOST_THREADS;
 }
 
 void bc_set_threads(int n) { atomic_store(&wanted, n < 0 ? 0 : n); }

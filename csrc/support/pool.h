@@ -6,6 +6,8 @@
 
 typedef struct bc_pool bc_pool;
 
+#define BC_MOST_THREADS 1024
+
 /* One task of a run: item i of n, on worker 0..threads-1 (for scratch memory).
  * Which worker gets which item varies from run to run, so results must depend
  * on i alone: sum over fixed blocks, then over blocks in order. */
