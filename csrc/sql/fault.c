@@ -125,7 +125,8 @@ static bool find_path(char *path, const char *message, const char *sql, const ch
     if (!starts(message, "Invalid Input Error: ") && !starts(message, "Serialization Error: "))
         return false;
     return csv_path(path, message) || quoted_path(path, message, true) ||
-           ((strstr(message, "arquet") != NULL || strstr(message, "JSON") != NULL) &&
+           ((strstr(message, "arquet") != NULL || strstr(message, "JSON") != NULL ||
+             strstr(message, "Invalid unicode") != NULL) && /* a column's name in the footer */
             statement_path(path, sql, parameter));
 }
 
