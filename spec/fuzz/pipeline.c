@@ -128,7 +128,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t size) {
 
     /* the size chooses the options: no byte of the file is spent on them */
     bc_audio_options o = {.sample_rate = size & 1 ? RATE : 0, .mono = (size & 6) != 0,
-                          .partial = (size & 8) != 0};
+                          .strict = (size & 8) == 0};
     size_t window = 1 + size / 16 % 12;
     bc_audio *a = NULL;
     bc_audio_info info;
