@@ -206,6 +206,14 @@ describe("nearest rows", function()
       assert.same({0, 1, 1, 2}, distance[2]:table())
    end)
 
+   it("are as many as there are, however many were asked for", function()
+      local x, groups = cloud(40, 3, 5)
+      local index, distance = learn.nearest(x, groups, {k = 40})
+      local more, further = learn.nearest(x, groups, {k = 10000})
+      assert(array.equal(index, more:slice(2, 1, 40)) and array.equal(distance, further:slice(2, 1, 40)))
+      assert.same({0, math.huge}, {more:slice(2, 41, 10000):max(), further:slice(2, 41, 10000):min()})
+   end)
+
    it("do not depend on the number of threads", function()
       local system = require "bclua.system"
       local x, groups = cloud(700, 9, 3)

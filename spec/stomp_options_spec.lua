@@ -171,9 +171,11 @@ describe("stomp option k", function()
       end
    end)
 
-   it("must be at least 1", function()
+   it("must be at least 1 and at most 10000", function()
       assert.error_matches(function() self_join(series(1, 200, 9), 20, {k = 0}) end,
          "option 'k' must be at least 1, got 0", 1, true)
+      assert.error_matches(function() self_join(series(1, 200, 9), 20, {k = 10001}) end,
+         "option 'k' must be at most 10000, got 10001", 1, true)
    end)
 end)
 

@@ -28,7 +28,7 @@ typedef struct job {
     int64_t *index;
     double *distance, *sum;
     const int64_t *label;
-    size_t k, classes;
+    size_t k, most, classes; /* most: of k, those that there can be */
 } job;
 
 static double dot(const double *a, const double *b, size_t n) {
@@ -148,8 +148,8 @@ static void keep_nearest(const job *j, size_t row, size_t column, size_t columns
     int64_t *index = j->index + row * j->k;
     double *keys = j->distance + row * j->k;
     for (size_t c = 0; c < columns; c++)
-        if (key[c] < keys[j->k - 1] && group[column + c] != group[row])
-            insert(index, keys, j->k, (int64_t)(column + c), key[c]);
+        if (key[c] < keys[j->most - 1] && group[column + c] != group[row])
+            insert(index, keys, j->most, (int64_t)(column + c), key[c]);
 }
 
 /* The nearest rows' own distances instead of those out of products, and their order by them. */
@@ -165,6 +165,7 @@ static void refine(const job *j, size_t row) {
 int neighbors_nearest(const neighbors_rows *rows, int64_t *index, double *distance, size_t k,
                       bc_pool *pool, bc_tick *tick, void *context) {
     job j = {.rows = rows, .use = keep_nearest, .index = index, .distance = distance, .k = k};
+    j.most = k < rows->n ? k : rows->n; /* there are no more: the others stay as they are */
     for (size_t i = 0; i < rows->n * k; i++) index[i] = -1, distance[i] = INFINITY;
     int rc = k == 0 ? BC_OK : run(&j, pool, tick, context);
     for (size_t i = 0; rc == BC_OK && k > 0 && i < rows->n; i++) refine(&j, i);

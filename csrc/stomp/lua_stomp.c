@@ -13,7 +13,7 @@ infinity has no neighbour and is none.
 
 Options of all joins:
 
- - `k`: also the k nearest neighbours of each window, nearest first, as
+ - `k` (up to 10000): also the k nearest neighbours of each window, nearest first, as
    `distances` and `indices` (windows, k); infinity and -1 where there are
    fewer. None lies in the exclusion zone of the window itself, but they may
    overlap each other, as stumpy's top-k may. A self-join then costs twice.
@@ -241,6 +241,7 @@ static int do_join(lua_State *L, struct task *t, int at) {
     t->left_right = bc_opt_boolean(L, arg, "left_right", false);
     lua_Integer k = bc_opt_integer(L, arg, "k", 1);
     if (k < 1) bc_arg_error(L, arg, "option 'k' must be at least 1, got %I", k);
+    if (k > 10000) bc_arg_error(L, arg, "option 'k' must be at most 10000, got %I", k);
     t->k = bc_has_option(L, arg, "k") ? (size_t)k : 0;
     t->method = bc_stomp_options(L, arg, &t->options, &progress);
     if (t->left_right && t->k > 0)
