@@ -224,6 +224,17 @@ describe("score", function()
          {triplets.run({input = m.motif, output = dir .. "/u.parquet", pick = "calls", neighbor = "motif"})})
    end)
 
+   it("joins a single likely call by the motif's windows, where a recording is alone in its group", function()
+      assert(run({calls = 1}))
+      assert(sql.write_csv(dir .. "/own.csv", ("select source_name, source_name as own from '%s'"):format(m.motif)))
+      assert(triplets.run({input = m.motif, output = dir .. "/t.parquet", samples = 300, holdout = 0, quiet = true,
+         pick = "calls", calls = 1, scores = output, metadata = dir .. "/own.csv", group = "own"}))
+      local r = sql.query(("select count(*)::bigint n, count(*) filter (a <> b)::bigint mixed, " ..
+         "count(*) filter (a_loc = b_loc)::bigint same from '%s' where a_loc >= 0"):format(dir .. "/t.parquet"))[1]
+      assert(r.n > 200)
+      assert.same({0, 0}, {r.mixed, r.same})
+   end)
+
    it("lists recordings that fail and goes on", function()
       command.shell(("cp -r %s %s/data"):format(m.data, dir))
       local first = sql.query(("select min(source_name) n from '%s' where motif_0 is not null"):format(m.motif))[1].n
