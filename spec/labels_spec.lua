@@ -71,6 +71,29 @@ describe("marks", function()
       assert.is_true(n > 0)
    end)
 
+   it("reach up to what the file itself can hold", function()
+      local place = command.folder()
+      for name, rate in pairs{a = 8000, b = 44100} do
+         assert(require("bclua.system").mkdir(place .. "/in/x"))
+         local y = sampling.generator(3):normal(rate * 12):copy("f32") * 0.1
+         assert(audio.save(("%s/in/x/%s.wav"):format(place, name), y, rate))
+      end
+      assert(require("bclua.workflow.extract").run{input = place .. "/in", output = place .. "/motif", quiet = true})
+      assert(require("bclua.workflow.consolidate").run{input = place .. "/motif", output = place .. "/m.parquet",
+         quiet = true})
+      for _, root in ipairs{false, place} do
+         assert(labels.run{input = place .. "/m.parquet", format = "csv", output = place .. "/l.csv",
+            dataset_root = root, quiet = true})
+         local most = {}
+         for name, high in command.read(place .. "/l.csv"):gmatch("in/x/(%a).wav,x,[^\n]-,[%d.]+,([%d.]+),[%d.]+\n") do
+            most[name] = math.max(most[name] or 0, tonumber(high))
+         end
+         assert.equal(4000, most.a)
+         assert.equal(16000, most.b)
+      end
+      command.remove(place)
+   end)
+
    it("are of one kind, one species, when asked", function()
       local all = assert(labels.read({input = m.motif, kind = "discord"}))
       for _, item in ipairs(all) do

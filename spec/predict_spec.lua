@@ -180,6 +180,15 @@ describe("predict", function()
       assert.is_false(files.exists(output .. ".parts"))
    end)
 
+   it("embeds no silence without a word", function()
+      local y = noise(RATE * 6, 7)
+      local path = dir .. "/opposite.wav"
+      assert(audio.save(path, array.concat{y, y * -1}:reshape{2, #y}, RATE))
+      local result, _, output = run{inputs = {path, paths[2]}}
+      assert.same({2, 4, 1}, {result.done, result.rows, #result.warnings})
+      assert.matches("opposite.wav,predict,its channels cancel each other", command.read(output .. ".warnings.csv"))
+   end)
+
    it("takes a recording up to where it turns out damaged, and says so, in a second run, too", function()
       local path = dir .. "/damaged.flac"
       assert(audio.save(path, noise(RATE * 40, 5), RATE))

@@ -116,7 +116,7 @@ function accepted.marks(options)
    if not by_source then return nil, message end
    local relation, rows
    relation, message = tables.open(options.input, schemas.motif, {"source_name", "species", "duration_seconds",
-      "sample_rate", "folder?"})
+      "sample_rate", "folder?", "source_sample_rate?"})
    if not relation then return nil, message end
    rows, message = require("bclua.sql").query(("from %s order by source_name"):format(relation))
    if not rows then return nil, message end
@@ -137,6 +137,7 @@ function accepted.marks(options)
          end)
          list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
             folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
+            nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
             window_s = motifs[1].seconds, marks = marks}
       end
    end

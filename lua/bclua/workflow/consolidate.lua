@@ -13,12 +13,12 @@ local consolidate = {}
 
 -- Of columns that may hold nothing: no recording has a motif, say.
 local TYPES = {motif_0 = "bigint", motif_1 = "bigint", discord_0 = "bigint", discord_1 = "bigint", tuning = "double",
-   mp = "double[]", pi = "bigint[]"}
+   source_sample_rate = "bigint", mp = "double[]", pi = "bigint[]"}
 
 --- The columns of the file, in their order.
 consolidate.columns = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
    "duration_cens", "duration_samples", "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1",
-   "tuning", "mp", "pi", "folder"}
+   "tuning", "mp", "pi", "folder", "source_sample_rate"}
 
 --- What to say of a table in which no recording has a motif, behind its path.
 consolidate.no_motif = "no recording has a motif: each is shorter than one and a half windows (a shorter window: " ..

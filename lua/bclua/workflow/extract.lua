@@ -99,8 +99,10 @@ function extract.analyse(y, p)
    return r
 end
 
--- Why there is nothing to be heard in the mean of all channels.
-local function silence(path)
+--- Why there is nothing to be heard in the mean of all channels of a recording.
+-- @tparam string path
+-- @treturn string beginning with the path
+function extract.silence(path)
    local y = require("bclua.audio").load(path, {mono = false})
    if y and y:ndim() == 2 and y:max() > y:min() then
       return path .. ": its channels cancel each other: opposite phase (a microphone wired the wrong way round?)"
@@ -120,7 +122,7 @@ function extract.decode(path, sample_rate, strict)
    local y, message, warning = require("bclua.audio").load(path, {sample_rate = sample_rate, strict = strict})
    if not y then return nil, message end
    if #y == 0 then return nil, path .. ": no samples" end
-   if y:max() == y:min() then return nil, silence(path) end
+   if y:max() == y:min() then return nil, extract.silence(path) end
    return y, warning
 end
 
@@ -132,7 +134,7 @@ end
 
 local KEYS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens", "duration_samples",
    "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1", "tuning",
-   "warning", "claimed_seconds"}
+   "warning", "claimed_seconds", "source_sample_rate"}
 
 local function write(item, r, p)
    local folder = item.output
@@ -168,7 +170,8 @@ function extract.one(item, p)
    if not y then return nil, message end
    local r = extract.analyse(y, p)
    r.warning = message
-   r.claimed_seconds = message and require("bclua.audio").info(item.path).claimed_s
+   local info = require("bclua.audio").info(item.path) or {} -- gone since
+   r.claimed_seconds, r.source_sample_rate = info.claimed_s, info.sample_rate
    local ok
    ok, message = write(item, r, p)
    if not ok then return nil, message end

@@ -24,7 +24,7 @@ local SHARE, LOWEST_HZ = 0.05, 100 -- of the energy below and above the band; wi
 -- ---- which windows ----
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
-   "duration_seconds", "mp", "pi", "folder?"}
+   "duration_seconds", "mp", "pi", "folder?", "source_sample_rate?"}
 
 local function profile(row)
    local mp, pi = row.mp, row.pi
@@ -78,6 +78,7 @@ local function read_chunk(options, relation, first, last, exclusion, list)
    for _, row in ipairs(rows) do
       list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
          folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
+         nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
          window_s = row.matrix_profile_window / row.cens_sample_rate, marks = marks_of(row, options, exclusion)}
    end
    return true
@@ -172,14 +173,14 @@ end
 local function set_bands(list, options)
    local failures = {}
    for _, item in ipairs(list) do
-      for _, mark in ipairs(item.marks) do mark.low_hz, mark.high_hz = 0.0, item.sample_rate / 2 end
+      for _, mark in ipairs(item.marks) do mark.low_hz, mark.high_hz = 0.0, item.nyquist end
    end
    if not options.dataset_root then return failures end
    local bar = progress.new("labels", #list, {unit = "recordings", quiet = options.quiet})
    for i, bands, why in require("bclua.parallel").map(list, "bclua.workflow.labels", "one",
       {root = options.dataset_root}) do
       for k, mark in ipairs(list[i].marks) do
-         if bands then mark.low_hz, mark.high_hz = bands[k][1], bands[k][2] end
+         if bands then mark.low_hz, mark.high_hz = bands[k][1], math.min(bands[k][2], list[i].nyquist) end
       end
       if not bands then
          failures[#failures + 1] = {path = options.dataset_root .. "/" .. list[i].source, step = "labels", reason = why}

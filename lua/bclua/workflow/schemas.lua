@@ -47,7 +47,7 @@ end
 --- `consolidate`.
 schemas.motif = {
    source_name = PATH, species = PATH, folder = optional(PATH),
-   cens_sample_rate = RATE, sample_rate = RATE,
+   cens_sample_rate = RATE, sample_rate = RATE, source_sample_rate = optional(RATE),
    matrix_profile_window = {"integer", needed = true, least = 1, most = 1000000},
    duration_cens = COUNT, duration_samples = COUNT, duration_seconds = SECONDS,
    motif_0 = FRAME, motif_1 = FRAME, discord_0 = FRAME, discord_1 = FRAME, tuning = "number",

@@ -66,7 +66,11 @@ end
 
 local function turn(self)
    if self.cursor then self.cursor.reader:close() end
-   self.cursor, self.at, self.file = nil, nil, self.file + 1
+   self.cursor, self.at, self.file, self.heard = nil, nil, self.file + 1, false
+end
+
+local function silence(path)
+   return require("bclua.workflow.extract").silence(path):sub(#path + 3)
 end
 
 local function take(self)
@@ -83,10 +87,12 @@ local function take(self)
    if total == 0 then return nil, self.paths[self.file] .. ": no samples" end
    local known = total and windows.count(total, o)
    local n = known and math.max(0, math.min(o.block, known - self.at)) or o.block
+   self.heard = self.heard or n > 0 and samples:max() > samples:min()
    local block = {file = self.file, first = self.at, count = n, windows = n > 0 and samples:slice(1, 1, n) or nil}
    self.at = self.at + n
    if known and self.at >= known then
-      block.done, block.samples, block.warning = true, total, cursor.reader:warning()
+      block.done, block.samples = true, total
+      block.warning = cursor.reader:warning() or not self.heard and silence(self.paths[self.file]) or nil
    end
    return block
 end
