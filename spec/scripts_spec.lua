@@ -230,7 +230,7 @@ describe("motif.lua extract", function()
       put("b/notes.txt", "not looked at")
    end)
 
-   local ARGUMENTS = "extract --input @/mixed --output @/mixed.out "
+   local ARGUMENTS = "extract --input @/mixed --output @/mixed.out --strict-audio "
 
    it("goes on past bad recordings and lists them: path, step, reason", function()
       local _, status, err = run("motif.lua", ARGUMENTS)
@@ -276,7 +276,16 @@ describe("motif.lua extract", function()
    end)
 
    it("exits 1 when nothing could be done", function()
-      fails("motif.lua", "extract --input @/mixed --output @/none --species b", "all 4 recordings failed, the first: @")
+      fails("motif.lua", "extract --input @/mixed --output @/none --species b --strict-audio",
+         "all 4 recordings failed, the first: @")
+   end)
+
+   it("uses what is left of a truncated recording, with a warning, if it need not be strict", function()
+      local _, status, err = run("motif.lua", "extract --input @/mixed --output @/lax.out")
+      assert.equal(0, status, err)
+      assert.matches("4 done, 0 skipped %(finished before%), 3 failed; .* 1 with a warning: .*lax.out.warnings", err)
+      assert.matches("b/truncated.ogg,extract,truncated after 2.%d+ s,2.%d+,\n",
+         command.read(dir .. "/lax.out/warnings.csv"))
    end)
 
    it("refuses other parameters, naming the difference", function()

@@ -155,6 +155,44 @@ describe("extract", function()
       assert.equal(7, select(2, csv:gsub("\n", "\n")))
    end)
 
+   it("gives each recording a place of its own, which namesakes that come later do not take", function()
+      local a, b = tone(7, 1500, 32000), tone(7, 1000, 32000)
+      put("x/dep/A/1.wav", a)
+      put("x/a/b_c.wav", a)
+      assert.equal(2, run().done)
+      put("x/dep/B/1.wav", b)
+      put("x/a_b/c.wav", b)
+      put("x/a/b_c.flac", b)
+      local second = run()
+      assert.same({3, 2, 0}, {second.done, second.skipped, #second.failures})
+      assert.same({0, 5, 0}, {run().done, run().skipped, #run().failures})
+      local function names()
+         assert(consolidate.run{input = dir .. "/motif", output = dir .. "/m.parquet", quiet = true, force = true})
+         local list = {}
+         for i, row in ipairs(sql.query("select source_name as n from '" .. dir .. "/m.parquet' order by 1")) do
+            list[i] = row.n:match("x/(.*)")
+         end
+         return list
+      end
+      assert.same({"a/b_c.flac", "a/b_c.wav", "a_b/c.wav", "dep/A/1.wav", "dep/B/1.wav"}, names())
+      os.remove(dir .. "/train_audio/x/a/b_c.flac")
+      os.rename(dir .. "/train_audio/x/dep/A/1.wav", dir .. "/train_audio/x/dep/A/2.wav")
+      local third = run()
+      assert.same({1, 3, 0}, {third.done, third.skipped, #third.failures})
+      assert.same({"a/b_c.wav", "a_b/c.wav", "dep/A/2.wav", "dep/B/1.wav"}, names())
+   end)
+
+   it("takes over what an earlier version kept under another name", function()
+      put("x/sub/1.wav", tone(7, 1500, 32000))
+      assert.equal(1, run().done)
+      for _, old in ipairs{"1", "sub_1", "sub_1.wav"} do
+         assert(os.rename(dir .. "/motif/x/sub/1", dir .. "/motif/x/" .. old))
+         assert.same({0, 1}, {run().done, run().skipped})
+         assert.is_true(files.exists(dir .. "/motif/x/sub/1/metadata.json"))
+         assert.is_false(files.exists(dir .. "/motif/x/" .. old))
+      end
+   end)
+
    it("uses all of a recording whose header is wrong, and what is left of a truncated one, with a warning", function()
       local path = put("a/cut.wav", tone(9, 1500, 32000))
       command.write(path, command.read(path):sub(1, 44 + 7 * 64000))

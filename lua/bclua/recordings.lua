@@ -15,8 +15,8 @@ end
 
 --- All recordings below a folder.
 -- The species is the first folder below `root`; a file directly in `root` takes
--- the name of `root` itself. The id is the file name without extension; where two
--- files of a species would share one, both take their whole name.
+-- the name of `root` itself. The id is the path below the species without extension; where
+-- two files would share one, with it.
 -- @tparam string root the folder whose name begins every `source_name`
 -- @treturn[1] {table,...} `{path=, source_name=, species=, id=}`, sorted by source_name
 -- @treturn[1] {table,...} what was left out, see `files.find`
@@ -36,13 +36,14 @@ function recordings.list(root)
    for i, path in ipairs(found) do
       local species, rest = path:match("^([^/]+)/(.+)$")
       local r = {path = root .. "/" .. path, source_name = base .. "/" .. path,
-         species = species or base, id = files.stem(path), rest = rest or path}
+         species = species or base, rest = rest or path}
+      r.id = r.rest:match("^(.*[^/])%.[^./]*$") or r.rest
       local key = r.species .. "/" .. r.id
       users[key] = (users[key] or 0) + 1
       list[i] = r
    end
    for _, r in ipairs(list) do
-      if users[r.species .. "/" .. r.id] > 1 then r.id = r.rest:gsub("/", "_") end
+      if users[r.species .. "/" .. r.id] > 1 then r.id = r.rest end
       r.rest = nil
    end
    return list, left_out

@@ -82,9 +82,19 @@ end
 local OPTIONS = {input = {"string", needed = true}, output = {"string", needed = true}, force = "boolean",
    quiet = "boolean"}
 
+-- The source names that the last `extract` of a whole folder saw; nil where none has said it.
+local function names_there(folder)
+   local list = files.read_json(folder .. "/recordings.json")
+   if type(list) ~= "table" then return nil end
+   local there = {}
+   for _, name in ipairs(list) do there[name] = true end
+   return there
+end
+
 --- Consolidate a folder that `extract` wrote.
 -- @tparam table options `input` (folder), `output` (Parquet file), `force`, `quiet`
--- @treturn[1] table `{recordings=, failures=}`
+-- @treturn[1] table `{recordings=, failures=, gone=}`; gone: recordings that were extracted and are no longer there,
+-- which are left out
 -- @treturn[2] nil
 -- @treturn[2] string message
 function consolidate.run(options)
@@ -103,17 +113,22 @@ function consolidate.run(options)
    ok, message = record.check(options.output, record.of_parquet(options.output), parameters, options.force)
    if not ok then return nil, message end
 
+   local there, gone = names_there(options.input), 0
    local rows, failures = {}, record.left_out(left_out, "consolidate", options.quiet)
    for _, path in ipairs(found) do
       local m, why = read_one(options.input .. "/" .. files.dirname(path))
-      if m then
+      if m and there and not there[m.source_name] then
+         gone = gone + 1
+      elseif m then
          m.folder = files.dirname(path)
          rows[#rows + 1] = m
       else
          failures[#failures + 1] = {path = options.input .. "/" .. path, step = "consolidate", reason = why}
       end
    end
-   if #rows == 0 then return nil, failures[1].reason end
+   if #rows == 0 then
+      return nil, failures[1] and failures[1].reason or options.input .. ": its recordings are no longer there"
+   end
    table.sort(rows, function(a, b) return a.source_name < b.source_name end)
    local columns = {}
    for _, name in ipairs(consolidate.columns) do
@@ -129,8 +144,9 @@ function consolidate.run(options)
    if not ok then return nil, message end
    ok, message = record.write_failures(options.output .. ".failures.csv", failures)
    if not ok then return nil, message end
-   progress.note(("consolidate: %d recordings, %d failed"):format(#rows, #failures), options.quiet)
-   return {recordings = #rows, failures = failures}
+   progress.note(("consolidate: %d recordings, %d failed%s"):format(#rows, #failures,
+      gone > 0 and (", %d no longer there and left out"):format(gone) or ""), options.quiet)
+   return {recordings = #rows, failures = failures, gone = gone}
 end
 
 return consolidate

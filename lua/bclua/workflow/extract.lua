@@ -196,6 +196,28 @@ local function is_done(item, p)
    return true, warning_of(m, item.path)
 end
 
+-- What was made of a recording under another id, by an earlier version or before it had a namesake, moves to its own.
+local function carry_over(item)
+   if files.exists(item.output .. "/metadata.json") then return true end
+   local above, name = item.output:sub(1, -#item.id - 2), files.basename(item.source_name)
+   local extension = name:match("%.[^.]*$") or ""
+   for _, id in ipairs{item.id:match("^(.*)%.[^./]*$") or item.id, item.id .. extension, files.stem(name),
+      (item.id:gsub("/", "_")), ((item.id .. extension):gsub("/", "_"))} do
+      local folder = above .. "/" .. id
+      local m = files.read_json(folder .. "/metadata.json")
+      if type(m) == "table" and m.source_name == item.source_name then
+         local ok, message = system.mkdir(item.output)
+         for _, file in ipairs{"cens.npy", "mp.npy", "pi.npy", "metadata.json"} do -- which says that the rest is there
+            local from = folder .. "/" .. file
+            if ok and files.exists(from) then ok, message = os.rename(from, item.output .. "/" .. file) end
+         end
+         os.remove(folder) -- if nothing else is in it
+         return ok, message
+      end
+   end
+   return true
+end
+
 local function select_recordings(list, options)
    local chosen = {}
    local species = options.species
@@ -211,6 +233,15 @@ local function select_recordings(list, options)
       chosen = sample
    end
    return chosen
+end
+
+-- The source names of all recordings, for `consolidate` to know what is no longer there.
+local function names_of(list)
+   local names = {}
+   for _, item in ipairs(list) do
+      if utf8.len(item.source_name) then names[#names + 1] = item.source_name end
+   end
+   return names
 end
 
 --- Extract all recordings of a folder.
@@ -243,6 +274,8 @@ function extract.run(options)
    local todo, failures, skipped, warnings = {}, record.left_out(left_out, "extract", options.quiet), 0, {}
    for _, item in ipairs(list) do
       item.output = ("%s/%s/%s"):format(options.output, item.species, item.id)
+      ok, message = carry_over(item)
+      if not ok then return nil, message end
       local done, warning = is_done(item, p)
       if not utf8.len(item.source_name) then -- neither JSON nor Parquet holds such a text
          failures[#failures + 1] = {path = item.path, step = "extract",
@@ -269,7 +302,10 @@ function extract.run(options)
    bar:finish(("%d done, %d skipped (finished before), %d failed; %s of sound in %s%s"):format(done, skipped,
       #failures, progress.duration(seconds), progress.duration(bar:elapsed()), #warnings > 0 and
       ("; %d with a warning: %s/warnings.csv"):format(#warnings, options.output) or ""))
-   ok, message = record.write_failures(options.output .. "/failures.csv", failures)
+   if not (options.species or options.sample_k) then
+      ok, message = files.write_json(options.output .. "/recordings.json", names_of(list))
+   end
+   if ok then ok, message = record.write_failures(options.output .. "/failures.csv", failures) end
    if ok then ok, message = record.write_warnings(options.output .. "/warnings.csv", warnings) end
    if not ok then return nil, message end
    if done + skipped == 0 then

@@ -144,7 +144,7 @@ local function describe(sources, root)
       local base = s.source:match("^([^/]+)/") or "."
       if not listed[base] then
          listed[base] = true
-         for _, r in ipairs(recordings.list(root .. "/" .. base) or {}) do ids[r.source_name] = r.id end
+         for _, r in ipairs(recordings.list(root .. "/" .. base) or {}) do ids[r.source_name] = files.basename(r.id) end
       end
       s.id = ids[s.source]
       s.bytes, s.modified = files.stamp(root .. "/" .. s.source)
