@@ -179,7 +179,7 @@ function files.read_json(path)
    local text, message = files.read(path)
    if not text then return nil, message end
    local value, why = json.decode(text)
-   if value == nil then return nil, path .. ": " .. (why or "must be an object, got null") end
+   if value == nil then return nil, path .. ": " .. (why or "null") end
    return value
 end
 

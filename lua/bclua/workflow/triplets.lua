@@ -446,9 +446,9 @@ function triplets.run(options)
          options.scores and " in " .. options.scores or "")
    end
    remarks.add(rows, p, warnings)
-   warnings[#warnings + 1] = remarks.same(sql.parquet(options.output))
    local partitions = {}
-   if files.is_file(options.output) then
+   if files.is_file(options.output) then -- no pipe
+      warnings[#warnings + 1] = remarks.same(sql.parquet(options.output))
       partitions = sql.query(("select neighbor, distant, count(*)::bigint n from %s group by all order by all")
          :format(sql.parquet(options.output)))
    end
