@@ -87,7 +87,7 @@ describe("bclua", function()
          ("io.open('%s/started', 'w'):close()\n%s"):format(dir, text))
       os.remove(dir .. "/started")
       return command.shell(("%s %s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; %s; wait $pid"):format(
-         before or "", command.program, script, dir, deed))
+         before or "env --default-signal=HUP", command.program, script, dir, deed))
    end
 
    it("stops on Ctrl-C, SIGTERM and SIGHUP, with a line and no stack", function()
