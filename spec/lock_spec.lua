@@ -103,6 +103,13 @@ describe("lock", function()
       assert.is_table(lock.take("/dev/null"))
       assert.is_false(files.exists("/dev/null.lock"))
    end)
+
+   it("is no pipe or device, which stays as it is", function()
+      local path = dir .. "/pipe"
+      command.shell("mkfifo " .. path)
+      assert.same({nil, path .. ": Invalid argument"}, {require("bclua.lock_core").take(path, "x")})
+      assert.equal("named pipe", require("lfs").attributes(path, "mode"))
+   end)
 end)
 
 describe("two programs", function()

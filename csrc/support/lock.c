@@ -18,6 +18,14 @@ static bool is_gone(int fd, const char *path) {
     return ours.st_dev != there.st_dev || ours.st_ino != there.st_ino;
 }
 
+/* A device, say, is no lock, and must not be cut or removed as one. */
+static bool is_regular(int fd) {
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) return true;
+    errno = EINVAL;
+    return false;
+}
+
 /* A file system without locks (some network ones) keeps nobody from his work. */
 static bool is_without_locks(int code) {
     return code == ENOLCK || code == ENOSYS || code == EOPNOTSUPP || code == EINVAL;
@@ -28,7 +36,8 @@ static int hold(const char *path) {
     for (;;) {
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
         if (fd < 0) return -1;
-        bool held = flock(fd, LOCK_EX | LOCK_NB) == 0 || is_without_locks(errno);
+        bool held = is_regular(fd) &&
+                    (flock(fd, LOCK_EX | LOCK_NB) == 0 || is_without_locks(errno));
         if (held && !is_gone(fd, path)) return fd;
         int code = errno;
         close(fd);

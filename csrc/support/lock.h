@@ -11,7 +11,8 @@ typedef struct bc_lock {
 
 /* Hold the file at path, made where it is missing, and write the note into it. The system
  * lets go when the process ends, however that is; what lies there of one that was killed
- * holds nobody up. BC_FAIL with an empty text: another process holds it. */
+ * holds nobody up. BC_FAIL with an empty text: another process holds it; with another one, too,
+ * where path is something else than a file. */
 int bc_lock_take(bc_lock *l, const char *path, const char *note, bc_error *e);
 
 /* Let go and remove the file; nothing if it is not held. */
