@@ -143,6 +143,11 @@ void bc_array_put_value(lua_State *L, bc_array *a, int64_t index, int value) {
         bc_array_put(a, index, luaL_checknumber(L, value));
 }
 
+/* Ctrl-C, in a loop over elements, of which there may be 10^9. */
+static void stop_now_and_then(lua_State *L, int64_t i) {
+    if ((i & 0xfffff) == 0 && bc_interrupted()) luaL_error(L, "interrupted!");
+}
+
 /*** A new array with one value everywhere.
 @function full
 @tparam integer|{integer,...} shape
@@ -154,7 +159,10 @@ static int l_full(lua_State *L) {
     int ndim = bc_check_shape(L, 1, shape);
     luaL_checknumber(L, 2);
     bc_array *a = bc_push_array(L, opt_dtype(L, 3, BC_F32), ndim, shape);
-    for (int64_t i = 0, n = bc_array_count(a); i < n; i++) bc_array_put_value(L, a, i, 2);
+    for (int64_t i = 0, n = bc_array_count(a); i < n; i++) {
+        stop_now_and_then(L, i);
+        bc_array_put_value(L, a, i, 2);
+    }
     return 1;
 }
 
@@ -170,7 +178,10 @@ static int l_arange(lua_State *L) {
     luaL_argcheck(L, n >= 0, 1, "negative length");
     lua_Number first = luaL_optnumber(L, 3, 0), step = luaL_optnumber(L, 4, 1);
     bc_array *a = bc_push_vector(L, opt_dtype(L, 2, BC_F32), n);
-    for (int64_t i = 0; i < n; i++) bc_array_put(a, i, first + (double)i * step);
+    for (int64_t i = 0; i < n; i++) {
+        stop_now_and_then(L, i);
+        bc_array_put(a, i, first + (double)i * step);
+    }
     return 1;
 }
 
