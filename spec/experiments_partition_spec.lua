@@ -46,7 +46,8 @@ describe("the setting triplets.mixture", function()
       local dir = command.folder()
       assert(trial.run{run = mined.run(), folder = dir, quiet = true, settings = {triplets = {mixture = {0, 1, 0, 0},
          pick = "motif"}}})
-      local rows = sql.query(("select distinct neighbor, distant from '%s/triplets.parquet'"):format(dir))
+      local rows = sql.query(("select distinct neighbor, distant from '%s/triplets.parquet' where a_loc >= 0"):format(
+         dir)) -- a recording that is one window has no other of its own
       assert.equal(1, #rows)
       assert.same({"self", "clip"}, {rows[1].neighbor, rows[1].distant})
       command.remove(dir)
