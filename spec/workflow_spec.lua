@@ -50,6 +50,21 @@ describe("recordings", function()
       assert.same({"1.ogg", "1.wav"}, {list[1].id, list[2].id})
    end)
 
+   it("count what is not read, by its kind, and what is no sound", function()
+      for _, name in ipairs{"a.m4a", "b.M4A", "c.wma", "CONFIG.TXT", "noext", "d.ogg"} do touch("t/" .. name) end
+      assert(audio.save(dir .. "/t/north_0430.wav", tone(1, 900, 8000), 8000))
+      assert(os.rename(dir .. "/t/north_0430.wav", dir .. "/t/north_0430"))
+      local list, left_out, others = recordings.list(dir .. "/t")
+      assert.same({"t/d.ogg", "t/north_0430"}, {list[1].source_name, list[2].source_name})
+      assert.same({2, 0}, {#list, #left_out})
+      assert.same({not_read = 3, ignored = 2, extensions = {m4a = 2, wma = 1}}, others)
+      assert.equal("3 sound files not read: 1 .wma, 2 .m4a (formats that are not decoded here: convert them, to " ..
+         "FLAC say); 2 other files ignored", recordings.about(others))
+      assert.is_nil(recordings.about{not_read = 0, ignored = 0, extensions = {}})
+      touch("u/a.m4a")
+      assert.matches("no recordings .*; 1 sound files not read", select(2, recordings.list(dir .. "/u")))
+   end)
+
    it("names a folder that is missing, empty, or a file", function()
       assert.same({nil, dir .. "/no: no such folder"}, {recordings.list(dir .. "/no")})
       assert.matches("no recordings", select(2, recordings.list(dir)))
@@ -249,6 +264,15 @@ describe("extract", function()
             assert.is_true(math.abs(middle - 6.5) < 4 or math.abs(middle - 29.5) < 4)
          end
       end
+   end)
+
+   it("warns where nearly all of the sound is above what is looked at", function()
+      put("a/bat.flac", tone(6, 40000, 192000), 192000)
+      put("a/bird.flac", tone(6, 4000, 192000), 192000)
+      local result = run()
+      assert.same({2, 1}, {result.done, #result.warnings})
+      assert.matches("a/bat.flac", result.warnings[1].path)
+      assert.equal("100 % of its sound lies above 16 kHz, which is not looked at", result.warnings[1].what)
    end)
 
    it("names channels that cancel each other", function()

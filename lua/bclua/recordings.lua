@@ -6,11 +6,49 @@ local system = require "bclua.system"
 
 local recordings = {}
 
-local AUDIO = {ogg = true, oga = true, opus = true, flac = true, wav = true, wave = true, mp3 = true,
-   aif = true, aiff = true, caf = true, w64 = true, rf64 = true, au = true}
+local function set(words)
+   local names = {}
+   for word in words:gmatch("%S+") do names[word] = true end
+   return names
+end
 
-local function is_audio(name)
-   return AUDIO[(name:match("%.([^.]*)$") or ""):lower()] or false
+local READ = set "ogg oga opus flac wav wave mp3 mp2 mp1 mpga aif aiff aifc caf w64 rf64 au snd"
+-- Sound that is not decoded here.
+local NOT_READ = set "3g2 3gp 3gpp aac ac3 alac amr ape dsf dts m4a m4b mka mpc ra ram spx tta wac weba wma wv"
+
+-- Is the file of this path, whose name has no extension, a sound file all the same?
+local function holds_sound(path) return require("bclua.audio").info(path) ~= nil end
+
+-- Files by what becomes of them: those that can be read as a list, the others counted.
+local function sort_out(root, found)
+   local read, others = {}, {not_read = 0, ignored = 0, extensions = {}}
+   for _, path in ipairs(found) do
+      local extension = (files.basename(path):match("%.([^.]*)$") or ""):lower()
+      if READ[extension] or extension == "" and holds_sound(root .. "/" .. path) then
+         read[#read + 1] = path
+      elseif NOT_READ[extension] then
+         others.not_read = others.not_read + 1
+         others.extensions[extension] = (others.extensions[extension] or 0) + 1
+      else
+         others.ignored = others.ignored + 1
+      end
+   end
+   return read, others
+end
+
+--- What is to be said of files that are no recordings, or cannot be read.
+-- @tparam table others the third value of `list`
+-- @treturn ?string nil: nothing
+function recordings.about(others)
+   local words, parts = {}, {}
+   for extension, n in pairs(others.extensions) do words[#words + 1] = ("%d .%s"):format(n, extension) end
+   table.sort(words)
+   if others.not_read > 0 then
+      parts[1] = ("%d sound files not read: %s (formats that are not decoded here: convert them, to FLAC say)"):format(
+         others.not_read, table.concat(words, ", "))
+   end
+   if others.ignored > 0 then parts[#parts + 1] = ("%d other files ignored"):format(others.ignored) end
+   return #parts > 0 and table.concat(parts, "; ") or nil
 end
 
 --- All recordings below a folder.
@@ -20,15 +58,19 @@ end
 -- @tparam string root the folder whose name begins every `source_name`
 -- @treturn[1] {table,...} `{path=, source_name=, species=, id=}`, sorted by source_name
 -- @treturn[1] {table,...} what was left out, see `files.find`
+-- @treturn[1] table how many other files there are: `not_read` (sound in a format that is not decoded here; by their
+-- `extensions`), `ignored`; hidden ones do not count
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function recordings.list(root)
    root = root:gsub("(.)/+$", "%1")
-   local found, left_out = files.find(root, is_audio)
-   if not found then return nil, left_out end
+   local all, left_out = files.find(root)
+   if not all then return nil, left_out end
+   local found, others = sort_out(root, all)
    if #found == 0 then
-      return nil, ("%s: no recordings (ogg, flac, wav, mp3, ...)%s"):format(root, left_out[1] and
-         ("; %d left out, the first: %s"):format(#left_out, left_out[1].reason) or "")
+      local about = recordings.about(others)
+      return nil, ("%s: no recordings (ogg, flac, wav, mp3, ...)%s%s"):format(root, about and "; " .. about or "",
+         left_out[1] and ("; %d left out, the first: %s"):format(#left_out, left_out[1].reason) or "")
    end
    local base = files.basename(root)
    if base == "" or base == "." or base == ".." then base = "train_audio" end
@@ -46,7 +88,7 @@ function recordings.list(root)
       if users[r.species .. "/" .. r.id] > 1 then r.id = r.rest end
       r.rest = nil
    end
-   return list, left_out
+   return list, left_out, others
 end
 
 --- Where a data set keeps its parts: `DIR/train_audio` (else DIR itself) and the

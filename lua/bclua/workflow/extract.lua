@@ -39,6 +39,7 @@ function extract.cens(y, p)
    return require("bclua.cens").cens(y, {sample_rate = p.sample_rate, hop = p.sample_rate // p.cens_sample_rate})
 end
 
+local BLOCK = 1 << 20 -- samples
 local CONSTANT = 1e-6 -- peak to peak of a frame in which there is no sound; a step of 16 bits is 3e-5
 
 -- Runs {first, last} of frames (from 0) that are constant: padding, dropouts, pauses below a recorder's trigger.
@@ -126,6 +127,24 @@ function extract.decode(path, sample_rate, strict)
    return y, warning
 end
 
+local LEAST_SHARE = 0.05 -- of the power that is left after conversion; with less there is a warning
+
+-- Most of the sound of a recorder of ultrasound may lie above the frequencies that are looked at.
+local function ultrasound(path, y, p, source_rate)
+   if not source_rate or source_rate < 2 * p.sample_rate then return nil end
+   local reader <close> = require("bclua.audio").open(path)
+   local sum, n = 0, 0
+   local block = reader and reader:read(BLOCK)
+   while block do
+      sum, n = sum + (block * block):sum(), n + #block
+      block = reader:read(BLOCK)
+   end
+   local share = sum > 0 and (y * y):mean() / (sum / n) or 1
+   if share >= LEAST_SHARE then return nil end
+   return ("%.0f %% of its sound lies above %g kHz, which is not looked at"):format(100 * (1 - share),
+      p.sample_rate / 2000)
+end
+
 -- What there is to say about a recording that was read all the same.
 local function warning_of(m, path)
    return m.warning and {path = path, step = "extract", what = m.warning, seconds = m.duration_seconds,
@@ -169,9 +188,9 @@ function extract.one(item, p)
    local y, message = extract.decode(item.path, p.sample_rate, p.strict_audio)
    if not y then return nil, message end
    local r = extract.analyse(y, p)
-   r.warning = message
    local info = require("bclua.audio").info(item.path) or {} -- gone since
    r.claimed_seconds, r.source_sample_rate = info.claimed_s, info.sample_rate
+   r.warning = message or ultrasound(item.path, y, p, info.sample_rate)
    local ok
    ok, message = write(item, r, p)
    if not ok then return nil, message end
@@ -249,7 +268,7 @@ end
 -- `matrix_profile_window` (50), `sample_rate` (32000), `exclusion` (round(w/2));
 -- `species`, `sample_k`, `seed` to take only some; `strict_audio` (false: of what is truncated or damaged, or not as
 -- long as its header says, all that can be decoded is used, with a warning); `force`; `quiet`
--- @treturn[1] table `{done=, skipped=, failures={{path=, step=, reason=},...}, seconds=,
+-- @treturn[1] table `{done=, skipped=, not_read=, ignored=, failures={{path=, step=, reason=},...}, seconds=,
 -- warnings={{path=, step=, what=, seconds=, claimed_s=},...}}`
 -- @treturn[2] nil
 -- @treturn[2] string message: nothing could be done
@@ -260,7 +279,7 @@ function extract.run(options)
       sample_rate = options.sample_rate, exclusion = options.exclusion}
    local hop, message = check_parameters(p)
    if not hop then return nil, message end
-   local list, left_out = recordings.list(options.input)
+   local list, left_out, others = recordings.list(options.input)
    if not list then return nil, left_out end
    list, message = select_recordings(list, options)
    if not list then return nil, message end
@@ -302,6 +321,8 @@ function extract.run(options)
    bar:finish(("%d done, %d skipped (finished before), %d failed; %s of sound in %s%s"):format(done, skipped,
       #failures, progress.duration(seconds), progress.duration(bar:elapsed()), #warnings > 0 and
       ("; %d with a warning: %s/warnings.csv"):format(#warnings, options.output) or ""))
+   local about = recordings.about(others)
+   if about then progress.note("extract: " .. about, options.quiet) end
    if not (options.species or options.sample_k) then
       ok, message = files.write_json(options.output .. "/recordings.json", names_of(list))
    end
@@ -311,7 +332,8 @@ function extract.run(options)
    if done + skipped == 0 then
       return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #failures, failures[1].reason)
    end
-   return {done = done, skipped = skipped, failures = failures, warnings = warnings, seconds = seconds}
+   return {done = done, skipped = skipped, failures = failures, warnings = warnings, seconds = seconds,
+      not_read = others.not_read, ignored = others.ignored}
 end
 
 return extract
