@@ -246,7 +246,8 @@ describe("the reference", function()
       local folder = command.folder()
       local build = command.program:match("^(.*)/")
       local out, status = command.shell(("%s rocks/reference.lua %s/help.lua %s/in && " ..
-         "ldoc -c doc/config.ld -d %s/out %s/in"):format(quote(command.program), quote(build), folder, folder, folder))
+         "HOME=%s ldoc -c doc/config.ld -d %s/out %s/in"):format(quote(command.program), quote(build), folder, folder,
+         folder, folder))
       assert.equal(0, status, out)
       for line in out:gmatch("[^\n]+") do
          assert(line:match("^reading ") or line:match("^output written ") or line:match("^format: "), line)
