@@ -117,13 +117,21 @@ bool bc_mpeg_seek(bc_mpeg *m, int64_t frame) {
     return mpg123_seek(m->handle, frame, SEEK_SET) == frame;
 }
 
+/* Behind a change to another rate or number of channels there is other sound. */
+static bool is_same_format(bc_mpeg *m) {
+    long rate;
+    int channels, encoding;
+    return mpg123_getformat(m->handle, &rate, &channels, &encoding) == MPG123_OK &&
+           rate == m->rate && channels == m->channels;
+}
+
 int64_t bc_mpeg_read(bc_mpeg *m, float *out, int64_t n) {
     size_t frame = sizeof *out * (size_t)m->channels, want = (size_t)n * frame, got = 0;
     while (got < want) {
         size_t k = 0;
         int code = mpg123_read(m->handle, (unsigned char *)out + got, want - got, &k);
         got += k;
-        if (code != MPG123_OK && !(code == MPG123_NEW_FORMAT && got == 0)) break;
+        if (code != MPG123_OK && !(code == MPG123_NEW_FORMAT && is_same_format(m))) break;
         if (k == 0 && code == MPG123_OK) break;
     }
     return (int64_t)(got / frame);
