@@ -215,6 +215,13 @@ describe("the length of a sound file", function()
          is(ALL / 32000, xing(300) .. frames(4, 9), "its header says 10.800 s, 3.600 s are there")
       end)
 
+      it("ends where sound of another format begins, with a warning", function()
+         local stereo = frame(4):gsub("^(...).", "%1\0")
+         local x, _, said = audio.load(write("x.mp3", frames(4, 4) .. stereo:rep(100)))
+         assert.near(ALL / 32000, #x / 32000, 0.1)
+         assert.matches("^truncated or damaged: gives 3.6%d+ s of 7.2%d+ s", said)
+      end)
+
       it("is counted inside of WAV", function()
          local sound = frames(4, 4)
          is(ALL / 32000, "RIFF" .. ("<I4"):pack(50 + #sound) .. "WAVEfmt " ..
