@@ -3,6 +3,7 @@ local array = require "bclua.array"
 local audio = require "bclua.audio"
 local command = require "support.command"
 local consolidate = require "bclua.workflow.consolidate"
+local analysis = require "bclua.workflow.analysis"
 local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local mined = require "support.mined"
@@ -71,7 +72,7 @@ describe("search", function()
       local q = r.query.cens:table()
       assert.equal(50, r.query.window)
       for _, hit in ipairs({r.hits[1], r.hits[#r.hits]}) do
-         local c = extract.cens(assert(audio.load(m.data .. "/" .. hit.source_name, {sample_rate = 32000})), P)
+         local c = analysis.cens(assert(audio.load(m.data .. "/" .. hit.source_name, {sample_rate = 32000})), P)
          local frames, x = c:shape(2), c:table()
          local least, at = math.huge, nil
          for j = 0, frames - 50 do

@@ -99,11 +99,13 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function motif_sweep.one(item, o)
-   local extract = require "bclua.workflow.extract"
-   local y, message = extract.decode(item.path, SAMPLE_RATE)
+   local analysis = require "bclua.workflow.analysis"
+   local y, message = analysis.decode(item.path, SAMPLE_RATE)
    if not y then return nil, message end
    local list, cens = {}, {}
-   for i, rate in ipairs(o.rates) do cens[i] = extract.cens(y, {sample_rate = SAMPLE_RATE, cens_sample_rate = rate}) end
+   for i, rate in ipairs(o.rates) do
+      cens[i] = analysis.cens(y, {sample_rate = SAMPLE_RATE, cens_sample_rate = rate})
+   end
    for _, w in ipairs(o.windows_s) do
       local rows = {}
       for i, rate in ipairs(o.rates) do

@@ -3,7 +3,7 @@
 -- @module bclua.workflow.search
 local array = require "bclua.array"
 local display = require "bclua.display"
-local extract = require "bclua.workflow.extract"
+local analysis = require "bclua.workflow.analysis"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
 local schemas = require "bclua.workflow.schemas"
@@ -39,9 +39,9 @@ function search.load_features(item)
 end
 
 local function compute_features(path, p)
-   local y, message = extract.decode(path, p.sample_rate)
+   local y, message = analysis.decode(path, p.sample_rate)
    if not y then return nil, message end
-   return extract.cens(y, p)
+   return analysis.cens(y, p)
 end
 
 --- The places of one recording that are nearest to the query, on a worker state.
@@ -92,16 +92,16 @@ local QUERY = {start = {"number", least = 0, most = 1e6}, seconds = {"number", l
 -- longer than the matrix profile's window, else its best motif window, unless
 -- `start` or `seconds` (matrix profile's window, or up to the end) are given.
 -- @tparam string path
--- @tparam table p parameters of the corpus, as for `extract.analyse`
+-- @tparam table p parameters of the corpus, as for `analysis.analyse`
 -- @tparam[opt] table options `start`, `seconds`
 -- @treturn[1] table `{cens=, first=, window=, start_s=, seconds=}`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function search.query(path, p, options)
    options = options_of.check(options, QUERY)
-   local y, message = extract.decode(path, p.sample_rate)
+   local y, message = analysis.decode(path, p.sample_rate)
    if not y then return nil, message end
-   local r = extract.analyse(y, p)
+   local r = analysis.analyse(y, p)
    local first, window = choose_window(path, r, p, options)
    if not first then return nil, window end
    local rate = p.cens_sample_rate
