@@ -3,6 +3,7 @@
 local array = require "bclua.array"
 local cens = require "bclua.cens"
 local command = require "support.command"
+local nn = require "bclua.nn"
 local sampling = require "bclua.sampling"
 local spectral = require "bclua.spectral"
 local stomp = require "bclua.stomp"
@@ -111,6 +112,31 @@ describe("with all instructions", function()
       check("self_join", function() return arrays(stomp.self_join(c, 20)) end)
       check("matches", function() return stomp.matches(c:slice(2, 1, 30), c, {k = 5}) end)
       check("z_self_join", function() return arrays(stomp.z_self_join(c[1], 20)) end)
+   end)
+
+   it("norms, activations, scales and the optimiser of a network are the same", function()
+      local generator = sampling.generator(5)
+      local batch = {}
+      for _, role in ipairs{"anchor", "neighbor", "distant"} do
+         batch[role] = (generator:uniform(4 * 2000) - 0.5):copy("f32"):reshape({4, 2000})
+      end
+      local function layers() -- products round differently: only those of the definition are the same
+         return {{"mel", sample_rate = RATE, n_fft = 256, hop = 64, n_mels = 16}, {"decibel"}, {"center"},
+            {"conv2d", out = 5, kernel = 3, padding = 1, algorithm = "plain"}, {"batch_norm"}, {"relu"},
+            {"average_pool", kernel = 2}, {"dropout"},
+            {"conv2d", out = 6, kernel = 3, stride = 2, algorithm = "plain"}, {"group_norm", groups = 2}, {"relu"},
+            {"average_pool", global = true}}
+      end
+      for _, precision in ipairs{"f32", "bf16"} do
+         check("training in " .. precision, function()
+            local net = nn.network(layers(), {input = {2000}, precision = precision, seed = 1})
+            for _ = 1, 3 do assert(net:train_step(batch, {lr = 0.01})) end
+            local state, embedding = {}, net:forward(batch.anchor)
+            for name, tensor in pairs(net:state()) do state[name] = tensor:string() end
+            net:close()
+            return embedding, state
+         end)
+      end
    end)
 
    it("array arithmetic is the same", function()

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "../support/code.h"
+#include "../support/cpu.h"
 
 bool array_broadcast(int *ndim, int64_t *shape, const bc_array *a, const bc_array *b) {
     *ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
@@ -19,7 +19,8 @@ bool array_broadcast(int *ndim, int64_t *shape, const bc_array *a, const bc_arra
 
 bc_dtype array_promote(bc_dtype a, bc_dtype b, array_op op) {
     bool fa = bc_dtype_is_float(a), fb = bc_dtype_is_float(b);
-    if (!fa && !fb && op != OP_DIV && op != OP_POW) return bc_dtype_size(a) >= bc_dtype_size(b) ? a : b;
+    if (!fa && !fb && op != OP_DIV && op != OP_POW)
+        return bc_dtype_size(a) >= bc_dtype_size(b) ? a : b;
     if (a == BC_F64 || b == BC_F64) return BC_F64;
     if (fa && fb) return BC_F32;
     bc_dtype integer = fa ? b : a;
@@ -62,10 +63,10 @@ static bc_array stretch(const bc_array *a, const bc_array *out) {
     return v;
 }
 
-BC_EACH_CODE(static, binary_f32,
-             (float *restrict out, const float *x, const float *y, int64_t n, int64_t sx,
-              int64_t sy, array_op op),
-             (out, x, y, n, sx, sy, op)) {
+BC_EACH_CPU(static, binary_f32,
+            (float *restrict out, const float *x, const float *y, int64_t n, int64_t sx, int64_t sy,
+             array_op op),
+            (out, x, y, n, sx, sy, op)) {
     if (op == OP_ADD)
         for (int64_t i = 0; i < n; i++) out[i] = x[i * sx] + y[i * sy];
     else if (op == OP_SUB)
@@ -100,7 +101,8 @@ void array_binary(bc_array *out, const bc_array *a, const bc_array *b, array_op 
     } else {
         for (int64_t i = 0; i < n; i++)
             bc_array_put_integer(
-                out, i, apply_integer(bc_array_get_integer(&x, i), bc_array_get_integer(&y, i), op));
+                out, i,
+                apply_integer(bc_array_get_integer(&x, i), bc_array_get_integer(&y, i), op));
     }
 }
 
@@ -179,7 +181,8 @@ void array_reduce_axis(bc_array *out, const bc_array *a, int axis, array_reducti
         line.shape[0] = a->shape[axis];
         line.stride[0] = a->stride[axis];
         if (!bc_dtype_is_float(out->dtype) && (r == MIN || r == MAX))
-            bc_array_put_integer(out, i, bc_array_get_integer(&line, array_extreme(&line, r == MAX)));
+            bc_array_put_integer(out, i,
+                                 bc_array_get_integer(&line, array_extreme(&line, r == MAX)));
         else
             bc_array_put(out, i, array_reduce(&line, r));
     }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "../spectral/lanes.h"
-#include "../support/code.h"
+#include "../support/cpu.h"
 
 enum { LANES = BATCH_F32 };
 
@@ -29,10 +29,10 @@ void cqt_scratch_free(cqt_scratch *s) {
 }
 
 /* magnitude (36, 16) = scale |filters x spectrum|, spectrum from bin f->first. */
-BC_EACH_CODE(static, respond,
-             (float *restrict magnitude, const float *restrict spectrum, const cqt_filters *f,
-              const float *restrict scale),
-             (magnitude, spectrum, f, scale)) {
+BC_EACH_CPU(static, respond,
+            (float *restrict magnitude, const float *restrict spectrum, const cqt_filters *f,
+             const float *restrict scale),
+            (magnitude, spectrum, f, scale)) {
     for (size_t i = 0; i < CQT_BINS; i++) {
         float sr[LANES] = {0}, si[LANES] = {0};
         const float *x = spectrum + (f->start[i] - f->first) * 2 * LANES;

@@ -16,15 +16,15 @@
 #include "../spectral/batch.h"
 #include "../spectral/frames.h"
 #include "../spectral/lanes.h"
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "../support/interrupt.h"
 
 enum {
     LANES = BATCH_F32,
-    POINTS = 1024,                 /* even and odd samples of a block */
-    HALF = POINTS / 2,             /* complex points of the inverse FFT */
-    FIRST = DECIMATE_REACH / 2,    /* the first output that is kept */
-    KEPT = DECIMATE_BLOCK,         /* POINTS - 2 * FIRST - 2, a multiple of 4 */
+    POINTS = 1024,              /* even and odd samples of a block */
+    HALF = POINTS / 2,          /* complex points of the inverse FFT */
+    FIRST = DECIMATE_REACH / 2, /* the first output that is kept */
+    KEPT = DECIMATE_BLOCK,      /* POINTS - 2 * FIRST - 2, a multiple of 4 */
 };
 
 /* Spectra of the taps with even and odd numbers, k = 0..512, times all scale
@@ -74,10 +74,10 @@ static void fill_response(void) {
  * and o at k and at 512-k, filtered, then put together as the spectrum of the
  * even outputs plus i times that of the odd ones. A forward FFT of numbers
  * with real and imaginary part exchanged is an inverse FFT, exchanged. */
-BC_EACH_CODE(static, filter_blocks,
-             (float *restrict w, const float *restrict z, const batch_plan *forward,
-              const batch_plan *inverse),
-             (w, z, forward, inverse)) {
+BC_EACH_CPU(static, filter_blocks,
+            (float *restrict w, const float *restrict z, const batch_plan *forward,
+             const batch_plan *inverse),
+            (w, z, forward, inverse)) {
     for (size_t k = 0; k <= HALF / 2; k++) {
         const size_t m = HALF - k;
         const float *a = z + forward->position[k] * (size_t)(2 * LANES);
@@ -170,8 +170,7 @@ void decimate_blocks(float *out, size_t count, decimate_scratch *s, const frame_
     batch_fft_f32(s->z[0], s->forward);
     filter_blocks(s->w[0], s->z[0], s->forward, s->inverse);
     batch_fft_f32(s->w[0], s->inverse);
-    for (size_t l = 0; l < LANES; l++)
-        to[l] = (l + 1) * KEPT <= count ? out + l * KEPT : s->out[l];
+    for (size_t l = 0; l < LANES; l++) to[l] = (l + 1) * KEPT <= count ? out + l * KEPT : s->out[l];
     frames_scatter(to, s->row, KEPT);
     for (size_t l = 0; l < LANES && l * KEPT < count; l++)
         if (to[l] == s->out[l]) memcpy(out + l * KEPT, to[l], (count - l * KEPT) * sizeof *out);

@@ -11,7 +11,7 @@
 #include "../spectral/frame_queue.h"
 #include "../spectral/lanes.h"
 #include "../spectral/stft.h"
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "../support/interrupt.h"
 #include "votes.h"
 
@@ -23,9 +23,8 @@ enum {
 };
 
 /* s (last-first, 8) = |X| in f32, of X (last-first, 2, 8) rounded to f32. */
-BC_EACH_CODE(static, magnitudes,
-             (float *restrict s, const double *restrict x, size_t count),
-             (s, x, count)) {
+BC_EACH_CPU(static, magnitudes, (float *restrict s, const double *restrict x, size_t count),
+            (s, x, count)) {
     for (size_t k = 0; k < count; k++, x += 2 * LANES, s += LANES) {
         EACH_LANE(l, LANES) {
             double re = (float)x[l], im = (float)x[LANES + l];
@@ -61,10 +60,10 @@ static float parabola(float *strength, float before, float here, float after) {
 /* peak (count, 8): is s (count+2, 8) at k+1 above least, above its neighbour
  * before and not below the one behind? (librosa takes what is not above least
  * for 0 first: that changes nothing, as it is below s at k+1 anyway.) */
-BC_EACH_CODE(static, mark,
-             (unsigned char *restrict peak, const float *restrict s, const float *restrict least,
-              size_t count),
-             (peak, s, least, count)) {
+BC_EACH_CPU(static, mark,
+            (unsigned char *restrict peak, const float *restrict s, const float *restrict least,
+             size_t count),
+            (peak, s, least, count)) {
     for (size_t k = 0; k < count; k++, s += LANES, peak += LANES) {
         EACH_LANE(l, LANES) {
             float before = s[l], here = s[LANES + l], after = s[2 * LANES + l];

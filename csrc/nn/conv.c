@@ -2,7 +2,7 @@
 #include <cblas.h>
 #include <string.h>
 
-#include "../support/clones.h"
+#include "../support/cpu.h"
 #include "kernels.h"
 
 bool nn_conv_dual(nn_conv *dual, const nn_conv *s) {
@@ -58,9 +58,7 @@ static bool input_at(size_t *at, size_t o, size_t k, size_t stride, size_t paddi
 
 /* Rows are short: a call of memcpy for each costs more than it saves. */
 #if defined(__GNUC__) && !defined(__clang__)
-#define SHORT_ROWS __attribute__((optimize("no-tree-loop-distribute-patterns")))
-#else
-#define SHORT_ROWS
+#pragma GCC optimize("no-tree-loop-distribute-patterns")
 #endif
 
 #define NN_TWICE "conv.inc"

@@ -1,7 +1,7 @@
 /* conv_passes.c: the forward and backward passes of convolutions. */
 #include <string.h>
 
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "direct.h"
 #include "passes.h"
 #include "products.h"
@@ -214,7 +214,7 @@ static bool is_brief(const nn_layer *l, const nn_conv *s) {
 
 static bool runs_brief(const nn_run *r, const nn_conv *s) {
     return r->in_as[0] == NN_AS_BF16 && r->out_as == NN_AS_BF16 && is_brief(r->layer, s) &&
-           bc_code_now() == BC_CODE_AVX512;
+           bc_cpu_now() == BC_CPU_AVX512;
 }
 
 static void run_direct(struct direct *k, const nn_conv *s, bool backward) {

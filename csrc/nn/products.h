@@ -40,7 +40,7 @@ typedef void nn_product(float *c, size_t ldc, const nn_factors *f, bool add);
 
 nn_product nn_product_avx512, nn_product_avx2, nn_product_plain;
 
-/* The one for the instructions in force (code.h). They round differently. */
+/* The one for the instructions in force (cpu.h). They round differently. */
 nn_product *nn_product_best(void);
 
 #endif

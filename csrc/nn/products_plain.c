@@ -2,7 +2,7 @@
  * the compiler maps to what there is (SSE2, NEON); and the choice. */
 #include <string.h>
 
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "products.h"
 
 typedef float four __attribute__((vector_size(16)));
@@ -33,8 +33,8 @@ static inline void four_store(float *p, four v) {
 
 nn_product *nn_product_best(void) {
 #if defined(__x86_64__)
-    if (bc_code_now() == BC_CODE_AVX512) return nn_product_avx512;
-    if (bc_code_now() == BC_CODE_AVX2) return nn_product_avx2;
+    if (bc_cpu_now() == BC_CPU_AVX512) return nn_product_avx512;
+    if (bc_cpu_now() == BC_CPU_AVX2) return nn_product_avx2;
 #endif
     return nn_product_plain;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "../array/elements.h"
-#include "../support/clones.h"
+#include "../support/cpu.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -15,14 +15,16 @@
 
 /* --- bf16 ------------------------------------------------------------------- */
 
-BC_CLONES static void widen_bf16(float *restrict to, const uint16_t *restrict from, size_t n) {
+BC_EACH_CPU(static, widen_bf16, (float *restrict to, const uint16_t *restrict from, size_t n),
+            (to, from, n)) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = (uint32_t)from[i] << 16;
         memcpy(&to[i], &bits, sizeof bits);
     }
 }
 
-BC_CLONES static void narrow_bf16(uint16_t *restrict to, const float *restrict from, size_t n) {
+BC_EACH_CPU(static, narrow_bf16, (uint16_t *restrict to, const float *restrict from, size_t n),
+            (to, from, n)) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, &from[i], sizeof bits);

@@ -1,7 +1,7 @@
 /* winograd.c: a block of tiles through Winograd's convolution. */
 #include "winograd.h"
 
-#include "../support/clones.h"
+#include "../support/cpu.h"
 #include "interleave.h"
 #include "products.h"
 #include "winograd_tiles.h"
@@ -71,7 +71,7 @@ static size_t panel_width(const nn_winograd *g, size_t o) {
 /* Six points of three taps; all are arrays of one panel. */
 static inline __attribute__((always_inline)) void weight_points(float *u, size_t stride,
                                                                 const float *g, ptrdiff_t step) {
-#pragma GCC ivdep
+    BC_INDEPENDENT
     for (int r = 0; r < G; r++) {
         float g0 = g[r], g1 = g[step + r], g2 = g[2 * step + r];
         float even = (g0 + g2) * (1.0F / 6), odd = g1 * (1.0F / 6);
@@ -85,8 +85,9 @@ static inline __attribute__((always_inline)) void weight_points(float *u, size_t
     }
 }
 
-BC_CLONES void nn_winograd_weight_panel(float *u, const float *w, const nn_winograd *g,
-                                        size_t panel, bool turned) {
+BC_EACH_CPU(extern, nn_winograd_weight_panel,
+            (float *u, const float *w, const nn_winograd *g, size_t panel, bool turned),
+            (u, w, g, panel, turned)) {
     size_t ci = g->s.ci, co = g->s.co, o0 = panel * G, count = co - o0 < G ? co - o0 : G;
     size_t first = o0 / PANEL * PANEL, width = panel_width(g, first);
     float taps[RUN * 9 * G], half[3][6][G];

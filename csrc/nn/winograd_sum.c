@@ -1,7 +1,7 @@
 /* winograd_sum.c: the weight gradient of Winograd's convolution. */
 #include <string.h>
 
-#include "../support/clones.h"
+#include "../support/cpu.h"
 #include "products.h"
 #include "winograd_tiles.h"
 
@@ -99,7 +99,7 @@ void nn_winograd_sum_multiply(float *sum, const float *points, const nn_winograd
 
 /* G^T u along one side: six vectors to three. */
 INLINE void weight_side(float *to, size_t stride, const float *from, size_t step) {
-#pragma GCC ivdep
+    BC_INDEPENDENT
     for (int j = 0; j < G; j++) {
         float u1 = from[step + j], u2 = from[2 * step + j], u3 = from[3 * step + j];
         float u4 = from[4 * step + j], a = (u1 + u2) * (1.0F / 6), b = u3 + u4;
@@ -109,8 +109,9 @@ INLINE void weight_side(float *to, size_t stride, const float *from, size_t step
     }
 }
 
-BC_CLONES void nn_winograd_sum_weights(float *dw, const float *sum, const nn_winograd_sum *k,
-                                       const nn_winograd_part *part) {
+BC_EACH_CPU(extern, nn_winograd_sum_weights,
+            (float *dw, const float *sum, const nn_winograd_sum *k, const nn_winograd_part *part),
+            (dw, sum, k, part)) {
     size_t ci = k->g.s.ci, columns = nn_lanes(part->c1 - part->c0);
     size_t size = point_size(part->o1 - part->o0, columns);
     float half[3][6][G], tap[3][3][G];

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "../support/clones.h"
+#include "../support/cpu.h"
 #include "interleave.h"
 #include "products.h"
 
@@ -51,7 +51,7 @@ static void take_rows(float *rows, size_t width, const source *from, size_t n, s
 
 /* B^T d along one side: six vectors, `step` apart, to six. */
 INLINE void input_side(float *to, size_t stride, const float *from, size_t step) {
-#pragma GCC ivdep
+    BC_INDEPENDENT
     for (int j = 0; j < G; j++) {
         float d0 = from[j], d1 = from[step + j], d2 = from[2 * step + j], d3 = from[3 * step + j];
         float d4 = from[4 * step + j], d5 = from[5 * step + j];
@@ -67,7 +67,7 @@ INLINE void input_side(float *to, size_t stride, const float *from, size_t step)
 
 /* A d along one side: four vectors to six. */
 INLINE void gradient_side(float *to, size_t stride, const float *from, size_t step) {
-#pragma GCC ivdep
+    BC_INDEPENDENT
     for (int j = 0; j < G; j++) {
         float y0 = from[j], y1 = from[step + j], y2 = from[2 * step + j], y3 = from[3 * step + j];
         float a = y0 + y2, b = y1 + y3, c = y0 + 4 * y2, e = 2 * y1 + 8 * y3;
@@ -80,7 +80,8 @@ INLINE void gradient_side(float *to, size_t stride, const float *from, size_t st
     }
 }
 
-BC_CLONES static void input_tiles(tile_points at, const float *rows, size_t width, size_t across) {
+BC_EACH_CPU(static, input_tiles, (tile_points at, const float *rows, size_t width, size_t across),
+            (at, rows, width, across)) {
     float half[6][6][G];
     for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at.at += at.tile) {
         for (int i = 0; i < 6; i++) input_side(half[0][i], 6 * G, rows + i * G, width);
@@ -89,8 +90,9 @@ BC_CLONES static void input_tiles(tile_points at, const float *rows, size_t widt
     }
 }
 
-BC_CLONES static void gradient_tiles(tile_points at, const float *rows, size_t width,
-                                     size_t across) {
+BC_EACH_CPU(static, gradient_tiles,
+            (tile_points at, const float *rows, size_t width, size_t across),
+            (at, rows, width, across)) {
     float half[6][4][G];
     for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at.at += at.tile) {
         for (int i = 0; i < 4; i++) gradient_side(half[0][i], 4 * G, rows + i * G, width);
@@ -131,7 +133,7 @@ void tiles_of_gradient(tile_points at, const void *dy, enum nn_storage as, size_
 
 /* A^T m along one side: six vectors to four. */
 INLINE void output_side(float *to, size_t stride, const float *from, size_t step) {
-#pragma GCC ivdep
+    BC_INDEPENDENT
     for (int j = 0; j < G; j++) {
         float m1 = from[step + j], m2 = from[2 * step + j], m3 = from[3 * step + j];
         float m4 = from[4 * step + j], a = m1 + m2, b = m1 - m2, c = m3 + m4, e = m3 - m4;
@@ -142,8 +144,9 @@ INLINE void output_side(float *to, size_t stride, const float *from, size_t step
     }
 }
 
-BC_CLONES static void output_tiles(float *restrict rows, size_t width, tile_points at,
-                                   size_t across) {
+BC_EACH_CPU(static, output_tiles,
+            (float *restrict rows, size_t width, tile_points at, size_t across),
+            (rows, width, at, across)) {
     float half[4][6][G];
     for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at.at += at.tile) {
         for (size_t q = 0; q < 6; q++)

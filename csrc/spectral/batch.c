@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "lanes.h"
 
 #define REAL float

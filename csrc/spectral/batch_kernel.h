@@ -98,7 +98,7 @@ static inline __attribute__((always_inline)) void NAME(pass)(REAL *z, int i, siz
 
 /* The first passes sweep over all points; as soon as a block fits the
  * first-level cache, the rest is done block by block. */
-BC_EACH_CODE(extern, NAME(batch_fft), (REAL *z, const batch_plan *p), (z, p)) {
+BC_EACH_CPU(extern, NAME(batch_fft), (REAL * z, const batch_plan *p), (z, p)) {
     const size_t fits = 32768 / (2 * LANES * sizeof(REAL));
     int i = 0;
     while (i < p->passes && p->block[i] > fits) NAME(pass)(z, i++, p->points, p);
@@ -110,10 +110,10 @@ BC_EACH_CODE(extern, NAME(batch_fft), (REAL *z, const batch_plan *p), (z, p)) {
 /* With E and O the transforms of the even and odd samples,
  * X[k] = E[k] + t O[k], t = e^(-i pi k / points), and out of Z = E + iO
  * 2E[k] = Z[k] + conj Z[-k], 2iO[k] = Z[k] - conj Z[-k]. */
-BC_EACH_CODE(extern, NAME(batch_real),
-             (REAL *restrict out, const REAL *restrict z, size_t first, size_t last,
-              const batch_plan *p),
-             (out, z, first, last, p)) {
+BC_EACH_CPU(extern, NAME(batch_real),
+            (REAL *restrict out, const REAL *restrict z, size_t first, size_t last,
+             const batch_plan *p),
+            (out, z, first, last, p)) {
     const size_t mask = p->points - 1;
     for (size_t k = first; k < last; k++, out += 2 * LANES) {
         const REAL *a = z + p->position[k & mask] * (size_t)(2 * LANES);
@@ -122,7 +122,7 @@ BC_EACH_CODE(extern, NAME(batch_real),
         LANE_LOOP {
             REAL er = a[l] + b[l], ei = a[LANES + l] - b[LANES + l];
             REAL or = a[LANES + l] + b[LANES + l], oi = b[l] - a[l];
-            out[l] = (REAL)0.5 * (er + (tr * or - ti * oi));
+            out[l] = (REAL)0.5 * (er + (tr * or -ti * oi));
             out[LANES + l] = (REAL)0.5 * (ei + (tr * oi + ti * or));
         }
     }
@@ -130,16 +130,15 @@ BC_EACH_CODE(extern, NAME(batch_real),
 
 /* Both ends of the spectrum from one pair, X[points-k] = conj(E[k] - t O[k]);
  * these are four times the squared magnitudes. */
-#define BOTH_ENDS(low, high)                                                            \
-    REAL er = a[l] + b[l], ei = a[LANES + l] - b[LANES + l];                            \
-    REAL or = a[LANES + l] + b[LANES + l], oi = b[l] - a[l];                            \
-    REAL ur = tr * or - ti * oi, ui = tr * oi + ti * or;                                \
-    REAL lr = er + ur, li = ei + ui, hr = er - ur, hi = ei - ui;                        \
+#define BOTH_ENDS(low, high)                                     \
+    REAL er = a[l] + b[l], ei = a[LANES + l] - b[LANES + l];     \
+    REAL or = a[LANES + l] + b[LANES + l], oi = b[l] - a[l];     \
+    REAL ur = tr * or -ti * oi, ui = tr * oi + ti * or ;         \
+    REAL lr = er + ur, li = ei + ui, hr = er - ur, hi = ei - ui; \
     REAL low = lr * lr + li * li, high = hr * hr + hi * hi
 
-BC_EACH_CODE(extern, NAME(batch_power),
-             (REAL *restrict out, const REAL *restrict z, const batch_plan *p),
-             (out, z, p)) {
+BC_EACH_CPU(extern, NAME(batch_power),
+            (REAL *restrict out, const REAL *restrict z, const batch_plan *p), (out, z, p)) {
     const size_t mask = p->points - 1;
     for (size_t k = 0; k <= p->points / 2; k++) {
         const REAL *a = z + p->position[k] * (size_t)(2 * LANES);
@@ -154,9 +153,8 @@ BC_EACH_CODE(extern, NAME(batch_power),
     }
 }
 
-BC_EACH_CODE(extern, NAME(batch_largest),
-             (REAL *restrict out, const REAL *restrict z, const batch_plan *p),
-             (out, z, p)) {
+BC_EACH_CPU(extern, NAME(batch_largest),
+            (REAL *restrict out, const REAL *restrict z, const batch_plan *p), (out, z, p)) {
     const size_t mask = p->points - 1;
     REAL most[LANES] = {0};
     for (size_t k = 0; k <= p->points / 2; k++) {

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "batch.h"
 #include "lanes.h"
 
@@ -90,10 +90,10 @@ static inline __attribute__((always_inline)) void gather(float *restrict out,
 /* In blocks that stay in the first-level cache between the two steps. */
 enum { BLOCK = 64 };
 
-BC_EACH_CODE(extern, frames_gather_f32,
-             (float *restrict out, const float *const *lane, const float *restrict window,
-              size_t length),
-             (out, lane, window, length)) {
+BC_EACH_CPU(extern, frames_gather_f32,
+            (float *restrict out, const float *const *lane, const float *restrict window,
+             size_t length),
+            (out, lane, window, length)) {
     const size_t whole = length - length % 4;
     for (size_t i = 0; i < whole; i += BLOCK) {
         size_t count = whole - i < BLOCK ? whole - i : BLOCK;
@@ -108,10 +108,10 @@ BC_EACH_CODE(extern, frames_gather_f32,
             out[i * BATCH_F32 + l] = lane[l][i] * (window != NULL ? window[i] : 1);
 }
 
-BC_EACH_CODE(extern, frames_gather_f64,
-             (double *restrict out, const float *const *lane, const double *restrict window,
-              size_t length),
-             (out, lane, window, length)) {
+BC_EACH_CPU(extern, frames_gather_f64,
+            (double *restrict out, const float *const *lane, const double *restrict window,
+             size_t length),
+            (out, lane, window, length)) {
     const size_t whole = length - length % 4;
     float block[BLOCK * BATCH_F64];
     for (size_t i = 0; i < whole; i += BLOCK) {
@@ -126,9 +126,8 @@ BC_EACH_CODE(extern, frames_gather_f64,
         for (size_t l = 0; l < BATCH_F64; l++) out[i * BATCH_F64 + l] = lane[l][i] * window[i];
 }
 
-BC_EACH_CODE(extern, frames_scatter,
-             (float *const *to, const float *const *row, size_t n),
-             (to, row, n)) {
+BC_EACH_CPU(extern, frames_scatter, (float *const *to, const float *const *row, size_t n),
+            (to, row, n)) {
     size_t i = 0;
     for (; i + 4 <= n; i += 4)
         for (int l = 0; l < BATCH_F32; l += 4) {
@@ -150,7 +149,7 @@ BC_EACH_CODE(extern, frames_scatter,
 /* NaN and infinity are the numbers with all bits of the exponent set. */
 typedef uint32_t float_bits __attribute__((may_alias));
 
-BC_EACH_CODE(static, find_bad, (uint32_t *bad, const float_bits *bits, size_t n), (bad, bits, n)) {
+BC_EACH_CPU(static, find_bad, (uint32_t * bad, const float_bits *bits, size_t n), (bad, bits, n)) {
     uint32_t any = 0;
     for (size_t i = 0; i < n; i++) any |= (bits[i] & 0x7f800000) == 0x7f800000;
     *bad = any;

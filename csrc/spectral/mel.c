@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "../support/interrupt.h"
 #include "batch.h"
 #include "columns.h"
@@ -205,10 +205,10 @@ static void power_of(const mel_plan *p, const scratch *s, const frame_view *v, s
 }
 
 /* sum (16) = weight (n) x power (n, 16) */
-BC_EACH_CODE(static, weigh,
-             (float *restrict sum, const float *restrict weight, const float *restrict power,
-              size_t n),
-             (sum, weight, power, n)) {
+BC_EACH_CPU(static, weigh,
+            (float *restrict sum, const float *restrict weight, const float *restrict power,
+             size_t n),
+            (sum, weight, power, n)) {
     float s[LANES] = {0};
     for (size_t k = 0; k < n; k++, power += LANES) {
         EACH_LANE(l, LANES) s[l] += weight[k] * power[l];

@@ -8,8 +8,8 @@ window, and `window`, `exclusion` (self-joins) and `kind` (`"self"` or
 `"join"`). Series of any dtype and layout are taken; what is not f64 and in one
 piece is first copied to f64: a profile of f32 numbers is that of the same numbers
 in f64, to the bit. The copy takes 8 bytes a value, which `system.memory` and the
-collector see, and goes with the call. Equal distances go to the lowest index. A window with a NaN or an
-infinity has no neighbour and is none.
+collector see, and goes with the call. Equal distances go to the lowest index. A window with a NaN
+or an infinity has no neighbour and is none.
 
 Options of all joins:
 
@@ -37,7 +37,6 @@ Options of all joins:
 #include "../support/interrupt.h"
 #include "znorm.h"
 
-static const char *const codes[] = {"best", "plain", "avx2", "avx512", NULL};
 static const char *const methods[] = {"auto", "filter", "sweep", "brute", NULL};
 
 struct series bc_stomp_series(lua_State *L, int arg) {
@@ -53,8 +52,7 @@ struct series bc_stomp_series(lua_State *L, int arg) {
 
 struct series bc_stomp_row(lua_State *L, int arg) {
     struct series s = bc_stomp_series(L, arg);
-    if (s.dims != 1)
-        bc_arg_error(L, arg, "expected one dimension, got %I", (lua_Integer)s.dims);
+    if (s.dims != 1) bc_arg_error(L, arg, "expected one dimension, got %I", (lua_Integer)s.dims);
     return s;
 }
 
@@ -112,15 +110,15 @@ static void opt_tile(lua_State *L, int arg, bc_simple_options *options) {
     lua_pop(L, 1);
 }
 
-int bc_stomp_options(lua_State *L, int arg, bc_simple_options *options,
-                     struct progress *progress) {
+int bc_stomp_options(lua_State *L, int arg, bc_simple_options *options, struct progress *progress) {
     int method = bc_opt_choice(L, arg, "method", 0, methods);
-    int code = bc_opt_choice(L, arg, "instructions", 0, codes);
+    int level = bc_opt_choice(L, arg, "instructions", 0, bc_cpu_names);
     *options = (bc_simple_options){.tick = tick, .context = progress};
-    options->code = (enum bc_code)code;
+    options->level = (enum bc_cpu)level;
     options->way = (enum bc_simple_way)method; /* same order, apart from brute */
-    if (!bc_code_has(options->code))
-        bc_arg_error(L, arg, "option 'instructions': this processor has no %s", codes[code]);
+    if (!bc_cpu_has(options->level))
+        bc_arg_error(L, arg, "option 'instructions': this processor has no %s",
+                     bc_cpu_names[level]);
     opt_tile(L, arg, options);
     *progress = (struct progress){.L = L, .last_s = -1};
     int type = bc_push_option(L, arg, "progress");
@@ -213,8 +211,8 @@ static int run(struct task *t) {
         return bc_znorm_brute(t->distance, t->index, a->x, a->frames, b->x, b->frames, w, zone,
                               &t->options);
     if (t->method == BRUTE)
-        return bc_simple_brute(t->distance, t->index, a->x, a->frames, b->x, b->frames, a->dims,
-                               w, zone, &t->options);
+        return bc_simple_brute(t->distance, t->index, a->x, a->frames, b->x, b->frames, a->dims, w,
+                               zone, &t->options);
     if (t->z && t->self)
         return bc_znorm_self_join(t->distance, t->index, sides, a->x, a->frames, w, (size_t)zone,
                                   &t->options);
@@ -292,8 +290,8 @@ static int l_join(lua_State *L) {
     lua_settop(L, 4);
     struct task t = {.a = bc_stomp_series(L, 1), .b = bc_stomp_series(L, 2)};
     if (t.a.dims != t.b.dims)
-        bc_arg_error(L, 2, "expected %I dimensions as in argument 1, got %I",
-                     (lua_Integer)t.a.dims, (lua_Integer)t.b.dims);
+        bc_arg_error(L, 2, "expected %I dimensions as in argument 1, got %I", (lua_Integer)t.a.dims,
+                     (lua_Integer)t.b.dims);
     return do_join(L, &t, 3);
 }
 
@@ -344,21 +342,27 @@ The values of the option `instructions` that this machine can run.
 */
 static int l_instructions(lua_State *L) {
     lua_newtable(L);
-    for (int code = 1, n = 0; codes[code] != NULL; code++)
-        if (bc_code_has((enum bc_code)code)) {
-            lua_pushstring(L, codes[code]);
+    for (int level = 1, n = 0; bc_cpu_names[level] != NULL; level++)
+        if (bc_cpu_has((enum bc_cpu)level)) {
+            lua_pushstring(L, bc_cpu_names[level]);
             lua_rawseti(L, -2, ++n);
         }
     return 1;
 }
 
 static const luaL_Reg functions[] = {
-    {"self_join", l_self_join},       {"join", l_join},
-    {"z_self_join", l_z_self_join},   {"z_join", l_z_join},
-    {"motifs", bc_stomp_motifs},      {"discords", bc_stomp_discords},
-    {"merge", bc_stomp_merge},        {"matches", bc_stomp_matches},
-    {"z_matches", bc_stomp_z_matches}, {"pan", bc_stomp_pan},
-    {"z_pan", bc_stomp_z_pan},        {"instructions", l_instructions},
+    {"self_join", l_self_join},
+    {"join", l_join},
+    {"z_self_join", l_z_self_join},
+    {"z_join", l_z_join},
+    {"motifs", bc_stomp_motifs},
+    {"discords", bc_stomp_discords},
+    {"merge", bc_stomp_merge},
+    {"matches", bc_stomp_matches},
+    {"z_matches", bc_stomp_z_matches},
+    {"pan", bc_stomp_pan},
+    {"z_pan", bc_stomp_z_pan},
+    {"instructions", l_instructions},
     {NULL, NULL},
 };
 

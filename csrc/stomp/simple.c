@@ -8,26 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "lags.h"
 #include "simple_vectors.h"
 
-static simple_block *choose(enum bc_code code, bool filter) {
+static simple_block *choose(enum bc_cpu level, bool filter) {
 #if defined(__x86_64__)
-    if (code == BC_CODE_BEST) code = bc_code_now();
-    if (code == BC_CODE_AVX512) return filter ? bc_filter_avx512 : bc_sweep_avx512;
-    if (code == BC_CODE_AVX2) return filter ? bc_filter_avx2 : bc_sweep_avx2;
+    if (level == BC_CPU_BEST) level = bc_cpu_now();
+    if (level == BC_CPU_AVX512) return filter ? bc_filter_avx512 : bc_sweep_avx512;
+    if (level == BC_CPU_AVX2) return filter ? bc_filter_avx2 : bc_sweep_avx2;
 #endif
-    (void)code;
+    (void)level;
     return filter ? bc_filter_plain : bc_sweep_plain;
 }
 
 /* One distance, and near ties */
 
-BC_EACH_CODE(static, frame_distances,
-             (double *c, const double *x, size_t x_frames, const double *y, size_t y_frames,
-              size_t dims, size_t window),
-             (c, x, x_frames, y, y_frames, dims, window)) {
+BC_EACH_CPU(static, frame_distances,
+            (double *c, const double *x, size_t x_frames, const double *y, size_t y_frames,
+             size_t dims, size_t window),
+            (c, x, x_frames, y, y_frames, dims, window)) {
     for (size_t k = 0; k < window; k++) c[k] = 0;
     for (size_t d = 0; d < dims; d++)
         for (size_t k = 0; k < window; k++) {
@@ -175,7 +175,7 @@ enum { BAND_BYTES = 1 << 20 };
  * stay in the second-level cache, and those into blocks of diagonals. */
 static int walk(struct simple *s, ptrdiff_t first, ptrdiff_t last, bool filter,
                 const bc_simple_options *options) {
-    simple_block *block = choose(options->code, filter);
+    simple_block *block = choose(options->level, filter);
     const ptrdiff_t xn = (ptrdiff_t)s->x_windows, yn = (ptrdiff_t)s->y_windows;
     const ptrdiff_t blocks = (last - first) / SIMPLE_LANES + 1;
     ptrdiff_t band = (ptrdiff_t)(BAND_BYTES / (2 * sizeof *s->a * s->dims) / 64 * 64);
@@ -258,8 +258,15 @@ int bc_simple_self_join(double *distance, int64_t *index, const bc_sides *sides,
                         const bc_simple_options *options) {
     assert(dims >= 1 && 1 <= window && window <= frames);
     const size_t n = frames - window + 1;
-    struct simple s = {.x = x, .y = x, .x_frames = frames, .y_frames = frames, .x_windows = n,
-                       .y_windows = n, .dims = dims, .window = window, .zone = -1,
+    struct simple s = {.x = x,
+                       .y = x,
+                       .x_frames = frames,
+                       .y_frames = frames,
+                       .x_windows = n,
+                       .y_windows = n,
+                       .dims = dims,
+                       .window = window,
+                       .zone = -1,
                        .right = {distance, index}};
     int status = BC_NOMEM;
     s.terms = bc_aligned_doubles(window, 0.0);
@@ -297,7 +304,7 @@ static size_t pan_block(struct simple *chain, simple_block *block, ptrdiff_t d, 
 
 static int walk_pan(struct simple *chain, ptrdiff_t first, ptrdiff_t last,
                     const bc_simple_options *options) {
-    simple_block *block = choose(options->code, true);
+    simple_block *block = choose(options->level, true);
     const size_t rows = (size_t)last + 1, blocks = (size_t)(last - first) / SIMPLE_LANES + 1;
     size_t band = BAND_BYTES / (2 * sizeof *chain->a * chain->dims) / 64 * 64, done = 0;
     if (band < 16 * chain->window) band = 16 * chain->window / 64 * 64 + 64;
@@ -316,8 +323,15 @@ static int new_length(struct simple *s, const bc_simple_length *length, const do
                       size_t dims, size_t frames, const bc_simple_options *options) {
     const size_t w = length->window, n = frames - w + 1;
     const size_t zone = length->zone < n ? length->zone : n;
-    *s = (struct simple){.x = x, .y = x, .x_frames = frames, .y_frames = frames, .x_windows = n,
-                         .y_windows = n, .dims = dims, .window = w, .zone = (ptrdiff_t)zone,
+    *s = (struct simple){.x = x,
+                         .y = x,
+                         .x_frames = frames,
+                         .y_frames = frames,
+                         .x_windows = n,
+                         .y_windows = n,
+                         .dims = dims,
+                         .window = w,
+                         .zone = (ptrdiff_t)zone,
                          .right = {length->distance, length->index}};
     s->doubts_allowed = options->way == BC_SIMPLE_FILTER ? SIZE_MAX : n * (n / w / 32 + 1);
     s->terms = bc_aligned_doubles(w, 0.0);
@@ -381,9 +395,16 @@ int bc_simple_join(double *distance, int64_t *index, const double *x, size_t x_f
                    const double *y, size_t y_frames, size_t dims, size_t window,
                    const bc_simple_options *options) {
     assert(dims >= 1 && 1 <= window && window <= x_frames && window <= y_frames);
-    struct simple s = {.x = x, .y = y, .x_frames = x_frames, .y_frames = y_frames,
-                       .x_windows = x_frames - window + 1, .y_windows = y_frames - window + 1,
-                       .dims = dims, .window = window, .zone = -1, .right = {distance, index}};
+    struct simple s = {.x = x,
+                       .y = y,
+                       .x_frames = x_frames,
+                       .y_frames = y_frames,
+                       .x_windows = x_frames - window + 1,
+                       .y_windows = y_frames - window + 1,
+                       .dims = dims,
+                       .window = window,
+                       .zone = -1,
+                       .right = {distance, index}};
     s.terms = bc_aligned_doubles(window, 0.0);
     if (s.terms == NULL) return BC_NOMEM;
     int status = join(&s, 1 - (ptrdiff_t)s.x_windows, (ptrdiff_t)s.y_windows - 1, options);
@@ -392,14 +413,21 @@ int bc_simple_join(double *distance, int64_t *index, const double *x, size_t x_f
     return status;
 }
 
-int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *x,
-                      size_t x_frames, const double *y, size_t y_frames, size_t dims,
-                      size_t window, ptrdiff_t zone, const bc_simple_options *options) {
+int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *x, size_t x_frames,
+                      const double *y, size_t y_frames, size_t dims, size_t window, ptrdiff_t zone,
+                      const bc_simple_options *options) {
     assert(dims >= 1 && k >= 1 && 1 <= window && window <= x_frames && window <= y_frames);
     struct nearest nearest = {distance, index, k};
-    struct simple s = {.x = x, .y = y, .x_frames = x_frames, .y_frames = y_frames,
-                       .x_windows = x_frames - window + 1, .y_windows = y_frames - window + 1,
-                       .dims = dims, .window = window, .zone = zone, .nearest = &nearest};
+    struct simple s = {.x = x,
+                       .y = y,
+                       .x_frames = x_frames,
+                       .y_frames = y_frames,
+                       .x_windows = x_frames - window + 1,
+                       .y_windows = y_frames - window + 1,
+                       .dims = dims,
+                       .window = window,
+                       .zone = zone,
+                       .nearest = &nearest};
     int status = BC_NOMEM;
     s.terms = bc_aligned_doubles(window, 0.0);
     s.right.value = bc_aligned_doubles(s.x_windows, DBL_MAX);
@@ -415,8 +443,13 @@ int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *
 int bc_simple_query(double *distance, const double *query, const double *x, size_t frames,
                     size_t dims, size_t window, const bc_simple_options *options) {
     assert(dims >= 1 && 1 <= window && window <= frames);
-    struct simple s = {.x = query, .y = x, .x_frames = window, .y_frames = frames,
-                       .x_windows = 1, .y_windows = frames - window + 1, .dims = dims,
+    struct simple s = {.x = query,
+                       .y = x,
+                       .x_frames = window,
+                       .y_frames = frames,
+                       .x_windows = 1,
+                       .y_windows = frames - window + 1,
+                       .dims = dims,
                        .window = window};
     int status = BC_OK;
     s.terms = bc_aligned_doubles(window, 0.0);
@@ -444,8 +477,8 @@ static double plain_distance(const double *x, size_t x_frames, const double *y, 
 }
 
 int bc_simple_brute(double *distance, int64_t *index, const double *x, size_t x_frames,
-                    const double *y, size_t y_frames, size_t dims, size_t window,
-                    ptrdiff_t zone, const bc_simple_options *options) {
+                    const double *y, size_t y_frames, size_t dims, size_t window, ptrdiff_t zone,
+                    const bc_simple_options *options) {
     const size_t xn = x_frames - window + 1, yn = y_frames - window + 1;
     for (size_t i = 0; i < xn; i++) {
         if (options->tick != NULL && options->tick(options->context, i, xn)) return BC_STOPPED;

@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "../support/error.h"
 #include "../support/interrupt.h"
 
@@ -35,11 +35,11 @@
 enum bc_simple_way { BC_SIMPLE_AUTO, BC_SIMPLE_FILTER, BC_SIMPLE_SWEEP };
 
 typedef struct bc_simple_options {
-    enum bc_code code;        /* one that bc_code_has; BC_CODE_BEST: what is in force */
-    enum bc_simple_way way;   /* BC_SIMPLE_FILTER: BC_SIMPLE_AUTO that never gives up */
-    bc_tick *tick;            /* may be NULL; called every few milliseconds */
+    enum bc_cpu level;      /* one that bc_cpu_has; BC_CPU_BEST: what is in force */
+    enum bc_simple_way way; /* BC_SIMPLE_FILTER: BC_SIMPLE_AUTO that never gives up */
+    bc_tick *tick;          /* may be NULL; called every few milliseconds */
     void *context;
-    size_t tile, tiles;       /* only the pairs of part `tile` (from 0) of `tiles`; 0: all pairs */
+    size_t tile, tiles; /* only the pairs of part `tile` (from 0) of `tiles`; 0: all pairs */
 } bc_simple_options;
 
 /* Of a self-join: the nearest window before and after each one, (n) all. */
@@ -82,9 +82,9 @@ int bc_simple_pan(const bc_simple_length *lengths, size_t count, const double *x
  * distance, index (n, k). Windows with |i - j| <= zone are left out; zone < 0:
  * none. They may overlap each other. Of its k columns the first is the
  * profile of the joins above, bit for bit. */
-int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *x,
-                      size_t x_frames, const double *y, size_t y_frames, size_t dims,
-                      size_t window, ptrdiff_t zone, const bc_simple_options *options);
+int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *x, size_t x_frames,
+                      const double *y, size_t y_frames, size_t dims, size_t window, ptrdiff_t zone,
+                      const bc_simple_options *options);
 
 /* The distance of the one window query (dims, window) and each of the n windows of
  * x (dims, frames): distance (n), INFINITY where it is not finite. */
@@ -94,7 +94,7 @@ int bc_simple_query(double *distance, const double *query, const double *x, size
 /* The definition, term by term: the yardstick of the two above. zone < 0
  * excludes nothing. Sums in another order, so distances differ by rounding. */
 int bc_simple_brute(double *distance, int64_t *index, const double *x, size_t x_frames,
-                    const double *y, size_t y_frames, size_t dims, size_t window,
-                    ptrdiff_t zone, const bc_simple_options *options);
+                    const double *y, size_t y_frames, size_t dims, size_t window, ptrdiff_t zone,
+                    const bc_simple_options *options);
 
 #endif

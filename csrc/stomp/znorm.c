@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../support/code.h"
+#include "../support/cpu.h"
 #include "lags.h"
 #include "znorm_vectors.h"
 
@@ -55,7 +55,7 @@ static void describe_all(struct znorm_series *s, size_t window, double *terms) {
         finite = isfinite(s->raw[t]) ? finite + 1 : 0;
         if (t + 1 < window) continue;
         const size_t i = t + 1 - window;
-        s->kind[i] = finite < window  ? ZNORM_BAD
+        s->kind[i] = finite < window                                   ? ZNORM_BAD
                      : equal < window && describe(s, i, window, terms) ? ZNORM_USUAL
                                                                        : ZNORM_CONSTANT;
     }
@@ -120,8 +120,8 @@ static struct window window_of(const struct znorm_series *s, size_t i) {
     return (struct window){s->raw + i, s->mean[i], s->rest[i], s->scale[i]};
 }
 
-BC_EACH_CODE(static, squares, (double *terms, struct window a, struct window b, size_t n),
-             (terms, a, b, n)) {
+BC_EACH_CPU(static, squares, (double *terms, struct window a, struct window b, size_t n),
+            (terms, a, b, n)) {
     for (size_t k = 0; k < n; k++) {
         double e = (a.x[k] - a.mean - a.rest) * a.scale - (b.x[k] - b.mean - b.rest) * b.scale;
         terms[k] = e * e;
@@ -147,8 +147,8 @@ static void keep(struct znorm *z, size_t i, size_t j) {
     z->right.value[i] = correlation - z->a.e[i] * z->b.e[last] - 1e-14;
 }
 
-void bc_znorm_offer(struct znorm *z, struct znorm_side *side, bool swapped, size_t at,
-                    size_t other, double correlation) {
+void bc_znorm_offer(struct znorm *z, struct znorm_side *side, bool swapped, size_t at, size_t other,
+                    double correlation) {
     const double *at_e = swapped ? z->b.e : z->a.e, *other_e = swapped ? z->a.e : z->b.e;
     const double error = at_e[at] * other_e[other];
     const int64_t known = side->index[at];
@@ -172,13 +172,13 @@ void bc_znorm_offer(struct znorm *z, struct znorm_side *side, bool swapped, size
 
 /* The joins */
 
-static znorm_block *choose(enum bc_code code, bool grid) {
+static znorm_block *choose(enum bc_cpu level, bool grid) {
 #if defined(__x86_64__)
-    if (code == BC_CODE_BEST) code = bc_code_now();
-    if (code == BC_CODE_AVX512) return grid ? bc_znorm_grid_avx512 : bc_znorm_sweep_avx512;
-    if (code == BC_CODE_AVX2) return grid ? bc_znorm_grid_avx2 : bc_znorm_sweep_avx2;
+    if (level == BC_CPU_BEST) level = bc_cpu_now();
+    if (level == BC_CPU_AVX512) return grid ? bc_znorm_grid_avx512 : bc_znorm_sweep_avx512;
+    if (level == BC_CPU_AVX2) return grid ? bc_znorm_grid_avx2 : bc_znorm_sweep_avx2;
 #endif
-    (void)code;
+    (void)level;
     return grid ? bc_znorm_grid_plain : bc_znorm_sweep_plain;
 }
 
@@ -196,7 +196,7 @@ enum { UNDECIDED = -1 }; /* more doubts than allowed */
 
 static int walk(struct znorm *z, ptrdiff_t first, ptrdiff_t last, bool grid,
                 const bc_simple_options *options) {
-    znorm_block *block = choose(options->code, grid);
+    znorm_block *block = choose(options->level, grid);
     const ptrdiff_t an = (ptrdiff_t)z->a.windows, bn = (ptrdiff_t)z->b.windows;
     const ptrdiff_t lanes = DOUBLING_LANES, blocks = (last - first) / lanes + 1;
     ptrdiff_t band = 16384; /* rows whose numbers stay in the second-level cache */
@@ -274,8 +274,8 @@ struct kinds {
 
 /* The nearest window of window i on one side (after, else before, it; both in a
  * join): `found`, or a constant one, or for a constant one any. */
-static double nearest_of(const struct znorm *z, const struct kinds *kinds, size_t i,
-                         ptrdiff_t zone, bool after, int64_t found, int64_t *at) {
+static double nearest_of(const struct znorm *z, const struct kinds *kinds, size_t i, ptrdiff_t zone,
+                         bool after, int64_t found, int64_t *at) {
     const size_t n = z->b.windows, from = after && zone >= 0 ? i + 1 : 0;
     const double apart = sqrt((double)z->window); /* of a constant and a usual window */
     const bool usual = z->a.kind[i] == ZNORM_USUAL;
@@ -293,8 +293,8 @@ static double nearest_of(const struct znorm *z, const struct kinds *kinds, size_
 }
 
 /* From the two sides and the constant windows to distances. */
-static int finish(struct znorm *z, ptrdiff_t zone, const struct kinds *kinds,
-                  const bc_sides *sides, const bc_simple_options *options) {
+static int finish(struct znorm *z, ptrdiff_t zone, const struct kinds *kinds, const bc_sides *sides,
+                  const bc_simple_options *options) {
     const size_t n = z->a.windows;
     for (size_t i = 0; i < n; i++) {
         if (i % 256 == 0 && options->tick != NULL && options->tick(options->context, n, n))
@@ -335,9 +335,8 @@ static void finish_nearest(struct znorm *z, const struct kinds *kinds) {
 
 /* zone < 0: a join of two series, else of x with itself. z has the window, right,
  * whose memory is the caller's, and nearest, if that is wanted. */
-static int join(struct znorm *z, const double *x, size_t x_frames, const double *y,
-                size_t y_frames, ptrdiff_t zone, const bc_sides *sides,
-                const bc_simple_options *options) {
+static int join(struct znorm *z, const double *x, size_t x_frames, const double *y, size_t y_frames,
+                ptrdiff_t zone, const bc_sides *sides, const bc_simple_options *options) {
     const size_t window = z->window;
     assert(1 <= window && window <= x_frames && window <= y_frames);
     const ptrdiff_t xn = (ptrdiff_t)(x_frames - window + 1);
@@ -393,9 +392,9 @@ int bc_znorm_join(double *distance, int64_t *index, const double *x, size_t x_fr
     return join(&z, x, x_frames, y, y_frames, -1, NULL, options);
 }
 
-int bc_znorm_nearest(double *distance, int64_t *index, size_t k, const double *x,
-                     size_t x_frames, const double *y, size_t y_frames, size_t window,
-                     ptrdiff_t zone, const bc_simple_options *options) {
+int bc_znorm_nearest(double *distance, int64_t *index, size_t k, const double *x, size_t x_frames,
+                     const double *y, size_t y_frames, size_t window, ptrdiff_t zone,
+                     const bc_simple_options *options) {
     const size_t n = x_frames - window + 1;
     struct nearest nearest = {distance, index, k};
     struct znorm z = {.window = window, .nearest = &nearest};
@@ -489,8 +488,8 @@ int bc_znorm_brute(double *distance, int64_t *index, const double *x, size_t x_f
     if (scaled == NULL) return BC_NOMEM;
     scale_series(scaled, x, x_frames);
     scale_series(scaled + x_frames, y, y_frames);
-    const int status = brute(distance, index, scaled, x_frames, scaled + x_frames, y_frames,
-                             window, zone, scaled + x_frames + y_frames, options);
+    const int status = brute(distance, index, scaled, x_frames, scaled + x_frames, y_frames, window,
+                             zone, scaled + x_frames + y_frames, options);
     free(scaled);
     return status;
 }

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "code.h"
+#include "cpu.h"
 #include "file.h"
 #include "interrupt.h"
 #include "memory.h"
@@ -57,8 +57,7 @@ static int l_threads(lua_State *L) {
 }
 
 /*** The instructions that kernels use; `instructions(name)` sets them for all
-threads. It holds for all kernels but some of the network's (norms, activations, the
-optimiser, Winograd's transforms) and the libraries: these choose when the program starts.
+threads. It holds for all kernels; the libraries choose when the program starts.
 Results are the same with all of them, but for the rounding of the network's
 convolutions: this is there to show it, and to measure. Which there are: `stomp.instructions()`.
 At first the best, or what the environment variable BCLUA_INSTRUCTIONS says.
@@ -66,14 +65,13 @@ At first the best, or what the environment variable BCLUA_INSTRUCTIONS says.
 @tparam[opt] string name "plain", "avx2", "avx512", or "best"
 @treturn string */
 static int l_instructions(lua_State *L) {
-    static const char *const names[] = {"best", "plain", "avx2", "avx512", NULL};
     if (!lua_isnoneornil(L, 1)) {
-        enum bc_code code = (enum bc_code)luaL_checkoption(L, 1, NULL, names);
-        if (!bc_code_has(code))
-            return bc_arg_error(L, 1, "this processor has no %s", names[code]);
-        bc_code_set(code);
+        enum bc_cpu level = (enum bc_cpu)luaL_checkoption(L, 1, NULL, bc_cpu_names);
+        if (!bc_cpu_has(level))
+            return bc_arg_error(L, 1, "this processor has no %s", bc_cpu_names[level]);
+        bc_cpu_set(level);
     }
-    lua_pushstring(L, names[bc_code_now()]);
+    lua_pushstring(L, bc_cpu_names[bc_cpu_now()]);
     return 1;
 }
 
