@@ -70,7 +70,7 @@ local function turn(self)
 end
 
 local function silence(path)
-   return require("bclua.workflow.extract").silence(path):sub(#path + 3)
+   return require("bclua.workflow.analysis").silence(path):sub(#path + 3)
 end
 
 local function take(self)
