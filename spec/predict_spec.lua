@@ -178,6 +178,24 @@ describe("predict", function()
       assert.matches("all 1 recordings failed, the first: " .. bad, message, 1, true)
       assert.is_false(files.exists(output))
       assert.is_false(files.exists(output .. ".parts"))
+      assert.matches(bad .. ",predict,", command.read(output .. ".failures.csv"), 1, true)
+   end)
+
+   it("says where every file of folders and lists went", function()
+      local folder = dir .. "/card"
+      assert(require("bclua.system").mkdir(folder))
+      assert(audio.save(folder .. "/a.wav", noise(RATE * 6, 7), RATE))
+      for _, name in ipairs({"bad.wav", "memo.m4a", "CONFIG.TXT", "._a.wav"}) do
+         command.write(folder .. "/" .. name, "")
+      end
+      command.shell("ln -s nowhere " .. folder .. "/gone.wav")
+      local text = require("bclua.workflow.account").text
+      local inputs = {folder, folder .. "/a.wav", paths[3], dir .. "/missing.ogg"}
+      local result, _, output = run{inputs = inputs}
+      assert.equal("8 found: 2 done, 0 finished before, 3 failed, 1 not read, 2 ignored", text(result.counts))
+      result = run{inputs = inputs, output = output}
+      assert.equal("8 found: 0 done, 2 finished before, 3 failed, 1 not read, 2 ignored", text(result.counts))
+      assert.equal(3, #result.failures)
    end)
 
    it("embeds no silence without a word", function()

@@ -75,6 +75,13 @@ describe("files.find", function()
          reasons)
    end)
 
+   it("counts what is hidden, a folder as one", function()
+      command.shell("cd " .. dir .. " && mkdir -p a/.git/x '$RECYCLE.BIN' && touch .a a/._b a/.git/x/c.wav a/d.wav " ..
+         "'$RECYCLE.BIN/e.wav'")
+      local found, left_out, hidden = files.find(dir)
+      assert.same({{"a/d.wav"}, 0, 4}, {found, #left_out, hidden})
+   end)
+
    it("reads each folder once, under its own name", function()
       local found, reasons = find("mkdir -p b/c; touch b/c/x b/y; ln -s .. b/c/up; ln -s . b/one; ln -s . b/two; " ..
          "ln -s b a")

@@ -57,10 +57,10 @@ describe("recordings", function()
       local list, left_out, others = recordings.list(dir .. "/t")
       assert.same({"t/d.ogg", "t/north_0430"}, {list[1].source_name, list[2].source_name})
       assert.same({2, 0}, {#list, #left_out})
-      assert.same({not_read = 3, ignored = 2, extensions = {m4a = 2, wma = 1}}, others)
+      assert.same({found = 7, not_read = 3, ignored = 2, hidden = 0, extensions = {m4a = 2, wma = 1}}, others)
       assert.equal("3 sound files not read: 1 .wma, 2 .m4a (formats that are not decoded here: convert them, to " ..
          "FLAC say); 2 other files ignored", recordings.about(others))
-      assert.is_nil(recordings.about{not_read = 0, ignored = 0, extensions = {}})
+      assert.is_nil(recordings.about(recordings.none(4)))
       touch("u/a.m4a")
       assert.matches("no recordings .*; 1 sound files not read", select(2, recordings.list(dir .. "/u")))
    end)
@@ -309,9 +309,43 @@ describe("extract", function()
 
    it("fails when nothing could be done", function()
       put("a/bad.ogg", "bad")
+      put("a/worse.wav", "")
+      put("notes.txt", "")
       local result, message = run()
       assert.is_nil(result)
-      assert.matches("all 1 recordings failed", message)
+      assert.matches("all 2 recordings failed, the first: .*a/bad.ogg: ", message)
+      assert.matches("a/worse.wav: empty file", command.read(dir .. "/motif/failures.csv"))
+      local counts = files.read_json(dir .. "/motif/counts.json")
+      assert.same({3, 0, 2, 1}, {counts.found, counts.done, counts.failed, counts.ignored})
+   end)
+
+   it("says where every file went, and the sum is right", function()
+      put("a/good.wav", tone(7, 1500, 32000))
+      put("a/other.wav", tone(7, 1000, 32000))
+      put("b/good.wav", tone(7, 1200, 32000))
+      for _, name in ipairs({"a/bad.ogg", "a/memo.m4a", "a/CONFIG.TXT", "a/._good.wav", "a/.DS_Store"}) do
+         put(name, "no sound")
+      end
+      for _, folder in ipairs({".Trashes", "$RECYCLE.BIN", "System Volume Information"}) do
+         put(folder .. "/deleted.wav", tone(7, 800, 32000))
+      end
+      local _, status = command.shell(("cd %s/train_audio && ln -s nowhere a/gone.wav && ln -s .. a/up && " ..
+         "mkfifo a/pipe && ln -s a/good.wav again.wav"):format(dir))
+      assert.equal(0, status)
+      local function counted(r)
+         local c = r.counts
+         assert.equal(c.found, c.done + c.finished_before + c.failed + c.not_read + c.ignored + c.not_selected)
+         assert.same(c, files.read_json(dir .. "/motif/counts.json"))
+         assert.equal(#r.failures, c.failed)
+         return require("bclua.workflow.account").text(c)
+      end
+      assert.equal("15 found: 4 done, 0 finished before, 4 failed, 1 not read, 6 ignored", counted(run()))
+      assert.equal("15 found: 0 done, 4 finished before, 4 failed, 1 not read, 6 ignored", counted(run()))
+      assert.equal("15 found: 0 done, 1 finished before, 3 failed, 1 not read, 6 ignored, 4 not selected",
+         counted(run({species = "b"})))
+      local sample = run({sample_k = 2}).counts
+      assert.same({15, 3}, {sample.found, sample.not_selected})
+      counted(run({sample_k = 2}))
    end)
 
    it("takes one species, or a sample that the seed decides", function()

@@ -63,6 +63,11 @@ function files.stamp(path)
    return nil
 end
 
+-- Names that systems hide, and their own folders on a card: what was thrown away is in one of them.
+local function is_hidden(name)
+   return name:sub(1, 1) == "." or name:lower() == "$recycle.bin" or name == "System Volume Information"
+end
+
 local Walk = {}
 Walk.__index = Walk
 
@@ -97,18 +102,24 @@ function Walk:enter(below, key)
    if not names then return nil, message end
    table.sort(names)
    for _, name in ipairs(names) do
-      if name:sub(1, 1) ~= "." then self:look_at(below == "" and name or below .. "/" .. name, name) end
+      if is_hidden(name) then
+         self.hidden = self.hidden + 1
+      else
+         self:look_at(below == "" and name or below .. "/" .. name, name)
+      end
    end
    return true
 end
 
---- All files below a folder, hidden ones left out. Links are followed, but each folder is read once, under the name
+--- All files below a folder but hidden ones: names that begin with a dot, and the folders `$RECYCLE.BIN` and
+-- `System Volume Information`. Links are followed, but each folder is read once, under the name
 -- that leads to it without a link if there is one. What cannot be read costs only itself.
 -- @tparam string root
 -- @tparam[opt] function wanted is the file of this name wanted? (default: all)
 -- @treturn[1] {string,...} paths relative to root, sorted
 -- @treturn[1] {table,...} what was left out: `path`, and the `reason`, which begins with it: folders and wanted files
 -- that cannot be read, links that lead nowhere or to a folder that was read, pipes and devices
+-- @treturn[1] integer how many hidden files and folders were passed over, those in a hidden folder not counted
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function files.find(root, wanted)
@@ -116,7 +127,7 @@ function files.find(root, wanted)
    if not a then return nil, root .. ": no such folder" end
    if a.mode ~= "directory" then return nil, root .. ": not a folder" end
    local w = setmetatable({root = root, wanted = wanted or function() return true end, found = {}, left_out = {},
-      links = {}, seen = {}}, Walk)
+      hidden = 0, links = {}, seen = {}}, Walk)
    local ok, message = w:enter("", a.dev .. ":" .. a.ino)
    if not ok then return nil, message end
    local at = 1
@@ -130,7 +141,7 @@ function files.find(root, wanted)
       at = at + 1
    end
    table.sort(w.found)
-   return w.found, w.left_out
+   return w.found, w.left_out, w.hidden
 end
 
 --- Remove a file, or a folder and all that is in it; links are removed, not followed.

@@ -16,12 +16,26 @@ local READ = set "ogg oga opus flac wav wave mp3 mp2 mp1 mpga aif aiff aifc caf 
 -- Sound that is not decoded here.
 local NOT_READ = set "3g2 3gp 3gpp aac ac3 alac amr ape dsf dts m4a m4b mka mpc ra ram spx tta wac weba wma wv"
 
+--- What `list` tells of other files, where there are none.
+-- @tparam[opt=0] integer found
+-- @treturn table
+function recordings.none(found) return {found = found or 0, not_read = 0, ignored = 0, hidden = 0, extensions = {}} end
+
+--- Add what `list` tells of the other files of one folder to that of others.
+-- @tparam table sum changed
+-- @tparam table others
+function recordings.add(sum, others)
+   for _, key in ipairs({"found", "not_read", "ignored", "hidden"}) do sum[key] = sum[key] + others[key] end
+   for extension, n in pairs(others.extensions) do sum.extensions[extension] = (sum.extensions[extension] or 0) + n end
+end
+
 -- Is the file of this path, whose name has no extension, a sound file all the same?
 local function holds_sound(path) return require("bclua.audio").info(path) ~= nil end
 
 -- Files by what becomes of them: those that can be read as a list, the others counted.
-local function sort_out(root, found)
-   local read, others = {}, {not_read = 0, ignored = 0, extensions = {}}
+local function sort_out(root, found, left_out, hidden)
+   local read, others = {}, recordings.none(#found + #left_out + hidden)
+   others.hidden, others.ignored = hidden, hidden
    for _, path in ipairs(found) do
       local extension = (files.basename(path):match("%.([^.]*)$") or ""):lower()
       if READ[extension] or extension == "" and holds_sound(root .. "/" .. path) then
@@ -47,7 +61,10 @@ function recordings.about(others)
       parts[1] = ("%d sound files not read: %s (formats that are not decoded here: convert them, to FLAC say)"):format(
          others.not_read, table.concat(words, ", "))
    end
-   if others.ignored > 0 then parts[#parts + 1] = ("%d other files ignored"):format(others.ignored) end
+   if others.ignored > 0 then
+      parts[#parts + 1] = ("%d other files ignored%s"):format(others.ignored,
+         others.hidden > 0 and (" (%d hidden)"):format(others.hidden) or "")
+   end
    return #parts > 0 and table.concat(parts, "; ") or nil
 end
 
@@ -58,15 +75,15 @@ end
 -- @tparam string root the folder whose name begins every `source_name`
 -- @treturn[1] {table,...} `{path=, source_name=, species=, id=}`, sorted by source_name
 -- @treturn[1] {table,...} what was left out, see `files.find`
--- @treturn[1] table how many other files there are: `not_read` (sound in a format that is not decoded here; by their
--- `extensions`), `ignored`; hidden ones do not count
+-- @treturn[1] table how many files there are: `found` (all, and what was left out), `not_read` of them (sound in a
+-- format that is not decoded here; by their `extensions`), `ignored` (no sound, and what is `hidden`, a folder as one)
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function recordings.list(root)
    root = root:gsub("(.)/+$", "%1")
-   local all, left_out = files.find(root)
+   local all, left_out, hidden = files.find(root)
    if not all then return nil, left_out end
-   local found, others = sort_out(root, all)
+   local found, others = sort_out(root, all, left_out, hidden)
    if #found == 0 then
       local about = recordings.about(others)
       return nil, ("%s: no recordings (ogg, flac, wav, mp3, ...)%s%s"):format(root, about and "; " .. about or "",

@@ -1,5 +1,6 @@
 --- Step 1: CENS, matrix profile, motif and discord of every recording.
 -- @module bclua.workflow.extract
+local account = require "bclua.workflow.account"
 local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
@@ -76,8 +77,8 @@ end
 -- `matrix_profile_window` (50), `sample_rate` (32000), `exclusion` (round(w/2));
 -- `species`, `sample_k`, `seed` to take only some; `strict_audio` (false: of what is truncated or damaged, or not as
 -- long as its header says, all that can be decoded is used, with a warning); `force`; `quiet`
--- @treturn[1] table `{done=, skipped=, not_read=, ignored=, failures={{path=, step=, reason=},...}, seconds=,
--- warnings={{path=, step=, what=, seconds=, claimed_s=},...}}`
+-- @treturn[1] table `{done=, skipped=, failures={{path=, step=, reason=},...}, seconds=,
+-- warnings={{path=, step=, what=, seconds=, claimed_s=},...}, counts=}`, the last from `account.of`
 -- @treturn[2] nil
 -- @treturn[2] string message: nothing could be done
 function extract.run(options)
@@ -89,6 +90,7 @@ function extract.run(options)
    if not hop then return nil, message end
    local list, left_out, others = recordings.list(options.input)
    if not list then return nil, left_out end
+   local all = #list
    list, message = select_recordings(list, options)
    if not list then return nil, message end
    local locked <close>, busy = lock.folder(options.output)
@@ -126,22 +128,24 @@ function extract.run(options)
       end
       bar:update(i)
    end
-   bar:finish(("%d done, %d skipped (finished before), %d failed; %s of sound in %s%s"):format(done, skipped,
-      #failures, progress.duration(seconds), progress.duration(bar:elapsed()), #warnings > 0 and
+   local result = {done = done, skipped = skipped, failures = failures, warnings = warnings, seconds = seconds}
+   result.counts = account.of(others, result, all - #list)
+   bar:finish(("%s; %s of sound in %s%s"):format(account.text(result.counts), progress.duration(seconds),
+      progress.duration(bar:elapsed()), #warnings > 0 and
       ("; %d with a warning: %s/warnings.csv"):format(#warnings, options.output) or ""))
    local about = recordings.about(others)
    if about then progress.note("extract: " .. about, options.quiet) end
    if not (options.species or options.sample_k) then
       ok, message = files.write_json(options.output .. "/recordings.json", names_of(list))
    end
+   if ok then ok, message = account.write(options.output .. "/counts.json", result.counts) end
    if ok then ok, message = record.write_failures(options.output .. "/failures.csv", failures) end
    if ok then ok, message = record.write_warnings(options.output .. "/warnings.csv", warnings) end
    if not ok then return nil, message end
    if done + skipped == 0 then
       return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #failures, failures[1].reason)
    end
-   return {done = done, skipped = skipped, failures = failures, warnings = warnings, seconds = seconds,
-      not_read = others.not_read, ignored = others.ignored}
+   return result
 end
 
 return extract

@@ -210,6 +210,7 @@ local function mine(run, force)
          cens_sample_rate = c.extract.cens_sample_rate, matrix_profile_window = c.extract.matrix_profile_window})
    end)
    if not result then return nil, message end
+   run.counts = result.counts
    return step(run, "consolidate", function()
       return require("bclua.workflow.consolidate").run({input = f .. "/motif", output = run.motif, force = force})
    end)

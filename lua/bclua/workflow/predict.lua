@@ -1,11 +1,13 @@
 --- The embedding of every window of any recordings, as a table.
 -- @module bclua.workflow.predict
+local account = require "bclua.workflow.account"
 local array = require "bclua.array"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
 local parts = require "bclua.workflow.parts"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local recordings = require "bclua.recordings"
 local system = require "bclua.system"
 local windows = require "bclua.workflow.windows"
 local check_options, extend = require("bclua.options").check, require("bclua.options").extend
@@ -35,24 +37,26 @@ local function weights_of(net)
    return assert(sql.query(("select md5(%s) as hash"):format(sql.quote(table.concat(sums, "\n")))))[1].hash
 end
 
--- Files and folders as a list of files, each once, in the order of the inputs; and what was left out.
+-- Files and folders as a list of files, each once, in the order of the inputs; what was left out; and what else
+-- there was, as `recordings.list` has it.
 local function list_files(inputs)
-   local list, seen, left_out = {}, {}, {}
+   local list, seen, left_out, all = {}, {}, {}, recordings.none()
    for _, input in ipairs(inputs) do
-      local found, message = {{path = input}}, nil
+      local found, message, others = {{path = input}}, {}, recordings.none(1)
       if files.is_folder(input) then
-         found, message = require("bclua.recordings").list(input)
-         if found then table.move(message, 1, #message, #left_out + 1, left_out) end
+         found, message, others = recordings.list(input)
       elseif not files.exists(input) and #inputs == 1 then
          return nil, input .. ": no such file or folder"
       end
       if not found then return nil, message end
+      table.move(message, 1, #message, #left_out + 1, left_out)
+      recordings.add(all, others)
       for _, item in ipairs(found) do
-         if not seen[item.path] then list[#list + 1] = item.path end
+         if seen[item.path] then all.found = all.found - 1 else list[#list + 1] = item.path end
          seen[item.path] = true
       end
    end
-   return list, left_out
+   return list, left_out, all
 end
 
 -- What is to be done of a list, and how much was done before.
@@ -139,31 +143,29 @@ end
 -- window to window), `partial` (`pad`: the last window is filled up with silence, `drop`: left out), `precision`,
 -- `batch` (windows at once), `force`, `quiet`
 -- @treturn[1] table `done`, `skipped`, `windows` (of this run), `rows` (of the table), `seconds` (of sound),
--- `elapsed_s`, `failures`
+-- `elapsed_s`, `failures`, `counts` (see `account.of`)
 -- @treturn[2] nil
 -- @treturn[2] string message
 function predict.run(options)
    options = check_options(options, predict.options)
    local ok, message = check(options)
    if not ok then return nil, message end
-   local list, left_out = list_files(options.inputs)
+   local list, left_out, others = list_files(options.inputs)
    if not list then return nil, left_out end
    local net
    net, message = require("bclua.tilenet").open(options.checkpoint, {precision = options.precision})
    if not net then return nil, message end
    local result
-   result, message = predict.with_network(net, list, options, left_out)
+   result, message = predict.with_network(net, list, options, left_out, others)
    net:close()
    return result, message
 end
 
 local function summary(r)
-   if r.done == 0 then
-      return ("nothing to do: %d recordings were done before, %d failed"):format(r.skipped, #r.failures)
-   end
-   return ("%d windows of %d recordings (%s), %d skipped (done before), %d failed; %.1f windows/s, %.0f x real time")
-      :format(r.windows, r.done, progress.duration(r.seconds), r.skipped, #r.failures, r.windows / r.elapsed_s,
-      r.seconds / r.elapsed_s)
+   local text = account.text(r.counts)
+   if r.done == 0 then return text .. "; nothing to do" end
+   return ("%s; %d windows of %s of sound; %.1f windows/s, %.0f x real time"):format(text, r.windows,
+      progress.duration(r.seconds), r.windows / r.elapsed_s, r.seconds / r.elapsed_s)
 end
 
 -- What there is to say about recordings that were read all the same, in this run or before.
@@ -187,7 +189,8 @@ local WITH_NETWORK = extend(predict.options, {checkpoint = "string", inputs = {"
 -- @tparam {string,...} list files
 -- @tparam table options as for `run`; `checkpoint` is only the name in the metadata
 -- @tparam[opt] {table,...} left_out what else there was and counts as failed, from `files.find`
-function predict.with_network(net, list, options, left_out)
+-- @tparam[opt] table others what else there was, from `recordings.list`
+function predict.with_network(net, list, options, left_out, others)
    options = check_options(options, WITH_NETWORK)
    local o = {sample_rate = net.options.sample_rate, length = net.samples, hop_s = options.hop or net.options.seconds,
       drop = options.partial == "drop", block = options.batch}
@@ -204,19 +207,24 @@ function predict.with_network(net, list, options, left_out)
    if not r then return nil, message end
    table.move(r.failures, 1, #r.failures, #failures + 1, failures)
    r.failures, r.skipped, r.elapsed_s = failures, #list - r.done - #failures, r.bar:elapsed()
-   if r.done + r.skipped == 0 then
-      return nil, ("all %d recordings failed, the first: %s"):format(#list, failures[1].reason)
-   end
    for _, failure in ipairs(record.left_out(left_out or {}, "predict", options.quiet)) do
       failures[#failures + 1] = failure
    end
-   r.rows, message = store:commit({bclua_checkpoint = options.checkpoint or ""})
-   if not r.rows then return nil, message end
+   r.counts = account.of(others or recordings.none(#list), r)
+   if r.done + r.skipped > 0 then
+      r.rows, message = store:commit({bclua_checkpoint = options.checkpoint or ""})
+      if not r.rows then return nil, message end
+   end
    r.bar:finish(summary(r))
    r.bar = nil
+   local about = others and recordings.about(others)
+   if about then progress.note("predict: " .. about, options.quiet) end
    r.warnings = warnings_of(list, store)
    ok, message = record.write_failures(options.output .. ".failures.csv", failures)
    if ok then ok, message = record.write_warnings(options.output .. ".warnings.csv", r.warnings) end
+   if ok and not r.rows then
+      return nil, ("all %d recordings failed, the first: %s"):format(#list, failures[1].reason)
+   end
    return ok and r, message
 end
 

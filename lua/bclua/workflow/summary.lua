@@ -1,5 +1,6 @@
 --- The report of a run: what went in, what was found, what was learnt.
 -- @module bclua.workflow.summary
+local account = require "bclua.workflow.account"
 local audio = require "bclua.audio"
 local audit = require "bclua.workflow.audit"
 local commands = require "bclua.workflow.commands"
@@ -50,6 +51,7 @@ local function recordings(r, run, folder)
       "sum(duration_seconds) d, count(motif_0)::bigint m from %s"):format(sql.parquet(run.motif)))[1]
    r:paragraph(("%d recordings of %d species, %s in all; %d have a motif, %d are shorter than the window."):format(
       total.n, total.s, progress.duration(total.d), total.m, total.n - total.m))
+   r:paragraph(("Files and what became of them: %s."):format(account.text(run.counts)))
    if #run.failures > 0 then
       r:warning(("%d failed; they are listed at the end and in failures.csv."):format(#run.failures))
    end
