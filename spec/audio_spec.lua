@@ -95,6 +95,39 @@ describe("audio", function()
          assert.equal(f32(f32(f32(f32(0.1) + f32(0.2)) + f32(0.4)) / 3), mean)
       end)
 
+      it("takes one channel, before conversion, and names a file that has fewer", function()
+         local rows = array.from({{0.5, 0.25, -0.5, 0.125}, {-0.5, 0, 0.25, 0.5}, {0.25, 0.5, 0, 0}}, "f32")
+         local file = save("three.wav", rows, 8000, {subtype = "float"})
+         for channel, name in ipairs{"left", "right"} do
+            assert.same(rows[channel]:table(), audio.load(file, {channel = channel}):table())
+            assert.same(rows[channel]:table(), audio.load(file, {channel = name}):table())
+         end
+         assert.same(rows[3]:table(), audio.load(file, {channel = 3}):table())
+         assert.same({0.25, 0.5}, audio.load(file, {channel = 2, start_s = 2 / 8000}):table())
+         assert.same(audio.load(file):table(), audio.load(file, {channel = "mix"}):table())
+         local alone = save("alone.wav", rows[2], 8000, {subtype = "float"})
+         assert.same(audio.load(alone, {sample_rate = 32000}):table(),
+            audio.load(file, {sample_rate = 32000, channel = 2}):table())
+         fails("three.wav: no channel 4 %(it has 3%)$", audio.load(file, {channel = 4}))
+         fails("alone.wav: no channel 2 %(it has 1%)$", audio.open(alone, {channel = "right"}))
+         assert.same(rows[2]:table(), audio.load(alone, {channel = "left"}):table())
+         for value, text in pairs{[0] = "must be 1 to 1024, got 0", middle = "one of mix, left, right, got 'middle'",
+            [1.5] = "must be an integer"} do
+            assert.error_matches(function() audio.load(file, {channel = value}) end, text, 1, true)
+         end
+         assert.error_matches(function() audio.load(file, {channel = 1, mono = false}) end, "'mono = false' is for all")
+      end)
+
+      it("does not look at the other channels", function()
+         local rows = array.from({{0.5, 0.25}, {0 / 0, 1}}, "f32") -- as bytes: `save` refuses what is not finite
+         local file = write_bytes("nan.wav", "RIFF" .. ("<I4"):pack(52) .. "WAVEfmt " ..
+            ("<I4I2I2I4I4I2I2"):pack(16, 3, 2, 8000, 64000, 8, 32) .. "data" .. ("<I4ffff"):pack(16, rows:at(1, 1),
+            rows:at(2, 1), rows:at(1, 2), rows:at(2, 2)))
+         assert.same({0.5, 0.25}, audio.load(file, {channel = 1}):table())
+         fails("sample 0", audio.load(file, {channel = 2}))
+         fails("sample 0", audio.load(file))
+      end)
+
       it("keeps an axis of one channel if not mono", function()
          local file = save("one_channel.wav", tone(10, 8000, 440), 8000)
          assert.same({1, 10}, audio.load(file, {mono = false}):shape())

@@ -29,6 +29,7 @@ typedef struct bc_audio_info {
 typedef struct bc_audio_options {
     int sample_rate; /* convert to this; 0: as in the file */
     bool mono;       /* arithmetic mean of the channels, in f32 */
+    int channel;     /* only this one, from 1; 0: all of them, or their mean */
     bool strict;     /* refuse what is truncated or damaged, or longer than its header says */
 } bc_audio_options;
 
@@ -36,12 +37,13 @@ typedef struct bc_audio_options {
 typedef struct bc_audio bc_audio;
 
 /* BC_FAIL, with a text that begins with the path: missing, not a regular file,
- * empty, not audio; if strict, with a wrong header or truncated. Close with bc_audio_close. */
+ * empty, not audio, without the channel that is wanted; if strict, with a wrong header or
+ * truncated. Close with bc_audio_close. */
 int bc_audio_open(bc_audio **a, const char *path, const bc_audio_options *o, bc_error *e);
 void bc_audio_close(bc_audio *a); /* NULL is fine */
 
 const bc_audio_info *bc_audio_info_of(const bc_audio *a); /* as in the file */
-bool bc_audio_is_mono(const bc_audio *a);   /* opened with mono */
+bool bc_audio_is_mono(const bc_audio *a);   /* opened with mono, or for one channel */
 int bc_audio_rows(const bc_audio *a);       /* channels that read gives */
 int bc_audio_rate(const bc_audio *a);       /* sample rate that read gives */
 int64_t bc_audio_length(const bc_audio *a); /* samples at that rate; -1 when unknown */

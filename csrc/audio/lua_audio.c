@@ -36,13 +36,25 @@ static double time_option(lua_State *L, int arg, const char *name, double fallba
     return t;
 }
 
+/* "mix" (all channels), "left", "right", or a number from 1. */
+static int channel_option(lua_State *L, int arg) {
+    static const char *const words[] = {"mix", "left", "right", NULL};
+    int type = bc_push_option(L, arg, "channel");
+    lua_pop(L, 1);
+    if (type == LUA_TSTRING) return bc_opt_choice(L, arg, "channel", 0, words);
+    return type == LUA_TNIL ? 0 : (int)bc_opt_integer_in(L, arg, "channel", 1, 1, 1024);
+}
+
 static void read_options(lua_State *L, int arg, bc_audio_options *o) {
     lua_Integer rate = bc_opt_integer(L, arg, "sample_rate", 0);
     if (rate < 0 || rate > BC_AUDIO_MAX_RATE || (rate == 0 && bc_has_option(L, arg, "sample_rate")))
         bc_arg_error(L, arg, "option 'sample_rate' must be 1 to %d Hz, got %I", BC_AUDIO_MAX_RATE,
                      rate);
     o->sample_rate = (int)rate;
+    o->channel = channel_option(L, arg);
     o->mono = bc_opt_boolean(L, arg, "mono", true);
+    if (!o->mono && o->channel > 0)
+        bc_arg_error(L, arg, "option 'channel' gives one row: 'mono = false' is for all");
     o->strict = bc_opt_boolean(L, arg, "strict", false);
 }
 
@@ -117,8 +129,9 @@ is NaN or infinite fails. A part past the end is cut, to no sample if need be.
 @tparam[opt] table options `sample_rate` in Hz (default: the file's; another is
   converted to by soxr HQ, and gives ceil(n * to / from) samples; less than 65536
   times as much or as little), `start_s`
-  (0), `seconds` (all), `mono` (true: arithmetic mean of the channels),
-  `strict` (false: true refuses what is truncated, damaged, or longer or shorter than its
+  (0), `seconds` (all), `mono` (true: arithmetic mean of the channels), `channel` ("mix":
+  `mono` decides; "left", "right", or a number from 1: only this one, an error where the file
+  has fewer), `strict` (false: true refuses what is truncated, damaged, or longer or shorter than its
   header says)
 @treturn bclua.array f32 (samples), or (channels, samples) if not mono
 @treturn integer sample rate
@@ -128,8 +141,8 @@ is NaN or infinite fails. A part past the end is cut, to no sample if need be.
 @treturn[2] string message
 */
 static int l_load(lua_State *L) {
-    static const char *const names[] = {"sample_rate", "start_s", "seconds",
-                                        "mono",        "strict", NULL};
+    static const char *const names[] = {"sample_rate", "start_s", "seconds", "mono",
+                                        "channel",     "strict",  NULL};
     const char *path = luaL_checkstring(L, 1);
     bc_check_options(L, 2, names);
     bc_audio_options o;
@@ -345,13 +358,13 @@ static int l_resample(lua_State *L) {
 Open a file for reading in blocks, in little memory.
 @function open
 @string path
-@tparam[opt] table options `sample_rate`, `mono`, `strict` as for `load`
+@tparam[opt] table options `sample_rate`, `mono`, `channel`, `strict` as for `load`
 @treturn reader
 @return[2] nil
 @treturn[2] string message
 */
 static int l_open(lua_State *L) {
-    static const char *const names[] = {"sample_rate", "mono", "strict", NULL};
+    static const char *const names[] = {"sample_rate", "mono", "channel", "strict", NULL};
     const char *path = luaL_checkstring(L, 1);
     bc_check_options(L, 2, names);
     bc_audio_options o;

@@ -246,7 +246,7 @@ static int new_audio(bc_audio **a, const char *path, bc_error *e) {
 
 static int allocate(bc_audio *a) {
     int channels = a->info.channels;
-    a->rows = a->options.mono ? 1 : channels;
+    a->rows = bc_audio_is_mono(a) ? 1 : channels;
     a->rate = a->options.sample_rate > 0 ? a->options.sample_rate : a->info.sample_rate;
     a->block = channels < BLOCK ? BLOCK / channels : 1;
     bool convert = a->rate != a->info.sample_rate;
@@ -258,8 +258,15 @@ static int allocate(bc_audio *a) {
     return BC_OK;
 }
 
+static int check_channel(const bc_audio *a, int channel, bc_error *e) {
+    int has = a->info.channels;
+    if (channel <= has) return BC_OK;
+    return bc_fail(e, "%s: no channel %d (it has %d)", a->path, channel, has);
+}
+
 int bc_audio_open(bc_audio **a, const char *path, const bc_audio_options *o, bc_error *e) {
     int rc = new_audio(a, path, e);
+    if (rc == BC_OK) rc = check_channel(*a, o->channel, e);
     if (rc == BC_OK && o->strict) rc = refuse(*a, e);
     if (rc == BC_OK && o->sample_rate > 0)
         rc = bc_resample_check((*a)->info.sample_rate, o->sample_rate, path, e);
@@ -297,7 +304,7 @@ int bc_audio_inspect(bc_audio_info *info, const char *path, bc_error *e) {
 }
 
 const bc_audio_info *bc_audio_info_of(const bc_audio *a) { return &a->info; }
-bool bc_audio_is_mono(const bc_audio *a) { return a->options.mono; }
+bool bc_audio_is_mono(const bc_audio *a) { return a->options.mono || a->options.channel > 0; }
 int bc_audio_rows(const bc_audio *a) { return a->rows; }
 int bc_audio_rate(const bc_audio *a) { return a->rate; }
 int64_t bc_audio_tell(const bc_audio *a) { return a->at; }
@@ -319,6 +326,12 @@ static void mix(float *restrict out, const float *restrict in, int64_t n, int ch
         for (int c = 1; c < channels; c++) sum += in[i * channels + c];
         out[i] = sum / count;
     }
+}
+
+/* One channel, from 1, of (n, channels). */
+static void pick(float *restrict out, const float *restrict in, int64_t n, int channels,
+                 int channel) {
+    for (int64_t i = 0; i < n; i++) out[i] = in[i * channels + channel - 1];
 }
 
 /* (n, rows) to rows, stride apart. */
@@ -369,7 +382,10 @@ static int decode(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e)
     float *to = a->raw != NULL ? a->raw : out;
     if (a->frames >= 0 && n > a->frames - a->frame) n = a->frames - a->frame;
     *got = fetch(a, to, n, &hole);
-    if (a->raw != NULL) mix(out, a->raw, *got, a->info.channels);
+    if (a->raw != NULL && a->options.channel > 0)
+        pick(out, a->raw, *got, a->info.channels, a->options.channel);
+    else if (a->raw != NULL)
+        mix(out, a->raw, *got, a->info.channels);
     int64_t bad = bc_audio_first_bad(out, *got * a->rows);
     if (bad >= 0) {
         bad = a->frame + bad / a->rows;
