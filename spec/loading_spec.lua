@@ -45,6 +45,31 @@ describe("bclua.loading", function()
       assert.same({3, 3, 3, 3}, seen)
    end)
 
+   it("reads the channel of each recording that it is told, else the mean", function()
+      local both = folder .. "/both.flac"
+      local rows = array.zeros{2, 8000}
+      rows[1]:fill(0.5)
+      rows[2]:fill(-0.25)
+      assert(audio.save(both, rows, 8000))
+      local function level(channels)
+         local l <close> = loading.new(options{paths = {both, paths[2]}, batch_size = 4,
+            channels = channels and array.from(channels, "i32")})
+         local batch, levels = assert(l:next()), {}
+         for i, file in ipairs(batch.provenance.anchor.file) do levels[file] = batch.anchor:at(i, 400) end
+         return {levels[paths[1]], levels[paths[2]]}
+      end
+      local alone = math.floor(0.1 * 32768 + 0.5) / 32768
+      assert.same({0.125, alone}, level(nil))
+      assert.same({0.5, alone}, level{1, 0})
+      assert.same({-0.25, alone}, level{2, 1})
+      raises("channels must be 0 or more", options{channels = array.from({-1, 0}, "i32")})
+      raises("column 'channels' has 1 rows, not 2", options{channels = array.from({1}, "i32")})
+      local l <close> = loading.new(options{channels = array.from({2, 2}, "i32")})
+      local batch, message = l:next()
+      assert.is_nil(batch)
+      assert.matches("no channel 2 %(it has 1%)", message)
+   end)
+
    it("refuses slices that are not those of its windows", function()
       for _, first in ipairs{{0, 2, 5}, {0, 2, 3}, {0, 5, 4}, {1, 2, 4}, {-1, 2, 4}, {0}, {4}, {0, 1 << 62, 4}} do
          raises("column 'first' must rise from 0 to the number of slices, 4", walk(first))

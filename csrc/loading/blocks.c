@@ -36,6 +36,7 @@ struct bc_blocks {
     pthread_mutex_t lock;
     pthread_cond_t released; /* a handle */
     const char *const *paths;
+    const int32_t *channels;
     int32_t n;
     entry *entries;
     handle *handles;
@@ -54,13 +55,15 @@ static block **bucket_of(bc_blocks *b, uint64_t key) {
     return &b->buckets[(key * 0x9e3779b97f4a7c15u >> 20) & b->mask];
 }
 
-int bc_blocks_new(bc_blocks **to, const char *const *paths, int32_t n, size_t bytes, int open) {
+int bc_blocks_new(bc_blocks **to, const char *const *paths, const int32_t *channels, int32_t n,
+                  size_t bytes, int open) {
     bc_blocks *b = calloc(1, sizeof *b);
     *to = b;
     if (b == NULL) return BC_NOMEM;
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->released, NULL);
     b->paths = paths;
+    b->channels = channels;
     b->n = n;
     b->open = open < 1 ? 1 : open;
     b->most = bytes / sizeof(block);
@@ -183,7 +186,8 @@ static int count_frames(bc_audio *a, int64_t *frames, bc_error *e) {
 }
 
 static int open_file(bc_blocks *b, int32_t file, bc_audio **audio, bc_recording *r, bc_error *e) {
-    static const bc_audio_options options = {.mono = true};
+    bc_audio_options options = {.mono = true,
+                                .channel = b->channels != NULL ? b->channels[file] : 0};
     int rc = bc_audio_open(audio, b->paths[file], &options, e);
     if (rc != BC_OK) return rc;
     const bc_audio_info *info = bc_audio_info_of(*audio);

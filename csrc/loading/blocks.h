@@ -16,10 +16,12 @@ typedef struct bc_recording {
     int64_t frames;
 } bc_recording;
 
-/* paths (n) stay the caller's and must outlive it. bytes: of decoded samples
- * kept, the longest unused going first (0: none is kept); open: files kept
+/* paths (n) and channels (n) stay the caller's and must outlive it. channels: of each file
+ * the one that is read, from 1, or 0: the mean over all; NULL: that of every file. bytes: of
+ * decoded samples kept, the longest unused going first (0: none is kept); open: files kept
  * open, at least one for each thread. */
-int bc_blocks_new(bc_blocks **b, const char *const *paths, int32_t n, size_t bytes, int open);
+int bc_blocks_new(bc_blocks **b, const char *const *paths, const int32_t *channels, int32_t n,
+                  size_t bytes, int open);
 void bc_blocks_free(bc_blocks *b); /* NULL is fine */
 
 const char *bc_blocks_path(const bc_blocks *b, int32_t file);
@@ -28,7 +30,7 @@ const char *bc_blocks_path(const bc_blocks *b, int32_t file);
  * the same text ever after; BC_BUSY is forgotten. */
 int bc_blocks_recording(bc_blocks *b, int32_t file, bc_recording *r, bc_error *e);
 
-/* Samples first..first+n-1 of the mean over the channels, at the file's own
+/* Samples first..first+n-1 of the channel, or the mean over all, at the file's own
  * rate, silent where they lie outside of it: out (n). The same samples as in a
  * decode of the whole file, whatever was read before. */
 int bc_blocks_read(bc_blocks *b, int32_t file, float *out, int64_t first, int64_t n, bc_error *e);

@@ -231,6 +231,16 @@ static void set_limit(lua_State *L, loader *l, bc_sampler *s, int64_t limit, uin
     s->triplets = limit;
 }
 
+/* The channel of each of n paths; NULL: the mean over all. */
+static const int32_t *read_channels(lua_State *L, loader *l, int64_t n) {
+    lua_pushvalue(L, 1);
+    const int32_t *channels = column(L, l, "channels", BC_I32, &n);
+    lua_pop(L, 1);
+    for (int64_t i = 0; channels != NULL && i < n; i++)
+        if (channels[i] < 0) luaL_error(L, "channels must be 0 or more");
+    return channels;
+}
+
 static int open_store(lua_State *L, loader *l, bc_loading_options *o) {
     static const char *const kinds[] = {"npy", "packed", "flac", "none", NULL};
     bc_store_options s = {.sample_rate = o->sampler.sample_rate};
@@ -238,6 +248,7 @@ static int open_store(lua_State *L, loader *l, bc_loading_options *o) {
     s.kind = (enum bc_store_kind)bc_opt_choice(L, 1, "store", BC_STORE_NPY, kinds);
     s.paths = (const char *const *)string_list(L, 1, "paths", &s.files, &l->paths);
     if (s.paths == NULL) luaL_error(L, "no paths");
+    s.channels = read_channels(L, l, s.files);
     s.duration_s = bc_opt_number_in(L, 1, "duration", 7, 0, 1e6);
     s.bytes = (size_t)bc_opt_integer_in(L, 1, "cache_bytes", 1 << 28, 0, (lua_Integer)1 << 40);
     s.open = (int)bc_opt_integer_in(L, 1, "open", 64, 1, 1 << 20);
@@ -249,7 +260,7 @@ static int open_store(lua_State *L, loader *l, bc_loading_options *o) {
     const char *const *mixed =
         (const char *const *)string_list(L, 1, "backgrounds", &n, &l->background_paths);
     if (mixed == NULL) return BC_OK;
-    rc = bc_blocks_new(&l->backgrounds, mixed, n, s.bytes / 4, s.open);
+    rc = bc_blocks_new(&l->backgrounds, mixed, NULL, n, s.bytes / 4, s.open);
     o->sampler.backgrounds = l->backgrounds;
     o->sampler.background_files = n;
     return rc;
@@ -258,9 +269,9 @@ static int open_store(lua_State *L, loader *l, bc_loading_options *o) {
 /***
 A loader; its options are checked in `bclua.loader`.
 @function new
-@tparam table options `store`, `paths`, `sources`, `windows`, `duration`, `sample_rate`,
- `samples`, `batch_size`, `seed`, `limit`, `workers`, `ahead`, `cache_bytes`, `open`,
- `effects`, `backgrounds`, and of a walk `first` (i64: its slices by recording) and `walkers`
+@tparam table options `store`, `paths`, `channels` (i32: of each path, 0 for the mean of all),
+ `sources`, `windows`, `duration`, `sample_rate`, `samples`, `batch_size`, `seed`, `limit`,
+ `workers`, `ahead`, `cache_bytes`, `open`, `effects`, `backgrounds`, and of a walk `first` (i64: its slices by recording) and `walkers`
 @treturn loading
 */
 static int l_new(lua_State *L) {
@@ -268,7 +279,7 @@ static int l_new(lua_State *L) {
     static const char *const names[] = {
         "store",      "paths",       "sources", "windows", "duration", "sample_rate", "samples",
         "batch_size", "seed",        "limit",   "workers", "ahead",    "cache_bytes", "open",
-        "effects",    "backgrounds", "first",   "walkers", NULL};
+        "effects",    "backgrounds", "first",   "walkers", "channels", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     bc_check_options(L, 1, names);
     lua_settop(L, 1);

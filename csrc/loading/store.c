@@ -34,7 +34,7 @@ int bc_store_new(bc_store **to, const bc_store_options *o) {
     s->o = *o;
     s->length = (int64_t)floor(o->duration_s * o->sample_rate + 0.5);
     pthread_mutex_init(&s->lock, NULL);
-    int rc = bc_blocks_new(&s->blocks, o->paths, o->files, o->bytes, o->open);
+    int rc = bc_blocks_new(&s->blocks, o->paths, o->channels, o->files, o->bytes, o->open);
     if (rc == BC_OK && o->kind == BC_STORE_PACKED) {
         s->shards = calloc((size_t)o->files + 1, sizeof *s->shards);
         if (s->shards == NULL) rc = BC_NOMEM;

@@ -28,6 +28,7 @@ typedef struct bc_window {
 typedef struct bc_store_options {
     enum bc_store_kind kind;
     const char *const *paths; /* (files): the caller's, and must outlive the store */
+    const int32_t *channels;  /* (files) of recordings, see blocks.h; the same */
     int32_t files;
     int sample_rate;   /* Hz of what is read */
     double duration_s; /* of a tile */
