@@ -40,7 +40,8 @@ INCLUDE  = $(filter-out -D_XOPEN_SOURCE=% -D_DEFAULT_SOURCE,$(shell pkg-config -
 # nodelete: worker states come and go, caches and their memory stay.
 LIBS     = -Wl,-z,nodelete $(shell pkg-config --libs sndfile vorbisfile libmpg123 soxr fftw3 fftw3f openblas) -ldl -lm -pthread
 
-MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out $(wildcard csrc/host/*.c),$(wildcard csrc/*/*.c)))
+SOURCES := $(wildcard csrc/*/*.c csrc/*/*/*.c)
+MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out csrc/host/%,$(SOURCES)))
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
@@ -113,7 +114,7 @@ bench: all
 
 check: deps
 	@luacheck --quiet lua scripts spec
-	@! grep -lE 'include *[<"](lua|lauxlib|lualib)\.h' $$(ls csrc/*/*.[ch] csrc/*/*.inc | grep -vE '/lua_|^csrc/host/') \
+	@! grep -lE 'include *[<"](lua|lauxlib|lualib)\.h' $$(find csrc -type f | grep -vE '/lua_|^csrc/host/') \
 	  || { echo 'check: these kernels include lua.h'; exit 1; }
 	@$(MAKE) --no-print-directory B=$B/check EXTRA=-Werror $B/check/bclua $B/check/bclua.so
 	@echo check: ok
@@ -150,7 +151,7 @@ fuzzed   = $(patsubst %.c,$B/fuzz/obj/%.o,spec/fuzz/$1.c $2)
 FUZZ_pipeline    := $(call fuzzed,pipeline,$(call kernels,support audio spectral cens stomp))
 FUZZ_npy         := $(call fuzzed,npy,$(call kernels,support array))
 FUZZ_safetensors := $(call fuzzed,safetensors,$(wildcard csrc/array/*.c) $(call kernels,support) \
-                      csrc/support/lua_support.c csrc/nn/safetensors.c csrc/nn/lua_safetensors.c)
+                      csrc/support/lua_support.c csrc/format/safetensors.c csrc/format/lua_safetensors.c)
 # What a Lua state holds grows and falls between inputs: a check for leaks after each takes all the time.
 FLAGS_safetensors := -detect_leaks=0
 FUZZED   := $(sort $(foreach t,$(TARGETS),$(FUZZ_$t)))

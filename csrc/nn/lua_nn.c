@@ -5,7 +5,7 @@
 #include "../array/lua_array.h"
 #include "../support/lua_support.h"
 #include "lua_nn.h"
-#include "network.h"
+#include "run/network.h"
 
 #define NETWORK "bclua.nn.network"
 #define MAXPARTS 16

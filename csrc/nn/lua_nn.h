@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-#include "network.h"
+#include "run/network.h"
 
 /* Append to g the layer whose table is at index 3, the at-th of the list that
  * is argument 1. Raises, naming layer and option, if it cannot be. */

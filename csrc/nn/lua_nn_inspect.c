@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "../support/lua_support.h"
-#include "inspect.h"
+#include "run/inspect.h"
 #include "lua_nn.h"
 
 static void set_size(lua_State *L, const char *name, size_t n) {

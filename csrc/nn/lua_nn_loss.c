@@ -2,7 +2,7 @@
 /// @module bclua.nn.core
 #include "../array/lua_array.h"
 #include "../support/lua_support.h"
-#include "loss.h"
+#include "run/loss.h"
 #include "lua_nn.h"
 
 static nn_loss_options read_options(lua_State *L, int arg, double *scale) {

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "../array/elements.h"
-#include "../support/cpu.h"
+#include "../../array/elements.h"
+#include "../../support/cpu.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>

@@ -2,7 +2,7 @@
 #include <cblas.h>
 #include <string.h>
 
-#include "../support/cpu.h"
+#include "../../support/cpu.h"
 #include "kernels.h"
 
 bool nn_conv_dual(nn_conv *dual, const nn_conv *s) {

@@ -5,11 +5,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "../support/blas.h"
-#include "../support/interrupt.h"
-#include "../support/memory.h"
+#include "../../support/blas.h"
+#include "../../support/interrupt.h"
+#include "../../support/memory.h"
 #include "own.h"
-#include "passes.h"
+#include "../op/passes.h"
 
 #define CHUNK 65536 /* values of one item of a conversion */
 

@@ -3,7 +3,7 @@
 #ifndef NN_PASSES_H
 #define NN_PASSES_H
 
-#include "graph.h"
+#include "../graph/graph.h"
 
 /* Slots of nn_layer.option, in the order of the kinds' option lists. */
 enum { CONV_OUT, CONV_KH, CONV_KW, CONV_SH, CONV_SW, CONV_PH, CONV_PW, CONV_BIAS, CONV_ALGORITHM };

@@ -2,7 +2,7 @@
  * the compiler maps to what there is (SSE2, NEON); and the choice. */
 #include <string.h>
 
-#include "../support/cpu.h"
+#include "../../support/cpu.h"
 #include "products.h"
 
 typedef float four __attribute__((vector_size(16)));

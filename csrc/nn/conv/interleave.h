@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "storage.h"
+#include "../graph/storage.h"
 
 /* to[i*step + j] = map[at + j*plane + i] for j < channels (at most 16), 0 for the
  * others; i < n in order, so that step may be less than 16 if channels is, but

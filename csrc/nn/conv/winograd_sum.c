@@ -1,7 +1,7 @@
 /* winograd_sum.c: the weight gradient of Winograd's convolution. */
 #include <string.h>
 
-#include "../support/cpu.h"
+#include "../../support/cpu.h"
 #include "products.h"
 #include "winograd_tiles.h"
 

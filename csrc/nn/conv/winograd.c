@@ -1,7 +1,7 @@
 /* winograd.c: a block of tiles through Winograd's convolution. */
 #include "winograd.h"
 
-#include "../support/cpu.h"
+#include "../../support/cpu.h"
 #include "interleave.h"
 #include "products.h"
 #include "winograd_tiles.h"

@@ -4,8 +4,8 @@
 #ifndef NN_WINOGRAD_H
 #define NN_WINOGRAD_H
 
-#include "kernels.h"
-#include "storage.h"
+#include "../op/kernels.h"
+#include "../graph/storage.h"
 
 enum {
     NN_TILE = 4,  /* outputs of a tile, along either side */

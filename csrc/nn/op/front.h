@@ -2,7 +2,7 @@
 #ifndef NN_FRONT_H
 #define NN_FRONT_H
 
-#include "graph.h"
+#include "../graph/graph.h"
 
 /* Slots of nn_layer.option. */
 enum { SPECTRUM_FFT, SPECTRUM_HOP };

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../support/random.h"
+#include "../../support/random.h"
 #include "own.h"
-#include "passes.h"
+#include "../op/passes.h"
 
 #define CHUNK 65536 /* weights of one item of the optimiser */
 

@@ -1,11 +1,11 @@
 /* conv_passes.c: the forward and backward passes of convolutions. */
 #include <string.h>
 
-#include "../support/cpu.h"
-#include "direct.h"
+#include "../../support/cpu.h"
+#include "../conv/direct.h"
 #include "passes.h"
-#include "products.h"
-#include "winograd.h"
+#include "../conv/products.h"
+#include "../conv/winograd.h"
 
 /* Input channels of one item of a weight gradient: fixed by the layer's shape
  * alone, so that results do not depend on the number of threads. */

@@ -1,5 +1,5 @@
 /* norm.c: norms of one channel. */
-#include "../support/cpu.h"
+#include "../../support/cpu.h"
 #include "kernels.h"
 
 double nn_lane_total(const double *lane) {

@@ -2,7 +2,7 @@
  * sixteen by sixteen values where the processor has vectors of that length. */
 #include "interleave.h"
 
-#include "../support/cpu.h"
+#include "../../support/cpu.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

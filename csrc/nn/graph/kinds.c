@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../spectral/mel.h"
-#include "front.h"
-#include "passes.h"
-#include "winograd.h"
+#include "../../spectral/mel.h"
+#include "../op/front.h"
+#include "../op/passes.h"
+#include "../conv/winograd.h"
 
 #define END \
     { NULL, NN_SIZE, 0, 0, NULL }

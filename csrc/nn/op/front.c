@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "../spectral/mel.h"
+#include "../../spectral/mel.h"
 #include "passes.h"
 
 #define END \

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../support/error.h"
+#include "../../support/error.h"
 
 typedef struct work {
     nn_loss_info *info;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "../support/cpu.h"
+#include "../../support/cpu.h"
 #include "interleave.h"
 #include "products.h"
 

@@ -3,9 +3,9 @@
 #ifndef NN_NETWORK_H
 #define NN_NETWORK_H
 
-#include "../array/array.h"
-#include "graph.h"
-#include "plan.h"
+#include "../../array/array.h"
+#include "../graph/graph.h"
+#include "../graph/plan.h"
 
 typedef struct nn_network nn_network;
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "own.h"
-#include "passes.h"
+#include "../op/passes.h"
 
 #define BLOCK 1024
 

@@ -5,8 +5,8 @@
 #ifndef NN_DIRECT_H
 #define NN_DIRECT_H
 
-#include "kernels.h"
-#include "storage.h"
+#include "../op/kernels.h"
+#include "../graph/storage.h"
 
 /* `rows` rows of positions, counted through all samples, look at a map through
  * a window: `seen` (oh rows of ow positions, kh x kw taps, h x w map of ci

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../spectral/mel.h"
+#include "../../spectral/mel.h"
 
 /* The pool's context is not const, but no item writes to it. */
 void nn_run_items(const nn_run *r, bc_task *item, size_t n) {

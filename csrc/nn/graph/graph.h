@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../support/error.h"
-#include "../support/pool.h"
-#include "kernels.h"
+#include "../../support/error.h"
+#include "../../support/pool.h"
+#include "../op/kernels.h"
 #include "storage.h"
 
 #define NN_NAME 64      /* bytes of a layer's name, the final 0 included */

@@ -3,7 +3,7 @@
 #include <cblas.h>
 #include <string.h>
 
-#include "../spectral/mel.h"
+#include "../../spectral/mel.h"
 #include "front.h"
 #include "passes.h"
 
