@@ -204,6 +204,9 @@ describe("sql: writing", function()
          refuses("column 'a': element 2 is a number, unlike those before it", {a = {"x", 1}})
          refuses("column 'a': element 2 is a table, unlike those before it", {a = {1, {1}}})
          refuses("column 'a': a function cannot be stored", {a = {print}})
+         local own = {}
+         own[1] = own
+         refuses("column 'a': lists nested deeper than 32, or in a cycle", {a = {own}})
          refuses("column 'a': text that is not UTF%-8", {a = {"caf\xe9"}})
          refuses("column 'a' is a number, not an array or a list", {a = 1, b = {1}})
          refuses("there is no column 'z'", {a = {1}}, {order = {"z"}})

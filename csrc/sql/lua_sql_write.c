@@ -18,12 +18,18 @@ lua_Integer bc_sql_length(lua_State *L, int at) {
     return n;
 }
 
-static bc_sql_kind kind_of_list(lua_State *L, int at, const char *name) {
+#define DEEPEST 32 /* lists in lists; a list that holds itself has no end */
+
+static bc_sql_kind kind_of(lua_State *L, int at, const char *name, int depth);
+
+static bc_sql_kind kind_of_list(lua_State *L, int at, const char *name, int depth) {
     bc_sql_kind kind = {DUCK_INVALID, 0};
+    if (depth == DEEPEST)
+        luaL_error(L, "column '%s': lists nested deeper than %d, or in a cycle", name, DEEPEST);
     lua_Integer n = bc_sql_length(L, at);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, at, i);
-        if (!bc_sql_unite(&kind, bc_sql_kind_of(L, -1, name)))
+        if (!bc_sql_unite(&kind, kind_of(L, -1, name, depth + 1)))
             luaL_error(L, "column '%s': element %I is a %s, unlike those before it", name,
                        (LUAI_UACINT)i, luaL_typename(L, -1));
         lua_pop(L, 1);
@@ -31,7 +37,7 @@ static bc_sql_kind kind_of_list(lua_State *L, int at, const char *name) {
     return kind;
 }
 
-bc_sql_kind bc_sql_kind_of(lua_State *L, int at, const char *name) {
+static bc_sql_kind kind_of(lua_State *L, int at, const char *name, int depth) {
     size_t n;
     bc_sql_kind kind = {DUCK_INVALID, 0};
     const bc_array *a = bc_test_array(L, at);
@@ -51,13 +57,17 @@ bc_sql_kind bc_sql_kind_of(lua_State *L, int at, const char *name) {
         if (!bc_sql_is_utf8(text, n)) luaL_error(L, "column '%s': text that is not UTF-8", name);
         return kind;
     case LUA_TTABLE:
-        kind = kind_of_list(L, lua_absindex(L, at), name);
+        kind = kind_of_list(L, lua_absindex(L, at), name, depth);
         kind.depth++;
         return kind;
     default:
         luaL_error(L, "column '%s': a %s cannot be stored", name, luaL_typename(L, at));
         return kind;
     }
+}
+
+bc_sql_kind bc_sql_kind_of(lua_State *L, int at, const char *name) {
+    return kind_of(L, at, name, 0);
 }
 
 /* ---- Columns ---- */
