@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "../support/error.h"
+#include "tags.h"
 
 #define BC_AUDIO_MAX_RATE 10000000 /* Hz */
 
@@ -72,8 +73,8 @@ int bc_pieces_read(bc_pieces **p, int64_t *total, bc_audio *a, int64_t n, bc_err
 void bc_pieces_join(float *out, int64_t total, const bc_pieces *p);
 void bc_pieces_free(bc_pieces *p); /* NULL is fine */
 
-/* The header alone, truncated files included. */
-int bc_audio_inspect(bc_audio_info *info, const char *path, bc_error *e);
+/* What the file says of itself in words, added to t, which the caller frees. BC_NOMEM. */
+int bc_audio_tags(bc_audio *a, bc_tags *t);
 
 /* Samples after conversion: ceil(n*to/from). */
 int64_t bc_resample_length(int64_t n, int from, int to);

@@ -63,6 +63,7 @@ static void read_options(lua_State *L, int arg, bc_audio_options *o) {
 typedef struct {
     bc_audio *audio; /* NULL: closed */
     bc_pieces *pieces;
+    bc_tags *tags;
 } reader;
 
 static reader *push_reader(lua_State *L) {
@@ -75,6 +76,8 @@ static reader *push_reader(lua_State *L) {
 static void close_reader(reader *r) {
     bc_audio_close(r->audio);
     bc_pieces_free(r->pieces);
+    if (r->tags != NULL) bc_tags_free(r->tags);
+    free(r->tags);
     memset(r, 0, sizeof *r);
 }
 
@@ -186,6 +189,14 @@ static void push_info(lua_State *L, const bc_audio_info *info) {
     lua_setfield(L, -2, "claimed_s");
 }
 
+static void push_tags(lua_State *L, const bc_tags *tags) {
+    lua_createtable(L, 0, (int)tags->count);
+    for (size_t i = 0; i < tags->count; i++) {
+        lua_pushlstring(L, tags->list[i].text, tags->list[i].bytes);
+        lua_setfield(L, -2, tags->list[i].name);
+    }
+}
+
 /***
 What a file holds, without decoding.
 @function info
@@ -193,16 +204,29 @@ What a file holds, without decoding.
 @treturn table `frames` and `seconds` (nil where only decoding can tell; a
   truncated Ogg has no `frames`), `channels`, `sample_rate`, `format` ("ogg",
   "wav" ...), `subtype` ("vorbis", "pcm16" ...), `complete` (false: truncated), `claimed_s`
-  (the length by the header, in seconds, where that is wrong)
+  (the length by the header, in seconds, where that is wrong), `tags`: what it says of itself, as
+  texts by name, in the file's own encoding: `comment`, `artist`, `date`, `title`, `software` ...; of Vorbis
+  comments all, of ID3 `year`, `day_month`, `time`, too; of WAV also `bext_description`, `bext_originator`,
+  `bext_originator_reference`, `bext_date`, `bext_time`, and `guano`, `wamd`: these chunks as they are. 64 of at most
+  65536 bytes
 @return[2] nil
 @treturn[2] string message
 */
 static int l_info(lua_State *L) {
-    bc_audio_info info;
+    const char *path = luaL_checkstring(L, 1);
+    bc_audio_options o = {0};
     bc_error e = {""};
-    int rc = bc_audio_inspect(&info, luaL_checkstring(L, 1), &e);
+    reader *r = push_reader(L);
+    int rc = bc_audio_open(&r->audio, path, &o, &e);
+    if (rc == BC_OK) {
+        r->tags = calloc(1, sizeof *r->tags);
+        rc = r->tags == NULL ? BC_NOMEM : bc_audio_tags(r->audio, r->tags);
+    }
     if (rc != BC_OK) return bc_failure(L, rc, &e);
-    push_info(L, &info);
+    push_info(L, bc_audio_info_of(r->audio));
+    push_tags(L, r->tags);
+    lua_setfield(L, -2, "tags");
+    close_reader(r);
     return 1;
 }
 

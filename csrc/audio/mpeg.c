@@ -136,3 +136,44 @@ int64_t bc_mpeg_read(bc_mpeg *m, float *out, int64_t n) {
     }
     return (int64_t)(got / frame);
 }
+
+static const char *name_of_field(const mpg123_text *field) {
+    static const char *const names[][2] = {
+        {"TDRC", "date"},   {"TYER", "year"},  {"TDAT", "day_month"}, {"TIME", "time"},
+        {"TPE1", "artist"}, {"TIT2", "title"}, {"TSSE", "software"},  {"COMM", "comment"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (memcmp(field->id, names[i][0], 4) == 0) return names[i][1];
+    return "";
+}
+
+/* Strings have their final zero in `fill`. */
+static int add_string(bc_tags *t, const char *name, const mpg123_string *text) {
+    return text->p == NULL ? BC_OK : bc_tags_add(t, name, text->p, strnlen(text->p, text->fill));
+}
+
+static int add_id3v2(bc_tags *t, const mpg123_id3v2 *v) {
+    int rc = BC_OK;
+    for (size_t i = 0; i < v->texts && rc == BC_OK; i++)
+        rc = add_string(t, name_of_field(&v->text[i]), &v->text[i].text);
+    for (size_t i = 0; i < v->comments && rc == BC_OK; i++)
+        rc = add_string(t, name_of_field(&v->comment_list[i]), &v->comment_list[i].text);
+    for (size_t i = 0; i < v->extras && rc == BC_OK; i++) { /* fields of a name of their own */
+        char name[BC_TAG_NAME] = "";
+        const mpg123_string *own = &v->extra[i].description;
+        for (size_t k = 0; own->p != NULL && k + 1 < sizeof name && k < own->fill; k++)
+            name[k] = (char)(own->p[k] >= 'A' && own->p[k] <= 'Z' ? own->p[k] | 0x20 : own->p[k]);
+        rc = add_string(t, name, &v->extra[i].text);
+    }
+    return rc;
+}
+
+int bc_mpeg_tags(bc_mpeg *m, bc_tags *t) {
+    mpg123_id3v1 *v1 = NULL;
+    mpg123_id3v2 *v2 = NULL;
+    if (mpg123_id3(m->handle, &v1, &v2) != MPG123_OK) return BC_OK;
+    int rc = v2 == NULL ? BC_OK : add_id3v2(t, v2);
+    if (v1 == NULL || rc != BC_OK) return rc;
+    rc = bc_tags_add(t, "comment", v1->comment, strnlen(v1->comment, sizeof v1->comment));
+    if (rc == BC_OK) rc = bc_tags_add(t, "artist", v1->artist, strnlen(v1->artist, sizeof v1->artist));
+    return rc == BC_OK ? bc_tags_add(t, "year", v1->year, strnlen(v1->year, sizeof v1->year)) : rc;
+}

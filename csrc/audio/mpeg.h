@@ -7,6 +7,7 @@
 
 #include "../support/error.h"
 #include "extent.h"
+#include "tags.h"
 
 typedef struct bc_mpeg bc_mpeg;
 
@@ -27,5 +28,8 @@ int64_t bc_mpeg_claimed(const bc_mpeg *m); /* by its Xing header; -1: there is n
 bool bc_mpeg_seek(bc_mpeg *m, int64_t frame);
 /* Up to n frames as (n, channels); fewer at the end, or where it is damaged. */
 int64_t bc_mpeg_read(bc_mpeg *m, float *out, int64_t n);
+
+/* Its ID3 tags; BC_NOMEM. */
+int bc_mpeg_tags(bc_mpeg *m, bc_tags *t);
 
 #endif

@@ -295,11 +295,20 @@ void bc_audio_close(bc_audio *a) {
     free(a);
 }
 
-int bc_audio_inspect(bc_audio_info *info, const char *path, bc_error *e) {
-    bc_audio *a;
-    int rc = new_audio(&a, path, e);
-    if (rc == BC_OK) *info = a->info;
-    bc_audio_close(a);
+int bc_audio_tags(bc_audio *a, bc_tags *t) {
+    unsigned char begin[4] = {0};
+    bc_read_at(a->fd, begin, 4, 0);
+    if (memcmp(begin, "RIF", 3) == 0 || memcmp(begin, "RF64", 4) == 0 || memcmp(begin, "riff", 4) == 0)
+        return bc_tags_of_wave(t, a->fd, a->size);
+    if (a->mpeg != NULL) return bc_mpeg_tags(a->mpeg, t);
+    if (a->vorbis != NULL) return bc_vorbis_tags(a->vorbis, t);
+    if (memcmp(begin, "fLaC", 4) == 0) return bc_tags_of_flac(t, a->fd);
+    if (a->extent.head_bytes == 0) return bc_tags_of_sndfile(t, a->file);
+    /* The head that stands for a wrong one has no words in it. */
+    SF_INFO sf = {0};
+    SNDFILE *whole = sf_open_fd(a->fd, SFM_READ, &sf, 0);
+    int rc = whole == NULL ? BC_OK : bc_tags_of_sndfile(t, whole);
+    if (whole != NULL) sf_close(whole);
     return rc;
 }
 

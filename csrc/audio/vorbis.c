@@ -99,3 +99,11 @@ int64_t bc_vorbis_read(bc_vorbis *v, float *out, int64_t n, bool *damaged) {
     }
     return got;
 }
+
+int bc_vorbis_tags(bc_vorbis *v, bc_tags *t) {
+    const vorbis_comment *c = ov_comment(&v->file, 0);
+    int rc = BC_OK;
+    for (int i = 0; c != NULL && i < c->comments && rc == BC_OK; i++)
+        rc = bc_tags_add_comment(t, c->user_comments[i], (size_t)c->comment_lengths[i]);
+    return rc;
+}

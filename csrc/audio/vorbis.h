@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tags.h"
+
 typedef struct bc_vorbis bc_vorbis;
 
 /* Read the Vorbis stream of fd (of size bytes), which stays the caller's; its
@@ -23,5 +25,8 @@ bool bc_vorbis_seek(bc_vorbis *v, int64_t frame);
 
 /* Up to n frames as (n, channels); fewer at the end, or (*damaged) before a hole. */
 int64_t bc_vorbis_read(bc_vorbis *v, float *out, int64_t n, bool *damaged);
+
+/* Its comments; BC_NOMEM. */
+int bc_vorbis_tags(bc_vorbis *v, bc_tags *t);
 
 #endif

@@ -1,7 +1,9 @@
 /* wave.c: where the sound is in RIFF and RIFX WAV, RF64 (EBU Tech 3306) and Sony Wave64. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "extent.h"
+#include "tags.h"
 
 enum { FORMAT_MOST = 48, DS64 = 28 };
 
@@ -122,15 +124,21 @@ static int64_t end_of(const wave *w) {
     return memcmp(p + 4, guid, 12) == 0 || memcmp(p + 4, list_guid, 12) == 0 ? end : w->size;
 }
 
-bool bc_extent_wave(bc_extent *x, int fd, int64_t size) {
-    wave w = {.fd = fd, .size = size, .ds64 = -1};
-    unsigned char head[12];
+/* Format and sound of a file; its first bytes to head. */
+static bool open_wave(wave *w, unsigned char *head, int fd, int64_t size) {
+    *w = (wave){.fd = fd, .size = size, .ds64 = -1};
     if (size < 44 || !bc_read_at(fd, head, 12, 0)) return false;
-    w.is_w64 = memcmp(head, "riff", 4) == 0;
-    w.big = memcmp(head, "RIFX", 4) == 0;
-    bool is_riff = memcmp(head, "RIFF", 4) == 0 || w.big || memcmp(head, "RF64", 4) == 0;
-    if (!w.is_w64 && (!is_riff || memcmp(head + 8, "WAVE", 4) != 0)) return false;
-    if (!find_chunks(&w)) return false;
+    w->is_w64 = memcmp(head, "riff", 4) == 0;
+    w->big = memcmp(head, "RIFX", 4) == 0;
+    bool is_riff = memcmp(head, "RIFF", 4) == 0 || w->big || memcmp(head, "RF64", 4) == 0;
+    if (!w->is_w64 && (!is_riff || memcmp(head + 8, "WAVE", 4) != 0)) return false;
+    return find_chunks(w);
+}
+
+bool bc_extent_wave(bc_extent *x, int fd, int64_t size) {
+    wave w;
+    unsigned char head[12];
+    if (!open_wave(&w, head, fd, size)) return false;
     uint32_t tag = get16(w.format, w.big), frame = get16(w.format + 12, w.big);
     x->from = w.data;
     x->to = end_of(&w);
@@ -142,4 +150,84 @@ bool bc_extent_wave(bc_extent *x, int fd, int64_t size) {
     if (x->frames > 0 && (w.is_odd || seen / frame != x->frames)) write_head(x, &w);
     x->format = x->head_bytes == 0 ? NULL : w.is_w64 ? "w64" : head[1] == 'F' ? "rf64" : "wav";
     return true;
+}
+
+/* ---- Texts ---- */
+
+/* A text of fixed size, which ends with its first zero, if there is one. */
+static int add_field(bc_tags *t, const char *name, const unsigned char *text, size_t size) {
+    return bc_tags_add(t, name, text, strnlen((const char *)text, size));
+}
+
+/* EBU Tech 3285. */
+static int add_bext(bc_tags *t, const unsigned char *p, size_t n) {
+    static const struct {
+        const char *name;
+        size_t at, bytes;
+    } fields[] = {{"bext_description", 0, 256},          {"bext_originator", 256, 32},
+                  {"bext_originator_reference", 288, 32}, {"bext_date", 320, 10},
+                  {"bext_time", 330, 8}};
+    int rc = BC_OK;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields && rc == BC_OK; i++)
+        if (fields[i].at + fields[i].bytes <= n)
+            rc = add_field(t, fields[i].name, p + fields[i].at, fields[i].bytes);
+    return rc;
+}
+
+/* LIST of the kind INFO: chunks in the chunk. */
+static int add_info(bc_tags *t, const unsigned char *p, size_t n, bool big) {
+    static const char *const names[][2] = {
+        {"ICMT", "comment"}, {"IART", "artist"}, {"ICRD", "date"},      {"INAM", "title"},
+        {"IPRD", "album"},   {"IGNR", "genre"},  {"ICOP", "copyright"}, {"ISFT", "software"}};
+    int rc = BC_OK;
+    if (n < 4 || memcmp(p, "INFO", 4) != 0) return BC_OK;
+    for (size_t at = 4; at + 8 <= n && rc == BC_OK;) {
+        size_t bytes = bc_get32(p + at + 4, big), left = n - at - 8;
+        for (size_t i = 0; i < sizeof names / sizeof *names && rc == BC_OK; i++)
+            if (memcmp(p + at, names[i][0], 4) == 0)
+                rc = add_field(t, names[i][1], p + at + 8, bytes < left ? bytes : left);
+        if (bytes >= left) break;
+        at += 8 + bytes + (bytes & 1);
+    }
+    return rc;
+}
+
+/* A chunk, if it has texts; of a truncated one what is there. */
+static int add_chunk(bc_tags *t, const wave *w, const unsigned char *id, int64_t first, int64_t bytes) {
+    static const char known[] = "LIST bext guan wamd ";
+    size_t kind = 0;
+    while (known[kind] != '\0' && memcmp(known + kind, id, 4) != 0) kind += 5;
+    if (known[kind] == '\0') return BC_OK;
+    if (bytes > w->size - first) bytes = w->size - first;
+    if (bytes > BC_TAG_BYTES) bytes = BC_TAG_BYTES;
+    if (bytes <= 0) return BC_OK;
+    unsigned char *p = malloc((size_t)bytes);
+    if (p == NULL) return BC_NOMEM;
+    int rc = BC_OK;
+    if (!bc_read_at(w->fd, p, (size_t)bytes, first)) bytes = 0;
+    if (id[0] == 'L')
+        rc = add_info(t, p, (size_t)bytes, w->big);
+    else if (id[0] == 'b')
+        rc = add_bext(t, p, (size_t)bytes);
+    else
+        rc = bc_tags_add(t, id[0] == 'g' ? "guano" : "wamd", p, (size_t)bytes);
+    free(p);
+    return rc;
+}
+
+int bc_tags_of_wave(bc_tags *t, int fd, int64_t size) {
+    enum { CHUNKS_MOST = 4096 }; /* or a file of nothing but empty ones takes long */
+    wave w;
+    unsigned char head[12], id[4];
+    if (!open_wave(&w, head, fd, size)) return BC_OK;
+    int64_t at = w.is_w64 ? 40 : 12, first, bytes, end = end_of(&w);
+    int rc = BC_OK;
+    for (int i = 0; i < CHUNKS_MOST && rc == BC_OK && chunk_at(&w, at, id, &first, &bytes); i++) {
+        if (first == w.data)
+            bytes = end - first;
+        else
+            rc = add_chunk(t, &w, id, first, bytes);
+        at = behind(&w, first, bytes);
+    }
+    return rc;
 }

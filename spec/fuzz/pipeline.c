@@ -131,10 +131,11 @@ int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t size) {
                           .strict = (size & 8) == 0};
     size_t window = 1 + size / 16 % 12;
     bc_audio *a = NULL;
-    bc_audio_info info;
+    bc_tags tags = {.count = 0};
     bc_error e;
-    bc_audio_inspect(&info, path, &e);
     if (bc_audio_open(&a, path, &o, &e) != BC_OK) return 0;
+    bc_audio_tags(a, &tags);
+    bc_tags_free(&tags);
     int64_t n;
     float *y = read_some(a, &n);
     if (y != NULL && n > 0) {
