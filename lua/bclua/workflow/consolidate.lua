@@ -5,6 +5,7 @@ local files = require "bclua.files"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local recorded = require "bclua.recorded"
 local schemas = require "bclua.workflow.schemas"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
@@ -13,12 +14,14 @@ local consolidate = {}
 
 -- Of columns that may hold nothing: no recording has a motif, say.
 local TYPES = {motif_0 = "bigint", motif_1 = "bigint", discord_0 = "bigint", discord_1 = "bigint", tuning = "double",
-   source_sample_rate = "bigint", mp = "double[]", pi = "bigint[]"}
+   source_sample_rate = "bigint", mp = "double[]", pi = "bigint[]", recorded_at = "varchar", site = "varchar",
+   latitude = "double", longitude = "double", recorder = "varchar", gain = "varchar", temperature_c = "double",
+   battery_v = "double"}
 
 --- The columns of the file, in their order.
 consolidate.columns = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
    "duration_cens", "duration_samples", "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1",
-   "tuning", "mp", "pi", "folder", "source_sample_rate"}
+   "tuning", "mp", "pi", "folder", "source_sample_rate", table.unpack(recorded.fields)}
 
 --- What to say of a table in which no recording has a motif, behind its path.
 consolidate.no_motif = "no recording has a motif: each is shorter than one and a half windows (a shorter window: " ..
@@ -74,6 +77,10 @@ local function read_one(folder)
    local m, message = tables.read_json(folder .. "/metadata.json", schemas.metadata)
    if not m then return nil, message end
    m.species = m.species or m.source_name:match("([^/]+)/[^/]*$") or "unknown"
+   for key, value in pairs(recorded.of(m.source_name)) do -- what was extracted before files were asked has its name
+      if m[key] == nil then m[key] = value end
+   end
+   m.recorded_at = recorded.sure(m.recorded_at)
    if m.motif_0 then return read_profile(m, folder) end
    for _, key in ipairs(PLACES) do m[key] = nil end
    return m

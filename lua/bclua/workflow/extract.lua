@@ -40,6 +40,10 @@ function extract.one(item, p)
    local info = require("bclua.audio").info(item.path) or {} -- gone since
    r.claimed_seconds, r.source_sample_rate = info.claimed_s, info.sample_rate
    r.warning = message or analysis.ultrasound(item.path, y, p, info.sample_rate)
+   local fields
+   fields, r.clock_warning = require("bclua.recorded").of(item.source_name, info.tags)
+   for key, value in pairs(fields) do r[key] = value end
+   r.site = item.site or r.site
    local ok
    ok, message = extracted.write(item, r, p)
    if not ok then return nil, message end

@@ -13,13 +13,15 @@ local extracted = {}
 -- @tparam string path
 -- @treturn ?table
 function extracted.warning_of(m, path)
-   return m.warning and {path = path, step = "extract", what = m.warning, seconds = m.duration_seconds,
+   local what = m.warning and m.clock_warning and m.warning .. "; " .. m.clock_warning or m.warning or m.clock_warning
+   return what and {path = path, step = "extract", what = what, seconds = m.duration_seconds,
       claimed_s = m.claimed_seconds}
 end
 
 local KEYS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens", "duration_samples",
    "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1", "tuning",
-   "warning", "claimed_seconds", "source_sample_rate"}
+   "warning", "claimed_seconds", "source_sample_rate", "clock_warning",
+   table.unpack(require("bclua.recorded").fields)}
 
 --- Keep what was found.
 -- @tparam table item from `recordings.list`, and `output`, its folder

@@ -1,6 +1,7 @@
 --- What the columns of our tables have to be, and the keys of our JSON files (doc/formats.md): schemas of
 -- `bclua.tables`, for those who read them.
 -- @module bclua.workflow.schemas
+local clock = require "bclua.clock"
 local files = require "bclua.files"
 local options = require "bclua.options"
 
@@ -44,8 +45,15 @@ local function are_sizes(sizes)
    return true
 end
 
+-- A day, or a time with or without its zone.
+local CLOCK = {"string", sql = [[regexp_full_match(%s, '\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?')]],
+   holds = function(text) return clock.parse(text) ~= nil end, words = "must be a time as in 2023-05-14T04:30:00+02:00"}
+
 --- `consolidate`.
 schemas.motif = {
+   recorded_at = CLOCK, site = {"string", longest = LONGEST_PATH}, recorder = {"string", longest = LONGEST_PATH},
+   gain = {"string", longest = LONGEST_PATH}, latitude = {"number", least = -90, most = 90},
+   longitude = {"number", least = -180, most = 180}, temperature_c = "number", battery_v = "number",
    source_name = PATH, species = PATH, folder = optional(PATH),
    cens_sample_rate = RATE, sample_rate = RATE, source_sample_rate = optional(RATE),
    matrix_profile_window = {"integer", needed = true, least = 1, most = 1000000},
