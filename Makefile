@@ -41,7 +41,9 @@ INCLUDE  = $(filter-out -D_XOPEN_SOURCE=% -D_DEFAULT_SOURCE,$(shell pkg-config -
 LIBS     = -Wl,-z,nodelete $(shell pkg-config --libs sndfile vorbisfile libmpg123 soxr fftw3 fftw3f openblas) -ldl -lm -pthread
 
 SOURCES := $(wildcard csrc/*/*.c csrc/*/*/*.c)
-MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out csrc/host/%,$(SOURCES)))
+# What a network computes is compiled in float and, with NN_DOUBLE, in double (csrc/nn/op/real.h).
+REAL    := $(wildcard csrc/nn/op/*.c)
+MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out csrc/host/%,$(SOURCES))) $(patsubst %.c,$B/obj/%.f64.o,$(REAL))
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
@@ -91,6 +93,11 @@ $B/obj/csrc/%.o: csrc/%.c Makefile
 	@echo CC $<
 	@mkdir -p $(@D)
 	@$(CC) $(BASE) $(INCLUDE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/obj/csrc/nn/op/%.f64.o: csrc/nn/op/%.c Makefile
+	@echo CC $< in double
+	@mkdir -p $(@D)
+	@$(CC) $(BASE) $(INCLUDE) $(CPPFLAGS) $(CFLAGS) -DNN_DOUBLE -MMD -MP -c -o $@ $<
 
 # The version changes with every commit; only one file knows it.
 $B/obj/csrc/support/version.o: CPPFLAGS += -DBCLUA_VERSION='"$(VERSION)"'

@@ -5,7 +5,9 @@
 #ifndef NN_DIRECT_H
 #define NN_DIRECT_H
 
-#include "../op/kernels.h"
+#include <stdbool.h>
+
+#include "../graph/conv_shape.h"
 #include "../graph/storage.h"
 
 /* `rows` rows of positions, counted through all samples, look at a map through

@@ -4,7 +4,9 @@
 #ifndef NN_WINOGRAD_H
 #define NN_WINOGRAD_H
 
-#include "../op/kernels.h"
+#include <stdbool.h>
+
+#include "../graph/conv_shape.h"
 #include "../graph/storage.h"
 
 enum {

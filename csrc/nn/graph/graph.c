@@ -28,6 +28,12 @@ static void start_layer(nn_layer *l, const nn_kind *kind, const char *name) {
     for (int i = 0; i < 5; i++) l->tensor[i] = -1;
 }
 
+nn_conv nn_layer_conv(const nn_layer *l, size_t n) {
+    nn_conv s = l->window;
+    s.n = n;
+    return s;
+}
+
 int nn_graph_new(nn_graph **out, nn_shape input, bc_error *e) {
     if (input.c == 0 || input.h == 0 || input.w == 0) return bc_fail(e, "input without elements");
     if (input.c > INT_MAX || input.h > INT_MAX || input.w > INT_MAX)

@@ -8,8 +8,7 @@
 #include <stdint.h>
 
 #include "../../support/error.h"
-#include "../../support/pool.h"
-#include "../op/kernels.h"
+#include "conv_shape.h"
 #include "storage.h"
 
 #define NN_NAME 64      /* bytes of a layer's name, the final 0 included */
@@ -83,7 +82,7 @@ enum {
 
 typedef void nn_pass(const nn_run *r);
 
-/* One kind of layer. A new one is a new entry in the table of kinds.c. Sizes
+/* One kind of layer. A new one is a file in op/ and an entry in the table of kinds.c. Sizes
  * are in bytes; n: samples. */
 typedef struct nn_kind {
     const char *name;
@@ -120,6 +119,9 @@ struct nn_layer {
     void *own;      /* the kind's */
 };
 
+/* Slots of nn_layer.tensor. */
+enum { NN_WEIGHT, NN_BIAS, NN_RUNNING_MEAN, NN_RUNNING_VAR, NN_TRACKED };
+
 struct nn_graph {
     nn_layer *layer; /* [0] is the input */
     size_t layers, room;
@@ -128,31 +130,8 @@ struct nn_graph {
     size_t elements[3]; /* memory of each role */
 };
 
-/* One pass of one layer, as the executor hands it to the kind. Values are
- * (C, N, H, W); see kernels.h. */
-struct nn_run {
-    const nn_layer *layer;
-    size_t n, groups; /* samples; equal parts of them with own batch statistics */
-    bool train;
-    bool again;           /* the forward pass was done before, and saved is there */
-    bool relu;            /* the output is max(0, what else it would be) */
-    uint64_t seed;        /* of what is drawn in this step, ... */
-    size_t first;         /* ... where the first sample has this number */
-    const void *in[2];    /* backward: NULL unless kept; in[1] NULL: nothing to add */
-    void *out;            /* backward: the output that forward gave, if kept */
-    const void *grad_out; /* backward only, like all that follows */
-    void *grad_in[2];     /* NULL: not wanted */
-    bool add[2];          /* add to grad_in instead of writing it */
-    /* How in[] and grad_in[], out and grad_out lie in memory. All NN_AS_F32 (or
-     * F64) unless the kind has NN_NARROW; the ends of the network are wide, so
-     * that in_as and out_as may differ. */
-    enum nn_storage in_as[2], out_as;
-    void *saved, *temporary;
-    void *tensor[5], *grad[5];
-    bc_pool *pool;
-    char *scratch; /* of worker 0; the others' follow at scratch_bytes */
-    size_t scratch_bytes;
-};
+/* A convolution, linear or pooling layer as the kernels take it, for n samples. */
+nn_conv nn_layer_conv(const nn_layer *l, size_t n);
 
 int nn_graph_new(nn_graph **g, nn_shape input, bc_error *e);
 void nn_graph_free(nn_graph *g); /* NULL is fine */

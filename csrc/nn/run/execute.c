@@ -8,8 +8,8 @@
 #include "../../support/blas.h"
 #include "../../support/interrupt.h"
 #include "../../support/memory.h"
+#include "../graph/pass.h"
 #include "own.h"
-#include "../op/passes.h"
 
 #define CHUNK 65536 /* values of one item of a conversion */
 

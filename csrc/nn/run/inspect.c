@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "../graph/pass.h"
 #include "own.h"
-#include "../op/passes.h"
 
 #define BLOCK 1024
 

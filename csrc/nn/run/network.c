@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "../../support/random.h"
+#include "../graph/pass.h"
+#include "../op/norm.h"
 #include "own.h"
-#include "../op/passes.h"
 
 #define CHUNK 65536 /* weights of one item of the optimiser */
 

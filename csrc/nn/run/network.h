@@ -6,6 +6,7 @@
 #include "../../array/array.h"
 #include "../graph/graph.h"
 #include "../graph/plan.h"
+#include "../op/adamw.h"
 
 typedef struct nn_network nn_network;
 
@@ -32,14 +33,14 @@ typedef struct nn_batch {
 } nn_batch;
 
 typedef struct nn_forward_options {
-    bool train;         /* with batch statistics */
-    bool backward;      /* keep what backward needs */
-    size_t groups;      /* n / groups samples share batch statistics; 1 or more */
+    bool train;    /* with batch statistics */
+    bool backward; /* keep what backward needs */
+    size_t groups; /* n / groups samples share batch statistics; 1 or more */
     /* Where the statistics of the first group go, for commit: in training at most as many
      * as earlier passes have left. */
     size_t first_group;
-    uint64_t seed;      /* of dropout */
-    const bool *keep;   /* per layer: nn_network_value will ask for it; NULL: none */
+    uint64_t seed;    /* of dropout */
+    const bool *keep; /* per layer: nn_network_value will ask for it; NULL: none */
 } nn_forward_options;
 
 /* out (n, C, H, W) of the last layer. Lays out a new plan when the batch is of

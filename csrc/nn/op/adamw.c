@@ -1,4 +1,10 @@
-/* optimize.inc: AdamW and the norm of a gradient (see kernels.inc). */
+/* adamw.c: AdamW and the norm of a gradient. */
+#include "adamw.h"
+
+#include <math.h>
+
+#include "../../support/cpu.h"
+#include "real.h"
 
 BC_EACH_CPU(extern, NN(nn_adamw_step),
             (real *w, real *m, real *v, const real *g, const nn_adamw *o, size_t n),

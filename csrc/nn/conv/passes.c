@@ -1,23 +1,37 @@
-/* conv_passes.c: the forward and backward passes of convolutions. */
+/* passes.c: the passes of the fast convolutions, in float, and which convolution runs how. */
+#include "passes.h"
+
 #include <string.h>
 
 #include "../../support/cpu.h"
-#include "../conv/direct.h"
-#include "passes.h"
-#include "../conv/products.h"
-#include "../conv/winograd.h"
+#include "direct.h"
+#include "products.h"
+#include "winograd.h"
 
-/* Input channels of one item of a weight gradient: fixed by the layer's shape
- * alone, so that results do not depend on the number of threads. */
-static size_t weight_channels(const nn_conv *s) {
-    size_t channels = s->ci / 8 < 16 ? 16 : s->ci / 8;
-    return channels < s->ci ? channels : s->ci;
+bool nn_conv_dual(nn_conv *dual, const nn_conv *s) {
+    if (s->sh != 1 || s->sw != 1 || s->ph >= s->kh || s->pw >= s->kw) return false;
+    *dual = (nn_conv){.n = s->n,
+                      .ci = s->co,
+                      .h = s->oh,
+                      .w = s->ow,
+                      .co = s->ci,
+                      .oh = s->h,
+                      .ow = s->w,
+                      .kh = s->kh,
+                      .kw = s->kw,
+                      .sh = 1,
+                      .sw = 1,
+                      .ph = s->kh - 1 - s->ph,
+                      .pw = s->kw - 1 - s->pw};
+    return true;
 }
 
-nn_conv nn_layer_conv(const nn_layer *l, size_t n) {
-    nn_conv s = l->window;
-    s.n = n;
-    return s;
+size_t nn_conv_strip(const nn_conv *s) {
+    size_t all = s->n * s->oh, columns = all * s->ow / 8;
+    if (columns < 128) columns = 128;
+    if (columns > 512) columns = 512;
+    size_t rows = (columns + s->ow - 1) / s->ow;
+    return rows < all ? rows : all;
 }
 
 size_t nn_conv_columns(const nn_conv *s) {
@@ -41,8 +55,7 @@ bool nn_conv_narrow(const nn_layer *l, size_t n) {
     return how == NN_CONV_WINOGRAD || how == NN_CONV_DIRECT;
 }
 
-/* The sum of n values of any storage but f64. */
-static double sum_narrow(const void *values, enum nn_storage as, size_t n) {
+double nn_sum_stored(const void *values, enum nn_storage as, size_t n) {
     float wide[256];
     double sum = 0;
     for (size_t i = 0; i < n; i += 256) {
@@ -137,13 +150,17 @@ static void partial_item(void *context, size_t i, int worker) {
     if (first < last) nn_winograd_sum_weights(dw, sum, k, &all);
 }
 
+BC_EACH_CPU(static, add_to, (float *restrict sum, const float *restrict x, size_t n), (sum, x, n)) {
+    for (size_t i = 0; i < n; i++) sum[i] += x[i];
+}
+
 static void add_item(void *context, size_t i, int worker) {
     const struct winograd_sum *t = context;
     size_t first = i * 4096, last = smaller(first + 4096, t->weights);
     (void)worker;
     for (size_t k = 0; k < t->k.partials; k++)
-        nn_add_to_f32((float *)t->r->grad[NN_WEIGHT] + first, t->dw + k * t->weights + first,
-                      last - first);
+        add_to((float *)t->r->grad[NN_WEIGHT] + first, t->dw + k * t->weights + first,
+               last - first);
 }
 
 /* A wide layer: an item is one group of channels, then one part of dU, of a
@@ -260,6 +277,25 @@ static size_t direct_scratch(const nn_conv *s) {
                   nn_direct_sum_scratch(&sum));
 }
 
+/* --- either ---------------------------------------------------------------------------- */
+
+/* Where both sides are stored in bf16 the direct products are faster than Winograd's. */
+static bool by_winograd(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
+    return how == NN_CONV_WINOGRAD && !runs_brief(r, s);
+}
+
+void nn_fast_forward(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
+    (by_winograd(r, s, how) ? winograd_pass : direct_pass)(r, s);
+}
+
+void nn_fast_weight_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
+    (how == NN_CONV_WINOGRAD ? winograd_weight_gradient : direct_weight_gradient)(r, s);
+}
+
+void nn_fast_input_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
+    (by_winograd(r, s, how) ? winograd_input_gradient : direct_input_gradient)(r, s);
+}
+
 /* --- memory -------------------------------------------------------------------------- */
 
 static size_t brief_scratch(const nn_conv *s) {
@@ -328,6 +364,3 @@ size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
     if (p == NN_BF16 && is_brief(l, &s)) floats = larger(floats, brief_scratch(&s));
     return floats * sizeof(float);
 }
-
-#define NN_TWICE "conv_passes.inc"
-#include "twice.h"

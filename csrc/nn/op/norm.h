@@ -1,0 +1,51 @@
+/* norm.h: norms (Ioffe & Szegedy, 2015) over blocks of one channel, in float or double. */
+#ifndef NN_NORM_H
+#define NN_NORM_H
+
+#include "real.h"
+
+/* Slots of batch norm's options. */
+enum { NORM_EPS, NORM_MOMENTUM };
+
+/* Batch norm keeps, per channel and group: mean, inverse deviation, and the
+ * biased variance: three blocks of c * groups. */
+#define NN_NORM_SAVED 3
+
+/* Sums run in lanes, so that the compiler may use vectors without changing the
+ * order of additions: the result is the same on every processor. */
+#define NN_SUM_LANES 16
+
+static inline double nn_lane_total(const double *lane) {
+    double sum = 0;
+    for (int j = 0; j < NN_SUM_LANES; j++) sum += lane[j];
+    return sum;
+}
+
+/* y = (x - mean) * scale + shift. */
+typedef struct nn_scale {
+    real mean, scale, shift;
+} nn_scale;
+
+/* Sums in NN_SUM_LANES lanes, added to; blocks before the last must be a multiple
+ * of NN_SUM_LANES long. The second: of (x - mean)^2. */
+void NN(nn_sum)(double *lane, const real *x, size_t n);
+void NN(nn_sum_deviations)(double *lane, const real *x, double mean, size_t n);
+
+/* Scaled x, plus addend unless NULL, then max(0, .) if relu. y may be x or addend. */
+void NN(nn_norm_forward)(real *y, const real *x, const real *addend, const nn_scale *s, bool relu,
+                         size_t n);
+
+/* g = dy where the scaled x is above 0, else 0: the relu's gradient. g may be dy. */
+void NN(nn_norm_mask)(real *g, const real *dy, const real *x, const nn_scale *s, size_t n);
+
+/* Lanes of the sums of dy, and of dy times the normalised x. */
+void NN(nn_norm_sums)(double *sum, double *product, const real *dy, const real *x, double mean,
+                      double inverse, size_t n);
+
+/* dx = factor * (dy - shift - (x - mean) * slope); dx may be dy if !add. With
+ * factor = gamma * inverse, shift = mean(dy) and slope = mean(dy * normalised x) *
+ * inverse, that is the gradient of a norm with its own statistics. */
+void NN(nn_norm_backward)(real *dx, const real *dy, const real *x, double mean, double factor,
+                          double shift, double slope, bool add, size_t n);
+
+#endif
