@@ -224,6 +224,23 @@ local function labels(parser)
    end
 end
 
+local function import_labels(parser)
+   local c = parser:command("import-labels", "Labels of Raven, Audacity, BirdNET, Kaleidoscope, any CSV as one table.")
+   local setting = cli.settings(c, require("bclua.workflow.import_labels").options)
+   c:argument("files", "Files of labels, and folders of them."):args("+")
+   setting("--output", "FILE", "The labels, as a .parquet or .csv file."):count(1)
+   c:option("--input", "Parquet file from `consolidate`: the recordings that have labels."):argname("FILE")
+   c:option("--dataset-root", "The same, where there is none: " .. ROOT:gsub("^F", "f") .. ".")
+      :argname("DIR")
+   c:option("--column", "The column that is the label (default: Species, Annotation, Label, Common Name, ...).")
+      :argname("NAME")
+   cli.outcome(c)
+   return function(o)
+      return require("bclua.workflow.import_labels").run({files = o.files, output = o.output, input = o.input,
+         dataset_root = o.dataset_root, column = o.column, force = o.force})
+   end
+end
+
 local parser = cli.parser("scripts/motif.lua", "Find the repeated calls of recordings and sample triplets of them.", [[
 Example, from recordings to tiles:
   bclua scripts/motif.lua extract --input birds/train_audio --output motif
@@ -246,13 +263,16 @@ Which recordings share a call?
 
 Listen to all motifs, and label them in Audacity or Raven:
   bclua scripts/motif.lua motif-track motif.parquet --dataset-root birds --output motifs.flac
-  bclua scripts/motif.lua labels motif.parquet --dataset-root birds --output labels]])
+  bclua scripts/motif.lua labels motif.parquet --dataset-root birds --output labels
+
+What others have labelled, as one table:
+  bclua scripts/motif.lua import-labels raven/*.txt birdnet.csv --input motif.parquet --output labels.parquet]])
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser),
    score = score(parser), audit = audit(parser),
    ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser),
    search = search(parser), ["motif-track"] = track(parser), ["extract-top-motif"] = top_motif(parser),
-   labels = labels(parser)}
+   labels = labels(parser), ["import-labels"] = import_labels(parser)}
 
 local options = parser:parse()
 local name = "motif " .. options.command

@@ -55,7 +55,8 @@ teardown(function() command.remove(dir) end)
 
 describe("the command line", function()
    local OPTIONS = {
-      ["motif.lua"] = "extract consolidate generate-triplets extract-triplets motif-track extract-top-motif labels",
+      ["motif.lua"] = "extract consolidate generate-triplets extract-triplets motif-track extract-top-motif labels " ..
+         "import-labels",
       ["motif.lua extract"] = "--input --output --species --cens-sr --mp-window --exclusion --sample-k --seed " ..
          "--threads --force --strict",
       ["motif.lua consolidate"] = "--input --output --force --strict",
@@ -70,6 +71,7 @@ describe("the command line", function()
          "--strict",
       ["motif.lua labels"] = "input --kind --top --species --format --output --dataset-root --accepted --threads " ..
          "--strict",
+      ["motif.lua import-labels"] = "files --output --input --dataset-root --column --force --strict",
       ["embed.lua"] = "fit summary evaluate predict export replay",
       ["embed.lua fit"] = "triplets tiles --dim --widths --compression --front-end --run --batch-size --accumulate " ..
          "--batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule --warmup --lr-step --lr-gamma " ..

@@ -147,8 +147,12 @@ function record.left_out(left_out, step, quiet)
    return failures
 end
 
--- A table, or none where there are no rows.
-local function write_rows(path, columns, rows)
+--- Write a CSV beside an output, of what there is to say of it, or remove it where there is nothing.
+-- @tparam string path
+-- @tparam {string,...} columns
+-- @tparam {table,...} rows by column name
+-- @treturn[2] nil, message beginning with the path
+function record.write_rows(path, columns, rows)
    if #rows > 0 then return system.write_file(path, files.csv(columns, rows)) end
    os.remove(path)
    return true
@@ -157,13 +161,15 @@ end
 --- Write failures.csv, or remove it when there are none.
 -- @tparam string path
 -- @tparam {table,...} failures `{path=, step=, reason=}`
-function record.write_failures(path, failures) return write_rows(path, {"path", "step", "reason"}, failures) end
+function record.write_failures(path, failures)
+   return record.write_rows(path, {"path", "step", "reason"}, failures)
+end
 
 --- Write warnings.csv, of what was used all the same, or remove it when there are none.
 -- @tparam string path
 -- @tparam {table,...} warnings `{path=, step=, what=, seconds=, claimed_s=}`: what was used, and what the header says
 function record.write_warnings(path, warnings)
-   return write_rows(path, {"path", "step", "what", "seconds", "claimed_s"}, warnings)
+   return record.write_rows(path, {"path", "step", "what", "seconds", "claimed_s"}, warnings)
 end
 
 return record
