@@ -211,6 +211,76 @@ describe("sampling.triplets", function()
       assert.is_true(least >= 2.5 and least < 4) -- from anywhere
    end)
 
+   describe("where recordings are silent", function()
+      -- recording 7 of 30 s: silent but for 10..13, 14..16.6 and 21..24; 6: all but its first second; 5: 2 s
+      local function silent(r)
+         r.silent_s = array.from({6, 8, 1, 30, 0, 10, 13, 14, 16.6, 21, 24, 30}, "f64")
+         r.silent_end = array.from({0, 0, 0, 0, 2, 4, 12}, "i64")
+      end
+
+      it("centres no clip in a silence longer than half a window", function()
+         local some = draw(n, {mixture = {0, 1, 0, 0}}, silent)
+         local bins = tally(some.c_loc, function(loc, i)
+            if some.c[i] ~= 7 then return nil end
+            local at = loc >= 10 and loc <= 16.6 and 1 or loc >= 21 and loc <= 24 and 2
+            return assert(at, loc)
+         end)
+         chi_square.check(bins, {6.6, 3}, "clips in sound")
+         bins = tally(some.c_loc, function(loc, i) -- 2 s are no reason to keep away
+            return some.c[i] == 5 and math.min(9, math.floor((loc - 2.5) / 2.5)) or nil
+         end)
+         chi_square.check(bins, {[0] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, "clips of recording 5")
+         assert.same(draw(1000).c_loc, draw(1000, nil, function(r)
+            r.silent_s, r.silent_end = array.zeros(0), array.zeros(7, "i64")
+         end).c_loc)
+      end)
+
+      it("takes the window of a recording that has no sound where a clip fits", function()
+         local some, seen = draw(20000, {mixture = {0, 1, 0, 1}}, silent), 0
+         for i, c in ipairs(some.c) do
+            if c == 6 then
+               seen = seen + 1
+               assert(some.c_loc[i] == 8 and some.distant[i] == 1)
+            end
+         end
+         assert(seen > 1000)
+         local places = draw(20000, {mixture = {0, 1, 0, 1}}, function(r)
+            silent(r)
+            r.places_s, r.places_end = array.from({0.5}, "f64"), array.from({0, 0, 0, 0, 0, 1, 1}, "i64")
+         end)
+         for i, c in ipairs(places.c) do
+            if c == 6 then assert(places.c_loc[i] == 0.5 and places.distant[i] == 1) end
+         end
+      end)
+
+      it("keeps clips away from windows as far as the sound between goes", function()
+         -- windows of 7 at 9 and 19: 4 s away from them is 13 .. 15 (13..14 is silent, but only a second) and 23 ..
+         local far = draw(n, {clip_distance_s = 4, mixture = {0, 1, 0, 0}}, silent)
+         local bins = tally(far.c_loc, function(loc, i)
+            return far.c[i] == 7 and assert(loc >= 13 and loc <= 15 and 1 or loc >= 23 and loc <= 24 and 2, loc) or nil
+         end)
+         chi_square.check(bins, {2, 1}, "clips apart, in sound")
+         local near = draw(2000, {clip_distance_s = 9, mixture = {0, 1, 0, 0}}, silent) -- only silence is that far away
+         for i, c in ipairs(near.c) do
+            local loc = near.c_loc[i]
+            assert(c ~= 7 or loc >= 10 and loc <= 16.6 or loc >= 21 and loc <= 24, loc)
+         end
+      end)
+
+      it("refuses what is not in order", function()
+         local function raises(text, silences, ends)
+            assert.error_matches(function()
+               draw(1, nil, function(r) r.silent_s, r.silent_end = array.from(silences, "f64"), array.from(ends, "i64") end)
+            end, text, 1, true)
+         end
+         raises("silent_end[7] must be pairs behind 0, at most 2, got 4", {1, 2}, {0, 0, 0, 0, 0, 0, 4})
+         raises("silent_end[2] must be pairs behind 0, at most 2, got 1", {1, 2}, {0, 1, 2, 2, 2, 2, 2})
+         raises("silent_s[2] must be in order, got 0.5", {1, 0.5}, {0, 0, 0, 0, 0, 0, 2})
+         raises("silent_s[1] must be in order", {0 / 0, 0.5}, {0, 0, 0, 0, 0, 0, 2})
+         raises("silent_s[2] must be in order", {0, math.huge}, {0, 0, 0, 0, 0, 0, 2})
+      end)
+   end)
+
    it("gives a recording so many clips and no more", function()
       local few, seen, counts = draw(n, {clips = 3, mixture = {0, 1, 0, 1}}), {}, {}
       for i = 1, n do

@@ -31,7 +31,7 @@ static const double *or_else(const double *a, const double *b) { return a != NUL
 static void check_recordings(lua_State *L, bc_recordings *r) {
     int64_t n = -1;
     luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_checkstack(L, 14, NULL); /* each column, as it was converted, stays on the stack */
+    luaL_checkstack(L, 16, NULL); /* each column, as it was converted, stays on the stack */
     r->group = column(L, "group", BC_I64, true, &n);
     r->species = column(L, "species", BC_I64, true, &n);
     r->anchor_s = column(L, "anchor_s", BC_F64, true, &n);
@@ -64,6 +64,24 @@ static void check_places(lua_State *L, bc_recordings *r) {
         if (r->places_end[i] < last || r->places_end[i] > all)
             bc_arg_error(L, 1, "places_end[%I] must be %I to %I, got %I", (lua_Integer)i + 1,
                          (lua_Integer)last, (lua_Integer)all, (lua_Integer)r->places_end[i]);
+}
+
+/* Pairs of seconds in order, each recording's own. */
+static void check_silences(lua_State *L, bc_recordings *r) {
+    int64_t n = (int64_t)r->n, all = -1;
+    r->silent_s = column(L, "silent_s", BC_F64, false, &all);
+    if (r->silent_s == NULL) return;
+    r->silent_end = column(L, "silent_end", BC_I64, true, &n);
+    for (int64_t i = 0, last = 0; i < n; last = r->silent_end[i++]) {
+        int64_t end = r->silent_end[i];
+        if (end < last || end > all || (end - last) % 2 != 0)
+            bc_arg_error(L, 1, "silent_end[%I] must be pairs behind %I, at most %I, got %I",
+                         (lua_Integer)i + 1, (lua_Integer)last, (lua_Integer)all, (lua_Integer)end);
+        for (int64_t k = last; k < end; k++)
+            if (!(r->silent_s[k] >= (k > last ? r->silent_s[k - 1] : 0)) || isinf(r->silent_s[k]))
+                bc_arg_error(L, 1, "silent_s[%I] must be in order, got %f", (lua_Integer)k + 1,
+                             r->silent_s[k]);
+    }
 }
 
 static void check_mixture(lua_State *L, bc_triplet_options *o) {
@@ -126,7 +144,11 @@ table is the beginning of a large one.
   integers); centres of windows in seconds (NaN or negative: none): `anchor_s`,
   `self_s` (the neighbour of the own anchor), `neighbor_s` (that of another recording's; as
   `anchor_s`), `distant_s` (as `anchor_s`), `avoid_0_s` and `avoid_1_s` (what clips keep
-  away from; as `anchor_s` and `self_s`); `duration_s`; and the number `window_s`
+  away from; as `anchor_s` and `self_s`); `duration_s`; and the number `window_s`. Where
+  recordings are silent: `silent_s` (f64: start and end of each silence, in order) and
+  `silent_end` (i64: how many of these numbers there are up to the end of each recording);
+  clips are not centred in a silence longer than half a window, and where a recording has no
+  other place its window is taken
 @tparam table options `samples`; `seed` (0); `first` (0: triplets before the
   first one to draw); `shares` ("equal"); `mixture` (weights of the partitions self and motif,
   self and clip, group and motif, group and clip: `{1, 1, 1, 1}`); `exclude_own` (false: a
@@ -165,6 +187,7 @@ int bc_sampling_triplets(lua_State *L) {
     bc_recordings r = {0};
     check_recordings(L, &r);
     check_places(L, &r);
+    check_silences(L, &r);
 
     lua_createtable(L, 0, 8);
     bc_triplets t;

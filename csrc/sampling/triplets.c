@@ -12,6 +12,10 @@ typedef struct entry {
     size_t recording;
 } entry;
 
+typedef struct gap {
+    double from, to;
+} gap;
+
 /* Recordings in order of group and species. Species s has
  * order[first[s]] .. order[first[s+1]-1]; group g has the species
  * begins[g] .. begins[g+1]-1. Weights are summed up: species s has those of
@@ -24,6 +28,7 @@ typedef struct strata {
     double *species_sum, *group_sum, *anchor_sum;
     size_t groups, species;
     bc_shares shares;
+    gap *gaps; /* scratch: as many as a recording has silences, and two */
 } strata;
 
 static int compare(const void *p, const void *q) {
@@ -43,6 +48,7 @@ static void strata_free(strata *s) {
     free(s->species_sum);
     free(s->group_sum);
     free(s->anchor_sum);
+    free(s->gaps);
 }
 
 static int allocate(strata *s, size_t n) {
@@ -85,9 +91,27 @@ static void sum_weights(strata *s, int exclude_own) {
     }
 }
 
+/* The silences of a recording: pairs of start and end. */
+static size_t silences(const bc_recordings *r, size_t i, const double **at) {
+    if (r->silent_s == NULL) return 0;
+    int64_t first = i > 0 ? r->silent_end[i - 1] : 0;
+    *at = r->silent_s + first;
+    return (size_t)(r->silent_end[i] - first) / 2;
+}
+
+static int allocate_gaps(strata *s, const bc_recordings *r) {
+    size_t most = 0, n;
+    const double *at;
+    for (size_t i = 0; i < r->n; i++)
+        if ((n = silences(r, i, &at)) > most) most = n;
+    s->gaps = malloc((most + 2) * sizeof *s->gaps);
+    return s->gaps != NULL ? BC_OK : BC_NOMEM;
+}
+
 static int strata_new(strata *s, const bc_recordings *r, const bc_triplet_options *o) {
     size_t n = r->n;
     int rc = allocate(s, n);
+    if (rc == BC_OK) rc = allocate_gaps(s, r);
     if (rc != BC_OK) return rc;
     s->shares = o->shares;
     for (size_t i = 0; i < n; i++) s->order[i] = (entry){r->group[i], r->species[i], i};
@@ -194,17 +218,64 @@ static double point_apart(double low, double high, double p, double q, double di
     return to[1] > from[1] ? to[1] : to[0]; /* rounding */
 }
 
-static double clip(const bc_recordings *r, const bc_triplet_options *o, size_t i, bc_random *rng) {
+static int compare_gaps(const void *p, const void *q) {
+    double a = ((const gap *)p)->from, b = ((const gap *)q)->from;
+    return (a > b) - (a < b);
+}
+
+/* What of low..high lies in none of n gaps, which are in order; or, with *left >= 0, the point
+ * that has so much of that before it. */
+static double outside(double low, double high, const gap *gaps, size_t n, double *left) {
+    double sum = 0, at = low, room = 0;
+    for (size_t k = 0; k <= n; k++) {
+        double to = k < n ? fmin(high, gaps[k].from) : high;
+        room = fmax(0, to - at);
+        if (*left >= 0 && room > 0 && *left - sum <= room) return at + fmax(0, *left - sum);
+        sum += room;
+        if (k < n) at = fmax(at, gaps[k].to);
+    }
+    return sum;
+}
+
+static double point_outside(double low, double high, const gap *gaps, size_t n, double u) {
+    double none = -1, total = outside(low, high, gaps, n, &none);
+    if (!(total > 0)) return NAN;
+    double left = u * total * (1 - 1e-12); /* rounding never takes it behind the last place */
+    return outside(low, high, gaps, n, &left);
+}
+
+/* As point_apart, and in no silence longer than half a window; NAN: there is no such point. */
+static double sounding_point(const bc_recordings *r, const bc_triplet_options *o, size_t i,
+                             gap *gaps, double u) {
+    const double *at = NULL, avoid[2] = {r->avoid_0_s[i], r->avoid_1_s[i]};
+    double low = r->window_s / 2, high = low + (r->duration_s[i] - r->window_s);
+    double d = o->clip_distance_s;
+    size_t all = silences(r, i, &at), n = 0, silent;
+    for (size_t k = 0; k < all; k++)
+        if (at[2 * k + 1] - at[2 * k] > r->window_s / 2) gaps[n++] = (gap){at[2 * k], at[2 * k + 1]};
+    if (n == 0) return point_apart(low, high, avoid[0], avoid[1], d, u);
+    silent = n;
+    for (int k = 0; k < 2 && d > 0; k++)
+        if (avoid[k] >= 0) gaps[n++] = (gap){avoid[k] - d, avoid[k] + d};
+    qsort(gaps, n, sizeof *gaps, compare_gaps);
+    double x = point_outside(low, high, gaps, n, u);
+    if (!isnan(x) || n == silent) return x;
+    bc_triplet_options near = *o;
+    near.clip_distance_s = 0;
+    return sounding_point(r, &near, i, gaps, u);
+}
+
+/* -1: too short for one; NAN: silent wherever it fits. */
+static double clip(const bc_recordings *r, const bc_triplet_options *o, size_t i, gap *gaps,
+                   bc_random *rng) {
     bc_random own, *source = rng;
-    double room = r->duration_s[i] - r->window_s;
-    if (room < 0) return -1;
+    if (r->duration_s[i] < r->window_s) return -1;
     if (o->clips > 0) { /* streams from the end: triplets have those from 0 */
         uint64_t k = bc_random_below(rng, (uint64_t)o->clips);
         bc_random_seed(&own, o->seed, UINT64_MAX - ((uint64_t)i * (uint64_t)o->clips + k));
         source = &own;
     }
-    double low = r->window_s / 2, u = bc_random_uniform(source);
-    return point_apart(low, low + room, r->avoid_0_s[i], r->avoid_1_s[i], o->clip_distance_s, u);
+    return sounding_point(r, o, i, gaps, bc_random_uniform(source));
 }
 
 /* 0..3: which of the four partitions. */
@@ -276,7 +347,9 @@ static void draw_places(const bc_triplets *out, size_t i, const strata *s, const
     out->c[i] = (int32_t)c + 1;
     out->a_loc[i] = a_loc;
     out->b_loc[i] = b_loc;
-    out->c_loc[i] = is_clip ? clip(r, o, c, rng) : draw_place(r, c, rng);
+    out->c_loc[i] = is_clip ? clip(r, o, c, s->gaps, rng) : NAN;
+    is_clip = !isnan(out->c_loc[i]);
+    if (!is_clip) out->c_loc[i] = draw_place(r, c, rng);
     out->neighbor[i] = b == a ? BC_NEIGHBOR_SELF : BC_NEIGHBOR_GROUP;
     out->distant[i] = is_clip ? BC_DISTANT_CLIP : BC_DISTANT_MOTIF;
 }
@@ -294,7 +367,9 @@ static void draw_one(const bc_triplets *out, size_t i, const strata *s, const bc
     out->c[i] = (int32_t)c + 1;
     out->a_loc[i] = window(r->anchor_s[a]);
     out->b_loc[i] = window(b == a ? r->self_s[a] : r->neighbor_s[b]);
-    out->c_loc[i] = is_clip ? clip(r, o, c, rng) : window(r->distant_s[c]);
+    out->c_loc[i] = is_clip ? clip(r, o, c, s->gaps, rng) : NAN;
+    is_clip = !isnan(out->c_loc[i]);
+    if (!is_clip) out->c_loc[i] = window(r->distant_s[c]);
     out->neighbor[i] = b == a ? BC_NEIGHBOR_SELF : BC_NEIGHBOR_GROUP;
     out->distant[i] = is_clip ? BC_DISTANT_CLIP : BC_DISTANT_MOTIF;
 }

@@ -25,6 +25,10 @@ typedef struct bc_recordings {
      * of places_s from places_end[i - 1] (0 for the first) to before places_end[i]. */
     const double *places_s;
     const int64_t *places_end;
+    /* Where recordings are silent, or NULL: pairs of seconds, start and end, in order; i has
+     * those from silent_s[silent_end[i - 1]] to before silent_s[silent_end[i]]. */
+    const double *silent_s;
+    const int64_t *silent_end;
 } bc_recordings;
 
 enum { BC_NEIGHBOR_SELF = 1, BC_NEIGHBOR_GROUP = 2 };
@@ -69,7 +73,9 @@ typedef struct bc_triplets {
  * recording of another group (by the shares as above): its distant_s, or a
  * clip: a centre drawn evenly where a whole window fits and no avoided window
  * is nearer than clip_distance_s, or, where there is no such place, from
- * wherever a whole window fits. With clips > 0 each recording has only so many,
+ * wherever a whole window fits. A clip is never centred in a silence that is longer than
+ * half a window, so that less than half of it lies in one; in a recording that has no
+ * other place for it, its window is taken. With clips > 0 each recording has only so many,
  * drawn once and for all.
  * A recording without window, or too short for a clip, gives location -1.
  *
