@@ -207,6 +207,22 @@ describe("predict", function()
       assert.matches("opposite.wav,predict,its channels cancel each other", command.read(output .. ".warnings.csv"))
    end)
 
+   it("says how many windows of a recording are silent, constant, or padded by its recorder", function()
+      local gated, padded, short = dir .. "/gated.flac", dir .. "/padded.flac", dir .. "/short.flac"
+      local y = noise(RATE * 20, 8) -- silent where its recorder paused: 3.5 to 18.5 s
+      y:slice(1, 3.5 * RATE + 1, 18.5 * RATE):fill(0)
+      assert(audio.save(gated, y, RATE))
+      y = noise(RATE * 12, 9)
+      y:slice(1, 1, 6 * RATE):fill(0.25)
+      assert(audio.save(padded, y, RATE))
+      assert(audio.save(short, noise(RATE * 6, 9), RATE)) -- four seconds behind its end are no silence of its own
+      local result, _, output = run{inputs = {gated, padded, short}}
+      assert.same({3, 9, 2}, {result.done, result.rows, #result.warnings})
+      local text = command.read(output .. ".warnings.csv")
+      assert.matches("gated.flac,predict,3 of its 4 windows are silent or constant,20", text, 1, true)
+      assert.matches("padded.flac,predict,1 of its 3 windows are silent or constant,12", text, 1, true)
+   end)
+
    it("takes a recording up to where it turns out damaged, and says so, in a second run, too", function()
       local path = dir .. "/damaged.flac"
       assert(audio.save(path, noise(RATE * 40, 5), RATE))

@@ -5,6 +5,7 @@
 -- sticks out: it is filled up with silence, or left out (`drop`).
 -- @module bclua.workflow.windows
 local array = require "bclua.array"
+local silence = require "bclua.workflow.silence"
 local spans = require "bclua.workflow.spans"
 
 local windows = {}
@@ -61,16 +62,29 @@ Stream.__index = Stream
 -- @tparam table o `sample_rate`, `length` (samples of a window), `hop_s`, `drop`, `block` (windows at most at once)
 -- @treturn stream `stream:next()`
 function windows.open(paths, o)
-   return setmetatable({paths = paths, o = o, file = 1}, Stream)
+   return setmetatable({paths = paths, o = o, file = 1, silent = 0}, Stream)
 end
 
 local function turn(self)
    if self.cursor then self.cursor.reader:close() end
-   self.cursor, self.at, self.file, self.heard = nil, nil, self.file + 1, false
+   self.cursor, self.at, self.file, self.silent = nil, nil, self.file + 1, 0
 end
 
-local function silence(path)
-   return require("bclua.workflow.analysis").silence(path):sub(#path + 3)
+-- How many of the first n windows from `at` on have no sound in most of what is recorded of them.
+local function count_silent(samples, n, at, total, o)
+   local silent = 0
+   for i = 1, n do
+      local recorded = math.min(o.length, total and total - start_of(at + i - 1, o) or o.length)
+      if silence.covers(samples[i]:slice(1, 1, recorded), o.sample_rate) then silent = silent + 1 end
+   end
+   return silent
+end
+
+-- What there is to say of a recording that was read to its end, in words.
+local function warning_of(self, all)
+   local texts = {self.cursor.reader:warning()}
+   texts[#texts + 1] = silence.about(self.paths[self.file], self.silent, all)
+   return texts[1] and table.concat(texts, "; ")
 end
 
 local function take(self)
@@ -87,20 +101,21 @@ local function take(self)
    if total == 0 then return nil, self.paths[self.file] .. ": no samples" end
    local known = total and windows.count(total, o)
    local n = known and math.max(0, math.min(o.block, known - self.at)) or o.block
-   self.heard = self.heard or n > 0 and samples:max() > samples:min()
+   self.silent = self.silent + count_silent(samples, n, self.at, total, o)
    local block = {file = self.file, first = self.at, count = n, windows = n > 0 and samples:slice(1, 1, n) or nil}
    self.at = self.at + n
    if known and self.at >= known then
       block.done, block.samples = true, total
-      block.warning = cursor.reader:warning() or not self.heard and silence(self.paths[self.file]) or nil
+      block.warning = warning_of(self, known)
    end
    return block
 end
 
 --- The next windows.
 -- @treturn[1] table `file` (number of the path), `first` (number of its first window, from 0), `count`, `windows` (f32
--- (count, length), nil if none), `done` (with the recording) and then `samples` and `warning` (as from `audio.load`);
--- or `message`: the recording failed, beginning with its path, and is done. Until `done`, no window sticks out.
+-- (count, length), nil if none), `done` (with the recording) and then `samples` and `warning` (as from `audio.load`;
+-- how many windows are silent); or `message`: the recording failed, beginning with its path, and is done. Until `done`,
+-- no window sticks out.
 -- @treturn[2] nil after the last recording
 function Stream:next()
    if self.file > #self.paths then return nil end
