@@ -191,6 +191,21 @@ describe("extract-triplets", function()
       end)
    end
 
+   it("cuts no silence without a word", function()
+      local gated, y = noise(20, 1):copy(), noise(12, 2)
+      gated:slice(1, 8 * RATE + 1, 20 * RATE):fill(0.125)
+      put("gated.flac", gated)
+      put("opposite.wav", array.concat{y, y * -1}:reshape{2, #y})
+      put("short.wav", noise(2, 3))
+      put("fine.wav", noise(12, 4))
+      local result = assert(run(triplets{{"gated.flac", 5}, {"gated.flac", 13}, {"opposite.wav", 5}, {"short.wav", -1},
+         {"fine.wav", 3.5}, {"opposite.wav", 8}}))
+      assert.same({6, 0, 2}, {result.made, #result.failures, #result.warnings})
+      local text = command.read(dir .. "/tiles/warnings.csv")
+      assert.matches("gated.flac,extract-triplets,1 of its 2 windows are silent or constant", text, 1, true)
+      assert.matches("opposite.wav,extract-triplets,its channels cancel each other: opposite phase", text, 1, true)
+   end)
+
    it("tries once more what could not be read", function()
       local path = put("a/1.wav", noise(8, 1))
       local t, good = triplets({{"a/1.wav", 4}}), command.read(path)

@@ -10,6 +10,7 @@ local array = require "bclua.array"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
+local silence = require "bclua.workflow.silence"
 local spans = require "bclua.workflow.spans"
 local stores = require "bclua.workflow.stores"
 local system = require "bclua.system"
@@ -56,10 +57,18 @@ local function read_note(shard, o)
    return note.result
 end
 
+local ALL = 0.95 -- of a tile: what it is where nothing is to be heard but a click or two
+
+-- Is there no sound in a window of a span? Of a recording that is shorter than the window there is.
+local function is_silent(samples, w, loc, o)
+   return loc >= 0 and silence.covers(samples:slice(1, w.offset + 1, w.offset + spans.length(o.seconds,
+      o.sample_rate)), o.sample_rate, ALL)
+end
+
 -- Cut one recording into the sink; the trouble is its own (`failures`) or the sink's (second value).
 local function cut(source, sink, o)
    local path = o.root .. "/" .. source.source
-   local result, trouble = {first = {}, scale = {}, failures = {}}, nil
+   local result, trouble, silent, all = {first = {}, scale = {}, failures = {}}, nil, 0, 0
    local function fail(reason) table.insert(result.failures, reason) end
    for i = 1, #source.locs do result.first[i], result.scale[i] = -1, 0 end
    if not source.bytes then
@@ -72,7 +81,10 @@ local function cut(source, sink, o)
          trouble = message
          return nil, message
       end
-      for _, w in ipairs(windows) do result.first[w.index], result.scale[w.index] = w.first, w.scale end
+      for _, w in ipairs(windows) do
+         result.first[w.index], result.scale[w.index], all = w.first, w.scale, all + 1
+         if is_silent(samples, w, source.locs[w.index], o) then silent = silent + 1 end
+      end
       return true
    end)
    if trouble then return nil, trouble end
@@ -81,6 +93,7 @@ local function cut(source, sink, o)
       fail(seconds)
       return result
    end
+   result.warning = silence.about(path, silent, all)
    for _, i in ipairs(past) do
       fail(("%s: a window at %.3f s, but it ends at %.3f s (changed since `extract`?)"):format(path, source.locs[i],
          seconds))
@@ -91,7 +104,7 @@ end
 --- Write one shard, on a worker state, or take over what an earlier run wrote.
 -- @tparam table shard `{number=, sources={{source=, locs={...}, id=, bytes=, modified=},...}}`
 -- @tparam table o `store`, `root`, `output`, `seconds`, `sample_rate`
--- @treturn[1] table `{sources={{first=, scale=, failures=},...}, bytes=, before=}`: for each source
+-- @treturn[1] table `{sources={{first=, scale=, failures=, warning=},...}, bytes=, before=}`: for each source
 -- lists as long as its locs: the first sample in the shard (-1: not there), the scale
 -- @treturn[2] nil
 -- @treturn[2] string message: the shard cannot be written
@@ -241,9 +254,9 @@ local function written(shards, o)
    return bytes
 end
 
--- Add what a shard gave to `there`; returns how many windows, and the failures.
+-- Add what a shard gave to `there`; returns how many windows, the failures, and the warnings.
 local function take_over(shard, result, there, sizes, o)
-   local n, failures = 0, {}
+   local n, failures, warnings = 0, {}, {}
    local name = stores.shard_name(o.store, shard.number)
    for i, s in ipairs(shard.sources) do
       local got = result.sources[i]
@@ -260,27 +273,31 @@ local function take_over(shard, result, there, sizes, o)
       for _, reason in ipairs(got.failures) do
          failures[#failures + 1] = {path = o.root .. "/" .. s.source, step = "extract-triplets", reason = reason}
       end
+      if got.warning then
+         warnings[#warnings + 1] = {path = o.root .. "/" .. s.source, step = "extract-triplets", what = got.warning}
+      end
    end
    if name and n > 0 then sizes[name] = result.bytes end
-   return n, failures
+   return n, failures, warnings
 end
 
 -- Cut what is missing; the windows go into `there`. Returns their number, how many of them an
--- earlier run had cut, and the failures.
+-- earlier run had cut, the failures and the warnings.
 local function cut_all(shards, there, sizes, o, quiet)
    local parallel, progress = require "bclua.parallel", require "bclua.progress"
-   local total, done, cut_now, before, failures = 0, 0, 0, 0, {}
+   local total, done, cut_now, before, failures, warnings = 0, 0, 0, 0, {}, {}
    for _, shard in ipairs(shards) do total = total + #shard.sources end
    local bar = progress.new("extract-triplets", total, {unit = "recordings", kept = true, quiet = quiet})
    for i, result, why in parallel.map(shards, "bclua.workflow.tiles", "one", o) do
       if not result then return nil, why end
-      local n, failed = take_over(shards[i], result, there, sizes, o)
+      local n, failed, warned = take_over(shards[i], result, there, sizes, o)
       if result.before then before = before + n else cut_now = cut_now + n end
       table.move(failed, 1, #failed, #failures + 1, failures)
+      table.move(warned, 1, #warned, #warnings + 1, warnings)
       done = done + #shards[i].sources
       bar:update(done, cut_now .. " tiles")
    end
-   return {made = cut_now, before = before, failures = failures, bar = bar}
+   return {made = cut_now, before = before, failures = failures, warnings = warnings, bar = bar}
 end
 
 -- The folder, and what of it can stay.
@@ -307,6 +324,7 @@ local function finish(wanted, got, there, sizes, parameters, o)
    local progress = require "bclua.progress"
    local made, skipped = got.made, got.skipped + got.before
    local ok, message = record.write_failures(o.output .. "/failures.csv", got.failures)
+   if ok then ok, message = record.write_warnings(o.output .. "/warnings.csv", got.warnings) end
    if not ok then return nil, message end
    if made + skipped == 0 then
       return nil, ("%s: all %d recordings failed, the first: %s"):format(wanted.path, #wanted, got.failures[1].reason)
@@ -316,10 +334,12 @@ local function finish(wanted, got, there, sizes, parameters, o)
    if not used then return nil, message end
    tile_index.remove_unused(o.output, used)
    if got.bar then
-      got.bar:finish(("%d tiles made, %d there before, %d failed%s, in %s"):format(made, skipped, #got.failures,
-         #got.failures > 0 and " (" .. o.output .. "/failures.csv)" or "", progress.duration(got.bar:elapsed())))
+      got.bar:finish(("%d tiles made, %d there before, %d failed%s, in %s%s"):format(made, skipped, #got.failures,
+         #got.failures > 0 and " (" .. o.output .. "/failures.csv)" or "", progress.duration(got.bar:elapsed()),
+         #got.warnings > 0 and ("; %d recordings with a warning: %s/warnings.csv"):format(#got.warnings, o.output)
+         or ""))
    end
-   return {made = made, skipped = skipped, failures = got.failures}
+   return {made = made, skipped = skipped, failures = got.failures, warnings = got.warnings}
 end
 
 -- Store `none`: nothing is cut, but what the triplets need is looked for.
@@ -353,7 +373,8 @@ tiles.options = {input = {"string", needed = true}, dataset_root = {"string", ne
 -- which source names begin), `output` (folder), `store` (`packed`, `flac`, `npy`, or `none`:
 -- only looks whether the recordings are there), `duration` (7 s), `loc_unit` (for tables of
 -- the original system: see `bclua.workflow.legacy`), `force`, `quiet`
--- @treturn[1] table `{made=, skipped=, failures=}` numbers of tiles
+-- @treturn[1] table `{made=, skipped=, failures=, warnings={{path=, step=, what=},...}}` numbers of tiles; warnings of
+-- silent ones
 -- @treturn[2] nil
 -- @treturn[2] string message
 function tiles.run(options)
