@@ -162,6 +162,21 @@ describe("pages of a run", function()
       assert.matches("sandbox", headers["Content-Security-Policy"])
    end)
 
+   it("say so where there is nothing to hear", function()
+      local b = open()
+      local row, array = with_motif(b), require "bclua.array"
+      local copy = command.folder()
+      assert(require("bclua.system").mkdir(files.dirname(copy .. "/" .. row.source_name)))
+      assert(require("bclua.audio").save(copy .. "/" .. row.source_name, array.concat{array.full(32000 * 12, 0.5),
+         array.full(32000 * 12, -0.5)}:reshape{2, 32000 * 12}, 32000, {format = "flac"}))
+      b.root = copy
+      local _, get = serve(b)
+      local status, body = get(("/sound/%d/%d.wav"):format(row.id, row.motif_0))
+      assert.equal(500, status)
+      assert.matches("channels cancel each other", body)
+      command.remove(copy)
+   end)
+
    it("draw and play recordings that are shorter than the window", function()
       local b = open()
       local _, get = serve(b)

@@ -138,6 +138,39 @@ describe("collected windows", function()
       assert.matches("none of their recordings could be read: synfin1", evaluate.text(result), 1, true)
    end)
 
+   it("leave out silence and constants, and name recordings that have nothing else", function()
+      local audio = require "bclua.audio"
+      local root = without("silent", {})
+      local function change(name, f)
+         local y, rate = assert(audio.load(root .. "/" .. name))
+         assert(audio.save(root .. "/" .. name, f(y:copy()), rate, {format = "flac"})) -- zeros stay zeros
+      end
+      change(holdout[1], function(y)
+         y:slice(1, 1, 5 * 32000):fill(0)
+         return y
+      end)
+      change(holdout[2], function(y) return array.concat{y, y * -1}:reshape{2, #y} end)
+      local names = {holdout[1], holdout[2], holdout[3]}
+      for _, memory_mb in ipairs{1024, 0} do
+         local all = assert(set_of{windows = "all", recordings = names})
+         local set = assert(set_of{windows = "all", recordings = names, dataset_root = root, memory_mb = memory_mb})
+         local seen, of_second = 0, 0
+         for _, name in ipairs(all.recordings) do of_second = of_second + (name == holdout[2] and 1 or 0) end
+         assert.equal(#all.starts - 1 - of_second, #set.starts)
+         assert.equal(1 + of_second, set.silent)
+         assert.same({holdout[1], 5}, {set.recordings[1], set.starts[1]})
+         assert.equal(root .. "/" .. holdout[2], set.failures[1].path)
+         assert.matches("its channels cancel each other", set.failures[1].reason)
+         assert(set:each(function(windows) seen = seen + #windows end))
+         assert.same({#set.starts, #set.starts}, {seen, #set.plain})
+      end
+      local best = assert(set_of{recordings = names, dataset_root = root})
+      assert.matches("its channels cancel each other", best.failures[1].reason)
+      assert.equal(0, best.silent)
+      assert.matches("left out, silent or constant: %d windows", evaluate.text((assert(judge{windows = "all",
+         dataset_root = root}))))
+   end)
+
    it("fail where nothing can be read, and take no other names", function()
       local _, message = set_of{dataset_root = without("empty", holdout)}
       assert.matches("^" .. dir .. "/empty/", message)

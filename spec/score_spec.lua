@@ -246,6 +246,23 @@ describe("score", function()
       assert.matches(first, command.read(output .. ".failures.csv"), 1, true)
    end)
 
+   it("names recordings in which there is nothing to hear, and takes no silence for a call", function()
+      command.shell(("cp -r %s %s/mute"):format(m.data, dir))
+      local names = {}
+      for i, row in ipairs(sql.query(("select source_name n from '%s' where motif_0 is not null order by 1 limit 2")
+         :format(m.motif))) do names[i] = row.n end
+      local y, rate = assert(audio.load(dir .. "/mute/" .. names[1]))
+      assert(audio.save(dir .. "/mute/" .. names[1], array.concat{y, y * -1}:reshape{2, #y}, rate, {format = "flac"}))
+      y, rate = assert(audio.load(dir .. "/mute/" .. names[2]))
+      y = y:copy()
+      y:slice(1, 3 * rate + 1, 9 * rate):fill(0)
+      assert(audio.save(dir .. "/mute/" .. names[2], y, rate, {format = "flac"}))
+      local result = assert(run({dataset_root = dir .. "/mute", recordings = names}))
+      assert.same({1, 1}, {result.scored, #result.failures})
+      assert.matches(names[1] .. ": its channels cancel each other", result.failures[1].reason, 1, true)
+      for _, start_s in ipairs(result.calls[names[2]]) do assert.is_true(start_s <= 0.5 or start_s >= 6.5, start_s) end
+   end)
+
    it("names what is missing", function()
       assert.matches("%-%-output must end in .parquet or .csv", select(2, run({output = dir .. "/s.txt"})))
       assert.matches("^/nope: no such folder", select(2, run({dataset_root = "/nope"})))

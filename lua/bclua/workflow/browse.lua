@@ -176,7 +176,12 @@ local function load_sound(self, row, options)
    if not files.is_inside(row.source_name) then return nil, "a source name that leaves the data folder" end
    options = options or {}
    options.sample_rate = row.sample_rate
-   return require("bclua.audio").load(self.root .. "/" .. row.source_name, options)
+   local path = self.root .. "/" .. row.source_name
+   local y, message = require("bclua.audio").load(path, options)
+   if y and #y > 0 and y:max() == y:min() then
+      return nil, path .. ": " .. require("bclua.workflow.silence").about(path, 1, 1)
+   end
+   return y, message
 end
 
 --- A window as the bytes of a WAV file.

@@ -3,6 +3,7 @@
 local array = require "bclua.array"
 local files = require "bclua.files"
 local schemas = require "bclua.workflow.schemas"
+local silence = require "bclua.workflow.silence"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
@@ -50,16 +51,34 @@ function collect.best(item, o)
    local calls
    calls, message = require("bclua.workflow.score").calls(reader, item.seconds, SECONDS, o.count)
    if not calls then return nil, message end
+   if #calls == 0 then return nil, item.path .. ": " .. silence.about(item.path, 1, 1) end
    local centres = {}
    for i, call in ipairs(calls) do centres[i] = call.start_s + SECONDS / 2 end
    return centres
 end
 
+-- Windows in whose part of the recording there is sound, their centres, and how many others there are.
+local function with_sound(windows, item)
+   local kept, centres = {}, {}
+   for i, c in ipairs(item.centres) do
+      local first = math.max(0, math.floor((SECONDS / 2 - c) * SAMPLE_RATE + 0.5))
+      local last = math.min(SECONDS, item.duration_s - c + SECONDS / 2) * SAMPLE_RATE
+      if not silence.covers(windows[i]:slice(1, first + 1, math.max(first + 1, math.floor(last))), SAMPLE_RATE) then
+         kept[#kept + 1], centres[#centres + 1] = windows[i], c
+      end
+   end
+   local silent = #item.centres - #kept
+   if silent == 0 or #kept == 0 then return windows:slice(1, 1, #kept), centres, silent end
+   return array.concat(kept):reshape{#kept, windows:shape(2)}, centres, silent
+end
+
 --- Some windows of one recording; on a worker state.
--- @tparam table item `{path=, centres={seconds,...}, from_s=, seconds=}`: with `from_s` only that part is decoded
+-- @tparam table item `{path=, centres={seconds,...}, duration_s=, from_s=, seconds=}`: with `from_s` only that part is
+-- decoded
 -- @tparam table o `plain`: the plain features, too
--- @treturn[1] table `{windows= f32 (k, samples), plain= f32 (k, 256)}`: mean and
--- standard deviation over time of 128 log-mel bands
+-- @treturn[1] table `{windows= f32 (k, samples), plain= f32 (k, 256), centres=, silent=}`: mean and
+-- standard deviation over time of 128 log-mel bands; `centres` of the windows that have sound in them, `silent`:
+-- how many others there are
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function collect.one(item, o)
@@ -81,7 +100,9 @@ function collect.one(item, o)
          end)
       if not past then return nil, message end
    end
-   return {windows = windows, plain = o.plain and plain_of(windows) or nil}
+   local centres, silent
+   windows, centres, silent = with_sound(windows, item)
+   return {windows = windows, centres = centres, silent = silent, plain = o.plain and plain_of(windows) or nil}
 end
 
 -- ---- Which windows ----
@@ -108,7 +129,8 @@ end
 local function all_pieces(item)
    local pieces, n = {}, math.max(1, math.floor(item.seconds / SECONDS + 1e-6))
    for first = 0, n - 1, PIECE do
-      local piece = {path = item.path, name = item.name, species = item.species, from_s = first * SECONDS, centres = {}}
+      local piece = {path = item.path, name = item.name, species = item.species, duration_s = item.seconds,
+         from_s = first * SECONDS, centres = {}}
       for i = first, math.min(n, first + PIECE) - 1 do
          piece.centres[#piece.centres + 1] = (i + 0.5) * SECONDS
       end
@@ -157,7 +179,8 @@ local function pieces_of(set, items, options)
    end
    local pieces = {}
    local function add(item, centres)
-      pieces[#pieces + 1] = {path = item.path, name = item.name, species = item.species, centres = centres}
+      pieces[#pieces + 1] = {path = item.path, name = item.name, species = item.species, duration_s = item.seconds,
+         centres = centres}
    end
    if options.windows == "motif" then
       for _, item in ipairs(items) do add(item, item.centres) end
@@ -189,6 +212,9 @@ end
 
 -- What a piece gave becomes rows; the sound stays while there is room for it.
 local function add_piece(set, piece, result, limit)
+   set.silent = set.silent + result.silent
+   piece.centres = result.centres
+   if #piece.centres == 0 then return end
    set.pieces[#set.pieces + 1] = piece
    for _, c in ipairs(piece.centres) do
       local n = #set.labels + 1
@@ -197,6 +223,17 @@ local function add_piece(set, piece, result, limit)
    set.bytes = set.bytes + result.windows:bytes()
    if set.sound then set.sound[#set.sound + 1] = result.windows end
    if set.bytes > limit then set.sound = nil end
+end
+
+-- Recordings that were read, and none of whose windows has sound in it, are failures.
+local function name_silent(set, pieces)
+   local heard = {}
+   for _, piece in ipairs(set.pieces) do heard[piece.path] = true end
+   for _, failure in ipairs(set.failures) do heard[failure.path] = true end
+   for _, piece in ipairs(pieces) do
+      if not heard[piece.path] then set:fail(piece.path, piece.path .. ": " .. silence.about(piece.path, 1, 1)) end
+      heard[piece.path] = true
+   end
 end
 
 -- Species all of whose recordings failed, and how many recordings were read.
@@ -230,7 +267,8 @@ local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", ne
 -- `quiet`
 -- @treturn[1] table set: by window `labels` (species), `recordings` (source names), `starts` (seconds) and
 -- `plain` (f32 (n, 256): mean and deviation of log-mel bands, decibels); `files` (recordings read), `missing`
--- (species none of whose recordings could be read), `failures`, `kind`
+-- (species none of whose recordings could be read), `silent` (windows without sound, which are left out), `failures`,
+-- `kind`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function collect.run(options)
@@ -239,13 +277,13 @@ function collect.run(options)
    local items, message = read(o)
    if not items then return nil, message end
    local set = setmetatable({labels = {}, recordings = {}, starts = {}, failures = {}, pieces = {}, sound = {},
-      bytes = 0, files = 0, kind = o.windows, quiet = o.quiet}, Set)
+      bytes = 0, files = 0, silent = 0, kind = o.windows, quiet = o.quiet}, Set)
    local pieces, plain = pieces_of(set, items, o), {}
    local bar = require("bclua.progress").new("evaluate", #pieces,
       {unit = o.windows == "all" and "pieces" or "recordings", quiet = o.quiet})
    for i, result, why in map(pieces, {plain = true}) do
       if result then
-         plain[#plain + 1] = result.plain
+         if #result.centres > 0 then plain[#plain + 1] = result.plain end
          add_piece(set, pieces[i], result, o.memory_mb * 1e6)
          if not set.sound then collectgarbage() end
       else
@@ -254,6 +292,7 @@ function collect.run(options)
       bar:update(i)
    end
    bar:finish()
+   name_silent(set, pieces)
    if #plain == 0 then return nil, set.failures[1].reason end
    set.plain = array.concat(plain)
    count(set, items)

@@ -96,9 +96,9 @@ local JUDGE = {splits = {"integer", default = 10, least = 1, most = 10000}, seed
 -- @tparam[opt] table options `splits` (10), `seed` (1), `c` (1), `k` (5), `groups` (table: group, e.g. family, by
 -- species)
 -- @treturn[1] table as `bclua.evaluate.measures` by species; and `recordings` (how many), `splits`, `failures`,
--- `missing` (species none of whose recordings could be read), `nonfinite` (list of `name` of features,
--- `windows` left out because they have NaN or infinite values), `kind`; `group`: the same measures by group, if a
--- group has several species
+-- `missing` (species none of whose recordings could be read), `silent` (windows left out because they have no sound),
+-- `nonfinite` (list of `name` of features, `windows` left out because they have NaN or infinite values), `kind`;
+-- `group`: the same measures by group, if a group has several species
 -- @treturn[1] table what was judged, by window: `species`, `recordings`, `starts` (seconds), `groups` (or nil), and
 -- `features` (list of `name`, `x`)
 -- @treturn[2] nil
@@ -116,7 +116,7 @@ function evaluate.judge(set, subjects, options)
    result, message = measures(features, detail.species, detail.recordings, how)
    if not result then return nil, message end
    result.recordings, result.failures, result.missing, result.kind = set.files, set.failures, set.missing, set.kind
-   result.splits, result.nonfinite = how.splits, detail.nonfinite
+   result.splits, result.nonfinite, result.silent = how.splits, detail.nonfinite, set.silent
    detail.groups = group_labels(detail.species, options.groups)
    if detail.groups then result.group = measures(features, detail.groups, detail.recordings, how) end
    return result, detail

@@ -94,6 +94,9 @@ function tables.left_out(result)
    add(result.dropped, "left out, for want of a second recording")
    if result.group then add(result.group.dropped, "groups left out, for want of a second recording") end
    add(result.missing, "left out, none of their recordings could be read")
+   if (result.silent or 0) > 0 then
+      list[#list + 1] = ("left out, silent or constant: %d windows"):format(result.silent)
+   end
    for _, f in ipairs(result.nonfinite) do
       list[#list + 1] = ("left out, NaN or infinite in '%s': %d windows"):format(f.name, f.windows)
    end

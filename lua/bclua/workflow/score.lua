@@ -11,6 +11,7 @@ local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local schemas = require "bclua.workflow.schemas"
+local silence = require "bclua.workflow.silence"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
@@ -113,6 +114,9 @@ function score.one(item, o)
    for i, w in ipairs(item.windows) do starts[i] = w.start_s end
    local calls, windows = score.calls(reader, item.duration_s, o.seconds, o.calls, starts)
    if not calls then return nil, windows end
+   local heard = #calls > 0
+   for _, w in ipairs(windows) do heard = heard or not w.silent end
+   if not heard then return nil, item.path .. ": " .. silence.about(item.path, #windows, #windows) end
    return {windows = windows, calls = calls}
 end
 
