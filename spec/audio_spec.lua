@@ -593,6 +593,20 @@ describe("audio", function()
          assert.error_matches(function() r:seek_s(1) end, "closed recording")
       end)
 
+      it("finds back to the beginning, and to other places, behind damage", function()
+         save("v.flac", noise(320000), 32000)
+         local bytes = read_bytes("v.flac")
+         local middle = #bytes // 2
+         local file = write_bytes("w.flac", bytes:sub(1, middle) .. ("\0"):rep(5000) .. bytes:sub(middle + 5001))
+         local whole = audio.load(file)
+         local r <close> = audio.open(file)
+         assert.is_true(#whole > 100000 and array.equal(whole, r:read(320000)))
+         for _, at_s in ipairs{0, 1, 2.5} do
+            assert.equal(at_s, r:seek_s(at_s))
+            assert.is_true(array.equal(whole:slice(1, at_s * 32000 + 1, #whole), r:read(320000)))
+         end
+      end)
+
       it("reports damage where it comes to it", function()
          save("v.ogg", noise(320000), 32000)
          local bytes = read_bytes("v.ogg")

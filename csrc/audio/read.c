@@ -500,26 +500,36 @@ static bool jump(bc_audio *a, int64_t frame) {
     return frame == a->frames || sf_seek(a->file, frame, SEEK_SET) == frame;
 }
 
+/* The decoder of libsndfile, anew: after damage some do not find back to the beginning. */
+static int restart(bc_audio *a, bc_error *e) {
+    SF_INFO sf = {0};
+    sf_close(a->file);
+    a->file = NULL;
+    a->frame = a->view.at = 0;
+    if (lseek(a->fd, 0, SEEK_SET) != 0) return bc_fail(e, "%s: %s", a->path, strerror(errno));
+    int rc = open_decoder(a, &sf, e);
+    if (rc == BC_OK && (a->file == NULL || sf.channels != a->info.channels))
+        rc = bc_fail(e, "%s: was written to meanwhile", a->path);
+    return rc;
+}
+
 /* Put the decoder on a frame; where it cannot seek, decode and drop. */
 static int seek_frame(bc_audio *a, int64_t frame, bc_error *e) {
     if (a->frames >= 0 && frame > a->frames) frame = a->frames;
     if (frame == a->frame) return BC_OK;
-    if (a->seekable && a->frames >= 0) {
-        if (!jump(a, frame))
-            return bc_fail(e, "%s: damaged: no way to %.3f s", a->path,
-                           (double)frame / a->info.sample_rate);
+    bool seekable = a->seekable && a->frames >= 0, own = a->vorbis != NULL || a->mpeg != NULL;
+    if (seekable && jump(a, frame)) {
         a->frame = frame;
         return BC_OK;
     }
-    if (frame < a->frame) {
-        if (sf_seek(a->file, 0, SEEK_SET) != 0)
-            return bc_fail(e, "%s: cannot go back to %.3f s", a->path,
-                           (double)frame / a->info.sample_rate);
-        a->frame = 0;
-    }
+    bool again = seekable || frame < a->frame;
+    if (again && own)
+        return bc_fail(e, "%s: damaged: no way to %.3f s", a->path,
+                       (double)frame / a->info.sample_rate);
+    int rc = again ? restart(a, e) : BC_OK;
+    if (rc != BC_OK) return rc;
     float *drop = malloc((size_t)(a->block * a->rows) * sizeof *drop);
     if (drop == NULL) return BC_NOMEM;
-    int rc = BC_OK;
     for (int64_t k = 1; k > 0 && a->frame < frame && rc == BC_OK;) {
         int64_t m = frame - a->frame < a->block ? frame - a->frame : a->block;
         rc = decode(a, drop, m, &k, e);
