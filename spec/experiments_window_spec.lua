@@ -37,7 +37,7 @@ describe("experiment: window", function()
          local rows = motif_sweep.one(item, {rates = {10, 20}, windows_s = {3.5, 5}, exclusions = {0.5, 1}})
          assert.equal(8, #rows)
          local analysis = require "bclua.workflow.analysis"
-         local r = analysis.analyse(analysis.decode(item.path, 32000),
+         local r = analysis.analyse(item.path,
             {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000})
          for _, row in ipairs(rows) do
             if row.rate == 10 and row.window_s == 5 and row.exclusion == 0.5 then

@@ -1,4 +1,5 @@
---- What `extract` computes of one recording: decoded sound, CENS, matrix profile, motif and discord.
+--- What `extract` computes of one recording: CENS, matrix profile, motif and discord. Its sound is read block by block,
+-- so that a recording of a day takes little more memory than its results.
 -- @module bclua.workflow.analysis
 local audio = require "bclua.audio"
 local cens = require "bclua.cens"
@@ -6,14 +7,7 @@ local stomp = require "bclua.stomp"
 
 local analysis = {}
 
---- CENS of samples in memory; p as for `analyse`.
--- @treturn array f32 (12, frames)
--- @treturn table what `cens.cens` tells, `tuning` among it
-function analysis.cens(y, p)
-   return cens.cens(y, {sample_rate = p.sample_rate, hop = p.sample_rate // p.cens_sample_rate})
-end
-
-local BLOCK = 1 << 20 -- samples
+local BLOCK, KEPT = 1 << 18, 64 -- samples; blocks of a recording that is decoded only once
 local CONSTANT = 1e-6 -- peak to peak of a frame in which there is no sound; a step of 16 bits is 3e-5
 
 -- A few samples tell most frames with sound in them.
@@ -26,24 +20,116 @@ local function is_constant(y, first, hop)
    return frame:max() - frame:min() < CONSTANT
 end
 
--- Runs {first, last} of frames (from 0) that are constant: padding, dropouts, pauses below a recorder's trigger.
-local function constant_runs(y, hop)
-   local n, runs, first = #y // hop, {}, nil
-   for i = 1, n + 1 do
-      if i <= n and is_constant(y, (i - 1) * hop + 1, hop) then
-         first = first or i - 1
-      elseif first then
-         runs[#runs + 1], first = {first, i - 2}, nil
+-- Add the next block, which begins with frame `at`: runs {first, last} of frames (from 0) that are constant: padding,
+-- dropouts, pauses below a recorder's trigger.
+local function add_constant_runs(runs, y, at, hop)
+   for i = 0, #y // hop - 1 do
+      if is_constant(y, i * hop + 1, hop) then
+         local run = runs[#runs]
+         if not run or run[2] < at + i - 1 then
+            run = {at + i}
+            runs[#runs + 1] = run
+         end
+         run[2] = at + i
       end
    end
-   return runs
+end
+
+-- The blocks of a recording from its beginning, and a function that begins again. `look` sees each block once. What is
+-- short is kept rather than decoded again.
+local function blocks_of(reader, size, look)
+   local kept, at, complete = {}, 0, false
+   local function next_block()
+      at = at + 1
+      if complete and kept then return kept[at] end
+      local y, message = reader:read(size)
+      if complete then return y, message end
+      complete = not y
+      if not y then return nil, message end
+      look(y)
+      if at > KEPT then kept = nil end
+      if kept then kept[at] = y end
+      return y
+   end
+   local function rewind()
+      at = 0
+      if complete and kept then return true end
+      return reader:seek_s(0)
+   end
+   return next_block, rewind
+end
+
+-- Calls f with the blocks of a recording as it is stored, until it returns true.
+local function each_block(path, options, f)
+   local reader <close> = audio.open(path, options)
+   local block = reader and reader:read(BLOCK)
+   while block and not f(block) do block = reader:read(BLOCK) end
+end
+
+--- Why there is nothing to be heard in the mean of all channels of a recording.
+-- @tparam string path
+-- @treturn string beginning with the path
+function analysis.silence(path)
+   local least, most = math.huge, -math.huge
+   each_block(path, {mono = false}, function(y)
+      least, most = math.min(least, y:min()), math.max(most, y:max())
+      return least < most
+   end)
+   if least < most then
+      return path .. ": its channels cancel each other: opposite phase (a microphone wired the wrong way round?)"
+   end
+   return path .. ": silent (every sample is the same)"
+end
+
+local LEAST_SHARE = 0.05 -- of the power that is left after conversion; with less there is a warning
+
+-- What is to be said of the sound of a recorder of ultrasound, where most of it lies above the frequencies that are
+-- looked at.
+local function ultrasound(path, power, rate)
+   local sum, n = 0, 0
+   each_block(path, nil, function(y) sum, n = sum + (y * y):sum(), n + #y end)
+   local share = sum > 0 and power / (sum / n) or 1
+   if share >= LEAST_SHARE then return nil end
+   return ("%.0f %% of its sound lies above %g kHz, which is not looked at"):format(100 * (1 - share), rate / 2000)
+end
+
+--- CENS of a recording, in mono; silence is refused.
+-- @tparam string path
+-- @tparam table p `sample_rate` (Hz), `cens_sample_rate` (frames a second), and optionally `strict_audio` (refuse
+-- what is truncated, damaged, or not as long as its header says) and `block` (samples that are read at once, about)
+-- @treturn[1] array f32 (12, frames)
+-- @treturn[1] table of the sound: `tuning`, `samples`, `constant` (runs {first, last} of frames in which nothing
+-- moves), `source_sample_rate`, and where there is something to be said `warning` and `claimed_seconds`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function analysis.cens(path, p)
+   local reader <close>, message = audio.open(path, {sample_rate = p.sample_rate, strict = p.strict_audio})
+   if not reader then return nil, message end
+   local hop, info = p.sample_rate // p.cens_sample_rate, reader:info()
+   local wide = info.sample_rate >= 2 * p.sample_rate
+   local sound = {samples = 0, constant = {}, source_sample_rate = info.sample_rate, claimed_seconds = info.claimed_s}
+   local least, most, power = math.huge, -math.huge, 0
+   local block = hop * math.max(1, (p.block or BLOCK) // hop) -- whole frames
+   local next_block, rewind = blocks_of(reader, block, function(y)
+      least, most = math.min(least, y:min()), math.max(most, y:max())
+      add_constant_runs(sound.constant, y, sound.samples // hop, hop)
+      if wide then power = power + (y * y):sum() end
+      sound.samples = sound.samples + #y
+   end)
+   local c, told = cens.cens(next_block, {sample_rate = p.sample_rate, hop = hop, rewind = rewind})
+   if not c then return nil, told end
+   if sound.samples == 0 then return nil, path .. ": no samples" end
+   if least == most then return nil, analysis.silence(path) end
+   sound.tuning = told.tuning
+   sound.warning = reader:warning() or wide and ultrasound(path, power / sound.samples, p.sample_rate) or nil
+   return c, sound
 end
 
 -- CENS for the profile: NaN in the middle of constant sound, so that no window of which it is the larger part has a
 -- neighbour or is one (see `stomp.self_join`). Half a window of it may be at either end of a window with sound.
-local function without_silence(c, y, window, hop)
+local function without_silence(c, constant, window)
    local half, hidden = window // 2, nil
-   for _, run in ipairs(constant_runs(y, hop)) do
+   for _, run in ipairs(constant) do
       local length = run[2] - run[1] + 1
       if length > half then
          local margin = math.min(half, (length - 1) // 2)
@@ -54,22 +140,24 @@ local function without_silence(c, y, window, hop)
    return hidden or c
 end
 
---- Features and profile of samples in memory. Windows most of which are silent or constant have no neighbour
+--- Features and profile of a recording. Windows most of which are silent or constant have no neighbour
 -- (distance infinite, index -1).
--- @tparam array y mono samples
--- @tparam table p cens_sample_rate (frames a second), matrix_profile_window (frames),
--- sample_rate (Hz), and optionally exclusion (frames)
--- @treturn table the keys of metadata.json that come from the sound, and `profile`
+-- @tparam string path
+-- @tparam table p as for `cens`, and `matrix_profile_window` (frames), optionally `exclusion` (frames)
+-- @treturn[1] table the keys of metadata.json that come from the sound, and `profile`
 -- (nil when the recording is shorter than the window), `cens`
-function analysis.analyse(y, p)
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function analysis.analyse(path, p)
    local window = p.matrix_profile_window
-   local c, info = analysis.cens(y, p)
+   local c, sound = analysis.cens(path, p)
+   if not c then return nil, sound end
    local r = {cens_sample_rate = p.cens_sample_rate, matrix_profile_window = window,
-      sample_rate = p.sample_rate, duration_cens = c:shape(2), duration_samples = #y,
-      duration_seconds = #y / p.sample_rate, tuning = info.tuning, cens = c}
-   if c:shape(2) >= window and #y >= window * p.sample_rate // p.cens_sample_rate then
-      local heard = without_silence(c, y, window, p.sample_rate // p.cens_sample_rate)
-      local profile = stomp.self_join(heard, window, {exclusion = p.exclusion})
+      sample_rate = p.sample_rate, duration_cens = c:shape(2), duration_samples = sound.samples,
+      duration_seconds = sound.samples / p.sample_rate, tuning = sound.tuning, cens = c, warning = sound.warning,
+      claimed_seconds = sound.claimed_seconds, source_sample_rate = sound.source_sample_rate}
+   if c:shape(2) >= window and sound.samples >= window * (p.sample_rate // p.cens_sample_rate) then
+      local profile = stomp.self_join(without_silence(c, sound.constant, window), window, {exclusion = p.exclusion})
       local motif, discord = stomp.motifs(profile, 1)[1], stomp.discords(profile, 1)[1]
       if motif and discord then -- none where the exclusion zone leaves no pair
          r.profile, r.motif_0, r.motif_1 = profile, motif.at, motif.twin
@@ -77,56 +165,6 @@ function analysis.analyse(y, p)
       end
    end
    return r
-end
-
---- Why there is nothing to be heard in the mean of all channels of a recording.
--- @tparam string path
--- @treturn string beginning with the path
-function analysis.silence(path)
-   local y = audio.load(path, {mono = false})
-   if y and y:ndim() == 2 and y:max() > y:min() then
-      return path .. ": its channels cancel each other: opposite phase (a microphone wired the wrong way round?)"
-   end
-   return path .. ": silent (every sample is the same)"
-end
-
---- A whole recording, mono; silence is refused.
--- @tparam string path
--- @tparam integer sample_rate Hz
--- @tparam[opt=false] boolean strict refuse what is truncated, damaged, or not as long as its header says
--- @treturn[1] array f32 samples
--- @treturn[1] ?string a warning, as from `audio.load`
--- @treturn[2] nil
--- @treturn[2] string message, beginning with the path
-function analysis.decode(path, sample_rate, strict)
-   local y, message, warning = audio.load(path, {sample_rate = sample_rate, strict = strict})
-   if not y then return nil, message end
-   if #y == 0 then return nil, path .. ": no samples" end
-   if y:max() == y:min() then return nil, analysis.silence(path) end
-   return y, warning
-end
-
-local LEAST_SHARE = 0.05 -- of the power that is left after conversion; with less there is a warning
-
---- Most of the sound of a recorder of ultrasound may lie above the frequencies that are looked at.
--- @tparam string path
--- @tparam array y what was decoded of it
--- @tparam table p `sample_rate`
--- @tparam ?integer source_rate Hz, of the file
--- @treturn ?string what is to be said of it
-function analysis.ultrasound(path, y, p, source_rate)
-   if not source_rate or source_rate < 2 * p.sample_rate then return nil end
-   local reader <close> = audio.open(path)
-   local sum, n = 0, 0
-   local block = reader and reader:read(BLOCK)
-   while block do
-      sum, n = sum + (block * block):sum(), n + #block
-      block = reader:read(BLOCK)
-   end
-   local share = sum > 0 and (y * y):mean() / (sum / n) or 1
-   if share >= LEAST_SHARE then return nil end
-   return ("%.0f %% of its sound lies above %g kHz, which is not looked at"):format(100 * (1 - share),
-      p.sample_rate / 2000)
 end
 
 return analysis

@@ -33,13 +33,9 @@ end
 -- @treturn[2] string message, beginning with the path
 function extract.one(item, p)
    os.remove(item.output .. "/metadata.json") -- what it says is no longer so
-   local analysis = require "bclua.workflow.analysis"
-   local y, message = analysis.decode(item.path, p.sample_rate, p.strict_audio)
-   if not y then return nil, message end
-   local r = analysis.analyse(y, p)
+   local r, message = require("bclua.workflow.analysis").analyse(item.path, p)
+   if not r then return nil, message end
    local info = require("bclua.audio").info(item.path) or {} -- gone since
-   r.claimed_seconds, r.source_sample_rate = info.claimed_s, info.sample_rate
-   r.warning = message or analysis.ultrasound(item.path, y, p, info.sample_rate)
    local fields
    fields, r.clock_warning = require("bclua.recorded").of(item.source_name, info.tags)
    for key, value in pairs(fields) do r[key] = value end

@@ -99,12 +99,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function motif_sweep.one(item, o)
-   local analysis = require "bclua.workflow.analysis"
-   local y, message = analysis.decode(item.path, SAMPLE_RATE)
+   local y, message = require("bclua.audio").load(item.path, {sample_rate = SAMPLE_RATE})
    if not y then return nil, message end
+   if #y == 0 or y:max() == y:min() then return nil, item.path .. ": no sound in it" end
    local list, cens = {}, {}
    for i, rate in ipairs(o.rates) do
-      cens[i] = analysis.cens(y, {sample_rate = SAMPLE_RATE, cens_sample_rate = rate})
+      cens[i] = require("bclua.cens").cens(y, {sample_rate = SAMPLE_RATE, hop = SAMPLE_RATE // rate})
    end
    for _, w in ipairs(o.windows_s) do
       local rows = {}

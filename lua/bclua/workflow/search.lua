@@ -38,12 +38,6 @@ function search.load_features(item)
    return c
 end
 
-local function compute_features(path, p)
-   local y, message = analysis.decode(path, p.sample_rate)
-   if not y then return nil, message end
-   return analysis.cens(y, p)
-end
-
 --- The places of one recording that are nearest to the query, on a worker state.
 -- @tparam table item `{folder=, frames=}`, or `path` of the recording without features
 -- @tparam table o `query` (12, window), `per_recording`, `cens_sample_rate`, `sample_rate`
@@ -55,7 +49,7 @@ function search.one(item, o)
    local stomp = require "bclua.stomp"
    local window = o.query:shape(2)
    local c, message
-   if item.path then c, message = compute_features(item.path, o) else c, message = search.load_features(item) end
+   if item.path then c, message = analysis.cens(item.path, o) else c, message = search.load_features(item) end
    if not c then return nil, message end
    if c:shape(2) < window then return {} end
    return stomp.matches(o.query, c, {k = o.per_recording, exclusion = window - 1})
@@ -99,9 +93,8 @@ local QUERY = {start = {"number", least = 0, most = 1e6}, seconds = {"number", l
 -- @treturn[2] string message, beginning with the path
 function search.query(path, p, options)
    options = options_of.check(options, QUERY)
-   local y, message = analysis.decode(path, p.sample_rate)
-   if not y then return nil, message end
-   local r = analysis.analyse(y, p)
+   local r, message = analysis.analyse(path, p)
+   if not r then return nil, message end
    local first, window = choose_window(path, r, p, options)
    if not first then return nil, window end
    local rate = p.cens_sample_rate
