@@ -195,6 +195,36 @@ describe("cens.chroma", function()
       assert.equal(10, c:T()[6]:argmax())
    end)
 
+   it("looks at a band alone, as far as it fits below half the sample rate", function()
+      local function strongest(hz, rate, band)
+         local y = samples(rate, function(i) return math.sin(2 * math.pi * hz * i / rate) end)
+         local row = cens.chroma(y, {sample_rate = rate, tuning = 0, band = band}):mean(2)
+         local at = 1
+         for i = 2, 12 do at = row[i] > row[at] and i or at end
+         return at, row[at]
+      end
+      -- A is the tenth: recorders of 8 kHz, and of ultrasound
+      for _, case in ipairs{{8000, {C1, inf}, {55, 440, 3520}}, {256000, {C1, inf}, {440, 28160, 112640}},
+         {256000, {20000, 60000}, {28160, 56320}}, {32000, {2000, 8000}, {3520, 7040}}} do
+         for _, hz in ipairs(case[3]) do assert.equal(10, (strongest(hz, case[1], case[2]))) end
+      end
+      local _, inside = strongest(3520, 32000, {2000, 4000})
+      local _, below = strongest(880, 32000, {2000, 4000})
+      local _, above = strongest(7040, 32000, {2000, 4000})
+      assert.is_true(below < inside / 100 and above < inside / 100)
+      local function octaves(rate, band)
+         return cens.cqt(array.zeros(rate), {sample_rate = rate, tuning = 0, band = band}):shape(1) / 36
+      end
+      assert.same({7, 7, 12, 2}, {octaves(32000, {C1, 128 * C1}), octaves(8000, {C1, 128 * C1}),
+         octaves(256000, {C1, inf}), octaves(256000, {20000, 60000})})
+      local y = noise(64000, 3)
+      local function chroma(o)
+         o.sample_rate = 32000
+         return cens.chroma(y, o)
+      end
+      assert.same(chroma({}):table(), chroma({band = {C1, 128 * C1}}):table())
+   end)
+
    it("is the sum of the magnitudes", function()
       local y, options = noise(20000, 3), {sample_rate = 32000, hop = 3200, tuning = 0.2}
       local v, c = cens.cqt(y, options):T()[4], cens.chroma(y, options):T()[4]
@@ -419,6 +449,20 @@ describe("cens.cens", function()
       assert.error_matches(function() cens.cens({1, 2}, options) end, "array expected, got table")
       assert.error_matches(function() cens.chroma(array.zeros(10), {sample_rate = 32000, smoothing = 3}) end,
          "unknown option 'smoothing'")
+   end)
+
+   it("names a band that cannot be", function()
+      local function raises(text, band, more)
+         local o = {sample_rate = 8000, band = band}
+         for k, v in pairs(more or {}) do o[k] = v end
+         assert.error_matches(function() cens.cens(array.zeros(100), o) end, text, 1, true)
+      end
+      raises("option band from 5000 to 6000 Hz: nothing of it fits below half of 8000 Hz", {5000, 6000})
+      raises("option band must be two frequencies, the lower one first, got 200 and 100", {200, 100})
+      raises("option band must be two frequencies, the lower one first, got 0 and 100", {0, 100})
+      raises("option band must be two frequencies, the lower one first, got", {nan, 100})
+      raises("option 'band' must be a list of two numbers", 100)
+      raises("got both", {100, 200}, {fmin = 50})
    end)
 
    it("gives the same on several threads at once", function()

@@ -53,12 +53,14 @@ BC_EACH_CPU(static, respond,
 
 /* To `count` columns from `column` on. */
 static void put(const cqt_sink *s, size_t column, size_t count, const float *magnitude, int lowest,
-                const int *chroma_of) {
+                const cqt_plan *p) {
     for (size_t i = 0; s->magnitude != NULL && i < CQT_BINS; i++)
         memcpy(s->magnitude + ((size_t)lowest + i) * s->frames + column, magnitude + i * LANES,
                count * sizeof *magnitude);
     for (size_t i = 0; s->chroma != NULL && i < CQT_BINS; i++) {
-        float *row = s->chroma + (size_t)chroma_of[i] * s->frames + column;
+        int bin = lowest + (int)i;
+        if (bin < p->first || bin >= p->last) continue;
+        float *row = s->chroma + (size_t)p->chroma[i] * s->frames + column;
         for (size_t l = 0; l < count; l++) row[l] += magnitude[i * LANES + l];
     }
 }
@@ -83,6 +85,6 @@ int cqt_octave_put(const cqt_sink *to, size_t column, cqt_scratch *s, const fram
     batch_real_f32(s->spectrum, s->frame, f->first, f->last, fft);
     respond(magnitude, s->spectrum, f, o->scale);
     put(to, column, end - t < LANES ? end - t : LANES, magnitude,
-        CQT_BINS * (p->o.octaves - 1 - octave), p->chroma);
+        CQT_BINS * (p->o.octaves - 1 - octave), p);
     return BC_OK;
 }

@@ -23,7 +23,8 @@ cqt_options cqt_defaults(double sample_rate) {
     return (cqt_options){.sample_rate = sample_rate,
                          .hop = hop >= 1 ? (size_t)hop : 1,
                          .octaves = 7,
-                         .fmin = 440 * exp2(-45.0 / 12)}; /* C1, 32.7 Hz */
+                         .fmin = 440 * exp2(-45.0 / 12), /* C1, 32.7 Hz */
+                         .high = INFINITY};
 }
 
 double cqt_frequency(const cqt_options *o, int bin) {
@@ -38,6 +39,30 @@ static double quality(void) {
 
 static double cutoff(const cqt_options *o) {
     return cqt_frequency(o, CQT_BINS * o->octaves - 1) * (1 + 0.5 * HANN_BANDWIDTH / quality());
+}
+
+/* The highest semitone of C1's scale, counted from it, below which all bins fit. */
+static int highest_semitone(double sample_rate) {
+    double most = sample_rate / 2 / (1 + 0.5 * HANN_BANDWIDTH / quality());
+    return (int)floor(12 * log2(most * exp2(0.5 / CQT_BINS) / (440 * exp2(-45.0 / 12))));
+}
+
+int cqt_options_band(cqt_options *o, double low, double high, bc_error *e) {
+    double c1 = 440 * exp2(-45.0 / 12);
+    if (!(low > 0 && low < high))
+        return bc_fail(e, "band must be two frequencies, the lower one first, got %g and %g", low,
+                       high);
+    int top = highest_semitone(o->sample_rate);
+    if (12 * log2(high / c1) < top) top = (int)ceil(12 * log2(high / c1) - 1e-9);
+    double octaves = ceil(top / 12.0 - log2(low / c1) - 1e-9);
+    if (!(octaves >= 1) || c1 * exp2(top / 12.0) <= low)
+        return bc_fail(e, "band from %g to %g Hz: nothing of it fits below half of %g Hz", low,
+                       high, o->sample_rate);
+    o->octaves = octaves < CQT_MAX_OCTAVES ? (int)octaves : CQT_MAX_OCTAVES;
+    o->fmin = c1 * exp2(top / 12.0 - o->octaves);
+    o->low = low;
+    o->high = high;
+    return BC_OK;
 }
 
 static int twos(size_t n) {
@@ -225,6 +250,9 @@ static void fill_chroma(cqt_plan *p) {
     double semitones = 69 + 12 * log2(p->o.fmin / 440);
     int shift = (int)rint(semitones - 12 * floor(semitones / 12));
     for (int i = 0; i < CQT_BINS; i++) p->chroma[i] = ((i + 1) / 3 + shift) % 12;
+    p->last = CQT_BINS * p->o.octaves;
+    while (p->first < p->last && cqt_frequency(&p->o, p->first) < p->o.low) p->first++;
+    while (p->last > p->first && cqt_frequency(&p->o, p->last - 1) > p->o.high) p->last--;
 }
 
 static int fill_octaves(cqt_plan *p) {
@@ -280,7 +308,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static bool same(const cqt_options *a, const cqt_options *b) {
     return a->sample_rate == b->sample_rate && a->hop == b->hop && a->tuning == b->tuning &&
-           a->octaves == b->octaves && a->fmin == b->fmin;
+           a->octaves == b->octaves && a->fmin == b->fmin && a->low == b->low &&
+           a->high == b->high;
 }
 
 /* The rest is for callers that hold the lock. */

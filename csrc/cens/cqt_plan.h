@@ -15,9 +15,15 @@ typedef struct cqt_options {
     double tuning;      /* fraction of a bin */
     int octaves;
     double fmin; /* Hz, of the lowest bin untuned */
+    double low, high; /* Hz: bins outside count nothing in chroma */
 } cqt_options;
 
 cqt_options cqt_defaults(double sample_rate); /* hop a tenth of a second, 7 octaves from C1 */
+
+/* Look at low..high Hz alone, or at as much of it as fits below half the sample rate:
+ * sets octaves, whole semitones, fmin, low and high; tuning up to half a bin fits as well.
+ * BC_FAIL when nothing of it does. */
+int cqt_options_band(cqt_options *o, double low, double high, bc_error *e);
 
 /* The 36 filters of an octave as spectra: for row i, `count[i]` values at
  * re/im + offset[i] for FFT bins start[i], start[i]+1, ... */
@@ -43,6 +49,7 @@ typedef struct cqt_plan {
     cqt_filters *made[CQT_MAX_OCTAVES];
     int filters;
     int chroma[CQT_BINS]; /* 0 (C) .. 11, of bin i modulo 36 */
+    int first, last;      /* bins that count in chroma: first..last-1 */
 } cqt_plan;
 
 /* BC_OK, or BC_FAIL with a text that names the option that makes no sense (among

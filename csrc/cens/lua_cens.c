@@ -26,7 +26,9 @@ Options are the same for `cens`, `chroma` and `cqt`:
  * `tuning`: fraction of a bin of 36 an octave (estimated)
  * `n_octaves`: 7
  * `fmin`: Hz, lowest bin (32.7, C1), at least about sample_rate / 80000; chroma starts
-   with C whatever it is
+   with C whatever it is; or
+ * `band`: two frequencies in Hz, the lower one first: chroma looks at what is between them, or at
+   as much of that as fits below half of `sample_rate`, alone
  * `rewind`: makes a source that is a function start again
 
 and of `cens` alone:
@@ -50,7 +52,8 @@ and of `cens` alone:
 #include "tuning.h"
 
 #define WORK "bclua.cens.work"
-#define NAMES "sample_rate", "hop", "frames_per_second", "tuning", "n_octaves", "fmin", "rewind"
+#define NAMES "sample_rate", "hop", "frames_per_second", "tuning", "n_octaves", "fmin", \
+    "band", "rewind"
 #define CENS_NAMES "quant_steps", "quant_weights", "smoothing", "norm"
 
 /* The array at 1, all finite; NULL for a source. */
@@ -100,12 +103,29 @@ static size_t check_hop(lua_State *L, double rate, lua_Integer fallback) {
     return (size_t)rint(hop);
 }
 
+/* Option `band`, in place of n_octaves and fmin. */
+static void read_band(lua_State *L, cqt_options *o) {
+    double hz[2] = {0};
+    bc_error e;
+    if (bc_push_option(L, 2, "band") == LUA_TNIL) return;
+    for (int i = 0; i < 2; i++) {
+        if (!lua_istable(L, -1)) bc_arg_error(L, 2, "option 'band' must be a list of two numbers");
+        lua_geti(L, -1, i + 1);
+        hz[i] = lua_tonumber(L, -1);
+        lua_pop(L, 1);
+    }
+    if (bc_has_option(L, 2, "n_octaves") || bc_has_option(L, 2, "fmin"))
+        bc_arg_error(L, 2, "option 'band' or 'n_octaves' and 'fmin' expected, got both");
+    if (cqt_options_band(o, hz[0], hz[1], &e) != BC_OK) bc_arg_error(L, 2, "option %s", e.text);
+}
+
 /* The options at 2, all but the tuning. */
 static cqt_options check_options(lua_State *L) {
     cqt_options o = cqt_defaults(check_rate(L, 2));
     o.hop = check_hop(L, o.sample_rate, (lua_Integer)o.hop);
     o.octaves = (int)check_integer(L, 2, "n_octaves", o.octaves, 1);
     o.fmin = bc_opt_number(L, 2, "fmin", o.fmin);
+    read_band(L, &o);
     return o;
 }
 
