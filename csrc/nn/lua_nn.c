@@ -445,7 +445,7 @@ static int l_footprint(lua_State *L) {
     set_number(L, "kept", (double)f.kept);
     set_number(L, "arena", (double)f.arena);
     set_number(L, "scratch", (double)f.scratch);
-    set_number(L, "again", (double)f.again);
+    set_number(L, "again", (double)f.recompute);
     return 1;
 }
 

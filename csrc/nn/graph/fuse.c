@@ -1,5 +1,5 @@
 /* fuse.c: passes that go over the same memory one after the other, as one. */
-#include "schedule.h"
+#include "fuse.h"
 
 #define CHEAP_WORK 16 /* multiply-adds for a value: a 3x3 convolution of 64 channels has 576 */
 
@@ -67,6 +67,21 @@ bool nn_is_cheap(const nn_layer *l) {
            kind->multiply_adds(l) <= CHEAP_WORK * (double)nn_volume(l->shape);
 }
 
-size_t nn_value_bytes(const nn_plan *p, const nn_graph *g, size_t layer) {
-    return p->o.n * nn_volume(g->layer[layer].shape) * nn_storage_size(p->stored[layer]);
+size_t nn_value_bytes(const nn_fused *f, size_t layer) {
+    return f->o->n * nn_volume(f->g->layer[layer].shape) * nn_storage_size(f->stored[layer]);
+}
+
+static bool is_narrow(enum nn_storage s) {
+    return s == NN_AS_BF16 || s == NN_AS_F16;
+}
+
+bool nn_widens(const nn_fused *f, size_t value) {
+    const nn_node *node = &f->node[value];
+    const nn_layer *l = &f->g->layer[node->layer];
+    if (l->kind->narrow != NULL && l->kind->narrow(l, f->o->n)) return false;
+    if (l->kind->flags & NN_NARROW || f->o->precision == NN_F32 || f->o->precision == NN_F64)
+        return false;
+    bool narrow = is_narrow(f->stored[value]);
+    for (int j = 0; j < node->inputs; j++) narrow |= is_narrow(f->stored[node->input[j]]);
+    return narrow;
 }

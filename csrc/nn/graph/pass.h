@@ -12,7 +12,7 @@ struct nn_run {
     const nn_layer *layer;
     size_t n, groups; /* samples; equal parts of them with own batch statistics */
     bool train;
-    bool again;           /* the forward pass was done before, and saved is there */
+    bool recompute;       /* the forward pass was done before, and saved is there */
     bool relu;            /* the output is max(0, what else it would be) */
     uint64_t seed;        /* of what is drawn in this step, ... */
     size_t first;         /* ... where the first sample has this number */

@@ -16,37 +16,31 @@ static enum nn_storage storage_of(const nn_graph *g, size_t layer, enum nn_preci
     return p == NN_BF16 ? NN_AS_BF16 : NN_AS_F16;
 }
 
-static bool is_narrow(enum nn_storage s) {
-    return s == NN_AS_BF16 || s == NN_AS_F16;
+static nn_fused fused(const nn_plan *p, const nn_graph *g) {
+    return (nn_fused){.g = g, .o = &p->o, .node = p->node, .stored = p->stored, .keep = p->keep};
 }
 
 bool nn_plan_widens(const nn_plan *p, const nn_graph *g, size_t value) {
-    const nn_node *node = &p->node[value];
-    const nn_layer *l = &g->layer[node->layer];
-    if (l->kind->narrow != NULL && l->kind->narrow(l, p->o.n)) return false;
-    if (l->kind->flags & NN_NARROW || p->o.precision == NN_F32 || p->o.precision == NN_F64)
-        return false;
-    bool narrow = is_narrow(p->stored[value]);
-    for (int j = 0; j < node->inputs; j++) narrow |= is_narrow(p->stored[node->input[j]]);
-    return narrow;
+    nn_fused f = fused(p, g);
+    return nn_widens(&f, value);
 }
 
 /* --- placing --------------------------------------------------------------------- */
 
 static int larger_first(const void *a, const void *b) {
-    const nn_item *x = *(nn_item *const *)a, *y = *(nn_item *const *)b;
+    const nn_buffer *x = *(nn_buffer *const *)a, *y = *(nn_buffer *const *)b;
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
     return x->first != y->first ? (x->first < y->first ? -1 : 1) : (x < y ? -1 : 1);
 }
 
 static int longer_first(const void *a, const void *b) {
-    const nn_item *x = *(nn_item *const *)a, *y = *(nn_item *const *)b;
+    const nn_buffer *x = *(nn_buffer *const *)a, *y = *(nn_buffer *const *)b;
     size_t lx = x->last - x->first, ly = y->last - y->first;
     return lx != ly ? (lx < ly ? 1 : -1) : larger_first(a, b);
 }
 
 static int product_first(const void *a, const void *b) {
-    const nn_item *x = *(nn_item *const *)a, *y = *(nn_item *const *)b;
+    const nn_buffer *x = *(nn_buffer *const *)a, *y = *(nn_buffer *const *)b;
     double px = (double)x->bytes * (double)(x->last - x->first + 1);
     double py = (double)y->bytes * (double)(y->last - y->first + 1);
     return px < py ? 1 : px > py ? -1 : larger_first(a, b);
@@ -54,13 +48,13 @@ static int product_first(const void *a, const void *b) {
 
 /* Each buffer in turn goes to the lowest place that is free throughout its
  * life; returns the bytes of all. */
-static size_t place_in_order(nn_item **order, nn_item **placed, size_t roots) {
+static size_t place_in_order(nn_buffer **order, nn_buffer **placed, size_t roots) {
     size_t count = 0, all = 0;
     for (size_t i = 0; i < roots; i++) {
-        nn_item *b = order[i];
+        nn_buffer *b = order[i];
         size_t at = 0, k = 0;
         for (; k < count; k++) { /* placed is sorted by offset */
-            const nn_item *other = placed[k];
+            const nn_buffer *other = placed[k];
             if (other->last < b->first || b->last < other->first) continue;
             if (other->offset >= at + b->bytes) break;
             if (other->offset + other->bytes > at) at = other->offset + other->bytes;
@@ -74,14 +68,14 @@ static size_t place_in_order(nn_item **order, nn_item **placed, size_t roots) {
 }
 
 /* Greedy (Pisarchyk & Lee, 2020), in three orders, of which the best stays. */
-static int place_items(nn_plan *p, nn_schedule *s) {
+static int place_buffers(nn_plan *p, nn_schedule *s) {
     static int (*const orders[])(const void *, const void *) = {larger_first, longer_first,
                                                                 product_first};
-    nn_item **order = malloc(2 * s->items * sizeof *order);
+    nn_buffer **order = malloc(2 * s->buffers * sizeof *order);
     size_t roots = 0, best = 0;
     if (order == NULL) return BC_NOMEM;
-    for (size_t i = 0; i < s->items; i++) {
-        nn_item *b = &s->item[i];
+    for (size_t i = 0; i < s->buffers; i++) {
+        nn_buffer *b = &s->buffer[i];
         if (b->into >= 0) continue;
         order[roots++] = b;
         if (b->first < s->loss && b->last > s->loss) p->kept += b->bytes;
@@ -89,40 +83,40 @@ static int place_items(nn_plan *p, nn_schedule *s) {
     p->bytes = SIZE_MAX;
     for (size_t k = 0; k < 4; k++) { /* the last time: the best again */
         qsort(order, roots, sizeof *order, orders[k < 3 ? k : best]);
-        size_t bytes = place_in_order(order, order + s->items, roots);
+        size_t bytes = place_in_order(order, order + s->buffers, roots);
         if (bytes < p->bytes) p->bytes = bytes, best = k;
     }
     free(order);
     return BC_OK;
 }
 
-static size_t offset_of(const nn_schedule *s, int item) {
-    if (item < 0) return NN_NONE;
-    while (s->item[item].into >= 0) item = s->item[item].into;
-    return s->item[item].offset;
+static size_t offset_of(const nn_schedule *s, int buffer) {
+    if (buffer < 0) return NN_NONE;
+    while (s->buffer[buffer].into >= 0) buffer = s->buffer[buffer].into;
+    return s->buffer[buffer].offset;
 }
 
-static nn_step step_of(const nn_schedule *s, const nn_turn *t) {
-    nn_step step = {.pass = t->pass,
-                    .value = t->value,
-                    .out = offset_of(s, t->out),
-                    .grad_out = offset_of(s, t->grad_out),
-                    .saved = offset_of(s, t->saved),
-                    .temporary = offset_of(s, t->temporary),
-                    .wide = offset_of(s, t->wide)};
+static nn_step step_of(const nn_schedule *s, const nn_op *op) {
+    nn_step step = {.pass = op->pass,
+                    .value = op->value,
+                    .out = offset_of(s, op->out),
+                    .grad_out = offset_of(s, op->grad_out),
+                    .saved = offset_of(s, op->saved),
+                    .temporary = offset_of(s, op->temporary),
+                    .wide = offset_of(s, op->wide)};
     for (int j = 0; j < 2; j++) {
-        step.in[j] = offset_of(s, t->in[j]);
-        step.grad_in[j] = offset_of(s, t->grad_in[j]);
-        step.add[j] = t->add[j];
+        step.in[j] = offset_of(s, op->in[j]);
+        step.grad_in[j] = offset_of(s, op->grad_in[j]);
+        step.add[j] = op->add[j];
     }
     return step;
 }
 
 static int write_plan(nn_plan *p, const nn_graph *g, const nn_schedule *s) {
-    p->step = malloc(s->turns * sizeof *p->step);
+    p->step = malloc(s->ops * sizeof *p->step);
     if (p->step == NULL) return BC_NOMEM;
-    for (size_t k = 0; k < s->turns; k++) p->step[k] = step_of(s, &s->turn[k]);
-    p->steps = s->turns;
+    for (size_t k = 0; k < s->ops; k++) p->step[k] = step_of(s, &s->op[k]);
+    p->steps = s->ops;
     p->loss = s->loss;
     p->input = offset_of(s, s->input);
     p->output = offset_of(s, s->output);
@@ -163,13 +157,14 @@ static bool is_cheap(const nn_plan *p, const nn_graph *g, size_t i) {
  * 0: only cheap values are dropped. */
 static void choose_drops(bool *drop, const nn_plan *p, const nn_graph *g, size_t parts) {
     double all = 0, sum = 0;
+    nn_fused f = fused(p, g);
     for (size_t i = 1; i < g->layers; i++)
-        if (!is_cheap(p, g, i)) all += (double)nn_value_bytes(p, g, i);
+        if (!is_cheap(p, g, i)) all += (double)nn_value_bytes(&f, i);
     for (size_t i = 0; i < g->layers; i++) {
         bool cheap = is_cheap(p, g, i);
         drop[i] = !is_front(g, i) && (cheap ? p->o.checkpoint != NN_KEEP_ALL : parts > 0);
         if (parts == 0 || is_front(g, i)) continue;
-        sum += cheap ? 0 : (double)nn_value_bytes(p, g, i);
+        sum += cheap ? 0 : (double)nn_value_bytes(&f, i);
         if (sum * (double)parts >= all && is_joint(p, g, i)) drop[i] = false, sum = 0;
     }
 }
@@ -177,13 +172,14 @@ static void choose_drops(bool *drop, const nn_plan *p, const nn_graph *g, size_t
 static int lay_out(nn_plan *p, const nn_graph *g, size_t parts) {
     bool *drop = malloc(g->layers * sizeof *drop);
     nn_schedule s = {.rc = BC_OK};
+    nn_fused f = fused(p, g);
     if (drop == NULL) return BC_NOMEM;
     choose_drops(drop, p, g, parts);
-    int rc = nn_schedule_new(&s, g, p, drop);
+    int rc = nn_schedule_new(&s, &f, drop);
     free(p->step);
     p->step = NULL;
     p->bytes = p->kept = p->scratch = 0;
-    if (rc == BC_OK) rc = place_items(p, &s);
+    if (rc == BC_OK) rc = place_buffers(p, &s);
     if (rc == BC_OK) rc = write_plan(p, g, &s);
     nn_schedule_free(&s);
     free(drop);

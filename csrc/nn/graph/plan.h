@@ -3,40 +3,7 @@
 #ifndef NN_PLAN_H
 #define NN_PLAN_H
 
-#include "graph.h"
-
-/* What is kept from forward to backward of the values that it reads.
- * NN_AUTO        all of them if the arena is at most 1 GiB, else as NN_CHEAP.
- * NN_KEEP_ALL    all of them.
- * NN_CHEAP       those that take a large convolution to make; the others (norms, relus,
- *                sums, convolutions of few taps) are made again when backward comes by.
- * NN_STAGE       those at the joints of the network (where one value is all that the
- *                rest depends on) that make the plan smallest; what lies between is
- *                made again, convolutions too.
- * The results are the same to the bit. */
-enum nn_checkpoint { NN_AUTO, NN_CHEAP, NN_KEEP_ALL, NN_STAGE };
-
-typedef struct nn_plan_options {
-    size_t n;      /* samples */
-    size_t groups; /* equal parts of them with own batch statistics */
-    bool train;    /* with batch statistics */
-    bool backward; /* a backward pass will follow */
-    bool input_gradient;
-    enum nn_precision precision;
-    enum nn_checkpoint checkpoint;
-    const bool *keep; /* per layer: its output must be there at the end; NULL: none */
-} nn_plan_options;
-
-/* How the value of a layer comes about: by the passes of layer `layer`, which
- * may have taken over the sum and the relu behind it. -1: the value is never
- * there, another node has taken the layer over. */
-typedef struct nn_node {
-    int layer;
-    int inputs, input[2];
-    bool relu;
-} nn_node;
-
-enum nn_pass_type { NN_GO, NN_AGAIN, NN_LOSS, NN_BACK };
+#include "fuse.h"
 
 /* One pass of a node. Offsets in bytes into one arena; NN_NONE: not there, or
  * not wanted. */
@@ -54,7 +21,7 @@ typedef struct nn_plan {
     enum nn_storage *stored; /* of values and their gradients */
     size_t *saved;           /* offsets of what a layer's forward pass saved */
     nn_step *step;
-    size_t steps, loss;                    /* step[loss] is the loss's turn */
+    size_t steps, loss;                    /* step[loss] is the loss */
     size_t input, output, output_gradient; /* offsets */
     size_t *kept_value;                    /* per layer: offset if keep, else NN_NONE */
     size_t input_gradient;

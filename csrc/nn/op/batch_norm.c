@@ -66,7 +66,7 @@ static void norm_item(void *context, size_t c, int worker) {
     size_t plane = r->layer->shape.h * r->layer->shape.w, count = r->n / groups * plane;
     for (size_t g = 0; g < groups; g++) {
         size_t at = c * r->n * plane + g * count;
-        if (r->train && !r->again) save_moments(r, c, g, at, count);
+        if (r->train && !r->recompute) save_moments(r, c, g, at, count);
         nn_scale s = r->train ? saved_scale(r, c, g) : running_scale(r, c);
         norm_blocks(r, &s, at, count);
     }

@@ -110,7 +110,7 @@ static void group_item(void *context, size_t c, int worker) {
 
 void NN(nn_group_pass)(const nn_run *r) {
     size_t channels = r->layer->shape.c;
-    if (!r->again) {
+    if (!r->recompute) {
         nn_run_items(r, group_sum_item, channels);
         nn_run_items(r, group_square_item, channels);
         nn_run_items(r, group_finish_item, (size_t)r->layer->option[GROUP_GROUPS]);

@@ -88,7 +88,7 @@ static nn_run run_of(const nn_network *net, const nn_step *step) {
                 .n = p->o.n,
                 .groups = p->o.groups,
                 .train = p->o.train,
-                .again = step->pass == NN_AGAIN,
+                .recompute = step->pass == NN_RECOMPUTE,
                 .relu = node->relu,
                 .seed = net->seed,
                 .first = net->first,
@@ -147,7 +147,7 @@ static struct conversion widen(nn_network *net, char **room, void *there, enum n
 static void run_widened(nn_network *net, const nn_step *step, nn_pass *pass, const nn_run *given) {
     nn_run r = *given;
     const nn_node *node = &net->plan->node[step->value];
-    bool back = step->pass == NN_BACK;
+    bool back = step->pass == NN_BACKWARD_PASS;
     char *room = at(net, step->wide);
     struct conversion write[3], k;
     int writes = 0;
@@ -186,13 +186,14 @@ static int run_step(nn_network *net, const nn_step *step) {
     if (bc_interrupted()) return BC_STOPPED;
     if (step->pass == NN_LOSS) return BC_OK;
     nn_run r = run_of(net, step);
-    nn_pass *const *pass = step->pass == NN_BACK ? r.layer->kind->backward : r.layer->kind->forward;
+    nn_pass *const *pass =
+        step->pass == NN_BACKWARD_PASS ? r.layer->kind->backward : r.layer->kind->forward;
     double start = clock_s();
     if (nn_plan_widens(net->plan, net->g, step->value))
         run_widened(net, step, pass[0], &r);
     else
         pass[nn_is_double(net->o.precision)](&r);
-    net->seconds[2 * net->plan->node[step->value].layer + (step->pass != NN_GO)] +=
+    net->seconds[2 * net->plan->node[step->value].layer + (step->pass != NN_FORWARD_PASS)] +=
         clock_s() - start;
     return BC_OK;
 }
@@ -348,7 +349,7 @@ int nn_network_footprint(const nn_network *net, nn_footprint *f, const nn_plan_o
                         .kept = p->kept,
                         .arena = p->bytes,
                         .scratch = p->scratch * (size_t)bc_pool_threads(net->pool)};
-    for (size_t k = 0; k < p->steps; k++) f->again += p->step[k].pass == NN_AGAIN;
+    for (size_t k = 0; k < p->steps; k++) f->recompute += p->step[k].pass == NN_RECOMPUTE;
     nn_plan_free(p);
     return BC_OK;
 }

@@ -77,9 +77,9 @@ static void watch(void *watcher, const nn_network *net, size_t k) {
     nn_inspector *i = watcher;
     const nn_step *step = &net->plan->step[k];
     const nn_node *node = &net->plan->node[step->value];
-    if (step->pass == NN_GO) see(i, net, step->value, NN_SEEN_VALUE, step->out);
+    if (step->pass == NN_FORWARD_PASS) see(i, net, step->value, NN_SEEN_VALUE, step->out);
     if (step->pass == NN_LOSS) see(i, net, step->value, NN_SEEN_GRADIENT, step->grad_out);
-    if (step->pass != NN_BACK) return;
+    if (step->pass != NN_BACKWARD_PASS) return;
     see_weights(i, net, (size_t)node->layer);
     for (int j = 0; j < node->inputs; j++)
         see(i, net, (size_t)node->input[j], NN_SEEN_GRADIENT, step->grad_in[j]);

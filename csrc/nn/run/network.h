@@ -84,10 +84,10 @@ bool nn_network_tensor(const nn_network *net, bc_array *view, size_t i, enum nn_
 /* Bytes that a batch takes, without taking them. */
 typedef struct nn_footprint {
     size_t weights, gradients, moments;
-    size_t kept;    /* of the arena: held from forward to backward */
-    size_t arena;   /* all values and gradients of values at their peak */
-    size_t scratch; /* all workers' */
-    size_t again;   /* passes that are run again for backward */
+    size_t kept;      /* of the arena: held from forward to backward */
+    size_t arena;     /* all values and gradients of values at their peak */
+    size_t scratch;   /* all workers' */
+    size_t recompute; /* passes that are run again for backward */
 } nn_footprint;
 int nn_network_footprint(const nn_network *net, nn_footprint *f, const nn_plan_options *o,
                          bc_error *e);
