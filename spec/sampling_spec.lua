@@ -1,5 +1,6 @@
 local array = require "bclua.array"
 local chi_square = require "support.chi_square"
+local command = require "support.command"
 local sampling = require "bclua.sampling"
 
 describe("sampling", function()
@@ -143,6 +144,16 @@ describe("sampling", function()
          sampling.add_syllable(part, 8000, {start_s = -0.125, seconds = 0.5})
          assert.is_true(array.max_difference(part - 1, whole:slice(1, 1001, 3000)) < 1e-6)
          assert.equal(0, #sampling.add_syllable(array.zeros(0), 8000, {}))
+      end)
+
+      it("ends where the sound ends, and on Ctrl-C", function()
+         sampling.add_syllable(array.zeros(1000), 1e9, {seconds = 1e4}) -- hours of work, if it went on
+         local script = 'require("bclua.sampling").add_syllable(require("bclua.array").zeros(9), 1e9, ' ..
+            '{start_s = -1e4, seconds = 1e4})'
+         local output, status = command.shell(("timeout -s INT 0.5 %s -e %s"):format(command.quote(command.program),
+            command.quote(script)))
+         assert.matches("interrupted", output)
+         assert.not_equal(0, status)
       end)
 
       it("leaves out harmonics past half the sample rate", function()

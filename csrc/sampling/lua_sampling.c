@@ -237,7 +237,8 @@ static int l_add_syllable(lua_State *L) {
     s.harmonics = (int)number_in(L, 3, "harmonics", 1, 1, 1000);
     s.rolloff = number_in(L, 3, "rolloff", 0.5, 0, 1);
     s.fade_s = number_in(L, 3, "fade_s", 0.01, 0, 1e4);
-    bc_synth_syllable(y, n, sample_rate, &s);
+    if (bc_synth_syllable(y, n, sample_rate, &s) == BC_STOPPED)
+        return luaL_error(L, "interrupted!");
     lua_settop(L, 1);
     return 1;
 }

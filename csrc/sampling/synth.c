@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+#include "../support/error.h"
+#include "../support/interrupt.h"
+
 static const double two_pi = 6.283185307179586476925;
 
 /* Raised cosine over the first and last fade seconds of 0..length. */
@@ -34,13 +37,15 @@ static double pitch(const bc_syllable *s, double octaves, double t) {
     return s->start_hz * exp2(glide);
 }
 
-void bc_synth_syllable(float *y, int64_t n, double sample_rate, const bc_syllable *s) {
+int bc_synth_syllable(float *y, int64_t n, double sample_rate, const bc_syllable *s) {
     enum { HOLD = 16 }; /* samples for which a pitch is kept: half a millisecond */
     double octaves = log2(s->end_hz / s->start_hz), phase = 0, step = 0;
     double first = ceil(s->start_s * sample_rate), count = floor(s->seconds * sample_rate);
     int harmonics = 0;
     for (int64_t k = 0; k < (int64_t)count; k++) {
         double t = (double)k / sample_rate, at = first + (double)k;
+        if (at >= (double)n) break;
+        if (k % (1 << 16) == 0 && bc_interrupted()) return BC_STOPPED;
         if (k % HOLD == 0) {
             double hz = pitch(s, octaves, t);
             step = two_pi * hz / sample_rate;
@@ -48,12 +53,13 @@ void bc_synth_syllable(float *y, int64_t n, double sample_rate, const bc_syllabl
             if (harmonics > s->harmonics) harmonics = s->harmonics;
         }
         phase += step;
-        if (at < 0 || at >= (double)n || harmonics < 1) continue;
+        if (at < 0 || harmonics < 1) continue;
         double strength = s->level * envelope(t, s->seconds, s->fade_s);
         if (s->pulse_depth > 0)
             strength *= 1 - s->pulse_depth * (0.5 - 0.5 * cos(two_pi * s->pulse_hz * t));
         y[(int64_t)at] += (float)(strength * stack(phase, harmonics, s->rolloff));
     }
+    return BC_OK;
 }
 
 /* A slow random curve in 0..1: smooth steps to a new value every `every` samples. */

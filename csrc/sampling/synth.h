@@ -21,7 +21,8 @@ typedef struct bc_syllable {
     int harmonics;
 } bc_syllable;
 
-void bc_synth_syllable(float *y, int64_t n, double sample_rate, const bc_syllable *s);
+/* BC_OK or BC_STOPPED */
+int bc_synth_syllable(float *y, int64_t n, double sample_rate, const bc_syllable *s);
 
 /* Wind: noise in a narrow band that wanders between 70 and 170 Hz and comes and
  * goes in gusts: a howl that never repeats. level is its root mean square where
