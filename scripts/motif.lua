@@ -173,8 +173,11 @@ end
 local function marks(c, schema, kind)
    local setting = cli.settings(c, schema)
    c:argument("input", "Parquet file from `consolidate`.")
-   setting("--kind", "KIND", "motif, discord or both."):default(kind)
+   setting("--kind", "KIND", "motif, discord or both; calls: what looks most like calls (see `score`); or all.")
+      :default(kind)
    setting("--top", "K", "Motifs and discords a recording.")
+   setting("--calls", "N", "Likely calls of a recording at most.")
+   c:option("--scores", "What `score` wrote, for calls (default: they are found below --dataset-root)."):argname("FILE")
    c:option("--species", "Only this species."):argname("S")
    return setting
 end
@@ -182,7 +185,7 @@ end
 local ROOT = "Folder that holds the source names (the one above train_audio)"
 
 local function track(parser)
-   local c = parser:command("motif-track", "All motifs, or discords, as one sound file to listen to, with labels.")
+   local c = parser:command("motif-track", "All motifs, discords or likely calls as one sound file, with labels.")
    local setting = marks(c, require("bclua.workflow.listen").track_options, "motif")
    c:option("--dataset-root", ROOT .. "."):argname("DIR"):count(1)
    c:option("--output", "Sound file: .flac, .ogg or .wav; beside it, as .txt, an Audacity label track.")
@@ -191,12 +194,12 @@ local function track(parser)
    cli.threads(c):flag("--strict", "Exit with an error if any recording failed.")
    return function(o)
       return require("bclua.workflow.listen").track({input = o.input, dataset_root = o.dataset_root, output = o.output,
-         kind = o.kind, top = o.top, species = o.species, gap = o.gap})
+         kind = o.kind, top = o.top, calls = o.calls, scores = o.scores, species = o.species, gap = o.gap})
    end
 end
 
 local function top_motif(parser)
-   local c = parser:command("extract-top-motif", "The top motifs and discords of each recording as short sound files.")
+   local c = parser:command("extract-top-motif", "Motifs, discords or likely calls of each recording as files.")
    local setting = marks(c, require("bclua.workflow.listen").top_options, "both")
    c:option("--dataset-root", ROOT .. "."):argname("DIR"):count(1)
    c:option("--output", "Folder: SPECIES/ID_motif1a_START.FORMAT, ..._discord1_START."):argname("DIR"):count(1)
@@ -204,12 +207,12 @@ local function top_motif(parser)
    cli.threads(c):flag("--strict", "Exit with an error if any recording failed.")
    return function(o)
       return require("bclua.workflow.listen").top({input = o.input, dataset_root = o.dataset_root, output = o.output,
-         kind = o.kind, top = o.top, species = o.species, format = o.format})
+         kind = o.kind, top = o.top, calls = o.calls, scores = o.scores, species = o.species, format = o.format})
    end
 end
 
 local function labels(parser)
-   local c = parser:command("labels", "Where motifs and discords are: for Audacity, Raven, or as CSV.")
+   local c = parser:command("labels", "Where motifs, discords and likely calls are: for Audacity, Raven, or as CSV.")
    local setting = marks(c, require("bclua.workflow.labels").options, "both")
    setting("--format", "FORMAT", "audacity: a label track a recording; raven: one selection table, the recordings " ..
       "as a sequence in order of their names; csv.")
@@ -219,8 +222,9 @@ local function labels(parser)
    c:option("--accepted", "accepted.csv of `browse`: the motifs accepted there."):argname("FILE")
    cli.threads(c):flag("--strict", "Exit with an error if any recording failed.")
    return function(o)
-      return require("bclua.workflow.labels").run({input = o.input, kind = o.kind, top = o.top, species = o.species,
-         format = o.format, output = o.output, dataset_root = o.dataset_root, accepted = o.accepted})
+      return require("bclua.workflow.labels").run({input = o.input, kind = o.kind, top = o.top, calls = o.calls,
+         scores = o.scores, species = o.species, format = o.format, output = o.output,
+         dataset_root = o.dataset_root, accepted = o.accepted})
    end
 end
 
@@ -264,6 +268,8 @@ Which recordings share a call?
 Listen to all motifs, and label them in Audacity or Raven:
   bclua scripts/motif.lua motif-track motif.parquet --dataset-root birds --output motifs.flac
   bclua scripts/motif.lua labels motif.parquet --dataset-root birds --output labels
+  bclua scripts/motif.lua labels motif.parquet --kind calls --scores scores.parquet --format raven \
+    --output calls.txt
 
 What others have labelled, as one table:
   bclua scripts/motif.lua import-labels raven/*.txt birdnet.csv --input motif.parquet --output labels.parquet]])

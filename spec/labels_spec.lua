@@ -6,6 +6,7 @@ local labels = require "bclua.workflow.labels"
 local listen = require "bclua.workflow.listen"
 local mined = require "support.mined"
 local sampling = require "bclua.sampling"
+local score = require "bclua.workflow.score"
 local sql = require "bclua.sql"
 local stomp = require "bclua.stomp"
 
@@ -85,7 +86,7 @@ describe("marks", function()
          assert(labels.run{input = place .. "/m.parquet", format = "csv", output = place .. "/l.csv",
             dataset_root = root, quiet = true})
          local most = {}
-         for name, high in command.read(place .. "/l.csv"):gmatch("in/x/(%a).wav,x,[^\n]-,[%d.]+,([%d.]+),[%d.]+\n") do
+         for name, high in command.read(place .. "/l.csv"):gmatch("in/x/(%a).wav,x,[^\n]-,[%d.]+,([%d.]+),[%d.]+,\n") do
             most[name] = math.max(most[name] or 0, tonumber(high))
          end
          assert.equal(4000, most.a)
@@ -189,7 +190,7 @@ describe("labels", function()
    it("as CSV read back", function()
       assert(labels.run(with({format = "csv", output = dir .. "/l.csv", kind = "motif"})))
       local rows = assert(sql.query(("select * from read_csv(%s, header = true)"):format(sql.quote(dir .. "/l.csv"))))
-      assert.equal("source_name species kind rank part start_s end_s low_hz high_hz distance",
+      assert.equal("source_name species kind rank part start_s end_s low_hz high_hz distance score",
          table.concat(rows.columns, " "))
       assert.equal(32, #rows)
       local r = sql.query(("select count(*)::bigint n from read_csv(%s) l join read_parquet(%s) p " ..
@@ -206,6 +207,54 @@ describe("labels", function()
       local result = assert(labels.run(with({format = "csv", output = dir .. "/l.csv", dataset_root = dir})))
       assert.equal(16, #result.failures)
       assert.matches("No such file", result.failures[1].reason)
+   end)
+
+   it("are the likely calls, ranked by score, from a table of scores or found", function()
+      local scores = dir .. "/scores.parquet"
+      assert(score.run{input = m.motif, dataset_root = m.data, output = scores, quiet = true})
+      local expected = sql.query("select source_name, start_s, score, row_number() over (partition by source_name " ..
+         "order by score desc, start_s) as rank from " .. sql.parquet(scores) .. " where kind = 'call' " ..
+         "qualify rank <= 2 order by source_name, rank")
+      assert.is_true(#expected > 16)
+      for _, given in ipairs{scores, false} do
+         assert(labels.run(with{format = "csv", kind = "calls", calls = 2, scores = given or nil,
+            output = dir .. "/c.csv"}))
+         local rows = sql.query("from " .. sql.csv(dir .. "/c.csv"))
+         assert.equal(#expected, #rows)
+         for i, row in ipairs(rows) do
+            local e = expected[i]
+            assert.same({e.source_name, "call", e.rank, e.start_s}, {row.source_name, row.kind, row.rank, row.start_s})
+            assert.near(e.score, row.score, 1e-6)
+            assert.is_nil(row.distance)
+         end
+      end
+      local ok, message = labels.run(with{format = "csv", kind = "calls", output = dir .. "/c.csv",
+         dataset_root = false})
+      assert.is_nil(ok)
+      assert.matches("needs --scores (what `score` wrote) or --dataset-root", message, 1, true)
+      assert(labels.run(with{kind = "all", scores = scores, output = dir .. "/all", dataset_root = false}))
+      local names, item = {}, labels.read{input = m.motif}[2]
+      for _, label in ipairs(read_track(("%s/all/%s.txt"):format(dir, item.folder))) do
+         names[label.text:gsub("%(.*%)", "(%%s)")] = label.text
+      end
+      assert.is_truthy(names["motif 1a"] and names["discord 1"])
+      for _, e in ipairs(expected) do
+         if e.source_name == item.source and e.rank == 1 then
+            assert.equal(("call 1 (%.1f)"):format(e.score), names["call 1 (%s)"])
+         end
+      end
+   end)
+
+   it("of accepted motifs count the seconds of all recordings", function()
+      local list = assert(labels.read{input = m.motif})
+      local last, before = list[#list], 0
+      for i = 1, #list - 1 do before = before + list[i].duration_s end
+      assert(require("bclua.workflow.accepted").write(dir .. "/accepted.csv", {{source_name = last.source,
+         species = last.species, start_s = 1, twin_start_s = 6, seconds = 5, distance = 2, verdict = "accepted"}}))
+      assert(labels.run(with{format = "raven", accepted = dir .. "/accepted.csv", output = dir .. "/r.txt",
+         dataset_root = false}))
+      local line = fields(command.read(dir .. "/r.txt"):match("\n([^\n]+)"))
+      assert.near(before + 1, tonumber(line[4]), 1e-5)
    end)
 
    it("keep a tab in a name out of the table", function()

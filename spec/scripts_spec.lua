@@ -66,11 +66,12 @@ describe("the command line", function()
          "--force --strict",
       ["motif.lua search"] = "--input --top --per-recording --start --seconds --features --dataset-root " ..
          "--with-query --output --threads --force --strict",
-      ["motif.lua motif-track"] = "input --kind --top --species --dataset-root --output --gap --threads --strict",
-      ["motif.lua extract-top-motif"] = "input --kind --top --species --dataset-root --output --format --threads " ..
-         "--strict",
-      ["motif.lua labels"] = "input --kind --top --species --format --output --dataset-root --accepted --threads " ..
-         "--strict",
+      ["motif.lua motif-track"] = "input --kind --top --calls --scores --species --dataset-root --output --gap " ..
+         "--threads --strict",
+      ["motif.lua extract-top-motif"] = "input --kind --top --calls --scores --species --dataset-root --output " ..
+         "--format --threads --strict",
+      ["motif.lua labels"] = "input --kind --top --calls --scores --species --format --output --dataset-root " ..
+         "--accepted --threads --strict",
       ["motif.lua import-labels"] = "files --output --input --dataset-root --column --force --strict",
       ["embed.lua"] = "fit summary evaluate predict export replay",
       ["embed.lua fit"] = "triplets tiles --dim --widths --compression --front-end --run --batch-size --accumulate " ..

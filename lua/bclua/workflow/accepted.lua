@@ -122,8 +122,8 @@ function accepted.marks(options)
    if not rows then return nil, message end
    local list = {}
    for _, row in ipairs(rows) do
-      local motifs = by_source[row.source_name]
-      if motifs and (not options.species or options.species == row.species) then
+      local motifs = by_source[row.source_name] or {}
+      if not options.species or options.species == row.species then -- without motifs, too: a sequence of files has all
          local marks = {}
          for rank, m in ipairs(motifs) do
             for part, start_s in pairs({a = m.start_s, b = m.twin_start_s}) do
@@ -138,7 +138,7 @@ function accepted.marks(options)
          list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
             folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
             nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
-            window_s = motifs[1].seconds, marks = marks}
+            window_s = motifs[1] and motifs[1].seconds, marks = marks}
       end
    end
    return list

@@ -1,4 +1,4 @@
---- Where motifs and discords are, for people who look and listen: label tracks for Audacity,
+--- Where motifs, discords and likely calls are, for people who look and listen: label tracks for Audacity,
 -- selection tables for Raven, CSV.
 -- @module bclua.workflow.labels
 local array = require "bclua.array"
@@ -13,7 +13,7 @@ local tables = require "bclua.tables"
 local labels = {}
 
 --- Which windows become labels.
-labels.kinds = {"motif", "discord", "both"}
+labels.kinds = {"motif", "discord", "both", "calls", "all"}
 --- Formats that are written.
 labels.formats = {"audacity", "raven", "csv"}
 
@@ -34,27 +34,44 @@ local function profile(row)
    return {distance = mp:copy("f64"), index = pi:copy("i64")}
 end
 
--- The windows of a recording, best first.
-local function marks_of(row, options, exclusion)
+local OF_KIND = {motif = {motif = true}, discord = {discord = true}, both = {motif = true, discord = true},
+   calls = {call = true}, all = {motif = true, discord = true, call = true}}
+
+-- The windows of a recording, of each kind the best first.
+local function marks_of(row, options, exclusion, calls)
    local stomp = require "bclua.stomp"
-   local p, list = profile(row), {}
-   if not p then return list end
+   local wanted, rate, list = OF_KIND[options.kind], row.cens_sample_rate, {}
+   local p = (wanted.motif or wanted.discord) and profile(row)
    local o = {exclusion = exclusion or (row.matrix_profile_window + 1) // 2}
-   local function add(kind, rank, part, frame, distance)
-      local start_s = frame / row.cens_sample_rate
-      list[#list + 1] = {kind = kind, rank = rank, part = part, start_s = start_s, distance = distance,
-         end_s = math.min(row.duration_seconds, start_s + row.matrix_profile_window / row.cens_sample_rate)}
+   local function add(kind, rank, part, start_s, distance, score)
+      list[#list + 1] = {kind = kind, rank = rank, part = part, start_s = start_s, distance = distance, score = score,
+         end_s = math.min(row.duration_seconds, start_s + row.matrix_profile_window / rate)}
    end
-   if options.kind ~= "discord" then
-      for rank, m in ipairs(stomp.motifs(p, options.top, o)) do
-         add("motif", rank, "a", m.at, m.distance)
-         add("motif", rank, "b", m.twin, m.distance)
-      end
+   for rank, m in ipairs(p and wanted.motif and stomp.motifs(p, options.top, o) or {}) do
+      add("motif", rank, "a", m.at / rate, m.distance)
+      add("motif", rank, "b", m.twin / rate, m.distance)
    end
-   if options.kind ~= "motif" then
-      for rank, d in ipairs(stomp.discords(p, options.top, o)) do add("discord", rank, "", d.at, d.distance) end
+   for rank, d in ipairs(p and wanted.discord and stomp.discords(p, options.top, o) or {}) do
+      add("discord", rank, "", d.at / rate, d.distance)
+   end
+   for rank, call in ipairs(calls or {}) do
+      if rank <= options.calls then add("call", rank, "", call.start_s, nil, call.score) end
    end
    return list
+end
+
+-- The likely calls of recordings by source name, the highest score first; none where they are not asked for.
+local function read_calls(options)
+   if not OF_KIND[options.kind].call then return {}, {} end
+   local score = require "bclua.workflow.score"
+   if options.scores then return score.calls_by_score(options.scores) end
+   if not options.dataset_root then
+      return nil, ("--kind %s: needs --scores (what `score` wrote) or --dataset-root"):format(options.kind)
+   end
+   local result, message = score.run{input = options.input, dataset_root = options.dataset_root, calls = options.calls,
+      quiet = options.quiet}
+   if not result then return nil, message end
+   return score.by_score(result.rows), result.failures
 end
 
 local function read_names(options, relation)
@@ -69,7 +86,7 @@ local function read_names(options, relation)
    return rows
 end
 
-local function read_chunk(options, relation, first, last, exclusion, list)
+local function read_chunk(options, relation, first, last, exclusion, calls, list)
    local sql = require "bclua.sql"
    local species = options.species and "and species = " .. sql.quote(options.species) or ""
    local rows, message = sql.query(("from %s where source_name between %s and %s %s order by source_name"):format(
@@ -79,21 +96,26 @@ local function read_chunk(options, relation, first, last, exclusion, list)
       list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
          folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
          nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
-         window_s = row.matrix_profile_window / row.cens_sample_rate, marks = marks_of(row, options, exclusion)}
+         window_s = row.matrix_profile_window / row.cens_sample_rate,
+         marks = marks_of(row, options, exclusion, calls[row.source_name])}
    end
    return true
 end
 
 --- What chooses windows, here and in `bclua.workflow.listen`.
-labels.marks = {input = {"string", needed = true}, kind = {"choice", {"motif", "discord", "both"}, default = "both"},
-   top = {"integer", default = 1, least = 1, most = 1000}, species = "string"}
+labels.marks = {input = {"string", needed = true}, kind = {"choice", labels.kinds, default = "both"},
+   top = {"integer", default = 1, least = 1, most = 1000}, calls = {"integer", default = 6, least = 1, most = 10000},
+   scores = "string", dataset_root = {"string", default = false}, species = "string", quiet = "boolean"}
 
---- The motif and discord windows of all recordings of a consolidated table.
--- @tparam table options `input` (Parquet from `consolidate`), `kind` (`motif`, `discord` or
--- `both`, the default), `top` (1: motifs and discords a recording), `species` (only this one)
+--- The motif and discord windows, and likely calls, of all recordings of a consolidated table.
+-- @tparam table options `input` (Parquet from `consolidate`), `kind` (`motif`, `discord`,
+-- `both`, the default, `calls` or `all`), `top` (1: motifs and discords a recording), `calls` (6: likely calls a
+-- recording at most), `scores` (what `score` wrote, for the calls; without, they are computed from the recordings below
+-- `dataset_root`), `species` (only this one), `quiet`
 -- @treturn[1] {table,...} a recording each, by name: `source`, `species`, `folder`, `duration_s`,
--- `sample_rate`, `window_s`, `marks`: `{kind=, rank=, part=, start_s=, end_s=, distance=}`; part
--- is `a` and `b` for the two windows of a motif, empty for a discord
+-- `sample_rate`, `window_s`, `marks`: `{kind=, rank=, part=, start_s=, end_s=, distance=, score=}`; part
+-- is `a` and `b` for the two windows of a motif, else empty; `call` has a score, the others a distance
+-- @treturn[1] {table,...} recordings whose calls could not be found: `path`, `step`, `reason`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function labels.read(options)
@@ -103,15 +125,17 @@ function labels.read(options)
    local names
    names, message = read_names(options, relation)
    if not names then return nil, message end
+   local calls, failures = read_calls(options)
+   if not calls then return nil, failures end
    local exclusion = math.tointeger((record.of_parquet(options.input) or {}).exclusion)
    local list = {}
    for i = 1, #names, CHUNK do
       local ok
       ok, message = read_chunk(options, relation, names[i].source_name,
-         names[math.min(#names, i + CHUNK - 1)].source_name, exclusion, list)
+         names[math.min(#names, i + CHUNK - 1)].source_name, exclusion, calls, list)
       if not ok then return nil, message end
    end
-   return list
+   return list, failures
 end
 
 -- ---- which band ----
@@ -191,12 +215,28 @@ local function set_bands(list, options)
    return failures
 end
 
+-- Those that are not known: what cannot be read fails in both.
+local function add_failures(failures, others)
+   local known = {}
+   for _, f in ipairs(failures) do known[f.path] = true end
+   for _, f in ipairs(others) do
+      if not known[f.path] then failures[#failures + 1] = f end
+   end
+end
+
 -- ---- as text ----
 
 local function clean(text) return (tostring(text):gsub("[%c]", " ")) end
 
 --- The name of a mark, as in `motif 1a` or `discord 2`.
 function labels.name(mark) return ("%s %d%s"):format(mark.kind, mark.rank, mark.part) end
+
+-- The same with the score, if it has one: `call 1 (14.2)`.
+local function named(mark)
+   return mark.score and ("%s (%.1f)"):format(labels.name(mark), mark.score) or labels.name(mark)
+end
+
+local function number(x) return x and ("%.6g"):format(x) or "" end
 
 --- A label track of Audacity: start, end and text, tab separated, in order of time; where marks have
 -- a band a second line with the frequencies.
@@ -216,7 +256,8 @@ function labels.audacity(marks)
 end
 
 local RAVEN = {"Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
-   "Begin Path", "Begin File", "File Offset (s)", "Species", "Kind", "Rank", "Distance"}
+   "Begin Path", "Begin File", "File Offset (s)", "Species", "Kind", "Rank", "Distance", "Score"}
+local ROW = "%d\tSpectrogram 1\t1\t%.6f\t%.6f\t%.1f\t%.1f\t%s\t%s\t%.6f\t%s\t%s\t%d\t%s\t%s"
 
 --- A selection table of Raven for a sequence of files: times count from the start of the first one.
 -- @tparam {table,...} list from `read`, with bands
@@ -232,17 +273,18 @@ function labels.raven(list, root)
       end)
       for _, m in ipairs(sorted) do
          n = n + 1
-         lines[#lines + 1] = ("%d\tSpectrogram 1\t1\t%.6f\t%.6f\t%.1f\t%.1f\t%s\t%s\t%.6f\t%s\t%s\t%d\t%.6g"):format(n,
-            before + m.start_s, before + m.end_s, m.low_hz, m.high_hz,
+         lines[#lines + 1] = ROW:format(n, before + m.start_s, before + m.end_s, m.low_hz, m.high_hz,
             clean(root and root .. "/" .. item.source or item.source), clean(files.basename(item.source)), m.start_s,
-            clean(item.species), m.part == "" and m.kind or m.kind .. " " .. m.part, m.rank, m.distance)
+            clean(item.species or ""), m.part == "" and m.kind or m.kind .. " " .. m.part, m.rank, number(m.distance),
+            number(m.score))
       end
       before = before + item.duration_s
    end
    return table.concat(lines, "\n") .. "\n"
 end
 
-local CSV = {"source_name", "species", "kind", "rank", "part", "start_s", "end_s", "low_hz", "high_hz", "distance"}
+local CSV = {"source_name", "species", "kind", "rank", "part", "start_s", "end_s", "low_hz", "high_hz", "distance",
+   "score"}
 
 --- The same as CSV: a row a window, by recording, kind, rank and part.
 function labels.csv(list)
@@ -261,7 +303,7 @@ local function write_tracks(list, output)
    local written = 0
    for _, item in ipairs(list) do
       if #item.marks > 0 then
-         for _, m in ipairs(item.marks) do m.text = labels.name(m) end
+         for _, m in ipairs(item.marks) do m.text = named(m) end
          local path = files.fit(output .. "/" .. item.folder, ".txt")
          local ok, message = system.mkdir(files.dirname(path))
          if ok then ok, message = system.write_file(path, labels.audacity(item.marks)) end
@@ -274,15 +316,13 @@ end
 
 --- What `run` takes.
 labels.options = options_of.extend(labels.marks, {
-   format = {"choice", {"audacity", "raven", "csv"}, default = "audacity"}, output = {"string", needed = true},
-   dataset_root = {"string", default = false}, accepted = "string",
-   quiet = "boolean"})
+   format = {"choice", labels.formats, default = "audacity"}, output = {"string", needed = true}, accepted = "string"})
 
 --- Write labels.
 -- @tparam table options those of `read`; `format` (`audacity`: a folder of label tracks,
--- `<species>/<id>.txt`; `raven`, `csv`: one file), `output`, `dataset_root` (looks for the band of
--- each window in the recording; without it, and where that fails, the band is the full one), `accepted` (a file of
--- `browse`: its accepted motifs, in place of those that the profiles give), `quiet`
+-- `<species>/<id>.txt`; `raven`, `csv`: one file), `output`; `dataset_root` also looks for the band of
+-- each window in the recording (without it, and where that fails, the band is the full one); `accepted` (a file of
+-- `browse`: its accepted motifs, in place of those that the profiles give)
 -- @treturn[1] table `{recordings=, labels=, failures=}`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
@@ -298,9 +338,11 @@ function labels.run(options)
       list, message = labels.read(options_of.subset(options, labels.marks))
    end
    if not list then return nil, message end
+   local unscored = not options.accepted and message or {}
    local n = 0
    for _, item in ipairs(list) do n = n + #item.marks end
    local failures = set_bands(list, options)
+   add_failures(failures, unscored)
    local ok
    if options.format == "audacity" then
       ok, message = write_tracks(list, options.output)

@@ -103,12 +103,12 @@ end
 
 --- What `track` takes.
 listen.track_options = options_of.extend(labels.marks, {dataset_root = {"string", needed = true},
-   output = {"string", needed = true}, gap = {"number", default = 0.5, least = 0, most = 60}, quiet = "boolean"})
+   output = {"string", needed = true}, gap = {"number", default = 0.5, least = 0, most = 60}})
 
 --- All motifs, or discords, of a set as one sound file, in order of recordings and ranks, and
 -- beside it, as `.txt`, a label track for Audacity that says which is which.
 -- @tparam table options `input` (Parquet from `consolidate`), `dataset_root`, `output` (`.flac`, `.ogg` or
--- `.wav`), `kind` (`motif`, `discord` or `both`), `top` (1), `species`, `gap` (0.5 s of silence between
+-- `.wav`), `kind`, `top`, `calls`, `scores`, `species` as for `labels.read`, `gap` (0.5 s of silence between
 -- windows), `quiet`
 -- @treturn[1] table `{windows=, seconds=, failures=}`
 -- @treturn[2] nil
@@ -158,7 +158,7 @@ listen.top_options = options_of.extend(listen.track_options, {gap = false,
 
 --- The top motifs and discords of each recording as short sound files:
 -- `<output>/<species>/<id>_motif1a_<start>.<format>`.
--- @tparam table options `input`, `dataset_root`, `kind`, `top`, `species` as for `track`; `output`
+-- @tparam table options `input`, `dataset_root`, `kind`, `top`, `calls`, `scores`, `species` as for `track`; `output`
 -- (folder), `format` (`flac`, `ogg` or `wav`), `quiet`
 -- @treturn[1] table `{files=, failures=}`
 -- @treturn[2] nil

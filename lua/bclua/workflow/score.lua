@@ -23,6 +23,8 @@ local MEL = {sample_rate = SAMPLE_RATE, n_fft = 1024, hop = HOP, n_mels = 64, fm
 
 local SILENCE = 1e-9 -- mel power of a frame without sound: of a constant, say
 
+local NO_CALLS = ": no rows of the kind 'call' (written without --calls?)"
+
 local STEP_S = 0.5 -- between windows that can be a likely call
 --- The columns of the table.
 score.columns = {"source_name", "species", "kind", "start_s", "energy", "contrast", "score", "pick"}
@@ -212,8 +214,40 @@ end
 function score.call_starts(path)
    local rows, message = from_table(path, {"source_name", "kind", "start_s"}, "kind = 'call' order by start_s")
    if not rows then return nil, message end
-   if #rows == 0 then return nil, path .. ": no rows of the kind 'call' (written without --calls?)" end
+   if #rows == 0 then return nil, path .. NO_CALLS end
    return starts_of(rows)
+end
+
+--- The likely calls among some rows, the highest score first.
+-- @tparam {table,...} rows of the table
+-- @treturn table lists of rows by source name
+function score.by_score(rows)
+   local calls = {}
+   for _, row in ipairs(rows) do
+      if row.kind == "call" then
+         calls[row.source_name] = calls[row.source_name] or {}
+         table.insert(calls[row.source_name], row)
+      end
+   end
+   for _, list in pairs(calls) do
+      table.sort(list, function(a, b)
+         if a.score ~= b.score then return a.score > b.score end
+         return a.start_s < b.start_s
+      end)
+   end
+   return calls
+end
+
+--- The same of a table that `run` wrote.
+-- @tparam string path Parquet or CSV
+-- @treturn[1] table lists of `start_s`, `score` by source name
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function score.calls_by_score(path)
+   local rows, message = from_table(path, {"source_name", "kind", "start_s", "score"}, "kind = 'call'")
+   if not rows then return nil, message end
+   if #rows == 0 then return nil, path .. NO_CALLS end
+   return score.by_score(rows)
 end
 
 --- What `run` takes.
