@@ -155,7 +155,7 @@ FUZZ     = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=und
 TARGETS := pipeline npy safetensors
 kernels  = $(filter-out $(wildcard csrc/*/lua_*),$(wildcard $(patsubst %,csrc/%/*.c,$1)))
 fuzzed   = $(patsubst %.c,$B/fuzz/obj/%.o,spec/fuzz/$1.c $2)
-FUZZ_pipeline    := $(call fuzzed,pipeline,$(call kernels,support audio spectral cens stomp))
+FUZZ_pipeline    := $(call fuzzed,pipeline,$(call kernels,support process audio spectral cens stomp))
 FUZZ_npy         := $(call fuzzed,npy,$(call kernels,support array))
 FUZZ_safetensors := $(call fuzzed,safetensors,$(wildcard csrc/array/*.c) $(call kernels,support) \
                       csrc/support/lua_support.c csrc/format/safetensors.c csrc/format/lua_safetensors.c)

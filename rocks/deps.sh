@@ -4,7 +4,7 @@
 #   check    name what is missing and the command that installs it; status 1
 #            if bclua cannot be built or run without it. Changes nothing.
 #   install  install what is missing (as root only if something is), then the
-#            DuckDB library
+#            DuckDB library; ffmpeg (some 200 packages) is optional, and only named
 #   run      the same without what only tests and checks need
 #   duckdb   only the DuckDB library: BUILDDIR/libduckdb.so
 #
@@ -98,7 +98,9 @@ put_library() {
 # package: it may have come another way.
 needed='' wanted='' # without `needed` bclua does not run; `wanted` is for tests and checks
 wished=''           # without it something small is left out
+hinted=''           # large, and not for everybody: only named
 wish() { wished="$wished $*"; }
+hint() { hinted="$hinted $*"; }
 need() { needed="$needed $*"; }
 want() { wanted="$wanted $*"; }
 
@@ -149,6 +151,7 @@ look() {
 		esac
 	done
 	has gnuplot || need gnuplot-nox
+	has ffmpeg || hint ffmpeg
 	has luacheck || want lua-check
 	has luarocks || want luarocks
 	# DuckDB needs a way to come, as long as it is not there.
@@ -200,7 +203,7 @@ apt_install() {
 
 # The packages that are missing; with `run`, without those that only tests need.
 missing() {
-	needed='' wanted='' wished=''
+	needed='' wanted='' wished='' hinted=''
 	look
 	[ "$mode" = run ] && wanted=''
 	packages=$needed$wanted
@@ -225,6 +228,8 @@ install() {
 		(cd "$root" && sh rocks/deps.sh apt $wished >&2) || say "no pitch shift:$wished could not be had"
 	fi
 	put_library
+	[ "$mode" = run ] || [ -z "$hinted" ] ||
+		say "optional, for m4a, wma, 3gp and others: apt-get install --no-install-recommends$hinted"
 }
 
 case $mode in

@@ -199,7 +199,7 @@ describe("the README", function()
       local wanted, named = {}, {}
       for line in command.read("rocks/deps.sh"):gmatch("[^\n]+") do
          local words = line:match("%f[%w]need ([%l%d][^;|}#]*)") or line:match("%f[%w]want ([%l%d][^;|}#]*)") or
-            line:match("%f[%w]wish ([%l%d][^;|}#]*)")
+            line:match("%f[%w]wish ([%l%d][^;|}#]*)") or line:match("%f[%w]hint ([%l%d][^;|}#]*)")
          for word in (words or ""):gmatch("[%l%d][%w.+-]+") do wanted[word] = true end
       end
       wanted["lua-ldoc"], wanted["lua-markdown"] = true, true -- make doc

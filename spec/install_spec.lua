@@ -173,7 +173,8 @@ describe("rocks/deps.sh", function()
          "PATH=" .. quote(tools .. ":" .. fake) .. " DUCKDB_LIB=" .. quote(lfs.currentdir() .. "/build/libduckdb.so"))
       assert.equal(0, status, out)
       assert.equal("noninteractive -q -y install --no-install-recommends gnuplot-nox\n", command.read(log))
-      assert.equal("deps: installing, with what they need: gnuplot-nox\ndeps: to be fetched: 2 packages, 2.2 MB\n", out)
+      assert.equal("deps: installing, with what they need: gnuplot-nox\ndeps: to be fetched: 2 packages, 2.2 MB\n" ..
+         "deps: optional, for m4a, wma, 3gp and others: apt-get install --no-install-recommends ffmpeg\n", out)
       assert.equal(lfs.currentdir() .. "/build/libduckdb.so",
          lfs.symlinkattributes(folder .. "/b/libduckdb.so", "target"))
    end)

@@ -185,7 +185,7 @@ describe("predict", function()
       local folder = dir .. "/card"
       assert(require("bclua.system").mkdir(folder))
       assert(audio.save(folder .. "/a.wav", noise(RATE * 6, 7), RATE))
-      for _, name in ipairs({"bad.wav", "memo.m4a", "CONFIG.TXT", "._a.wav"}) do
+      for _, name in ipairs({"bad.wav", "memo.wac", "CONFIG.TXT", "._a.wav"}) do
          command.write(folder .. "/" .. name, "")
       end
       command.shell("ln -s nowhere " .. folder .. "/gone.wav")

@@ -8,6 +8,7 @@ local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local mined = require "support.mined"
 local recordings = require "bclua.recordings"
+local sounds = require "bclua.recordings.sounds"
 local sql = require "bclua.sql"
 local triplets = require "bclua.workflow.triplets"
 
@@ -50,19 +51,42 @@ describe("recordings", function()
       assert.same({"1.ogg", "1.wav"}, {list[1].id, list[2].id})
    end)
 
-   it("count what is not read, by its kind, and what is no sound", function()
-      for _, name in ipairs{"a.m4a", "b.M4A", "c.wma", "CONFIG.TXT", "noext", "d.ogg"} do touch("t/" .. name) end
-      assert(audio.save(dir .. "/t/north_0430.wav", tone(1, 900, 8000), 8000))
-      assert(os.rename(dir .. "/t/north_0430.wav", dir .. "/t/north_0430"))
-      local list, left_out, others = recordings.list(dir .. "/t")
-      assert.same({"t/d.ogg", "t/north_0430"}, {list[1].source_name, list[2].source_name})
-      assert.same({2, 0}, {#list, #left_out})
-      assert.same({found = 7, not_read = 3, ignored = 2, hidden = 0, extensions = {m4a = 2, wma = 1}}, others)
-      assert.equal("3 sound files not read: 1 .wma, 2 .m4a (formats that are not decoded here: convert them, to " ..
-         "FLAC say); 2 other files ignored", recordings.about(others))
-      assert.is_nil(recordings.about(recordings.none(4)))
-      touch("u/a.m4a")
-      assert.matches("no recordings .*; 1 sound files not read", select(2, recordings.list(dir .. "/u")))
+   describe("count", function()
+      local has_ffmpeg = audio.ffmpeg
+      after_each(function() audio.ffmpeg = has_ffmpeg end)
+
+      it("what is not read, by its kind, and what is no sound", function()
+         for _, name in ipairs{"a.m4a", "b.M4A", "c.wma", "CONFIG.TXT", "noext", "d.ogg", "e.wac"} do
+            touch("t/" .. name)
+         end
+         assert(audio.save(dir .. "/t/north_0430.wav", tone(1, 900, 8000), 8000))
+         for _, name in ipairs{"north_0430", "d.wav.bak"} do
+            command.write(dir .. "/t/" .. name, command.read(dir .. "/t/north_0430.wav"))
+         end
+         os.remove(dir .. "/t/north_0430.wav")
+         command.write(dir .. "/t/memo", "\0\0\0\28ftypM4A \0\0\0\0")
+         command.write(dir .. "/t/film.mov", "\0\0\0\28ftypqt  \0\0\0\0")
+         audio.ffmpeg = function() return false end
+         local list, left_out, others = recordings.list(dir .. "/t")
+         assert.same({"t/d.ogg", "t/north_0430"}, {list[1].source_name, list[2].source_name})
+         assert.same({2, 0}, {#list, #left_out})
+         assert.same({found = 11, not_read = 6, ignored = 3, hidden = 0,
+            extensions = {[""] = 1, bak = 1, m4a = 2, wac = 1, wma = 1}}, others)
+         assert.equal("6 files not read: 1 .bak, 1 .wac, 1 .wma, 1 without extension, 2 .m4a; convert .wac; " ..
+            "install ffmpeg; rename, if they are no copies: .bak; 3 other files ignored", sounds.about(others))
+         assert.is_nil(sounds.about(sounds.none(4)))
+         touch("u/a.m4a")
+         assert.matches("no recordings .*; 1 file not read: 1 .m4a; install ffmpeg$",
+            select(2, recordings.list(dir .. "/u")))
+      end)
+
+      it("what ffmpeg reads among the recordings, where it is there", function()
+         for _, name in ipairs{"a.m4a", "b.WMA", "c.wac", "d.txt"} do touch("t/" .. name) end
+         audio.ffmpeg = function() return true end
+         local list, _, others = recordings.list(dir .. "/t")
+         assert.same({"t/a.m4a", "t/b.WMA"}, {list[1].source_name, list[2].source_name})
+         assert.same({found = 4, not_read = 1, ignored = 1, hidden = 0, extensions = {wac = 1}}, others)
+      end)
    end)
 
    it("names a folder that is missing, empty, or a file", function()
@@ -323,7 +347,7 @@ describe("extract", function()
       put("a/good.wav", tone(7, 1500, 32000))
       put("a/other.wav", tone(7, 1000, 32000))
       put("b/good.wav", tone(7, 1200, 32000))
-      for _, name in ipairs({"a/bad.ogg", "a/memo.m4a", "a/CONFIG.TXT", "a/._good.wav", "a/.DS_Store"}) do
+      for _, name in ipairs({"a/bad.ogg", "a/memo.wac", "a/CONFIG.TXT", "a/._good.wav", "a/.DS_Store"}) do
          put(name, "no sound")
       end
       for _, folder in ipairs({".Trashes", "$RECYCLE.BIN", "System Volume Information"}) do

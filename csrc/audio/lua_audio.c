@@ -12,6 +12,7 @@ file that cannot be read gives `nil, message`; the message begins with the path.
 
 #include "../support/file.h"
 #include "../support/lua_support.h"
+#include "ffmpeg.h"
 #include "lua_audio.h"
 
 #define READER "bclua.audio.reader"
@@ -227,6 +228,33 @@ static int l_info(lua_State *L) {
     push_tags(L, r->tags);
     lua_setfield(L, -2, "tags");
     close_reader(r);
+    return 1;
+}
+
+/***
+Who reads a file, by its first bytes alone.
+@function kind
+@string path
+@treturn[1] string `own`: the libraries that bclua is built with, and ffmpeg what they cannot; `ffmpeg`: only ffmpeg
+(see `ffmpeg`)
+@treturn[1] string the format: "wav", "mp4", "asf", "matroska" ...
+@treturn[2] nil it is no regular file, cannot be read, or looks like no sound
+*/
+static int l_kind(lua_State *L) {
+    bc_kind kind = bc_kind_of_path(luaL_checkstring(L, 1));
+    lua_pushstring(L, kind.reader == BC_OWN ? "own" : kind.reader == BC_BY_FFMPEG ? "ffmpeg" : NULL);
+    lua_pushstring(L, kind.name);
+    return kind.reader == BC_NO_READER ? 1 : 2;
+}
+
+/***
+Is there a program `ffmpeg` in `PATH`? Sound that only it can decode (AAC in `.m4a` and `.3gp`, WMA, WavPack ...) is
+read through a pipe from it.
+@function ffmpeg
+@treturn boolean
+*/
+static int l_ffmpeg(lua_State *L) {
+    lua_pushboolean(L, bc_ffmpeg_is_there());
     return 1;
 }
 
@@ -546,6 +574,7 @@ static int l_play(lua_State *L) {
 BC_EXPORT int luaopen_bclua_audio(lua_State *L);
 BC_EXPORT int luaopen_bclua_audio(lua_State *L) {
     static const luaL_Reg functions[] = {{"load", l_load},         {"info", l_info}, {"version", l_version},
+                                         {"kind", l_kind},         {"ffmpeg", l_ffmpeg},
                                          {"save", l_save},         {"encode", l_encode},
                                          {"resample", l_resample}, {"open", l_open},
                                          {"create", bc_audio_create}, {"play", l_play},

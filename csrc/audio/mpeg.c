@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kind.h"
+
 struct bc_mpeg {
     mpg123_handle *handle;
     bc_view view;
@@ -35,10 +37,8 @@ static int64_t xing_samples(const bc_mpeg *m) {
     unsigned char p[4096];
     bc_view v = m->view;
     v.at = m->from;
-    size_t n = (size_t)bc_view_read(&v, p, 10), skip = 0;
-    if (n == 10 && memcmp(p, "ID3", 3) == 0) /* its size: four times seven bits */
-        skip = 10 + ((size_t)p[6] << 21 | (size_t)p[7] << 14 | (size_t)p[8] << 7 | p[9]);
-    v.at = m->from + (int64_t)skip;
+    size_t n = (size_t)bc_view_read(&v, p, 10);
+    v.at = m->from + (n == 10 ? bc_id3_bytes(p) : 0);
     n = v.at < m->to ? (size_t)bc_view_read(&v, p, sizeof p) : 0;
     size_t i = 0;
     while (i + 64 < n && !(p[i] == 0xff && (p[i + 1] & 0xe0) == 0xe0)) i++;

@@ -12,6 +12,7 @@
 #include "../support/interrupt.h"
 #include "audio.h"
 #include "extent.h"
+#include "foreign.h"
 #include "mpeg.h"
 #include "ogg.h"
 #include "vorbis.h"
@@ -33,7 +34,9 @@ struct bc_audio {
     bc_view view;      /* what file and mpeg read */
     bc_mpeg *mpeg;     /* reads in place of file */
     bc_vorbis *vorbis; /* the same */
-    char warning[128];
+    bc_foreign *foreign; /* the same */
+    char warning[512];
+    struct stat stat;
     int64_t size;      /* bytes */
     bool seekable;
     bc_audio_info info;
@@ -117,17 +120,17 @@ static SNDFILE *open_sndfile(bc_audio *a, SF_INFO *sf) {
 /* ---- Opening ---- */
 
 static int open_descriptor(bc_audio *a, bc_error *e) {
-    struct stat st;
+    const struct stat *st = &a->stat;
     a->fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
-    if (a->fd < 0 || fstat(a->fd, &st) != 0) {
+    if (a->fd < 0 || fstat(a->fd, &a->stat) != 0) {
         bool busy = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
         bc_fail(e, "%s: %s", a->path, strerror(errno));
         return busy ? BC_BUSY : BC_FAIL;
     }
-    if (S_ISDIR(st.st_mode)) return bc_fail(e, "%s: is a directory", a->path);
-    if (!S_ISREG(st.st_mode)) return bc_fail(e, "%s: not a regular file", a->path);
-    if (st.st_size == 0) return bc_fail(e, "%s: empty file", a->path);
-    a->size = st.st_size;
+    if (S_ISDIR(st->st_mode)) return bc_fail(e, "%s: is a directory", a->path);
+    if (!S_ISREG(st->st_mode)) return bc_fail(e, "%s: not a regular file", a->path);
+    if (st->st_size == 0) return bc_fail(e, "%s: empty file", a->path);
+    a->size = st->st_size;
     a->extent = bc_extent_of(a->fd, a->size);
     a->view = bc_view_of(a->fd, &a->extent, a->size);
     return BC_OK;
@@ -148,7 +151,19 @@ static int open_mpeg(bc_audio *a, SF_INFO *sf, bc_error *e) {
     return BC_OK;
 }
 
-static int open_decoder(bc_audio *a, SF_INFO *sf, bc_error *e) {
+/* What only ffmpeg decodes goes to it. */
+static int open_foreign(bc_audio *a, const bc_kind *kind, SF_INFO *sf, bc_error *e) {
+    int rc = bc_foreign_open(&a->foreign, a->path, &a->stat, kind, e);
+    if (rc != BC_OK) return rc;
+    sf->channels = bc_foreign_channels(a->foreign);
+    sf->samplerate = bc_foreign_rate(a->foreign);
+    sf->frames = bc_foreign_frames(a->foreign);
+    sf->seekable = 1;
+    a->extent = (bc_extent){.frames = -1, .claimed = bc_foreign_claimed(a->foreign), .format = kind->name};
+    return BC_OK;
+}
+
+static int open_own(bc_audio *a, SF_INFO *sf, bc_error *e) {
     unsigned char begin[4] = {0};
     bc_error why = {""};
     bc_read_at(a->fd, begin, 4, a->extent.from);
@@ -163,10 +178,21 @@ static int open_decoder(bc_audio *a, SF_INFO *sf, bc_error *e) {
     return bc_fail(e, "%s: not a readable sound file (%.*s)", a->path, (int)strcspn(text, "."), text);
 }
 
+/* A file of a known kind with something in it that libsndfile does not know may be for ffmpeg. */
+static int open_decoder(bc_audio *a, SF_INFO *sf, bc_error *e) {
+    bc_kind kind = bc_kind_of(a->fd, a->size);
+    if (kind.reader == BC_BY_FFMPEG) return open_foreign(a, &kind, sf, e);
+    int rc = open_own(a, sf, e);
+    if (rc != BC_FAIL || kind.demuxer == NULL || !bc_ffmpeg_is_there()) return rc;
+    bc_error why = {""};
+    int other = open_foreign(a, &kind, sf, &why);
+    return other == BC_FAIL ? rc : other;
+}
+
 /* What the header says of the length, and what is so. */
 static void compare_lengths(bc_audio *a) {
     bc_audio_info *info = &a->info;
-    double slack = a->mpeg != NULL ? mpeg_slack_s : slack_s;
+    double slack = a->mpeg != NULL || a->foreign != NULL ? mpeg_slack_s : slack_s;
     info->claimed_s = -1;
     if (a->extent.claimed < 0 || info->frames < 0) return;
     double claimed_s = (double)a->extent.claimed / info->sample_rate;
@@ -177,20 +203,41 @@ static void compare_lengths(bc_audio *a) {
              info->seconds);
 }
 
+static void set_length(bc_audio *a, int64_t frames) {
+    bc_audio_info *info = &a->info;
+    a->frames = info->frames = frames;
+    info->seconds = frames < 0 ? -1 : (double)frames / info->sample_rate;
+    info->ends_s = info->seconds;
+    compare_lengths(a);
+}
+
+/* What ffmpeg had to say, once its end was seen; until then the length is as its header has it. */
+static void describe_foreign(bc_audio *a) {
+    bc_audio_info *info = &a->info;
+    bool whole;
+    const char *wrong = bc_foreign_wrong(a->foreign, &whole);
+    copy_name(info->subtype, sizeof info->subtype, bc_foreign_codec(a->foreign));
+    if (info->frames < 0 && a->extent.claimed >= 0)
+        info->ends_s = (double)a->extent.claimed / info->sample_rate;
+    if (wrong == NULL || (whole && a->warning[0] != '\0')) return;
+    info->complete = whole;
+    if (whole)
+        snprintf(a->warning, sizeof a->warning, "damaged: %s", wrong);
+    else
+        snprintf(a->warning, sizeof a->warning, "damaged after %.3f s: %s", info->seconds, wrong);
+}
+
 static void describe(bc_audio *a, const SF_INFO *sf) {
     bc_audio_info *info = &a->info;
     info->channels = sf->channels;
     info->sample_rate = sf->samplerate;
-    info->frames = sf->frames;
-    info->seconds = info->frames < 0 ? -1 : (double)info->frames / sf->samplerate;
-    info->ends_s = info->seconds;
     format_names(info, sf->format);
     if (a->extent.format != NULL) copy_name(info->format, sizeof info->format, a->extent.format);
-    compare_lengths(a);
+    set_length(a, sf->frames);
+    if (a->foreign != NULL) describe_foreign(a);
     if (!info->complete && a->warning[0] == '\0')
         snprintf(a->warning, sizeof a->warning, info->ends_s < 0 ? "truncated" : "truncated after %.3f s",
                  info->ends_s);
-    a->frames = info->frames;
 }
 
 /* Vorbis has a reader that seeks exactly, knows the length of a truncated file, and stops
@@ -228,7 +275,8 @@ static int open_file(bc_audio *a, bc_error *e) {
 /* Where a header is wrong or a file ends too early, and the caller wants neither. */
 static int refuse(const bc_audio *a, bc_error *e) {
     if (a->warning[0] == '\0') return BC_OK;
-    if (a->info.complete || a->info.ends_s < 0) return bc_fail(e, "%s: %s", a->path, a->warning);
+    if (a->info.complete || a->info.ends_s < 0 || a->foreign != NULL)
+        return bc_fail(e, "%s: %s", a->path, a->warning);
     return bc_fail(e, "%s: truncated after %.3f s", a->path, a->info.ends_s);
 }
 
@@ -285,6 +333,7 @@ void bc_audio_close(bc_audio *a) {
     if (a == NULL) return;
     bc_vorbis_close(a->vorbis);
     bc_mpeg_close(a->mpeg);
+    bc_foreign_close(a->foreign);
     if (a->file != NULL) sf_close(a->file);
     if (a->fd >= 0) close(a->fd);
     soxr_delete(a->soxr);
@@ -363,8 +412,16 @@ static int damaged(bc_audio *a, const char *how, bc_error *e) {
     return BC_OK;
 }
 
+/* The end of foreign sound has been seen: by this reader, or by another. */
+static int learn_length(bc_audio *a, bc_error *e) {
+    set_length(a, bc_foreign_frames(a->foreign));
+    describe_foreign(a);
+    return a->options.strict ? refuse(a, e) : BC_OK;
+}
+
 /* The decoder has no more: is that where the file said it would end? */
 static int at_end(bc_audio *a, bc_error *e) {
+    if (a->foreign != NULL) return a->frames < 0 ? learn_length(a, e) : damaged(a, NULL, e);
     int64_t slack = a->mpeg != NULL ? MPEG_SLACK : 0;
     bool early = a->info.frames >= 0 && a->frame + slack < a->info.frames;
     int code = a->vorbis == NULL && a->mpeg == NULL ? sf_error(a->file) : 0;
@@ -375,14 +432,18 @@ static int at_end(bc_audio *a, bc_error *e) {
 
 /* As many frames as the decoder has, up to n, as (n, channels). *hole: damage that it
  * could pass over; frames lost in it would move all that follow, so it is the end. */
-static int64_t fetch(bc_audio *a, float *to, int64_t n, bool *hole) {
+static int fetch(bc_audio *a, float *to, int64_t n, int64_t *got, bool *hole, bc_error *e) {
     *hole = false;
-    if (a->vorbis != NULL) return bc_vorbis_read(a->vorbis, to, n, hole);
-    if (a->mpeg != NULL) return bc_mpeg_read(a->mpeg, to, n);
-    int64_t got = 0;
-    for (int64_t k = 1; got < n && k > 0; got += k > 0 ? k : 0)
-        k = sf_readf_float(a->file, to + got * a->info.channels, n - got);
-    return got;
+    *got = 0;
+    if (a->foreign != NULL) return bc_foreign_read(a->foreign, to, n, got, e);
+    if (a->vorbis != NULL)
+        *got = bc_vorbis_read(a->vorbis, to, n, hole);
+    else if (a->mpeg != NULL)
+        *got = bc_mpeg_read(a->mpeg, to, n);
+    else
+        for (int64_t k = 1; *got < n && k > 0; *got += k > 0 ? k : 0)
+            k = sf_readf_float(a->file, to + *got * a->info.channels, n - *got);
+    return BC_OK;
 }
 
 /* The next n <= block frames as (n, rows); *got < n only at the end. */
@@ -390,7 +451,8 @@ static int decode(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e)
     bool hole;
     float *to = a->raw != NULL ? a->raw : out;
     if (a->frames >= 0 && n > a->frames - a->frame) n = a->frames - a->frame;
-    *got = fetch(a, to, n, &hole);
+    int rc = fetch(a, to, n, got, &hole, e);
+    if (rc != BC_OK) return rc;
     if (a->raw != NULL && a->options.channel > 0)
         pick(out, a->raw, *got, a->info.channels, a->options.channel);
     else if (a->raw != NULL)
@@ -507,9 +569,16 @@ static int restart(bc_audio *a, bc_error *e) {
     a->file = NULL;
     a->frame = a->view.at = 0;
     if (lseek(a->fd, 0, SEEK_SET) != 0) return bc_fail(e, "%s: %s", a->path, strerror(errno));
-    int rc = open_decoder(a, &sf, e);
+    int rc = open_own(a, &sf, e);
     if (rc == BC_OK && (a->file == NULL || sf.channels != a->info.channels))
         rc = bc_fail(e, "%s: was written to meanwhile", a->path);
+    return rc;
+}
+
+static int seek_foreign(bc_audio *a, int64_t frame, bc_error *e) {
+    int rc = bc_foreign_seek(a->foreign, frame, e);
+    if (rc == BC_OK && a->frames < 0 && bc_foreign_frames(a->foreign) >= 0) rc = learn_length(a, e);
+    a->frame = a->frames >= 0 && frame > a->frames ? a->frames : frame;
     return rc;
 }
 
@@ -517,6 +586,7 @@ static int restart(bc_audio *a, bc_error *e) {
 static int seek_frame(bc_audio *a, int64_t frame, bc_error *e) {
     if (a->frames >= 0 && frame > a->frames) frame = a->frames;
     if (frame == a->frame) return BC_OK;
+    if (a->foreign != NULL) return seek_foreign(a, frame, e);
     bool seekable = a->seekable && a->frames >= 0, own = a->vorbis != NULL || a->mpeg != NULL;
     if (seekable && jump(a, frame)) {
         a->frame = frame;

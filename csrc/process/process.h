@@ -14,6 +14,11 @@
 int bc_process_start(pid_t *pid, char *const argv[], char *const env[], const char *log,
                      bc_error *e);
 
+/* The same with its two outputs as pipes, to be read until their end and closed: out and err,
+ * of which no other program inherits anything. */
+int bc_process_pipe(pid_t *pid, char *const argv[], char *const env[], int *out, int *err,
+                    bc_error *e);
+
 /* Has it ended? Then *code is its exit status, or the signal that ended it, and *by_signal
  * says which; the process is gone and must not be asked for again. */
 bool bc_process_ended(pid_t pid, bool *by_signal, int *code);

@@ -48,6 +48,16 @@ for _, format in ipairs({"ogg", "flac", "wav"}) do
       return audio.load(path, {start_s = seconds / 2, seconds = 5})
    end)
 end
+for _, format in ipairs(audio.ffmpeg() and {"m4a", "wv"} or {}) do -- through a pipe
+   local path = folder .. "/a." .. format
+   assert(os.execute(("ffmpeg -v error -nostdin -y -i '%s/a.wav' '%s'"):format(folder, path)))
+   measure("load " .. format .. " by ffmpeg", seconds, real_time, function() return audio.load(path) end)
+   local at = 0
+   measure("load 5 s from the middle, " .. format, 1, "a second", function()
+      at = at + 0.1 -- from the third part on, out of what is kept
+      return audio.load(path, {start_s = seconds / 2 + at, seconds = 5})
+   end)
+end
 if arg[2] then
    measure("load the file itself", seconds, real_time, function() return audio.load(arg[2]) end)
 end

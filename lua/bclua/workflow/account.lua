@@ -10,7 +10,7 @@ local account = {}
 local TERMS = {"done", "finished_before", "failed", "not_read", "ignored", "not_selected"}
 
 --- Put the numbers together.
--- @tparam table others from `recordings.list`: `found`, `not_read`, `ignored`, `extensions`
+-- @tparam table others from `recordings.list`
 -- @tparam table r of the step: `done`, `skipped` (finished before), `failures`
 -- @tparam[opt=0] integer not_selected recordings that were not asked for
 -- @treturn table the numbers by name, and `not_read_by_extension`

@@ -133,7 +133,7 @@ function extract.run(options)
    bar:finish(("%s; %s of sound in %s%s"):format(account.text(result.counts), progress.duration(seconds),
       progress.duration(bar:elapsed()), #warnings > 0 and
       ("; %d with a warning: %s/warnings.csv"):format(#warnings, options.output) or ""))
-   local about = recordings.about(others)
+   local about = require("bclua.recordings.sounds").about(others)
    if about then progress.note("extract: " .. about, options.quiet) end
    if not (options.species or options.sample_k) then
       ok, message = files.write_json(options.output .. "/recordings.json", names_of(list))

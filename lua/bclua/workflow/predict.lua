@@ -8,6 +8,7 @@ local parts = require "bclua.workflow.parts"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local recordings = require "bclua.recordings"
+local sounds = require "bclua.recordings.sounds"
 local system = require "bclua.system"
 local windows = require "bclua.workflow.windows"
 local check_options, extend = require("bclua.options").check, require("bclua.options").extend
@@ -40,9 +41,9 @@ end
 -- Files and folders as a list of files, each once, in the order of the inputs; what was left out; and what else
 -- there was, as `recordings.list` has it.
 local function list_files(inputs)
-   local list, seen, left_out, all = {}, {}, {}, recordings.none()
+   local list, seen, left_out, all = {}, {}, {}, sounds.none()
    for _, input in ipairs(inputs) do
-      local found, message, others = {{path = input}}, {}, recordings.none(1)
+      local found, message, others = {{path = input}}, {}, sounds.none(1)
       if files.is_folder(input) then
          found, message, others = recordings.list(input)
       elseif not files.exists(input) and #inputs == 1 then
@@ -50,7 +51,7 @@ local function list_files(inputs)
       end
       if not found then return nil, message end
       table.move(message, 1, #message, #left_out + 1, left_out)
-      recordings.add(all, others)
+      sounds.add(all, others)
       for _, item in ipairs(found) do
          if seen[item.path] then all.found = all.found - 1 else list[#list + 1] = item.path end
          seen[item.path] = true
@@ -75,12 +76,15 @@ local function choose(list, store)
    return todo, again, failures
 end
 
+local FFMPEG_BYTES = 16000 -- a second: to ask ffmpeg would take it longer than a short recording does
+
 -- How many windows these recordings have by their headers.
 local function estimate(paths, o)
    local audio, sum = require "bclua.audio", 0
    for _, path in ipairs(paths) do
-      local info = audio.info(path)
-      local seconds = info and info.seconds
+      local by_ffmpeg = audio.kind(path) == "ffmpeg"
+      local info = not by_ffmpeg and audio.info(path)
+      local seconds = by_ffmpeg and files.stamp(path) / FFMPEG_BYTES or info and info.seconds
       sum = sum + (seconds and windows.count(math.floor(seconds * o.sample_rate), o) or 1)
    end
    return sum
@@ -210,14 +214,14 @@ function predict.with_network(net, list, options, left_out, others)
    for _, failure in ipairs(record.left_out(left_out or {}, "predict", options.quiet)) do
       failures[#failures + 1] = failure
    end
-   r.counts = account.of(others or recordings.none(#list), r)
+   r.counts = account.of(others or sounds.none(#list), r)
    if r.done + r.skipped > 0 then
       r.rows, message = store:commit({bclua_checkpoint = options.checkpoint or ""})
       if not r.rows then return nil, message end
    end
    r.bar:finish(summary(r))
    r.bar = nil
-   local about = others and recordings.about(others)
+   local about = others and sounds.about(others)
    if about then progress.note("predict: " .. about, options.quiet) end
    r.warnings = warnings_of(list, store)
    ok, message = record.write_failures(options.output .. ".failures.csv", failures)
