@@ -25,6 +25,10 @@ describe("parallel.map", function()
       local command = require "support.command"
       -- root has no limit of processes
       local as = command.shell("id -u") == "0\n" and "setpriv --reuid=65534 --regid=65534 --clear-groups " or ""
+      local readme = require("lfs").currentdir() .. "/README.md"
+      if select(2, command.shell(as .. "test -r " .. command.quote(readme))) == 1 then
+         return pending("somebody else, with a limit, may not read this folder")
+      end
       local out, status = command.shell(("%sprlimit --nproc=1:1 -- %s -e %s"):format(as, command.quote(command.program),
          command.quote("for i, r, e in require('bclua.parallel').map({'a', {}, 'b'}, 'bclua.files', 'stem', nil, " ..
          "{ahead = 2}) do print(i, r, e and e:match('bad argument #1')) end " ..

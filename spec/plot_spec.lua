@@ -278,6 +278,7 @@ describe("plot on the terminal", function()
 
    it("asks the terminal, and waits for no answer", function()
       local terminal = require "support.terminal"
+      if not terminal.available() then return pending("no pseudo-terminal can be had") end
       local function asked(env, answer)
          local t = terminal.start({env = "BCLUA_GRAPHICS= TMUX= KITTY_WINDOW_ID= COLORTERM=truecolor " .. env})
          t:wait("explains\n> ")

@@ -2,6 +2,7 @@ local command = require "support.command"
 local terminal = require "support.terminal"
 
 describe("the REPL on a terminal", function()
+   if not terminal.available() then return pending("no pseudo-terminal can be had") end
    local home
    before_each(function() home = command.folder() end)
    after_each(function() command.remove(home) end)

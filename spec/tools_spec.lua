@@ -210,6 +210,7 @@ describe("a progress bar", function()
    end
 
    it("follows the terminal when it is resized, and makes way for messages and errors", function()
+      if not require("support.terminal").available() then return pending("no pseudo-terminal can be had") end
       local out = on_terminal([[
          local progress, system = require "bclua.progress", require "bclua.system"
          local bar = progress.new("work", 9)

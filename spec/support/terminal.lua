@@ -8,6 +8,12 @@ terminal.__index = terminal
 
 local PATIENCE_S = 30
 
+--- Can a pseudo-terminal be had? Not without script(1), nor where /dev/pts is not mounted.
+function terminal.available()
+   local _, status = command.shell("script -qec true /dev/null </dev/null")
+   return status == 0
+end
+
 --- Start it; options: `home` (a folder), `env` ("A=b"), `arguments`.
 function terminal.start(options)
    local self = setmetatable({folder = command.folder(), at = 1}, terminal)
