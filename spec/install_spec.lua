@@ -112,7 +112,9 @@ describe("rocks/deps.sh", function()
       command.shell("rm -f " .. quote(tools) .. "/*")
       for name in ("sh dirname uname cat id basename ln mkdir cc pkg-config lua5.4 make gnuplot luacheck " ..
          "luarocks npm sha256sum cut grep awk ls"):gmatch("%S+") do
-         if not lacking[name] then command.shell(("ln -s $(command -v %s) %s/"):format(name, quote(tools))) end
+         if not lacking[name] then
+            command.shell(("found=$(command -v %s) && ln -s $found %s/"):format(name, quote(tools)))
+         end
       end
       return command.shell(("env -u DUCKDB_LIB -u CC PATH=%s %s /bin/sh rocks/deps.sh %s"):format(
          quote(tools), env or "", arguments))
