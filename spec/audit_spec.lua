@@ -11,6 +11,8 @@ local system = require "bclua.system"
 
 local RATE = 32000
 
+teardown(mined.remove)
+
 local made = {} -- 10 s by seed
 
 local function noise(seconds, seed, level)

@@ -91,10 +91,11 @@ return thing
    end)
 
    it("writes a file that Lua reads back", function()
-      local path = os.tmpname() .. ".lua"
+      local folder = command.folder()
+      local path = folder .. "/x.lua"
       command.write(path, '--- "Quoted"\n-- \\n and ]] too.\n-- @function f\nx()\nreturn x\n')
       local text = helpdoc.text(helpdoc.parse(path, command.read(path)), {DuckDB = "1"})
-      os.remove(path)
+      command.remove(folder)
       local data = load(text)()
       assert.equal("1", data.versions.DuckDB)
       assert.equal('"Quoted"\n\\n and ]] too.', data.items[1].text)

@@ -22,7 +22,8 @@ describe("report", function()
    end)
 
    it("is one page: links to its sections, pictures and sounds inside", function()
-      local path = os.tmpname() .. ".svg"
+      local folder = command.folder()
+      local path = folder .. "/x.svg"
       assert(plot.bar({"a"}, {1}, path))
       local r = report.new("t")
       r:section("first")
@@ -34,7 +35,7 @@ describe("report", function()
       assert.matches("data:image/svg+xml;base64,", text, 1, true)
       assert.matches("data:audio/ogg;base64,T2dnUw==", text, 1, true)
       assert.is_nil(text:match('src="http'))
-      os.remove(path)
+      command.remove(folder)
    end)
 
    it("puts numbers to the right and leaves nil empty", function()

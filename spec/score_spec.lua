@@ -12,6 +12,8 @@ local triplets = require "bclua.workflow.triplets"
 
 local RATE = 32000
 
+teardown(mined.remove)
+
 describe("sampling.call_measures", function()
    -- 10 bands of 1, but for what each spec adds
    local function flat(frames) return array.full({10, frames}, 1) end

@@ -43,7 +43,12 @@ local function check(f, y, size, options)
    assert.same(info, got_info)
 end
 
-local function write(path, y)
+local folder
+setup(function() folder = command.folder() end)
+teardown(function() command.remove(folder) end)
+
+local function write(y)
+   local path = folder .. "/y.wav"
    assert(audio.save(path, y, RATE, {subtype = "float"}))
    return path
 end
@@ -108,7 +113,7 @@ describe("a source", function()
    end)
 
    it("may be an open file, wherever it stands", function()
-      local path = write(os.tmpname() .. ".wav", y)
+      local path = write(y)
       local reader <close> = assert(audio.open(path))
       reader:read(1234)
       assert.is_true(array.equal(cens.cens(y, {sample_rate = RATE}), (cens.cens(reader, {sample_rate = RATE}))))
@@ -116,16 +121,14 @@ describe("a source", function()
       assert.equal(cens.tuning(y, {sample_rate = RATE}), cens.tuning(reader, {sample_rate = RATE}))
       assert.error_matches(function() cens.cens(reader, {sample_rate = 22050}) end,
          "reader of 22050.0 Hz expected, got 32000")
-      os.remove(path)
    end)
 
    it("may be an open file at another rate", function()
-      local path = write(os.tmpname() .. ".wav", y)
+      local path = write(y)
       local reader <close> = assert(audio.open(path, {sample_rate = 16000}))
       local whole = assert(audio.load(path, {sample_rate = 16000}))
       assert.is_true(array.equal(cens.cens(whole, {sample_rate = 16000}),
          (cens.cens(reader, {sample_rate = 16000}))))
-      os.remove(path)
    end)
 
    it("may be any object that reads and seeks", function()
@@ -333,11 +336,10 @@ describe("the Fourier transform of a source", function()
    it("needs no options, and takes a file at any rate", function()
       local source = blocks(y, 999)
       assert.is_true(array.equal(spectral.stft(y), (spectral.stft(source))))
-      local path = write(os.tmpname() .. ".wav", y)
+      local path = write(y)
       local reader <close> = assert(audio.open(path, {sample_rate = 16000}))
       local half = assert(audio.load(path, {sample_rate = 16000}))
       assert.is_true(array.equal(spectral.spectrogram(half), (spectral.spectrogram(reader))))
-      os.remove(path)
    end)
 
    it("keeps NaN to its frames", function()
