@@ -252,12 +252,14 @@ describe("a damaged", function()
       local text, path = command.read(verdicts), dir .. "/bad.csv"
       local head = text:match("^[^\n]*")
       local numbers = {start_s = true, twin_start_s = true, seconds = true, distance = true}
-      local names = {"source_name", "species", "start_s", "twin_start_s", "seconds", "distance", "verdict"}
+      local names = {"source_name", "species", "start_s", "clock_time", "twin_start_s", "seconds", "distance",
+         "verdict"}
       for place, column in ipairs(names) do
-         for _, value in ipairs(numbers[column] and {"", "abc", "nan", "-1", "1e999x"} or {"", ("x"):rep(5000)}) do
-            local cells = {"a/b.ogg", "a", "1", "2", "5", "0", "accepted"}
+         local bad = numbers[column] and {"", "abc", "nan", "-1", "1e999x"} or {"", ("x"):rep(5000)}
+         for _, value in ipairs(column == "clock_time" and {"noon"} or bad) do
+            local cells = {"a/b.ogg", "a", "1", "", "2", "5", "0", "accepted"}
             cells[place] = value
-            command.write(path, ("%s\na/b.ogg,a,1,2,5,0,accepted\n%s\n"):format(head, table.concat(cells, ",")))
+            command.write(path, ("%s\na/b.ogg,a,1,,2,5,0,accepted\n%s\n"):format(head, table.concat(cells, ",")))
             local what = ("^[^:\n]+%%.csv: column '%s', row 2: must be [^\n]+, got [^\n]+$"):format(column)
             for _, f in ipairs({
                function() return step("labels")({input = m.motif, format = "csv", output = output("l.csv"),

@@ -190,7 +190,7 @@ describe("labels", function()
    it("as CSV read back", function()
       assert(labels.run(with({format = "csv", output = dir .. "/l.csv", kind = "motif"})))
       local rows = assert(sql.query(("select * from read_csv(%s, header = true)"):format(sql.quote(dir .. "/l.csv"))))
-      assert.equal("source_name species kind rank part start_s end_s low_hz high_hz distance score",
+      assert.equal("source_name species kind rank part start_s end_s clock_time low_hz high_hz distance score",
          table.concat(rows.columns, " "))
       assert.equal(32, #rows)
       local r = sql.query(("select count(*)::bigint n from read_csv(%s) l join read_parquet(%s) p " ..

@@ -1,4 +1,5 @@
 -- When and where recordings were made, from the files to the tables.
+local clock = require "bclua.clock"
 local command = require "support.command"
 local field = require "support.field"
 local files = require "bclua.files"
@@ -73,5 +74,132 @@ describe("recordings of a card", function()
          assert.matches("column '" .. column .. "', row 1: must be", message)
       end
       assert.is_truthy(tables.open(path, schemas.motif, {"recorded_at", "latitude"}))
+   end)
+end)
+
+describe("windows", function()
+   local START = "2023-05-14T23:59:58+02:00"
+   local dir, motif
+   setup(function()
+      dir = command.folder()
+      field.wav(dir .. "/card/20230514_235958.wav", {guano = "Timestamp:" .. START})
+      field.wav(dir .. "/card/untimed.wav")
+      field.mine(dir)
+      motif = dir .. "/motif.parquet"
+   end)
+   teardown(function() command.remove(dir) end)
+
+   -- Rows of the recording whose time is known have the time of their second, the others none.
+   local function check(rows, name, start_name, clock_name)
+      local timed, untimed = 0, 0
+      for _, row in ipairs(rows) do
+         local expected
+         if row[name or "source_name"]:find("235958", 1, true) then
+            timed, expected = timed + 1, clock.at(START, row[start_name or "start_s"])
+            assert.matches("^2023%-05%-1[45]T%d%d:%d%d:%d%d%.?%d*%+02:00$", expected)
+         else
+            untimed = untimed + 1
+         end
+         assert.equal(expected, row[clock_name or "clock_time"])
+      end
+      return timed, untimed
+   end
+
+   local function read(path)
+      return assert(sql.query("from " .. (path:find("csv$") and sql.csv(path, "header = true, all_varchar = true")
+         or sql.parquet(path))))
+   end
+
+   it("have the time of day beside their second in scores", function()
+      for _, ending in ipairs{"parquet", "csv"} do
+         local path = dir .. "/scores." .. ending
+         local r = assert(require("bclua.workflow.score").run{input = motif, dataset_root = dir, output = path,
+            calls = 2, quiet = true})
+         local timed, untimed = check(r.rows)
+         assert.is_true(timed > 2 and untimed > 2)
+         for i, row in ipairs(read(path)) do assert.equal(r.rows[i].clock_time, row.clock_time) end
+      end
+      assert.is_truthy(require("bclua.workflow.score").call_starts(dir .. "/scores.csv"))
+   end)
+
+   it("in labels", function()
+      local labels = require "bclua.workflow.labels"
+      assert(labels.run{input = motif, format = "csv", output = dir .. "/labels.csv", quiet = true})
+      assert.same({3, 3}, {check(read(dir .. "/labels.csv"))})
+      assert(labels.run{input = motif, format = "raven", output = dir .. "/raven.txt", quiet = true})
+      local n = 0
+      for line in command.read(dir .. "/raven.txt"):gmatch("[^\n]+") do
+         local cells = {}
+         for cell in (line .. "\t"):gmatch("([^\t]*)\t") do cells[#cells + 1] = cell end
+         if cells[9] == "20230514_235958.wav" then
+            n = n + 1
+            assert.equal(clock.at(START, tonumber(cells[10])), cells[11])
+         else
+            assert.equal(n == 0 and "Clock Time" or "", cells[11])
+         end
+      end
+      assert.equal(3, n)
+   end)
+
+   it("in hits of a search, and of one for all pairs", function()
+      local search, pairs_of = require "bclua.workflow.search", require "bclua.workflow.pairs"
+      local query = dir .. "/card/untimed.wav"
+      for _, ending in ipairs{"parquet", "csv"} do
+         local r = assert(search.run{query = query, input = motif, with_query = true, quiet = true,
+            output = dir .. "/hits." .. ending})
+         assert.same({1, 1}, {check(r.hits)})
+         assert.same({1, 1}, {check(read(dir .. "/hits." .. ending))})
+         assert.matches("rank +source_name +species +start_s +clock_time +distance\n", search.text(r, query))
+         assert.matches(" 2023-05-14T23:59:58", search.text(r, query), 1, true)
+         r = assert(search.run{query = dir .. "/card/20230514_235958.wav", input = motif, quiet = true})
+         assert.matches("rank +source_name +species +start_s +distance\n", search.text(r, query))
+      end
+      local r = assert(pairs_of.run{input = motif, output = dir .. "/pairs.parquet", quiet = true})
+      assert.equal(1, #r.hits)
+      for _, rows in ipairs{r.hits, read(dir .. "/pairs.parquet")} do
+         check(rows)
+         check(rows, "other_source_name", "other_start_s", "other_clock_time")
+      end
+      assert.matches("start_s +clock_time +other_source_name +other_start_s +distance\n", pairs_of.text(r))
+   end)
+
+   it("in embeddings, also beside those of an earlier version", function()
+      local predict, tilenet = require "bclua.workflow.predict", require "bclua.tilenet"
+      local net, path = tilenet.new{widths = {2, 2, 2, 2}, z = 4, seed = 3}, dir .. "/embeddings.parquet"
+      local function run(list)
+         return assert(predict.with_network(net, list, {output = path, hop = 2.5, quiet = true}))
+      end
+      local timed, untimed = dir .. "/card/20230514_235958.wav", dir .. "/card/untimed.wav"
+      run{untimed}
+      local metadata = sql.parquet_metadata(path)
+      assert(sql.write_parquet(dir .. "/old.parquet", "select * exclude (clock_time) from " .. sql.parquet(path),
+         {metadata = metadata}))
+      assert(os.rename(dir .. "/old.parquet", path))
+      assert.equal(0, run{untimed}.done)
+      assert.equal(1, run{untimed, timed}.done)
+      assert.same({3, 3}, {check(read(path), "file")})
+      command.write(untimed, command.read(untimed):sub(1, -2001)) -- it is done again
+      assert.equal(1, run{untimed, timed}.done)
+      assert.same({3, 3}, {check(read(path), "file")})
+      net:close()
+   end)
+
+   it("in what is looked through in a browser", function()
+      local accepted, browse = require "bclua.workflow.accepted", require "bclua.workflow.browse"
+      local pages = require "bclua.workflow.browse_pages"
+      local b = assert(browse.open{run = dir, dataset_root = dir})
+      for _, row in ipairs(b.recordings) do
+         local m, page = b:best_motifs(row)[1], pages.recording(b, row, "token")
+         assert(b:judge(row, m.at, m.twin, "accepted"))
+         local time = row.recorded_at and clock.at(START, m.at / 10):gsub("T", " ")
+         assert.equal(time and 1 or 0, select(2, page:gsub(time and time:gsub("%p", "%%%0") .. ", distance" or
+            "2023%-", "")))
+         assert.equal(time ~= nil, page:find(', 2023-05-14 23:59:58+02:00</span>', 1, true) ~= nil)
+      end
+      assert.same({1, 1}, {check(accepted.read(dir .. "/accepted.csv"))})
+      local csv = command.read(dir .. "/accepted.csv")
+      command.write(dir .. "/accepted.csv", (csv:gsub(",clock_time", ""):gsub(",2023[^,]*,", ","):gsub(",,", ",")))
+      assert.equal(2, #assert(accepted.read(dir .. "/accepted.csv"))) -- as an earlier version wrote it
+      assert.equal(0, check(assert(accepted.read(dir .. "/accepted.csv")), "species"))
    end)
 end)

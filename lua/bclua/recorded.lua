@@ -351,4 +351,14 @@ function recorded.of(name, tags)
    return r, remarks(found, best)
 end
 
+--- The fields of a file, its time only where it is not in doubt.
+-- @tparam string path
+-- @treturn table as from `of`; what the name says of a file that cannot be read
+function recorded.of_file(path)
+   local info = require("bclua.audio").info(path)
+   local fields = recorded.of(path, info and info.tags)
+   fields.recorded_at = recorded.sure(fields.recorded_at)
+   return fields
+end
+
 return recorded

@@ -11,18 +11,21 @@ local accepted = {}
 --- The name of the file in a run.
 accepted.file = "accepted.csv"
 
-local COLUMNS = {"source_name", "species", "start_s", "twin_start_s", "seconds", "distance", "verdict"}
+local COLUMNS = {"source_name", "species", "start_s", "clock_time", "twin_start_s", "seconds", "distance", "verdict"}
 local NUMBERS = {"start_s", "twin_start_s", "seconds", "distance"}
 
 --- All verdicts of a file; none where there is no file.
 -- @tparam string path
 -- @treturn[1] {table,...} `source_name`, `species`, `start_s` and `twin_start_s` (the two windows),
--- `seconds` (their length), `distance`, `verdict` (`accepted` or `rejected`), in the file's order
+-- `clock_time` (of the first one, or nil), `seconds` (their length), `distance`, `verdict` (`accepted` or
+-- `rejected`), in the file's order
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function accepted.read(path)
    if not files.exists(path) then return {} end
-   local relation, message = tables.open(path, schemas.accepted, COLUMNS)
+   local asked = table.move(COLUMNS, 1, #COLUMNS, 1, {})
+   asked[4] = "clock_time?" -- earlier versions wrote none
+   local relation, message = tables.open(path, schemas.accepted, asked)
    if not relation then return nil, message end
    local rows
    rows, message = require("bclua.sql").query("from " .. relation)
@@ -39,7 +42,8 @@ end
 function accepted.write(path, rows)
    local sorted = {}
    for i, row in ipairs(rows) do
-      sorted[i] = {source_name = row.source_name, species = row.species, verdict = row.verdict}
+      sorted[i] = {source_name = row.source_name, species = row.species, verdict = row.verdict,
+         clock_time = row.clock_time}
       for _, name in ipairs(NUMBERS) do sorted[i][name] = ("%.9g"):format(row[name]) end
    end
    table.sort(sorted, function(a, b)
@@ -116,7 +120,7 @@ function accepted.marks(options)
    if not by_source then return nil, message end
    local relation, rows
    relation, message = tables.open(options.input, schemas.motif, {"source_name", "species", "duration_seconds",
-      "sample_rate", "folder?", "source_sample_rate?"})
+      "sample_rate", "folder?", "source_sample_rate?", "recorded_at?"})
    if not relation then return nil, message end
    rows, message = require("bclua.sql").query(("from %s order by source_name"):format(relation))
    if not rows then return nil, message end
@@ -136,6 +140,7 @@ function accepted.marks(options)
             return a.part < b.part
          end)
          list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
+            recorded_at = row.recorded_at,
             folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
             nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
             window_s = motifs[1] and motifs[1].seconds, marks = marks}

@@ -4,6 +4,7 @@
 -- @module bclua.workflow.browse
 local accepted = require "bclua.workflow.accepted"
 local array = require "bclua.array"
+local clock = require "bclua.clock"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
@@ -34,7 +35,8 @@ local Browser = {}
 Browser.__index = Browser
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
-   "duration_seconds", "duration_cens", "motif_0", "discord_0", "folder?"}
+   "duration_seconds", "duration_cens", "motif_0", "discord_0", "folder?", "recorded_at?",
+   "site?"}
 
 -- A source name comes out of a file that others may have made: it must stay below the data folder.
 -- The folder in which the source names begin.
@@ -151,7 +153,8 @@ function Browser:judge(row, at, twin, verdict)
    end
    if verdict then
       rows[#rows + 1] = {source_name = row.source_name, species = row.species, start_s = at / rate,
-         twin_start_s = twin / rate, seconds = row.matrix_profile_window / rate, distance = motif.distance,
+         clock_time = clock.at(row.recorded_at, at / rate), twin_start_s = twin / rate,
+         seconds = row.matrix_profile_window / rate, distance = motif.distance,
          verdict = verdict}
    end
    local ok, message = accepted.write(self.verdict_path, rows)

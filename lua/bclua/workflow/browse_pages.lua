@@ -2,6 +2,7 @@
 -- of recordings and frames, never names. Style and script are files of their own, so that the
 -- browser can be told to run nothing that is written into a page.
 -- @module bclua.workflow.browse_pages
+local clock = require "bclua.clock"
 local progress = require "bclua.progress"
 local report = require "bclua.report"
 
@@ -117,8 +118,8 @@ const others = async () => {
       button.addEventListener("click", () => { player.src = "/sound/" + h.id + "/" + h.at + ".wav"; player.play(); });
       a.href = "/recording/" + h.id + "#" + h.at;
       a.textContent = h.name;
-      li.append(button, " ", a, " (" + h.species + "), at " + h.start_s.toFixed(1) + " s, distance " +
-        h.distance.toPrecision(4));
+      li.append(button, " ", a, " (" + h.species + "), at " + h.start_s.toFixed(1) + " s" +
+        (h.clock ? ", " + h.clock.replace("T", " ") : "") + ", distance " + h.distance.toPrecision(4));
       return li;
     }));
     if (hits.length === 0) list.textContent = "no other recording is as long as the window";
@@ -226,14 +227,18 @@ local KEYS = {{"j k", "next, previous motif"}, {"space", "play"}, {"t", "play it
    {"o", "search other recordings"}, {"a", "accept"}, {"r", "reject"}, {"u", "take back"}, {"n p", "next, previous " ..
    "recording"}, {"← →", "a second on, back"}}
 
-local function motif_item(m, rate)
-   local verdict = m.verdict or "none"
+-- As people write it: a space between day and time.
+local function spoken(time) return time and (time:gsub("T", " ")) end
+
+local function motif_item(m, row)
+   local verdict, rate = m.verdict or "none", row.cens_sample_rate
+   local time = spoken(clock.at(row.recorded_at, m.at / rate))
    return ('<li data-rank="%d" data-at="%d" data-twin="%d" data-verdict="%s"><strong>motif %d</strong>' ..
       '<button data-act="a">%.1f s</button><button data-act="b">%.1f s</button>' ..
-      '<span class="note">distance %.4g</span><button data-act="accepted">accept</button>' ..
+      '<span class="note">%sdistance %.4g</span><button data-act="accepted">accept</button>' ..
       '<button data-act="rejected">reject</button><button data-act="none">undo</button>' ..
       '<span class="verdict">%s</span></li>'):format(m.rank, m.at, m.twin, verdict, m.rank, m.at / rate,
-      m.twin / rate, m.distance, m.verdict or "")
+      m.twin / rate, time and escape(time) .. ", " or "", m.distance, m.verdict or "")
 end
 
 --- One recording.
@@ -248,8 +253,11 @@ function pages.recording(b, row, token)
    add('<nav><a href="/">%s</a>', escape(b.name))
    if row.id > 1 then add('<a id="previous" href="/recording/%d">previous</a>', row.id - 1) end
    if row.id < #b.recordings then add('<a id="next" href="/recording/%d">next</a>', row.id + 1) end
-   add('</nav><header><h1>%s</h1><span class="note">%s, %s</span></header>', escape(name), escape(row.species),
-      progress.duration(row.duration_seconds))
+   local about = {escape(row.species), progress.duration(row.duration_seconds)}
+   for _, text in ipairs{row.site or false, spoken(row.recorded_at) or false} do
+      about[#about + 1] = text and escape(text) or nil
+   end
+   add('</nav><header><h1>%s</h1><span class="note">%s</span></header>', escape(name), table.concat(about, ", "))
    local profile = row.motif_0 ~= nil
    local last = profile and row.duration_cens - row.matrix_profile_window or 0
    local picture, message = b:picture(row)
@@ -269,7 +277,7 @@ function pages.recording(b, row, token)
       '<button id="search">search other recordings</button></div><ul class="plain" id="others"></ul>')
    if profile then
       add('<h2>Motifs</h2><ul class="plain" id="motifs">')
-      for _, m in ipairs(b:best_motifs(row)) do out[#out + 1] = motif_item(m, rate) end
+      for _, m in ipairs(b:best_motifs(row)) do out[#out + 1] = motif_item(m, row) end
       add("</ul>")
    else
       add("<p>It is shorter than the window: there is no motif.</p>")

@@ -2,6 +2,7 @@
 -- a table, see `bclua.http`.
 -- @module bclua.workflow.browse_server
 local browse = require "bclua.workflow.browse"
+local clock = require "bclua.clock"
 local files = require "bclua.files"
 local json = require "bclua.json"
 local options_of = require "bclua.options"
@@ -93,7 +94,8 @@ local routes = {
          local list = {}
          for i, h in ipairs(hits) do
             list[i] = {id = h.row.id, name = h.row.source_name:match("[^/]*$"), species = h.row.species, at = h.at,
-               start_s = h.at / h.row.cens_sample_rate, distance = h.distance}
+               start_s = h.at / h.row.cens_sample_rate, distance = h.distance,
+               clock = clock.at(h.row.recorded_at, h.at / h.row.cens_sample_rate)}
          end
          return in_json(json.list(list))
       end

@@ -140,7 +140,8 @@ local function all_pieces(item)
    return pieces
 end
 
-local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds", "motif_0"}
+local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds", "motif_0",
+   "recorded_at?"}
 
 local function read(options)
    local columns = {table.unpack(COLUMNS)}
@@ -155,7 +156,7 @@ local function read(options)
    for _, row in ipairs(rows) do
       if not options.recordings or wanted[row.source_name] then
          items[#items + 1] = {path = options.dataset_root .. "/" .. row.source_name, name = row.source_name,
-            species = row.species, seconds = row.duration_seconds,
+            species = row.species, seconds = row.duration_seconds, recorded_at = row.recorded_at,
             centres = options.windows == "motif" and motif_centres(row, options.motifs) or nil}
       end
    end
@@ -266,9 +267,9 @@ local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", ne
 -- many windows), `memory_mb` (1024: sound that is kept; what does not fit is decoded again for each judgement),
 -- `quiet`
 -- @treturn[1] table set: by window `labels` (species), `recordings` (source names), `starts` (seconds) and
--- `plain` (f32 (n, 256): mean and deviation of log-mel bands, decibels); `files` (recordings read), `missing`
--- (species none of whose recordings could be read), `silent` (windows without sound, which are left out), `failures`,
--- `kind`
+-- `plain` (f32 (n, 256): mean and deviation of log-mel bands, decibels); `recorded_at` (by source name); `files`
+-- (recordings read), `missing` (species none of whose recordings could be read), `silent` (windows without sound,
+-- which are left out), `failures`, `kind`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function collect.run(options)
@@ -277,7 +278,7 @@ function collect.run(options)
    local items, message = read(o)
    if not items then return nil, message end
    local set = setmetatable({labels = {}, recordings = {}, starts = {}, failures = {}, pieces = {}, sound = {},
-      bytes = 0, files = 0, silent = 0, kind = o.windows, quiet = o.quiet}, Set)
+      bytes = 0, files = 0, silent = 0, recorded_at = {}, kind = o.windows, quiet = o.quiet}, Set)
    local pieces, plain = pieces_of(set, items, o), {}
    local bar = require("bclua.progress").new("evaluate", #pieces,
       {unit = o.windows == "all" and "pieces" or "recordings", quiet = o.quiet})
@@ -296,6 +297,7 @@ function collect.run(options)
    if #plain == 0 then return nil, set.failures[1].reason end
    set.plain = array.concat(plain)
    count(set, items)
+   for _, item in ipairs(items) do set.recorded_at[item.name] = item.recorded_at end
    return set
 end
 

@@ -59,7 +59,7 @@ local function finite(set, features)
    local n = #set.labels
    local rows, bad = finite_rows(features, n)
    local detail = {species = take(set.labels, rows), recordings = take(set.recordings, rows),
-      starts = take(set.starts, rows), features = features, nonfinite = {}}
+      starts = take(set.starts, rows), recorded_at = set.recorded_at or {}, features = features, nonfinite = {}}
    for _, f in ipairs(features) do
       if bad[f.name] == n then return nil, ("%s: NaN or infinite in all %d windows"):format(f.name, n) end
       if bad[f.name] then detail.nonfinite[#detail.nonfinite + 1] = {name = f.name, windows = bad[f.name]} end
@@ -100,7 +100,7 @@ local JUDGE = {splits = {"integer", default = 10, least = 1, most = 10000}, seed
 -- `nonfinite` (list of `name` of features, `windows` left out because they have NaN or infinite values), `kind`;
 -- `group`: the same measures by group, if a group has several species
 -- @treturn[1] table what was judged, by window: `species`, `recordings`, `starts` (seconds), `groups` (or nil), and
--- `features` (list of `name`, `x`)
+-- `features` (list of `name`, `x`); `recorded_at` by recording
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.judge(set, subjects, options)

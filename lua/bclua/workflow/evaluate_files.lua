@@ -1,5 +1,6 @@
 --- What an evaluation found, as files: JSON, Parquet and pictures.
 -- @module bclua.workflow.evaluate_files
+local clock = require "bclua.clock"
 local collect = require "bclua.workflow.collect"
 local files = require "bclua.files"
 local pictures = require "bclua.evaluate.pictures"
@@ -95,9 +96,13 @@ end
 
 -- Where each window lies, what it is, and its features as lists.
 local function window_columns(detail)
-   local columns = {file = detail.recordings, start_s = {}, end_s = {}, species = detail.species, group = detail.groups}
-   for i, s in ipairs(detail.starts) do columns.start_s[i], columns.end_s[i] = s + 0.0, s + collect.seconds + 0.0 end
-   local order = {"file", "start_s", "end_s", "species", detail.groups and "group" or nil}
+   local columns = {file = detail.recordings, start_s = {}, end_s = {}, clock_time = {n = #detail.starts},
+      species = detail.species, group = detail.groups}
+   for i, s in ipairs(detail.starts) do
+      columns.start_s[i], columns.end_s[i] = s + 0.0, s + collect.seconds + 0.0
+      columns.clock_time[i] = clock.at(detail.recorded_at[detail.recordings[i]], s)
+   end
+   local order = {"file", "start_s", "end_s", "clock_time", "species", detail.groups and "group" or nil}
    for _, f in ipairs(detail.features) do
       order[#order + 1] = plain(f.name)
       columns[plain(f.name)] = f.x
@@ -142,7 +147,8 @@ function evaluate_files.write(options, result, detail)
    end
    if not ok then return nil, message end
    local columns, order = window_columns(detail)
-   ok, message = sql.write_parquet(folder .. "/embeddings.parquet", columns, {order = order, metadata = metadata})
+   ok, message = sql.write_parquet(folder .. "/embeddings.parquet", columns,
+      {order = order, metadata = metadata, types = {clock_time = "varchar"}})
    if ok then ok, message = record.write_failures(folder .. "/failures.csv", result.failures) end
    for _, p in ipairs(evaluate_files.pictures(result, detail)) do
       if not ok then return nil, message end

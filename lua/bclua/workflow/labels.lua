@@ -2,6 +2,7 @@
 -- selection tables for Raven, CSV.
 -- @module bclua.workflow.labels
 local array = require "bclua.array"
+local clock = require "bclua.clock"
 local files = require "bclua.files"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
@@ -24,7 +25,7 @@ local SHARE, LOWEST_HZ = 0.05, 100 -- of the energy below and above the band; wi
 -- ---- which windows ----
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
-   "duration_seconds", "mp", "pi", "folder?", "source_sample_rate?"}
+   "duration_seconds", "mp", "pi", "folder?", "source_sample_rate?", "recorded_at?"}
 
 local function profile(row)
    local mp, pi = row.mp, row.pi
@@ -94,6 +95,7 @@ local function read_chunk(options, relation, first, last, exclusion, calls, list
    if not rows then return nil, message end
    for _, row in ipairs(rows) do
       list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
+         recorded_at = row.recorded_at,
          folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
          nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
          window_s = row.matrix_profile_window / row.cens_sample_rate,
@@ -113,7 +115,7 @@ labels.marks = {input = {"string", needed = true}, kind = {"choice", labels.kind
 -- recording at most), `scores` (what `score` wrote, for the calls; without, they are computed from the recordings below
 -- `dataset_root`), `species` (only this one), `quiet`
 -- @treturn[1] {table,...} a recording each, by name: `source`, `species`, `folder`, `duration_s`,
--- `sample_rate`, `window_s`, `marks`: `{kind=, rank=, part=, start_s=, end_s=, distance=, score=}`; part
+-- `recorded_at`, `sample_rate`, `window_s`, `marks`: `{kind=, rank=, part=, start_s=, end_s=, distance=, score=}`; part
 -- is `a` and `b` for the two windows of a motif, else empty; `call` has a score, the others a distance
 -- @treturn[1] {table,...} recordings whose calls could not be found: `path`, `step`, `reason`
 -- @treturn[2] nil
@@ -256,8 +258,9 @@ function labels.audacity(marks)
 end
 
 local RAVEN = {"Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
-   "Begin Path", "Begin File", "File Offset (s)", "Species", "Kind", "Rank", "Distance", "Score"}
-local ROW = "%d\tSpectrogram 1\t1\t%.6f\t%.6f\t%.1f\t%.1f\t%s\t%s\t%.6f\t%s\t%s\t%d\t%s\t%s"
+   "Begin Path", "Begin File", "File Offset (s)", "Clock Time", "Species", "Kind", "Rank", "Distance",
+   "Score"}
+local ROW = "%d\tSpectrogram 1\t1\t%.6f\t%.6f\t%.1f\t%.1f\t%s\t%s\t%.6f\t%s\t%s\t%s\t%d\t%s\t%s"
 
 --- A selection table of Raven for a sequence of files: times count from the start of the first one.
 -- @tparam {table,...} list from `read`, with bands
@@ -275,7 +278,8 @@ function labels.raven(list, root)
          n = n + 1
          lines[#lines + 1] = ROW:format(n, before + m.start_s, before + m.end_s, m.low_hz, m.high_hz,
             clean(root and root .. "/" .. item.source or item.source), clean(files.basename(item.source)), m.start_s,
-            clean(item.species or ""), m.part == "" and m.kind or m.kind .. " " .. m.part, m.rank, number(m.distance),
+            clock.at(item.recorded_at, m.start_s) or "", clean(item.species or ""),
+            m.part == "" and m.kind or m.kind .. " " .. m.part, m.rank, number(m.distance),
             number(m.score))
       end
       before = before + item.duration_s
@@ -283,15 +287,16 @@ function labels.raven(list, root)
    return table.concat(lines, "\n") .. "\n"
 end
 
-local CSV = {"source_name", "species", "kind", "rank", "part", "start_s", "end_s", "low_hz", "high_hz", "distance",
-   "score"}
+local CSV = {"source_name", "species", "kind", "rank", "part", "start_s", "end_s", "clock_time", "low_hz",
+   "high_hz", "distance", "score"}
 
 --- The same as CSV: a row a window, by recording, kind, rank and part.
 function labels.csv(list)
    local rows = {}
    for _, item in ipairs(list) do
       for _, m in ipairs(item.marks) do
-         local row = {source_name = item.source, species = item.species}
+         local row = {source_name = item.source, species = item.species,
+            clock_time = clock.at(item.recorded_at, m.start_s)}
          for k, v in pairs(m) do row[k] = math.type(v) == "float" and ("%.9g"):format(v) or v end
          rows[#rows + 1] = row
       end

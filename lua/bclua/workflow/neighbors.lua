@@ -2,6 +2,7 @@
 -- where it has learnt none, by the features that the motifs were found with.
 -- @module bclua.workflow.neighbors
 local array = require "bclua.array"
+local clock = require "bclua.clock"
 local json = require "bclua.json"
 local files = require "bclua.files"
 local schemas = require "bclua.workflow.schemas"
@@ -14,7 +15,8 @@ local SECONDS = 5
 local QUERIES, NEAREST = 3, 3
 local MOST = 200 -- recordings that are embedded
 
-local COLUMNS = {"source_name", "species", "motif_0", "cens_sample_rate", "matrix_profile_window", "duration_seconds"}
+local COLUMNS = {"source_name", "species", "motif_0", "cens_sample_rate", "matrix_profile_window", "duration_seconds",
+   "recorded_at?"}
 
 local function read(path)
    local relation, message = tables.open(path, schemas.motif, COLUMNS)
@@ -68,7 +70,8 @@ local function rank(x, windows)
       {k = NEAREST, metric = "cosine"})
    local function place(i, d)
       return {source_name = windows.recordings[i], species = windows.species[i], seconds = SECONDS, distance = d,
-         start_s = math.max(0, windows.starts[i])}
+         start_s = math.max(0, windows.starts[i]),
+         clock_time = clock.at(windows.recorded_at[windows.recordings[i]], math.max(0, windows.starts[i]))}
    end
    local rows, result = {}, {}
    for i, species in ipairs(windows.species) do rows[i] = {species = species} end
@@ -86,7 +89,7 @@ end
 --- By an embedding that was judged: 1 - cosine of the windows of 5 s that it was judged on.
 -- @tparam table judged second value of `bclua.workflow.evaluate.run`
 -- @treturn {table,...} `query` and `hits`, nearest first; each `source_name`, `species`, `start_s`, `seconds`,
--- `distance`
+-- `distance`, `clock_time` (or nil)
 -- @treturn string what was compared, in words
 function neighbors.of_judged(judged)
    return rank(judged.features[1].x, judged), ("1 - cosine of embeddings of the %d windows that were " ..
@@ -117,8 +120,8 @@ function neighbors.of_embedding(options)
    if not ok then return nil, message end
    local x = array.concat(parts)
    if not x:is_finite() then return nil, options.checkpoint .. ": embeddings that are not finite" end
-   return rank(x, {species = set.labels, recordings = set.recordings, starts = set.starts}),
-      ("1 - cosine of embeddings of the motifs of %d recordings%s"):format(set.files,
+   return rank(x, {species = set.labels, recordings = set.recordings, starts = set.starts,
+      recorded_at = set.recorded_at}), ("1 - cosine of embeddings of the motifs of %d recordings%s"):format(set.files,
       are_unseen and " that training did not see" or "")
 end
 
@@ -140,7 +143,8 @@ function neighbors.of_features(options)
       if not found then return nil, message end
       for _, hit in ipairs(found.hits) do hit.seconds = row.window_s end
       result[n] = {hits = found.hits, query = {source_name = row.source_name, species = row.species,
-         start_s = row.motif_0 / row.cens_sample_rate, seconds = row.window_s}}
+         start_s = row.motif_0 / row.cens_sample_rate, seconds = row.window_s,
+         clock_time = clock.at(row.recorded_at, row.motif_0 / row.cens_sample_rate)}}
    end
    return result, ("squared distance of CENS, to all windows of %d other recordings"):format(#rows - 1)
 end

@@ -2,7 +2,7 @@
 -- recordings, over a whole corpus: squared distances of CENS, as in the profiles.
 -- @module bclua.workflow.pairs
 local array = require "bclua.array"
-local display = require "bclua.display"
+local clock = require "bclua.clock"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
 local search = require "bclua.workflow.search"
@@ -13,8 +13,8 @@ local check_options = require("bclua.options").check
 local pairs_of = {}
 
 --- The columns of the table of hits, in their order.
-pairs_of.columns = {"rank", "source_name", "species", "start_s", "other_source_name", "other_species",
-   "other_start_s", "distance"}
+pairs_of.columns = {"rank", "source_name", "species", "start_s", "clock_time", "other_source_name", "other_species",
+   "other_start_s", "other_clock_time", "distance"}
 
 -- Frames of a group of recordings at most (a pair of groups takes about a second),
 -- groups of a small corpus at least, and frames that are compared in one go.
@@ -224,8 +224,9 @@ local function describe(hits, rows, rate)
    for i, hit in ipairs(hits) do
       local a, b = rows[hit.a], rows[hit.b]
       hits[i] = {rank = i, source_name = a.source_name, species = a.species, start_s = hit.at / rate,
-         other_source_name = b.source_name, other_species = b.species, other_start_s = hit.twin / rate,
-         distance = hit.distance}
+         clock_time = clock.at(a.recorded_at, hit.at / rate), other_source_name = b.source_name,
+         other_species = b.species, other_start_s = hit.twin / rate,
+         other_clock_time = clock.at(b.recorded_at, hit.twin / rate), distance = hit.distance}
    end
    return hits
 end
@@ -242,8 +243,8 @@ local OPTIONS = {input = {"string", needed = true}, top = {"integer", default = 
 -- `features` (the folder that `extract` wrote), `output` (.parquet or .csv; beside
 -- it `.partial` keeps what is done, for a second run to go on, written every
 -- `save_every` seconds, 5), `force`, `quiet`
--- @treturn[1] table `{hits={{rank=,source_name=,species=,start_s=,other_source_name=,
--- other_species=,other_start_s=,distance=},...}, seconds=, searched=, short=, failures=}`
+-- @treturn[1] table `{hits={{rank=,source_name=,species=,start_s=,clock_time=,other_source_name=,
+-- other_species=,other_start_s=,other_clock_time=,distance=},...}, seconds=, searched=, short=, failures=}`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function pairs_of.run(options)
@@ -293,13 +294,8 @@ end
 -- @tparam table r from `run`
 -- @treturn string
 function pairs_of.text(r)
-   local rows = {{"rank", "source_name", "start_s", "other_source_name", "other_start_s", "distance"}}
-   for _, h in ipairs(r.hits) do
-      rows[#rows + 1] = {tostring(h.rank), h.source_name, ("%.1f"):format(h.start_s), h.other_source_name,
-         ("%.1f"):format(h.other_start_s), ("%.4f"):format(h.distance)}
-   end
-   return ("windows of %.1f s\n%s\n"):format(r.seconds,
-      table.concat(display.lines(rows, {[1] = true, [3] = true, [5] = true, [6] = true}), "\n"))
+   return ("windows of %.1f s\n%s\n"):format(r.seconds, search.lines(r.hits, {"rank", "source_name", "start_s",
+      "clock_time", "other_source_name", "other_start_s", "other_clock_time", "distance"}))
 end
 
 return pairs_of

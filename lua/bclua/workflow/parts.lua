@@ -5,6 +5,7 @@
 -- it before and the parts, and removes these; OUTPUT says which journal it took in, for what was killed in between.
 -- @module bclua.workflow.parts
 local array = require "bclua.array"
+local clock = require "bclua.clock"
 local files = require "bclua.files"
 local json = require "bclua.json"
 local options = require "bclua.options"
@@ -17,7 +18,10 @@ local tables = require "bclua.tables"
 local parts = {}
 
 --- The columns of the table.
-parts.columns = {"file", "start_s", "end_s", "embedding"}
+parts.columns = {"file", "start_s", "end_s", "clock_time", "embedding"}
+
+-- The same as they are read: earlier versions wrote no clock time.
+local COLUMNS = {"file", "start_s", "end_s", "clock_time?", "embedding"}
 
 --- Rows of a part.
 parts.rows = 2048
@@ -37,7 +41,7 @@ end
 
 -- What the output knows of its recordings, and the journal that it took in, as `fingerprint`.
 local function read_output(path)
-   local relation, message = tables.open(path, schemas.embeddings, parts.columns)
+   local relation, message = tables.open(path, schemas.embeddings, COLUMNS)
    if not relation then return nil, message end
    local metadata
    metadata, message = sql.parquet_metadata(path)
@@ -70,7 +74,7 @@ local function read_entry(self, line)
    if not entry or tables.fault(entry, LINE) then return nil end
    for _, name in ipairs(entry.parts) do
       if not name:find("^part%-%d+%.parquet$") then return nil end
-      if not tables.open(self.folder .. "/" .. name, schemas.embeddings, parts.columns) then return nil end
+      if not tables.open(self.folder .. "/" .. name, schemas.embeddings, COLUMNS) then return nil end
    end
    return entry
 end
@@ -148,10 +152,17 @@ local function write(self, chunks)
       for i, chunk in ipairs(chunks) do list[i] = chunk[key] end
       columns[key] = array.concat(list)
    end
+   local rows = 0
+   columns.clock_time = {}
    for _, chunk in ipairs(chunks) do
-      for _ = 1, #chunk.start_s do columns.file[#columns.file + 1] = chunk.file end
+      for i = 1, #chunk.start_s do
+         rows = rows + 1
+         columns.file[rows], columns.clock_time[rows] = chunk.file, clock.at(chunk.recorded_at, chunk.start_s[i])
+      end
    end
-   local ok, message = sql.write_parquet(self.folder .. "/" .. name, columns, {order = parts.columns})
+   columns.clock_time.n = rows
+   local ok, message = sql.write_parquet(self.folder .. "/" .. name, columns,
+      {order = parts.columns, types = {clock_time = "varchar"}})
    return ok and name, message
 end
 
@@ -196,7 +207,7 @@ function Parts:flush()
 end
 
 --- Rows of the recording that is being done.
--- @tparam table chunk `file`; `start_s`, `end_s`: f64 (n); `embedding`: f32 (n, z)
+-- @tparam table chunk `file`; `recorded_at` or nil; `start_s`, `end_s`: f64 (n); `embedding`: f32 (n, z)
 -- @treturn[2] nil, message
 function Parts:add(chunk)
    self.own[#self.own + 1], self.own_rows = chunk, self.own_rows + #chunk.start_s
@@ -249,19 +260,21 @@ local function quoted(list)
    return table.concat(words, ", ")
 end
 
+local EMPTY = "select ''::varchar as file, 0::double as start_s, 0::double as end_s, " ..
+   "null::varchar as clock_time, []::float[] as embedding, 0::ubigint as file_index where false"
+
 -- All rows: of the output before, then of the parts in their order, but for what was replaced later.
 local function source(self)
    local shift = self.old > 0 and 1 or 0
    local list = table.move(self.list, 1, #self.list, 1 + shift, shift == 1 and {self.output} or {})
    local select, unless = "select " .. table.concat(parts.columns, ", ") .. " from ", {}
+   local from = ("(%s union all by name select *, file_index from %s)"):format(EMPTY,
+      sql.parquet(list, "union_by_name = true"))
    for i, drop in ipairs(self.drops) do
       unless[i] = ("not (file_index < %d and file in (%s))"):format(drop.before + shift, quoted(drop.files))
    end
-   return select .. sql.parquet(list) .. (unless[1] and " where " .. table.concat(unless, " and ") or "")
+   return select .. from .. (unless[1] and " where " .. table.concat(unless, " and ") or "")
 end
-
-local EMPTY = "select ''::varchar as file, 0::double as start_s, 0::double as end_s, []::float[] as embedding " ..
-   "where false"
 
 --- Make the output, whole or not at all, and remove the parts.
 -- @tparam table metadata beside the parameters and `bclua_files`
@@ -283,7 +296,8 @@ function Parts:commit(metadata)
    for key, value in pairs(metadata) do all[key] = value end
    all.bclua_files, all.bclua_journal = files.json(list), fingerprint(self.folder)
    if self.lines > 0 or self.old == 0 then
-      local rows = (#self.list > 0 or self.old > 0) and source(self) or EMPTY
+      local rows = (#self.list > 0 or self.old > 0) and source(self) or
+         "select * exclude (file_index) from (" .. EMPTY .. ")"
       ok, message = sql.write_parquet(self.output, rows, {metadata = all, row_group_size = ROW_GROUP})
       if not ok then return nil, message end
    end

@@ -7,6 +7,7 @@ local lock = require "bclua.lock"
 local parts = require "bclua.workflow.parts"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
+local recorded = require "bclua.recorded"
 local recordings = require "bclua.recordings"
 local sounds = require "bclua.recordings.sounds"
 local system = require "bclua.system"
@@ -90,9 +91,10 @@ local function estimate(paths, o)
    return sum
 end
 
-local function chunk_of(net, block, path, o, total)
+local function chunk_of(net, block, path, o, total, recorded_at)
    local n = block.count
-   local chunk = {file = path, start_s = array.zeros(n, "f64"), end_s = array.zeros(n, "f64")}
+   local chunk = {file = path, recorded_at = recorded_at, start_s = array.zeros(n, "f64"),
+      end_s = array.zeros(n, "f64")}
    for i = 1, n do
       chunk.start_s[i], chunk.end_s[i] = windows.times(block.first + i - 1, total, o)
    end
@@ -104,13 +106,17 @@ end
 local function embed(net, todo, store, o, quiet)
    local bar = progress.new("predict", estimate(todo, o), {unit = "windows", kept = true, quiet = quiet})
    local r = {done = 0, windows = 0, seconds = 0, failures = {}, bar = bar}
+   local recorded_at
    for block in windows.blocks(todo, o, system.threads()) do
       local path, ok, message = todo[block.file], true, nil
+      if block.first == 0 then recorded_at = recorded.of_file(path).recorded_at end
       if block.message then
          store:discard()
          r.failures[#r.failures + 1] = {path = path, step = "predict", reason = block.message}
       else
-         if block.count > 0 then ok, message = store:add(chunk_of(net, block, path, o, block.samples or math.huge)) end
+         if block.count > 0 then
+            ok, message = store:add(chunk_of(net, block, path, o, block.samples or math.huge, recorded_at))
+         end
          r.windows = r.windows + block.count
          bar:update(r.windows, path)
          block.windows = nil

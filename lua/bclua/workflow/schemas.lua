@@ -105,17 +105,20 @@ schemas.tiles_made = {store = {"choice", {"npy", "packed", "flac"}}, duration = 
    sample_rate = optional(RATE), sizes = {"table", holds = are_sizes, words = "must be bytes by name"}}
 
 --- `score`.
-schemas.scores = {source_name = PATH, species = TEXT, kind = {"choice", {"motif", "discord", "call"}, needed = true},
+schemas.scores = {clock_time = CLOCK, source_name = PATH, species = TEXT,
+   kind = {"choice", {"motif", "discord", "call"}, needed = true},
    start_s = SECONDS, energy = NUMBER, contrast = NUMBER, score = NUMBER, pick = {"boolean", needed = true}}
 
 --- accepted.csv of `browse`.
-schemas.accepted = {source_name = PATH, species = TEXT, start_s = SECONDS, twin_start_s = SECONDS, seconds = LENGTH,
+schemas.accepted = {clock_time = CLOCK, source_name = PATH, species = TEXT, start_s = SECONDS,
+   twin_start_s = SECONDS, seconds = LENGTH,
    distance = {"number", needed = true, least = 0, most = math.huge},
    verdict = {"choice", {"accepted", "rejected"}, needed = true}}
 
 --- `embed predict`.
-schemas.embeddings = {file = TEXT, start_s = {"number", needed = true, least = 0}, end_s = {"number", needed = true,
-   least = 0}, embedding = {"list", of = {"number", nan = true}, items = "numbers", needed = true}}
+schemas.embeddings = {clock_time = CLOCK, file = TEXT, start_s = {"number", needed = true, least = 0},
+   end_s = {"number", needed = true, least = 0},
+   embedding = {"list", of = {"number", nan = true}, items = "numbers", needed = true}}
 
 --- A line of the journal of `embed predict`; its output, too, has `files`.
 schemas.journal = {files = {"list", needed = true, of = {"table", of = {file = TEXT, bytes = COUNT, modified = COUNT,

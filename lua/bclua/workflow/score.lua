@@ -7,6 +7,7 @@
 -- Noise that comes and goes (a gust, a step) has energy but no contrast.
 -- Beside the two, the windows of the recording with the highest scores: its likely calls.
 -- @module bclua.workflow.score
+local clock = require "bclua.clock"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
@@ -27,10 +28,10 @@ local NO_CALLS = ": no rows of the kind 'call' (written without --calls?)"
 
 local STEP_S = 0.5 -- between windows that can be a likely call
 --- The columns of the table.
-score.columns = {"source_name", "species", "kind", "start_s", "energy", "contrast", "score", "pick"}
+score.columns = {"source_name", "species", "kind", "start_s", "clock_time", "energy", "contrast", "score", "pick"}
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "motif_0", "discord_0",
-   "duration_seconds"}
+   "duration_seconds", "recorded_at?"}
 
 local function median(a)
    local list = a:table()
@@ -133,7 +134,8 @@ local function read(options)
    for _, row in ipairs(rows) do
       local rate = row.cens_sample_rate
       local item = {path = options.dataset_root .. "/" .. row.source_name, source_name = row.source_name,
-         species = row.species, seconds = row.matrix_profile_window / rate, duration_s = row.duration_seconds,
+         species = row.species, recorded_at = row.recorded_at, seconds = row.matrix_profile_window / rate,
+         duration_s = row.duration_seconds,
          windows = {{kind = "motif", start_s = row.motif_0 / rate}, {kind = "discord", start_s = row.discord_0 / rate}}}
       if wanted[row.source_name] or not options.recordings then items[#items + 1] = item end
    end
@@ -142,11 +144,11 @@ local function read(options)
 end
 
 local function write(options, list)
-   local sql = require "bclua.sql"
+   local sql, columns = require "bclua.sql", record.columns(list, score.columns)
    if options.output:lower():find("%.csv$") then
-      return sql.write_csv(options.output, list, {order = score.columns, guard = true})
+      return sql.write_csv(options.output, columns, {order = score.columns, guard = true})
    end
-   return sql.write_parquet(options.output, list, {order = score.columns,
+   return sql.write_parquet(options.output, columns, {order = score.columns, types = {clock_time = "varchar"},
       metadata = record.for_parquet({mel = MEL, window_s = options.window_s, calls = options.calls})})
 end
 
@@ -162,7 +164,8 @@ local function add(list, item, measured)
    local best = windows[2].score > windows[1].score and 2 or 1
    local function row(m, kind, pick)
       list[#list + 1] = {source_name = item.source_name, species = item.species, kind = kind, start_s = m.start_s,
-         energy = m.energy, contrast = m.contrast, score = m.score, pick = pick}
+         clock_time = clock.at(item.recorded_at, m.start_s), energy = m.energy, contrast = m.contrast,
+         score = m.score, pick = pick}
    end
    for i, m in ipairs(windows) do row(m, item.windows[i].kind, i == best) end
    for _, m in ipairs(measured.calls) do row(m, "call", false) end

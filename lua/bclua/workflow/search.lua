@@ -2,6 +2,7 @@
 -- window of every recording: squared distances of CENS, as in the profiles.
 -- @module bclua.workflow.search
 local array = require "bclua.array"
+local clock = require "bclua.clock"
 local display = require "bclua.display"
 local analysis = require "bclua.workflow.analysis"
 local files = require "bclua.files"
@@ -13,10 +14,10 @@ local options_of = require "bclua.options"
 local search = {}
 
 --- The columns of the table of hits, in their order.
-search.columns = {"rank", "source_name", "species", "start_s", "distance"}
+search.columns = {"rank", "source_name", "species", "start_s", "clock_time", "distance"}
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens",
-   "folder?"}
+   "folder?", "recorded_at?"}
 
 --- The features that `extract` keeps, as long as the table says they are.
 -- @tparam table item `{folder=, frames=}`
@@ -107,7 +108,7 @@ end
 
 --- The rows of a table from `consolidate` and the parameters that all of them share.
 -- @tparam string path
--- @treturn[1] {table,...} `source_name`, `species`, `duration_cens`, `folder`, by source name
+-- @treturn[1] {table,...} `source_name`, `species`, `duration_cens`, `folder`, `recorded_at`, by source name
 -- @treturn[1] table `cens_sample_rate`, `matrix_profile_window`, `sample_rate`, `exclusion`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
@@ -116,8 +117,8 @@ function search.read_corpus(path)
    local relation, message = tables.open(path, schemas.motif, COLUMNS)
    if not relation then return nil, message end
    local rows
-   rows, message = sql.query(("select source_name, species, duration_cens, folder from %s order by source_name"):format(
-      relation))
+   rows, message = sql.query(("select source_name, species, duration_cens, folder, recorded_at from %s " ..
+      "order by source_name"):format(relation))
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no recordings" end
    local made
@@ -239,7 +240,8 @@ local function compare(rows, query, p, features, options)
          r.searched = r.searched + 1
          for _, hit in ipairs(found) do
             r.hits[#r.hits + 1] = {source_name = chosen[i].source_name, species = chosen[i].species,
-               start_s = hit.at / p.cens_sample_rate, distance = hit.distance}
+               start_s = hit.at / p.cens_sample_rate, distance = hit.distance,
+               clock_time = clock.at(chosen[i].recorded_at, hit.at / p.cens_sample_rate)}
          end
       end
       bar:update(i)
@@ -263,7 +265,7 @@ search.options = {query = {"string", needed = true}, input = {"string", needed =
 -- default: the one that was consolidated), `dataset_root` (where source names begin, to
 -- compute features that were not kept), `with_query` (do not leave out the recording
 -- that is the query), `output` (.parquet or .csv), `force`, `quiet`
--- @treturn[1] table `{hits={{rank=,source_name=,species=,start_s=,distance=},...}, query=,
+-- @treturn[1] table `{hits={{rank=,source_name=,species=,start_s=,clock_time=,distance=},...}, query=,
 -- searched=, short=, left_out=, failures=}`
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -300,18 +302,38 @@ function search.run(options)
    return r
 end
 
+local FORMS = {rank = "%d", distance = "%.4f"}
+
+--- Hits as a table on the screen; columns of clock times are there if any hit has one.
+-- @tparam {table,...} hits
+-- @tparam {string,...} columns
+-- @treturn string
+function search.lines(hits, columns)
+   local shown, right, rows = {}, {}, {{}}
+   for _, name in ipairs(columns) do
+      local is_known = not name:find("clock_time$")
+      for _, h in ipairs(hits) do is_known = is_known or h[name] ~= nil end
+      if is_known then shown[#shown + 1] = name end
+   end
+   for i, name in ipairs(shown) do
+      rows[1][i] = name
+      local form = FORMS[name] or name:find("start_s$") and "%.1f"
+      right[i] = form and true or nil
+      for k, h in ipairs(hits) do
+         rows[k + 1] = rows[k + 1] or {}
+         rows[k + 1][i] = form and form:format(h[name]) or h[name] or ""
+      end
+   end
+   return table.concat(display.lines(rows, right), "\n")
+end
+
 --- The hits as text: which window was searched for, then a line a hit.
 -- @tparam table r from `run`
 -- @tparam string path of the query
 -- @treturn string
 function search.text(r, path)
-   local rows = {{"rank", "source_name", "species", "start_s", "distance"}}
-   for _, h in ipairs(r.hits) do
-      rows[#rows + 1] = {tostring(h.rank), h.source_name, h.species or "", ("%.1f"):format(h.start_s),
-         ("%.4f"):format(h.distance)}
-   end
    return ("%s, %.1f s to %.1f s\n%s\n"):format(path, r.query.start_s, r.query.start_s + r.query.seconds,
-      table.concat(display.lines(rows, {[1] = true, [4] = true, [5] = true}), "\n"))
+      search.lines(r.hits, search.columns))
 end
 
 return search

@@ -3,6 +3,7 @@
 local account = require "bclua.workflow.account"
 local audio = require "bclua.audio"
 local audit = require "bclua.workflow.audit"
+local clock = require "bclua.clock"
 local commands = require "bclua.workflow.commands"
 local experiment = require "bclua.experiment"
 local files = require "bclua.files"
@@ -93,6 +94,11 @@ local function player(y, start_s, seconds, caption)
    return {bytes = bytes, type = "audio/ogg", caption = caption}
 end
 
+-- A second of a recording and, where it is known, the time of day.
+local function place(start_s, clock_time)
+   return ("%.1f s%s"):format(start_s, clock_time and " (" .. clock_time:gsub("T", " ") .. ")" or "")
+end
+
 local function example(r, run, row, folder, number)
    r:html("<h3>" .. report.escape(("%s (%s)"):format(row.source_name, row.species)) .. "</h3>")
    local y, message = audio.load(run.root .. "/" .. row.source_name, {sample_rate = SAMPLE_RATE})
@@ -115,7 +121,8 @@ local function example(r, run, row, folder, number)
    add(0, #y / SAMPLE_RATE, "whole recording")
    for _, w in ipairs({{"motif, first window", row.motif_0}, {"motif, second window", row.motif_1},
       {"discord", row.discord_0}}) do
-      add(w[2] / rate, window / rate, ("%s, at %.1f s"):format(w[1], w[2] / rate))
+      local start_s = w[2] / rate
+      add(start_s, window / rate, ("%s, at %s"):format(w[1], place(start_s, clock.at(row.recorded_at, start_s))))
    end
    r:players(sounds)
 end
@@ -139,17 +146,17 @@ local function nearest(r, run)
    for _, found in ipairs(list) do
       local q, sounds = found.query, {}
       r:html("<h3>" .. report.escape(("%s (%s)"):format(q.source_name, q.species)) .. "</h3>")
-      local function add(place, what)
-         local y, why = audio.load(run.root .. "/" .. place.source_name, {sample_rate = SAMPLE_RATE,
-            start_s = place.start_s, seconds = place.seconds})
+      local function add(w, what)
+         local y, why = audio.load(run.root .. "/" .. w.source_name, {sample_rate = SAMPLE_RATE,
+            start_s = w.start_s, seconds = w.seconds})
          local sound
-         if y then sound, why = player(y, 0, place.seconds, what) end
+         if y then sound, why = player(y, 0, w.seconds, what) end
          if sound then sounds[#sounds + 1] = sound else r:warning(why) end
       end
-      add(q, ("the window, at %.1f s"):format(q.start_s))
+      add(q, "the window, at " .. place(q.start_s, q.clock_time))
       for rank, h in ipairs(found.hits) do
-         add(h, ("%d: %s (%s), at %.1f s, distance %.3g"):format(rank, files.basename(h.source_name), h.species,
-            h.start_s, h.distance))
+         add(h, ("%d: %s (%s), at %s, distance %.3g"):format(rank, files.basename(h.source_name), h.species,
+            place(h.start_s, h.clock_time), h.distance))
       end
       r:players(sounds)
    end
