@@ -121,7 +121,7 @@ local function replay(parser)
 end
 
 local function export(parser)
-   local c = parser:command("export", "Write the network as ONNX, from 5 s of sound at 32 kHz to the embedding.")
+   local c = parser:command("export", "Write the network as ONNX, from the samples of a window to the embedding.")
    c:argument("checkpoint", "A .safetensors file from `fit`.")
    c:option("--output", "File to write."):argname("FILE.onnx"):count(1)
    c:flag("--stft", "Use the STFT operator, not a convolution: a smaller file, for runtimes that have it.")

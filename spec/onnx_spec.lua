@@ -122,6 +122,8 @@ describe("onnx", function()
       add("stft", small("log"), sound, {stft = true})
       add("mel_trained", small("log", "mel_trained"), sound)
       add("fourier_trained", small("power", "fourier_trained"), sound)
+      add("bats", tilenet.new{widths = SMALL.widths, z = 8, seconds = 0.5, sample_rate = 64000, fmin = 20000,
+         fmax = 30000}, noise({3, 32000}, 10), {stft = true})
       add("maps", maps(), noise({4, 2, 9, 10}, 9))
       out, status = command.shell(("node spec/support/onnx_run.js %s/onnxruntime %s 2>%s/stderr"):format(
          quote(runtime), table.concat(words, " "), quote(dir)))
@@ -144,6 +146,10 @@ describe("onnx", function()
       local bytes, message = onnx.model({core = {layers = function() return layers end}, state = net.state})
       assert.is_nil(bytes)
       assert.equal(("layer '%s': a frobnicate layer cannot be exported"):format(layers[3].name), message)
+      local wide = tilenet.new{widths = {2, 2, 2, 2}, z = 4, sample_rate = 256000}
+      assert.same({nil, "layer 'mel': Fourier kernels of n_fft 32768 take 4.3 GB, a file has 2 GB: use the operator " ..
+         "(--stft)"}, {onnx.model(wide)})
+      assert.is_true(#onnx.model(wide, {stft = true}) < 1e7)
       assert.equal("/nowhere/m.onnx: No such file or directory", select(2, onnx.export(net, "/nowhere/m.onnx")))
       assert.error_matches(function() onnx.model(net, {front_end = "fft"}) end, "unknown option 'front_end'")
    end)

@@ -224,6 +224,18 @@ describe("tilenet", function()
          "option 'n_mels' must be an integer of at least 97, got 96")
    end)
 
+   it("has frames of an eighth of a second at any rate", function()
+      for rate, n_fft in pairs{[8000] = 1024, [32000] = 4096, [44100] = 4096, [48000] = 8192, [256000] = 32768} do
+         local net = tilenet.new{widths = {4, 4, 4, 4}, z = 8, sample_rate = rate}
+         assert.same({n_fft, 5 * rate}, {net.options.n_fft, net.samples})
+         assert.same({1, 8}, net:forward(array.zeros{1, net.samples}):shape())
+         net:close()
+      end
+      assert.same({4096, 1227}, {tilenet.frames(32000, 160000)})
+      assert.same({512, 1255}, {tilenet.frames(32000, 160000, 512)})
+      assert.same({2, 1}, {tilenet.frames(1, 1)})
+   end)
+
    it("names the option it rejects", function()
       local function raises(text, options)
          assert.error_matches(function() tilenet.new(options) end, text, 1, true)

@@ -309,12 +309,25 @@ local function graph_of(g, layers)
       pb.bytes(GRAPH.output, value_info("embedding", {"n", last.c * last.h * last.w}))
 end
 
+local LARGEST = 1 << 31 -- bytes of a file of protobuf
+
+-- Why a layer has no translation.
+local function wrong(l, o)
+   if not KINDS[l.kind] then return ("layer '%s': a %s layer cannot be exported"):format(l.name, l.kind) end
+   if (l.kind == "mel" or l.kind == "spectrum") and not o.stft then
+      local bytes = 4 * l.options.n_fft * (l.options.n_fft + 2)
+      if bytes >= LARGEST then
+         return ("layer '%s': Fourier kernels of n_fft %d take %.1f GB, a file has 2 GB: use the operator (--stft)")
+            :format(l.name, l.options.n_fft, bytes / 1e9)
+      end
+   end
+end
+
 local function model(net, o)
    local layers = net.core:layers()
    for i = 2, #layers do
-      if not KINDS[layers[i].kind] then
-         return nil, ("layer '%s': a %s layer cannot be exported"):format(layers[i].name, layers[i].kind)
-      end
+      local message = wrong(layers[i], o)
+      if message then return nil, message end
    end
    local g = setmetatable({parts = {}, layers = {}, state = net:state(), stft = o.stft}, Graph)
    local parts = {pb.integer(MODEL.ir_version, IR_VERSION), pb.bytes(MODEL.producer_name, "bclua"),
@@ -336,7 +349,7 @@ local OPTIONS = {stft = {"boolean", default = false}}
 -- @tparam[opt] table options `stft` (false): the operator, not a convolution
 -- @treturn[1] string
 -- @treturn[2] nil
--- @treturn[2] string message: a layer of a kind that has no translation
+-- @treturn[2] string message: a layer of a kind that has no translation, or one that is too large
 function onnx.model(net, options) return model(net, check_options(options, OPTIONS)) end
 
 --- Write a network's ONNX model, whole or not at all.

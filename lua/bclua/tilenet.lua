@@ -24,7 +24,7 @@ tilenet.network_options = {
    compression = {"choice", {"log", "power", "pcen"}, default = "log"},
    sample_rate = {"number", least = 1, most = 1e6, default = 32000},
    seconds = {"number", above = 0, most = 3600, default = 5},
-   n_fft = {"integer", least = 2, default = 4096},
+   n_fft = {"integer", least = 2, default = false},
    hop = {"integer", least = 1, default = false},
    n_mels = {"integer", least = LEAST, default = 128},
    fmin = {"number", least = 0, default = 0},
@@ -91,16 +91,31 @@ local function block(name, from, width, stride, project)
    return layers
 end
 
+local FRAME_S = 4096 / 32000 -- of the original
+
+--- Frames as `new` has them unless told otherwise: the power of two that is nearest to an eighth of a second, and the
+-- hop that gives 128 of them without padding, 131 with.
+-- @tparam number sample_rate Hz
+-- @tparam integer samples of a window
+-- @tparam[opt] integer n_fft in place of that power of two
+-- @treturn integer n_fft
+-- @treturn integer hop
+function tilenet.frames(sample_rate, samples, n_fft)
+   n_fft = n_fft or math.tointeger(2 ^ math.max(1, math.floor(math.log(FRAME_S * sample_rate, 2) + 0.5)))
+   return n_fft, math.max(1, (samples - n_fft) // 127)
+end
+
 -- All options, with what follows from them.
 local function settle(options)
    local o = options_of.check(options, OPTIONS, 4)
    o.samples = math.floor(o.seconds * o.sample_rate + 0.5)
+   local hop
+   o.n_fft, hop = tilenet.frames(o.sample_rate, o.samples, o.n_fft or nil)
    if o.samples <= o.n_fft then
       error(("%g s at %g Hz are %d samples: the front end needs more than n_fft = %d"):format(o.seconds,
          o.sample_rate, o.samples, o.n_fft), 3)
    end
-   -- the hop of the original: 128 frames without padding, 131 with
-   o.hop = o.hop or math.max(1, (o.samples - o.n_fft) // 127)
+   o.hop = o.hop or hop
    local frames = o.samples // o.hop + 1
    if frames < LEAST then
       error(("%d samples at a hop of %d are %d frames, %d are needed: more 'seconds', or a smaller 'hop'"):format(
@@ -142,7 +157,7 @@ function tilenet.layers(options) return build(settle(options)) end
 --- A new network.
 -- @tparam[opt] table options `widths` ({64, 128, 256, 512}), `z` (512), `compression`
 --  ("log", "power", "pcen"), `seed` (1), `sample_rate` (32000), `seconds` (5),
---  `n_fft` (4096), `hop` ((samples - n_fft) // 127), `n_mels` (128), `fmin` (0),
+--  `n_fft` and `hop` (see `frames`; 4096 and 1227 at 32 kHz), `n_mels` (128), `fmin` (0),
 --  `fmax` (half the sample rate),
 --  `front_end` ("fft", "mel_trained", "fourier_trained"), `precision`, `checkpoint`, `threads`: see `nn.network`
 -- @treturn network see `bclua.nn`; `net.samples` is the length of a window
