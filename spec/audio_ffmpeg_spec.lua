@@ -345,8 +345,28 @@ echo '[info] Stream mapping:' >&2
       end
    end)
 
-   it("that is missing is named, and counted by kinds", function()
+   -- The command, over a folder with one recording by its name; what it said.
+   local function extract()
+      assert(system.mkdir(dir .. "/card"))
+      command.write(dir .. "/card/x.m4a", BEGIN)
+      command.write(dir .. "/card/y.WMA", "no sound")
+      command.shell(("cp %s/sound.wav %s/card"):format(dir, dir))
+      return (command.bclua({"scripts/motif.lua", "extract", "--input", dir .. "/card", "--output", dir .. "/motif"},
+         {env = ("PATH=%s/bin"):format(dir)}))
+   end
+
+   it("gives extract a recording as any other, with its warning", function()
+      program("PATH=/usr/bin:/bin\n" .. says("3.00") .. "head -c 64080 " .. dir .. "/sound.wav")
+      assert.matches("extract: 3 found: 2 done, 0 finished before, 1 failed, 0 not read, 0 ignored; ", extract())
+      assert.matches('x.m4a,extract,"its header says 3.000 s, %d%.%d+ s are there",%d%.%d+,3.0\n',
+         command.read(dir .. "/motif/warnings.csv"))
+      assert.matches("y.WMA: not a readable sound file", command.read(dir .. "/motif/failures.csv"))
+   end)
+
+   it("that is missing is named, and what it would read counted by kind", function()
       os.remove(dir .. "/bin/ffmpeg")
+      assert.matches("extract: 3 found: 1 done, 0 finished before, 0 failed, 2 not read, 0 ignored; .*\n" ..
+         "extract: 2 files not read: 1 .m4a, 1 .wma; install ffmpeg\n", extract())
       assert.equal("false x.m4a: needs ffmpeg to be read, which is not installed\n", (run([[
          print(tostring(audio.ffmpeg()) .. " " .. select(2, audio.load "x.m4a"))]], "PATH=" .. dir .. "/bin")))
    end)

@@ -107,7 +107,7 @@ function analysis.cens(path, p)
    if not reader then return nil, message end
    local hop, info = p.sample_rate // p.cens_sample_rate, reader:info()
    local wide = info.sample_rate >= 2 * p.sample_rate
-   local sound = {samples = 0, constant = {}, source_sample_rate = info.sample_rate, claimed_seconds = info.claimed_s}
+   local sound = {samples = 0, constant = {}, source_sample_rate = info.sample_rate}
    local least, most, power = math.huge, -math.huge, 0
    local block = hop * math.max(1, (p.block or BLOCK) // hop) -- whole frames
    local next_block, rewind = blocks_of(reader, block, function(y)
@@ -120,7 +120,7 @@ function analysis.cens(path, p)
    if not c then return nil, told end
    if sound.samples == 0 then return nil, path .. ": no samples" end
    if least == most then return nil, analysis.silence(path) end
-   sound.tuning = told.tuning
+   sound.tuning, sound.claimed_seconds = told.tuning, reader:info().claimed_s -- some are known at the end only
    sound.warning = reader:warning() or wide and ultrasound(path, power / sound.samples, p.sample_rate) or nil
    return c, sound
 end
