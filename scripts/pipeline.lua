@@ -1,6 +1,7 @@
 -- usage: bclua scripts/pipeline.lua [--data DIR] [--run DIR] [--config FILE.lua]
 -- The whole job: recordings in, motifs, triplets, a trained embedding and a report out.
 local cli = require "bclua.cli"
+local display = require "bclua.display"
 local evaluate = require "bclua.workflow.evaluate"
 local pipeline = require "bclua.workflow.pipeline"
 local progress = require "bclua.progress"
@@ -28,7 +29,7 @@ for _, t in ipairs(run.times) do print(("%-20s %s"):format(t.step, progress.dura
 if run.evaluation then
    print(evaluate.text(run.evaluation))
 else
-   print("no evaluation: " .. tostring(run.evaluation_message))
+   print("no evaluation: " .. display.line(tostring(run.evaluation_message)))
 end
 if #run.failures > 0 then print(("%d failed: %s/failures.csv"):format(#run.failures, run.folder)) end
 print("report: " .. run.report)

@@ -11,6 +11,16 @@ describe("display", function()
       assert.equal("caf\u{FFFD}s\u{FFFD}", display.utf8("caf\xe9s\xff"))
    end)
 
+   it("makes one line of a text, which does nothing to a terminal", function()
+      for s, line in pairs({["a b"] = "a b", ["é鳥"] = "é鳥", ["a\nb\tc\r"] = "a\\nb\\tc\\r",
+         ["\27[2J\7\0\127"] = "\\x1b[2J\\x07\\x00\\x7f",
+         ["a\u{85}\u{9b}\u{2028}\u{202e}\u{2066}"] = "a\\u{85}\\u{9b}\\u{2028}\\u{202e}\\u{2066}",
+         ["\u{2013}\u{a0}\u{2026}\xc2\xe2"] = "\u{2013}\u{a0}\u{2026}\xc2\xe2"}) do
+         assert.equal(line, display.line(s))
+      end
+      assert.same({"a\\nb  1", "c     2"}, display.lines({{"a\nb", "1"}, {"c", "2"}}, {}))
+   end)
+
    it("cuts between letters, and fills up with blanks", function()
       assert.equal("abc", display.cut("abc", 3))
       assert.equal("ab", display.cut("abc", 2))

@@ -119,6 +119,55 @@ describe("a name", function()
       for _, path in ipairs(found) do assert.matches("^card/n+%-%x+_%l+%d%l?_%d+%.%d%.flac$", path) end
    end)
 
+   it("with control characters and ends of lines is done, exact in tables, and one line on the screen", function()
+      local NAMES = {"sp\none/a\nb.wav", "sp\none/t\tab, \"quoted\".wav", "sp\ttwo/e\27[31msc\27[2J.wav",
+         "sp\ttwo/c\rr\7\127.wav", "sp\ttwo/\u{2028}ls\u{85}.wav"}
+      for _, name in ipairs(NAMES) do record(name, 10) end
+      command.write(dir .. "/card/bro\nken\27[1m.wav", "")
+      command.shell(("ln -s nowhere %s"):format(command.quote(dir .. "/card/gone\27.wav")))
+      local input = dir .. "/motif.parquet"
+      local function motif(lines, ...)
+         local out, status = command.bclua({"scripts/motif.lua", ...})
+         assert.equal(0, status, out)
+         assert.is_nil(out:gsub("\n", ""):find("%c"), out)
+         for _, bad in ipairs({"\u{2028}", "\u{85}"}) do assert.is_nil(out:find(bad, 1, true), out) end
+         assert.equal(lines, select(2, out:gsub("\n", "")), out)
+         return out
+      end
+      local function rows(path, column)
+         local list = {}
+         for i, row in ipairs(assert(sql.query(("select distinct %s as v from %s order by 1"):format(column,
+            sql.csv(path, "header = true, quote = '\"', escape = '\"'"))))) do list[i] = row.v end
+         return list
+      end
+      local sources = {}
+      for i, name in ipairs(NAMES) do sources[i] = "card/" .. name end
+      table.sort(sources)
+      local said = motif(2, "extract", "--input", dir .. "/card", "--output", dir .. "/motif")
+      assert.matches("left out: " .. dir .. "/card/gone\\x1b.wav: a link that leads nowhere\n", said, 1, true)
+      assert.matches("7 found: 5 done, 0 finished before, 2 failed, ", said, 1, true)
+      assert.same({dir .. "/card/bro\nken\27[1m.wav", dir .. "/card/gone\27.wav"},
+         rows(dir .. "/motif/failures.csv", "path"))
+      motif(1, "consolidate", "--input", dir .. "/motif", "--output", input)
+      said = motif(7, "search", dir .. "/card/" .. NAMES[1], "--input", input)
+      assert.matches("^.*/card/sp\\none/a\\nb.wav, ", said)
+      assert.matches("card/sp\\ttwo/e\\x1b[31msc\\x1b[2J.wav  sp\\ttwo ", said, 1, true)
+      motif(13, "search", "--all", "--input", input)
+      motif(1, "labels", input, "--format", "csv", "--output", dir .. "/l.csv")
+      assert.same(sources, rows(dir .. "/l.csv", "source_name"))
+      motif(1, "labels", input, "--format", "raven", "--output", dir .. "/raven.txt")
+      local columns
+      for line in command.read(dir .. "/raven.txt"):gmatch("[^\n]*\n") do
+         local n = select(2, line:gsub("\t", ""))
+         columns = columns or n
+         assert.equal(columns, n, line)
+      end
+      motif(1, "labels", input, "--output", dir .. "/labels")
+      assert.equal(5, #files.find(dir .. "/labels"))
+      motif(1, "score", "--input", input, "--dataset-root", dir, "--output", dir .. "/s.csv")
+      assert.same(sources, rows(dir .. "/s.csv", "source_name"))
+   end)
+
    it("that leads out of the folder is not written to", function()
       record("a.wav", 10)
       mine()

@@ -579,7 +579,7 @@ describe("sql", function()
       it("says what lists hold, and cuts what is long", function()
          local row = {a = array.zeros(3, "f64"), b = {1, 2}, c = ("ä"):rep(60), d = "x\ny"}
          local text = sql.table({row}, {width = 5})
-         assert.matches("f64 %(3%)  %(2 values%)  ääää…  x y", text)
+         assert.matches("f64 %(3%)  %(2 values%)  ääää…  x\\n", text)
       end)
 
       it("leaves out the middle of many rows", function()

@@ -1,6 +1,7 @@
 --- Command lines: argparse with what all our scripts have in common.
 -- @module bclua.cli
 local argparse = require "argparse"
+local display = require "bclua.display"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local system = require "bclua.system"
@@ -214,7 +215,7 @@ function cli.finish(name, result, message, options)
    progress.clear()
    if not result then
       if system.interrupted() then error("interrupted!", 0) end
-      io.stderr:write(name, ": ", tostring(message), "\n")
+      io.stderr:write(display.line(name .. ": " .. tostring(message)), "\n")
       os.exit(1, true)
    end
    local failures = type(result) == "table" and result.failures or {}

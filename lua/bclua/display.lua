@@ -36,6 +36,23 @@ function display.utf8(s)
    return s
 end
 
+local NAMED = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t"}
+
+local function escape(control)
+   return NAMED[control] or (#control == 1 and "\\x%02x" or "\\u{%x}"):format(utf8.codepoint(control))
+end
+
+--- A text as one line that does nothing to a terminal but stand there: control characters, ends of lines and what
+-- turns the direction of writing, all of which the name of a file may have, are written as Lua writes them (`\n`).
+-- @tparam string s
+-- @treturn string
+function display.line(s)
+   s = s:gsub("%c", escape)
+   if not s:find("[\xC2\xE2]") then return s end
+   s = s:gsub("\xC2[\x80-\x9F]", escape)
+   return (s:gsub("\xE2\x80[\xA8-\xAE]", escape):gsub("\xE2\x81[\xA6-\xA9]", escape))
+end
+
 --- Columns of a terminal that a text takes.
 -- @tparam string s
 -- @treturn integer
@@ -73,18 +90,18 @@ function display.pad(s, width, right)
    return right and blanks .. s or s .. blanks
 end
 
---- Rows of cells as lines in which the columns stand below each other, two blanks between them.
+--- Rows of cells as lines (see `line`) in which the columns stand below each other, two blanks between them.
 -- @tparam {{string,...},...} rows
 -- @tparam {[integer]=boolean,...} right columns that end below each other
 -- @treturn {string,...}
 function display.lines(rows, right)
    local widths, lines = {}, {}
    for _, row in ipairs(rows) do
-      for c, cell in ipairs(row) do widths[c] = math.max(widths[c] or 0, display.width(cell)) end
+      for c, cell in ipairs(row) do widths[c] = math.max(widths[c] or 0, display.width(display.line(cell))) end
    end
    for i, row in ipairs(rows) do
       local cells = {}
-      for c, cell in ipairs(row) do cells[c] = display.pad(cell, widths[c], right[c]) end
+      for c, cell in ipairs(row) do cells[c] = display.pad(display.line(cell), widths[c], right[c]) end
       lines[i] = (table.concat(cells, "  "):gsub(" +$", ""))
    end
    return lines

@@ -12,6 +12,7 @@
 -- e:close()
 local check_options = require("bclua.options").check
 local cli = require "bclua.cli"
+local display = require "bclua.display"
 local files = require "bclua.files"
 local json = require "bclua.json"
 local lfs = require "lfs"
@@ -168,7 +169,7 @@ end
 -- @tparam string text
 function Experiment:warn(text)
    progress.clear()
-   io.stderr:write(self.name, ": ", text, "\n")
+   io.stderr:write(display.line(self.name .. ": " .. text), "\n")
    self:add({kind = "warning", text = text})
 end
 

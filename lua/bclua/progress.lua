@@ -57,7 +57,7 @@ local function is_quiet(quiet) return quiet or os.getenv("BCLUA_QUIET") == "1" e
 function progress.note(text, quiet)
    if is_quiet(quiet) then return end
    progress.clear()
-   io.stderr:write(text, "\n")
+   io.stderr:write(display.line(text), "\n")
 end
 
 local Progress = {}
@@ -115,7 +115,7 @@ function Progress:update(done, extra)
       return
    end
    self.shown = now
-   local text = progress.text(self:state(extra))
+   local text = display.line(progress.text(self:state(extra)))
    if self.terminal then
       local columns = self.columns or system.columns(2) or 0
       self.out:write("\r\27[K", progress.line(self.total > 0 and (self.before + done) / self.total or 1, text,
@@ -135,7 +135,7 @@ function Progress:finish(summary)
    local elapsed = self:elapsed()
    summary = summary or ("%d %s in %s"):format(self.done, self.unit, progress.duration(elapsed))
    progress.clear()
-   self.out:write(self.name, ": ", summary, "\n")
+   self.out:write(display.line(self.name .. ": " .. summary), "\n")
    self.out:flush()
 end
 

@@ -405,7 +405,7 @@ local function cell(value, width)
    if array.is_array(value) then
       return ("%s (%s)"):format(value:dtype(), table.concat(value:shape(), ", "))
    end
-   local line = tostring(value):gsub("%c", " ")
+   local line = display.line(tostring(value))
    return display.width(line) <= width and line or display.cut(line, width - 1) .. "…"
 end
 

@@ -5,6 +5,7 @@
 -- The recordings are decoded once each, in parallel.
 -- @module bclua.workflow.audit
 local array = require "bclua.array"
+local display = require "bclua.display"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
@@ -239,15 +240,13 @@ function audit.sentence(result)
 end
 
 local function aligned(lines, heads, rows)
-   local all, widths = table.move(rows, 1, #rows, 2, {heads}), {}
-   for _, row in ipairs(all) do
-      for k, v in ipairs(row) do widths[k] = math.max(widths[k] or 0, #tostring(v)) end
+   local all, right = {heads}, {}
+   for i, row in ipairs(rows) do
+      all[i + 1] = {}
+      for k, v in ipairs(row) do all[i + 1][k] = tostring(v) end
    end
-   for _, row in ipairs(all) do
-      local cells = {}
-      for k, v in ipairs(row) do cells[k] = ("%" .. (k == 1 and "-" or "") .. widths[k] .. "s"):format(v) end
-      lines[#lines + 1] = "  " .. table.concat(cells, "  ")
-   end
+   for k = 2, #heads do right[k] = true end
+   for _, line in ipairs(display.lines(all, right)) do lines[#lines + 1] = "  " .. line end
    lines[#lines + 1] = ""
 end
 
@@ -265,7 +264,7 @@ function audit.text(result)
       rows[i] = {c.species, c.triplets, c.recordings, c.self, c.group, c.motif, c.clip}
    end
    aligned(lines, {"anchor's species", "triplets", "recordings", "self", "group", "motif", "clip"}, rows)
-   for _, w in ipairs(result.warnings) do lines[#lines + 1] = "warning: " .. w end
+   for _, w in ipairs(result.warnings) do lines[#lines + 1] = display.line("warning: " .. w) end
    if #result.warnings == 0 then lines[#lines + 1] = "nothing to warn of" end
    return table.concat(lines, "\n") .. "\n"
 end

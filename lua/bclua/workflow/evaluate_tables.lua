@@ -1,6 +1,7 @@
 --- What an evaluation found, as tables and text.
 -- @module bclua.workflow.evaluate_tables
 local collect = require "bclua.workflow.collect"
+local display = require "bclua.display"
 local check_options = require("bclua.options").check
 
 local tables = {}
@@ -103,21 +104,10 @@ function tables.left_out(result)
    return list
 end
 
--- Columns as wide as what stands in them, the first to the left.
 local function align(header, rows)
-   local widths, lines = {}, {}
-   for i, name in ipairs(header) do
-      widths[i] = #name
-      for _, row in ipairs(rows) do widths[i] = math.max(widths[i], #(row[i] or "")) end
-   end
-   for _, row in ipairs{header, table.unpack(rows)} do
-      local cells = {}
-      for i, width in ipairs(widths) do
-         cells[i] = (i == 1 and "%-" .. width .. "s" or "%" .. width .. "s"):format(row[i] or "")
-      end
-      lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
-   end
-   return table.concat(lines, "\n")
+   local right = {}
+   for i = 2, #header do right[i] = true end
+   return table.concat(display.lines({header, table.unpack(rows)}, right), "\n")
 end
 
 local TEXT = {classes = "boolean"}
@@ -136,7 +126,7 @@ function tables.text(result, options)
          parts[#parts + 1] = align(tables.classes(part))
       end
    end
-   for _, line in ipairs(tables.left_out(result)) do parts[#parts + 1] = line end
+   for _, line in ipairs(tables.left_out(result)) do parts[#parts + 1] = display.line(line) end
    return table.concat(parts, "\n")
 end
 

@@ -332,7 +332,7 @@ end
 -- @tparam string path of the query
 -- @treturn string
 function search.text(r, path)
-   return ("%s, %.1f s to %.1f s\n%s\n"):format(path, r.query.start_s, r.query.start_s + r.query.seconds,
+   return ("%s, %.1f s to %.1f s\n%s\n"):format(display.line(path), r.query.start_s, r.query.start_s + r.query.seconds,
       search.lines(r.hits, search.columns))
 end
 

@@ -353,9 +353,11 @@ local function check_only(wanted, options)
             reason = path .. ": No such file or directory"}
       end
    end
-   require("bclua.progress").note(("extract-triplets: nothing to cut: %d windows of %d recordings (%d are missing)\n" ..
-      "train from the recordings: bclua scripts/embed.lua fit %s --dataset-root %s"):format(windows, #wanted, #failures,
-      options.input, options.dataset_root), options.quiet)
+   local progress = require "bclua.progress"
+   progress.note(("extract-triplets: nothing to cut: %d windows of %d recordings (%d are missing)"):format(windows,
+      #wanted, #failures), options.quiet)
+   progress.note(("train from the recordings: bclua scripts/embed.lua fit %s --dataset-root %s"):format(options.input,
+      options.dataset_root), options.quiet)
    return {made = 0, skipped = 0, failures = failures}
 end
 
