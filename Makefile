@@ -18,13 +18,14 @@
 #   make help       this list
 #
 # Variables: B=build folder, CC, CFLAGS, PREFIX, DUCKDB_LIB=/path/libduckdb.so, TRIALS, SEED,
-# SPEC=spec/array_spec.lua (one spec only).
+# SPEC=spec/array_spec.lua (one spec only), JOBS=2 (files compiled, and specs run, at a time).
 
 B       ?= build
 CC      ?= cc
 CFLAGS  ?= -O3 -g
 PREFIX  ?= /usr/local
 SPEC    ?= spec
+JOBS    ?= 1
 VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
 
 PKGS    := lua5.4 sndfile vorbisfile libmpg123 soxr fftw3 fftw3f openblas
@@ -107,9 +108,13 @@ $B/version: FORCE
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
 FORCE:
 
+# Built and run JOBS at a time.
+BUILD = $(MAKE) --no-print-directory $(if $(filter-out 1,$(JOBS)),-j$(JOBS))
+SPECS = spec/run.lua --jobs=$(JOBS) $(SPEC)
+
 test: deps
-	@$(MAKE) --no-print-directory build
-	@$(RUN) spec/run.lua $(SPEC)
+	@+$(BUILD) build
+	@$(RUN) $(SPECS)
 
 demo:
 	@DUCKDB_LIB="$(DUCKDB_LIB)" sh rocks/deps.sh run $B
@@ -119,11 +124,13 @@ demo:
 bench: all
 	@for f in scripts/bench/*.lua; do echo "== $$f"; $(RUN) $$f || exit 1; done
 
+# Where `check` compiles; in a fresh clone CHECKED=build spares `make test` to compile again.
+CHECKED ?= $B/check
 check: deps
 	@luacheck --quiet lua scripts spec
 	@! grep -lE 'include *[<"](lua|lauxlib|lualib)\.h' $$(find csrc -type f | grep -vE '/lua_|^csrc/host/') \
 	  || { echo 'check: these kernels include lua.h'; exit 1; }
-	@$(MAKE) --no-print-directory B=$B/check EXTRA=-Werror $B/check/bclua $B/check/bclua.so
+	@+$(BUILD) B=$(CHECKED) EXTRA=-Werror $(CHECKED)/bclua $(CHECKED)/bclua.so
 	@echo check: ok
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -132,14 +139,14 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-f
 # the leak check then reads there and dies ("Tracer caught signal 11"). glibc 2.25 and
 # later have nothing there to be read.
 asan: deps
-	@$(MAKE) --no-print-directory B=$B/asan CFLAGS='-O1 -g' EXTRA='$(ASAN)' build
+	@+$(BUILD) B=$B/asan CFLAGS='-O1 -g' EXTRA='$(ASAN)' build
 	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:intercept_tls_get_addr=0:$(ASAN_OPTIONS) UBSAN_OPTIONS=print_stacktrace=1 \
 	  LSAN_OPTIONS=suppressions=spec/lsan.supp:print_suppressions=0 \
-	  BCLUA_SANITIZED=1 $B/asan/bclua spec/run.lua $(SPEC)
+	  BCLUA_SANITIZED=1 $B/asan/bclua $(SPECS)
 
 tsan: deps
-	@$(MAKE) --no-print-directory B=$B/tsan CFLAGS='-O1 -g' EXTRA='-fsanitize=thread -fno-omit-frame-pointer' build
-	@TSAN_OPTIONS=suppressions=$(CURDIR)/spec/tsan.supp BCLUA_SANITIZED=1 $B/tsan/bclua spec/run.lua $(SPEC)
+	@+$(BUILD) B=$B/tsan CFLAGS='-O1 -g' EXTRA='-fsanitize=thread -fno-omit-frame-pointer' build
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/spec/tsan.supp BCLUA_SANITIZED=1 $B/tsan/bclua $(SPECS)
 
 # TRIALS of each; a failure repeats, more or less, with the same SEED.
 TRIALS ?= 10
