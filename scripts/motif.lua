@@ -2,6 +2,9 @@
 -- From a folder of recordings to triplets and tiles, one step a command.
 local cli = require "bclua.cli"
 
+local DEPLOYMENTS = "Which recorder was where and when, one deployment a row: site, recorder or folder; from, to, " ..
+   "latitude, longitude, timezone, clock_shift."
+
 local function extract(parser)
    local c = parser:command("extract", "CENS, matrix profile, motif and discord of every recording.")
    c:option("--input", "Folder of recordings: SPECIES/ID.ogg."):argname("DIR"):count(1)
@@ -12,6 +15,8 @@ local function extract(parser)
    setting("--cens-sr", "N", "CENS frames a second.", "cens_sample_rate")
    setting("--mp-window", "N", "Window in CENS frames.", "matrix_profile_window")
    setting("--exclusion", "N", "Frames on either side that are no match (default: half the window).")
+   c:option("--deployments", DEPLOYMENTS .. " A second run with another one computes nothing anew; `consolidate` " ..
+      "then takes that."):argname("CSV")
    setting("--sample-k", "K", "Only K recordings, drawn by --seed.")
    setting("--seed", "N", "Seed of --sample-k.")
    c:flag("--strict-audio", "Refuse what is truncated or damaged, or not as long as its header says; by default all " ..
@@ -20,7 +25,8 @@ local function extract(parser)
    return function(o)
       return require("bclua.workflow.extract").run({input = o.input, output = o.output, species = o.species,
          cens_sample_rate = o.cens_sr, matrix_profile_window = o.mp_window, exclusion = o.exclusion,
-         sample_k = o.sample_k, seed = o.seed, strict_audio = o.strict_audio, force = o.force})
+         sample_k = o.sample_k, seed = o.seed, strict_audio = o.strict_audio, deployments = o.deployments,
+         force = o.force})
    end
 end
 
@@ -28,9 +34,11 @@ local function consolidate(parser)
    local c = parser:command("consolidate", "One Parquet file out of all metadata and profiles.")
    c:option("--input", "Folder that `extract` wrote."):argname("DIR"):count(1)
    c:option("--output", "Parquet file."):argname("FILE"):count(1)
+   c:option("--deployments", DEPLOYMENTS .. " Default: the one that `extract` was given."):argname("CSV")
    cli.outcome(c)
    return function(o)
-      return require("bclua.workflow.consolidate").run({input = o.input, output = o.output, force = o.force})
+      return require("bclua.workflow.consolidate").run({input = o.input, output = o.output,
+         deployments = o.deployments, force = o.force})
    end
 end
 

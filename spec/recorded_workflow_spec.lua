@@ -61,6 +61,38 @@ describe("recordings of a card", function()
       assert.same({{recorded_at = "2023-05-14T05:30:00Z", site = "moor"}}, {rows("recorded_at, site, gain")[1]})
    end)
 
+   it("get place and zone from deployments, another time from others, and nothing is computed anew", function()
+      field.wav(dir .. "/card/moor/20230514_233000.wav")
+      field.wav(dir .. "/card/lake/20230514_233000.wav")
+      local csv = dir .. "/d.csv"
+      command.write(csv, "site,latitude,longitude,timezone\nmoor,52.5,13.25,Europe/Berlin\n")
+      local done, table_of = field.mine(dir, {deployments = csv})
+      assert.same({2, 1}, {done.done, #table_of.warnings})
+      assert.same({{recorded_at = "2023-05-14T23:30:00"}, {recorded_at = "2023-05-14T23:30:00+02:00", site = "moor",
+         latitude = 52.5, longitude = 13.25}}, {table.unpack(rows("recorded_at, site, latitude, longitude"))})
+      assert.equal("path,step,what,seconds,claimed_s\ncard/lake/20230514_233000.wav,consolidate,no deployment is of " ..
+         "it,8.0,\n", command.read(dir .. "/motif.parquet.warnings.csv"))
+      assert.equal("2023-05-14T23:30:00+02:00", select(2, field.mine(dir)) and rows("recorded_at")[2].recorded_at)
+      command.write(csv, "site,timezone,shift_s\nmoor,UTC,3600\nlake,-03:00,\n")
+      done, table_of = field.mine(dir, {deployments = csv})
+      assert.same({0, 2, 0}, {done.done, done.skipped, #table_of.warnings})
+      assert.is_false(files.exists(dir .. "/motif.parquet.warnings.csv"))
+      assert.same({{recorded_at = "2023-05-14T23:30:00-03:00", site = "lake"}, {recorded_at = "2023-05-15T00:30:00Z",
+         site = "moor"}}, {table.unpack(rows("recorded_at, site, latitude, longitude"))})
+      local consolidate, extract = require "bclua.workflow.consolidate", require "bclua.workflow.extract"
+      command.write(csv, "site\nmoor\nlake\n")
+      assert(consolidate.run{input = dir .. "/motif", output = dir .. "/motif.parquet", deployments = csv,
+         quiet = true})
+      assert.equal("2023-05-14T23:30:00", rows("recorded_at")[2].recorded_at)
+      command.write(csv, "site,latitude,longitude\nmoor,91,0\n")
+      local _, message = extract.run{input = dir .. "/card", output = dir .. "/new", deployments = csv, quiet = true}
+      assert.matches("d.csv: line 2: latitude must be", message, 1, true)
+      assert.is_false(files.exists(dir .. "/new"))
+      _, message = consolidate.run{input = dir .. "/motif", output = dir .. "/motif.parquet", deployments = csv,
+         quiet = true}
+      assert.matches("d.csv: line 2: latitude must be", message, 1, true)
+   end)
+
    it("are refused where a table says what can be no time or place", function()
       field.wav(dir .. "/card/moor_20230514_053000Z.wav")
       field.mine(dir)

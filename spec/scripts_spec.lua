@@ -58,8 +58,8 @@ describe("the command line", function()
       ["motif.lua"] = "extract consolidate generate-triplets extract-triplets motif-track extract-top-motif labels " ..
          "import-labels",
       ["motif.lua extract"] = "--input --output --species --cens-sr --mp-window --exclusion --sample-k --seed " ..
-         "--threads --force --strict",
-      ["motif.lua consolidate"] = "--input --output --force --strict",
+         "--deployments --threads --force --strict",
+      ["motif.lua consolidate"] = "--input --output --deployments --force --strict",
       ["motif.lua generate-triplets"] = "--input --output --samples --taxonomy --holdout --seed --force " ..
          "--accepted --accepted-only",
       ["motif.lua extract-triplets"] = "triplets --dataset-root --output --store --duration --loc-unit --threads " ..

@@ -352,6 +352,7 @@ int bc_audio_tags(bc_audio *a, bc_tags *t) {
     if (a->mpeg != NULL) return bc_mpeg_tags(a->mpeg, t);
     if (a->vorbis != NULL) return bc_vorbis_tags(a->vorbis, t);
     if (memcmp(begin, "fLaC", 4) == 0) return bc_tags_of_flac(t, a->fd);
+    if (a->file == NULL) return BC_OK; /* ffmpeg reads it */
     if (a->extent.head_bytes == 0) return bc_tags_of_sndfile(t, a->file);
     /* The head that stands for a wrong one has no words in it. */
     SF_INFO sf = {0};

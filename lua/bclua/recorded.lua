@@ -6,6 +6,7 @@
 -- @module bclua.recorded
 local clock = require "bclua.clock"
 local files = require "bclua.files"
+local text = require "bclua.annotations.text"
 
 local recorded = {}
 
@@ -17,42 +18,22 @@ local LONGEST = 200 -- bytes of a text
 
 -- ---- Texts ----
 
-local function latin1(text) return (text:gsub("[\x80-\xff]", function(c) return utf8.char(c:byte()) end)) end
-
-local function utf16(text, form)
-   local units, at = {}, 3
-   while at + 1 <= #text do
-      local unit = form:unpack(text, at)
-      at = at + 2
-      if unit >= 0xD800 and unit < 0xDC00 and at + 1 <= #text then
-         unit, at = 0x10000 + ((unit & 0x3FF) << 10) + (form:unpack(text, at) & 0x3FF), at + 2
-      end
-      units[#units + 1] = utf8.char(unit)
-   end
-   return table.concat(units)
-end
-
---- A text of a file in UTF-8: UTF-16 with its mark, UTF-8, else Latin-1; up to its first zero.
--- @tparam string text
+--- A text of a file in UTF-8, up to its first zero; see `bclua.annotations.text`.
+-- @tparam string bytes
 -- @treturn string
-function recorded.utf8(text)
-   local mark = text:sub(1, 2)
-   if mark == "\xff\xfe" or mark == "\xfe\xff" then text = utf16(text, mark == "\xff\xfe" and "<I2" or ">I2") end
-   text = text:gsub("%z.*", ""):gsub("^\u{FEFF}", "")
-   return utf8.len(text) and text or latin1(text)
-end
+function recorded.utf8(bytes) return (text.decode(bytes):gsub("%z.*", "")) end
 
 -- A text that can be a cell of a table, or nil.
-local function cell(text)
-   text = text and text:gsub("%c+", " "):match("^%s*(.-)%s*$")
-   if not text or text == "" then return nil end
-   if #text > LONGEST then text = text:sub(1, (utf8.offset(text, 0, LONGEST + 1) or LONGEST + 1) - 1) end
-   return text
+local function cell(value)
+   value = value and value:gsub("%c+", " "):match("^%s*(.-)%s*$")
+   if not value or value == "" then return nil end
+   if #value > LONGEST then value = value:sub(1, (utf8.offset(value, 0, LONGEST + 1) or LONGEST + 1) - 1) end
+   return value
 end
 
 -- The first number in a text, if it can be one of that kind; a comma may stand for the point.
-local function number(text, least, most)
-   local x = tonumber(((text or ""):match("[-+]?%d[%d.,]*") or ""):gsub(",", "."):gsub("^%+", ""):match("^(.-)%.?$"))
+local function number(value, least, most)
+   local x = text.number((value or ""):match("[-+]?%d[%d.,]*%d") or (value or ""):match("[-+]?%d") or "")
    return x and x >= least and x <= most and x + 0.0 or nil
 end
 
@@ -64,20 +45,20 @@ end
 
 -- ---- What a file says ----
 
-local function is_serial(text) -- of Song Meters, as in SMA01234, S4A01234, 2MM01234
-   return text:find "^S[M%d]%w%d%d%d%d%d$" or text:find "^%dM%w%d%d%d%d%d$"
+local function is_serial(value) -- of Song Meters, as in SMA01234, S4A01234, 2MM01234
+   return value:find "^S[M%d]%w%d%d%d%d%d$" or value:find "^%dM%w%d%d%d%d%d$"
 end
 
 -- What stands in front of the time in a name: a place, or the number of a recorder.
-local function prefix(fields, text)
-   text = cell(text)
-   if not text then return end
-   if text:find(("^" .. ("%x"):rep(16) .. "$")) then
-      fields.recorder = "AudioMoth " .. text:upper()
-   elseif is_serial(text) then
-      fields.recorder = text
+local function prefix(fields, value)
+   value = cell(value)
+   if not value then return end
+   if value:find(("^" .. ("%x"):rep(16) .. "$")) then
+      fields.recorder = "AudioMoth " .. value:upper()
+   elseif is_serial(value) then
+      fields.recorder = value
    else
-      fields.site = text
+      fields.site = value
    end
 end
 
@@ -114,23 +95,23 @@ end
 -- "Recorded at 04:30:00 14/05/2023 (UTC+2) by AudioMoth 24F3... at medium gain while battery was 4.1V and temperature
 -- was 17.2C."; the words changed from firmware to firmware.
 local function from_audiomoth(tags)
-   local text
+   local said
    for _, name in ipairs{"comment", "description", "bext_description"} do
       local found = tags[name] and recorded.utf8(tags[name])
-      if found and found:find "Recorded at %d" then text = text or found end
+      if found and found:find "Recorded at %d" then said = said or found end
    end
-   if not text then return nil end
+   if not said then return nil end
    local f = {}
-   local time, day, month, year, rest = text:match("Recorded at (%d%d:%d%d:%d%d%.?%d*) (%d%d)/(%d%d)/(%d%d%d%d)(.*)$")
+   local time, day, month, year, rest = said:match("Recorded at (%d%d:%d%d:%d%d%.?%d*) (%d%d)/(%d%d)/(%d%d%d%d)(.*)$")
    if time then
       local zone = rest:match("^ %((UTC[^)]*)%)") or "UTC" -- the first firmware knew no other
       f.clock, f.wrong = clock.parse(("%s-%s-%sT%s%s"):format(year, month, day, time, zone))
    end
-   local id = text:match("by (AudioMoth %x+)") or recorded.utf8(tags.artist or ""):match("^AudioMoth %x+")
-   f.recorder, f.site = id, text:match("during deployment (%x+)")
-   f.gain = text:match("at ([%a-]+) gain") or text:match("at gain setting (%d)")
-   f.battery_v = number(text:match("battery (.-)V"), 0, 1000)
-   f.temperature_c = number(text:match("temperature was (%S+)C"), -100, 100)
+   local id = said:match("by (AudioMoth %x+)") or recorded.utf8(tags.artist or ""):match("^AudioMoth %x+")
+   f.recorder, f.site = id, said:match("during deployment (%x+)")
+   f.gain = said:match("at ([%a-]+) gain") or said:match("at gain setting (%d)")
+   f.battery_v = number(said:match("battery (.-)V"), 0, 1000)
+   f.temperature_c = number(said:match("temperature was (%S+)C"), -100, 100)
    return f
 end
 
@@ -225,9 +206,9 @@ local function zone_in(rest)
 end
 
 -- Song Meters put the channel in front of the time: SITE_0_, SITE+1_, SITE_0+1_. SITE_1 is a site.
-local function without_channel(text)
-   text = text:gsub("[_%-$ ]+$", "")
-   return (text:gsub("_[-+]?0[-+]1$", ""):gsub("_[-+]?0$", ""):gsub("%+[01]$", ""))
+local function without_channel(name)
+   name = name:gsub("[_%-$ ]+$", "")
+   return (name:gsub("_[-+]?0[-+]1$", ""):gsub("_[-+]?0$", ""):gsub("%+[01]$", ""))
 end
 
 local HEX_FROM, DAY_S = 0x52C00000, 86400 -- there were no AudioMoths before 2014

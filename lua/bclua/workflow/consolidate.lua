@@ -1,6 +1,7 @@
 --- Step 2: one Parquet file out of all recordings' metadata and profiles.
 -- @module bclua.workflow.consolidate
 local array = require "bclua.array"
+local deployments = require "bclua.deployments"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
@@ -80,14 +81,21 @@ local function read_one(folder)
    for key, value in pairs(recorded.of(m.source_name)) do -- what was extracted before files were asked has its name
       if m[key] == nil then m[key] = value end
    end
-   m.recorded_at = recorded.sure(m.recorded_at)
    if m.motif_0 then return read_profile(m, folder) end
    for _, key in ipairs(PLACES) do m[key] = nil end
    return m
 end
 
-local OPTIONS = {input = {"string", needed = true}, output = {"string", needed = true}, force = "boolean",
-   quiet = "boolean"}
+local OPTIONS = {input = {"string", needed = true}, output = {"string", needed = true}, deployments = "string",
+   force = "boolean", quiet = "boolean"}
+
+-- The deployments that are asked for, else those that `extract` was given.
+local function read_deployments(options)
+   local kept = options.input .. "/" .. deployments.file
+   local path = options.deployments or files.exists(kept) and kept
+   if not path then return nil end
+   return deployments.read(path)
+end
 
 -- The source names that the last `extract` of a whole folder saw; nil where none has said it.
 local function names_there(folder)
@@ -99,9 +107,10 @@ local function names_there(folder)
 end
 
 --- Consolidate a folder that `extract` wrote.
--- @tparam table options `input` (folder), `output` (Parquet file), `force`, `quiet`
--- @treturn[1] table `{recordings=, failures=, gone=}`; gone: recordings that were extracted and are no longer there,
--- which are left out
+-- @tparam table options `input` (folder), `output` (Parquet file), `deployments` (a CSV, see `bclua.deployments`;
+-- default: the one that `extract` was given, if any), `force`, `quiet`
+-- @treturn[1] table `{recordings=, failures=, warnings=, gone=}`; gone: recordings that were extracted and are
+-- no longer there, which are left out
 -- @treturn[2] nil
 -- @treturn[2] string message
 function consolidate.run(options)
@@ -112,7 +121,9 @@ function consolidate.run(options)
    if #found == 0 then return nil, options.input .. ": no metadata.json below it (run `motif extract` first)" end
    local locked <close>, busy = lock.file(options.output)
    if not locked then return nil, busy end
-   local parameters, ok, message
+   local parameters, ok, message, placed
+   placed, message = read_deployments(options)
+   if message then return nil, message end
    parameters, message = record.of_folder(options.input)
    if message then return nil, message end
    parameters = parameters or {}
@@ -137,7 +148,14 @@ function consolidate.run(options)
       return nil, failures[1] and failures[1].reason or options.input .. ": its recordings are no longer there"
    end
    table.sort(rows, function(a, b) return a.source_name < b.source_name end)
-   local columns = {}
+   local columns, warnings = {}, {}
+   for _, row in ipairs(rows) do
+      local what = deployments.place(row, placed, row.source_name)
+      if what then
+         warnings[#warnings + 1] = {path = row.source_name, step = "consolidate", what = what,
+            seconds = row.duration_seconds}
+      end
+   end
    for _, name in ipairs(consolidate.columns) do
       local column = {n = #rows}
       for i, row in ipairs(rows) do column[i] = row[name] end
@@ -150,10 +168,12 @@ function consolidate.run(options)
       types = TYPES})
    if not ok then return nil, message end
    ok, message = record.write_failures(options.output .. ".failures.csv", failures)
+   if ok then ok, message = record.write_warnings(options.output .. ".warnings.csv", warnings) end
    if not ok then return nil, message end
-   progress.note(("consolidate: %d recordings, %d failed%s"):format(#rows, #failures,
-      gone > 0 and (", %d no longer there and left out"):format(gone) or ""), options.quiet)
-   return {recordings = #rows, failures = failures, gone = gone}
+   progress.note(("consolidate: %d recordings, %d failed%s%s"):format(#rows, #failures,
+      gone > 0 and (", %d no longer there and left out"):format(gone) or "", #warnings > 0 and
+      ("; %d with a warning: %s.warnings.csv"):format(#warnings, options.output) or ""), options.quiet)
+   return {recordings = #rows, failures = failures, warnings = warnings, gone = gone}
 end
 
 return consolidate

@@ -1,10 +1,12 @@
 --- Step 1: CENS, matrix profile, motif and discord of every recording.
 -- @module bclua.workflow.extract
 local account = require "bclua.workflow.account"
+local deployments = require "bclua.deployments"
 local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
+local system = require "bclua.system"
 local check_options = require("bclua.options").check
 
 local extract = {}
@@ -14,7 +16,7 @@ extract.options = {cens_sample_rate = {"integer", default = 10, least = 1, most 
    matrix_profile_window = {"integer", default = 50, least = 1, most = 100000},
    sample_rate = {"integer", default = 32000, least = 1000, most = 768000}, exclusion = {"integer", least = 0},
    input = {"string", needed = true}, output = {"string", needed = true}, species = "string",
-   strict_audio = {"boolean", default = false}, sample_k = {"integer", least = 1},
+   strict_audio = {"boolean", default = false}, sample_k = {"integer", least = 1}, deployments = "string",
    seed = {"integer", default = 1, least = 0}, force = "boolean", quiet = "boolean"}
 
 local function check_parameters(p)
@@ -75,7 +77,8 @@ end
 --- Extract all recordings of a folder.
 -- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
 -- `matrix_profile_window` (50), `sample_rate` (32000), `exclusion` (round(w/2));
--- `species`, `sample_k`, `seed` to take only some; `strict_audio` (false: of what is truncated or damaged, or not as
+-- `species`, `sample_k`, `seed` to take only some; `deployments` (a CSV, see `bclua.deployments`, that is kept for
+-- `consolidate`); `strict_audio` (false: of what is truncated or damaged, or not as
 -- long as its header says, all that can be decoded is used, with a warning); `force`; `quiet`
 -- @treturn[1] table `{done=, skipped=, failures={{path=, step=, reason=},...}, seconds=,
 -- warnings={{path=, step=, what=, seconds=, claimed_s=},...}, counts=}`, the last from `account.of`
@@ -88,6 +91,11 @@ function extract.run(options)
       sample_rate = options.sample_rate, exclusion = options.exclusion}
    local hop, message = check_parameters(p)
    if not hop then return nil, message end
+   local placed
+   if options.deployments then -- before anything takes long
+      placed, message = deployments.read(options.deployments)
+      if not placed then return nil, message end
+   end
    local list, left_out, others = recordings.list(options.input)
    if not list then return nil, left_out end
    local all = #list
@@ -97,6 +105,9 @@ function extract.run(options)
    if not locked then return nil, busy end
    local ok
    ok, message = record.open_folder(options.output, p, options.force)
+   if ok and placed then
+      ok, message = system.write_file(options.output .. "/" .. deployments.file, files.read(options.deployments))
+   end
    if not ok then return nil, message end
 
    p.strict_audio = options.strict_audio -- it decides what is refused, not what comes out
