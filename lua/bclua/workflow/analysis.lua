@@ -3,28 +3,18 @@
 -- @module bclua.workflow.analysis
 local audio = require "bclua.audio"
 local cens = require "bclua.cens"
+local silence = require "bclua.workflow.silence"
 local stomp = require "bclua.stomp"
 
 local analysis = {}
 
 local BLOCK, KEPT = 1 << 18, 64 -- samples; blocks of a recording that is decoded only once
-local CONSTANT = 1e-6 -- peak to peak of a frame in which there is no sound; a step of 16 bits is 3e-5
-
--- A few samples tell most frames with sound in them.
-local function is_constant(y, first, hop)
-   local value = y[first]
-   for k = 1, 7 do
-      if math.abs(y[first + k * hop // 8] - value) >= CONSTANT then return false end
-   end
-   local frame = y:slice(1, first, first + hop - 1)
-   return frame:max() - frame:min() < CONSTANT
-end
 
 -- Add the next block, which begins with frame `at`: runs {first, last} of frames (from 0) that are constant: padding,
 -- dropouts, pauses below a recorder's trigger.
 local function add_constant_runs(runs, y, at, hop)
    for i = 0, #y // hop - 1 do
-      if is_constant(y, i * hop + 1, hop) then
+      if silence.is_constant(y, i * hop + 1, hop) then
          local run = runs[#runs]
          if not run or run[2] < at + i - 1 then
             run = {at + i}
@@ -66,21 +56,6 @@ local function each_block(path, options, f)
    while block and not f(block) do block = reader:read(BLOCK) end
 end
 
---- Why there is nothing to be heard in the mean of all channels of a recording.
--- @tparam string path
--- @treturn string beginning with the path
-function analysis.silence(path)
-   local least, most = math.huge, -math.huge
-   each_block(path, {mono = false}, function(y)
-      least, most = math.min(least, y:min()), math.max(most, y:max())
-      return least < most
-   end)
-   if least < most then
-      return path .. ": its channels cancel each other: opposite phase (a microphone wired the wrong way round?)"
-   end
-   return path .. ": silent (every sample is the same)"
-end
-
 local LEAST_SHARE = 0.05 -- of the power that is left after conversion; with less there is a warning
 
 -- What is to be said of the sound of a recorder of ultrasound, where most of it lies above the frequencies that are
@@ -119,10 +94,21 @@ function analysis.cens(path, p)
    local c, told = cens.cens(next_block, {sample_rate = p.sample_rate, hop = hop, rewind = rewind})
    if not c then return nil, told end
    if sound.samples == 0 then return nil, path .. ": no samples" end
-   if least == most then return nil, analysis.silence(path) end
+   if least == most then return nil, path .. ": " .. silence.why(path) end
    sound.tuning, sound.claimed_seconds = told.tuning, reader:info().claimed_s -- some are known at the end only
    sound.warning = reader:warning() or wide and ultrasound(path, power / sound.samples, p.sample_rate) or nil
    return c, sound
+end
+
+-- Where a recording is silent for more than half a window: start and end of each in seconds; nil: nowhere.
+local function long_silences(constant, window, rate)
+   local list = {}
+   for _, run in ipairs(constant) do
+      if run[2] - run[1] + 1 > window // 2 then
+         list[#list + 1], list[#list + 2] = run[1] / rate, (run[2] + 1) / rate
+      end
+   end
+   return list[1] and list
 end
 
 -- CENS for the profile: NaN in the middle of constant sound, so that no window of which it is the larger part has a
@@ -155,7 +141,8 @@ function analysis.analyse(path, p)
    local r = {cens_sample_rate = p.cens_sample_rate, matrix_profile_window = window,
       sample_rate = p.sample_rate, duration_cens = c:shape(2), duration_samples = sound.samples,
       duration_seconds = sound.samples / p.sample_rate, tuning = sound.tuning, cens = c, warning = sound.warning,
-      claimed_seconds = sound.claimed_seconds, source_sample_rate = sound.source_sample_rate}
+      claimed_seconds = sound.claimed_seconds, source_sample_rate = sound.source_sample_rate,
+      silence = long_silences(sound.constant, window, p.cens_sample_rate)}
    if c:shape(2) >= window and sound.samples >= window * (p.sample_rate // p.cens_sample_rate) then
       local profile = stomp.self_join(without_silence(c, sound.constant, window), window, {exclusion = p.exclusion})
       local motif, discord = stomp.motifs(profile, 1)[1], stomp.discords(profile, 1)[1]

@@ -20,7 +20,7 @@ end
 
 local KEYS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens", "duration_samples",
    "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1", "tuning",
-   "warning", "claimed_seconds", "source_sample_rate", "clock_warning",
+   "warning", "claimed_seconds", "source_sample_rate", "silence", "clock_warning",
    table.unpack(require("bclua.recorded").fields)}
 
 --- Keep what was found.

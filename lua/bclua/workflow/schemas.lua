@@ -32,6 +32,17 @@ local RATE = {"integer", needed = true, least = 1, most = 10000000}
 local LOC = {"number", needed = true, sql = ("%%s >= 0 and %%s <= %.0f or %%s = -1"):format(LONGEST_S),
    words = ("must be seconds from 0 to %.0f, or -1 for the whole recording"):format(LONGEST_S)}
 
+-- Start and end of each silence.
+local SILENCE = {"list", of = {"number", least = 0, most = LONGEST_S}, items = "seconds",
+   holds = function(list)
+      for i = 2, #list do
+         if list[i] < list[i - 1] then return false end
+      end
+      return #list % 2 == 0
+   end,
+   sql = "mod(len(%s), 2) = 0 and %s = list_sort(%s)",
+   words = "must be seconds in order, start and end of each silence"}
+
 local function together(name, with, sql, words)
    return {name, with = {with}, sql = sql, words = words}
 end
@@ -59,6 +70,7 @@ schemas.motif = {
    matrix_profile_window = {"integer", needed = true, least = 1, most = 1000000},
    duration_cens = COUNT, duration_samples = COUNT, duration_seconds = SECONDS,
    motif_0 = FRAME, motif_1 = FRAME, discord_0 = FRAME, discord_1 = FRAME, tuning = "number",
+   silence = SILENCE,
    mp = {"list", of = {"number", least = 0, most = math.huge}, items = "numbers"},
    pi = {"list", of = {"integer", least = -1}, items = "frames"},
    together("motif_1", "motif_0", "(motif_1 is null) = (motif_0 is null)", "must be there where 'motif_0' is"),

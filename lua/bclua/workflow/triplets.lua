@@ -49,7 +49,7 @@ for _, name in ipairs{"samples", "seed", "holdout", "shares", "calls", "exclude_
 end
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds",
-   "motif_0", "motif_1"}
+   "motif_0", "motif_1", "silence?"}
 local DISCORDS = {"discord_0", "discord_1"}
 
 local CHUNK = 1 << 17 -- triplets drawn at once
@@ -157,6 +157,18 @@ local function add_places(columns, rows)
    columns.places_s, columns.places_end = array.from(all, "f64"), ends
 end
 
+-- Where rows are silent as one list, and where each row's ends.
+local function add_silences(columns, rows)
+   local all, ends = {}, array.zeros(#rows, "i64")
+   for i, row in ipairs(rows) do
+      if row.silence then
+         for k = 1, #row.silence do all[#all + 1] = row.silence[k] end
+      end
+      ends[i] = #all
+   end
+   if #all > 0 then columns.silent_s, columns.silent_end = array.from(all, "f64"), ends end
+end
+
 local function sampler_columns(rows, window_s)
    local group, species = number_names(rows, "group"), number_names(rows, "species")
    local function seconds(key) return column(rows, function(r) return r[key] or -1 end, "f64") end
@@ -169,6 +181,7 @@ local function sampler_columns(rows, window_s)
       window_s = window_s,
    }
    if rows[1] and rows[1].places then add_places(columns, rows) end
+   add_silences(columns, rows)
    return columns
 end
 
