@@ -424,6 +424,55 @@ describe("sampling.triplets", function()
          end
       end)
 
+      -- Recordings 1, 4 and 7 are one, as are 2 and 5: groups are what is heard in it.
+      local function sources(r)
+         places(r)
+         r.source = array.from({1, 2, 3, 1, 2, 4, 1}, "i64")
+      end
+
+      it("keeps distant windows away from the anchor's group in their recording", function()
+         local source, near = {1, 2, 3, 1, 2, 4, 1}, {[false] = 0, [true] = 0}
+         local function count(drawn, key)
+            for i = 1, #drawn.a do
+               for k, list in ipairs(PLACES) do
+                  if GROUP_OF[k] == GROUP_OF[drawn.a[i]] and source[k] == source[drawn.c[i]] then
+                     local at = false
+                     for _, x in ipairs(list) do at = at or math.abs(x - drawn.c_loc[i]) < 5 end
+                     if at then near[key] = near[key] + 1 end
+                  end
+               end
+            end
+         end
+         for _, mixture in ipairs{{1, 0, 1, 0}, {0, 1, 0, 1}} do
+            count(draw(20000, {mixture = mixture}, sources), true)
+            count(draw(20000, {mixture = mixture}, places), false)
+         end
+         assert.equal(0, near[true])
+         assert.is_true(near[false] > 1000)
+      end)
+
+      it("has no anchors of a group with a single place", function()
+         local drawn = draw(20000, nil, sources)
+         for i = 1, 20000 do
+            assert(drawn.a[i] ~= 7 and (drawn.a_loc[i] ~= drawn.b_loc[i] or drawn.a[i] ~= drawn.b[i]))
+         end
+         local two = array.from({1, 2}, "i64")
+         local none, message = sampling.triplets({group = two, species = two, anchor_s = array.zeros(2),
+            self_s = array.zeros(2), duration_s = array.zeros(2), window_s = 5,
+            places_s = array.from({1, 2}, "f64"), places_end = two, source = array.from({1, 1}, "i64")}, {samples = 1})
+         assert.is_nil(none)
+         assert.matches("no group has two places", message)
+      end)
+
+      it("wants places of sources in order", function()
+         assert.error_matches(function()
+            draw(1, nil, function(r)
+               sources(r)
+               r.places_s[2] = 1
+            end)
+         end, "places_s%[2%] must be in order, got 1")
+      end)
+
       it("gives recordings without places location -1", function()
          local none = draw(2000, nil, function(r)
             r.places_s, r.places_end = array.zeros(0, "f64"), array.zeros(7, "i64")

@@ -31,7 +31,7 @@ static const double *or_else(const double *a, const double *b) { return a != NUL
 static void check_recordings(lua_State *L, bc_recordings *r) {
     int64_t n = -1;
     luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_checkstack(L, 16, NULL); /* each column, as it was converted, stays on the stack */
+    luaL_checkstack(L, 18, NULL); /* each column, as it was converted, stays on the stack */
     r->group = column(L, "group", BC_I64, true, &n);
     r->species = column(L, "species", BC_I64, true, &n);
     r->anchor_s = column(L, "anchor_s", BC_F64, true, &n);
@@ -64,6 +64,18 @@ static void check_places(lua_State *L, bc_recordings *r) {
         if (r->places_end[i] < last || r->places_end[i] > all)
             bc_arg_error(L, 1, "places_end[%I] must be %I to %I, got %I", (lua_Integer)i + 1,
                          (lua_Integer)last, (lua_Integer)all, (lua_Integer)r->places_end[i]);
+}
+
+/* Which entries are of one recording; the places of each must be in order then. */
+static void check_sources(lua_State *L, bc_recordings *r) {
+    int64_t n = (int64_t)r->n;
+    r->source = column(L, "source", BC_I64, false, &n);
+    if (r->source == NULL || r->places_s == NULL) return;
+    for (int64_t i = 0, k = 0; i < n; i++)
+        for (int64_t from = k; k < r->places_end[i]; k++)
+            if (!(r->places_s[k] >= (k > from ? r->places_s[k - 1] : -INFINITY)))
+                bc_arg_error(L, 1, "places_s[%I] must be in order, got %f", (lua_Integer)k + 1,
+                             r->places_s[k]);
 }
 
 /* Pairs of seconds in order, each recording's own. */
@@ -148,7 +160,11 @@ table is the beginning of a large one.
   recordings are silent: `silent_s` (f64: start and end of each silence, in order) and
   `silent_end` (i64: how many of these numbers there are up to the end of each recording);
   clips are not centred in a silence longer than half a window, and where a recording has no
-  other place its window is taken
+  other place its window is taken. Several windows of a recording in place of its one: `places_s`
+  (f64) and `places_end` (i64), likewise. A recording that has several entries, as it has labels
+  of several kinds, has the same number in `source` (i64) in all of them, and their places are in
+  order: then groups of a single place have no anchors, and distant windows avoid the places of the
+  anchor's group in their recording
 @tparam table options `samples`; `seed` (0); `first` (0: triplets before the
   first one to draw); `shares` ("equal"); `mixture` (weights of the partitions self and motif,
   self and clip, group and motif, group and clip: `{1, 1, 1, 1}`); `exclude_own` (false: a
@@ -187,6 +203,7 @@ int bc_sampling_triplets(lua_State *L) {
     bc_recordings r = {0};
     check_recordings(L, &r);
     check_places(L, &r);
+    check_sources(L, &r);
     check_silences(L, &r);
 
     lua_createtable(L, 0, 8);

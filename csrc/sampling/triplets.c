@@ -7,6 +7,8 @@
 #include "../support/interrupt.h"
 #include "../support/random.h"
 
+enum { TRIES = 64 }; /* at a distant window without a place of the anchor's group */
+
 typedef struct entry {
     int64_t group, species;
     size_t recording;
@@ -29,6 +31,7 @@ typedef struct strata {
     size_t groups, species;
     bc_shares shares;
     gap *gaps; /* scratch: as many as a recording has silences, and two */
+    entry *sources; /* by recording (as their group) and group (as their species), or NULL */
 } strata;
 
 static int compare(const void *p, const void *q) {
@@ -48,6 +51,7 @@ static void strata_free(strata *s) {
     free(s->species_sum);
     free(s->group_sum);
     free(s->anchor_sum);
+    free(s->sources);
     free(s->gaps);
 }
 
@@ -79,7 +83,17 @@ static size_t group_size(const strata *s, size_t g) {
     return s->first[s->begins[g + 1]] - s->first[s->begins[g]];
 }
 
-static void sum_weights(strata *s, int exclude_own) {
+/* Has a group no pair of places? */
+static int is_lonely(const strata *s, const bc_recordings *r, size_t g) {
+    int64_t n = 0;
+    for (size_t k = s->first[s->begins[g]]; k < s->first[s->begins[g + 1]]; k++) {
+        size_t i = s->order[k].recording;
+        n += r->places_end[i] - (i > 0 ? r->places_end[i - 1] : 0);
+    }
+    return n < 2;
+}
+
+static void sum_weights(strata *s, const bc_recordings *r, int exclude_own) {
     s->species_sum[0] = s->group_sum[0] = s->anchor_sum[0] = 0;
     for (size_t k = 0; k < s->species; k++)
         s->species_sum[k + 1] = s->species_sum[k] + weight(s->shares, species_size(s, k));
@@ -87,7 +101,8 @@ static void sum_weights(strata *s, int exclude_own) {
         size_t n = group_size(s, g);
         double w = weight(s->shares, n);
         s->group_sum[g + 1] = s->group_sum[g] + w;
-        s->anchor_sum[g + 1] = s->anchor_sum[g] + (exclude_own && n < 2 ? 0 : w);
+        int none = (exclude_own && n < 2) || (s->sources != NULL && is_lonely(s, r, g));
+        s->anchor_sum[g + 1] = s->anchor_sum[g] + (none ? 0 : w);
     }
 }
 
@@ -106,6 +121,16 @@ static int allocate_gaps(strata *s, const bc_recordings *r) {
         if ((n = silences(r, i, &at)) > most) most = n;
     s->gaps = malloc((most + 2) * sizeof *s->gaps);
     return s->gaps != NULL ? BC_OK : BC_NOMEM;
+}
+
+static int index_sources(strata *s, const bc_recordings *r) {
+    if (r->source == NULL || r->places_s == NULL) return BC_OK;
+    s->sources = malloc((r->n + 1) * sizeof *s->sources);
+    if (s->sources == NULL) return BC_NOMEM;
+    for (size_t i = 0; i < r->n; i++)
+        s->sources[i] = (entry){r->source[i], (int64_t)s->group_at[i], i};
+    qsort(s->sources, r->n, sizeof *s->sources, compare);
+    return BC_OK;
 }
 
 static int strata_new(strata *s, const bc_recordings *r, const bc_triplet_options *o) {
@@ -127,8 +152,9 @@ static int strata_new(strata *s, const bc_recordings *r, const bc_triplet_option
     }
     s->begins[s->groups] = s->species;
     s->first[s->species] = n;
-    sum_weights(s, o->exclude_own);
-    return BC_OK;
+    rc = index_sources(s, r);
+    if (rc == BC_OK) sum_weights(s, r, o->exclude_own);
+    return rc;
 }
 
 /* The class k of from..to-1 with sum[k] <= x < sum[k+1]; classes without
@@ -326,6 +352,57 @@ static double draw_other_place(const bc_recordings *r, size_t i, double from, do
         if (is_apart(from, at[k], distance) && left-- == 0) return at[k];
 }
 
+/* Is one of n numbers, which are in order, nearer to x than that? */
+static int has_near(const double *at, size_t n, double x, double distance) {
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (at[middle] < x)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (low < n && at[low] - x < distance) || (low > 0 && x - at[low - 1] < distance);
+}
+
+/* Has recording c a place of this group at a window, or anywhere if that is all of it? */
+static int holds_group(const strata *s, const bc_recordings *r, size_t c, double loc, size_t g) {
+    size_t low = 0, high = r->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const entry *e = &s->sources[middle];
+        if (e->group < r->source[c] || (e->group == r->source[c] && e->species < (int64_t)g))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (const entry *e = s->sources + low;
+         e < s->sources + r->n && e->group == r->source[c] && e->species == (int64_t)g; e++) {
+        const double *at;
+        size_t n = places(r, e->recording, &at);
+        if (n > 0 && (!(loc >= 0) || has_near(at, n, loc, r->window_s))) return 1;
+    }
+    return 0;
+}
+
+/* The distant window for anchor a, a clip where one is wanted and there is room. */
+static void draw_far(const bc_triplets *out, size_t i, const strata *s, const bc_recordings *r,
+                     const bc_triplet_options *o, size_t a, int is_clip, bc_random *rng) {
+    size_t c = 0;
+    double loc = NAN;
+    int got_clip = 0;
+    for (int tries = 0; tries < TRIES; tries++) {
+        c = draw_distant(s, a, rng);
+        loc = is_clip ? clip(r, o, c, s->gaps, rng) : NAN;
+        got_clip = !isnan(loc);
+        if (!got_clip) loc = draw_place(r, c, rng);
+        if (s->sources == NULL || !holds_group(s, r, c, loc, s->group_at[a])) break;
+    }
+    out->c[i] = (int32_t)c + 1;
+    out->c_loc[i] = loc;
+    out->distant[i] = got_clip ? BC_DISTANT_CLIP : BC_DISTANT_MOTIF;
+}
+
 /* As draw_one, with windows among the places of recordings. */
 static void draw_places(const bc_triplets *out, size_t i, const strata *s, const bc_recordings *r,
                         const bc_triplet_options *o, const double *mixture, bc_random *rng) {
@@ -341,17 +418,12 @@ static void draw_places(const bc_triplets *out, size_t i, const strata *s, const
     }
     if (!(b_loc >= 0) && alone) b_loc = draw_other_place(r, a, a_loc, 0, rng);
     if (!(b_loc >= 0) && alone) b_loc = a_loc; /* its only one */
-    size_t c = draw_distant(s, a, rng);
     out->a[i] = (int32_t)a + 1;
     out->b[i] = (int32_t)b + 1;
-    out->c[i] = (int32_t)c + 1;
     out->a_loc[i] = a_loc;
     out->b_loc[i] = b_loc;
-    out->c_loc[i] = is_clip ? clip(r, o, c, s->gaps, rng) : NAN;
-    is_clip = !isnan(out->c_loc[i]);
-    if (!is_clip) out->c_loc[i] = draw_place(r, c, rng);
     out->neighbor[i] = b == a ? BC_NEIGHBOR_SELF : BC_NEIGHBOR_GROUP;
-    out->distant[i] = is_clip ? BC_DISTANT_CLIP : BC_DISTANT_MOTIF;
+    draw_far(out, i, s, r, o, a, is_clip, rng);
 }
 
 static void draw_one(const bc_triplets *out, size_t i, const strata *s, const bc_recordings *r,
@@ -386,7 +458,8 @@ int bc_triplets_draw(const bc_triplets *out, const bc_recordings *r,
         goto out;
     }
     if (!(s.anchor_sum[s.groups] > 0)) {
-        rc = bc_fail(e, "no group has two recordings, so none has a neighbour other than itself");
+        rc = bc_fail(e, "no group has two %s, so none has a neighbour other than itself",
+                     s.sources != NULL && !o->exclude_own ? "places" : "recordings");
         goto out;
     }
     for (int k = 0; k < 4; k++) mixture[k] = o->exclude_own && k < 2 ? 0 : o->mixture[k];

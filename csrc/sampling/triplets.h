@@ -29,6 +29,9 @@ typedef struct bc_recordings {
      * those from silent_s[silent_end[i - 1]] to before silent_s[silent_end[i]]. */
     const double *silent_s;
     const int64_t *silent_end;
+    /* Where a recording has several entries, one for each kind of places, or NULL: the
+     * entries of one recording have the same number. Then places must be in order. */
+    const int64_t *source;
 } bc_recordings;
 
 enum { BC_NEIGHBOR_SELF = 1, BC_NEIGHBOR_GROUP = 2 };
@@ -83,6 +86,10 @@ typedef struct bc_triplets {
  * evenly. A self neighbour is another place, self_distance_s or more away; where there is
  * none it becomes one of the group. In a group of one recording it is then a nearer place,
  * and the anchor's own only if the recording has no other.
+ *
+ * With source, groups of a single place have no anchors, and a distant window is drawn anew,
+ * up to 64 times in all, while it is nearer than window_s to a place that the anchor's group
+ * has in the same recording.
  *
  * BC_FAIL with fewer than two groups, or when exclude_own leaves no anchor.
  * O(n log n + samples log n). */
