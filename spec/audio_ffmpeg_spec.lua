@@ -279,6 +279,21 @@ echo '[info] Stream mapping:' >&2
       assert.equal("", (command.shell("ls /tmp | grep bclua-sound")))
    end)
 
+   it("runs for each part where there is no room for all of it", function()
+      program(says("2.00") .. ("echo x >>%s/runs; cat %s/sound.wav"):format(dir, dir))
+      local out, status = run([[
+         local y, before = assert(audio.load("sound.wav")), descriptors()
+         for k = 1, 6 do
+            local part = assert(audio.load("x.m4a", {start_s = 1.9 - 0.3 * k, seconds = 0.1}))
+            local first = math.floor((1.9 - 0.3 * k) * 16000 + 0.5)
+            assert(part:string() == y:slice(1, first + 1, first + 1600):string())
+         end
+         assert(children() == 0)
+         print(descriptors() - before)]], "TMPDIR=" .. dir .. "/none")
+      assert.same({"0\n", 0}, {out, status})
+      assert.equal(6, select(2, command.read(dir .. "/runs"):gsub("x", "x")))
+   end)
+
    it("that fails is the file's fault, in its words", function()
       program("echo '[mov @ 0x1] [error] moov atom not found' >&2; exit 1")
       assert.equal("x.m4a: not a readable sound file (ffmpeg: moov atom not found)\n", (run [[

@@ -15,6 +15,7 @@
 
 enum {
     FILES = 512, /* that are remembered */
+    KEPT = 64,   /* with all of their samples, each in an open file */
     JUMPS = 3,   /* parts of a file that were asked for: all of it is kept from here on */
     CHUNK = 1 << 16 /* samples */
 };
@@ -53,6 +54,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static sound *sounds[FILES];
 static uint64_t uses;
 static int64_t kept_bytes;
+static int kept;
 
 /* ---- The files that are known: under the lock ---- */
 
@@ -70,6 +72,7 @@ static sound *look_up(const struct stat *st) {
 static void drop_samples(sound *s) {
     if (s->fd < 0) return;
     close(s->fd);
+    kept--;
     kept_bytes -= s->bytes;
     s->fd = -1;
     s->bytes = 0;
@@ -273,7 +276,7 @@ static bool take_room(sound *s, int64_t n) {
         if (quarter < most) most = quarter;
     }
     int i = 0;
-    while (kept_bytes + n > most && (i = idle(true)) >= 0) drop_samples(sounds[i]);
+    while ((kept >= KEPT || kept_bytes + n > most) && (i = idle(true)) >= 0) drop_samples(sounds[i]);
     bool fits = kept_bytes + n <= most;
     if (fits) kept_bytes += n, s->bytes += n;
     pthread_mutex_unlock(&lock);
@@ -332,6 +335,7 @@ static int fill(bc_foreign *x, bc_error *e) {
     if (fd >= 0) rc = copy_sound(x, fd, &fits, e);
     pthread_mutex_lock(&lock);
     s->fd = fd;
+    kept += fd >= 0;
     if (rc != BC_OK || !fits) drop_samples(s);
     s->too_large = rc == BC_OK && s->fd < 0;
     s->filling = false;
