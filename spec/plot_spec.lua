@@ -72,6 +72,11 @@ describe("plot", function()
       assert.equal("", (command.shell("ls " .. dir .. " | grep tmp")))
    end)
 
+   it("takes no markup out of the names beside the bars", function()
+      assert.is_true(plot.bar({"train_audio", "a^b"}, {1, 2}, dir .. "/bar.svg"))
+      assert.matches("train_audio.*a%^b", command.read(dir .. "/bar.svg"))
+   end)
+
    it("takes options alone, and checks them", function()
       assert.matches("time %(s%)", (blocks(function(o) return plot.line({1, 2}, o) end, {xlabel = "time (s)"})))
       local function fails(pattern, ...)

@@ -96,10 +96,10 @@ local function mark(add, layer, tag, has_name)
 end
 
 local function tics(axis, list)
-   if not list then return ("set %stics autofreq"):format(axis) end
+   if not list then return ("set %stics autofreq enhanced"):format(axis) end
    local parts = {}
    for i, t in ipairs(list) do parts[i] = ("%s %.9g"):format(quote(t[2]), t[1]) end
-   return ("set %stics (%s)"):format(axis, table.concat(parts, ", "))
+   return ("set %stics (%s) noenhanced"):format(axis, table.concat(parts, ", "))
 end
 
 local function draw_axes(add, panel, last)
