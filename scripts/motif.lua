@@ -7,9 +7,8 @@ local DEPLOYMENTS = "Which recorder was where and when, one deployment a row: si
 
 local function extract(parser)
    local c = parser:command("extract", "CENS, matrix profile, motif and discord of every recording.")
-   c:option("--input", "Folder of recordings: SPECIES/ID.ogg."):argname("DIR"):count(1)
-   c:option("--output", "Folder for the results: SPECIES/ID/{metadata.json,cens.npy,mp.npy,pi.npy}."):argname("DIR")
-      :count(1)
+   c:option("--input", "Folder of recordings: SPECIES/ID.ogg, SITE/DATE/ID.wav, ID.wav."):argname("DIR"):count(1)
+   c:option("--output", "Folder for the results: a folder a recording, under its path."):argname("DIR"):count(1)
    c:option("--species", "Only this species (a folder of the input)."):argname("S")
    local setting = cli.settings(c, require("bclua.workflow.extract").options)
    setting("--cens-sr", "N", "CENS frames a second.", "cens_sample_rate")
@@ -17,6 +16,8 @@ local function extract(parser)
    setting("--exclusion", "N", "Frames on either side that are no match (default: half the window).")
    c:option("--deployments", DEPLOYMENTS .. " A second run with another one computes nothing anew; `consolidate` " ..
       "then takes that."):argname("CSV")
+   setting("--data-layout", "KIND", "What the first folders are: species, site, flat (nothing); auto guesses, and " ..
+      "says what it took.")
    setting("--sample-k", "K", "Only K recordings, drawn by --seed.")
    setting("--seed", "N", "Seed of --sample-k.")
    c:flag("--strict-audio", "Refuse what is truncated or damaged, or not as long as its header says; by default all " ..
@@ -25,8 +26,8 @@ local function extract(parser)
    return function(o)
       return require("bclua.workflow.extract").run({input = o.input, output = o.output, species = o.species,
          cens_sample_rate = o.cens_sr, matrix_profile_window = o.mp_window, exclusion = o.exclusion,
-         sample_k = o.sample_k, seed = o.seed, strict_audio = o.strict_audio, deployments = o.deployments,
-         force = o.force})
+         data_layout = o.data_layout, sample_k = o.sample_k, seed = o.seed, strict_audio = o.strict_audio,
+         deployments = o.deployments, force = o.force})
    end
 end
 
@@ -43,7 +44,8 @@ local function consolidate(parser)
 end
 
 local function grouping(c)
-   c:option("--group", "What makes a group: species, family, or a column of --metadata."):argname("COLUMN")
+   c:option("--group", "What makes a group: species (default; where there are none, recording), recording, family, " ..
+      "site, hour, date, or a column of --metadata or --input."):argname("COLUMN")
    c:option("--metadata", "CSV of recordings (column source_name, filename, ...) or species (SPECIES_CODE, " ..
       "primary_label, ...)."):argname("CSV")
    c:option("--taxonomy", "CSV with SPECIES_CODE and FAMILY: groups are families (else species)."):argname("CSV")
@@ -79,7 +81,7 @@ local function generate(parser)
    c:flag("--accepted-only", "Only motifs that were accepted in `browse`, of the file accepted.csv beside the input.")
    c:option("--accepted", "The same, of this file."):argname("FILE")
    c:option("--dataset-root", "Folder that holds the source names, to compute scores without --scores."):argname("DIR")
-   setting("--holdout", "X", "Share of each species' recordings kept away for evaluation.")
+   setting("--holdout", "X", "Share of each species', or site's, recordings kept away for evaluation.")
    setting("--seed", "N", "Same seed, same triplets.")
    cli.threads(cli.outcome(c))
    return function(o)
@@ -210,7 +212,7 @@ local function top_motif(parser)
    local c = parser:command("extract-top-motif", "Motifs, discords or likely calls of each recording as files.")
    local setting = marks(c, require("bclua.workflow.listen").top_options, "both")
    c:option("--dataset-root", ROOT .. "."):argname("DIR"):count(1)
-   c:option("--output", "Folder: SPECIES/ID_motif1a_START.FORMAT, ..._discord1_START."):argname("DIR"):count(1)
+   c:option("--output", "Folder: PATH_motif1a_START.FORMAT, ..._discord1_START."):argname("DIR"):count(1)
    setting("--format", "FORMAT", "flac, ogg or wav.")
    cli.threads(c):flag("--strict", "Exit with an error if any recording failed.")
    return function(o)
@@ -224,7 +226,7 @@ local function labels(parser)
    local setting = marks(c, require("bclua.workflow.labels").options, "both")
    setting("--format", "FORMAT", "audacity: a label track a recording; raven: one selection table, the recordings " ..
       "as a sequence in order of their names; csv.")
-   c:option("--output", "Folder for audacity: SPECIES/ID.txt; file for the others."):argname("PATH"):count(1)
+   c:option("--output", "Folder for audacity: PATH.txt; file for the others."):argname("PATH"):count(1)
    c:option("--dataset-root", ROOT .. ": looks for the frequency band of each window (else: the full band).")
       :argname("DIR")
    c:option("--accepted", "accepted.csv of `browse`: the motifs accepted there."):argname("FILE")

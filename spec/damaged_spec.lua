@@ -70,7 +70,7 @@ local motif = {
          return require("bclua.workflow.browse").open({run = run_with(path), dataset_root = m.data})
       end,
       takes = "without rows"},
-   evaluate = {columns("duration_seconds", "motif_0", "mp", "pi"), function(path)
+   evaluate = {columns("duration_seconds", "motif_0", "mp", "pi", "site"), function(path)
       return step("collect")({motif = path, dataset_root = m.data, windows = "motif", motifs = 1})
    end},
    report = {columns("motif_0", "duration_seconds"), function(path)
@@ -130,10 +130,11 @@ local sweeps = {
 }
 
 -- What a column holds, and faults that are none there; with a question mark null is none, either.
-local KINDS = {source_name = "path", species = "path", folder = "path?", a = "path", b = "path", c = "path",
-   source = "path", tile = "path", a_species = "text", b_species = "text", c_species = "text", id = "text",
-   error = "long text?", motif_0 = "frame?", motif_1 = "frame?", discord_0 = "frame?", mp = "list?", pi = "list?",
-   rung = "integer?", seed = "integer?", peak_bytes = "integer?", wall_s = "number?", cpu_s = "number?"}
+local KINDS = {source_name = "path", species = "path?", site = "text?", folder = "path?", a = "path",
+   b = "path", c = "path", source = "path", tile = "path", a_species = "text?", b_species = "text?",
+   c_species = "text?", id = "text", error = "long text?", motif_0 = "frame?", motif_1 = "frame?",
+   discord_0 = "frame?", mp = "list?", pi = "list?", rung = "integer?", seed = "integer?", peak_bytes = "integer?",
+   wall_s = "number?", cpu_s = "number?"}
 local FITS = {path = {text = true}, text = {text = true, outside = true}, list = {list = true},
    ["long text"] = {text = true, outside = true, long = true}, integer = {negative = true},
    number = {negative = true, huge = true}}
@@ -255,7 +256,8 @@ describe("a damaged", function()
       local names = {"source_name", "species", "start_s", "clock_time", "twin_start_s", "seconds", "distance",
          "verdict"}
       for place, column in ipairs(names) do
-         local bad = numbers[column] and {"", "abc", "nan", "-1", "1e999x"} or {"", ("x"):rep(5000)}
+         local bad = numbers[column] and {"", "abc", "nan", "-1", "1e999x"} or {("x"):rep(5000),
+            column ~= "species" and "" or nil}
          for _, value in ipairs(column == "clock_time" and {"noon"} or bad) do
             local cells = {"a/b.ogg", "a", "1", "", "2", "5", "0", "accepted"}
             cells[place] = value

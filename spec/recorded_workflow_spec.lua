@@ -53,7 +53,7 @@ describe("recordings of a card", function()
    it("have what their names say where an earlier version extracted them", function()
       field.wav(dir .. "/card/moor_20230514_053000Z.wav")
       field.mine(dir)
-      local path = dir .. "/motif/card/moor_20230514_053000Z/metadata.json"
+      local path = dir .. "/motif/moor_20230514_053000Z/metadata.json"
       local old = assert(files.read_json(path))
       for _, key in ipairs(require("bclua.recorded").fields) do old[key] = nil end
       assert(files.write_json(path, old))
@@ -68,8 +68,9 @@ describe("recordings of a card", function()
       command.write(csv, "site,latitude,longitude,timezone\nmoor,52.5,13.25,Europe/Berlin\n")
       local done, table_of = field.mine(dir, {deployments = csv})
       assert.same({2, 1}, {done.done, #table_of.warnings})
-      assert.same({{recorded_at = "2023-05-14T23:30:00"}, {recorded_at = "2023-05-14T23:30:00+02:00", site = "moor",
-         latitude = 52.5, longitude = 13.25}}, {table.unpack(rows("recorded_at, site, latitude, longitude"))})
+      assert.same({{recorded_at = "2023-05-14T23:30:00", site = "lake"}, {recorded_at = "2023-05-14T23:30:00+02:00",
+         site = "moor", latitude = 52.5, longitude = 13.25}}, {table.unpack(rows(
+         "recorded_at, site, latitude, longitude"))})
       assert.equal("path,step,what,seconds,claimed_s\ncard/lake/20230514_233000.wav,consolidate,no deployment is of " ..
          "it,8.0,\n", command.read(dir .. "/motif.parquet.warnings.csv"))
       assert.equal("2023-05-14T23:30:00+02:00", select(2, field.mine(dir)) and rows("recorded_at")[2].recorded_at)
@@ -230,8 +231,8 @@ describe("windows", function()
       end
       assert.same({1, 1}, {check(accepted.read(dir .. "/accepted.csv"))})
       local csv = command.read(dir .. "/accepted.csv")
-      command.write(dir .. "/accepted.csv", (csv:gsub(",clock_time", ""):gsub(",2023[^,]*,", ","):gsub(",,", ",")))
+      command.write(dir .. "/accepted.csv", (csv:gsub("([^\n,]*,[^,]*,[^,]*),[^,]*(,[^\n]*\n)", "%1%2"))) -- column 4
       assert.equal(2, #assert(accepted.read(dir .. "/accepted.csv"))) -- as an earlier version wrote it
-      assert.equal(0, check(assert(accepted.read(dir .. "/accepted.csv")), "species"))
+      assert.equal(0, check(assert(accepted.read(dir .. "/accepted.csv")), "verdict"))
    end)
 end)

@@ -199,6 +199,30 @@ describe("score", function()
       assert.matches("none.csv: no rows of the kind 'call'", select(2, score.call_starts(dir .. "/none.csv")), 1, true)
    end)
 
+   it("takes a recording of just a window for a likely call, as do triplets", function()
+      local function put(name, seconds)
+         local y = sampling.generator(#name):normal(math.floor(seconds * RATE)):copy("f32") * 0.1
+         assert(audio.save(dir .. "/card/" .. name, y, RATE))
+      end
+      command.shell("mkdir " .. dir .. "/card")
+      for i = 1, 3 do put(i .. ".wav", 5) end
+      put("short.wav", 4.8)
+      assert(require("bclua.workflow.extract").run{input = dir .. "/card", output = dir .. "/motif", quiet = true})
+      local motif = dir .. "/motif.parquet"
+      assert(require("bclua.workflow.consolidate").run{input = dir .. "/motif", output = motif, quiet = true})
+      local result = assert(run{input = motif, dataset_root = dir})
+      assert.same({3, 0, 0}, {result.scored, result.discords, #result.rows - 3})
+      for i = 1, 3 do
+         assert.same({"call", 0, false}, {result.rows[i].kind, result.rows[i].start_s, result.rows[i].pick})
+      end
+      local drawn = assert(triplets.run{input = motif, output = dir .. "/t.parquet", samples = 50, holdout = 0,
+         pick = "calls", scores = output, quiet = true})
+      local r = sql.query(("select count(*) filter (a_loc = 2.5)::bigint n, count(*) filter (a = b)::bigint own " ..
+         "from '%s'"):format(dir .. "/t.parquet"))[1]
+      assert.is_true(r.n > 20 and r.own == 50)
+      assert.matches("the neighbour is the anchor's own window", table.concat(drawn.warnings, "\n"), 1, true)
+   end)
+
    it("gives triplets drawn with --pick calls their windows", function()
       local calls = assert(run({calls = 3})).calls
       local function check(options)

@@ -30,7 +30,7 @@ describe("recordings", function()
       command.write(dir .. "/" .. path, "")
    end
 
-   it("takes species from folders, and the folder's own name without any", function()
+   it("takes species from folders, and none without any", function()
       touch("train_audio/a/XC1.ogg")
       touch("train_audio/XC2.MP3")
       touch("train_audio/a/deep/XC3.wav")
@@ -40,7 +40,7 @@ describe("recordings", function()
       assert.equal(3, #list)
       assert.same({path = dir .. "/train_audio/a/XC1.ogg", source_name = "train_audio/a/XC1.ogg", species = "a",
          id = "XC1"}, list[2])
-      assert.equal("train_audio", list[1].species)
+      assert.same({path = dir .. "/train_audio/XC2.MP3", source_name = "train_audio/XC2.MP3", id = "XC2"}, list[1])
       assert.equal("a", list[3].species)
    end)
 
@@ -230,6 +230,47 @@ describe("extract", function()
          assert.is_true(files.exists(dir .. "/motif/x/sub/1/metadata.json"))
          assert.is_false(files.exists(dir .. "/motif/x/" .. old))
       end
+   end)
+
+   it("keeps recordings without species under their paths, and takes over what had the folder for a species", function()
+      put("20230514_043000.wav", tone(7, 1500, 32000))
+      put("20230514_044000.wav", tone(7, 1000, 32000))
+      command.shell(("mv %s/train_audio %s/card"):format(dir, dir))
+      local function table_of(options)
+         local o = {input = dir .. "/card"}
+         for k, v in pairs(options or {}) do o[k] = v end
+         local r = run(o)
+         assert(consolidate.run{input = dir .. "/motif", output = dir .. "/m.parquet", quiet = true, force = true})
+         return {r.done, r.skipped}, sql.query("select source_name, species, site, folder from '" .. dir ..
+            "/m.parquet' order by 1")
+      end
+      local counts, rows = table_of()
+      assert.same({2, 0}, counts)
+      assert.equal(2, #rows)
+      assert.same({source_name = "card/20230514_043000.wav", folder = "20230514_043000"}, rows[1])
+      assert.matches('"species": null', command.read(dir .. "/motif/20230514_043000/metadata.json"))
+      -- as it was kept before
+      command.shell(("cd %s/motif && rm recordings.json && mkdir card && mv 2023* card && " ..
+         "sed -i 's/\"species\": null/\"species\": \"card\"/' card/*/metadata.json"):format(dir))
+      assert(consolidate.run{input = dir .. "/motif", output = dir .. "/old.parquet", quiet = true})
+      assert.equal("card", sql.query("select species from '" .. dir .. "/old.parquet'")[1].species)
+      counts, rows = table_of()
+      assert.same({0, 2}, counts)
+      assert.same({nil, "20230514_043000"}, {rows[1].species, rows[1].folder})
+      assert.is_false(files.exists(dir .. "/motif/card"))
+   end)
+
+   it("does nothing anew where folders are taken for something else", function()
+      for _, name in ipairs{"a/1.wav", "b/1.wav"} do put(name, tone(7, 1500, 32000)) end
+      for _, case in ipairs{{"auto", "a", nil}, {"site", nil, "a"}, {"flat", nil, nil}, {"species", "a", nil}} do
+         local r = run{data_layout = case[1]}
+         assert.equal(2, r.done + r.skipped)
+         assert.equal(case[1] == "auto" and 2 or 0, r.done)
+         assert(consolidate.run{input = dir .. "/motif", output = dir .. "/m.parquet", quiet = true})
+         local row = sql.query("select species, site, folder from '" .. dir .. "/m.parquet' order by source_name")[1]
+         assert.same({species = case[2], site = case[3], folder = "a/1"}, row, case[1])
+      end
+      assert.error_matches(function() run{data_layout = "tree"} end, "one of auto, species, site, flat", 1, true)
    end)
 
    it("uses all of a recording whose header is wrong, and what is left of a truncated one, with a warning", function()

@@ -1,6 +1,7 @@
 --- Motifs that somebody has looked at: `accepted.csv` of a run, which `browse` writes, and
 -- `generate-triplets --accepted-only` and `labels --accepted` read.
 -- @module bclua.workflow.accepted
+local consolidate = require "bclua.workflow.consolidate"
 local files = require "bclua.files"
 local schemas = require "bclua.workflow.schemas"
 local system = require "bclua.system"
@@ -32,7 +33,8 @@ function accepted.read(path)
    if not rows then return nil, message end
    local list = {}
    for i, row in ipairs(rows) do
-      list[i], row.source_name, row.species = row, files.unguard(row.source_name), files.unguard(row.species)
+      list[i], row.source_name = row, files.unguard(row.source_name)
+      row.species = row.species and files.unguard(row.species)
    end
    return list
 end
@@ -141,7 +143,7 @@ function accepted.marks(options)
          end)
          list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
             recorded_at = row.recorded_at,
-            folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
+            folder = consolidate.folder_of(row), sample_rate = row.sample_rate,
             nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
             window_s = motifs[1] and motifs[1].seconds, marks = marks}
       end

@@ -28,6 +28,7 @@ audit.checks = {"silent", "clipped", "padded", "duplicate"}
 
 local SAMPLE_RATE = 32000
 local WINDOW_S = 5 -- where the table does not say
+local MOST_RECORDINGS = 20 -- that are listed, where there are no species
 local UNEVEN = 10 -- times as many triplets of one class as of another
 
 -- ---- Tiles, on workers ----
@@ -122,14 +123,16 @@ end
 local FLAGS = [[
    create table flagged as
    with f as (select *, peak < %.9g as silent, clipped >= %.9g as is_clipped, padding > %.9g as padded from tile),
-        twins as (select hash, count(*) as n, count(distinct regexp_extract(source, '([^/]+)/[^/]*$', 1)) as species
-                  from f where not silent group by hash)
+        labels as (select a as source, a_species as species from %s union select b, b_species from %s
+                   union select c, c_species from %s),
+        twins as (select hash, count(distinct (source, loc)) as n, count(distinct species) as species
+                  from f left join labels using (source) where not silent group by hash)
    select f.source, f.loc, f.padding, f.peak, f.rms, f.clipped as clipped_share, f.hash, silent, is_clipped as clipped,
       padded, not silent and n > 1 as duplicate, not silent and n > 1 and t.species > 1 as across
    from f left join twins t using (hash)]]
 
 local function check_tiles(db, relation, result)
-   db:exec(FLAGS:format(audit.limits.silent, audit.limits.clipped, audit.limits.padded))
+   db:exec(FLAGS:format(audit.limits.silent, audit.limits.clipped, audit.limits.padded, relation, relation, relation))
    result.tiles = db:query("select count(*)::bigint n from flagged")[1].n
    local uses = db:query(("select count(*)::bigint n, %s from (select a as source, a_loc as loc from %s union all " ..
       "select b, b_loc from %s union all select c, c_loc from %s) join flagged using (source, loc)"):format(
@@ -162,11 +165,15 @@ local function check_table(db, relation, window_s, result)
    result.overlap.same = result.overlap.same or 0
    result.partitions = db:query(("select neighbor, distant, count(*)::bigint n from %s group by all order by all")
       :format(relation))
-   result.classes = db:query(([[select a_species as species, count(*)::bigint triplets,
+   result.classes = db:query(([[select coalesce(a_species, a) as class, a_species as species, count(*)::bigint triplets,
       count(distinct a)::bigint recordings,
       count(*) filter (neighbor = 'self')::bigint self, count(*) filter (neighbor <> 'self')::bigint "group",
       count(*) filter (distant = 'motif')::bigint motif, count(*) filter (distant <> 'motif')::bigint clip
-      from %s group by 1 order by 2 desc, 1]]):format(relation))
+      from %s group by 1, 2 order by 3 desc, 1]]):format(relation))
+   result.class_is = "recording"
+   for _, c in ipairs(result.classes) do
+      if c.species then result.class_is = "species" end
+   end
 end
 
 -- ---- What to do ----
@@ -210,8 +217,9 @@ local function set_warnings(result)
    end
    local classes = result.classes
    if #classes > 1 and classes[1].triplets > UNEVEN * classes[#classes].triplets then
-      add("%s is the anchor's species in %d triplets, %s in %d: draw with --shares equal or sqrt, or group by species",
-         classes[1].species, classes[1].triplets, classes[#classes].species, classes[#classes].triplets)
+      add("%s is the anchor's %s in %d triplets, %s in %d: draw with --shares equal or sqrt, or group by %s",
+         classes[1].class, result.class_is, classes[1].triplets, classes[#classes].class, classes[#classes].triplets,
+         result.class_is)
    end
    if #result.failures > 0 then
       add("%d recordings could not be audited, the first: %s", #result.failures, result.failures[1].reason)
@@ -260,10 +268,13 @@ function audit.text(result)
    end
    aligned(lines, {"partition", "triplets", "share"}, rows)
    rows = {}
-   for i, c in ipairs(result.classes) do
-      rows[i] = {c.species, c.triplets, c.recordings, c.self, c.group, c.motif, c.clip}
+   local shown = result.class_is == "species" and #result.classes or math.min(#result.classes, MOST_RECORDINGS)
+   for i = 1, shown do
+      local c = result.classes[i]
+      rows[i] = {c.class, c.triplets, c.recordings, c.self, c.group, c.motif, c.clip}
    end
-   aligned(lines, {"anchor's species", "triplets", "recordings", "self", "group", "motif", "clip"}, rows)
+   if shown < #result.classes then rows[shown + 1] = {("and %d more"):format(#result.classes - shown)} end
+   aligned(lines, {"anchor's " .. result.class_is, "triplets", "recordings", "self", "group", "motif", "clip"}, rows)
    for _, w in ipairs(result.warnings) do lines[#lines + 1] = display.line("warning: " .. w) end
    if #result.warnings == 0 then lines[#lines + 1] = "nothing to warn of" end
    return table.concat(lines, "\n") .. "\n"
@@ -300,7 +311,7 @@ audit.options = {input = {"string", needed = true}, dataset_root = {"string", ne
 -- `bclua.workflow.legacy`), `output` (.json: everything; .csv or .parquet: a row a tile), `quiet`
 -- @treturn[1] table `triplets`, `recordings`, `audited`, `distinct_tiles`, `tiles` (looked at), `checks`
 -- (`{name=, tiles=, share=, uses=, example=}`), `overlap` (`{triplets=, share=, shared=, self=, same=}`), `partitions`,
--- `classes`, `past`, `warnings`, `failures`
+-- `classes` (by species of the anchor, by recording where it has none: `class_is`), `past`, `warnings`, `failures`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function audit.run(options)

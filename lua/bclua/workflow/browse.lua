@@ -74,13 +74,16 @@ function browse.open(options)
    if not root then return nil, message end
    local rows
    rows, message = require("bclua.sql").query("select * exclude (mp, pi) from " .. relation ..
-      " order by species, source_name")
+      " order by species, site, source_name")
    if not rows then return nil, message end
    local b = setmetatable({run = options.run, input = input, relation = relation, root = root,
       name = files.basename(options.run), recordings = rows, verdict_path = options.run .. "/" .. accepted.file,
       profiles = cache(MOST_PROFILES), pictures = cache(MOST_PICTURES), searches = cache(MOST_NEAREST),
       exclusion = math.tointeger((record.of_parquet(input) or {}).exclusion)}, Browser)
-   for id, row in ipairs(rows) do row.id = id end
+   for id, row in ipairs(rows) do
+      row.id, row.heading = id, row.species or row.site or "recordings"
+      row.name = row.source_name:match(row.species and "[^/]*$" or "^[^/]*/(.+)$") or row.source_name
+   end
    b.verdicts, message = accepted.read(b.verdict_path)
    if not b.verdicts then return nil, message end
    b.features = require("bclua.workflow.search").find_features({input = input}, rows) or nil

@@ -118,7 +118,7 @@ const others = async () => {
       button.addEventListener("click", () => { player.src = "/sound/" + h.id + "/" + h.at + ".wav"; player.play(); });
       a.href = "/recording/" + h.id + "#" + h.at;
       a.textContent = h.name;
-      li.append(button, " ", a, " (" + h.species + "), at " + h.start_s.toFixed(1) + " s" +
+      li.append(button, " ", a, (h.species ? " (" + h.species + ")" : "") + ", at " + h.start_s.toFixed(1) + " s" +
         (h.clock ? ", " + h.clock.replace("T", " ") : "") + ", distance " + h.distance.toPrecision(4));
       return li;
     }));
@@ -194,32 +194,32 @@ local function count_text(c)
    return #parts > 0 and ", " .. table.concat(parts, ", ") or ""
 end
 
---- All recordings, by species.
+--- All recordings, by species or site.
 -- @tparam browser b
 -- @tparam string token
 -- @treturn string
 function pages.index(b, token)
    local out, counts, seen = {}, b:counts(), {}
    local function add(form, ...) out[#out + 1] = form:format(...) end
-   for _, row in ipairs(b.recordings) do seen[row.species] = (seen[row.species] or 0) + 1 end
+   for _, row in ipairs(b.recordings) do seen[row.heading] = (seen[row.heading] or 0) + 1 end
    add("<header><h1>%s</h1><span class=\"note\">%d recordings</span></header>", escape(b.name), #b.recordings)
    add('<nav>%s<a href="/accepted.csv">verdicts</a><a href="/labels.csv">labels (CSV)</a>' ..
       '<a href="/labels.txt">labels (Raven)</a></nav>', b.report and '<a href="/report">report</a>' or "")
    add('<p><input type="search" id="filter" placeholder="filter by name" aria-label="filter by name"></p>')
-   local species
+   local heading
    for _, row in ipairs(b.recordings) do
-      if row.species ~= species then
-         if species then add("</ul></details>") end
-         species = row.species
+      if row.heading ~= heading then
+         if heading then add("</ul></details>") end
+         heading = row.heading
          add('<details open><summary>%s <span class="note">(%d)</span></summary><ul class="plain recordings">',
-            escape(species), seen[species])
+            escape(heading), seen[heading])
       end
       add('<li data-name="%s"><a href="/recording/%d">%s</a> <span class="note">%s%s</span></li>\n',
-         escape((row.species .. " " .. row.source_name):lower()), row.id, escape(row.source_name:match("[^/]*$")),
+         escape((row.heading .. " " .. row.source_name):lower()), row.id, escape(row.name),
          row.motif_0 and progress.duration(row.duration_seconds) or "too short for a motif",
          count_text(counts[row.source_name]))
    end
-   if species then add("</ul></details>") end
+   if heading then add("</ul></details>") end
    return page(b.name, token, table.concat(out))
 end
 
@@ -249,11 +249,12 @@ end
 function pages.recording(b, row, token)
    local out, rate = {}, row.cens_sample_rate
    local function add(form, ...) out[#out + 1] = form:format(...) end
-   local name = row.source_name:match("[^/]*$")
+   local name = row.name
    add('<nav><a href="/">%s</a>', escape(b.name))
    if row.id > 1 then add('<a id="previous" href="/recording/%d">previous</a>', row.id - 1) end
    if row.id < #b.recordings then add('<a id="next" href="/recording/%d">next</a>', row.id + 1) end
-   local about = {escape(row.species), progress.duration(row.duration_seconds)}
+   local about = {progress.duration(row.duration_seconds)}
+   if row.species then table.insert(about, 1, escape(row.species)) end
    for _, text in ipairs{row.site or false, spoken(row.recorded_at) or false} do
       about[#about + 1] = text and escape(text) or nil
    end

@@ -93,7 +93,7 @@ local routes = {
          if not hits then return text(404, message) end
          local list = {}
          for i, h in ipairs(hits) do
-            list[i] = {id = h.row.id, name = h.row.source_name:match("[^/]*$"), species = h.row.species, at = h.at,
+            list[i] = {id = h.row.id, name = h.row.name, species = h.row.species, at = h.at,
                start_s = h.at / h.row.cens_sample_rate, distance = h.distance,
                clock = clock.at(h.row.recorded_at, h.at / h.row.cens_sample_rate)}
          end

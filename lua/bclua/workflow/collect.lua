@@ -10,6 +10,7 @@ local check_options = require("bclua.options").check
 local collect = {}
 
 local SAMPLE_RATE, SECONDS = 32000, 5
+local TOLERANCE_S = 0.1 -- of a recording of just a window's length, and its conversion to another sample rate
 local PIECE = 32 -- windows that a worker hands over at once: 20 MB
 
 --- Which windows of a recording can be judged.
@@ -129,8 +130,8 @@ end
 local function all_pieces(item)
    local pieces, n = {}, math.max(1, math.floor(item.seconds / SECONDS + 1e-6))
    for first = 0, n - 1, PIECE do
-      local piece = {path = item.path, name = item.name, species = item.species, duration_s = item.seconds,
-         from_s = first * SECONDS, centres = {}}
+      local piece = {path = item.path, name = item.name, species = item.species, site = item.site,
+         duration_s = item.seconds, from_s = first * SECONDS, centres = {}}
       for i = first, math.min(n, first + PIECE) - 1 do
          piece.centres[#piece.centres + 1] = (i + 0.5) * SECONDS
       end
@@ -141,7 +142,7 @@ local function all_pieces(item)
 end
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds", "motif_0",
-   "recorded_at?"}
+   "recorded_at?", "site?"}
 
 local function read(options)
    local columns = {table.unpack(COLUMNS)}
@@ -149,18 +150,22 @@ local function read(options)
    local relation, message = tables.open(options.motif, schemas.motif, columns)
    if not relation then return nil, message end
    local rows
-   rows, message = require("bclua.sql").query("from " .. relation .. " where motif_0 is not null order by source_name")
+   rows, message = require("bclua.sql").query(("from %s where motif_0 is not null%s order by source_name"):format(
+      relation, options.windows == "motif" and "" or (" or duration_seconds >= %g"):format(SECONDS - TOLERANCE_S)))
    if not rows then return nil, message end
    local wanted, items = {}, {}
    for _, name in ipairs(options.recordings or {}) do wanted[name] = true end
    for _, row in ipairs(rows) do
       if not options.recordings or wanted[row.source_name] then
          items[#items + 1] = {path = options.dataset_root .. "/" .. row.source_name, name = row.source_name,
-            species = row.species, seconds = row.duration_seconds, recorded_at = row.recorded_at,
+            species = row.species, site = row.site, seconds = row.duration_seconds, recorded_at = row.recorded_at,
             centres = options.windows == "motif" and motif_centres(row, options.motifs) or nil}
       end
    end
-   if #items == 0 then return nil, options.motif .. ": none of the recordings kept for evaluation has a motif" end
+   if #items == 0 then
+      return nil, ("%s: none of the recordings kept for evaluation %s"):format(options.motif,
+         options.windows == "motif" and "has a motif" or "has a motif, or is as long as a window")
+   end
    return items
 end
 
@@ -169,7 +174,7 @@ end
 local Set = {}
 Set.__index = Set
 
--- The pieces of all items: {path=, name=, species=, centres=, ...}
+-- The pieces of all items: {path=, name=, species=, site=, centres=, ...}
 local function pieces_of(set, items, options)
    if options.windows == "all" then
       local pieces = {}
@@ -180,8 +185,8 @@ local function pieces_of(set, items, options)
    end
    local pieces = {}
    local function add(item, centres)
-      pieces[#pieces + 1] = {path = item.path, name = item.name, species = item.species, duration_s = item.seconds,
-         centres = centres}
+      pieces[#pieces + 1] = {path = item.path, name = item.name, species = item.species, site = item.site,
+         duration_s = item.seconds, centres = centres}
    end
    if options.windows == "motif" then
       for _, item in ipairs(items) do add(item, item.centres) end
@@ -218,8 +223,9 @@ local function add_piece(set, piece, result, limit)
    if #piece.centres == 0 then return end
    set.pieces[#set.pieces + 1] = piece
    for _, c in ipairs(piece.centres) do
-      local n = #set.labels + 1
-      set.labels[n], set.recordings[n], set.starts[n] = piece.species, piece.name, c - SECONDS / 2
+      local n = #set.recordings + 1
+      set.recordings[n], set.starts[n] = piece.name, c - SECONDS / 2
+      set.labels[n], set.sites[n] = piece.species, piece.site
    end
    set.bytes = set.bytes + result.windows:bytes()
    if set.sound then set.sound[#set.sound + 1] = result.windows end
@@ -242,12 +248,12 @@ local function count(set, items)
    local read_names, seen, missing = {}, {}, {}
    for _, piece in ipairs(set.pieces) do
       if not read_names[piece.name] then
-         read_names[piece.name], seen[piece.species] = true, true
+         read_names[piece.name], seen[piece.species or ""] = true, true
          set.files = set.files + 1
       end
    end
    for _, item in ipairs(items) do
-      if not seen[item.species] then
+      if item.species and not seen[item.species] then
          seen[item.species] = true
          missing[#missing + 1] = item.species
       end
@@ -263,13 +269,13 @@ local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", ne
 
 --- Collect the windows of some recordings, what they are called, and plain features of them.
 -- @tparam table options `motif` (Parquet from `consolidate`), `dataset_root`, `recordings` (list of source names; none:
--- all that have a motif), `windows` ("best"; see `collect.kinds`), `motifs` (3: pairs a recording, for "best" twice as
--- many windows), `memory_mb` (1024: sound that is kept; what does not fit is decoded again for each judgement),
--- `quiet`
--- @treturn[1] table set: by window `labels` (species), `recordings` (source names), `starts` (seconds) and
--- `plain` (f32 (n, 256): mean and deviation of log-mel bands, decibels); `recorded_at` (by source name); `files`
--- (recordings read), `missing` (species none of whose recordings could be read), `silent` (windows without sound,
--- which are left out), `failures`, `kind`
+-- all that have a motif, or, but for "motif", are as long as a window), `windows` ("best"; see `collect.kinds`),
+-- `motifs` (3: pairs a recording, for "best" twice as many windows), `memory_mb` (1024: sound that is kept; what does
+-- not fit is decoded again for each judgement), `quiet`
+-- @treturn[1] table set: by window `labels` (species) and `sites` (both with holes where there are none), `recordings`
+-- (source names), `starts` (seconds) and `plain` (f32 (n, 256): mean and deviation of log-mel bands, decibels);
+-- `recorded_at` (by source name); `files` (recordings read), `missing` (species none of whose recordings could be
+-- read), `silent` (windows without sound, which are left out), `failures`, `kind`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function collect.run(options)
@@ -277,8 +283,8 @@ function collect.run(options)
    if not files.is_folder(o.dataset_root) then return nil, o.dataset_root .. ": no such folder" end
    local items, message = read(o)
    if not items then return nil, message end
-   local set = setmetatable({labels = {}, recordings = {}, starts = {}, failures = {}, pieces = {}, sound = {},
-      bytes = 0, files = 0, silent = 0, recorded_at = {}, kind = o.windows, quiet = o.quiet}, Set)
+   local set = setmetatable({labels = {}, sites = {}, recordings = {}, starts = {}, failures = {}, pieces = {},
+      sound = {}, bytes = 0, files = 0, silent = 0, recorded_at = {}, kind = o.windows, quiet = o.quiet}, Set)
    local pieces, plain = pieces_of(set, items, o), {}
    local bar = require("bclua.progress").new("evaluate", #pieces,
       {unit = o.windows == "all" and "pieces" or "recordings", quiet = o.quiet})

@@ -3,6 +3,7 @@
 local array = require "bclua.array"
 local deployments = require "bclua.deployments"
 local files = require "bclua.files"
+local layouts = require "bclua.recordings.layouts"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
@@ -15,9 +16,9 @@ local consolidate = {}
 
 -- Of columns that may hold nothing: no recording has a motif, say.
 local TYPES = {motif_0 = "bigint", motif_1 = "bigint", discord_0 = "bigint", discord_1 = "bigint", tuning = "double",
-   source_sample_rate = "bigint", mp = "double[]", pi = "bigint[]", recorded_at = "varchar", site = "varchar",
-   latitude = "double", longitude = "double", recorder = "varchar", gain = "varchar", temperature_c = "double",
-   battery_v = "double", silence = "double[]"}
+   source_sample_rate = "bigint", species = "varchar", mp = "double[]", pi = "bigint[]", recorded_at = "varchar",
+   site = "varchar", latitude = "double", longitude = "double", recorder = "varchar", gain = "varchar",
+   temperature_c = "double", battery_v = "double", silence = "double[]"}
 
 --- The columns of the file, in their order.
 consolidate.columns = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
@@ -50,6 +51,14 @@ function consolidate.source(parquet)
    return not files.is_folder(folder) and files.is_folder(beside) and beside or folder
 end
 
+--- Where a recording's results are below that folder: its column `folder`; tables of earlier versions lack it.
+-- @tparam table row `source_name`, `species`, `folder`
+-- @treturn string
+function consolidate.folder_of(row)
+   return row.folder or ("%s/%s"):format(row.species or files.basename(files.dirname(row.source_name)),
+      files.stem(row.source_name))
+end
+
 local PLACES = {"motif_0", "motif_1", "discord_0", "discord_1"}
 
 -- The profile, with which the places of motif and discord must agree.
@@ -78,7 +87,6 @@ end
 local function read_one(folder)
    local m, message = tables.read_json(folder .. "/metadata.json", schemas.metadata)
    if not m then return nil, message end
-   m.species = m.species or m.source_name:match("([^/]+)/[^/]*$") or "unknown"
    for key, value in pairs(recorded.of(m.source_name)) do -- what was extracted before files were asked has its name
       if m[key] == nil then m[key] = value end
    end
@@ -98,13 +106,26 @@ local function read_deployments(options)
    return deployments.read(path)
 end
 
--- The source names that the last `extract` of a whole folder saw; nil where none has said it.
-local function names_there(folder)
-   local list = files.read_json(folder .. "/recordings.json")
-   if type(list) ~= "table" then return nil end
+-- The source names that the last `extract` saw, and the layout that it took their folders for; nil where none has
+-- said it.
+local function read_listing(folder)
+   local listing = files.read_json(folder .. "/recordings.json")
+   if type(listing) ~= "table" then return nil end
    local there = {}
-   for _, name in ipairs(list) do there[name] = true end
-   return there
+   for _, name in ipairs(type(listing.names) == "table" and listing.names or listing) do there[name] = true end
+   return there, listing.layout
+end
+
+-- Species and site are what the folders were taken for last, whatever that was when a recording was done; a site that
+-- only the file knows stays.
+local function place(m, layout)
+   if layout then
+      local site
+      m.species, site = layouts.of(m.source_name:match("^[^/]*/(.*)$") or m.source_name, layout)
+      m.site = site or m.site
+   else -- kept by an earlier version
+      m.species = m.species or m.source_name:match("([^/]+)/[^/]*$") or "unknown"
+   end
 end
 
 --- Consolidate a folder that `extract` wrote.
@@ -132,7 +153,8 @@ function consolidate.run(options)
    ok, message = record.check(options.output, record.of_parquet(options.output), parameters, options.force)
    if not ok then return nil, message end
 
-   local there, gone = names_there(options.input), 0
+   local there, layout = read_listing(options.input)
+   local gone = 0
    local rows, failures = {}, record.left_out(left_out, "consolidate", options.quiet)
    for _, path in ipairs(found) do
       local m, why = read_one(options.input .. "/" .. files.dirname(path))
@@ -140,6 +162,7 @@ function consolidate.run(options)
          gone = gone + 1
       elseif m then
          m.folder = files.dirname(path)
+         place(m, layout)
          rows[#rows + 1] = m
       else
          failures[#failures + 1] = {path = options.input .. "/" .. path, step = "consolidate", reason = why}

@@ -56,10 +56,11 @@ end
 -- Features, and what is known of the windows, without those that are not finite in some features: all features
 -- are judged on the same windows.
 local function finite(set, features)
-   local n = #set.labels
+   local n = #set.recordings
    local rows, bad = finite_rows(features, n)
-   local detail = {species = take(set.labels, rows), recordings = take(set.recordings, rows),
-      starts = take(set.starts, rows), recorded_at = set.recorded_at or {}, features = features, nonfinite = {}}
+   local detail = {species = take(set.labels, rows), sites = take(set.sites, rows),
+      recordings = take(set.recordings, rows), starts = take(set.starts, rows),
+      recorded_at = set.recorded_at or {}, features = features, nonfinite = {}}
    for _, f in ipairs(features) do
       if bad[f.name] == n then return nil, ("%s: NaN or infinite in all %d windows"):format(f.name, n) end
       if bad[f.name] then detail.nonfinite[#detail.nonfinite + 1] = {name = f.name, windows = bad[f.name]} end
@@ -110,6 +111,7 @@ function evaluate.judge(set, subjects, options)
    local detail
    detail, message = finite(set, features)
    if not detail then return nil, message end
+   if not next(detail.species) then return nil, "no recording has a species: nothing to judge by" end
    local measures = require("bclua.evaluate").measures
    local how = {splits = options.splits, seed = options.seed, c = options.c, k = options.k, memo = {}}
    local result

@@ -4,6 +4,7 @@ local account = require "bclua.workflow.account"
 local deployments = require "bclua.deployments"
 local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
+local layouts = require "bclua.recordings.layouts"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
@@ -16,7 +17,8 @@ extract.options = {cens_sample_rate = {"integer", default = 10, least = 1, most 
    matrix_profile_window = {"integer", default = 50, least = 1, most = 100000},
    sample_rate = {"integer", default = 32000, least = 1000, most = 768000}, exclusion = {"integer", least = 0},
    input = {"string", needed = true}, output = {"string", needed = true}, species = "string",
-   strict_audio = {"boolean", default = false}, sample_k = {"integer", least = 1}, deployments = "string",
+   data_layout = {"choice", layouts.names, default = "auto"}, strict_audio = {"boolean", default = false},
+   sample_k = {"integer", least = 1}, deployments = "string",
    seed = {"integer", default = 1, least = 0}, force = "boolean", quiet = "boolean"}
 
 local function check_parameters(p)
@@ -65,7 +67,7 @@ local function select_recordings(list, options)
    return chosen
 end
 
--- The source names of all recordings, for `consolidate` to know what is no longer there.
+-- The source names of all recordings.
 local function names_of(list)
    local names = {}
    for _, item in ipairs(list) do
@@ -77,6 +79,7 @@ end
 --- Extract all recordings of a folder.
 -- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
 -- `matrix_profile_window` (50), `sample_rate` (32000), `exclusion` (round(w/2));
+-- `data_layout` ("auto": what the folders are, see `bclua.recordings.layouts`);
 -- `species`, `sample_k`, `seed` to take only some; `deployments` (a CSV, see `bclua.deployments`, that is kept for
 -- `consolidate`); `strict_audio` (false: of what is truncated or damaged, or not as
 -- long as its header says, all that can be decoded is used, with a warning); `force`; `quiet`
@@ -96,10 +99,10 @@ function extract.run(options)
       placed, message = deployments.read(options.deployments)
       if not placed then return nil, message end
    end
-   local list, left_out, others = recordings.list(options.input)
-   if not list then return nil, left_out end
-   local all = #list
-   list, message = select_recordings(list, options)
+   local all, left_out, others, taken = recordings.list(options.input, options.data_layout)
+   if not all then return nil, left_out end
+   local list
+   list, message = select_recordings(all, options)
    if not list then return nil, message end
    local locked <close>, busy = lock.folder(options.output)
    if not locked then return nil, busy end
@@ -108,12 +111,18 @@ function extract.run(options)
    if ok and placed then
       ok, message = system.write_file(options.output .. "/" .. deployments.file, files.read(options.deployments))
    end
+   if ok then -- what is there, and what its folders are: for `consolidate`
+      ok, message = files.write_json(options.output .. "/recordings.json", {layout = taken.layout,
+         names = names_of(all)})
+   end
    if not ok then return nil, message end
+   local progress = require "bclua.progress"
+   progress.note("extract: " .. layouts.words(all, taken), options.quiet)
 
    p.strict_audio = options.strict_audio -- it decides what is refused, not what comes out
    local todo, failures, skipped, warnings = {}, record.left_out(left_out, "extract", options.quiet), 0, {}
    for _, item in ipairs(list) do
-      item.output = ("%s/%s/%s"):format(options.output, item.species, item.id)
+      item.output = ("%s/%s%s"):format(options.output, item.species and item.species .. "/" or "", item.id)
       ok, message = extracted.carry_over(item)
       if not ok then return nil, message end
       local done, warning = extracted.is_done(item, p)
@@ -127,7 +136,7 @@ function extract.run(options)
          todo[#todo + 1] = item
       end
    end
-   local parallel, progress = require "bclua.parallel", require "bclua.progress"
+   local parallel = require "bclua.parallel"
    local bar = progress.new("extract", #list, {unit = "recordings", kept = true, done = skipped, quiet = options.quiet})
    local seconds, done = 0, 0
    for i, result, why in parallel.map(todo, "bclua.workflow.extract", "one", p) do
@@ -140,16 +149,13 @@ function extract.run(options)
       bar:update(i)
    end
    local result = {done = done, skipped = skipped, failures = failures, warnings = warnings, seconds = seconds}
-   result.counts = account.of(others, result, all - #list)
+   result.counts = account.of(others, result, #all - #list)
    bar:finish(("%s; %s of sound in %s%s"):format(account.text(result.counts), progress.duration(seconds),
       progress.duration(bar:elapsed()), #warnings > 0 and
       ("; %d with a warning: %s/warnings.csv"):format(#warnings, options.output) or ""))
    local about = require("bclua.recordings.sounds").about(others)
    if about then progress.note("extract: " .. about, options.quiet) end
-   if not (options.species or options.sample_k) then
-      ok, message = files.write_json(options.output .. "/recordings.json", names_of(list))
-   end
-   if ok then ok, message = account.write(options.output .. "/counts.json", result.counts) end
+   ok, message = account.write(options.output .. "/counts.json", result.counts)
    if ok then ok, message = record.write_failures(options.output .. "/failures.csv", failures) end
    if ok then ok, message = record.write_warnings(options.output .. "/warnings.csv", warnings) end
    if not ok then return nil, message end

@@ -1,5 +1,5 @@
---- What `extract` keeps of a recording, and finds again: `<species>/<id>/` with metadata.json, cens.npy, and the
--- profile in mp.npy and pi.npy.
+--- What `extract` keeps of a recording, and finds again: `<species>/<id>/`, or `<id>/`, with metadata.json, cens.npy,
+-- and the profile in mp.npy and pi.npy.
 -- @module bclua.workflow.extracted
 local array = require "bclua.array"
 local files = require "bclua.files"
@@ -44,7 +44,7 @@ function extracted.write(item, r, p)
    end
    ok, message = array.save(folder .. "/cens.npy", r.cens)
    if not ok then return nil, message end
-   local metadata = {source_name = item.source_name, species = item.species, version = system.version(),
+   local metadata = {source_name = item.source_name, species = item.species or json.null, version = system.version(),
       exclusion = p.exclusion or json.null}
    for _, key in ipairs(KEYS) do metadata[key] = r[key] == nil and json.null or r[key] end
    metadata.source_bytes, metadata.source_modified = files.stamp(item.path)
@@ -79,9 +79,10 @@ end
 function extracted.carry_over(item)
    if files.exists(item.output .. "/metadata.json") then return true end
    local above, name = item.output:sub(1, -#item.id - 2), files.basename(item.source_name)
-   local extension = name:match("%.[^.]*$") or ""
+   local extension, base = name:match("%.[^.]*$") or "", item.source_name:match("^[^/]+/")
    for _, id in ipairs{item.id:match("^(.*)%.[^./]*$") or item.id, item.id .. extension, files.stem(name),
-      (item.id:gsub("/", "_")), ((item.id .. extension):gsub("/", "_"))} do
+      (item.id:gsub("/", "_")), ((item.id .. extension):gsub("/", "_")),
+      base .. item.id, base .. item.id .. extension} do -- where the data folder was taken for a species
       local folder = above .. "/" .. id
       local m = files.read_json(folder .. "/metadata.json")
       if type(m) == "table" and m.source_name == item.source_name then
@@ -91,6 +92,7 @@ function extracted.carry_over(item)
             if ok and files.exists(from) then ok, message = os.rename(from, item.output .. "/" .. file) end
          end
          os.remove(folder) -- if nothing else is in it
+         os.remove(files.dirname(folder))
          return ok, message
       end
    end

@@ -122,7 +122,7 @@ end
 
 local function parameters(p, network, triplets)
    local made = record.of_parquet(triplets) or {}
-   made.version, made.holdout_recordings, made.groups, made.families = nil, nil, nil, nil
+   made.version, made.holdout_recordings, made.holdout_groups, made.groups, made.families = nil, nil, nil, nil, nil
    local wanted = {network = network, triplets = made, margin = p.margin}
    for key, default in pairs(fit.defaults) do
       if p[key] ~= default then wanted[key] = p[key] end

@@ -3,6 +3,7 @@
 -- @module bclua.workflow.labels
 local array = require "bclua.array"
 local clock = require "bclua.clock"
+local consolidate = require "bclua.workflow.consolidate"
 local files = require "bclua.files"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
@@ -96,7 +97,7 @@ local function read_chunk(options, relation, first, last, exclusion, calls, list
    for _, row in ipairs(rows) do
       list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
          recorded_at = row.recorded_at,
-         folder = row.folder or row.species .. "/" .. files.stem(row.source_name), sample_rate = row.sample_rate,
+         folder = consolidate.folder_of(row), sample_rate = row.sample_rate,
          nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
          window_s = row.matrix_profile_window / row.cens_sample_rate,
          marks = marks_of(row, options, exclusion, calls[row.source_name])}
@@ -325,7 +326,7 @@ labels.options = options_of.extend(labels.marks, {
 
 --- Write labels.
 -- @tparam table options those of `read`; `format` (`audacity`: a folder of label tracks,
--- `<species>/<id>.txt`; `raven`, `csv`: one file), `output`; `dataset_root` also looks for the band of
+-- `<path>.txt`; `raven`, `csv`: one file), `output`; `dataset_root` also looks for the band of
 -- each window in the recording (without it, and where that fails, the band is the full one); `accepted` (a file of
 -- `browse`: its accepted motifs, in place of those that the profiles give)
 -- @treturn[1] table `{recordings=, labels=, failures=}`

@@ -157,7 +157,7 @@ listen.top_options = options_of.extend(listen.track_options, {gap = false,
    format = {"choice", {"flac", "ogg", "wav"}, default = "flac"}})
 
 --- The top motifs and discords of each recording as short sound files:
--- `<output>/<species>/<id>_motif1a_<start>.<format>`.
+-- `<output>/<path>_motif1a_<start>.<format>`.
 -- @tparam table options `input`, `dataset_root`, `kind`, `top`, `calls`, `scores`, `species` as for `track`; `output`
 -- (folder), `format` (`flac`, `ogg` or `wav`), `quiet`
 -- @treturn[1] table `{files=, failures=}`

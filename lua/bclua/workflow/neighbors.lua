@@ -16,7 +16,7 @@ local QUERIES, NEAREST = 3, 3
 local MOST = 200 -- recordings that are embedded
 
 local COLUMNS = {"source_name", "species", "motif_0", "cens_sample_rate", "matrix_profile_window", "duration_seconds",
-   "recorded_at?"}
+   "recorded_at?", "site?"}
 
 local function read(path)
    local relation, message = tables.open(path, schemas.motif, COLUMNS)
@@ -36,13 +36,14 @@ local function thin(list, most)
    return chosen
 end
 
--- One recording each of some species.
+-- One recording each of some species; of some sites where there are no species, else just some.
 local function choose_queries(rows)
    local first, names = {}, {}
    for i, row in ipairs(rows) do
-      if not first[row.species] then
-         first[row.species] = i
-         names[#names + 1] = row.species
+      local of = row.species or row.site or row.source_name
+      if not first[of] then
+         first[of] = i
+         names[#names + 1] = of
       end
    end
    table.sort(names)
@@ -63,7 +64,7 @@ local function unseen(rows, metadata)
    return rows, false
 end
 
--- For one window each of some species the nearest ones of other recordings.
+-- For one window each of some recordings (see `choose_queries`) the nearest ones of other recordings.
 local function rank(x, windows)
    local numbers = require("bclua.evaluate.distances").numbers
    local index, distance = require("bclua.learn").nearest(x, numbers(windows.recordings),
@@ -74,7 +75,9 @@ local function rank(x, windows)
          clock_time = clock.at(windows.recorded_at[windows.recordings[i]], math.max(0, windows.starts[i]))}
    end
    local rows, result = {}, {}
-   for i, species in ipairs(windows.species) do rows[i] = {species = species} end
+   for i, name in ipairs(windows.recordings) do
+      rows[i] = {species = windows.species[i], site = windows.sites[i], source_name = name}
+   end
    for n, q in ipairs(choose_queries(rows)) do
       local hits = {}
       for r = 1, NEAREST do
@@ -120,7 +123,7 @@ function neighbors.of_embedding(options)
    if not ok then return nil, message end
    local x = array.concat(parts)
    if not x:is_finite() then return nil, options.checkpoint .. ": embeddings that are not finite" end
-   return rank(x, {species = set.labels, recordings = set.recordings, starts = set.starts,
+   return rank(x, {species = set.labels, sites = set.sites, recordings = set.recordings, starts = set.starts,
       recorded_at = set.recorded_at}), ("1 - cosine of embeddings of the motifs of %d recordings%s"):format(set.files,
       are_unseen and " that training did not see" or "")
 end

@@ -65,7 +65,7 @@ schemas.motif = {
    recorded_at = CLOCK, site = {"string", longest = LONGEST_PATH}, recorder = {"string", longest = LONGEST_PATH},
    gain = {"string", longest = LONGEST_PATH}, latitude = {"number", least = -90, most = 90},
    longitude = {"number", least = -180, most = 180}, temperature_c = "number", battery_v = "number",
-   source_name = PATH, species = PATH, folder = optional(PATH),
+   source_name = PATH, species = optional(PATH), folder = optional(PATH),
    cens_sample_rate = RATE, sample_rate = RATE, source_sample_rate = optional(RATE),
    matrix_profile_window = {"integer", needed = true, least = 1, most = 1000000},
    duration_cens = COUNT, duration_samples = COUNT, duration_seconds = SECONDS,
@@ -81,14 +81,14 @@ schemas.motif = {
 }
 
 --- metadata.json of `extract`: what `consolidate` makes columns of.
-schemas.metadata = options.extend(schemas.motif, {mp = false, pi = false, folder = false, species = optional(PATH)})
+schemas.metadata = options.extend(schemas.motif, {mp = false, pi = false, folder = false})
 
 --- config.json of the pipeline; the settings are `pipeline.merge`'s.
 schemas.config = {config = {"table", needed = true, words = "must be an object"}, data = {"string", needed = true}}
 
 --- `generate-triplets`.
 schemas.triplets = {a = PATH, b = PATH, c = PATH, a_loc = LOC, b_loc = LOC, c_loc = LOC,
-   a_species = TEXT, b_species = TEXT, c_species = TEXT,
+   a_species = optional(TEXT), b_species = optional(TEXT), c_species = optional(TEXT),
    neighbor = {"choice", {"self", "group"}, needed = true}, distant = {"choice", {"motif", "clip"}, needed = true}}
 
 -- Names by name.
@@ -103,6 +103,7 @@ local NAMES = {"table", holds = are_names, words = "must be names by species"}
 
 --- How triplets were drawn, in their metadata.
 schemas.drawn = {window_s = optional(LENGTH), holdout_recordings = {"list", of = {"string"}},
+   holdout_groups = {"list", of = {"string"}}, group = "string",
    groups = NAMES, families = NAMES, seed = "integer",
    shares = {"choice", {"equal", "natural", "sqrt"}}, mixture = {"list", of = {"number", least = 0}, shortest = 4,
    longest = 4}, exclude_own = "boolean", self_distance = {"number", least = 0}, clip_distance = {"number", least = 0},
@@ -117,12 +118,12 @@ schemas.tiles_made = {store = {"choice", {"npy", "packed", "flac"}}, duration = 
    sample_rate = optional(RATE), sizes = {"table", holds = are_sizes, words = "must be bytes by name"}}
 
 --- `score`.
-schemas.scores = {clock_time = CLOCK, source_name = PATH, species = TEXT,
+schemas.scores = {clock_time = CLOCK, source_name = PATH, species = optional(TEXT),
    kind = {"choice", {"motif", "discord", "call"}, needed = true},
    start_s = SECONDS, energy = NUMBER, contrast = NUMBER, score = NUMBER, pick = {"boolean", needed = true}}
 
 --- accepted.csv of `browse`.
-schemas.accepted = {clock_time = CLOCK, source_name = PATH, species = TEXT, start_s = SECONDS,
+schemas.accepted = {clock_time = CLOCK, source_name = PATH, species = optional(TEXT), start_s = SECONDS,
    twin_start_s = SECONDS, seconds = LENGTH,
    distance = {"number", needed = true, least = 0, most = math.huge},
    verdict = {"choice", {"accepted", "rejected"}, needed = true}}

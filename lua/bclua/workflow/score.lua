@@ -127,7 +127,8 @@ local function read(options)
    local relation, message = tables.open(options.input, schemas.motif, COLUMNS)
    if not relation then return nil, message end
    local rows
-   rows, message = require("bclua.sql").query("from " .. relation .. " where motif_0 is not null order by source_name")
+   rows, message = require("bclua.sql").query(("from %s where motif_0 is not null or duration_seconds >= " ..
+      "(matrix_profile_window - 1) / cens_sample_rate order by source_name"):format(relation)) -- less a frame: rounding
    if not rows then return nil, message end
    local items, wanted = {}, {}
    for _, name in ipairs(options.recordings or {}) do wanted[name] = true end
@@ -135,8 +136,11 @@ local function read(options)
       local rate = row.cens_sample_rate
       local item = {path = options.dataset_root .. "/" .. row.source_name, source_name = row.source_name,
          species = row.species, recorded_at = row.recorded_at, seconds = row.matrix_profile_window / rate,
-         duration_s = row.duration_seconds,
-         windows = {{kind = "motif", start_s = row.motif_0 / rate}, {kind = "discord", start_s = row.discord_0 / rate}}}
+         duration_s = row.duration_seconds, windows = {}}
+      if row.motif_0 then
+         item.windows = {{kind = "motif", start_s = row.motif_0 / rate}, {kind = "discord",
+            start_s = row.discord_0 / rate}}
+      end
       if wanted[row.source_name] or not options.recordings then items[#items + 1] = item end
    end
    if #items == 0 then return nil, options.input .. ": " .. require("bclua.workflow.consolidate").no_motif end
@@ -158,10 +162,11 @@ local function check_output(path)
    return nil, path .. ": --output must end in .parquet or .csv"
 end
 
--- Rows of one recording, the pick marked: the higher score; of equal ones the motif.
+-- Rows of one recording, the pick marked: the higher score; of equal ones the motif. Returns the kind of the pick, if
+-- the recording has any.
 local function add(list, item, measured)
    local windows = measured.windows
-   local best = windows[2].score > windows[1].score and 2 or 1
+   local best = #windows > 1 and windows[2].score > windows[1].score and 2 or 1
    local function row(m, kind, pick)
       list[#list + 1] = {source_name = item.source_name, species = item.species, kind = kind, start_s = m.start_s,
          clock_time = clock.at(item.recorded_at, m.start_s), energy = m.energy, contrast = m.contrast,
@@ -169,7 +174,7 @@ local function add(list, item, measured)
    end
    for i, m in ipairs(windows) do row(m, item.windows[i].kind, i == best) end
    for _, m in ipairs(measured.calls) do row(m, "call", false) end
-   return item.windows[best].kind
+   return windows[best] and item.windows[best].kind
 end
 
 local function from_table(path, columns, where)
@@ -257,7 +262,8 @@ end
 score.options = {input = {"string", needed = true}, dataset_root = "string", output = "string",
    calls = {"integer", default = 6, least = 0, most = 10000}, recordings = {"list", of = "string"}, quiet = "boolean"}
 
---- Score motif and discord of all recordings that have them, and find the likely calls.
+--- Score motif and discord of all recordings that have them, and find the likely calls of these and of those that
+-- are only as long as a window.
 -- @tparam table options `input` (Parquet from `consolidate`), `dataset_root` (the folder in which source
 -- names begin), `output` (.parquet or .csv; none: only the result), `calls` (6 likely calls of a recording at
 -- most), `recordings` (list of source names: only these), `quiet`

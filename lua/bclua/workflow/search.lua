@@ -152,8 +152,7 @@ end
 
 --- What a worker gets for a row: kept features, or the recording where there are none.
 function search.locate(row, features, root)
-   local species = row.source_name:match("([^/]+)/[^/]*$")
-   local folder = row.folder or (row.species or species) .. "/" .. files.stem(row.source_name)
+   local folder = require("bclua.workflow.consolidate").folder_of(row)
    local item = {frames = row.duration_cens, folder = features and features .. "/" .. folder}
    if root and not (features and files.exists(item.folder .. "/cens.npy")) then
       item.path = root .. "/" .. row.source_name

@@ -46,45 +46,57 @@ local function settings(r, run)
    end
 end
 
+-- How many recordings there are of each species, or site.
+local function counted(r, run, folder, what)
+   local rows = sql.query(([[select coalesce(%s, 'unknown') as name, count(*)::bigint n, sum(duration_seconds) d,
+      min(duration_seconds) low, max(duration_seconds) high, count(motif_0)::bigint m from %s group by 1
+      order by n desc, 1]]):format(what, sql.parquet(run.motif)))
+   local cells, names, counts = {}, {}, {}
+   for i, row in ipairs(rows) do
+      cells[i] = {row.name, row.n, ("%.0f"):format(row.d), ("%.1f"):format(row.low), ("%.1f"):format(row.high), row.m}
+      if i <= MOST_BARS then names[i], counts[i] = row.name, row.n end
+   end
+   local caption = #rows > MOST_BARS and ("recordings of the %d most frequent %s"):format(MOST_BARS,
+      what == "site" and "sites" or what) or "recordings per " .. what
+   picture(r, folder, what .. ".svg", caption, function(path)
+      return plot.bar(names, counts, path, {xlabel = "recordings", size = {900, 60 + 22 * #names}})
+   end)
+   r:table({what, "recordings", "seconds", "shortest (s)", "longest (s)", "with motif"}, cells)
+end
+
 local function recordings(r, run, folder)
    r:section("Recordings")
-   local total = sql.query(("select count(*)::bigint n, count(distinct species)::bigint s, " ..
-      "sum(duration_seconds) d, count(motif_0)::bigint m from %s"):format(sql.parquet(run.motif)))[1]
-   r:paragraph(("%d recordings of %d species, %s in all; %d have a motif, %d are shorter than the window."):format(
-      total.n, total.s, progress.duration(total.d), total.m, total.n - total.m))
+   local total = sql.query(("select count(*)::bigint n, count(distinct species)::bigint species, " ..
+      "count(distinct site)::bigint sites, sum(duration_seconds) d, count(motif_0)::bigint m from %s"):format(
+      sql.parquet(run.motif)))[1]
+   local of = total.species > 0 and ("of %d species"):format(total.species) or total.sites > 0 and
+      ("from %d sites, without species"):format(total.sites) or "without species"
+   r:paragraph(("%d recordings %s, %s in all; %d have a motif, %d are too short for one."):format(total.n, of,
+      progress.duration(total.d), total.m, total.n - total.m))
    r:paragraph(("Files and what became of them: %s."):format(account.text(run.counts)))
    if #run.failures > 0 then
       r:warning(("%d failed; they are listed at the end and in failures.csv."):format(#run.failures))
    end
-   local rows = sql.query(([[select species, count(*)::bigint n, sum(duration_seconds) d, min(duration_seconds) low,
-      max(duration_seconds) high, count(motif_0)::bigint m from %s group by species
-      order by n desc, species]]):format(sql.parquet(run.motif)))
-   local cells, names, counts = {}, {}, {}
-   for i, row in ipairs(rows) do
-      cells[i] = {row.species, row.n, ("%.0f"):format(row.d), ("%.1f"):format(row.low),
-         ("%.1f"):format(row.high), row.m}
-      if i <= MOST_BARS then names[i], counts[i] = row.species, row.n end
-   end
-   local caption = #rows > MOST_BARS and ("recordings of the %d most frequent species"):format(MOST_BARS)
-      or "recordings per species"
-   picture(r, folder, "species.svg", caption, function(path)
-      return plot.bar(names, counts, path, {xlabel = "recordings", size = {900, 60 + 22 * #names}})
-   end)
-   r:table({"species", "recordings", "seconds", "shortest (s)", "longest (s)", "with motif"}, cells)
+   local what = total.species > 0 and "species" or total.sites > 0 and "site"
+   if what then counted(r, run, folder, what) end
    local durations = sql.columns(("select duration_seconds d from %s"):format(sql.parquet(run.motif))).d
    picture(r, folder, "durations.svg", "durations of the recordings", function(path)
       return plot.hist(durations, path, {xlabel = "duration (s)", ylabel = "recordings", size = {900, 320}})
    end)
 end
 
--- Recordings whose motif stands out most from the rest of their profile, one a species.
+-- Recordings whose motif stands out most from the rest of their profile, one a species, or site.
 local function choose_examples(run, n)
    return sql.query(([[
       with p as (select *, list_median(mp::double[]) - list_min(mp::double[]) as depth
                  from %s where motif_0 is not null),
-           best as (select *, row_number() over (partition by species order by depth desc, source_name) as place from p)
+           best as (select *, row_number() over (partition by coalesce(species, site, source_name)
+              order by depth desc, source_name) as place from p)
       select * from best where place = 1 order by depth desc, source_name limit %d]]):format(sql.parquet(run.motif), n))
 end
+
+-- A recording and its species, if that is known.
+local function named(name, species) return species and ("%s (%s)"):format(name, species) or name end
 
 local function player(y, start_s, seconds, caption)
    local first = math.max(1, math.floor(start_s * SAMPLE_RATE) + 1)
@@ -100,7 +112,7 @@ local function place(start_s, clock_time)
 end
 
 local function example(r, run, row, folder, number)
-   r:html("<h3>" .. report.escape(("%s (%s)"):format(row.source_name, row.species)) .. "</h3>")
+   r:html("<h3>" .. report.escape(named(row.source_name, row.species)) .. "</h3>")
    local y, message = audio.load(run.root .. "/" .. row.source_name, {sample_rate = SAMPLE_RATE})
    if not y then
       r:warning(message)
@@ -145,7 +157,7 @@ local function nearest(r, run)
    r:paragraph("What is nearest to some windows in other recordings: " .. message .. ".")
    for _, found in ipairs(list) do
       local q, sounds = found.query, {}
-      r:html("<h3>" .. report.escape(("%s (%s)"):format(q.source_name, q.species)) .. "</h3>")
+      r:html("<h3>" .. report.escape(named(q.source_name, q.species)) .. "</h3>")
       local function add(w, what)
          local y, why = audio.load(run.root .. "/" .. w.source_name, {sample_rate = SAMPLE_RATE,
             start_s = w.start_s, seconds = w.seconds})
@@ -155,8 +167,9 @@ local function nearest(r, run)
       end
       add(q, "the window, at " .. place(q.start_s, q.clock_time))
       for rank, h in ipairs(found.hits) do
-         add(h, ("%d: %s (%s), at %s, distance %.3g"):format(rank, files.basename(h.source_name), h.species,
-            place(h.start_s, h.clock_time), h.distance))
+         local name = h.species and files.basename(h.source_name) or h.source_name
+         add(h, ("%d: %s, at %s, distance %.3g"):format(rank, named(name, h.species), place(h.start_s, h.clock_time),
+            h.distance))
       end
       r:players(sounds)
    end
@@ -193,9 +206,9 @@ local function audited(r, run, folder)
    for _, w in ipairs(a.warnings) do r:warning(w) end
    names, shares = {}, {}
    for i = 1, math.min(#a.classes, MOST_BARS) do
-      names[i], shares[i] = a.classes[i].species, a.classes[i].triplets
+      names[i], shares[i] = a.classes[i].class, a.classes[i].triplets
    end
-   picture(r, folder, "classes.svg", "triplets per species of the anchor", function(path)
+   picture(r, folder, "classes.svg", ("triplets per %s of the anchor"):format(a.class_is), function(path)
       return plot.bar(names, shares, path, {xlabel = "triplets", size = {900, 60 + 22 * #names}})
    end)
 end

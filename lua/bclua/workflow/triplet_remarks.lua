@@ -96,7 +96,7 @@ function remarks.add(rows, p, list)
    for _, name in ipairs(names) do
       if sizes[name] == 1 then alone[#alone + 1] = name end
    end
-   if #alone > 0 then
+   if #alone > 0 and p.group ~= "recording" then
       local what = #alone == 1 and "one group has one recording" or
          ("%d groups have one recording each"):format(#alone)
       local so = p.exclude_own and "no anchors (--no-self)" or "neighbours are always their own second window"
@@ -137,9 +137,14 @@ end
 function remarks.no_groups(options, rows, held, by)
    local sizes, names = by_group(rows)
    if #names > 1 or #names == 0 then return nil end
-   return ("%s: triplets need two groups or more, got 1: the %s '%s' (recordings: %d, and %d kept for evaluation); " ..
-      "group by something else (--group species, or --group COLUMN with --metadata), or add recordings of others")
-      :format(options.input, by, names[1], sizes[names[1]], held)
+   local message = ("%s: triplets need two groups or more, got 1: the %s '%s' (recordings: %d, and %d kept for " ..
+      "evaluation); "):format(options.input, by, names[1], sizes[names[1]], held)
+   if by == "recording" then
+      return ("%sgroups are recordings: add recordings, or cut a long one into several%s"):format(
+         message, held > 0 and ", or keep none for evaluation (--holdout 0)" or "")
+   end
+   return message .. "group by something else (--group species, recording, site, or --group COLUMN with " ..
+      "--metadata), or add recordings of others"
 end
 
 return remarks

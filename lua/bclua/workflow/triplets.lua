@@ -49,7 +49,7 @@ for _, name in ipairs{"samples", "seed", "holdout", "shares", "calls", "exclude_
 end
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds",
-   "motif_0", "motif_1", "silence?"}
+   "motif_0", "motif_1", "silence?", "site?"}
 local DISCORDS = {"discord_0", "discord_1"}
 
 local CHUNK = 1 << 17 -- triplets drawn at once
@@ -64,20 +64,21 @@ local function hash(text)
 end
 
 --- Which recordings are kept away from training, for evaluation.
--- Of every species the same share, at least two if there are four or more; which
+-- Of every species, where there are none of every site, the same share, at least two if there are four or more; which
 -- ones depends on the names and the seed alone.
--- @tparam {table,...} rows with source_name and species
+-- @tparam {table,...} rows with source_name, species, site
 -- @tparam number share 0..0.5
 -- @tparam integer seed
 -- @treturn table set of source names
 function triplets.holdout(rows, share, seed)
-   local by_species, set = {}, {}
+   local strata, set = {}, {}
    for _, row in ipairs(rows) do
-      by_species[row.species] = by_species[row.species] or {}
-      table.insert(by_species[row.species], row.source_name)
+      local of = row.species or row.site or "" -- a site that is called like a species is no matter
+      strata[of] = strata[of] or {}
+      table.insert(strata[of], row.source_name)
    end
    if share <= 0 then return set end
-   for _, names in pairs(by_species) do
+   for _, names in pairs(strata) do
       local keys = {}
       for _, name in ipairs(names) do keys[name] = hash(seed .. "/" .. name) end
       table.sort(names, function(a, b) return keys[a] < keys[b] or (keys[a] == keys[b] and a < b) end)
@@ -96,13 +97,14 @@ function triplets.mixture(self, motif)
    return {self * motif, self * (1 - motif), (1 - self) * motif, (1 - self) * (1 - motif)}
 end
 
--- Numbers for names, in the order of the sorted names.
+-- Numbers for names, in the order of the sorted names; what has none is of one name.
 local function number_names(rows, key)
    local names, ids = {}, {}
    for _, row in ipairs(rows) do
-      if not ids[row[key]] then
-         ids[row[key]] = 0
-         names[#names + 1] = row[key]
+      local name = row[key] or ""
+      if not ids[name] then
+         ids[name] = 0
+         names[#names + 1] = name
       end
    end
    table.sort(names)
@@ -175,7 +177,7 @@ local function sampler_columns(rows, window_s)
    local anchor_s = seconds("anchor_s")
    local columns = {
       group = column(rows, function(r) return group[r.group] end, "i64"),
-      species = column(rows, function(r) return species[r.species] end, "i64"),
+      species = column(rows, function(r) return species[r.species or ""] end, "i64"),
       anchor_s = anchor_s, self_s = seconds("self_s"), neighbor_s = seconds("neighbor_s"), distant_s = anchor_s,
       avoid_0_s = anchor_s, avoid_1_s = seconds("twin_s"), duration_s = seconds("duration_seconds"),
       window_s = window_s,
@@ -197,7 +199,7 @@ local PREPARE = [[
    set threads = 1;
    set disabled_optimizers = 'join_order,build_side_probe_side';
    create type source_name as enum (select source_name from texts order by i);
-   create type species as enum (select distinct species from texts order by species);
+   create type species as enum (select distinct species from texts where species is not null order by species);
    create table names as select i, source_name::source_name as source_name, species::species as species from texts;
    create type neighbor as enum ('self', 'group');
    create type distant as enum ('motif', 'clip');
@@ -248,7 +250,7 @@ local function write(path, rows, columns, p, options, parts)
    local old = 1 -- what a run that was killed has left
    while os.remove(part_name(path, old)) do old = old + 1 end
    local db <close> = assert(sql.open())
-   local names = {i = column(rows, function(r) return r.i end, "i32"), source_name = {}, species = {}}
+   local names = {i = column(rows, function(r) return r.i end, "i32"), source_name = {}, species = {n = #rows}}
    for i, row in ipairs(rows) do names.source_name[i], names.species[i] = row.source_name, row.species end
    db:exec("create table texts (i int, source_name varchar, species varchar)")
    db:append("texts", names)
@@ -347,10 +349,13 @@ local function place(rows, p, picks)
    return unscored
 end
 
+--- What the metadata of a table says beside its parameters.
+triplets.findings = {"recordings", "holdout_recordings", "holdout_groups", "groups", "families", "discords"}
+
 local function check(options, p)
    local made = record.of_parquet(options.output)
    if made then
-      made.recordings, made.holdout_recordings, made.groups, made.families, made.discords = nil, nil, nil, nil, nil
+      for _, name in ipairs(triplets.findings) do made[name] = nil end
    end
    return record.check(options.output, made, p, options.force)
 end
@@ -385,16 +390,24 @@ local function keep_accepted(rows, options, p)
 end
 
 local function split(all, held)
-   local rows, names = {}, {}
-   for _, row in ipairs(all) do
-      if held[row.source_name] then names[#names + 1] = row.source_name else rows[#rows + 1] = row end
+   local rows, away = {}, {}
+   for _, row in ipairs(all) do table.insert(held[row.source_name] and away or rows, row) end
+   return rows, away
+end
+
+-- Names of recordings kept away, and their groups where these do not follow from the species.
+local function describe_held(away, grouping)
+   local names, of, follow = {}, {}, true
+   for i, row in ipairs(away) do
+      names[i], of[i] = row.source_name, row.group
+      follow = follow and row.group == (row.species and grouping.species[row.species])
    end
-   return rows, names
+   return names, not follow and of or nil
 end
 
 --- Draw triplets.
 -- @tparam table options `input` (Parquet from `consolidate`), `output` (Parquet),
--- `samples` (500 000), `seed` (1), `holdout` (0.25: share of each species that is kept for evaluation);
+-- `samples` (500 000), `seed` (1), `holdout` (0.25: share of each species, or site, that is kept for evaluation);
 -- `group`, `metadata`, `taxonomy`: see `bclua.workflow.groups`; `shares`, `mixture` (or `self` and `motif`, as
 -- for `triplets.mixture`), `exclude_own`,
 -- `self_distance`, `clip_distance` (seconds), `clips`: see `bclua.sampling.triplets`;
@@ -419,11 +432,17 @@ function triplets.run(options)
    if not all then return nil, message end
    local families = families_of(all, options)
    local grouping
-   grouping, message = groups.set(all, options)
+   grouping, message = groups.set(all, {group = options.group, metadata = options.metadata,
+      taxonomy = options.taxonomy, motif = options.input})
    if not grouping then return nil, message end
    p.group = grouping.name
    p.window_s = all[1].matrix_profile_window / all[1].cens_sample_rate
-   local rows, held = split(all, triplets.holdout(all, p.holdout, p.seed))
+   if p.group == "recording" and p.exclude_own then
+      return nil, options.input .. ": --no-self: groups are recordings, whose neighbours are their own windows; use " ..
+         "another --group with it"
+   end
+   local rows, away = split(all, triplets.holdout(all, p.holdout, p.seed))
+   local held, held_groups = describe_held(away, grouping)
    rows, message = keep_accepted(rows, options, p)
    if not rows then return nil, message end
    for i, row in ipairs(rows) do row.i = i end
@@ -438,8 +457,8 @@ function triplets.run(options)
    if not picks then return nil, failures end
    local unscored = place(rows, p, picks)
 
-   local metadata = {recordings = #all, holdout_recordings = held, groups = grouping.species,
-      families = families, discords = p.anchor ~= "calls" and count(picks) or nil}
+   local metadata = {recordings = #all, holdout_recordings = held, holdout_groups = held_groups,
+      groups = grouping.species, families = families, discords = p.anchor ~= "calls" and count(picks) or nil}
    for k, v in pairs(p) do metadata[k] = v end
    p.metadata = metadata
    local parts = {}
@@ -502,14 +521,17 @@ function triplets.held_out(options)
       if p[key] == nil then p[key] = value end
       if p[key] == "best" then p[key] = "motif" end
    end
-   for _, name in ipairs(made.holdout_recordings) do held[name] = true end
+   local groups_of = made.holdout_groups or {}
+   for i, name in ipairs(made.holdout_recordings) do held[name] = groups_of[i] or true end
    local all, message = read(options, needed_columns(p))
    if not all then return nil, message end
    local rows, names = {}, {}
    for _, row in ipairs(all) do
       if held[row.source_name] then
          rows[#rows + 1], names[#names + 1] = row, row.source_name
-         row.group = made.groups and made.groups[row.species] or row.species
+         local of = held[row.source_name]
+         row.group = of ~= true and of or made.groups and made.groups[row.species or ""] or row.species
+            or row.source_name
       end
    end
    place(rows, p, held_out_calls(names, p, options))
