@@ -48,6 +48,7 @@ describe("a configuration file", function()
          ["triplets = {mixture = {a = 1}}"] = "'triplets.mixture' must be a list of numbers, 4 of them, got a table",
          ["triplets = {mixture = {0, 0, 0, 0}}"] = "'triplets.mixture': at least one weight must be more than 0",
          ["extract = {cens_sample_rate = 7}"] = "'extract.cens_sample_rate': 7 does not divide 32000",
+         ["data = {deployments = '/no.csv'}"] = "'data.deployments': /no.csv: no such file",
          ["evaluate = {splits = 0}"] = "'evaluate.splits' must be an integer from 1 to 10000, got 0",
          ["fit = {batch_size = 0}"] = "'fit.batch_size' must be an integer from 1 to 1048576, got 0",
          ["fit = {beta1 = 1}"] = "'fit.beta1' must be a number of at least 0 and below 1, got 1",

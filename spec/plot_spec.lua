@@ -55,6 +55,7 @@ describe("plot", function()
       curve = function(...) return plot.curve({{step = 1, loss = 3}, {step = 2, loss = 2}}, ...) end,
       chroma = function(...) return plot.chroma(array.full({12, 30}, 0.5), ...) end,
       spectrogram = function(...) return plot.spectrogram(tone, 16000, ...) end,
+      diel = function(...) return plot.diel({"2023-05-14T04:30:00+02:00"}, ...) end,
       profile = function(...) return plot.profile(tone, 16000, array.arange(6), ...) end,
    }
 

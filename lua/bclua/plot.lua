@@ -265,7 +265,7 @@ local function image_panel(m, o)
    if low then
       layers[1] = {kind = "image", data = m, x0 = o.x0, y0 = o.y0, dx = o.dx, dy = o.dy}
    end
-   return {layers = layers, map = o.map, colour = limits, clabel = o.clabel, xlabel = o.xlabel,
+   return {layers = layers, map = o.map, colour = limits, whole = o.whole, clabel = o.clabel, xlabel = o.xlabel,
       ylabel = o.ylabel, ytics = o.ytics, xtics = o.xtics, xrange = o.xrange or extent(o.x0, o.dx, m:shape(2)),
       yrange = o.yrange or extent(o.y0, o.dy, m:shape(1))}
 end
@@ -319,6 +319,53 @@ function plot.heat(matrix, path, options)
       xlabel = options.xlabel, ylabel = options.ylabel,
       xtics = names_as_tics(options.xnames, x0, dx), ytics = names_as_tics(options.ynames, y0, dy)})
    return draw({panels = {panel}, size = {760, 520}}, path, options)
+end
+
+local DIEL = options_of.extend(COMMON, {
+   minutes = {"integer", default = 60, least = 1, most = 720,
+      check = function(x) return 1440 % x ~= 0 and ("%d does not divide a day"):format(x) or nil end},
+   recordings = {"list", of = "table"},
+   latitude = {"number", least = -90, most = 90},
+   longitude = {"number", least = -180, most = 180},
+   timezone = {"string", check = function(zone) return select(2, require("bclua.zones").check(zone)) end},
+   label = {"string", default = "count"},
+   map = MAP,
+})
+
+local MOST_DATES = 7 -- that have room below a picture
+local SUNRISE, SUNSET = "#e69f00", "#cc79a7"
+
+--- When in the day, on which day: how many times fall into each hour, as colour, hours of the local clock from
+-- midnight below to midnight above. With a place, lines of sunrise and sunset, where the time zone is known: as
+-- `timezone` or from the times. Of very many days some share a column.
+-- @tparam {string,...} times ISO 8601, as `clock_time` of our tables; those without a time of day do not count
+-- @tparam[opt] string path
+-- @tparam[opt] table options also `minutes` (60: of a row); `recordings`: `{recorded_at=, seconds=}`, hours in which
+--  nothing was recorded stay empty; `latitude`, `longitude` (degrees); `timezone` ("Europe/Berlin"); `label` of the
+--  colours ("count"); `map`
+-- @usage plot.diel(sql.columns("select clock_time t from 'scores.parquet' where kind = 'call'").t, "calls.png")
+function plot.diel(times, path, options)
+   path, options = arguments(path, options, DIEL)
+   if (options.latitude == nil) ~= (options.longitude == nil) then
+      error("options 'latitude' and 'longitude' belong together", 2)
+   end
+   local diel = require "bclua.plot.diel"
+   local t = diel.table(times, options)
+   local step, hours = t.step, options.minutes / 60
+   local _, most = nil, nil
+   if t.n > 0 then _, most = data.limits({t.counts}) end
+   local days, tics = math.max(1, t.columns * step), {}
+   for hour = 0, 24, 3 do tics[#tics + 1] = {hour, ("%02d:00"):format(hour)} end
+   local panel = image_panel(t.counts:copy("f32"), {x0 = (step - 1) / 2, dx = step, y0 = hours / 2, dy = hours,
+      range = {0, math.max(1, most or 1)}, whole = true, map = options.map, clabel = options.label,
+      xlabel = options.xlabel or "day", ylabel = options.ylabel or "hour of the day",
+      xtics = diel.tics(t, MOST_DATES), ytics = tics, xrange = {-0.5, days - 0.5}, yrange = {0, 24}})
+   if t.sun then
+      for _, line in ipairs{{"sunset", t.sun.set, SUNSET}, {"sunrise", t.sun.rise, SUNRISE}} do
+         panel.layers[#panel.layers + 1] = {kind = "line", x = t.sun.x, y = line[2], title = line[1], colour = line[3]}
+      end
+   end
+   return draw({panels = {panel}, size = {900, 420}}, path, options)
 end
 
 local N_FFT, LEAST_HOP = 1024, 256

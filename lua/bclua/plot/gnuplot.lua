@@ -29,6 +29,7 @@ local function data_file(a, dtype, kept)
 end
 
 local MOST_POINTS = 8000 -- of a line
+local FEW = 6 -- whole numbers on the scale of colours, which would get fractions
 
 local function pairs_file(layer, kept)
    local x, y = layer.x, layer.y
@@ -39,10 +40,24 @@ end
 
 local draw = {}
 
+-- gnuplot draws no image of a single row or column: it becomes two of half the size.
+local function at_least_two(layer)
+   local m, l = layer.data, layer
+   if m:shape(2) == 1 then
+      m = array.concat({m, m}, 2)
+      l = {x0 = l.x0 - l.dx / 4, dx = l.dx / 2, y0 = l.y0, dy = l.dy}
+   end
+   if m:shape(1) == 1 then
+      m = array.concat({m, m}, 1)
+      l = {x0 = l.x0, dx = l.dx, y0 = l.y0 - l.dy / 4, dy = l.dy / 2}
+   end
+   return m, l
+end
+
 function draw.image(layer, kept)
-   local m = layer.data -- gnuplot reads it row by row
+   local m, l = at_least_two(layer) -- gnuplot reads it row by row
    return ("%s binary array=(%d,%d) format='%%float32' origin=(%.9g,%.9g) dx=%.9g dy=%.9g with image notitle"):format(
-      data_file(m, "f32", kept), m:shape(2), m:shape(1), layer.x0, layer.y0, layer.dx, layer.dy)
+      data_file(m, "f32", kept), m:shape(2), m:shape(1), l.x0, l.y0, l.dx, l.dy)
 end
 
 local function title_of(layer) return layer.title and "title " .. label(layer.title) or "notitle" end
@@ -137,6 +152,7 @@ local function draw_panel(add, panel, last, place, kept)
       add(("set colorbox user origin screen %.5g, screen %.5g size screen %.5g, screen %.5g"):format(
          place.right + place.px, place.bottom, place.px, place.top - place.bottom))
       add("set cblabel " .. label(panel.clabel or ""))
+      add(panel.whole and panel.colour[2] <= FEW and "set cbtics 1" or "set cbtics autofreq")
    end
    local curves = {}
    for i, layer in ipairs(panel.layers) do

@@ -78,8 +78,10 @@ function commands.list(run)
       add("bclua", "scripts/make_dataset.lua", "--output", run.data, "--recordings", run.made.recordings, "--most",
          run.made.most_s)
    end
-   add("bclua", "scripts/motif.lua", "extract", "--input", run.audio, "--output", run.folder .. "/motif", "--cens-sr",
-      c.extract.cens_sample_rate, "--mp-window", c.extract.matrix_profile_window)
+   local extract = {"bclua", "scripts/motif.lua", "extract", "--input", run.audio, "--output", run.folder .. "/motif",
+      "--cens-sr", c.extract.cens_sample_rate, "--mp-window", c.extract.matrix_profile_window}
+   if c.data.deployments ~= "" then extend(extract, "--deployments", c.data.deployments) end
+   add(table.unpack(extract))
    add("bclua", "scripts/motif.lua", "consolidate", "--input", run.folder .. "/motif", "--output", run.motif)
    add(table.unpack(generate(run, c)))
    if run.no_training then return list end

@@ -20,6 +20,7 @@ end
 --- Every setting, by step; a configuration file returns a table like this one with
 -- what is to differ.
 pipeline.defaults = {
+   data = {deployments = ""},
    extract = {cens_sample_rate = 10, matrix_profile_window = 50},
    triplets = {samples = 20000, seed = 1, holdout = 0.25, shares = "equal", group = "species", self = 0.5, motif = 0.5,
       mixture = {}, pick = "calls", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
@@ -84,7 +85,7 @@ local function schema()
    local function of(options, names) return {"table", of = options_of.subset(options, names)} end
    local function step_options(name) return require("bclua.workflow." .. name).options end
    local d, channels = pipeline.defaults, {"integer", least = 1, most = 65536}
-   return {extract = of(step_options("extract"), d.extract),
+   return {data = of(step_options("extract"), d.data), extract = of(step_options("extract"), d.extract),
       triplets = of(step_options("triplets"), d.triplets), audit = of(step_options("audit"), d.audit),
       tiles = of(step_options("tiles"), d.tiles), fit = of(step_options("fit"), d.fit),
       evaluate = of(step_options("evaluate"), d.evaluate),
@@ -101,6 +102,10 @@ function pipeline.wrong(config)
    c.triplets = pipeline.triplet_options(c.triplets)
    local ok, message = options_of.try(c, schema())
    if not ok then return (message:gsub("^option", "setting")) end
+   if c.data.deployments ~= "" then
+      ok, message = require("bclua.deployments").read(c.data.deployments)
+      if not ok then return "setting 'data.deployments': " .. message end
+   end
    local rate, mixture = c.extract.cens_sample_rate, c.triplets.mixture
    if 32000 % rate ~= 0 then return ("setting 'extract.cens_sample_rate': %d does not divide 32000"):format(rate) end
    if mixture and math.max(table.unpack(mixture)) == 0 then
@@ -204,16 +209,21 @@ end
 -- The steps that find the motifs.
 local function mine(run, force)
    local c, f = run.config, run.folder
+   local placed = c.data.deployments ~= "" and c.data.deployments or nil
+   if not placed then os.remove(f .. "/motif/" .. require("bclua.deployments").file) end -- of an earlier run
    run.motif, run.triplets_path, run.tiles = f .. "/motif.parquet", f .. "/triplets.parquet", f .. "/tiles"
    local result, message = step(run, "extract", function()
       return require("bclua.workflow.extract").run({input = run.audio, output = f .. "/motif", force = force,
-         cens_sample_rate = c.extract.cens_sample_rate, matrix_profile_window = c.extract.matrix_profile_window})
+         cens_sample_rate = c.extract.cens_sample_rate, matrix_profile_window = c.extract.matrix_profile_window,
+         deployments = placed})
    end)
    if not result then return nil, message end
    run.counts = result.counts
-   return step(run, "consolidate", function()
+   result, message = step(run, "consolidate", function()
       return require("bclua.workflow.consolidate").run({input = f .. "/motif", output = run.motif, force = force})
    end)
+   run.unplaced = result and #result.warnings
+   return result, message
 end
 
 -- Triplets and their tiles. Recordings of one group give none: there is nothing to
@@ -223,7 +233,7 @@ local function sample(run, force)
    local message, no_groups
    run.triplets, message, no_groups = step(run, "generate-triplets", function()
       local options = {input = run.motif, output = run.triplets_path, taxonomy = run.taxonomy,
-         dataset_root = run.root, force = force}
+         dataset_root = run.root, force = force, keep_scores = run.folder .. "/scores.parquet"}
       for k, v in pairs(pipeline.triplet_options(c.triplets)) do options[k] = v end
       return require("bclua.workflow.triplets").run(options)
    end)
@@ -232,6 +242,7 @@ local function sample(run, force)
       return true
    end
    if not run.triplets then return nil, message end
+   if require("bclua.workflow.triplets").needs_scores(c.triplets) then run.scores = run.folder .. "/scores.parquet" end
    local cut
    cut, message = step(run, "extract-triplets", function()
       return require("bclua.workflow.tiles").run({input = run.triplets_path, dataset_root = run.root,

@@ -5,6 +5,7 @@ local audio = require "bclua.audio"
 local audit = require "bclua.workflow.audit"
 local clock = require "bclua.clock"
 local commands = require "bclua.workflow.commands"
+local daily = require "bclua.workflow.daily"
 local experiment = require "bclua.experiment"
 local files = require "bclua.files"
 local json = require "bclua.json"
@@ -74,6 +75,10 @@ local function recordings(r, run, folder)
    r:paragraph(("%d recordings %s, %s in all; %d have a motif, %d are too short for one."):format(total.n, of,
       progress.duration(total.d), total.m, total.n - total.m))
    r:paragraph(("Files and what became of them: %s."):format(account.text(run.counts)))
+   if (run.unplaced or 0) > 0 then
+      r:warning(("%d are in no deployment, or in several, or say that they were elsewhere: see %s.warnings.csv.")
+         :format(run.unplaced, run.motif))
+   end
    if #run.failures > 0 then
       r:warning(("%d failed; they are listed at the end and in failures.csv."):format(#run.failures))
    end
@@ -82,6 +87,27 @@ local function recordings(r, run, folder)
    local durations = sql.columns(("select duration_seconds d from %s"):format(sql.parquet(run.motif))).d
    picture(r, folder, "durations.svg", "durations of the recordings", function(path)
       return plot.hist(durations, path, {xlabel = "duration (s)", ylabel = "recordings", size = {900, 320}})
+   end)
+end
+
+-- Of recordings whose clocks are known: when do likely calls happen?
+local function by_day(r, run, folder)
+   local known = daily.known(run.motif)
+   if known == 0 then return end
+   local scores = run.scores
+   if not scores then
+      scores = run.folder .. "/scores.parquet"
+      local done, message = require("bclua.workflow.score").run({input = run.motif, dataset_root = run.root,
+         output = scores, calls = run.config.triplets.calls})
+      if not done then
+         r:section("Time of day")
+         r:warning(message)
+         return
+      end
+   end
+   local total = sql.query("select count(*)::bigint n from " .. sql.parquet(run.motif))[1].n
+   daily.chapter(r, daily.sites(run.motif, scores), total, function(name, caption, draw)
+      picture(r, folder, name, caption, draw)
    end)
 end
 
@@ -336,6 +362,7 @@ function summary.write(run, path)
    local r = report.new("bclua: " .. run.name)
    recordings(r, run, folder)
    examples(r, run, folder)
+   by_day(r, run, folder)
    if run.no_training then
       r:section("Training")
       r:warning("nothing to learn from: " .. run.no_training)

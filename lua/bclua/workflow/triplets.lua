@@ -39,7 +39,8 @@ triplets.settings = {
 --- What `run` takes.
 triplets.options = options_of.extend(triplets.settings, {input = {"string", needed = true},
    output = {"string", needed = true}, metadata = "string", taxonomy = "string", scores = "string",
-   accepted = "string", accepted_only = "boolean", dataset_root = "string", force = "boolean", quiet = "boolean"})
+   keep_scores = "string", accepted = "string", accepted_only = "boolean", dataset_root = "string",
+   force = "boolean", quiet = "boolean"})
 
 -- The parameters of a table, as it says them itself, where it says nothing else.
 local DEFAULTS = {mixture = {0.25, 0.25, 0.25, 0.25}, anchor = "motif", neighbor = "motif"}
@@ -315,7 +316,7 @@ local function read_picks(options, p)
       return read_table(options.scores)
    end
    local result, message = score.run({input = options.input, dataset_root = options.dataset_root, calls = p.calls,
-      quiet = options.quiet})
+      output = options.keep_scores, quiet = options.quiet})
    if not result then return nil, message end
    return wants_calls and result.calls or result.picks, result.failures
 end
@@ -415,7 +416,8 @@ end
 -- `calls`: one of the recording's `calls` (6) windows that look most like calls, a self neighbour another one of them;
 -- `accepted_only` (only motifs that were accepted: see `bclua.workflow.accepted`), `accepted` (in this file;
 -- default: accepted.csv beside the input);
--- `scores` (what `score` wrote, for `best` and `calls`; without, computed from the recordings below `dataset_root`);
+-- `scores` (what `score` wrote, for `best` and `calls`; without, computed from the recordings below `dataset_root`
+-- and, with `keep_scores`, kept in this file);
 -- `force`, `quiet`
 -- @treturn[1] table `{samples=, recordings=, holdout=, warnings=, partitions=, failures=}`; `partitions` is empty where
 --  `output` is no regular file
