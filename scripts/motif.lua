@@ -53,13 +53,14 @@ end
 
 local function mixing(c, setting)
    setting("--shares", "S", "Draws of a group or species: equal, natural (as many as it has recordings), sqrt.")
-   setting("--self", "X", "Share of neighbours from the anchor's own recording (0.5).")
-   setting("--motif", "X", "Share of distant windows that are motifs; the others are random clips (0.5).")
+   setting("--self", "X", "Share of neighbours from the anchor's own recording (0.5; with --labels 0).")
+   setting("--motif", "X", "Share of distant windows that are motifs; the others are random clips (0.5; with " ..
+      "--labels 1).")
    c:option("--mixture", "Weights of self and motif, self and clip, group and motif, group and clip.")
       :argname("A,B,C,D"):convert(cli.numbers("--mixture", 4, 0))
    c:flag("--no-self", "Never a neighbour from the anchor's own recording.")
    setting("--self-distance", "S", "A neighbour in the same recording is centred so far from the anchor, or the " ..
-      "group gives another.")
+      "group gives another (default: 0; with --labels a window).")
    setting("--clip-distance", "S", "A clip is centred so far from the windows of its recording.")
    setting("--clips", "K", "Different clips of a recording (0: no limit); a limit bounds the tiles to store.")
 end
@@ -78,6 +79,8 @@ local function generate(parser)
    setting("--anchor", "KIND", "The same of anchors and distant windows only.")
    setting("--neighbor", "KIND", "The same of neighbours only.")
    c:option("--scores", "What `score` wrote, for best and calls."):argname("FILE")
+   c:option("--labels", "What `import-labels` wrote: windows are around labels, groups are labels, neighbours of " ..
+      "other recordings, distant windows of other labels."):argname("FILE")
    c:flag("--accepted-only", "Only motifs that were accepted in `browse`, of the file accepted.csv beside the input.")
    c:option("--accepted", "The same, of this file."):argname("FILE")
    c:option("--dataset-root", "Folder that holds the source names, to compute scores without --scores."):argname("DIR")
@@ -90,7 +93,7 @@ local function generate(parser)
          self = o.self, motif = o.motif, exclude_own = o.no_self, self_distance = o.self_distance,
          clip_distance = o.clip_distance, clips = o.clips, pick = o.pick, anchor = o.anchor, neighbor = o.neighbor,
          calls = o.calls, scores = o.scores, dataset_root = o.dataset_root, holdout = o.holdout, seed = o.seed,
-         force = o.force, accepted = o.accepted, accepted_only = o.accepted_only})
+         force = o.force, accepted = o.accepted, accepted_only = o.accepted_only, labels = o.labels})
    end
 end
 
@@ -282,7 +285,8 @@ Listen to all motifs, and label them in Audacity or Raven:
     --output calls.txt
 
 What others have labelled, as one table:
-  bclua scripts/motif.lua import-labels raven/*.txt birdnet.csv --input motif.parquet --output labels.parquet]])
+  bclua scripts/motif.lua import-labels raven/*.txt birdnet.csv --input motif.parquet --output labels.parquet
+  bclua scripts/motif.lua generate-triplets --input motif.parquet --labels labels.parquet --output triplets.parquet]])
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser),
    score = score(parser), audit = audit(parser),

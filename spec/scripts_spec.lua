@@ -61,7 +61,7 @@ describe("the command line", function()
          "--deployments --threads --force --strict",
       ["motif.lua consolidate"] = "--input --output --deployments --force --strict",
       ["motif.lua generate-triplets"] = "--input --output --samples --taxonomy --holdout --seed --force " ..
-         "--accepted --accepted-only",
+         "--accepted --accepted-only --labels",
       ["motif.lua extract-triplets"] = "triplets --dataset-root --output --store --duration --loc-unit --threads " ..
          "--force --strict",
       ["motif.lua search"] = "--input --top --per-recording --start --seconds --features --dataset-root " ..

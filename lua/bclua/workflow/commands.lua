@@ -48,7 +48,7 @@ local function generate(run, c)
    end
    if run.taxonomy then extend(words, "--taxonomy", run.taxonomy) end
    if t.pick == "calls" then extend(words, "--calls", t.calls) end
-   if require("bclua.workflow.triplets").needs_scores(t) then extend(words, "--dataset-root", run.root) end
+   if require("bclua.workflow.triplet_windows").needs_scores(t) then extend(words, "--dataset-root", run.root) end
    if t.group ~= "" then extend(words, "--group", t.group) end
    if t.exclude_own then extend(words, "--no-self") end
    for _, name in ipairs({"self_distance", "clip_distance", "clips"}) do

@@ -242,7 +242,9 @@ local function sample(run, force)
       return true
    end
    if not run.triplets then return nil, message end
-   if require("bclua.workflow.triplets").needs_scores(c.triplets) then run.scores = run.folder .. "/scores.parquet" end
+   if require("bclua.workflow.triplet_windows").needs_scores(c.triplets) then
+      run.scores = run.folder .. "/scores.parquet"
+   end
    local cut
    cut, message = step(run, "extract-triplets", function()
       return require("bclua.workflow.tiles").run({input = run.triplets_path, dataset_root = run.root,

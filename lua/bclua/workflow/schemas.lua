@@ -24,6 +24,7 @@ local TEXT = {"string", needed = true, longest = LONGEST_PATH}
 local SECONDS = {"number", needed = true, least = 0, most = LONGEST_S}
 local LENGTH = {"number", needed = true, above = 0, most = LONGEST_S}
 local NUMBER = {"number", needed = true}
+local HERTZ = {"number", least = 0}
 local COUNT = {"integer", needed = true, least = 0}
 local FRAME = {"integer", least = 0}
 local RATE = {"integer", needed = true, least = 1, most = 10000000}
@@ -107,7 +108,7 @@ schemas.drawn = {window_s = optional(LENGTH), holdout_recordings = {"list", of =
    groups = NAMES, families = NAMES, seed = "integer",
    shares = {"choice", {"equal", "natural", "sqrt"}}, mixture = {"list", of = {"number", least = 0}, shortest = 4,
    longest = 4}, exclude_own = "boolean", self_distance = {"number", least = 0}, clip_distance = {"number", least = 0},
-   clips = {"integer", least = 0}, calls = {"integer", least = 1}}
+   clips = {"integer", least = 0}, calls = {"integer", least = 1}, labels = "string"}
 
 --- index.parquet of `extract-triplets`.
 schemas.tiles = {source = PATH, loc = LOC, tile = PATH, first = COUNT, source_bytes = COUNT, source_modified = COUNT,
@@ -121,6 +122,11 @@ schemas.tiles_made = {store = {"choice", {"npy", "packed", "flac"}}, duration = 
 schemas.scores = {clock_time = CLOCK, source_name = PATH, species = optional(TEXT),
    kind = {"choice", {"motif", "discord", "call"}, needed = true},
    start_s = SECONDS, energy = NUMBER, contrast = NUMBER, score = NUMBER, pick = {"boolean", needed = true}}
+
+--- `import-labels`.
+schemas.labels = {source_name = PATH, start_s = SECONDS, end_s = SECONDS, low_hz = HERTZ, high_hz = HERTZ,
+   label = optional(TEXT), score = "number", origin = optional(TEXT), line = {"integer", least = 1},
+   together("end_s", "start_s", "end_s >= start_s", "must not be before 'start_s'")}
 
 --- accepted.csv of `browse`.
 schemas.accepted = {clock_time = CLOCK, source_name = PATH, species = optional(TEXT), start_s = SECONDS,

@@ -114,7 +114,7 @@ function trial.run(options)
    if not ok then return nil, message end
    local triplets, scores = options.folder .. "/triplets.parquet", nil
    local draw = require "bclua.workflow.triplets"
-   if draw.needs_scores(c.triplets) then
+   if require("bclua.workflow.triplet_windows").needs_scores(c.triplets) then
       scores, message = scores_of(options.run, about, c.triplets.calls, options.quiet)
       if not scores then return nil, message end
    end

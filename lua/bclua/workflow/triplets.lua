@@ -4,6 +4,7 @@ local accepted = require "bclua.workflow.accepted"
 local array = require "bclua.array"
 local files = require "bclua.files"
 local groups = require "bclua.workflow.groups"
+local labelled = require "bclua.workflow.labelled"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
@@ -11,6 +12,7 @@ local record = require "bclua.workflow.record"
 local remarks = require "bclua.workflow.triplet_remarks"
 local schemas = require "bclua.workflow.schemas"
 local tables = require "bclua.tables"
+local windows = require "bclua.workflow.triplet_windows"
 
 local triplets = {}
 
@@ -30,10 +32,11 @@ triplets.settings = {
    neighbor = {"choice", KINDS},
    calls = {"integer", default = 6, least = 1, most = 10000},
    exclude_own = {"boolean", default = false},
-   self_distance = {"number", default = 0, least = 0, most = 1e6},
+   self_distance = {"number", least = 0, most = 1e6},
    clip_distance = {"number", default = 0, least = 0, most = 1e6},
    clips = {"integer", default = 0, least = 0, most = 1000000},
    group = "string",
+   labels = "string",
 }
 
 --- What `run` takes.
@@ -43,9 +46,8 @@ triplets.options = options_of.extend(triplets.settings, {input = {"string", need
    force = "boolean", quiet = "boolean"})
 
 -- The parameters of a table, as it says them itself, where it says nothing else.
-local DEFAULTS = {mixture = {0.25, 0.25, 0.25, 0.25}, anchor = "motif", neighbor = "motif"}
-for _, name in ipairs{"samples", "seed", "holdout", "shares", "calls", "exclude_own", "self_distance", "clip_distance",
-   "clips"} do
+local DEFAULTS = {mixture = {0.25, 0.25, 0.25, 0.25}, anchor = "motif", neighbor = "motif", self_distance = 0}
+for _, name in ipairs{"samples", "seed", "holdout", "shares", "calls", "exclude_own", "clip_distance", "clips"} do
    DEFAULTS[name] = triplets.settings[name].default
 end
 
@@ -129,27 +131,6 @@ local function read(options, names)
    return rows
 end
 
--- Windows of a row as each role takes them, in seconds; nil where there is none.
-local function set_windows(row, p, picks)
-   local function centre(frame) return frame and (frame + row.matrix_profile_window / 2) / row.cens_sample_rate end
-   local function kind(choice) return choice == "best" and (picks[row.source_name] or "motif") or choice end
-   local a, b = kind(p.anchor), kind(p.neighbor)
-   row.anchor_s, row.twin_s = centre(row[a .. "_0"]), centre(row[a .. "_1"])
-   row.neighbor_s = centre(row[b .. "_0"])
-   row.self_s = row.twin_s
-   if a ~= b and row.neighbor_s ~= row.anchor_s then row.self_s = row.neighbor_s end
-end
-
--- The likely calls of a row, as the windows it is known by.
-local function set_calls(row, starts)
-   row.places = {}
-   for i, start_s in ipairs(starts) do
-      row.places[i] = start_s + row.matrix_profile_window / row.cens_sample_rate / 2
-   end
-   row.anchor_s, row.twin_s = row.places[1], row.places[2]
-   row.self_s, row.neighbor_s = row.twin_s, row.anchor_s
-end
-
 -- The places of all rows as one list, and where each row's end.
 local function add_places(columns, rows)
    local all, ends = {}, array.zeros(#rows, "i64")
@@ -172,7 +153,7 @@ local function add_silences(columns, rows)
    if #all > 0 then columns.silent_s, columns.silent_end = array.from(all, "f64"), ends end
 end
 
-local function sampler_columns(rows, window_s)
+local function sampler_columns(rows, window_s, is_labelled)
    local group, species = number_names(rows, "group"), number_names(rows, "species")
    local function seconds(key) return column(rows, function(r) return r[key] or -1 end, "f64") end
    local anchor_s = seconds("anchor_s")
@@ -184,6 +165,10 @@ local function sampler_columns(rows, window_s)
       window_s = window_s,
    }
    if rows[1] and rows[1].places then add_places(columns, rows) end
+   if is_labelled then
+      local source = number_names(rows, "source_name")
+      columns.source = column(rows, function(r) return source[r.source_name] end, "i64")
+   end
    add_silences(columns, rows)
    return columns
 end
@@ -199,7 +184,7 @@ triplets.columns = {"a", "a_loc", "b", "b_loc", "c", "c_loc", "a_species", "b_sp
 local PREPARE = [[
    set threads = 1;
    set disabled_optimizers = 'join_order,build_side_probe_side';
-   create type source_name as enum (select source_name from texts order by i);
+   create type source_name as enum (select source_name from texts group by source_name order by min(i));
    create type species as enum (select distinct species from texts where species is not null order by species);
    create table names as select i, source_name::source_name as source_name, species::species as species from texts;
    create type neighbor as enum ('self', 'group');
@@ -270,11 +255,29 @@ end
 
 -- ---- The step ----
 
+-- Windows are of labels: neighbours, as far as there are some, in other recordings, distant ones of other labels.
+local function set_labels(p, options)
+   for _, name in ipairs{"pick", "anchor", "neighbor", "scores", "accepted", "accepted_only"} do
+      if options[name] then
+         return nil, ("labels are the windows (--labels): use it without --%s"):format((name:gsub("_", "-")))
+      end
+   end
+   p.labels, p.anchor, p.neighbor = options.labels, "label", "label"
+   if not options.mixture then
+      options.self, options.motif = options.self or 0, options.motif or 1
+   end
+   return true
+end
+
 local function parameters(options)
    local p = {}
    for key, value in pairs(DEFAULTS) do
       p[key] = options[key]
       if p[key] == nil then p[key] = value end
+   end
+   if options.labels then
+      local ok, message = set_labels(p, options)
+      if not ok then return nil, message end
    end
    if options.pick then
       p.anchor, p.neighbor = options.anchor or options.pick, options.neighbor or options.pick
@@ -294,60 +297,6 @@ local function parameters(options)
          "--mixture: at least one weight must be more than 0"
    end
    return p
-end
-
---- Are call scores needed for these windows?
--- @tparam table p `anchor` and `neighbor`, or `pick`
--- @treturn boolean
-function triplets.needs_scores(p)
-   for _, kind in ipairs{p.pick or p.anchor, p.pick or p.neighbor} do
-      if kind == "best" or kind == "calls" then return true end
-   end
-   return false
-end
-
--- By recording, where `best` is asked for, motif or discord; where `calls` are, the starts of some.
-local function read_picks(options, p)
-   if not triplets.needs_scores(p) then return {} end
-   local wants_calls = p.anchor == "calls"
-   local score = require "bclua.workflow.score"
-   if options.scores then
-      local read_table = wants_calls and score.call_starts or score.picks
-      return read_table(options.scores)
-   end
-   local result, message = score.run({input = options.input, dataset_root = options.dataset_root, calls = p.calls,
-      output = options.keep_scores, quiet = options.quiet})
-   if not result then return nil, message end
-   return wants_calls and result.calls or result.picks, result.failures
-end
-
--- A single likely call is no pair: where the group has no other recording, the motif's windows are taken, too.
-local function add_motif(row)
-   for _, centre in ipairs{row.motif_s, row.twin_of_motif_s} do
-      local known = false
-      for _, x in ipairs(row.places) do known = known or x == centre end
-      if not known then table.insert(row.places, centre) end
-   end
-end
-
--- Give every row its windows; how many recordings had to do without a score.
-local function place(rows, p, picks)
-   local unscored, of_group = 0, {}
-   for _, row in ipairs(rows) do of_group[row.group] = (of_group[row.group] or 0) + 1 end
-   for _, row in ipairs(rows) do
-      local picked = picks[row.source_name]
-      if p.anchor == "calls" then
-         set_windows(row, {anchor = "motif", neighbor = "motif"}, picks)
-         if row.anchor_s and not picked then unscored = unscored + 1 end
-         row.motif_s, row.twin_of_motif_s = row.anchor_s, row.twin_s
-         if picked then set_calls(row, picked) else row.places = {row.anchor_s, row.self_s} end
-         if #row.places < 2 and of_group[row.group] == 1 then add_motif(row) end
-      else
-         set_windows(row, p, picks)
-         if row.anchor_s and not picked then unscored = unscored + 1 end
-      end
-   end
-   return unscored
 end
 
 --- What the metadata of a table says beside its parameters.
@@ -399,11 +348,39 @@ end
 -- Names of recordings kept away, and their groups where these do not follow from the species.
 local function describe_held(away, grouping)
    local names, of, follow = {}, {}, true
-   for i, row in ipairs(away) do
-      names[i], of[i] = row.source_name, row.group
+   for _, row in ipairs(away) do
+      if names[#names] ~= row.source_name then -- it may have several rows
+         names[#names + 1], of[#of + 1] = row.source_name, row.group
+      end
       follow = follow and row.group == (row.species and grouping.species[row.species])
    end
    return names, not follow and of or nil
+end
+
+-- How many recordings some rows are of, those of each together.
+local function count_recordings(rows)
+   local n = 0
+   for i, row in ipairs(rows) do
+      if i == 1 or row.source_name ~= rows[i - 1].source_name then n = n + 1 end
+   end
+   return n
+end
+
+-- Rows to draw from: recordings, or with labels one for each label of a recording; and what is to be said of them.
+local function read_rows(options, p)
+   local all, message = read(options, needed_columns(p))
+   if not all then return nil, message end
+   p.window_s = all[1].matrix_profile_window / all[1].cens_sample_rate
+   if not p.labels then return all, {} end
+   if not options.self_distance then p.self_distance = p.window_s end
+   local entries, warnings = labelled.entries(all, p.labels)
+   if not entries then return nil, warnings end
+   local parts = {}
+   for i, e in ipairs(entries) do
+      parts[i] = ("%s\t%s\t%s"):format(e.source_name, e.species, table.concat(e.places, " "))
+   end
+   p.labelled = ("%016x"):format(hash(table.concat(parts, "\n")))
+   return entries, warnings
 end
 
 --- Draw triplets.
@@ -416,6 +393,8 @@ end
 -- `calls`: one of the recording's `calls` (6) windows that look most like calls, a self neighbour another one of them;
 -- `accepted_only` (only motifs that were accepted: see `bclua.workflow.accepted`), `accepted` (in this file;
 -- default: accepted.csv beside the input);
+-- `labels` (what `import-labels` wrote): windows are those of labels, which are in place of species; by default
+-- neighbours are of other recordings, distant windows of other labels, and `self_distance` is the length of a window;
 -- `scores` (what `score` wrote, for `best` and `calls`; without, computed from the recordings below `dataset_root`
 -- and, with `keep_scores`, kept in this file);
 -- `force`, `quiet`
@@ -429,21 +408,19 @@ function triplets.run(options)
    local sql = require "bclua.sql"
    local p, message = parameters(options)
    if not p then return nil, message end
-   local all
-   all, message = read(options, needed_columns(p))
-   if not all then return nil, message end
+   local all, notes = read_rows(options, p)
+   if not all then return nil, notes end
    local families = families_of(all, options)
    local grouping
    grouping, message = groups.set(all, {group = options.group, metadata = options.metadata,
       taxonomy = options.taxonomy, motif = options.input})
    if not grouping then return nil, message end
-   p.group = grouping.name
-   p.window_s = all[1].matrix_profile_window / all[1].cens_sample_rate
+   p.group = p.labels and grouping.name == "species" and "label" or grouping.name
    if p.group == "recording" and p.exclude_own then
       return nil, options.input .. ": --no-self: groups are recordings, whose neighbours are their own windows; use " ..
          "another --group with it"
    end
-   local rows, away = split(all, triplets.holdout(all, p.holdout, p.seed))
+   local rows, away = split(all, triplets.holdout(p.labels and labelled.recordings(all) or all, p.holdout, p.seed))
    local held, held_groups = describe_held(away, grouping)
    rows, message = keep_accepted(rows, options, p)
    if not rows then return nil, message end
@@ -455,11 +432,11 @@ function triplets.run(options)
    local ok
    ok, message = check(options, p)
    if not ok then return nil, message end
-   local picks, failures = read_picks(options, p)
+   local picks, failures = windows.picks(options, p)
    if not picks then return nil, failures end
-   local unscored = place(rows, p, picks)
+   local unscored = p.labels and 0 or windows.place(rows, p, picks)
 
-   local metadata = {recordings = #all, holdout_recordings = held, holdout_groups = held_groups,
+   local metadata = {recordings = count_recordings(all), holdout_recordings = held, holdout_groups = held_groups,
       groups = grouping.species, families = families, discords = p.anchor ~= "calls" and count(picks) or nil}
    for k, v in pairs(p) do metadata[k] = v end
    p.metadata = metadata
@@ -470,12 +447,12 @@ function triplets.run(options)
       return ...
    end
    local no_triplets
-   ok, message, no_triplets = finish(pcall(write, options.output, rows, sampler_columns(rows, p.window_s), p, options,
-      parts))
+   ok, message, no_triplets = finish(pcall(write, options.output, rows, sampler_columns(rows, p.window_s, p.labels), p,
+      options, parts))
    if not ok then return nil, no_triplets and options.input .. ": " .. message or message, no_triplets end
 
-   local warnings = grouping.warnings
-   if unscored > 0 and triplets.needs_scores(p) then
+   local warnings = table.move(grouping.warnings, 1, #grouping.warnings, #notes + 1, notes)
+   if unscored > 0 and windows.needs_scores(p) then
       warnings[#warnings + 1] = ("%d recordings have no score%s: their motif is taken"):format(unscored,
          options.scores and " in " .. options.scores or "")
    end
@@ -487,18 +464,11 @@ function triplets.run(options)
          :format(sql.parquet(options.output)))
    end
    for _, w in ipairs(warnings) do progress.note("generate-triplets: " .. w, options.quiet) end
-   progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(p.samples, #rows,
-      #held), options.quiet)
-   return {samples = p.samples, recordings = #rows, holdout = held, warnings = warnings, partitions = partitions,
+   local recordings = count_recordings(rows)
+   progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(p.samples,
+      recordings, #held), options.quiet)
+   return {samples = p.samples, recordings = recordings, holdout = held, warnings = warnings, partitions = partitions,
       failures = failures or {}}
-end
-
--- The likely calls of some recordings, if triplets are of calls; what cannot be scored is known by its motif.
-local function held_out_calls(names, p, options)
-   if p.anchor ~= "calls" or not options.dataset_root or #names == 0 then return {} end
-   local result = require("bclua.workflow.score").run({input = options.input, recordings = names,
-      dataset_root = options.dataset_root, calls = p.calls, quiet = options.quiet})
-   return result and result.calls or {}
 end
 
 --- Draw triplets among the recordings that a table of triplets left out, as that
@@ -526,6 +496,10 @@ function triplets.held_out(options)
    local groups_of = made.holdout_groups or {}
    for i, name in ipairs(made.holdout_recordings) do held[name] = groups_of[i] or true end
    local all, message = read(options, needed_columns(p))
+   if all and made.labels then
+      all, message = labelled.entries(all, files.exists(made.labels) and made.labels or
+         files.dirname(options.triplets) .. "/" .. files.basename(made.labels))
+   end
    if not all then return nil, message end
    local rows, names = {}, {}
    for _, row in ipairs(all) do
@@ -536,13 +510,13 @@ function triplets.held_out(options)
             or row.source_name
       end
    end
-   place(rows, p, held_out_calls(names, p, options))
+   if not made.labels then windows.place(rows, p, windows.held_out_calls(names, p, options)) end
    local drawn
    if #rows > 0 then
       drawn, message = require("bclua.sampling").triplets(sampler_columns(rows, made.window_s or
-         rows[1].matrix_profile_window / rows[1].cens_sample_rate), {samples = options.samples, seed = options.seed,
-         shares = p.shares, mixture = p.mixture, exclude_own = p.exclude_own, self_distance_s = p.self_distance,
-         clip_distance_s = p.clip_distance, clips = p.clips})
+         rows[1].matrix_profile_window / rows[1].cens_sample_rate, made.labels), {samples = options.samples,
+         seed = options.seed, shares = p.shares, mixture = p.mixture, exclude_own = p.exclude_own,
+         self_distance_s = p.self_distance, clip_distance_s = p.clip_distance, clips = p.clips})
    end
    if not drawn then
       return nil, ("%s: no triplets of the %d recordings kept away%s"):format(options.triplets, #rows,
