@@ -64,6 +64,8 @@ describe("sampling.call_measures", function()
 
    it("names what it rejects", function()
       assert.error_matches(function() sampling.call_measures(array.zeros({0, 3})) end, "no bands")
+      assert.error_matches(function() sampling.call_measures(flat(3), {background = array.zeros(1)}) end,
+         "option 'background': 10 bands expected, got 1")
       assert.error_matches(function() sampling.call_measures(flat(3), {quantile = 2}) end, "'quantile' must be 0 to 1")
       assert.error_matches(function() sampling.call_measures(flat(3), {q = 2}) end, "unknown option 'q'")
    end)
@@ -122,6 +124,37 @@ describe("score", function()
          windows = {{kind = "motif", start_s = 1}}}, {seconds = 5, calls = 1}))
       assert.same(score.measure(y, {1}, 5)[1].score, one.windows[1].score)
       assert.same(score.calls(y, 8, 5, 1), one.calls)
+      command.remove(dir)
+   end)
+
+   it("takes the background of a long recording from every second frame, fourth ..., and reads it twice", function()
+      local dir = command.folder()
+      local y = sampling.generator(3):normal(60 * RATE):copy("f32") * 0.01
+      for k = 0, 9 do
+         sampling.add_syllable(y, RATE, {start_s = 20 + k, seconds = 0.6, start_hz = 3000, level = 0.2})
+      end
+      assert(audio.save(dir .. "/a.wav", y, RATE, {subtype = "float"}))
+      local starts, spectral = {3, 20, 41}, require "bclua.spectral"
+      local whole = score.measure(y, starts, 5)
+      for most, step in pairs{[3750] = 2, [1000] = 4, [300] = 16} do -- of 3751 frames
+         local reader <close> = audio.open(dir .. "/a.wav")
+         local measured = score.measure(reader, starts, 5, most)
+         assert.same(measured, score.measure(y, starts, 5, most))
+         local mel = spectral.mel(y, {sample_rate = RATE, n_fft = 1024, hop = 512, n_mels = 64, fmin = 150, fmax = 15000})
+         local columns = {}
+         for t = 1, mel:shape(2), step do columns[#columns + 1] = mel:slice(2, t, t) end
+         local background = sampling.call_background(array.concat(columns, 2))
+         local energy, contrast = sampling.call_measures(mel, {background = background})
+         local _, some = sampling.call_measures(array.concat(columns, 2), {background = background})
+         local usual = some:table()
+         table.sort(usual)
+         for i, r in ipairs(measured) do
+            local first, last = starts[i] * RATE // 512 + 1, (starts[i] + 5) * RATE // 512
+            assert.near(energy:slice(1, first + 1, last):mean(), r.energy, 0.1)
+            assert.near(contrast:slice(1, first + 1, last):mean() - usual[(#usual + 1) // 2], r.contrast, 0.1)
+            assert.near(whole[i].score, r.score, 1)
+         end
+      end
       command.remove(dir)
    end)
 

@@ -2,8 +2,8 @@
 #include "calls.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../support/select.h"
 
@@ -26,43 +26,42 @@ static double mean(const float *x, size_t n) {
 
 static float decibels(double ratio) { return (float)(10 * log10(ratio > 1e-3 ? ratio : 1e-3)); }
 
-/* 1 / background of each band; 0 for all if there is no power at all. */
-static void set_scales(double *scale, float *scratch, const float *mel, size_t bands,
-                       size_t frames, double quantile) {
+int bc_call_background(double *background, const float *mel, size_t bands, size_t frames,
+                       double quantile) {
     double total = 0;
-    size_t place = (size_t)(quantile * (double)(frames - 1) + 0.5);
+    size_t place = frames > 0 ? (size_t)(quantile * (double)(frames - 1) + 0.5) : 0;
+    float *scratch = malloc((frames > 0 ? frames : 1) * sizeof *scratch);
+    if (scratch == NULL) return BC_NOMEM;
     for (size_t k = 0; k < bands; k++) {
         for (size_t t = 0; t < frames; t++) {
             scratch[t] = sane(mel[k * frames + t]);
             total += scratch[t];
         }
-        scale[k] = bc_select_kth(scratch, frames, place);
+        background[k] = frames > 0 ? bc_select_kth(scratch, frames, place) : 0;
     }
-    double least = 1e-6 * total / ((double)bands * (double)frames);
+    free(scratch);
+    double least = total > 0 ? 1e-6 * total / ((double)bands * (double)frames) : 0;
     for (size_t k = 0; k < bands; k++)
-        scale[k] = total > 0 ? 1 / (scale[k] > least ? scale[k] : least) : 0;
+        if (!(background[k] > least)) background[k] = least;
+    return BC_OK;
 }
 
 int bc_call_measures(float *energy, float *contrast, const float *mel, size_t bands,
-                     size_t frames, double quantile) {
-    if (frames == 0) return BC_OK;
-    int rc = BC_NOMEM;
+                     size_t frames, const double *background) {
     size_t fifth = bands / 5 > 0 ? bands / 5 : 1;
     double *scale = malloc(bands * sizeof *scale);
-    float *scratch = malloc((frames > bands ? frames : bands) * sizeof *scratch);
-    if (scale == NULL || scratch == NULL) goto out;
-    set_scales(scale, scratch, mel, bands, frames, quantile);
-    for (size_t t = 0; t < frames; t++) {
+    float *ratio = malloc(bands * sizeof *ratio);
+    bool ok = scale != NULL && ratio != NULL;
+    for (size_t k = 0; ok && k < bands; k++) scale[k] = background[k] > 0 ? 1 / background[k] : 0;
+    for (size_t t = 0; ok && t < frames; t++) {
         for (size_t k = 0; k < bands; k++)
-            scratch[k] = (float)(sane(mel[k * frames + t]) * scale[k]);
-        sort(scratch, bands);
-        double weak = mean(scratch, fifth), strong = mean(scratch + bands - fifth, fifth);
-        energy[t] = decibels(mean(scratch, bands));
+            ratio[k] = (float)(sane(mel[k * frames + t]) * scale[k]);
+        sort(ratio, bands);
+        double weak = mean(ratio, fifth), strong = mean(ratio + bands - fifth, fifth);
+        energy[t] = decibels(mean(ratio, bands));
         contrast[t] = decibels(strong) - decibels(weak);
     }
-    rc = BC_OK;
-out:
     free(scale);
-    free(scratch);
-    return rc;
+    free(ratio);
+    return ok ? BC_OK : BC_NOMEM;
 }

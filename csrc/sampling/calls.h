@@ -7,20 +7,24 @@
 
 #include "../support/error.h"
 
-/* Of mel (bands, frames), a power spectrogram, for each frame:
+/* background (bands): of each band of mel (bands, frames), a power spectrogram, its
+ * `quantile` (0..1) over all frames (Lasseck, BirdCLEF 2013, and Sprengel et al., BirdCLEF
+ * 2016, take the median; a lower one holds where calls fill more than half of a recording),
+ * but no less than 1e-6 of the mean power; zeros if there is no power at all. bands >= 1. */
+int bc_call_background(double *background, const float *mel, size_t bands, size_t frames,
+                       double quantile);
+
+/* For each frame:
  *
- * energy: decibels of the mean over bands of power over the band's background, which is
- *   the `quantile` (0..1) of the band over all frames (Lasseck, BirdCLEF 2013,
- *   and Sprengel et al., BirdCLEF 2016, take the median; a lower one holds where
- *   calls fill more than half of a recording);
+ * energy: decibels of the mean over bands of power over the band's background;
  * contrast: spectral contrast (Jiang et al., ICME 2002) of power over
  *   background: decibels between the mean of the strongest fifth of the bands
  *   and that of the weakest.
  *
- * No background is lower than 1e-6 of the mean power, and no ratio counts for less
- * than 1e-3, so that digital silence makes no infinite numbers: it gives energy
- * -30 and contrast 0, as do frames that are not finite. bands >= 1. O(bands * frames) time. */
+ * No ratio counts for less than 1e-3, so that digital silence makes no infinite numbers:
+ * it gives energy -30 and contrast 0, as do frames that are not finite and bands without
+ * background. O(bands * frames) time. */
 int bc_call_measures(float *energy, float *contrast, const float *mel, size_t bands,
-                     size_t frames, double quantile);
+                     size_t frames, const double *background);
 
 #endif

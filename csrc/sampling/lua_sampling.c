@@ -310,6 +310,7 @@ BC_EXPORT int luaopen_bclua_sampling(lua_State *L);
 BC_EXPORT int luaopen_bclua_sampling(lua_State *L) {
     static const luaL_Reg functions[] = {{"generator", l_generator},
                                          {"triplets", bc_sampling_triplets},
+                                         {"call_background", bc_sampling_call_background},
                                          {"call_measures", bc_sampling_call_measures},
                                          {"measure", bc_sampling_measure},
                                          {"cut", l_cut},

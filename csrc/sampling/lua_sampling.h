@@ -5,6 +5,7 @@
 #include "../support/lua_support.h"
 
 /* lua_sampling_calls.c */
+int bc_sampling_call_background(lua_State *L);
 int bc_sampling_call_measures(lua_State *L);
 
 /* lua_sampling_measure.c */

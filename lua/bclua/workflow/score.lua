@@ -7,6 +7,7 @@
 -- Noise that comes and goes (a gust, a step) has energy but no contrast.
 -- Beside the two, the windows of the recording with the highest scores: its likely calls.
 -- @module bclua.workflow.score
+local array = require "bclua.array"
 local clock = require "bclua.clock"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
@@ -24,6 +25,8 @@ local MEL = {sample_rate = SAMPLE_RATE, n_fft = 1024, hop = HOP, n_mels = 64, fm
 
 local SILENCE = 1e-9 -- mel power of a frame without sound: of a constant, say
 
+local FRAMES = 1 << 17 -- 35 min: of which the background is estimated at most
+
 local NO_CALLS = ": no rows of the kind 'call' (written without --calls?)"
 
 local STEP_S = 0.5 -- between windows that can be a likely call
@@ -39,22 +42,91 @@ local function median(a)
    return list[(#list + 1) // 2]
 end
 
---- Measure windows of a recording.
+-- Every step-th column of m, whose first is number `first` (from 0) of all.
+local function thin(m, step, first)
+   if step == 1 then return m end
+   local from, bands = -first % step, m:shape(1)
+   local n = math.max(0, m:shape(2) - from)
+   local whole, parts = n // step, {m:slice(2, 1, 0)}
+   if whole > 0 then
+      parts[2] = m:slice(2, from + 1, from + whole * step):reshape{bands, whole, step}:T()[1]:T()
+   end
+   if n % step > 0 then parts[#parts + 1] = m:slice(2, from + whole * step + 1, from + whole * step + 1) end
+   return array.concat(parts, 2)
+end
+
+-- The mel spectrogram of a source, part by part.
+local function each_mel(source, f)
+   local options = {each = f}
+   for k, v in pairs(MEL) do options[k] = v end
+   return require("bclua.spectral").mel(source(), options)
+end
+
+-- All frames of the mel spectrogram, or as many as the background is estimated of: every second one, fourth, ...
+local function sample(source, most)
+   local parts, count, step = {}, 0, 1
+   local ok, message = each_mel(source, function(part, first)
+      parts[#parts + 1] = thin(part, step, first)
+      count = count + parts[#parts]:shape(2)
+      if count > most then
+         parts, step = {thin(array.concat(parts, 2), 2, 0)}, 2 * step
+         count = parts[1]:shape(2)
+      end
+   end)
+   if not ok then return nil, message end
+   return #parts > 0 and array.concat(parts, 2) or array.zeros{MEL.n_mels, 0}, step
+end
+
+-- Energy, contrast and the loudest band of all frames, and what contrast is usual; a long recording is read twice.
+local function measure_frames(source, most)
+   local sampling = require "bclua.sampling"
+   local mel, step = sample(source, most)
+   if not mel then return nil, step end
+   local background = sampling.call_background(mel)
+   local energy, contrast = sampling.call_measures(mel, {background = background})
+   if #energy == 0 then return {energy = energy, contrast = contrast, usual = 0} end
+   local usual = median(contrast)
+   if step == 1 then return {energy = energy, contrast = contrast, loudest = mel:max(1), usual = usual} end
+   local parts = {energy = {}, contrast = {}, loudest = {}}
+   local ok, message = each_mel(source, function(part)
+      local n = #parts.energy + 1
+      parts.energy[n], parts.contrast[n] = sampling.call_measures(part, {background = background})
+      parts.loudest[n] = part:max(1)
+   end)
+   if not ok then return nil, message end
+   for key, list in pairs(parts) do parts[key] = array.concat(list) end
+   parts.usual = usual
+   return parts
+end
+
+-- A reader begins anew by itself, samples in memory are one block.
+local function source_of(y)
+   if not array.is_array(y) then return function() return y end end
+   return function()
+      local block = y
+      return function()
+         local next_block = block
+         block = nil
+         return next_block
+      end
+   end
+end
+
+--- Measure windows of a recording. The background is that of all frames, or, of more than half an hour, of every second
+-- one, fourth ... so that memory is bounded.
 -- @tparam bclua.array|reader y 32 kHz, mono, or a reader of it
 -- @tparam {number,...} starts_s
 -- @tparam number seconds of a window
+-- @tparam[opt=131072] integer most frames of which the background is estimated
 -- @treturn[1] {table,...} `energy`, `contrast`, `score` (decibels) for each; zeros where a
 -- window lies outside the recording; `silent` where there is no sound in most of it
 -- @treturn[2] nil
 -- @treturn[2] string message
-function score.measure(y, starts_s, seconds)
-   local sampling, spectral = require "bclua.sampling", require "bclua.spectral"
-   local mel, message = spectral.mel(y, MEL)
-   if not mel then return nil, message end
-   local energy, contrast = sampling.call_measures(mel)
+function score.measure(y, starts_s, seconds, most)
+   local m, message = measure_frames(source_of(y), most or FRAMES)
+   if not m then return nil, message end
+   local energy, contrast, loudest, usual = m.energy, m.contrast, m.loudest, m.usual
    local n, list = #energy, {}
-   local loudest = n > 0 and mel:max(1)
-   local usual = n > 0 and median(contrast) or 0
    for i, start_s in ipairs(starts_s) do
       local first = math.max(1, math.floor(start_s * SAMPLE_RATE / HOP + 0.5) + 1)
       local last = math.min(n, math.floor((start_s + seconds) * SAMPLE_RATE / HOP + 0.5))
