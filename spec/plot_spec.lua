@@ -1,4 +1,5 @@
 local array = require "bclua.array"
+local audio = require "bclua.audio"
 local cells = require "bclua.plot.cells"
 local colours = require "bclua.plot.colours"
 local command = require "support.command"
@@ -179,6 +180,26 @@ describe("plot", function()
       assert.is_true(plot.line({1, 2, INF, 2, 1, NAN, 3, 1}, dir .. "/gaps.svg"))
       local path = command.read(dir .. "/gaps.svg"):match("<path stroke='rgb%(  0, 114, 178%)'  d='([^']*)'")
       assert.equal(3, select(2, path:gsub("M", "")))
+   end)
+
+   it("draws a recording that is read block by block as one in memory", function()
+      local y = require("bclua.sampling").generator(1):normal(30 * 16000):copy("f32") * 0.1
+      assert(audio.save(dir .. "/y.wav", y, 16000))
+      y = audio.load(dir .. "/y.wav")
+      local function pictures(sound, name)
+         local profile, image = dir .. "/" .. name .. "-p.png", dir .. "/" .. name .. "-s.png"
+         assert.is_true(plot.profile(sound, 16000, array.arange(200), profile, {motif = {5, 80}, discord = 120}))
+         assert.is_true(plot.spectrogram(sound, 16000, image))
+         return command.read(profile), command.read(image)
+      end
+      local reader <close> = audio.open(dir .. "/y.wav")
+      assert.same({pictures(y, "memory")}, {pictures(reader, "reader")})
+      command.write(dir .. "/nan.wav", "RIFF" .. string.pack("<I4", 40) .. "WAVEfmt " ..
+         string.pack("<I4I2I2I4I4I2I2", 16, 3, 1, 16000, 64000, 4, 32) .. "data" .. string.pack("<I4ff", 8, 0, 0 / 0))
+      local bad <close> = audio.open(dir .. "/nan.wav")
+      local ok, message = plot.spectrogram(bad, 16000, dir .. "/bad.png")
+      assert.is_nil(ok)
+      assert.matches("nan.wav: sample 1 .* not finite", message)
    end)
 
    it("aligns the time axes of spectrogram and profile", function()
@@ -390,6 +411,18 @@ describe("the numbers of pictures", function()
       assert.equal(2, k)
       assert.same({{2, 6, 9}, {0, 0, 4}}, pooled:table())
       assert.equal(m, (data.pool(m, 5)))
+      for _, widths in ipairs{{5}, {1, 1, 1, 1, 1}, {2, 3}, {4, 1}} do
+         local parts = data.pool_parts(function(take)
+            local at = 1
+            for _, width in ipairs(widths) do
+               take(m:slice(2, at, at + width - 1))
+               at = at + width
+            end
+            return true
+         end, 2)
+         assert.same({{2, 6, 9}, {0, 0, 4}}, parts:table())
+      end
+      assert.same({nil, "damaged"}, {data.pool_parts(function() return nil, "damaged" end, 2)})
    end)
 
    it("choose round ticks", function()

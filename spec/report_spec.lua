@@ -126,6 +126,25 @@ describe("the report of a run", function()
       assert.matches("nothing left to do", out)
    end)
 
+   it("has a minute of a recording that is too long to be heard as a whole", function()
+      local y = require("bclua.sampling").generator(1):normal(150 * 16000):copy("f32") * 0.01
+      for _, at_s in ipairs{100, 120} do
+         local call = y:slice(1, at_s * 16000 + 1, (at_s + 4) * 16000)
+         for k = 1, #call do call[k] = call[k] + 0.3 * math.sin(k ^ 1.2 / 8) end
+      end
+      assert(require("bclua.system").mkdir(dir .. "/night/a"))
+      assert(require("bclua.audio").save(dir .. "/night/a/1.flac", y, 16000))
+      local getenv = os.getenv
+      rawset(os, "getenv", function(name) return name == "BCLUA_QUIET" and "1" or getenv(name) end)
+      local long = pipeline.run({data = dir .. "/night", run = dir .. "/night run"})
+      rawset(os, "getenv", getenv)
+      local text = command.read(long.report)
+      assert.matches("a minute around the motif, from %d+%.0 s", (text:gsub("<[^>]*>", " ")))
+      assert.is_nil(text:find("whole recording", 1, true))
+      assert.matches("whole recording", page, 1, true)
+      assert.is_true(#text < 2e6)
+   end)
+
    if not browser.program() then return pending("chromium is missing") end
 
    it("is whole in a browser: pictures, players, tables that sort; no wider than a phone", function()

@@ -140,7 +140,8 @@ describe("score", function()
          local reader <close> = audio.open(dir .. "/a.wav")
          local measured = score.measure(reader, starts, 5, most)
          assert.same(measured, score.measure(y, starts, 5, most))
-         local mel = spectral.mel(y, {sample_rate = RATE, n_fft = 1024, hop = 512, n_mels = 64, fmin = 150, fmax = 15000})
+         local mel = spectral.mel(y, {sample_rate = RATE, n_fft = 1024, hop = 512, n_mels = 64, fmin = 150,
+            fmax = 15000})
          local columns = {}
          for t = 1, mel:shape(2), step do columns[#columns + 1] = mel:slice(2, t, t) end
          local background = sampling.call_background(array.concat(columns, 2))

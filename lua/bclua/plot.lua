@@ -369,36 +369,55 @@ function plot.diel(times, path, options)
 end
 
 local N_FFT, LEAST_HOP = 1024, 256
-local MOST_FRAMES = 200000 -- of a spectrogram in memory: 400 MB
 
--- Power over time in at most so many columns, as decibels below the loudest cell.
-local function decibels(y, sample_rate, most)
+-- Power over time in at most so many columns, as decibels below the loudest cell; part by part, for a night of it
+-- would take gigabytes.
+local function decibels(y, n, sample_rate, most)
    local spectral = require "bclua.spectral"
-   local hop = math.max(LEAST_HOP, math.min(N_FFT, #y // most), math.ceil(#y / MOST_FRAMES))
-   local power, k = data.pool(spectral.spectrogram(y, {n_fft = N_FFT, hop = hop}), most)
-   local db = spectral.power_to_db(power, {ref = "max", top_db = 70})
-   return db, sample_rate / N_FFT / 1000, hop * k / sample_rate, k
+   local hop = math.max(LEAST_HOP, math.min(N_FFT, n // most))
+   local k = math.ceil((1 + n // hop) / most)
+   local power, message = data.pool_parts(function(take)
+      local block, source = y, y
+      if array.is_array(y) then
+         function source()
+            local next_block = block
+            block = nil
+            return next_block
+         end
+      end
+      return spectral.spectrogram(source, {n_fft = N_FFT, hop = hop, each = take})
+   end, k)
+   if not power then return nil, message end
+   return spectral.power_to_db(power, {ref = "max", top_db = 70}), sample_rate / N_FFT / 1000, hop * k / sample_rate, k
 end
 
+-- Samples, or a reader of them, and how many there are.
 local function check_samples(y, sample_rate)
-   y = array.is_array(y) and y or data.array(y, "samples", 3)
-   if y:ndim() ~= 1 then bad(("samples: one axis expected (mono), got %d"):format(y:ndim())) end
    if type(sample_rate) ~= "number" or sample_rate ~= sample_rate or sample_rate <= 0 then
       bad(("sample rate: Hz above 0 expected, got %s"):format(tostring(sample_rate)))
    end
-   return y:dtype() == "f32" and y or y:copy("f32")
+   if type(y) == "userdata" and not array.is_array(y) then
+      local n = y:info().read_length
+      if n then return y, n end
+      n = 0
+      for block in y.read, y, 1 << 16 do n = n + #block end
+      return y, n
+   end
+   y = array.is_array(y) and y or data.array(y, "samples", 3)
+   if y:ndim() ~= 1 then bad(("samples: one axis expected (mono), got %d"):format(y:ndim())) end
+   return y:dtype() == "f32" and y or y:copy("f32"), #y
 end
 
-local function spectrogram_panel(y, sample_rate, options)
-   local seconds = #y / sample_rate
+local function spectrogram_panel(y, n, sample_rate, options)
+   local seconds = n / sample_rate
    local o = {range = {-65, -5}, clabel = "power (dB)", map = options.map, x0 = 0, dx = 1, y0 = 0, dy = 1,
       xlabel = options.xlabel or "time (s)", ylabel = options.ylabel or "frequency (kHz)",
       xrange = {0, seconds > 0 and seconds or 1}, yrange = {0, sample_rate / 2000}}
-   local has_sound = #y > 0 and y:is_finite()
+   local has_sound = n > 0 and (not array.is_array(y) or y:is_finite())
    if not has_sound then return image_panel(array.zeros({0, 0}), o) end
-   local db, k
-   db, o.dy, o.dx, k = decibels(y, sample_rate, MOST_COLUMNS // 2)
-   o.x0 = o.dx / k * (k - 1) / 2
+   local db, dy, dx, k = decibels(y, n, sample_rate, MOST_COLUMNS // 2)
+   if not db then return nil, dy end
+   o.dy, o.dx, o.x0 = dy, dx, dx / k * (k - 1) / 2
    local panel = image_panel(db, o)
    for _, layer in ipairs(panel.layers) do layer.peaks = true end
    return panel
@@ -408,15 +427,17 @@ local SPECTROGRAM = options_of.extend(COMMON, {map = MAP})
 
 --- Spectrogram: time in seconds, frequency in kHz, as colour the power in decibels
 -- below the loudest cell. Without samples, or with one that is not finite, it says
--- "no data".
--- @tparam array y mono samples
+-- "no data". A reader is read block by block, in little memory.
+-- @tparam array|reader y mono samples, or a reader from `audio.open`
 -- @tparam number sample_rate Hz
 -- @tparam[opt] string path
 -- @tparam[opt] table options also `map`: "viridis" or "cividis"
 function plot.spectrogram(y, sample_rate, path, options)
    path, options = arguments(path, options, SPECTROGRAM)
-   y = check_samples(y, sample_rate)
-   return draw({panels = {spectrogram_panel(y, sample_rate, options)}, size = {900, 380}}, path, options)
+   local samples, n = check_samples(y, sample_rate)
+   local panel, message = spectrogram_panel(samples, n, sample_rate, options)
+   if not panel then return nil, message end
+   return draw({panels = {panel}, size = {900, 380}}, path, options)
 end
 
 local PITCHES = {"C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"}
@@ -489,7 +510,7 @@ local PROFILE = options_of.extend(CHROMA, {
 
 --- Spectrogram above, matrix profile below, on one time axis, with the windows of
 -- motif and discord marked.
--- @tparam array y mono samples
+-- @tparam array|reader y mono samples, or a reader from `audio.open`
 -- @tparam number sample_rate Hz
 -- @tparam table|array profile from a join, or its distances (squared)
 -- @tparam[opt] string path
@@ -498,14 +519,14 @@ local PROFILE = options_of.extend(CHROMA, {
 --  profile, default: its best ones; false: none), `map`
 function plot.profile(y, sample_rate, profile, path, options)
    path, options = arguments(path, options, PROFILE)
-   y = check_samples(y, sample_rate)
+   local samples, n = check_samples(y, sample_rate)
    local whole = type(profile) == "table" and profile.distance and profile or nil
    local distance = data.array(whole and whole.distance or profile, "profile", 2)
    local rate, window = options.cens_sample_rate, options.window or whole and whole.window or 50
    local windows = marked(whole, options, rate, window)
-   local seconds = #y / sample_rate
-   stagger(windows, seconds)
-   local above = spectrogram_panel(y, sample_rate, options)
+   stagger(windows, n / sample_rate)
+   local above, message = spectrogram_panel(samples, n, sample_rate, options)
+   if not above then return nil, message end
    local below = xy_panel({{kind = "line", x = array.arange(#distance, "f64") / rate, y = distance, width = 1.5,
       colour = plot.colours[1]}}, {}, 0)
    below.xrange, below.yrange = above.xrange, {0, math.max(below.yrange[2], 1e-9)}

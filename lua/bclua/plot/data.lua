@@ -106,6 +106,25 @@ function data.pool(m, most)
    return pool(m, k), k
 end
 
+--- The same of a matrix that comes part by part: means of k neighbouring columns.
+-- @tparam function each called with a function that takes the next part, (rows, some); `nil, message` goes through
+-- @tparam integer k
+-- @treturn[1] array
+-- @treturn[2] nil
+-- @treturn[2] string message
+function data.pool_parts(each, k)
+   local done, rest = {}, nil
+   local ok, message = each(function(part)
+      if rest then part = array.concat({rest, part}, 2) end
+      local whole = part:shape(2) // k * k
+      if whole > 0 then done[#done + 1] = pool(part:slice(2, 1, whole), k):copy("f32") end
+      rest = whole < part:shape(2) and part:slice(2, whole + 1):copy() or nil
+   end)
+   if not ok then return nil, message end
+   if rest then done[#done + 1] = pool(rest, k):copy("f32") end
+   return array.concat(done, 2)
+end
+
 --- Round numbers between two limits, about so many.
 function data.ticks(low, high, count)
    local span = high - low

@@ -177,17 +177,9 @@ function Browser:counts()
    return counts
 end
 
--- The sound of a recording, or of a piece of it.
-local function load_sound(self, row, options)
+local function path_of(self, row)
    if not files.is_inside(row.source_name) then return nil, "a source name that leaves the data folder" end
-   options = options or {}
-   options.sample_rate = row.sample_rate
-   local path = self.root .. "/" .. row.source_name
-   local y, message = require("bclua.audio").load(path, options)
-   if y and #y > 0 and y:max() == y:min() then
-      return nil, path .. ": " .. require("bclua.workflow.silence").about(path, 1, 1)
-   end
-   return y, message
+   return self.root .. "/" .. row.source_name
 end
 
 --- A window as the bytes of a WAV file.
@@ -195,10 +187,17 @@ end
 -- @tparam integer frame
 -- @treturn[2] nil, message
 function Browser:sound(row, frame)
-   local y, message = load_sound(self, row, {start_s = frame / row.cens_sample_rate,
+   local path, message = path_of(self, row)
+   if not path then return nil, message end
+   local audio = require "bclua.audio"
+   local y
+   y, message = audio.load(path, {sample_rate = row.sample_rate, start_s = frame / row.cens_sample_rate,
       seconds = math.min(row.duration_seconds, row.matrix_profile_window / row.cens_sample_rate)})
    if not y then return nil, message end
-   return require("bclua.audio").encode(y, row.sample_rate, {format = "wav"})
+   if #y > 0 and y:max() == y:min() then
+      return nil, path .. ": " .. require("bclua.workflow.silence").about(path, 1, 1)
+   end
+   return audio.encode(y, row.sample_rate, {format = "wav"})
 end
 
 --- Spectrogram and profile; the spectrogram alone of a recording that is shorter than the window.
@@ -208,8 +207,10 @@ end
 function Browser:picture(row)
    return self.pictures(row.id, function()
       local plot = require "bclua.plot"
-      local y, message = load_sound(self, row)
-      if not y then return nil, message end
+      local sound, message = path_of(self, row)
+      if not sound then return nil, message end
+      local reader <close>, why = require("bclua.audio").open(sound, {sample_rate = row.sample_rate})
+      if not reader then return nil, why end
       local p = self:profile(row)
       local scratch <close> = files.scratch()
       scratch[1] = os.tmpname()
@@ -218,11 +219,11 @@ function Browser:picture(row)
       local ok, place
       if p then
          local best = p.motifs[1]
-         ok, place = plot.profile(y, row.sample_rate, p.distance, path, {cens_sample_rate = row.cens_sample_rate,
+         ok, place = plot.profile(reader, row.sample_rate, p.distance, path, {cens_sample_rate = row.cens_sample_rate,
             window = row.matrix_profile_window, motif = best and {best.at, best.twin}, discord = row.discord_0,
             transparent = true})
       else
-         ok, place = plot.spectrogram(y, row.sample_rate, path, {size = {1000, 320}, transparent = true})
+         ok, place = plot.spectrogram(reader, row.sample_rate, path, {size = {1000, 320}, transparent = true})
       end
       local bytes
       if ok then bytes, message = files.read(path) else message = place end

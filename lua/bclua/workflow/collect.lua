@@ -84,22 +84,18 @@ end
 -- @treturn[2] string message, beginning with the path
 function collect.one(item, o)
    collectgarbage() -- Lua does not see how large the windows before were
-   local windows = array.zeros({#item.centres, SAMPLE_RATE * SECONDS})
+   local windows, message
    if item.from_s then
-      local y, message = require("bclua.audio").load(item.path, {sample_rate = SAMPLE_RATE, start_s = item.from_s,
+      local y
+      y, message = require("bclua.audio").load(item.path, {sample_rate = SAMPLE_RATE, start_s = item.from_s,
          seconds = item.seconds})
       if not y then return nil, message end
       local centres = array.from(item.centres, "f64") - item.from_s
       windows = require("bclua.sampling").cut(y, SAMPLE_RATE, centres, SECONDS)
    else
-      local past, message = require("bclua.workflow.spans").read(item.path, item.centres,
-         {seconds = SECONDS, sample_rate = SAMPLE_RATE}, function(samples, list)
-            for _, w in ipairs(list) do
-               windows[w.index]:fill(samples:slice(1, w.offset + 1, w.offset + SAMPLE_RATE * SECONDS))
-            end
-            return true
-         end)
-      if not past then return nil, message end
+      windows, message = require("bclua.workflow.spans").rows(item.path, item.centres,
+         {seconds = SECONDS, sample_rate = SAMPLE_RATE})
+      if not windows then return nil, message end
    end
    local centres, silent
    windows, centres, silent = with_sound(windows, item)

@@ -170,4 +170,23 @@ function spans.read(path, locs, o, put)
    return past, total and total / o.sample_rate
 end
 
+--- All windows of a recording as rows.
+-- @tparam string path
+-- @tparam {number,...} locs
+-- @tparam table o as for `read`
+-- @treturn[1] array f32 (windows, samples), in the order of locs; silent where there is no recording
+-- @treturn[1] {integer,...} those that are past the end, as from `read`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with a path
+function spans.rows(path, locs, o)
+   local length = spans.length(o.seconds, o.sample_rate)
+   local rows = array.zeros({#locs, length})
+   local past, message = spans.read(path, locs, o, function(samples, windows)
+      for _, w in ipairs(windows) do rows[w.index]:fill(samples:slice(1, w.offset + 1, w.offset + length)) end
+      return true
+   end)
+   if not past then return nil, message end
+   return rows, past
+end
+
 return spans

@@ -23,6 +23,7 @@ local SAMPLE_RATE = 32000
 local MOST_BARS = 40 -- species in the chart
 local MOST_ROUNDS = 20 -- in the table of validation
 local SMOOTH_STEPS = 20
+local LONGEST_S, AROUND_S = 120, 60 -- of a recording that can be heard as a whole, and what is heard of a longer one
 
 -- Draw with f(path) and put the picture into the report; what goes wrong becomes a
 -- line of the report, not the end of it.
@@ -124,10 +125,12 @@ end
 -- A recording and its species, if that is known.
 local function named(name, species) return species and ("%s (%s)"):format(name, species) or name end
 
-local function player(y, start_s, seconds, caption)
-   local first = math.max(1, math.floor(start_s * SAMPLE_RATE) + 1)
-   local last = math.min(#y, first + math.floor(seconds * SAMPLE_RATE) - 1)
-   local bytes, message = audio.encode(y:slice(1, first, last), SAMPLE_RATE, {format = "ogg"})
+-- Part of a recording as a player of the page.
+local function player(path, start_s, seconds, caption)
+   local y, message = audio.load(path, {sample_rate = SAMPLE_RATE, start_s = start_s, seconds = seconds})
+   if not y then return nil, message end
+   local bytes
+   bytes, message = audio.encode(y, SAMPLE_RATE, {format = "ogg"})
    if not bytes then return nil, message end
    return {bytes = bytes, type = "audio/ogg", caption = caption}
 end
@@ -139,24 +142,31 @@ end
 
 local function example(r, run, row, folder, number)
    r:html("<h3>" .. report.escape(named(row.source_name, row.species)) .. "</h3>")
-   local y, message = audio.load(run.root .. "/" .. row.source_name, {sample_rate = SAMPLE_RATE})
-   if not y then
+   local path = run.root .. "/" .. row.source_name
+   local reader <close>, message = audio.open(path, {sample_rate = SAMPLE_RATE})
+   if not reader then
       r:warning(message)
       return
    end
-   local rate, window = row.cens_sample_rate, row.matrix_profile_window
+   local rate, window, seconds = row.cens_sample_rate, row.matrix_profile_window, row.duration_seconds
    picture(r, folder, ("example-%d.png"):format(number),
       ("%s: spectrogram and matrix profile; both windows of the motif, and the discord, are marked"):format(
-         row.source_name), function(path)
-         return plot.profile(y, SAMPLE_RATE, row.mp, path, {cens_sample_rate = rate, window = window,
+         row.source_name), function(to)
+         return plot.profile(reader, SAMPLE_RATE, row.mp, to, {cens_sample_rate = rate, window = window,
             motif = {row.motif_0, row.motif_1}, discord = row.discord_0, transparent = true})
       end)
    local sounds = {}
-   local function add(start_s, seconds, caption)
-      local sound, why = player(y, start_s, seconds, caption)
+   local function add(start_s, length_s, caption)
+      local sound, why = player(path, start_s, length_s, caption)
       if sound then sounds[#sounds + 1] = sound else r:warning(why) end
    end
-   add(0, #y / SAMPLE_RATE, "whole recording")
+   if seconds <= LONGEST_S then
+      add(0, seconds, "whole recording")
+   else
+      local start_s = math.max(0, math.floor(row.motif_0 / rate - AROUND_S / 2))
+      add(start_s, AROUND_S, ("a minute around the motif, from %s"):format(place(start_s, clock.at(row.recorded_at,
+         start_s))))
+   end
    for _, w in ipairs({{"motif, first window", row.motif_0}, {"motif, second window", row.motif_1},
       {"discord", row.discord_0}}) do
       local start_s = w[2] / rate
@@ -185,10 +195,7 @@ local function nearest(r, run)
       local q, sounds = found.query, {}
       r:html("<h3>" .. report.escape(named(q.source_name, q.species)) .. "</h3>")
       local function add(w, what)
-         local y, why = audio.load(run.root .. "/" .. w.source_name, {sample_rate = SAMPLE_RATE,
-            start_s = w.start_s, seconds = w.seconds})
-         local sound
-         if y then sound, why = player(y, 0, w.seconds, what) end
+         local sound, why = player(run.root .. "/" .. w.source_name, w.start_s, w.seconds, what)
          if sound then sounds[#sounds + 1] = sound else r:warning(why) end
       end
       add(q, "the window, at " .. place(q.start_s, q.clock_time))

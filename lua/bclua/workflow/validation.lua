@@ -17,11 +17,9 @@ local ROLES = {"a", "b", "c"}
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function validation.one(item)
-   local audio, sampling = require "bclua.audio", require "bclua.sampling"
-   local y, message = audio.load(item.path, {sample_rate = SAMPLE_RATE})
-   if not y then return nil, message end
-   local windows = sampling.cut(y, SAMPLE_RATE, array.from(item.centres, "f64"), SECONDS)
-   if windows:ndim() == 1 then windows = windows:reshape{1, #windows} end
+   local windows, message = require("bclua.workflow.spans").rows(item.path, item.centres,
+      {seconds = SECONDS, sample_rate = SAMPLE_RATE})
+   if not windows then return nil, message end
    return array.save(item.file, windows)
 end
 
