@@ -13,6 +13,7 @@ local function extract(parser)
    local setting = cli.settings(c, require("bclua.workflow.extract").options)
    setting("--cens-sr", "N", "CENS frames a second.", "cens_sample_rate")
    setting("--mp-window", "N", "Window in CENS frames.", "matrix_profile_window")
+   cli.hearing(setting)
    setting("--exclusion", "N", "Frames on either side that are no match (default: half the window).")
    c:option("--deployments", DEPLOYMENTS .. " A second run with another one computes nothing anew; `consolidate` " ..
       "then takes that."):argname("CSV")
@@ -26,6 +27,7 @@ local function extract(parser)
    return function(o)
       return require("bclua.workflow.extract").run({input = o.input, output = o.output, species = o.species,
          cens_sample_rate = o.cens_sr, matrix_profile_window = o.mp_window, exclusion = o.exclusion,
+         sample_rate = o.sample_rate, channel = o.channel, fmin = o.fmin, fmax = o.fmax,
          data_layout = o.data_layout, sample_k = o.sample_k, seed = o.seed, strict_audio = o.strict_audio,
          deployments = o.deployments, force = o.force})
    end
@@ -104,11 +106,13 @@ local function score(parser)
    c:option("--output", "The scores, as a .parquet or .csv file."):argname("FILE"):count(1)
    local setting = cli.settings(c, require("bclua.workflow.score").options)
    setting("--calls", "N", "Windows of a recording with the highest scores that are listed too.")
+   setting("--fmin", "HZ", "Look at nothing below (0: 150; default: as --input was made).")
+   setting("--fmax", "HZ", "Look at nothing above (0: 15/32 of the sample rate; default: as --input was made).")
    c:flag("--strict", "Exit with an error if any recording failed.")
    cli.threads(c)
    return function(o)
       return require("bclua.workflow.score").run({input = o.input, dataset_root = o.dataset_root, output = o.output,
-         calls = o.calls})
+         calls = o.calls, fmin = o.fmin, fmax = o.fmax})
    end
 end
 
@@ -162,6 +166,7 @@ local function search(parser)
    setting("--start", "S", "Search for the window that starts here (default: all of a short file, else its best " ..
       "motif).")
    setting("--seconds", "S", "Its length (default: the matrix profile's window).")
+   setting("--channel", "C", "Of the query: mix, left, right, best or a number (default: as --input was made).")
    c:option("--features", "Folder that `extract` wrote (default: the one that was consolidated)."):argname("DIR")
    c:option("--dataset-root", "Folder that holds the source names: computes features that were not kept.")
       :argname("DIR")
@@ -170,13 +175,14 @@ local function search(parser)
    cli.threads(cli.outcome(c))
    return function(o)
       if (o.query ~= nil) == (o.all == true) then c:error("expected a query or --all") end
-      if o.all and (o.start or o.dataset_root or o.with_query) then
-         c:error("--start, --dataset-root and --with-query are for a query")
+      if o.all and (o.start or o.dataset_root or o.with_query or o.channel) then
+         c:error("--start, --dataset-root, --with-query and --channel are for a query")
       end
       local module = require(o.all and "bclua.workflow.pairs" or "bclua.workflow.search")
       local result, message = module.run({query = o.query, input = o.input, top = o.top,
          per_recording = o.per_recording, start = o.start, seconds = o.seconds, features = o.features,
-         dataset_root = o.dataset_root, with_query = o.with_query, output = o.output, force = o.force})
+         dataset_root = o.dataset_root, with_query = o.with_query, output = o.output, force = o.force,
+         channel = o.channel})
       if result then io.write(module.text(result, o.query)) end
       return result, message
    end

@@ -463,6 +463,7 @@ describe("cens.cens", function()
       raises("option band must be two frequencies, the lower one first, got", {nan, 100})
       raises("option 'band' must be a list of two numbers", 100)
       raises("got both", {100, 200}, {fmin = 50})
+      raises("option band from 100 to 100.5 Hz holds none of 36 bins an octave", {100, 100.5})
    end)
 
    it("gives the same on several threads at once", function()

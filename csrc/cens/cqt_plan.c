@@ -62,7 +62,9 @@ int cqt_options_band(cqt_options *o, double low, double high, bc_error *e) {
     o->fmin = c1 * exp2(top / 12.0 - o->octaves);
     o->low = low;
     o->high = high;
-    return BC_OK;
+    double bin = ceil(CQT_BINS * log2(low / o->fmin));
+    if (o->fmin * exp2(bin / CQT_BINS) <= high) return BC_OK;
+    return bc_fail(e, "band from %g to %g Hz holds none of 36 bins an octave", low, high);
 }
 
 static int twos(size_t n) {

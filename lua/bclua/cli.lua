@@ -179,6 +179,15 @@ function cli.settings(parser, schema)
    end
 end
 
+--- Options of what is heard of recordings (see `bclua.workflow.hearing`), for a command that begins a chain.
+-- @tparam function setting from `cli.settings`
+function cli.hearing(setting)
+   setting("--sample-rate", "HZ", "Rate at which recordings are looked at, here and in all later steps.")
+   setting("--channel", "C", "mix (the mean of all), left, right, best (in which most stands out), or a number.")
+   setting("--fmin", "HZ", "Look at nothing below, against wind say (0: no limit of its own).")
+   setting("--fmax", "HZ", "Look at nothing above (0: no limit of its own).")
+end
+
 --- The same for a list of such words, with commas between them.
 -- @tparam string option
 -- @tparam {string,...} words

@@ -1,8 +1,10 @@
 --- What `extract` computes of one recording: CENS, matrix profile, motif and discord. Its sound is read block by block,
 -- so that a recording of a day takes little more memory than its results.
 -- @module bclua.workflow.analysis
+local array = require "bclua.array"
 local audio = require "bclua.audio"
 local cens = require "bclua.cens"
+local hearing = require "bclua.workflow.hearing"
 local silence = require "bclua.workflow.silence"
 local stomp = require "bclua.stomp"
 
@@ -60,29 +62,60 @@ local LEAST_SHARE = 0.05 -- of the power that is left after conversion; with les
 
 -- What is to be said of the sound of a recorder of ultrasound, where most of it lies above the frequencies that are
 -- looked at.
-local function ultrasound(path, power, rate)
+local function ultrasound(path, channel, power, rate)
    local sum, n = 0, 0
-   each_block(path, nil, function(y) sum, n = sum + (y * y):sum(), n + #y end)
+   each_block(path, {channel = channel}, function(y) sum, n = sum + (y * y):sum(), n + #y end)
    local share = sum > 0 and power / (sum / n) or 1
    if share >= LEAST_SHARE then return nil end
    return ("%.0f %% of its sound lies above %g kHz, which is not looked at"):format(100 * (1 - share), rate / 2000)
 end
 
---- CENS of a recording, in mono; silence is refused.
+local C1, C8 = 440 * 2 ^ (-45 / 12), 440 * 2 ^ (39 / 12) -- Hz
+local LEAST_RATE, USUAL_RATE = 8413, 48000 -- between them these seven octaves are looked at
+
+-- The band of frequencies that CENS looks at; nil: from C1 to C8, as it does by itself.
+local function band_of(p)
+   local fmin, fmax = p.fmin or 0, p.fmax or 0
+   local is_usual = p.sample_rate >= LEAST_RATE and p.sample_rate <= USUAL_RATE
+   if fmin == 0 and fmax == 0 and is_usual then return nil end
+   if fmax == 0 then fmax = (not is_usual and p.sample_rate > USUAL_RATE or 2 * fmin > C8) and math.huge or C8 end
+   return {fmin > 0 and fmin or C1, fmax}
+end
+
+--- Can CENS look at this band at all?
+-- @tparam table p `sample_rate`, `cens_sample_rate`, `fmin`, `fmax`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+function analysis.check_band(p)
+   local band = band_of(p)
+   local ok, message = pcall(cens.cens, array.zeros(0), {sample_rate = p.sample_rate, band = band,
+      hop = p.sample_rate // p.cens_sample_rate})
+   return ok or nil, not ok and message:match("%(option (.*)%)$") or message
+end
+
+--- CENS of a recording, in mono; silence is refused. With a band, and at sample rates that have no room for the usual
+-- one or are those of ultrasound, the tuning, which is that of audible sound, is taken for 0.
 -- @tparam string path
--- @tparam table p `sample_rate` (Hz), `cens_sample_rate` (frames a second), and optionally `strict_audio` (refuse
--- what is truncated, damaged, or not as long as its header says) and `block` (samples that are read at once, about)
+-- @tparam table p `sample_rate` (Hz), `cens_sample_rate` (frames a second), and optionally `channel`, `fmin`, `fmax`
+-- (see `bclua.workflow.hearing`), `strict_audio` (refuse what is truncated, damaged, or not as long as its header says)
+-- and `block` (samples that are read at once, about)
 -- @treturn[1] array f32 (12, frames)
--- @treturn[1] table of the sound: `tuning`, `samples`, `constant` (runs {first, last} of frames in which nothing
--- moves), `source_sample_rate`, and where there is something to be said `warning` and `claimed_seconds`
+-- @treturn[1] table of the sound: `tuning`, `samples`, `channel` (nil: the mean), `constant` (runs {first, last} of
+-- frames in which nothing moves), `source_sample_rate`, and where there is something to be said `warning` and
+-- `claimed_seconds`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function analysis.cens(path, p)
-   local reader <close>, message = audio.open(path, {sample_rate = p.sample_rate, strict = p.strict_audio})
-   if not reader then return nil, message end
-   local hop, info = p.sample_rate // p.cens_sample_rate, reader:info()
+   local channel, message = hearing.choose(path, p.channel, p.sample_rate)
+   if channel == nil then return nil, message end
+   channel = channel or nil
+   local reader <close>, why = audio.open(path, {sample_rate = p.sample_rate, channel = channel,
+      strict = p.strict_audio})
+   if not reader then return nil, why end
+   local hop, info, band = p.sample_rate // p.cens_sample_rate, reader:info(), band_of(p)
    local wide = info.sample_rate >= 2 * p.sample_rate
-   local sound = {samples = 0, constant = {}, source_sample_rate = info.sample_rate}
+   local sound = {samples = 0, constant = {}, source_sample_rate = info.sample_rate, channel = channel}
    local least, most, power = math.huge, -math.huge, 0
    local block = hop * math.max(1, (p.block or BLOCK) // hop) -- whole frames
    local next_block, rewind = blocks_of(reader, block, function(y)
@@ -91,12 +124,14 @@ function analysis.cens(path, p)
       if wide then power = power + (y * y):sum() end
       sound.samples = sound.samples + #y
    end)
-   local c, told = cens.cens(next_block, {sample_rate = p.sample_rate, hop = hop, rewind = rewind})
+   local c, told = cens.cens(next_block, {sample_rate = p.sample_rate, hop = hop, rewind = rewind, band = band,
+      tuning = band and 0 or nil})
    if not c then return nil, told end
    if sound.samples == 0 then return nil, path .. ": no samples" end
-   if least == most then return nil, path .. ": " .. silence.why(path) end
+   if least == most then return nil, path .. ": " .. silence.why(path, channel) end
    sound.tuning, sound.claimed_seconds = told.tuning, reader:info().claimed_s -- some are known at the end only
-   sound.warning = reader:warning() or wide and ultrasound(path, power / sound.samples, p.sample_rate) or nil
+   sound.warning = reader:warning() or wide and ultrasound(path, channel, power / sound.samples, p.sample_rate)
+      or hearing.about_rate(info.sample_rate, p.sample_rate)
    return c, sound
 end
 
@@ -142,7 +177,8 @@ function analysis.analyse(path, p)
       sample_rate = p.sample_rate, duration_cens = c:shape(2), duration_samples = sound.samples,
       duration_seconds = sound.samples / p.sample_rate, tuning = sound.tuning, cens = c, warning = sound.warning,
       claimed_seconds = sound.claimed_seconds, source_sample_rate = sound.source_sample_rate,
-      silence = long_silences(sound.constant, window, p.cens_sample_rate)}
+      silence = long_silences(sound.constant, window, p.cens_sample_rate), channel = sound.channel,
+      is_best_channel = p.channel == "best" or nil, fmin = p.fmin, fmax = p.fmax}
    if c:shape(2) >= window and sound.samples >= window * (p.sample_rate // p.cens_sample_rate) then
       local profile = stomp.self_join(without_silence(c, sound.constant, window), window, {exclusion = p.exclusion})
       local motif, discord = stomp.motifs(profile, 1)[1], stomp.discords(profile, 1)[1]

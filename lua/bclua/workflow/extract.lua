@@ -4,29 +4,37 @@ local account = require "bclua.workflow.account"
 local deployments = require "bclua.deployments"
 local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local layouts = require "bclua.recordings.layouts"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
-local check_options = require("bclua.options").check
+local options_of = require "bclua.options"
+local check_options = options_of.check
 
 local extract = {}
 
---- What `run` takes; the first four are parameters of the results.
-extract.options = {cens_sample_rate = {"integer", default = 10, least = 1, most = 1000},
-   matrix_profile_window = {"integer", default = 50, least = 1, most = 100000},
-   sample_rate = {"integer", default = 32000, least = 1000, most = 768000}, exclusion = {"integer", least = 0},
+--- What `run` takes; the first three, and those of `bclua.workflow.hearing`, are parameters of the results.
+extract.options = options_of.extend(hearing.settings, {
+   cens_sample_rate = {"integer", default = 10, least = 1, most = 1000},
+   matrix_profile_window = {"integer", default = 50, least = 1, most = 100000}, exclusion = {"integer", least = 0},
    input = {"string", needed = true}, output = {"string", needed = true}, species = "string",
    data_layout = {"choice", layouts.names, default = "auto"}, strict_audio = {"boolean", default = false},
    sample_k = {"integer", least = 1}, deployments = "string",
-   seed = {"integer", default = 1, least = 0}, force = "boolean", quiet = "boolean"}
+   seed = {"integer", default = 1, least = 0}, force = "boolean", quiet = "boolean"})
 
-local function check_parameters(p)
-   local hop = p.sample_rate / p.cens_sample_rate
+--- What is wrong with settings that must fit each other.
+-- @tparam table o `sample_rate`, `cens_sample_rate`, `fmin`, `fmax`
+-- @treturn ?string nil: nothing
+function extract.wrong(o)
+   local hop = o.sample_rate / o.cens_sample_rate
    if hop ~= math.floor(hop) or hop < 1 then
-      return nil, ("--cens-sr %g: does not divide the sample rate %d"):format(p.cens_sample_rate, p.sample_rate)
+      return ("--cens-sr %g: does not divide the sample rate %d"):format(o.cens_sample_rate, o.sample_rate)
    end
-   return math.tointeger(hop)
+   local message = hearing.wrong(o)
+   if message then return message end
+   local ok, why = require("bclua.workflow.analysis").check_band(o)
+   return not ok and why or nil
 end
 
 --- One recording, on a worker state.
@@ -78,7 +86,8 @@ end
 
 --- Extract all recordings of a folder.
 -- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
--- `matrix_profile_window` (50), `sample_rate` (32000), `exclusion` (round(w/2));
+-- `matrix_profile_window` (50), `exclusion` (round(w/2)); `sample_rate` (32000), `channel` ("mix"), `fmin`, `fmax`: see
+-- `bclua.workflow.hearing`;
 -- `data_layout` ("auto": what the folders are, see `bclua.recordings.layouts`);
 -- `species`, `sample_k`, `seed` to take only some; `deployments` (a CSV, see `bclua.deployments`, that is kept for
 -- `consolidate`); `strict_audio` (false: of what is truncated or damaged, or not as
@@ -91,9 +100,11 @@ function extract.run(options)
    local recordings = require "bclua.recordings"
    options = check_options(options, extract.options)
    local p = {cens_sample_rate = options.cens_sample_rate, matrix_profile_window = options.matrix_profile_window,
-      sample_rate = options.sample_rate, exclusion = options.exclusion}
-   local hop, message = check_parameters(p)
-   if not hop then return nil, message end
+      exclusion = options.exclusion}
+   for name, value in pairs(hearing.changed(options)) do p[name] = value end
+   p.sample_rate = options.sample_rate
+   local message = extract.wrong(options)
+   if message then return nil, message end
    local placed
    if options.deployments then -- before anything takes long
       placed, message = deployments.read(options.deployments)

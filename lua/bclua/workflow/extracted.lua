@@ -20,7 +20,8 @@ end
 
 local KEYS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens", "duration_samples",
    "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1", "tuning",
-   "warning", "claimed_seconds", "source_sample_rate", "silence", "clock_warning",
+   "warning", "claimed_seconds", "source_sample_rate", "silence", "channel", "is_best_channel",
+   "fmin", "fmax", "clock_warning",
    table.unpack(require("bclua.recorded").fields)}
 
 --- Keep what was found.
@@ -62,8 +63,11 @@ function extracted.is_done(item, p)
    if m.source_bytes ~= size or m.source_modified ~= modified or m.source_name ~= item.source_name then
       return false
    end
-   for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "exclusion"}) do
+   for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "exclusion", "fmin", "fmax"}) do
       if m[key] ~= p[key] then return false end
+   end
+   if m.is_best_channel ~= (p.channel == "best" or nil) or p.channel ~= "best" and m.channel ~= p.channel then
+      return false
    end
    if p.strict_audio and m.warning or not files.exists(item.output .. "/cens.npy") then return false end
    if m.motif_0 and not (files.exists(item.output .. "/mp.npy") and files.exists(item.output .. "/pi.npy")) then

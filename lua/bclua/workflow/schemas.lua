@@ -29,6 +29,8 @@ local COUNT = {"integer", needed = true, least = 0}
 local FRAME = {"integer", least = 0}
 local RATE = {"integer", needed = true, least = 1, most = 10000000}
 
+local CHANNEL = {"integer", least = 1, most = 1024} -- null: the mean of all
+
 -- A centre of a window.
 local LOC = {"number", needed = true, sql = ("%%s >= 0 and %%s <= %.0f or %%s = -1"):format(LONGEST_S),
    words = ("must be seconds from 0 to %.0f, or -1 for the whole recording"):format(LONGEST_S)}
@@ -71,7 +73,7 @@ schemas.motif = {
    matrix_profile_window = {"integer", needed = true, least = 1, most = 1000000},
    duration_cens = COUNT, duration_samples = COUNT, duration_seconds = SECONDS,
    motif_0 = FRAME, motif_1 = FRAME, discord_0 = FRAME, discord_1 = FRAME, tuning = "number",
-   silence = SILENCE,
+   silence = SILENCE, channel = CHANNEL,
    mp = {"list", of = {"number", least = 0, most = math.huge}, items = "numbers"},
    pi = {"list", of = {"integer", least = -1}, items = "frames"},
    together("motif_1", "motif_0", "(motif_1 is null) = (motif_0 is null)", "must be there where 'motif_0' is"),
@@ -89,6 +91,7 @@ schemas.config = {config = {"table", needed = true, words = "must be an object"}
 
 --- `generate-triplets`.
 schemas.triplets = {a = PATH, b = PATH, c = PATH, a_loc = LOC, b_loc = LOC, c_loc = LOC,
+   a_channel = CHANNEL, b_channel = CHANNEL, c_channel = CHANNEL,
    a_species = optional(TEXT), b_species = optional(TEXT), c_species = optional(TEXT),
    neighbor = {"choice", {"self", "group"}, needed = true}, distant = {"choice", {"motif", "clip"}, needed = true}}
 
@@ -111,7 +114,8 @@ schemas.drawn = {window_s = optional(LENGTH), holdout_recordings = {"list", of =
    clips = {"integer", least = 0}, calls = {"integer", least = 1}, labels = "string"}
 
 --- index.parquet of `extract-triplets`.
-schemas.tiles = {source = PATH, loc = LOC, tile = PATH, first = COUNT, source_bytes = COUNT, source_modified = COUNT,
+schemas.tiles = {source = PATH, channel = CHANNEL, loc = LOC, tile = PATH, first = COUNT, source_bytes = COUNT,
+   source_modified = COUNT,
    scale = {"number", needed = true, least = 0, most = 1e30}}
 
 --- What the index says of its tiles, in its metadata.

@@ -10,6 +10,7 @@
 local array = require "bclua.array"
 local clock = require "bclua.clock"
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local schemas = require "bclua.workflow.schemas"
@@ -19,9 +20,9 @@ local check_options = require("bclua.options").check
 
 local score = {}
 
--- 32 ms windows, 16 ms apart; below 150 Hz is wind, above 15 kHz is what lossy codecs drop.
-local SAMPLE_RATE, HOP = 32000, 512
-local MEL = {sample_rate = SAMPLE_RATE, n_fft = 1024, hop = HOP, n_mels = 64, fmin = 150, fmax = 15000}
+-- 32 ms windows, 16 ms apart, of 64 bands; below 150 Hz is wind, above 15 kHz of 16 is what lossy codecs drop.
+local FRAME_S, BANDS, LOW, HIGH = 0.032, 64, 150, 15 / 32
+local LEAST_BANDS = 8
 
 local SILENCE = 1e-9 -- mel power of a frame without sound: of a constant, say
 
@@ -34,12 +35,39 @@ local STEP_S = 0.5 -- between windows that can be a likely call
 score.columns = {"source_name", "species", "kind", "start_s", "clock_time", "energy", "contrast", "score", "pick"}
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "motif_0", "discord_0",
-   "duration_seconds", "recorded_at?"}
+   "duration_seconds", "recorded_at?", "channel?"}
 
 local function median(a)
    local list = a:table()
    table.sort(list)
    return list[(#list + 1) // 2]
+end
+
+local made = {} -- options of mel spectrograms
+
+local function make_mel(rate, fmin, fmax)
+   local o = {sample_rate = rate, n_fft = math.tointeger(2 ^ math.floor(math.log(FRAME_S * rate, 2) + 0.5)),
+      n_mels = BANDS, fmax = fmax > 0 and fmax or math.tointeger(HIGH * rate) or HIGH * rate}
+   if o.fmax <= fmin then o.fmax = rate / 2 end
+   o.hop, o.fmin = o.n_fft // 2, fmin > 0 and fmin or math.min(LOW, o.fmax / 2)
+   local filters = require("bclua.spectral").mel_filterbank
+   local function some_are_empty()
+      return filters({sample_rate = rate, n_fft = o.n_fft, n_mels = o.n_mels, fmin = o.fmin, fmax = o.fmax}):max(2)
+         :min() == 0
+   end
+   while o.n_mels > LEAST_BANDS and some_are_empty() do o.n_mels = o.n_mels // 2 end
+   return o
+end
+
+--- The mel spectrogram that scores are of; fewer bands where the frequencies have no room for 64.
+-- @tparam[opt] table heard `sample_rate` (32000), `fmin` (0: 150 Hz), `fmax` (0: 15/32 of the sample rate)
+-- @treturn table options of `spectral.mel`
+function score.mel(heard)
+   heard = heard or {}
+   local rate, fmin, fmax = heard.sample_rate or 32000, heard.fmin or 0, heard.fmax or 0
+   local key = ("%.17g %.17g %.17g"):format(rate, fmin, fmax)
+   made[key] = made[key] or make_mel(rate, fmin, fmax)
+   return made[key]
 end
 
 -- Every step-th column of m, whose first is number `first` (from 0) of all.
@@ -56,16 +84,16 @@ local function thin(m, step, first)
 end
 
 -- The mel spectrogram of a source, part by part.
-local function each_mel(source, f)
+local function each_mel(source, o, f)
    local options = {each = f}
-   for k, v in pairs(MEL) do options[k] = v end
+   for k, v in pairs(o) do options[k] = v end
    return require("bclua.spectral").mel(source(), options)
 end
 
 -- All frames of the mel spectrogram, or as many as the background is estimated of: every second one, fourth, ...
-local function sample(source, most)
+local function sample(source, o, most)
    local parts, count, step = {}, 0, 1
-   local ok, message = each_mel(source, function(part, first)
+   local ok, message = each_mel(source, o, function(part, first)
       parts[#parts + 1] = thin(part, step, first)
       count = count + parts[#parts]:shape(2)
       if count > most then
@@ -74,13 +102,13 @@ local function sample(source, most)
       end
    end)
    if not ok then return nil, message end
-   return #parts > 0 and array.concat(parts, 2) or array.zeros{MEL.n_mels, 0}, step
+   return #parts > 0 and array.concat(parts, 2) or array.zeros{o.n_mels, 0}, step
 end
 
 -- Energy, contrast and the loudest band of all frames, and what contrast is usual; a long recording is read twice.
-local function measure_frames(source, most)
+local function measure_frames(source, o, most)
    local sampling = require "bclua.sampling"
-   local mel, step = sample(source, most)
+   local mel, step = sample(source, o, most)
    if not mel then return nil, step end
    local background = sampling.call_background(mel)
    local energy, contrast = sampling.call_measures(mel, {background = background})
@@ -88,7 +116,7 @@ local function measure_frames(source, most)
    local usual = median(contrast)
    if step == 1 then return {energy = energy, contrast = contrast, loudest = mel:max(1), usual = usual} end
    local parts = {energy = {}, contrast = {}, loudest = {}}
-   local ok, message = each_mel(source, function(part)
+   local ok, message = each_mel(source, o, function(part)
       local n = #parts.energy + 1
       parts.energy[n], parts.contrast[n] = sampling.call_measures(part, {background = background})
       parts.loudest[n] = part:max(1)
@@ -114,28 +142,31 @@ end
 
 --- Measure windows of a recording. The background is that of all frames, or, of more than half an hour, of every second
 -- one, fourth ... so that memory is bounded.
--- @tparam bclua.array|reader y 32 kHz, mono, or a reader of it
+-- @tparam bclua.array|reader y mono, or a reader of it
 -- @tparam {number,...} starts_s
 -- @tparam number seconds of a window
 -- @tparam[opt=131072] integer most frames of which the background is estimated
+-- @tparam[opt] table heard what `y` is: `sample_rate` (32000), `fmin`, `fmax`
 -- @treturn[1] {table,...} `energy`, `contrast`, `score` (decibels) for each; zeros where a
 -- window lies outside the recording; `silent` where there is no sound in most of it
 -- @treturn[2] nil
 -- @treturn[2] string message
-function score.measure(y, starts_s, seconds, most)
-   local m, message = measure_frames(source_of(y), most or FRAMES)
+function score.measure(y, starts_s, seconds, most, heard)
+   local o = score.mel(heard)
+   local frames_per_second = o.sample_rate / o.hop
+   local m, message = measure_frames(source_of(y), o, most or FRAMES)
    if not m then return nil, message end
    local energy, contrast, loudest, usual = m.energy, m.contrast, m.loudest, m.usual
    local n, list = #energy, {}
    for i, start_s in ipairs(starts_s) do
-      local first = math.max(1, math.floor(start_s * SAMPLE_RATE / HOP + 0.5) + 1)
-      local last = math.min(n, math.floor((start_s + seconds) * SAMPLE_RATE / HOP + 0.5))
+      local first = math.max(1, math.floor(start_s * frames_per_second + 0.5) + 1)
+      local last = math.min(n, math.floor((start_s + seconds) * frames_per_second + 0.5))
       local r = {energy = 0.0, contrast = 0.0}
       if last >= first then
          r.energy, r.contrast = energy:slice(1, first, last):mean(), contrast:slice(1, first, last):mean() - usual
-         local heard = 0
-         for k = first, last do heard = heard + (loudest[k] > SILENCE and 1 or 0) end
-         r.silent = 2 * heard < last - first + 1
+         local loud = 0
+         for k = first, last do loud = loud + (loudest[k] > SILENCE and 1 or 0) end
+         r.silent = 2 * loud < last - first + 1
       end
       r.score = r.energy + r.contrast
       list[i] = r
@@ -144,20 +175,21 @@ function score.measure(y, starts_s, seconds, most)
 end
 
 --- The windows of a recording with the highest scores, none overlapping, in order of time.
--- @tparam bclua.array|reader y 32 kHz, mono, or a reader of it
+-- @tparam bclua.array|reader y mono, or a reader of it
 -- @tparam number duration_s
 -- @tparam number seconds of a window; windows start every half second
 -- @tparam integer count at most so many; where fewer fit, fewer
 -- @tparam[opt] {number,...} starts_s other windows that are measured in passing
+-- @tparam[opt] table heard as for `measure`
 -- @treturn[1] {table,...} `start_s`, `energy`, `contrast`, `score`
 -- @treturn[1] {table,...} of the other windows, as from `measure`
 -- @treturn[2] nil
 -- @treturn[2] string message
-function score.calls(y, duration_s, seconds, count, starts_s)
+function score.calls(y, duration_s, seconds, count, starts_s, heard)
    local starts = {table.unpack(starts_s or {})}
    local others = #starts
    for i = 0, math.max(0, math.floor((duration_s - seconds) / STEP_S)) do starts[#starts + 1] = i * STEP_S end
-   local list, message = score.measure(y, starts, seconds)
+   local list, message = score.measure(y, starts, seconds, nil, heard)
    if not list then return nil, message end
    for i, r in ipairs(list) do r.start_s = starts[i] + 0.0 end
    local order = table.move(list, others + 1, #list, 1, {})
@@ -176,22 +208,25 @@ function score.calls(y, duration_s, seconds, count, starts_s)
 end
 
 --- One recording, on a worker state.
--- @tparam table item `{path=, duration_s=, windows={{kind=, start_s=},...}}`
--- @tparam table o `{seconds=, calls=}`: length of a window, number of likely calls
+-- @tparam table item `{path=, channel=, duration_s=, windows={{kind=, start_s=},...}}`
+-- @tparam table o `{seconds=, calls=, sample_rate=, fmin=, fmax=}`: length of a window, number of likely calls, and
+-- what is heard
 -- @treturn[1] table `windows`, `calls`: as from `measure` and `calls`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function score.one(item, o)
    local audio = require "bclua.audio"
-   local reader <close>, message = audio.open(item.path, {sample_rate = SAMPLE_RATE})
+   local reader <close>, message = audio.open(item.path, {sample_rate = o.sample_rate,
+      channel = item.channel})
    if not reader then return nil, message end
    local starts = {}
    for i, w in ipairs(item.windows) do starts[i] = w.start_s end
-   local calls, windows = score.calls(reader, item.duration_s, o.seconds, o.calls, starts)
+   local calls, windows = score.calls(reader, item.duration_s, o.seconds, o.calls, starts, o)
    if not calls then return nil, windows end
    local heard = #calls > 0
    for _, w in ipairs(windows) do heard = heard or not w.silent end
-   if not heard then return nil, item.path .. ": " .. silence.about(item.path, #windows, #windows) end
+   if not heard then return nil, item.path .. ": " .. silence.about(item.path, #windows, #windows,
+      item.channel) end
    return {windows = windows, calls = calls}
 end
 
@@ -207,8 +242,8 @@ local function read(options)
    for _, row in ipairs(rows) do
       local rate = row.cens_sample_rate
       local item = {path = options.dataset_root .. "/" .. row.source_name, source_name = row.source_name,
-         species = row.species, recorded_at = row.recorded_at, seconds = row.matrix_profile_window / rate,
-         duration_s = row.duration_seconds, windows = {}}
+         species = row.species, channel = row.channel, recorded_at = row.recorded_at,
+         seconds = row.matrix_profile_window / rate, duration_s = row.duration_seconds, windows = {}}
       if row.motif_0 then
          item.windows = {{kind = "motif", start_s = row.motif_0 / rate}, {kind = "discord",
             start_s = row.discord_0 / rate}}
@@ -225,7 +260,17 @@ local function write(options, list)
       return sql.write_csv(options.output, columns, {order = score.columns, guard = true})
    end
    return sql.write_parquet(options.output, columns, {order = score.columns, types = {clock_time = "varchar"},
-      metadata = record.for_parquet({mel = MEL, window_s = options.window_s, calls = options.calls})})
+      metadata = record.for_parquet({mel = score.mel(options.heard), window_s = options.window_s,
+         calls = options.calls})})
+end
+
+-- What the input was made with, but for a band of our own.
+local function heard_of(options)
+   local heard, message = hearing.of_parquet(options.input)
+   if not heard then return nil, message end
+   heard.fmin, heard.fmax = options.fmin or heard.fmin, options.fmax or heard.fmax
+   message = hearing.wrong(heard)
+   return not message and heard or nil, message
 end
 
 local function check_output(path)
@@ -332,13 +377,15 @@ end
 
 --- What `run` takes.
 score.options = {input = {"string", needed = true}, dataset_root = "string", output = "string",
-   calls = {"integer", default = 6, least = 0, most = 10000}, recordings = {"list", of = "string"}, quiet = "boolean"}
+   calls = {"integer", default = 6, least = 0, most = 10000}, recordings = {"list", of = "string"},
+   fmin = hearing.given.fmin, fmax = hearing.given.fmax, quiet = "boolean"}
 
 --- Score motif and discord of all recordings that have them, and find the likely calls of these and of those that
 -- are only as long as a window.
 -- @tparam table options `input` (Parquet from `consolidate`), `dataset_root` (the folder in which source
 -- names begin), `output` (.parquet or .csv; none: only the result), `calls` (6 likely calls of a recording at
--- most), `recordings` (list of source names: only these), `quiet`
+-- most), `recordings` (list of source names: only these), `fmin`, `fmax` (Hz: what is looked at, 0: 150 Hz to 15/32 of
+-- the sample rate; default: what the input was made with), `quiet`
 -- @treturn[1] table `picks` (`motif` or `discord` by source name), `calls` (starts in seconds by source name),
 -- `rows`, `scored`, `discords` (recordings), `failures`
 -- @treturn[2] nil
@@ -353,13 +400,15 @@ function score.run(options)
    if not files.is_folder(options.dataset_root) then
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
-   local items
+   local items, heard
+   heard, message = heard_of(options)
+   if not heard then return nil, message end
    items, message = read(options)
    if not items then return nil, message end
    local bar = progress.new("score", #items, {unit = "recordings", quiet = options.quiet})
    local result = {picks = {}, rows = {}, scored = 0, discords = 0, failures = {}}
    for i, measured, why in parallel.map(items, "bclua.workflow.score", "one", {seconds = items[1].seconds,
-      calls = options.calls}) do
+      calls = options.calls, sample_rate = heard.sample_rate, fmin = heard.fmin, fmax = heard.fmax}) do
       if measured then
          local pick = add(result.rows, items[i], measured)
          result.picks[items[i].source_name] = pick
@@ -378,7 +427,7 @@ function score.run(options)
       progress.duration(bar:elapsed())))
    result.calls = starts_of(result.rows)
    if options.output then
-      options.window_s = items[1].seconds
+      options.window_s, options.heard = items[1].seconds, heard
       ok, message = write(options, result.rows)
       if ok then ok, message = record.write_failures(options.output .. ".failures.csv", result.failures) end
       if not ok then return nil, message end

@@ -57,11 +57,12 @@ Cursor.__index = Cursor
 -- number of samples once the end was seen, `cursor.reader` to be closed.
 -- @tparam string path
 -- @tparam integer sample_rate
+-- @tparam[opt] integer channel none: the mean of all
 -- @treturn[1] cursor
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function spans.open(path, sample_rate)
-   local reader, message = require("bclua.audio").open(path, {sample_rate = sample_rate})
+function spans.open(path, sample_rate, channel)
+   local reader, message = require("bclua.audio").open(path, {sample_rate = sample_rate, channel = channel})
    if not reader then return nil, message end
    return setmetatable({reader = reader, at = 0, ended = nil, held = array.zeros(0), held_first = 0}, Cursor)
 end
@@ -128,7 +129,7 @@ end
 --- Read windows out of a recording, which is decoded once, as far as the last window.
 -- @tparam string path
 -- @tparam {number,...} locs centres in seconds, -1: the whole recording
--- @tparam table o `seconds`, `sample_rate`
+-- @tparam table o `seconds`, `sample_rate`, `channel` (nil: the mean of all)
 -- @tparam function put called for each span, from left to right: `put(samples, windows)` with
 -- f32 samples and a list of `{index=, offset=}`: which of locs, and where in the span it
 -- begins; what it returns, if it is not true, ends the reading: `nil, message`
@@ -137,7 +138,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function spans.read(path, locs, o, put)
-   local cursor, message = spans.open(path, o.sample_rate)
+   local cursor, message = spans.open(path, o.sample_rate, o.channel)
    if not cursor then return nil, message end
    local reader <close> = cursor.reader
    local known = reader:info().read_length

@@ -1,0 +1,179 @@
+--- What of a recording is heard: its channel, its sample rate, and the band of frequencies that is looked at.
+--
+-- `extract` is told; where that differs from the defaults, it is in the metadata of all that is made of its results,
+-- and the later steps find it there.
+-- @module bclua.workflow.hearing
+local options_of = require "bclua.options"
+local silence = require "bclua.workflow.silence"
+
+local hearing = {}
+
+local WORDS = {mix = false, left = 1, right = 2, best = "best"}
+local MOST_CHANNELS = 1024
+
+-- false: the mean of all; a number from 1; "best".
+local function channel_of(value)
+   local n = math.tointeger(tonumber(value))
+   if n then return n >= 1 and n <= MOST_CHANNELS and n or nil end
+   return WORDS[value]
+end
+
+local function wrong_channel(value)
+   if channel_of(value) ~= nil then return nil end
+   return ("'%s' is not one of mix, left, right, best, or a number from 1"):format(tostring(value))
+end
+
+--- A schema of `bclua.options`. `channel`: "mix" (the mean of all), "left", "right", "best", or a number from 1; `fmin`
+-- and `fmax` in Hz: what lies outside is not looked at (0: as far as each step looks).
+hearing.settings = {
+   sample_rate = {"integer", default = 32000, least = 1000, most = 768000},
+   channel = {"any", default = "mix", check = wrong_channel},
+   fmin = {"number", default = 0, least = 0, most = 384000},
+   fmax = {"number", default = 0, least = 0, most = 384000},
+}
+
+--- The same without defaults, for steps whose input says it: false is "as there".
+hearing.given = {}
+for name, rule in pairs(hearing.settings) do hearing.given[name] = options_of.extend(rule, {default = false}) end
+
+--- The same, as metadata have it.
+hearing.schema = {sample_rate = {"integer", least = 1, most = 10000000}, channel = {"any", holds = function(value)
+      return value == "best" or math.type(value) == "integer" and value >= 1
+   end, words = "must be 'best' or a number from 1"}, fmin = {"number", least = 0}, fmax = {"number", least = 0}}
+
+--- What is wrong with a band.
+-- @tparam table o `sample_rate`, `fmin`, `fmax`
+-- @treturn ?string nil: nothing
+function hearing.wrong(o)
+   local top = o.sample_rate / 2
+   if o.fmax > top then return ("--fmax %g: above half the sample rate, %g Hz (--sample-rate)"):format(o.fmax, top) end
+   local fmax = o.fmax > 0 and o.fmax or top
+   if o.fmin >= fmax then
+      return ("--fmin %g: not below %s"):format(o.fmin, o.fmax > 0 and ("--fmax %g"):format(fmax)
+         or ("half the sample rate, %g Hz"):format(fmax))
+   end
+end
+
+--- What differs from the defaults, for parameters and metadata.
+-- @tparam table o settings
+-- @treturn table some of `sample_rate`, `channel` (a number, or "best"), `fmin`, `fmax`
+function hearing.changed(o)
+   local changed = {channel = o.channel and channel_of(o.channel) or nil}
+   for _, name in ipairs{"sample_rate", "fmin", "fmax"} do
+      if o[name] and o[name] ~= hearing.settings[name].default then changed[name] = o[name] end
+   end
+   return changed
+end
+
+--- All of it, where metadata say what differs.
+-- @tparam ?table made metadata; nil: they say nothing
+-- @treturn[1] table `sample_rate`, `channel` (nil: the mean), `fmin`, `fmax`
+-- @treturn[2] nil
+-- @treturn[2] string message: what is wrong with them
+function hearing.of(made)
+   made = made or {}
+   local wrong = require("bclua.tables").fault(made, hearing.schema)
+   if wrong then return nil, wrong end
+   local o = {channel = made.channel}
+   for _, name in ipairs{"sample_rate", "fmin", "fmax"} do
+      o[name] = made[name] or hearing.settings[name].default
+   end
+   return o
+end
+
+--- The same, of a Parquet file of ours.
+-- @tparam string path
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function hearing.of_parquet(path)
+   local o, message = hearing.of(require("bclua.workflow.record").of_parquet(path))
+   if not o then return nil, ("%s: metadata: %s"):format(path, message) end
+   return o
+end
+
+--- What there is to say of a file whose own rate is far below the one it is looked at with.
+-- @tparam integer own Hz
+-- @tparam integer sample_rate Hz
+-- @treturn ?string
+function hearing.about_rate(own, sample_rate)
+   if 2 * own > sample_rate then return nil end
+   return ("its own sample rate is %g kHz: there is nothing above %g kHz"):format(own / 1000, own / 2000)
+end
+
+-- ---- The best channel ----
+
+--- Of long recordings the best channel is found by so many pieces, from beginning to end.
+hearing.pieces = 32
+--- The samples of a piece.
+hearing.piece = 1 << 19
+
+local CLIPPED, CLIPPED_SHARE = 0.99, 1e-3
+local TOP = 0.95 -- the quantile of a channel's frames that judges it
+
+-- Pieces of one channel without its silence; how many samples there were.
+local function read_channel(path, channel, sample_rate)
+   local array = require "bclua.array"
+   local reader <close>, message = require("bclua.audio").open(path, {sample_rate = sample_rate, channel = channel})
+   if not reader then return nil, message end
+   local length, n = reader:info().read_length, math.floor(sample_rate / 10)
+   local kept, all, pieces, piece = {}, 0, hearing.pieces, hearing.piece
+   for k = 0, pieces - 1 do
+      if length and length > pieces * piece then
+         local ok, why = reader:seek_s(k * (length - piece) / (pieces - 1) / sample_rate)
+         if not ok then return nil, why end
+      end
+      local y, why = reader:read(piece)
+      if why then return nil, why end
+      if not y then break end
+      all = all + #y
+      for first = 1, #y - n + 1, n do
+         if not silence.is_constant(y, first, n) then kept[#kept + 1] = y:slice(1, first, first + n - 1) end
+      end
+   end
+   return #kept > 0 and array.concat(kept) or array.zeros(0), all
+end
+
+-- How much a channel has to say: the score (see `bclua.workflow.score`) that a twentieth of its frames exceed, times
+-- the share of it that is no silence; and is it clipped?
+local function judge(path, channel, sample_rate)
+   local y, all = read_channel(path, channel, sample_rate)
+   if not y then return nil, all end
+   if #y == 0 then return {score = -math.huge, clipped = false} end
+   local sampling, score = require "bclua.sampling", require "bclua.workflow.score"
+   local energy, contrast = sampling.call_measures(require("bclua.spectral").mel(y, score.mel{sample_rate = sample_rate,
+      fmin = 0, fmax = 0}))
+   local frames = (energy + contrast):table()
+   table.sort(frames)
+   local _, _, clipped = sampling.measure(y, CLIPPED)
+   return {score = frames[math.max(1, math.floor(TOP * #frames))] * #y / all, clipped = clipped > CLIPPED_SHARE * #y}
+end
+
+local function best_channel(path, sample_rate)
+   local info, message = require("bclua.audio").info(path)
+   if not info then return nil, message end
+   local best, at = nil, 1
+   for channel = 1, info.channels > 1 and info.channels or 0 do
+      local judged, why = judge(path, channel, sample_rate)
+      if not judged then return nil, why end
+      if not best or best.clipped and not judged.clipped
+         or best.clipped == judged.clipped and judged.score > best.score then
+         best, at = judged, channel
+      end
+   end
+   return at
+end
+
+--- The channel of a recording that a setting means. The best one is the one that is not clipped, if there is such, in
+-- which most stands out from the background: of whose frames the loudest twentieth has the highest call score.
+-- @tparam string path
+-- @tparam ?string|integer channel as in parameters: nil, a number, or "best"
+-- @tparam integer sample_rate Hz
+-- @treturn[1] integer|boolean from 1; false: the mean of all
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function hearing.choose(path, channel, sample_rate)
+   if channel == "best" then return best_channel(path, sample_rate) end
+   return channel or false
+end
+
+return hearing
