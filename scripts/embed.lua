@@ -141,12 +141,14 @@ local function summary(parser)
    local c = parser:command("summary", "Layers, shapes, parameters, multiply-adds, and the memory of a step.")
    local setting = cli.settings(c, options_of.extend(fit.settings, {batch_size = {"integer", least = 1}}))
    network_options(c)
+   c:option("--sample-rate", "Of the recordings, as `motif extract` had it, in Hz."):argname("HZ"):default("32000")
+      :convert(cli.integer("--sample-rate", 1000, 768000))
    precision(setting)
    recompute(setting)
    setting("--batch-size", "N", "Also the memory of a training step with that many triplets.")
    return function(o)
       local network = network_of(o)
-      network.precision, network.checkpoint = o.precision, o.recompute
+      network.precision, network.checkpoint, network.sample_rate = o.precision, o.recompute, o.sample_rate
       local net = require("bclua.tilenet").new(network)
       print(net:summary({batch_size = o.batch_size}))
       local free = system.memory_free()
@@ -194,13 +196,14 @@ local function predict(parser)
    setting("--hop", "S", "Seconds from window to window (default: the length of a window, 5).")
    setting("--partial", "KIND", "A last window that the recording does not fill: pad it with silence, " ..
       "or drop it.")
+   setting("--channel", "C", "mix (the mean of all), left, right, best or a number (default: as in training).")
    precision(setting)
    setting("--batch", "N", "Windows at once: memory only.")
    cli.outcome(cli.threads(c))
    return function(o)
       local result, message = require("bclua.workflow.predict").run({checkpoint = o.checkpoint, inputs = o.inputs,
-         output = o.output, hop = o.hop, partial = o.partial, precision = o.precision, batch = o.batch,
-         force = o.force})
+         output = o.output, hop = o.hop, partial = o.partial, channel = o.channel, precision = o.precision,
+         batch = o.batch, force = o.force})
       if result then print(("%s: %d windows"):format(o.output, result.rows)) end
       return result, message
    end

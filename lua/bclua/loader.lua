@@ -23,12 +23,14 @@ local loader = {augmentation = augment.parse}
 
 -- ---- Tables ----
 
--- What a table of triplets holds, compactly: `sources` (names), columns `a`, `b`, `c` (numbers of sources
--- from 0) and their locations. Names become numbers by a type of the database.
+-- What a table of triplets holds, compactly: `sources` (names) and their `channels` (0: the mean of all), columns `a`,
+-- `b`, `c` (numbers of sources from 0) and their locations. Names become numbers by a type of the database.
 local function read_triplets(db, relation, path)
    local distinct = ("select a as name from %s union select b from %s union select c from %s order by name"):format(
       relation, relation, relation)
-   local sources, message = db:columns(distinct)
+   local sources, message = db:columns(([[select name, coalesce(min(channel), 0)::integer as channel from
+      (select a as name, a_channel as channel from %s union select b, b_channel from %s union select c, c_channel from %s)
+      group by name order by name]]):format(relation, relation, relation))
    if not sources then return nil, message end
    if #sources.name == 0 then return nil, path .. ": no triplets" end
    local ok, t
@@ -38,7 +40,7 @@ local function read_triplets(db, relation, path)
       enum_code(c::recording)::integer as c, a_loc::double as a_loc, b_loc::double as b_loc, c_loc::double as c_loc
       from %s]]):format(relation))
    if not t then return nil, message end
-   t.sources = sources.name
+   t.sources, t.channels = sources.name, sources.channel
    return t
 end
 
@@ -100,7 +102,9 @@ local function of_recordings(_, options, t)
    local root, paths = options.dataset_root, {}
    if not files.is_folder(root) then return nil, root .. ": no such folder (--dataset-root)" end
    for i, name in ipairs(t.sources) do paths[i] = root .. "/" .. name end
-   return {store = "none", paths = paths, sources = t.sources,
+   local heard, message = require("bclua.workflow.hearing").of_parquet(options.triplets)
+   if not heard then return nil, message end
+   return {store = "none", paths = paths, channels = t.channels, sources = t.sources, drawn_rate = heard.sample_rate,
       windows = {anchor = {source = t.a, loc = t.a_loc}, neighbor = {source = t.b, loc = t.b_loc},
          distant = {source = t.c, loc = t.c_loc}}}
 end
@@ -124,7 +128,8 @@ Loader.__index = Loader
 -- Settle crop, tile and shift, which depend on each other.
 local function settle(options, data, effects)
    local seconds, shift = options.seconds, augment.largest_shift(effects)
-   local rate, where = options.sample_rate or data.sample_rate or 32000, options.tiles or options.triplets
+   local where = options.tiles or options.triplets or options.input
+   local rate = options.sample_rate or data.sample_rate or data.drawn_rate
    if data.sample_rate and rate ~= data.sample_rate then
       return nil, ("%s: tiles at %g Hz, not %d Hz"):format(options.tiles, data.sample_rate, rate)
    end
@@ -154,7 +159,8 @@ local function open(options, data, effects)
    self.triplets = #(data.windows.source and all or all.loc)
    self.dropped = (data.total or self.triplets) - self.triplets
    if self.dropped == 0 then self.place = nil end
-   self.core = require("bclua.loading").new({store = data.store, paths = data.paths, sources = data.sources,
+   self.core = require("bclua.loading").new({store = data.store, paths = data.paths, channels = data.channels,
+      sources = data.sources,
       windows = data.windows, duration = duration, sample_rate = rate, samples = self.samples,
       batch_size = self.batch_size, seed = self.seed, limit = options.limit,
       workers = options.workers or math.min(2, system.threads()), ahead = options.ahead,
@@ -168,7 +174,7 @@ local COMMON = {
    dataset_root = "string",
    batch_size = {"integer", least = 1, most = 1 << 20, default = 64},
    seconds = {"number", least = 0.001, most = 3600, default = 5},
-   sample_rate = {"integer", least = 1000, most = 192000},
+   sample_rate = {"integer", least = 1000, most = 768000},
    seed = {"integer", default = 1},
    augment = "any",
    workers = {"integer", least = 1, most = 256},
@@ -188,7 +194,8 @@ local NEW = options_of.extend(COMMON, {
 -- @tparam table options `triplets` (Parquet of `generate-triplets`) and either `tiles`, a folder that
 -- `extract-triplets` wrote (any store), or `dataset_root`: then there are no tiles, and crops are cut from
 -- the recordings, where `duration` (7 s) takes the place of a tile's length. Further `batch_size` (64),
--- `seconds` (5) of a crop, `sample_rate` (32000), `seed` (1), `limit` (of the table, shuffled by the seed, take
+-- `seconds` (5) of a crop, `sample_rate` (that of the tiles, or of the table), `seed` (1), `limit` (of the table,
+-- shuffled by the seed, take
 -- as many), `augment` (see `augmentation`; a text or a table; without it a crop lies anywhere in its tile),
 -- `workers` (threads; default 1 or 2), `ahead` (2: batches made or ready), `cache_mb` (256: decoded sound kept),
 -- `open` (64: files kept open)

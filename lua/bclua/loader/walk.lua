@@ -2,6 +2,8 @@
 -- @module bclua.loader.walk
 local array = require "bclua.array"
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
+local record = require "bclua.workflow.record"
 local schemas = require "bclua.workflow.schemas"
 local tables = require "bclua.tables"
 
@@ -10,30 +12,34 @@ local walk = {}
 -- Slices whose own window is their nearest have no neighbour.
 local function of_parquet(path, seconds)
    local sql = require "bclua.sql"
-   local relation, message = tables.open(path, schemas.motif, {"source_name", "cens_sample_rate", "pi"})
+   local relation, message = tables.open(path, schemas.motif, {"source_name", "cens_sample_rate", "pi", "channel?"})
    if not relation then return nil, message end
    local with = ([[
-      with r as (select source_name, cens_sample_rate as rate, pi::bigint[] as pi, (%.17g * cens_sample_rate)::bigint as step
+      with r as (select source_name, channel, cens_sample_rate as rate, pi::bigint[] as pi, (%.17g * cens_sample_rate)::bigint as step
             from %s where len(pi::bigint[]) > 0),
-         u as (select source_name, rate, unnest(range(0, len(pi), step)) as frame,
+         u as (select source_name, channel, rate, unnest(range(0, len(pi), step)) as frame,
                unnest(pi[1:len(pi):step]) as nearest from r),
          s as (select * from u where nearest <> frame and nearest >= 0)]]):format(seconds, relation)
    local names, slices
    names, message = sql.columns(with ..
-      "select source_name as name, count(*)::bigint as n from s group by source_name order by source_name")
+      "select source_name as name, coalesce(min(channel), 0)::integer as channel, count(*)::bigint as n from s " ..
+      "group by source_name order by source_name")
    if not names then return nil, message end
    slices, message = sql.columns(with .. [[
       select (dense_rank() over (order by source_name) - 1)::integer as "source", frame / rate::double as anchor_s,
          nearest / rate::double as neighbor_s from s order by "source", frame]])
    if not slices then return nil, message end
    if names.n:sum() ~= #slices.source then return nil, path .. ": changed while it was read" end
-   return {sources = names.name, counts = names.n, source = slices.source, anchor_s = slices.anchor_s,
-      neighbor_s = slices.neighbor_s}
+   local heard
+   heard, message = hearing.of_parquet(path)
+   if not heard then return nil, message end
+   return {sources = names.name, channels = names.channel, rate = heard.sample_rate, counts = names.n,
+      source = slices.source, anchor_s = slices.anchor_s, neighbor_s = slices.neighbor_s}
 end
 
 -- What is needed of metadata.json.
 local METADATA = {source_name = schemas.metadata.source_name, cens_sample_rate = schemas.metadata.cens_sample_rate,
-   motif_0 = schemas.metadata.motif_0}
+   motif_0 = schemas.metadata.motif_0, channel = schemas.metadata.channel}
 
 local function read_one(folder, seconds, to)
    local m, message = tables.read_json(folder .. "/metadata.json", METADATA)
@@ -53,7 +59,7 @@ local function read_one(folder, seconds, to)
       end
    end
    if #to.anchor_s > before then
-      to.sources[#to.sources + 1] = m.source_name
+      to.sources[#to.sources + 1], to.channels[#to.sources + 1] = m.source_name, m.channel or 0
       to.counts[#to.sources] = #to.anchor_s - before
    end
    return true
@@ -62,12 +68,15 @@ end
 local function of_folder(folder, seconds)
    local found, message = files.find(folder, function(name) return name == "metadata.json" end)
    if not found then return nil, message end
-   local to = {sources = {}, counts = {}, source = {}, anchor_s = {}, neighbor_s = {}}
+   local to = {sources = {}, channels = {}, counts = {}, source = {}, anchor_s = {}, neighbor_s = {}}
    for _, path in ipairs(found) do
       local ok
       ok, message = read_one(folder .. "/" .. files.dirname(path), seconds, to)
       if not ok then return nil, message end
    end
+   local heard, why = hearing.of(record.of_folder(folder))
+   if not heard then return nil, ("%s/parameters.json: %s"):format(folder, why) end
+   to.rate, to.channels = heard.sample_rate, array.from(to.channels, "i32")
    to.source, to.anchor_s = array.from(to.source, "i32"), array.from(to.anchor_s, "f64")
    to.neighbor_s = array.from(to.neighbor_s, "f64")
    return to
@@ -77,7 +86,7 @@ end
 -- @tparam string input Parquet of `consolidate`, or the folder that `extract` wrote
 -- @tparam string root the folder in which source names begin
 -- @tparam number seconds of a slice
--- @treturn[1] table `paths`, `sources`, `windows`, `first`, for `bclua.loading`
+-- @treturn[1] table `paths`, `channels`, `sources`, `windows`, `first`, for `bclua.loading`; `drawn_rate` (Hz)
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function walk.read(input, root, seconds)
@@ -93,7 +102,8 @@ function walk.read(input, root, seconds)
       paths[i] = root .. "/" .. name
    end
    local half = seconds / 2
-   return {store = "none", paths = paths, sources = t.sources, first = first,
+   return {store = "none", paths = paths, channels = t.channels, drawn_rate = t.rate, sources = t.sources,
+      first = first,
       windows = {anchor = {source = t.source, loc = t.anchor_s + half},
          neighbor = {source = t.source, loc = t.neighbor_s + half}}}
 end

@@ -122,7 +122,7 @@ function accepted.marks(options)
    if not by_source then return nil, message end
    local relation, rows
    relation, message = tables.open(options.input, schemas.motif, {"source_name", "species", "duration_seconds",
-      "sample_rate", "folder?", "source_sample_rate?", "recorded_at?"})
+      "sample_rate", "folder?", "source_sample_rate?", "recorded_at?", "channel?"})
    if not relation then return nil, message end
    rows, message = require("bclua.sql").query(("from %s order by source_name"):format(relation))
    if not rows then return nil, message end
@@ -142,7 +142,7 @@ function accepted.marks(options)
             return a.part < b.part
          end)
          list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
-            recorded_at = row.recorded_at,
+            recorded_at = row.recorded_at, channel = row.channel,
             folder = consolidate.folder_of(row), sample_rate = row.sample_rate,
             nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
             window_s = motifs[1] and motifs[1].seconds, marks = marks}

@@ -7,6 +7,7 @@
 local array = require "bclua.array"
 local display = require "bclua.display"
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local remarks = require "bclua.workflow.triplet_remarks"
@@ -26,7 +27,6 @@ audit.accepted = {silent = 0, clipped = 0.01, padded = 0.05, duplicate = 0.01, o
 --- What is looked for in tiles, in the order of the report.
 audit.checks = {"silent", "clipped", "padded", "duplicate"}
 
-local SAMPLE_RATE = 32000
 local WINDOW_S = 5 -- where the table does not say
 local MOST_RECORDINGS = 20 -- that are listed, where there are no species
 local UNEVEN = 10 -- times as many triplets of one class as of another
@@ -34,7 +34,7 @@ local UNEVEN = 10 -- times as many triplets of one class as of another
 -- ---- Tiles, on workers ----
 
 --- Measure the tiles of one recording, on a worker state; it is decoded once.
--- @tparam table item `{path=, locs={seconds,...}}`
+-- @tparam table item `{path=, channel=, locs={seconds,...}}`
 -- @tparam table o `seconds` of a tile, `sample_rate`
 -- @treturn[1] table columns, one row a tile: `loc`, `padding` (share), `peak`, `rms` (of what is recorded), `clipped`
 -- (share of that), `hash` (i64); and `past`, the number of locations behind the end: they have no row
@@ -43,7 +43,8 @@ local UNEVEN = 10 -- times as many triplets of one class as of another
 function audit.one(item, o)
    local sampling, spans = require "bclua.sampling", require "bclua.workflow.spans"
    local length, found = spans.length(o.seconds, o.sample_rate), {}
-   local past, duration = spans.read(item.path, item.locs, o, function(samples, windows)
+   local past, duration = spans.read(item.path, item.locs, {seconds = o.seconds, sample_rate = o.sample_rate,
+      channel = item.channel}, function(samples, windows)
       for _, w in ipairs(windows) do
          local peak, energy, clipped, hash = sampling.measure(samples:slice(1, w.offset + 1, w.offset + length))
          found[#found + 1] = {loc = item.locs[w.index], peak = peak, energy = energy, clipped = clipped, hash = hash}
@@ -68,10 +69,10 @@ end
 local function read_sources(relation, path, limit, seed)
    local sql = require "bclua.sql"
    local rows, message = sql.query(([[
-      with w as (select a as src, a_loc::double as loc from %s union select b, b_loc::double from %s
-                 union select c, c_loc::double from %s)
-      select src as "source", list(loc order by loc) as locs from w group by src order by src]]):format(relation,
-      relation, relation))
+      with w as (select a as src, a_channel as channel, a_loc::double as loc from %s
+                 union select b, b_channel, b_loc::double from %s union select c, c_channel, c_loc::double from %s)
+      select src as "source", min(channel) as channel, list(loc order by loc) as locs
+      from w group by src order by src]]):format(relation, relation, relation))
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no triplets" end
    local chosen, tiles = rows, 0
@@ -97,7 +98,7 @@ local function measure(db, sources, o, options, result)
       "clipped double, hash bigint)")
    local bar = progress.new("audit", #sources, {unit = "recordings", quiet = options.quiet})
    local items = {}
-   for i, s in ipairs(sources) do items[i] = {path = o.root .. "/" .. s.source, locs = s.locs} end
+   for i, s in ipairs(sources) do items[i] = {path = o.root .. "/" .. s.source, channel = s.channel, locs = s.locs} end
    for i, t, why in parallel.map(items, "bclua.workflow.audit", "one", o) do
       if t then
          result.audited, result.past = result.audited + 1, result.past + t.past
@@ -330,7 +331,9 @@ function audit.run(options)
    local made = record.of_parquet(options.input) or {}
    local wrong = tables.fault(made, schemas.drawn)
    if wrong then return nil, ("%s: metadata: %s"):format(options.input, wrong) end
-   local o = {root = options.dataset_root, seconds = options.duration, sample_rate = SAMPLE_RATE}
+   local heard, why = hearing.of_parquet(options.input)
+   if not heard then return nil, why end
+   local o = {root = options.dataset_root, seconds = options.duration, sample_rate = heard.sample_rate}
    local result = {recordings = recordings, distinct_tiles = distinct, duration = o.seconds, audited = 0, past = 0,
       checks = {}, warnings = {}, failures = {}}
    local db <close> = assert(sql.open())

@@ -36,7 +36,7 @@ Browser.__index = Browser
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
    "duration_seconds", "duration_cens", "motif_0", "discord_0", "folder?", "recorded_at?",
-   "site?"}
+   "site?", "channel?"}
 
 -- A source name comes out of a file that others may have made: it must stay below the data folder.
 -- The folder in which the source names begin.
@@ -191,11 +191,12 @@ function Browser:sound(row, frame)
    if not path then return nil, message end
    local audio = require "bclua.audio"
    local y
-   y, message = audio.load(path, {sample_rate = row.sample_rate, start_s = frame / row.cens_sample_rate,
+   y, message = audio.load(path, {sample_rate = row.sample_rate, channel = row.channel,
+      start_s = frame / row.cens_sample_rate,
       seconds = math.min(row.duration_seconds, row.matrix_profile_window / row.cens_sample_rate)})
    if not y then return nil, message end
    if #y > 0 and y:max() == y:min() then
-      return nil, path .. ": " .. require("bclua.workflow.silence").about(path, 1, 1)
+      return nil, path .. ": " .. require("bclua.workflow.silence").about(path, 1, 1, row.channel)
    end
    return audio.encode(y, row.sample_rate, {format = "wav"})
 end
@@ -209,7 +210,8 @@ function Browser:picture(row)
       local plot = require "bclua.plot"
       local sound, message = path_of(self, row)
       if not sound then return nil, message end
-      local reader <close>, why = require("bclua.audio").open(sound, {sample_rate = row.sample_rate})
+      local reader <close>, why = require("bclua.audio").open(sound, {sample_rate = row.sample_rate,
+         channel = row.channel})
       if not reader then return nil, why end
       local p = self:profile(row)
       local scratch <close> = files.scratch()
@@ -296,9 +298,10 @@ function Browser:labels(format)
       list, message = accepted.marks({accepted = self.verdict_path, input = self.input})
    end
    if not list then return nil, message end
-   for _, item in ipairs(list) do
-      for _, mark in ipairs(item.marks) do mark.low_hz, mark.high_hz = 0.0, item.sample_rate / 2 end
-   end
+   local heard
+   heard, message = require("bclua.workflow.hearing").of_parquet(self.input)
+   if not heard then return nil, message end
+   labels.set_full_bands(list, heard)
    return format == "raven" and labels.raven(list) or labels.csv(list)
 end
 

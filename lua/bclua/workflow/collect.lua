@@ -2,6 +2,7 @@
 -- @module bclua.workflow.collect
 local array = require "bclua.array"
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local schemas = require "bclua.workflow.schemas"
 local silence = require "bclua.workflow.silence"
 local tables = require "bclua.tables"
@@ -9,9 +10,10 @@ local check_options = require("bclua.options").check
 
 local collect = {}
 
-local SAMPLE_RATE, SECONDS = 32000, 5
+local SECONDS = 5
 local TOLERANCE_S = 0.1 -- of a recording of just a window's length, and its conversion to another sample rate
-local PIECE = 32 -- windows that a worker hands over at once: 20 MB
+local PIECE = 32 -- windows that a worker hands over at once, at most: 20 MB at 32 kHz
+local function piece_of(sample_rate) return math.max(1, math.min(PIECE, PIECE * 32000 // sample_rate)) end
 
 --- Which windows of a recording can be judged.
 --
@@ -29,11 +31,13 @@ collect.words = {motif = "motif windows", best = "windows with the best call sco
 -- ---- On a worker ----
 
 -- Of each window the mean and the deviation over time of 128 log-mel bands, in decibels.
-local function plain_of(windows)
+local function plain_of(windows, o)
    local spectral = require "bclua.spectral"
    local plain = array.zeros({#windows, 256})
+   local n_fft, hop = require("bclua.tilenet").frames(o.sample_rate, SECONDS * o.sample_rate)
    for i = 1, #windows do
-      local db = spectral.log_mel(windows[i], {sample_rate = SAMPLE_RATE, n_fft = 4096, hop = 1227, n_mels = 128})
+      local db = spectral.log_mel(windows[i], {sample_rate = o.sample_rate, n_fft = n_fft, hop = hop, n_mels = 128,
+         fmin = o.fmin, fmax = o.fmax > 0 and o.fmax or nil})
       plain[i]:slice(1, 1, 128):fill(db:mean(2))
       plain[i]:slice(1, 129, 256):fill(db:std(2))
    end
@@ -41,30 +45,31 @@ local function plain_of(windows)
 end
 
 --- The windows of a recording that look most like calls; on a worker state.
--- @tparam table item `{path=, seconds=}`
--- @tparam table o `{count=}`
+-- @tparam table item `{path=, channel=, seconds=}`
+-- @tparam table o `{count=, scored=}`: how many at most, and what scores are of (see `bclua.workflow.hearing`)
 -- @treturn[1] {number,...} their centres
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function collect.best(item, o)
-   local reader <close>, message = require("bclua.audio").open(item.path, {sample_rate = SAMPLE_RATE})
+   local reader <close>, message = require("bclua.audio").open(item.path, {sample_rate = o.scored.sample_rate,
+      channel = item.channel})
    if not reader then return nil, message end
    local calls
-   calls, message = require("bclua.workflow.score").calls(reader, item.seconds, SECONDS, o.count)
+   calls, message = require("bclua.workflow.score").calls(reader, item.seconds, SECONDS, o.count, nil, o.scored)
    if not calls then return nil, message end
-   if #calls == 0 then return nil, item.path .. ": " .. silence.about(item.path, 1, 1) end
+   if #calls == 0 then return nil, item.path .. ": " .. silence.about(item.path, 1, 1, item.channel) end
    local centres = {}
    for i, call in ipairs(calls) do centres[i] = call.start_s + SECONDS / 2 end
    return centres
 end
 
 -- Windows in whose part of the recording there is sound, their centres, and how many others there are.
-local function with_sound(windows, item)
+local function with_sound(windows, item, sample_rate)
    local kept, centres = {}, {}
    for i, c in ipairs(item.centres) do
-      local first = math.max(0, math.floor((SECONDS / 2 - c) * SAMPLE_RATE + 0.5))
-      local last = math.min(SECONDS, item.duration_s - c + SECONDS / 2) * SAMPLE_RATE
-      if not silence.covers(windows[i]:slice(1, first + 1, math.max(first + 1, math.floor(last))), SAMPLE_RATE) then
+      local first = math.max(0, math.floor((SECONDS / 2 - c) * sample_rate + 0.5))
+      local last = math.min(SECONDS, item.duration_s - c + SECONDS / 2) * sample_rate
+      if not silence.covers(windows[i]:slice(1, first + 1, math.max(first + 1, math.floor(last))), sample_rate) then
          kept[#kept + 1], centres[#centres + 1] = windows[i], c
       end
    end
@@ -74,9 +79,9 @@ local function with_sound(windows, item)
 end
 
 --- Some windows of one recording; on a worker state.
--- @tparam table item `{path=, centres={seconds,...}, duration_s=, from_s=, seconds=}`: with `from_s` only that part is
--- decoded
--- @tparam table o `plain`: the plain features, too
+-- @tparam table item `{path=, channel=, centres={seconds,...}, duration_s=, from_s=, seconds=}`: with `from_s` only
+-- that part is decoded
+-- @tparam table o `sample_rate`; `plain`: the plain features, too, of `fmin` to `fmax`
 -- @treturn[1] table `{windows= f32 (k, samples), plain= f32 (k, 256), centres=, silent=}`: mean and
 -- standard deviation over time of 128 log-mel bands; `centres` of the windows that have sound in them, `silent`:
 -- how many others there are
@@ -87,19 +92,19 @@ function collect.one(item, o)
    local windows, message
    if item.from_s then
       local y
-      y, message = require("bclua.audio").load(item.path, {sample_rate = SAMPLE_RATE, start_s = item.from_s,
-         seconds = item.seconds})
+      y, message = require("bclua.audio").load(item.path, {sample_rate = o.sample_rate, channel = item.channel,
+         start_s = item.from_s, seconds = item.seconds})
       if not y then return nil, message end
       local centres = array.from(item.centres, "f64") - item.from_s
-      windows = require("bclua.sampling").cut(y, SAMPLE_RATE, centres, SECONDS)
+      windows = require("bclua.sampling").cut(y, o.sample_rate, centres, SECONDS)
    else
       windows, message = require("bclua.workflow.spans").rows(item.path, item.centres,
-         {seconds = SECONDS, sample_rate = SAMPLE_RATE})
+         {seconds = SECONDS, sample_rate = o.sample_rate, channel = item.channel})
       if not windows then return nil, message end
    end
    local centres, silent
-   windows, centres, silent = with_sound(windows, item)
-   return {windows = windows, centres = centres, silent = silent, plain = o.plain and plain_of(windows) or nil}
+   windows, centres, silent = with_sound(windows, item, o.sample_rate)
+   return {windows = windows, centres = centres, silent = silent, plain = o.plain and plain_of(windows, o) or nil}
 end
 
 -- ---- Which windows ----
@@ -123,12 +128,12 @@ local function motif_centres(row, k)
 end
 
 -- Pieces of a recording from its start to its end, each decoded by itself.
-local function all_pieces(item)
+local function all_pieces(item, size)
    local pieces, n = {}, math.max(1, math.floor(item.seconds / SECONDS + 1e-6))
-   for first = 0, n - 1, PIECE do
+   for first = 0, n - 1, size do
       local piece = {path = item.path, name = item.name, species = item.species, site = item.site,
-         duration_s = item.seconds, from_s = first * SECONDS, centres = {}}
-      for i = first, math.min(n, first + PIECE) - 1 do
+         channel = item.channel,         duration_s = item.seconds, from_s = first * SECONDS, centres = {}}
+      for i = first, math.min(n, first + size) - 1 do
          piece.centres[#piece.centres + 1] = (i + 0.5) * SECONDS
       end
       piece.seconds = #piece.centres * SECONDS
@@ -138,7 +143,7 @@ local function all_pieces(item)
 end
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds", "motif_0",
-   "recorded_at?", "site?"}
+   "recorded_at?", "site?", "channel?"}
 
 local function read(options)
    local columns = {table.unpack(COLUMNS)}
@@ -154,7 +159,8 @@ local function read(options)
    for _, row in ipairs(rows) do
       if not options.recordings or wanted[row.source_name] then
          items[#items + 1] = {path = options.dataset_root .. "/" .. row.source_name, name = row.source_name,
-            species = row.species, site = row.site, seconds = row.duration_seconds, recorded_at = row.recorded_at,
+            species = row.species, site = row.site, channel = row.channel, seconds = row.duration_seconds,
+            recorded_at = row.recorded_at,
             centres = options.windows == "motif" and motif_centres(row, options.motifs) or nil}
       end
    end
@@ -175,13 +181,14 @@ local function pieces_of(set, items, options)
    if options.windows == "all" then
       local pieces = {}
       for _, item in ipairs(items) do
-         for _, piece in ipairs(all_pieces(item)) do pieces[#pieces + 1] = piece end
+         for _, piece in ipairs(all_pieces(item, piece_of(options.sample_rate))) do pieces[#pieces + 1] = piece end
       end
       return pieces
    end
    local pieces = {}
    local function add(item, centres)
       pieces[#pieces + 1] = {path = item.path, name = item.name, species = item.species, site = item.site,
+         channel = item.channel,
          duration_s = item.seconds, centres = centres}
    end
    if options.windows == "motif" then
@@ -190,7 +197,7 @@ local function pieces_of(set, items, options)
    end
    local bar = require("bclua.progress").new("score", #items, {unit = "recordings", quiet = options.quiet})
    for i, centres, why in require("bclua.parallel").map(items, "bclua.workflow.collect", "best",
-      {count = 2 * options.motifs}) do
+      {count = 2 * options.motifs, scored = options.scored}) do
       if centres then add(items[i], centres) else set:fail(items[i].path, why) end
       bar:update(i)
    end
@@ -234,7 +241,8 @@ local function name_silent(set, pieces)
    for _, piece in ipairs(set.pieces) do heard[piece.path] = true end
    for _, failure in ipairs(set.failures) do heard[failure.path] = true end
    for _, piece in ipairs(pieces) do
-      if not heard[piece.path] then set:fail(piece.path, piece.path .. ": " .. silence.about(piece.path, 1, 1)) end
+      if not heard[piece.path] then set:fail(piece.path, piece.path .. ": " .. silence.about(piece.path, 1, 1,
+         piece.channel)) end
       heard[piece.path] = true
    end
 end
@@ -261,13 +269,15 @@ end
 local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", needed = true},
    recordings = {"list", of = "string"}, windows = {"choice", collect.kinds, default = "best"},
    motifs = {"integer", default = 3, least = 1, most = 1000}, memory_mb = {"number", default = 1024, least = 0},
+   sample_rate = {"integer", least = 1, most = 1000000}, fmin = {"number", least = 0}, fmax = {"number", least = 0},
    quiet = "boolean"}
 
 --- Collect the windows of some recordings, what they are called, and plain features of them.
 -- @tparam table options `motif` (Parquet from `consolidate`), `dataset_root`, `recordings` (list of source names; none:
 -- all that have a motif, or, but for "motif", are as long as a window), `windows` ("best"; see `collect.kinds`),
 -- `motifs` (3: pairs a recording, for "best" twice as many windows), `memory_mb` (1024: sound that is kept; what does
--- not fit is decoded again for each judgement), `quiet`
+-- not fit is decoded again for each judgement), `sample_rate`, `fmin`, `fmax` (of the windows and their plain features;
+-- default: what the table was made with), `quiet`
 -- @treturn[1] table set: by window `labels` (species) and `sites` (both with holes where there are none), `recordings`
 -- (source names), `starts` (seconds) and `plain` (f32 (n, 256): mean and deviation of log-mel bands, decibels);
 -- `recorded_at` (by source name); `files` (recordings read), `missing` (species none of whose recordings could be
@@ -277,14 +287,21 @@ local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", ne
 function collect.run(options)
    local o = check_options(options, OPTIONS)
    if not files.is_folder(o.dataset_root) then return nil, o.dataset_root .. ": no such folder" end
-   local items, message = read(o)
+   local message
+   o.scored, message = hearing.of_parquet(o.motif)
+   if not o.scored then return nil, message end
+   for _, name in ipairs{"sample_rate", "fmin", "fmax"} do o[name] = o[name] or o.scored[name] end
+   local items
+   items, message = read(o)
    if not items then return nil, message end
    local set = setmetatable({labels = {}, sites = {}, recordings = {}, starts = {}, failures = {}, pieces = {},
-      sound = {}, bytes = 0, files = 0, silent = 0, recorded_at = {}, kind = o.windows, quiet = o.quiet}, Set)
+      sound = {}, bytes = 0, files = 0, silent = 0, recorded_at = {}, sample_rate = o.sample_rate,
+      kind = o.windows, quiet = o.quiet}, Set)
    local pieces, plain = pieces_of(set, items, o), {}
    local bar = require("bclua.progress").new("evaluate", #pieces,
       {unit = o.windows == "all" and "pieces" or "recordings", quiet = o.quiet})
-   for i, result, why in map(pieces, {plain = true}) do
+   for i, result, why in map(pieces, {plain = true, sample_rate = o.sample_rate, fmin = o.fmin,
+      fmax = o.fmax}) do
       if result then
          if #result.centres > 0 then plain[#plain + 1] = result.plain end
          add_piece(set, pieces[i], result, o.memory_mb * 1e6)
@@ -309,10 +326,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: a recording that was there before cannot be read
 function Set:each(f)
-   local first = 1
+   local first, size = 1, piece_of(self.sample_rate)
    local function hand(windows)
-      for at = 1, #windows, PIECE do
-         f(windows:slice(1, at, math.min(#windows, at + PIECE - 1)), first + at - 1)
+      for at = 1, #windows, size do
+         f(windows:slice(1, at, math.min(#windows, at + size - 1)), first + at - 1)
       end
       first = first + #windows
    end
@@ -321,7 +338,7 @@ function Set:each(f)
       return true
    end
    local bar = require("bclua.progress").new("embed", #self.pieces, {unit = "pieces", quiet = self.quiet})
-   for i, result, why in map(self.pieces, {}) do
+   for i, result, why in map(self.pieces, {sample_rate = self.sample_rate}) do
       if not result then return nil, why end
       hand(result.windows)
       collectgarbage()

@@ -170,7 +170,8 @@ function evaluate.run(options)
    local set, message = nil, groups
    if recordings then
       set, message = evaluate.collect{motif = options.motif, dataset_root = options.dataset_root,
-         recordings = recordings, windows = options.windows, motifs = options.motifs, quiet = options.quiet}
+         recordings = recordings, windows = options.windows, motifs = options.motifs, quiet = options.quiet,
+         sample_rate = math.tointeger(net.options.sample_rate), fmin = net.options.fmin, fmax = net.options.fmax}
    end
    local result, detail
    if set then

@@ -1,6 +1,7 @@
 --- Step 5: train the network on triplets of tiles.
 -- @module bclua.workflow.fit
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
@@ -212,8 +213,9 @@ function fit.check_memory(net, p, free)
       gigabytes(bytes), gigabytes(free), table.concat(advice, "; "))
 end
 
-local function load_triplets(p, options)
-   local o = {triplets = options.triplets, tiles = options.tiles, batch_size = p.batch_size, seed = p.seed,
+local function load_triplets(p, options, net)
+   local o = {triplets = options.triplets, sample_rate = math.tointeger(net.options.sample_rate), tiles = options.tiles,
+      batch_size = p.batch_size, seed = p.seed,
       loc_unit = options.loc_unit, ahead = p.ahead, cache_mb = p.cache_mb,
       augment = p.augment ~= "" and p.augment or nil,
       limit = p.limit > 0 and p.limit or nil, workers = p.workers > 0 and p.workers or nil}
@@ -224,10 +226,20 @@ local function load_triplets(p, options)
    return require("bclua.loader").new(o)
 end
 
--- The network, within memory.
-local function build(p, options)
-   local network = {seed = p.seed, precision = p.precision, checkpoint = p.recompute}
+-- The options of the network: it hears what the triplets were made of, unless it is told otherwise.
+local function network_of(options)
+   local heard, message = hearing.of_parquet(options.triplets)
+   if not heard then return nil, message end
+   local network = hearing.changed(heard)
+   network.channel = nil
    for k, v in pairs(options.network) do network[k] = v end
+   return network, heard.channel
+end
+
+-- The network, within memory.
+local function build(p, options, of_network)
+   local network = {seed = p.seed, precision = p.precision, checkpoint = p.recompute}
+   for k, v in pairs(of_network) do network[k] = v end
    local net = require("bclua.tilenet").new(network)
    p.tiles = options.tiles ~= nil
    local bytes, message = fit.check_memory(net, p, options.free_memory)
@@ -239,14 +251,15 @@ local function build(p, options)
 end
 
 -- Validation triplets, if it is said of which recordings; false: none.
-local function validation(p, options, say)
+local function validation(p, options, net, say)
    if p.validation_triplets == 0 or not options.motif then
       if p.patience > 0 then return nil, "--patience needs validation: --motif and --dataset-root" end
       return false
    end
    local v, message, no_triplets = require("bclua.workflow.validation").new({triplets = options.triplets,
       motif = options.motif, dataset_root = options.dataset_root or ".", folder = options.run .. "/validation",
-      count = p.validation_triplets, seed = p.seed, quiet = options.quiet})
+      count = p.validation_triplets, seed = p.seed, sample_rate = math.tointeger(net.options.sample_rate),
+      quiet = options.quiet})
    if not v and no_triplets and p.patience == 0 then
       say("no validation: " .. message)
       return false
@@ -279,7 +292,7 @@ local function trainer_options(p, options, net, say, about)
    function o.on_start()
       for _, text in ipairs(about) do say(text) end
       local message
-      judge, message = validation(p, options, say)
+      judge, message = validation(p, options, net, say)
       return judge ~= nil, message
    end
    function o.validate(trained)
@@ -304,7 +317,8 @@ end
 
 --- Train, or go on training.
 -- @tparam table options `triplets` (Parquet), `tiles` (folder; without, windows are cut from the recordings),
--- `run` (folder for checkpoints and metrics), `network` (options of `bclua.tilenet`); any of `fit.defaults`, which
+-- `run` (folder for checkpoints and metrics), `network` (options of `bclua.tilenet`; `sample_rate`, `fmin` and `fmax`
+-- are those of the triplets unless they say otherwise); any of `fit.defaults`, which
 -- are those of `bclua.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0: all),
 -- `precision`, `recompute` (`checkpoint` of `bclua.nn`: what is computed again instead of kept), `margin`
 -- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `ahead`, `cache_mb` (as of
@@ -322,11 +336,13 @@ end
 function fit.run(options)
    options = options_of.check(options, fit.options)
    local p = settings(options)
-   local net, bytes = build(p, options)
+   local network, channel = network_of(options)
+   if not network then return nil, channel end
+   local net, bytes = build(p, options, network)
    if not net then return nil, bytes end
-   local l <close>, message = load_triplets(p, options)
+   local l <close>, message = load_triplets(p, options, net)
    if not l then return nil, message end
-   local wanted = parameters(p, options.network, options.triplets)
+   local wanted = parameters(p, network, options.triplets)
    local locked <close>, busy = lock.folder(options.run)
    if not locked then return nil, busy end
    local folder
@@ -348,7 +364,7 @@ function fit.run(options)
    o.resume, o.on_batch, o.on_checkpoint = from, on_batch, on_checkpoint
    o.metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
       groups = files.json(about_triplets.families or about_triplets.groups or {}), version = system.version(),
-      fit = files.json(wanted)}
+      fit = files.json(wanted), channel = channel and tostring(channel)}
    local result
    result, message = require("bclua.trainer").fit(net, l, o)
    net:close()

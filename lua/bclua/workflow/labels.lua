@@ -5,6 +5,7 @@ local array = require "bclua.array"
 local clock = require "bclua.clock"
 local consolidate = require "bclua.workflow.consolidate"
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
@@ -26,7 +27,7 @@ local SHARE, LOWEST_HZ = 0.05, 100 -- of the energy below and above the band; wi
 -- ---- which windows ----
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
-   "duration_seconds", "mp", "pi", "folder?", "source_sample_rate?", "recorded_at?"}
+   "duration_seconds", "mp", "pi", "folder?", "source_sample_rate?", "recorded_at?", "channel?"}
 
 local function profile(row)
    local mp, pi = row.mp, row.pi
@@ -96,7 +97,7 @@ local function read_chunk(options, relation, first, last, exclusion, calls, list
    if not rows then return nil, message end
    for _, row in ipairs(rows) do
       list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
-         recorded_at = row.recorded_at,
+         recorded_at = row.recorded_at, channel = row.channel,
          folder = consolidate.folder_of(row), sample_rate = row.sample_rate,
          nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
          window_s = row.matrix_profile_window / row.cens_sample_rate,
@@ -116,7 +117,8 @@ labels.marks = {input = {"string", needed = true}, kind = {"choice", labels.kind
 -- recording at most), `scores` (what `score` wrote, for the calls; without, they are computed from the recordings below
 -- `dataset_root`), `species` (only this one), `quiet`
 -- @treturn[1] {table,...} a recording each, by name: `source`, `species`, `folder`, `duration_s`,
--- `recorded_at`, `sample_rate`, `window_s`, `marks`: `{kind=, rank=, part=, start_s=, end_s=, distance=, score=}`; part
+-- `recorded_at`, `channel`, `sample_rate`, `window_s`, `marks`: `{kind=, rank=, part=, start_s=, end_s=, distance=,
+-- score=}`; part
 -- is `a` and `b` for the two windows of a motif, else empty; `call` has a score, the others a distance
 -- @treturn[1] {table,...} recordings whose calls could not be found: `path`, `step`, `reason`
 -- @treturn[2] nil
@@ -149,30 +151,33 @@ end
 -- change, and silence, give the full band.
 -- @tparam array y f32 (samples)
 -- @tparam number sample_rate
+-- @tparam[opt] number fmin Hz: nothing below counts
+-- @tparam[opt] number fmax Hz: nothing above counts (0: half the sample rate)
 -- @treturn number Hz
 -- @treturn number Hz
-function labels.band(y, sample_rate)
-   local nyquist = sample_rate / 2
-   if #y < N_FFT then return 0.0, nyquist end
+function labels.band(y, sample_rate, fmin, fmax)
+   fmin, fmax = (fmin or 0) + 0.0, fmax and fmax > 0 and math.min(fmax, sample_rate / 2) or sample_rate / 2
+   if #y < N_FFT then return fmin, fmax end
    local s = require("bclua.spectral").spectrogram(y, {n_fft = N_FFT, hop = N_FFT, pad = "none"})
    local bins, frames = s:shape(1), s:shape(2)
    local excess, total = {}, 0
    for k = 1, bins do
       local row = s[k]:table()
       table.sort(row)
-      local counts = (k - 1) * sample_rate / N_FFT >= LOWEST_HZ and k < bins -- the last one is noisier
+      local hz = (k - 1) * sample_rate / N_FFT
+      local counts = hz >= math.max(LOWEST_HZ, fmin) and hz <= fmax and k < bins -- the last one is noisier
       excess[k] = counts and math.max(0, s[k]:mean() - ABOVE * row[(frames + 1) // 2]) or 0
       total = total + excess[k]
    end
-   if total == 0 then return 0.0, nyquist end
-   local low, high, sum = 0.0, nyquist, 0
+   if total == 0 then return fmin, fmax end
+   local low, high, sum = fmin, fmax, 0
    for k = 1, bins do
       local before = sum
       sum = sum + excess[k]
       local hz = (k - 1) * sample_rate / N_FFT
-      if before < SHARE * total and sum >= SHARE * total then low = math.max(0, hz - sample_rate / N_FFT / 2) end
+      if before < SHARE * total and sum >= SHARE * total then low = math.max(fmin, hz - sample_rate / N_FFT / 2) end
       if before < (1 - SHARE) * total and sum >= (1 - SHARE) * total then
-         high = math.min(nyquist, hz + sample_rate / N_FFT / 2)
+         high = math.min(fmax, hz + sample_rate / N_FFT / 2)
       end
    end
    return low, high
@@ -180,7 +185,7 @@ end
 
 --- The bands of a recording's windows, on a worker.
 -- @tparam table item from `read`
--- @tparam table o `root`
+-- @tparam table o `root`, `fmin`, `fmax`
 -- @treturn[1] {table,...} `{low_hz, high_hz}` for each mark
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
@@ -188,24 +193,32 @@ function labels.one(item, o)
    local audio = require "bclua.audio"
    local bands, path = {}, o.root .. "/" .. item.source
    for i, mark in ipairs(item.marks) do
-      local y, message = audio.load(path, {sample_rate = item.sample_rate, start_s = mark.start_s,
-         seconds = item.window_s})
+      local y, message = audio.load(path, {sample_rate = item.sample_rate, channel = item.channel,
+         start_s = mark.start_s, seconds = item.window_s})
       if not y then return nil, message end
-      bands[i] = {labels.band(y, item.sample_rate)}
+      bands[i] = {labels.band(y, item.sample_rate, o.fmin, o.fmax)}
    end
    return bands
 end
 
--- Sets low_hz and high_hz of all marks; returns the failures.
-local function set_bands(list, options)
-   local failures = {}
+--- The full band of all marks: what was looked at and the file can hold.
+-- @tparam {table,...} list from `read`, or `accepted.marks`
+-- @tparam table heard `fmin`, `fmax`: see `bclua.workflow.hearing`
+function labels.set_full_bands(list, heard)
    for _, item in ipairs(list) do
-      for _, mark in ipairs(item.marks) do mark.low_hz, mark.high_hz = 0.0, item.nyquist end
+      local high = heard.fmax > 0 and math.min(heard.fmax, item.nyquist) or item.nyquist
+      for _, mark in ipairs(item.marks) do mark.low_hz, mark.high_hz = math.min(heard.fmin, high) + 0.0, high end
    end
+end
+
+-- Sets low_hz and high_hz of all marks; returns the failures.
+local function set_bands(list, options, heard)
+   local failures = {}
+   labels.set_full_bands(list, heard)
    if not options.dataset_root then return failures end
    local bar = progress.new("labels", #list, {unit = "recordings", quiet = options.quiet})
    for i, bands, why in require("bclua.parallel").map(list, "bclua.workflow.labels", "one",
-      {root = options.dataset_root}) do
+      {root = options.dataset_root, fmin = heard.fmin, fmax = heard.fmax}) do
       for k, mark in ipairs(list[i].marks) do
          if bands then mark.low_hz, mark.high_hz = bands[k][1], math.min(bands[k][2], list[i].nyquist) end
       end
@@ -261,7 +274,7 @@ end
 local RAVEN = {"Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
    "Begin Path", "Begin File", "File Offset (s)", "Clock Time", "Species", "Kind", "Rank", "Distance",
    "Score"}
-local ROW = "%d\tSpectrogram 1\t1\t%.6f\t%.6f\t%.1f\t%.1f\t%s\t%s\t%.6f\t%s\t%s\t%s\t%d\t%s\t%s"
+local ROW = "%d\tSpectrogram 1\t%d\t%.6f\t%.6f\t%.1f\t%.1f\t%s\t%s\t%.6f\t%s\t%s\t%s\t%d\t%s\t%s"
 
 --- A selection table of Raven for a sequence of files: times count from the start of the first one.
 -- @tparam {table,...} list from `read`, with bands
@@ -277,7 +290,7 @@ function labels.raven(list, root)
       end)
       for _, m in ipairs(sorted) do
          n = n + 1
-         lines[#lines + 1] = ROW:format(n, before + m.start_s, before + m.end_s, m.low_hz, m.high_hz,
+         lines[#lines + 1] = ROW:format(n, item.channel or 1, before + m.start_s, before + m.end_s, m.low_hz, m.high_hz,
             clean(root and root .. "/" .. item.source or item.source), clean(files.basename(item.source)), m.start_s,
             clock.at(item.recorded_at, m.start_s) or "", clean(item.species or ""),
             m.part == "" and m.kind or m.kind .. " " .. m.part, m.rank, number(m.distance),
@@ -345,9 +358,11 @@ function labels.run(options)
    end
    if not list then return nil, message end
    local unscored = not options.accepted and message or {}
+   local heard, wrong = hearing.of_parquet(options.input)
+   if not heard then return nil, wrong end
    local n = 0
    for _, item in ipairs(list) do n = n + #item.marks end
-   local failures = set_bands(list, options)
+   local failures = set_bands(list, options, heard)
    add_failures(failures, unscored)
    local ok
    if options.format == "audacity" then

@@ -115,7 +115,8 @@ function neighbors.of_embedding(options)
    for i, row in ipairs(thin(list, MOST)) do names[i] = row.source_name end
    local set
    set, message = require("bclua.workflow.collect").run{motif = options.motif, dataset_root = options.dataset_root,
-      recordings = names, windows = "motif", motifs = 1, quiet = true}
+      recordings = names, windows = "motif", motifs = 1,
+      sample_rate = math.tointeger(net.options.sample_rate), quiet = true}
    if not set then return nil, message end
    local ok
    ok, message = set:each(function(windows) parts[#parts + 1] = net:forward(windows) end)

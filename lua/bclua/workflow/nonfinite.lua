@@ -9,7 +9,6 @@ local check_options = require("bclua.options").check
 
 local nonfinite = {}
 
-local SAMPLE_RATE = 32000
 local ROLES = {"anchor", "neighbor", "distant"}
 
 local function is_finite(x) return x == x and math.abs(x) < math.huge end
@@ -50,14 +49,14 @@ local function free_folder(run, step)
 end
 
 -- The sound of a sample; a WAV holds no NaN, so what is not finite becomes 0.
-local function write_sound(path, row)
+local function write_sound(path, row, sample_rate)
    local flat = row:reshape(row:size()):copy("f32")
    if not flat:is_finite() then
       for i = 1, #flat do
          if not is_finite(flat[i]) then flat[i] = 0 end
       end
    end
-   return require("bclua.audio").save(path, flat, SAMPLE_RATE, {subtype = "float"})
+   return require("bclua.audio").save(path, flat, sample_rate, {subtype = "float"})
 end
 
 local function describe(r)
@@ -73,13 +72,14 @@ function nonfinite.report(o)
    local net, batch = o.net, o.batch
    local folder = free_folder(o.run, net.step + 1)
    local found = locate(net, batch, o.options)
+   local rate = net.options.sample_rate and math.tointeger(net.options.sample_rate) or 32000
    local r = {step = net.step + 1, options = o.options, precision = net.precision, scaling = net.scaling}
    for _, key in ipairs{"layer", "pass", "role", "sample", "kind", "message"} do r[key] = found[key] end
    if r.sample then r.recording, r.second = provenance(batch, r.role, r.sample) end
    if r.sample then
       local bad = first_bad(batch[r.role][r.sample]:reshape(batch[r.role][r.sample]:size()))
       if bad then
-         r.offset_s = (bad - 1) / SAMPLE_RATE
+         r.offset_s = (bad - 1) / rate
          r.second = r.second and r.second + r.offset_s
       end
    end
@@ -90,7 +90,7 @@ function nonfinite.report(o)
       if ok then ok, message = net:save(folder .. "/state.safetensors") end
       if ok then ok, message = safetensors.save(folder .. "/batch.safetensors", tensors) end
       if ok and r.sample and batch[r.role]:ndim() == 2 then
-         ok, message = write_sound(folder .. "/sample.wav", batch[r.role][r.sample])
+         ok, message = write_sound(folder .. "/sample.wav", batch[r.role][r.sample], rate)
       end
       if ok then ok, message = files.write_json(folder .. "/report.json", r) end
       return ok, message

@@ -3,6 +3,7 @@
 local account = require "bclua.workflow.account"
 local array = require "bclua.array"
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local lock = require "bclua.lock"
 local parts = require "bclua.workflow.parts"
 local progress = require "bclua.progress"
@@ -23,6 +24,7 @@ predict.options = {checkpoint = {"string", needed = true},
    output = {"string", needed = true}, hop = {"number", least = 0.01},
    partial = {"choice", {"pad", "drop"}, default = "pad"},
    precision = {"choice", {"f32", "bf16", "f16", "f64"}, default = "f32"},
+   channel = hearing.given.channel,
    batch = {"integer", default = 16, least = 1, most = 4096}, force = "boolean", quiet = "boolean"}
 
 -- A number that follows from the weights alone: not from where the checkpoint is, nor from what else it holds.
@@ -124,7 +126,7 @@ local function embed(net, todo, store, o, quiet)
          if ok and block.done then
             local size, modified = files.stamp(path)
             ok, message = store:finish({file = path, bytes = size, modified = modified,
-               windows = block.first + block.count, warning = block.warning,
+               windows = block.first + block.count, channel = block.channel, warning = block.warning,
                seconds = block.warning and block.samples / o.sample_rate})
             r.done, r.seconds = r.done + 1, r.seconds + block.samples / o.sample_rate
          end
@@ -150,7 +152,8 @@ end
 -- run adds what is not there or has changed; one that was killed goes on. Embeddings of a recording do not
 -- depend on the others, nor on the number of threads.
 -- @tparam table options `checkpoint`, `inputs` (files and folders), `output` (.parquet), `hop` (seconds from
--- window to window), `partial` (`pad`: the last window is filled up with silence, `drop`: left out), `precision`,
+-- window to window), `partial` (`pad`: the last window is filled up with silence, `drop`: left out), `channel` (see
+-- `bclua.workflow.hearing`; default: that of the training), `precision`,
 -- `batch` (windows at once), `force`, `quiet`
 -- @treturn[1] table `done`, `skipped`, `windows` (of this run), `rows` (of the table), `seconds` (of sound),
 -- `elapsed_s`, `failures`, `counts` (see `account.of`)
@@ -162,9 +165,9 @@ function predict.run(options)
    if not ok then return nil, message end
    local list, left_out, others = list_files(options.inputs)
    if not list then return nil, left_out end
-   local net
-   net, message = require("bclua.tilenet").open(options.checkpoint, {precision = options.precision})
-   if not net then return nil, message end
+   local net, metadata = require("bclua.tilenet").open(options.checkpoint, {precision = options.precision})
+   if not net then return nil, metadata end
+   options.channel = options.channel or metadata.channel
    local result
    result, message = predict.with_network(net, list, options, left_out, others)
    net:close()
@@ -203,9 +206,10 @@ local WITH_NETWORK = extend(predict.options, {checkpoint = "string", inputs = {"
 function predict.with_network(net, list, options, left_out, others)
    options = check_options(options, WITH_NETWORK)
    local o = {sample_rate = net.options.sample_rate, length = net.samples, hop_s = options.hop or net.options.seconds,
-      drop = options.partial == "drop", block = options.batch}
+      drop = options.partial == "drop", block = options.batch,
+      channel = hearing.changed{channel = options.channel}.channel}
    local parameters = {weights = weights_of(net), window_s = net.options.seconds, hop_s = o.hop_s,
-      sample_rate = o.sample_rate, partial = options.partial, precision = options.precision}
+      sample_rate = o.sample_rate, channel = o.channel, partial = options.partial, precision = options.precision}
    local locked <close>, busy = lock.take(options.output)
    if not locked then return nil, busy end
    local store <close>, message = parts.open(options.output, parameters, options.force)

@@ -6,6 +6,7 @@ local clock = require "bclua.clock"
 local display = require "bclua.display"
 local analysis = require "bclua.workflow.analysis"
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local record = require "bclua.workflow.record"
 local schemas = require "bclua.workflow.schemas"
 local tables = require "bclua.tables"
@@ -17,7 +18,7 @@ local search = {}
 search.columns = {"rank", "source_name", "species", "start_s", "clock_time", "distance"}
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens",
-   "folder?", "recorded_at?"}
+   "folder?", "recorded_at?", "channel?"}
 
 --- The features that `extract` keeps, as long as the table says they are.
 -- @tparam table item `{folder=, frames=}`
@@ -40,8 +41,8 @@ function search.load_features(item)
 end
 
 --- The places of one recording that are nearest to the query, on a worker state.
--- @tparam table item `{folder=, frames=}`, or `path` of the recording without features
--- @tparam table o `query` (12, window), `per_recording`, `cens_sample_rate`, `sample_rate`
+-- @tparam table item `{folder=, frames=}`, or `path` and `channel` of the recording without features
+-- @tparam table o `query` (12, window), `per_recording`, `cens_sample_rate`, `sample_rate`, `fmin`, `fmax`
 -- @treturn[1] {table,...} `{at=, distance=}` frames, nearest first, not overlapping;
 -- none when the recording turns out to be shorter than the query
 -- @treturn[2] nil
@@ -50,7 +51,12 @@ function search.one(item, o)
    local stomp = require "bclua.stomp"
    local window = o.query:shape(2)
    local c, message
-   if item.path then c, message = analysis.cens(item.path, o) else c, message = search.load_features(item) end
+   if item.path then
+      c, message = analysis.cens(item.path, {cens_sample_rate = o.cens_sample_rate, sample_rate = o.sample_rate,
+         channel = item.channel, fmin = o.fmin, fmax = o.fmax})
+   else
+      c, message = search.load_features(item)
+   end
    if not c then return nil, message end
    if c:shape(2) < window then return {} end
    return stomp.matches(o.query, c, {k = o.per_recording, exclusion = window - 1})
@@ -109,7 +115,7 @@ end
 --- The rows of a table from `consolidate` and the parameters that all of them share.
 -- @tparam string path
 -- @treturn[1] {table,...} `source_name`, `species`, `duration_cens`, `folder`, `recorded_at`, by source name
--- @treturn[1] table `cens_sample_rate`, `matrix_profile_window`, `sample_rate`, `exclusion`
+-- @treturn[1] table `cens_sample_rate`, `matrix_profile_window`, `sample_rate`, `exclusion`, `channel`, `fmin`, `fmax`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function search.read_corpus(path)
@@ -117,7 +123,7 @@ function search.read_corpus(path)
    local relation, message = tables.open(path, schemas.motif, COLUMNS)
    if not relation then return nil, message end
    local rows
-   rows, message = sql.query(("select source_name, species, duration_cens, folder, recorded_at from %s " ..
+   rows, message = sql.query(("select source_name, species, duration_cens, folder, recorded_at, channel from %s " ..
       "order by source_name"):format(relation))
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no recordings" end
@@ -127,8 +133,11 @@ function search.read_corpus(path)
    if not made then return nil, message end
    if #made > 1 then return nil, path .. ": recordings were extracted with different parameters" end
    local parameters = record.of_parquet(path) or {}
+   local heard, wrong = hearing.of(parameters)
+   if not heard then return nil, ("%s: metadata: %s"):format(path, wrong) end
    return rows, {cens_sample_rate = made[1].cens_sample_rate, matrix_profile_window = made[1].matrix_profile_window,
-      sample_rate = made[1].sample_rate, exclusion = math.tointeger(parameters.exclusion)}
+      sample_rate = made[1].sample_rate, exclusion = math.tointeger(parameters.exclusion), channel = heard.channel,
+      fmin = heard.fmin, fmax = heard.fmax}
 end
 
 --- The folder of the features; false: they are to be computed (`dataset_root`).
@@ -153,7 +162,7 @@ end
 --- What a worker gets for a row: kept features, or the recording where there are none.
 function search.locate(row, features, root)
    local folder = require("bclua.workflow.consolidate").folder_of(row)
-   local item = {frames = row.duration_cens, folder = features and features .. "/" .. folder}
+   local item = {frames = row.duration_cens, channel = row.channel, folder = features and features .. "/" .. folder}
    if root and not (features and files.exists(item.folder .. "/cens.npy")) then
       item.path = root .. "/" .. row.source_name
    end
@@ -230,7 +239,7 @@ local function compare(rows, query, p, features, options)
    local r = {hits = {}, failures = {}, searched = 0, short = 0, left_out = 0}
    local items, chosen = choose(rows, query, features, options, r)
    local o = {query = query.cens, per_recording = options.per_recording or 1,
-      cens_sample_rate = p.cens_sample_rate, sample_rate = p.sample_rate}
+      cens_sample_rate = p.cens_sample_rate, sample_rate = p.sample_rate, fmin = p.fmin, fmax = p.fmax}
    local bar = progress.new("search", #items, {unit = "recordings", quiet = options.quiet})
    for i, found, why in parallel.map(items, "bclua.workflow.search", "one", o) do
       if not found then
@@ -253,13 +262,15 @@ end
 --- What `run` takes.
 search.options = {query = {"string", needed = true}, input = {"string", needed = true},
    start = QUERY.start, seconds = QUERY.seconds,
+   channel = hearing.given.channel,
    top = {"integer", default = 20, least = 1, most = 1000000},
    per_recording = {"integer", default = 1, least = 1, most = 1000000}, features = "string", dataset_root = "string",
    with_query = {"boolean", default = false}, output = "string", force = "boolean", quiet = "boolean"}
 
 --- Search a corpus.
 -- @tparam table options `query` (sound file), `input` (Parquet from `consolidate`); `start`,
--- `seconds` (which window, see `query`), `top` (20), `per_recording` (1: hits of one
+-- `seconds` (which window, see `query`), `channel` (of the query; default: as the table was made), `top` (20),
+-- `per_recording` (1: hits of one
 -- recording at most, not overlapping), `features` (the folder that `extract` wrote;
 -- default: the one that was consolidated), `dataset_root` (where source names begin, to
 -- compute features that were not kept), `with_query` (do not leave out the recording
@@ -272,6 +283,7 @@ function search.run(options)
    options = options_of.check(options, search.options)
    local rows, p = search.read_corpus(options.input)
    if not rows then return nil, p end
+   if options.channel then p.channel = hearing.changed(options).channel end
    if options.dataset_root and not files.is_folder(options.dataset_root) then
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
@@ -281,7 +293,7 @@ function search.run(options)
    query, message = search.query(options.query, p, options_of.subset(options, QUERY))
    if not query then return nil, message end
    local parameters = {query = options.query, start_s = query.start_s, seconds = query.seconds, top = options.top,
-      per_recording = options.per_recording, with_query = options.with_query}
+      per_recording = options.per_recording, with_query = options.with_query, channel = options.channel or nil}
    local ok
    ok, message = search.check_output(options, parameters)
    if not ok then return nil, message end

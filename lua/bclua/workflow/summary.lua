@@ -19,7 +19,7 @@ local tables = require "bclua.workflow.evaluate_tables"
 
 local summary = {}
 
-local SAMPLE_RATE = 32000
+local ULTRASOUND, SLOWER = 96000, 10 -- at higher rates (Hz) sound is played so many times slower
 local MOST_BARS = 40 -- species in the chart
 local MOST_ROUNDS = 20 -- in the table of validation
 local SMOOTH_STEPS = 20
@@ -125,12 +125,15 @@ end
 -- A recording and its species, if that is known.
 local function named(name, species) return species and ("%s (%s)"):format(name, species) or name end
 
--- Part of a recording as a player of the page.
-local function player(path, start_s, seconds, caption)
-   local y, message = audio.load(path, {sample_rate = SAMPLE_RATE, start_s = start_s, seconds = seconds})
+-- Part of a recording as a player of the page; heard: `sample_rate` and `channel`.
+local function player(path, heard, start_s, seconds, caption)
+   local rate = heard.sample_rate
+   local y, message = audio.load(path, {sample_rate = rate, channel = heard.channel, start_s = start_s,
+      seconds = seconds})
    if not y then return nil, message end
+   if rate > ULTRASOUND then rate, caption = rate // SLOWER, ("%s (%d times slower)"):format(caption, SLOWER) end
    local bytes
-   bytes, message = audio.encode(y, SAMPLE_RATE, {format = "ogg"})
+   bytes, message = audio.encode(y, rate, {format = "ogg"})
    if not bytes then return nil, message end
    return {bytes = bytes, type = "audio/ogg", caption = caption}
 end
@@ -143,7 +146,7 @@ end
 local function example(r, run, row, folder, number)
    r:html("<h3>" .. report.escape(named(row.source_name, row.species)) .. "</h3>")
    local path = run.root .. "/" .. row.source_name
-   local reader <close>, message = audio.open(path, {sample_rate = SAMPLE_RATE})
+   local reader <close>, message = audio.open(path, {sample_rate = row.sample_rate, channel = row.channel})
    if not reader then
       r:warning(message)
       return
@@ -152,12 +155,12 @@ local function example(r, run, row, folder, number)
    picture(r, folder, ("example-%d.png"):format(number),
       ("%s: spectrogram and matrix profile; both windows of the motif, and the discord, are marked"):format(
          row.source_name), function(to)
-         return plot.profile(reader, SAMPLE_RATE, row.mp, to, {cens_sample_rate = rate, window = window,
+         return plot.profile(reader, row.sample_rate, row.mp, to, {cens_sample_rate = rate, window = window,
             motif = {row.motif_0, row.motif_1}, discord = row.discord_0, transparent = true})
       end)
    local sounds = {}
    local function add(start_s, length_s, caption)
-      local sound, why = player(path, start_s, length_s, caption)
+      local sound, why = player(path, row, start_s, length_s, caption)
       if sound then sounds[#sounds + 1] = sound else r:warning(why) end
    end
    if seconds <= LONGEST_S then
@@ -182,8 +185,18 @@ local function examples(r, run, folder)
    for i, row in ipairs(chosen) do example(r, run, row, folder, i) end
 end
 
+-- What is heard of each recording, by source name.
+local function heard_of(path)
+   local heard = {}
+   for _, row in ipairs(sql.query("select source_name, sample_rate, channel from " .. sql.parquet(path))) do
+      heard[row.source_name] = row
+   end
+   return heard
+end
+
 local function nearest(r, run)
    r:section("Nearest neighbours")
+   local heard = heard_of(run.motif)
    local list, message = neighbors.run({judged = run.judged, checkpoint = run.fit and run.fit.checkpoint,
       motif = run.motif, dataset_root = run.root})
    if not list or #list == 0 then
@@ -195,7 +208,7 @@ local function nearest(r, run)
       local q, sounds = found.query, {}
       r:html("<h3>" .. report.escape(named(q.source_name, q.species)) .. "</h3>")
       local function add(w, what)
-         local sound, why = player(run.root .. "/" .. w.source_name, w.start_s, w.seconds, what)
+         local sound, why = player(run.root .. "/" .. w.source_name, heard[w.source_name], w.start_s, w.seconds, what)
          if sound then sounds[#sounds + 1] = sound else r:warning(why) end
       end
       add(q, "the window, at " .. place(q.start_s, q.clock_time))

@@ -13,13 +13,14 @@ local tile_index = {}
 --- The folder, below that of the tiles, in which a run says what it has done.
 tile_index.unfinished = "unfinished"
 
-local COLUMNS = {"source", "loc", "tile", "first", "scale", "source_bytes", "source_modified"}
-local READ = {"source", "loc", "tile", "first?", "scale?", "source_bytes?", "source_modified?"} -- older ones lack some
+local COLUMNS = {"source", "channel", "loc", "tile", "first", "scale", "source_bytes", "source_modified"}
+local READ = {"source", "loc", "tile", "first?", "scale?", "source_bytes?", "source_modified?",
+   "channel?"} -- older ones lack some
 
 --- Rows of the index whose tiles are whole.
 -- @tparam table o `output`, `seconds`, `sample_rate`
 -- @tparam table parameters an index of others counts as none
--- @treturn[1] table by source: `{bytes=, modified=, rows={{loc=, tile=, first=, scale=},...}}`
+-- @treturn[1] table by source: `{bytes=, modified=, channel=, rows={{loc=, tile=, first=, scale=},...}}`
 -- @treturn[1] table bytes of the shards, by name
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
@@ -35,7 +36,8 @@ function tile_index.read(o, parameters)
    local sizes = made.sizes or {}
    made.sizes = nil
    if record.difference(made, parameters) then return {}, {} end
-   local columns, message = require("bclua.sql").columns("from " .. relation)
+   local columns, message = require("bclua.sql").columns("select * replace (coalesce(channel, 0) as channel) from " ..
+      relation)
    if not columns then return nil, message end
    local by_source, whole = {}, {}
    local tile_bytes = 128 + 4 * spans.length(o.seconds, o.sample_rate)
@@ -45,7 +47,8 @@ function tile_index.read(o, parameters)
       if whole[tile] then
          local s = by_source[name]
          if not s then
-            s = {bytes = columns.source_bytes[i], modified = columns.source_modified[i], rows = {}}
+            s = {bytes = columns.source_bytes[i], modified = columns.source_modified[i], rows = {},
+               channel = columns.channel[i] > 0 and columns.channel[i] or nil}
             by_source[name] = s
          end
          table.insert(s.rows, {loc = columns.loc[i], tile = tile, first = columns.first[i], scale = columns.scale[i]})
@@ -73,19 +76,19 @@ function tile_index.write(there, sizes, parameters, o)
       table.sort(s.rows, function(a, b) return a.loc < b.loc end)
       for _, row in ipairs(s.rows) do
          n = n + 1
-         columns.source[n], columns.loc[n], columns.tile[n] = name, row.loc, row.tile
+         columns.source[n], columns.channel[n], columns.loc[n], columns.tile[n] = name, s.channel, row.loc, row.tile
          columns.first[n], columns.scale[n] = row.first, row.scale
          columns.source_bytes[n], columns.source_modified[n] = s.bytes, s.modified
          used[row.tile] = sizes[row.tile]
       end
    end
-   columns.source.n, columns.tile.n = n, n
+   columns.source.n, columns.tile.n, columns.channel.n = n, n, n
    for _, c in ipairs({"first", "source_bytes", "source_modified"}) do columns[c] = array.from(columns[c], "i64") end
    for _, c in ipairs({"loc", "scale"}) do columns[c] = array.from(columns[c], "f64") end
    local metadata = {sizes = used}
    for k, v in pairs(parameters) do metadata[k] = v end
    local ok, message = require("bclua.sql").write_parquet(o.output .. "/index.parquet", columns,
-      {order = COLUMNS, metadata = record.for_parquet(metadata)})
+      {order = COLUMNS, types = {channel = "bigint"}, metadata = record.for_parquet(metadata)})
    if not ok then return nil, message end
    return used
 end

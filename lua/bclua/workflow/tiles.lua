@@ -8,6 +8,7 @@
 -- @module bclua.workflow.tiles
 local array = require "bclua.array"
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local silence = require "bclua.workflow.silence"
@@ -18,9 +19,6 @@ local tile_index = require "bclua.workflow.tile_index"
 local check_options = require("bclua.options").check
 
 local tiles = {}
-
---- Of every tile, in Hz.
-tiles.sample_rate = 32000
 
 -- Windows of a shard: at most MOST (about 100 MB), but so few that threads have work.
 local MOST, LEAST, SHARDS = 512, 16, 32
@@ -33,8 +31,8 @@ local function key_of(shard)
    for _, s in ipairs(shard.sources) do
       local locs = {}
       for i, loc in ipairs(s.locs) do locs[i] = ("%.17g"):format(loc) end
-      lines[#lines + 1] = ("%s %s %s %s %s"):format(s.source, s.id or "", s.bytes or "none", s.modified or "none",
-         table.concat(locs, ","))
+      lines[#lines + 1] = ("%s %s %s %s %s %s"):format(s.source, s.channel or "mix", s.id or "", s.bytes or "none",
+         s.modified or "none", table.concat(locs, ","))
    end
    return table.concat(lines, "\n")
 end
@@ -75,7 +73,8 @@ local function cut(source, sink, o)
       fail(path .. ": No such file or directory")
       return result
    end
-   local past, seconds = spans.read(path, source.locs, o, function(samples, windows)
+   local past, seconds = spans.read(path, source.locs, {seconds = o.seconds, sample_rate = o.sample_rate,
+      channel = source.channel}, function(samples, windows)
       local ok, message = sink:put(source, samples, windows)
       if not ok then
          trouble = message
@@ -93,7 +92,7 @@ local function cut(source, sink, o)
       fail(seconds)
       return result
    end
-   result.warning = silence.about(path, silent, all)
+   result.warning = silence.about(path, silent, all, source.channel)
    for _, i in ipairs(past) do
       fail(("%s: a window at %.3f s, but it ends at %.3f s (changed since `extract`?)"):format(path, source.locs[i],
          seconds))
@@ -102,7 +101,7 @@ local function cut(source, sink, o)
 end
 
 --- Write one shard, on a worker state, or take over what an earlier run wrote.
--- @tparam table shard `{number=, sources={{source=, locs={...}, id=, bytes=, modified=},...}}`
+-- @tparam table shard `{number=, sources={{source=, channel=, locs={...}, id=, bytes=, modified=},...}}`
 -- @tparam table o `store`, `root`, `output`, `seconds`, `sample_rate`
 -- @treturn[1] table `{sources={{first=, scale=, failures=, warning=},...}, bytes=, before=}`: for each source
 -- lists as long as its locs: the first sample in the shard (-1: not there), the scale
@@ -137,9 +136,10 @@ local function read_wanted(path, loc_unit)
    if not t then return nil, message end
    local rows
    rows, message = sql.query(([[
-      with w as (select a as src, a_loc::double as loc from %s union select b, b_loc::double from %s
-                 union select c, c_loc::double from %s)
-      select src as "source", list(loc order by loc) as locs from w group by src order by src]]):format(t, t, t))
+      with w as (select a as src, a_channel as channel, a_loc::double as loc from %s
+                 union select b, b_channel, b_loc::double from %s union select c, c_channel, c_loc::double from %s)
+      select src as "source", min(channel) as channel, list(loc order by loc) as locs
+      from w group by src order by src]]):format(t, t, t))
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no triplets" end
    for _, s in ipairs(rows) do
@@ -170,7 +170,8 @@ local function missing(wanted, there)
    local todo, skipped = {}, 0
    for _, s in ipairs(wanted) do
       local known, has = there[s.source], {}
-      if known and s.bytes and (known.bytes ~= s.bytes or known.modified ~= s.modified) then
+      if known and s.bytes and (known.bytes ~= s.bytes or known.modified ~= s.modified
+         or known.channel ~= s.channel) then
          there[s.source], known = nil, nil
       end
       for _, row in ipairs(known and known.rows or {}) do has[row.loc] = true end
@@ -179,7 +180,8 @@ local function missing(wanted, there)
          if has[loc] then skipped = skipped + 1 else locs[#locs + 1] = loc end
       end
       if #locs > 0 then
-         todo[#todo + 1] = {source = s.source, locs = locs, id = s.id, bytes = s.bytes, modified = s.modified}
+         todo[#todo + 1] = {source = s.source, channel = s.channel, locs = locs, id = s.id, bytes = s.bytes,
+            modified = s.modified}
       end
    end
    return todo, skipped
@@ -265,7 +267,7 @@ local function take_over(shard, result, there, sizes, o)
          local first = got.first[k]
          if first >= 0 then
             n = n + 1
-            there[s.source], known.bytes, known.modified = known, s.bytes, s.modified
+            there[s.source], known.bytes, known.modified, known.channel = known, s.bytes, s.modified, s.channel
             table.insert(known.rows, {loc = loc, tile = name or stores.tile_name(s.source, loc, o.seconds, s.id),
                first = first, scale = got.scale[k]})
          end
@@ -369,8 +371,9 @@ tiles.options = {input = {"string", needed = true}, dataset_root = {"string", ne
 
 --- Cut the tiles of all triplets.
 --
--- A second run cuts what is missing: windows of triplets that were not there, recordings that
--- failed or changed since (by size and time). Tiles of a recording that is gone stay.
+-- Tiles have the sample rate and the channels of the triplets. A second run cuts what is missing: windows of triplets
+-- that were not there, recordings that failed or changed since (by size and time). Tiles of a recording that is
+-- gone stay.
 -- @tparam table options `input` (Parquet of triplets), `dataset_root` (the folder in
 -- which source names begin), `output` (folder), `store` (`packed`, `flac`, `npy`, or `none`:
 -- only looks whether the recordings are there), `duration` (7 s), `loc_unit` (for tables of
@@ -389,7 +392,10 @@ function tiles.run(options)
    wanted.path = options.input
    describe(wanted, root)
    if options.store == "none" then return check_only(wanted, options) end
-   local parameters = {duration = options.duration, sample_rate = tiles.sample_rate, store = options.store}
+   local heard
+   heard, message = hearing.of_parquet(options.input)
+   if not heard then return nil, message end
+   local parameters = {duration = options.duration, sample_rate = heard.sample_rate, store = options.store}
    local o = {root = root, output = options.output, store = parameters.store, seconds = parameters.duration,
       sample_rate = parameters.sample_rate}
    local locked <close>, busy = lock.folder(o.output)

@@ -4,6 +4,7 @@ local accepted = require "bclua.workflow.accepted"
 local array = require "bclua.array"
 local files = require "bclua.files"
 local groups = require "bclua.workflow.groups"
+local hearing = require "bclua.workflow.hearing"
 local labelled = require "bclua.workflow.labelled"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
@@ -52,7 +53,7 @@ for _, name in ipairs{"samples", "seed", "holdout", "shares", "calls", "exclude_
 end
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds",
-   "motif_0", "motif_1", "silence?", "site?"}
+   "motif_0", "motif_1", "silence?", "site?", "channel?"}
 local DISCORDS = {"discord_0", "discord_1"}
 
 local CHUNK = 1 << 17 -- triplets drawn at once
@@ -186,7 +187,8 @@ local PREPARE = [[
    set disabled_optimizers = 'join_order,build_side_probe_side';
    create type source_name as enum (select source_name from texts group by source_name order by min(i));
    create type species as enum (select distinct species from texts where species is not null order by species);
-   create table names as select i, source_name::source_name as source_name, species::species as species from texts;
+   create table names as select i, source_name::source_name as source_name, species::species as species, channel
+      from texts;
    create type neighbor as enum ('self', 'group');
    create type distant as enum ('motif', 'clip');
    create table drawn (a int, b int, c int, a_loc double, b_loc double, c_loc double, neighbor utinyint,
@@ -198,8 +200,10 @@ local SELECT = [[
    select a.source_name as a, a_loc, b.source_name as b, b_loc, c.source_name as c, c_loc,
       a.species as a_species, b.species as b_species, c.species as c_species,
       (case neighbor when 1 then 'self' else 'group' end)::neighbor as neighbor,
-      (case distant when 1 then 'motif' else 'clip' end)::distant as distant
+      (case distant when 1 then 'motif' else 'clip' end)::distant as distant%s
    from %s as t left join names as a on a.i = t.a left join names as b on b.i = t.b left join names as c on c.i = t.c]]
+
+local CHANNELS = ", a.channel as a_channel, b.channel as b_channel, c.channel as c_channel"
 
 local function part_name(path, i) return ("%s.part%d"):format(path, i) end
 
@@ -236,14 +240,20 @@ local function write(path, rows, columns, p, options, parts)
    local old = 1 -- what a run that was killed has left
    while os.remove(part_name(path, old)) do old = old + 1 end
    local db <close> = assert(sql.open())
-   local names = {i = column(rows, function(r) return r.i end, "i32"), source_name = {}, species = {n = #rows}}
-   for i, row in ipairs(rows) do names.source_name[i], names.species[i] = row.source_name, row.species end
-   db:exec("create table texts (i int, source_name varchar, species varchar)")
+   local names = {i = column(rows, function(r) return r.i end, "i32"), source_name = {}, species = {n = #rows},
+      channel = {n = #rows}}
+   local some = false
+   for i, row in ipairs(rows) do
+      names.source_name[i], names.species[i], names.channel[i] = row.source_name, row.species, row.channel
+      some = some or row.channel ~= nil
+   end
+   db:exec("create table texts (i int, source_name varchar, species varchar, channel int)")
    db:append("texts", names)
    db:exec(PREPARE)
    local from, message, no_triplets = draw(db, path, columns, p, options, parts)
    if not from then return nil, message, no_triplets end
-   return db:write_parquet(path, SELECT:format(from), {metadata = record.for_parquet(p.metadata)})
+   return db:write_parquet(path, SELECT:format(some and CHANNELS or "", from),
+      {metadata = record.for_parquet(p.metadata)})
 end
 
 -- Families by species, for evaluation, also where groups are something else.
@@ -415,6 +425,10 @@ function triplets.run(options)
    grouping, message = groups.set(all, {group = options.group, metadata = options.metadata,
       taxonomy = options.taxonomy, motif = options.input})
    if not grouping then return nil, message end
+   local heard
+   heard, message = hearing.of_parquet(options.input)
+   if not heard then return nil, message end
+   for name, value in pairs(hearing.changed(heard)) do p[name] = value end
    p.group = p.labels and grouping.name == "species" and "label" or grouping.name
    if p.group == "recording" and p.exclude_own then
       return nil, options.input .. ": --no-self: groups are recordings, whose neighbours are their own windows; use " ..
@@ -477,6 +491,7 @@ end
 -- (for the likely calls of these recordings, if the table is of calls; without, motifs are taken), `quiet`
 -- @treturn[1] table as `bclua.sampling.triplets`
 -- @treturn[1] {string,...} source names, which its positions count
+-- @treturn[1] table channels by source name, where it is not the mean of all that is heard
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
@@ -522,7 +537,9 @@ function triplets.held_out(options)
       return nil, ("%s: no triplets of the %d recordings kept away%s"):format(options.triplets, #rows,
          message and ": " .. message or ""), true
    end
-   return drawn, names
+   local channels = {}
+   for _, row in ipairs(rows) do channels[row.source_name] = row.channel end
+   return drawn, names, channels
 end
 
 return triplets

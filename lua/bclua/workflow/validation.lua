@@ -8,17 +8,18 @@ local check_options = require("bclua.options").check
 
 local validation = {}
 
-local SAMPLE_RATE, SECONDS = 32000, 5
+local SECONDS = 5
 local ROLES = {"a", "b", "c"}
 
 --- Cut the windows of one recording into a file; on a worker state.
--- @tparam table item `{path=, centres={seconds,...}, file=}`: f32 (windows, samples)
+-- @tparam table item `{path=, channel=, centres={seconds,...}, file=}`: f32 (windows, samples)
+-- @tparam table o `sample_rate`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function validation.one(item)
+function validation.one(item, o)
    local windows, message = require("bclua.workflow.spans").rows(item.path, item.centres,
-      {seconds = SECONDS, sample_rate = SAMPLE_RATE})
+      {seconds = SECONDS, sample_rate = o.sample_rate, channel = item.channel})
    if not windows then return nil, message end
    return array.save(item.file, windows)
 end
@@ -51,9 +52,9 @@ local function stamp(items, options)
    local list = {}
    for i, item in ipairs(items) do
       local size, modified = files.stamp(item.path)
-      list[i] = {item.name, size or 0, modified or 0, table.unpack(item.centres)}
+      list[i] = {item.name, size or 0, modified or 0, item.channel or 0, table.unpack(item.centres)}
    end
-   return files.json{dataset_root = options.dataset_root, seconds = SECONDS, sample_rate = SAMPLE_RATE,
+   return files.json{dataset_root = options.dataset_root, seconds = SECONDS, sample_rate = options.sample_rate,
                      recordings = list}
 end
 
@@ -67,8 +68,10 @@ local function cut(items, options, folder)
    os.remove(path)
    local bar = progress.new("validation", #items, {unit = "recordings", quiet = options.quiet})
    local work, failures = {}, {}
-   for i, item in ipairs(items) do work[i] = {path = item.path, centres = item.centres, file = item.file} end
-   for i, ok, why in parallel.map(work, "bclua.workflow.validation", "one") do
+   for i, item in ipairs(items) do
+      work[i] = {path = item.path, channel = item.channel, centres = item.centres, file = item.file}
+   end
+   for i, ok, why in parallel.map(work, "bclua.workflow.validation", "one", {sample_rate = options.sample_rate}) do
       if not ok then
          os.remove(items[i].file)
          failures[#failures + 1] = {path = items[i].path, step = "validation", reason = why}
@@ -113,12 +116,14 @@ Validation.__index = Validation
 
 local OPTIONS = {triplets = {"string", needed = true}, motif = {"string", needed = true},
    dataset_root = {"string", needed = true}, folder = {"string", needed = true},
-   count = {"integer", default = 256, least = 1}, seed = {"integer", default = 1, least = 0}, quiet = "boolean"}
+   count = {"integer", default = 256, least = 1}, seed = {"integer", default = 1, least = 0},
+   sample_rate = {"integer", default = 32000, least = 1, most = 1000000},
+   quiet = "boolean"}
 
 --- Draw the triplets and cut their windows.
 -- @tparam table options `triplets` (Parquet: what training uses), `motif` (Parquet from
 -- `consolidate`), `dataset_root`, `folder` (for the windows; what lies there is used again),
--- `count` (256), `seed` (1), `quiet`
+-- `count` (256), `seed` (1), `sample_rate` (32000), `quiet`
 -- @treturn[1] Validation with fields `triplets`, `recordings`, `failures`
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -129,13 +134,14 @@ function validation.new(options)
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
    local count = options.count
-   local drawn, names, no_triplets = require("bclua.workflow.triplets").held_out({triplets = options.triplets,
+   local drawn, names, more = require("bclua.workflow.triplets").held_out({triplets = options.triplets,
       input = options.motif, samples = count, seed = options.seed, dataset_root = options.dataset_root,
       quiet = options.quiet})
-   if not drawn then return nil, names, no_triplets end
+   if not drawn then return nil, names, more end
    local ok, message = system.mkdir(options.folder)
    if not ok then return nil, message end
    local items, keys = plan(names, drawn, count)
+   for _, item in ipairs(items) do item.channel = more[item.name] end
    local failures
    failures, message = cut(items, options, options.folder)
    if not failures then return nil, message end

@@ -5,6 +5,7 @@
 -- sticks out: it is filled up with silence, or left out (`drop`).
 -- @module bclua.workflow.windows
 local array = require "bclua.array"
+local hearing = require "bclua.workflow.hearing"
 local silence = require "bclua.workflow.silence"
 local spans = require "bclua.workflow.spans"
 
@@ -59,7 +60,8 @@ Stream.__index = Stream
 
 --- Begin with the first of some recordings.
 -- @tparam {string,...} paths
--- @tparam table o `sample_rate`, `length` (samples of a window), `hop_s`, `drop`, `block` (windows at most at once)
+-- @tparam table o `sample_rate`, `channel` (see `bclua.workflow.hearing`), `length` (samples of a window), `hop_s`,
+-- `drop`, `block` (windows at most at once)
 -- @treturn stream `stream:next()`
 function windows.open(paths, o)
    return setmetatable({paths = paths, o = o, file = 1, silent = 0}, Stream)
@@ -82,17 +84,21 @@ end
 
 -- What there is to say of a recording that was read to its end, in words.
 local function warning_of(self, all)
-   local texts = {self.cursor.reader:warning()}
-   texts[#texts + 1] = silence.about(self.paths[self.file], self.silent, all)
+   local reader = self.cursor.reader
+   local texts = {reader:warning() or hearing.about_rate(reader:info().sample_rate, self.o.sample_rate)}
+   texts[#texts + 1] = silence.about(self.paths[self.file], self.silent, all, self.channel)
    return texts[1] and table.concat(texts, "; ")
 end
 
 local function take(self)
    local o = self.o
    if not self.cursor then
-      local cursor, message = spans.open(self.paths[self.file], o.sample_rate)
+      local channel, message = hearing.choose(self.paths[self.file], o.channel, o.sample_rate)
+      if channel == nil then return nil, message end
+      local cursor
+      cursor, message = spans.open(self.paths[self.file], o.sample_rate, channel or nil)
       if not cursor then return nil, message end
-      self.cursor, self.at = cursor, 0
+      self.cursor, self.at, self.channel = cursor, 0, channel or nil
    end
    local cursor = self.cursor
    local samples, message = read(cursor, self.at, o.block, o)
@@ -105,7 +111,7 @@ local function take(self)
    local block = {file = self.file, first = self.at, count = n, windows = n > 0 and samples:slice(1, 1, n) or nil}
    self.at = self.at + n
    if known and self.at >= known then
-      block.done, block.samples = true, total
+      block.done, block.samples, block.channel = true, total, self.channel
       block.warning = warning_of(self, known)
    end
    return block
@@ -113,9 +119,9 @@ end
 
 --- The next windows.
 -- @treturn[1] table `file` (number of the path), `first` (number of its first window, from 0), `count`, `windows` (f32
--- (count, length), nil if none), `done` (with the recording) and then `samples` and `warning` (as from `audio.load`;
--- how many windows are silent); or `message`: the recording failed, beginning with its path, and is done. Until `done`,
--- no window sticks out.
+-- (count, length), nil if none), `done` (with the recording) and then `samples`, `channel` and `warning` (as from
+-- `audio.load`; how many windows are silent); or `message`: the recording failed, beginning with its path, and is
+-- done. Until `done`, no window sticks out.
 -- @treturn[2] nil after the last recording
 function Stream:next()
    if self.file > #self.paths then return nil end
