@@ -17,12 +17,14 @@ Examples:
 parser:option("--data", "Folder with train_audio/SPECIES/ID.ogg, and a taxonomy CSV if there is one."):argname("DIR")
 parser:option("--run", "Folder for everything that is made (default: runs/NAME of the data)."):argname("DIR")
 parser:option("--config", "Lua file that returns a table of settings."):argname("FILE")
+cli.hearing(cli.settings(parser, pipeline.hearing))
 cli.threads(cli.outcome(parser))
 local o = parser:parse()
 local _ <close> = cli.command("pipeline")
 
 local command = {"bclua", arg[0], table.unpack(arg)}
 local run, message = pipeline.run({data = o.data, run = o.run, config = o.config, force = o.force,
+   sample_rate = o.sample_rate, channel = o.channel, fmin = o.fmin, fmax = o.fmax,
    command = table.concat(command, " ")})
 if not run then cli.finish("pipeline", run, message) end
 for _, t in ipairs(run.times) do print(("%-20s %s"):format(t.step, progress.duration(t.seconds))) end

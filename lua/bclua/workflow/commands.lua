@@ -1,5 +1,6 @@
 --- The command lines that repeat a run of the pipeline, step by step.
 -- @module bclua.workflow.commands
+local hearing = require "bclua.workflow.hearing"
 local json = require "bclua.json"
 
 local commands = {}
@@ -34,6 +35,15 @@ end
 local function extend(list, ...)
    for _, word in ipairs({...}) do list[#list + 1] = word end
    return list
+end
+
+-- What is heard of recordings, where it is not the default.
+local function heard(e)
+   local words = {}
+   for _, name in ipairs{"sample_rate", "channel", "fmin", "fmax"} do
+      if e[name] ~= hearing.settings[name].default then extend(words, "--" .. name:gsub("_", "-"), e[name]) end
+   end
+   return words
 end
 
 local function generate(run, c)
@@ -79,7 +89,8 @@ function commands.list(run)
          run.made.most_s)
    end
    local extract = {"bclua", "scripts/motif.lua", "extract", "--input", run.audio, "--output", run.folder .. "/motif",
-      "--cens-sr", c.extract.cens_sample_rate, "--mp-window", c.extract.matrix_profile_window}
+      "--cens-sr", c.extract.cens_sample_rate, "--mp-window", c.extract.matrix_profile_window,
+      table.unpack(heard(c.extract))}
    if c.data.deployments ~= "" then extend(extract, "--deployments", c.data.deployments) end
    add(table.unpack(extract))
    add("bclua", "scripts/motif.lua", "consolidate", "--input", run.folder .. "/motif", "--output", run.motif)

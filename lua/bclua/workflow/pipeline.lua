@@ -1,6 +1,7 @@
 --- The whole job: from a folder of recordings to a trained embedding and a report.
 -- @module bclua.workflow.pipeline
 local files = require "bclua.files"
+local hearing = require "bclua.workflow.hearing"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local record = require "bclua.workflow.record"
@@ -21,7 +22,8 @@ end
 -- what is to differ.
 pipeline.defaults = {
    data = {deployments = ""},
-   extract = {cens_sample_rate = 10, matrix_profile_window = 50},
+   extract = {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000, channel = "mix", fmin = 0,
+      fmax = 0},
    triplets = {samples = 20000, seed = 1, holdout = 0.25, shares = "equal", group = "species", self = 0.5, motif = 0.5,
       mixture = {}, pick = "calls", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
    audit = {limit = 100},
@@ -66,7 +68,8 @@ function pipeline.merge(defaults, changes, where)
    for k, v in next, changes or {} do
       local name = (where and where .. "." or "") .. tostring(k)
       if defaults[k] == nil then return nil, "no setting named '" .. name .. "'" end
-      if type(v) ~= type(defaults[k]) then
+      local is_number_as_text = type(defaults[k]) == "string" and math.type(v) == "integer" -- a channel
+      if type(v) ~= type(defaults[k]) and not is_number_as_text then
          return nil, ("setting '%s' must be a %s, got %s"):format(name, type(defaults[k]), tostring(v))
       end
       if type(v) == "table" and #defaults[k] == 0 and next(defaults[k]) ~= nil then
@@ -106,8 +109,12 @@ function pipeline.wrong(config)
       ok, message = require("bclua.deployments").read(c.data.deployments)
       if not ok then return "setting 'data.deployments': " .. message end
    end
-   local rate, mixture = c.extract.cens_sample_rate, c.triplets.mixture
-   if 32000 % rate ~= 0 then return ("setting 'extract.cens_sample_rate': %d does not divide 32000"):format(rate) end
+   local e, mixture = c.extract, c.triplets.mixture
+   if e.sample_rate % e.cens_sample_rate ~= 0 then
+      return ("setting 'extract.cens_sample_rate': %d does not divide %d"):format(e.cens_sample_rate, e.sample_rate)
+   end
+   message = require("bclua.workflow.extract").wrong(e)
+   if message then return "settings 'extract': " .. message end
    if mixture and math.max(table.unpack(mixture)) == 0 then
       return "setting 'triplets.mixture': at least one weight must be more than 0"
    end
@@ -189,8 +196,11 @@ local function prepare(options)
    local config
    config, message = pipeline.merge(assert(defaults, message), changes)
    if not config then return nil, options.config .. ": " .. message end
+   for name in pairs(hearing.given) do
+      if options[name] then config.extract[name] = options[name] end
+   end
    message = pipeline.wrong(config)
-   if message then return nil, options.config .. ": " .. message end
+   if message then return nil, (options.config and options.config .. ": " or "") .. message end
    local data = options.data and options.data:gsub("(.)/+$", "%1")
    if data then -- before anything is made
       local recordings = require "bclua.recordings"
@@ -213,9 +223,9 @@ local function mine(run, force)
    if not placed then os.remove(f .. "/motif/" .. require("bclua.deployments").file) end -- of an earlier run
    run.motif, run.triplets_path, run.tiles = f .. "/motif.parquet", f .. "/triplets.parquet", f .. "/tiles"
    local result, message = step(run, "extract", function()
-      return require("bclua.workflow.extract").run({input = run.audio, output = f .. "/motif", force = force,
-         cens_sample_rate = c.extract.cens_sample_rate, matrix_profile_window = c.extract.matrix_profile_window,
-         deployments = placed})
+      local options = {input = run.audio, output = f .. "/motif", force = force, deployments = placed}
+      for k, v in pairs(c.extract) do options[k] = v end
+      return require("bclua.workflow.extract").run(options)
    end)
    if not result then return nil, message end
    run.counts = result.counts
@@ -299,13 +309,16 @@ local function get_data(run)
    return true
 end
 
-local OPTIONS = {data = "string", run = "string", config = "string", force = "boolean",
-   command = {"string", default = ""}}
+local OPTIONS = options_of.extend(hearing.given, {data = "string", run = "string", config = "string", force = "boolean",
+   command = {"string", default = ""}})
+--- What `run` takes of `bclua.workflow.hearing`, in place of what the configuration has in `extract`.
+pipeline.hearing = hearing.given
 
 --- Run everything that is not done yet.
 -- @tparam table options `data` (folder of recordings; none: synthetic ones), `run`
 -- (folder for the results, default `runs/<name of the data>`), `config` (Lua file that
--- returns settings), `force`, `command` (for the report)
+-- returns settings), `sample_rate`, `channel`, `fmin`, `fmax` (in place of its settings `extract`), `force`, `command`
+-- (for the report)
 -- @treturn[1] table `report` (path), `failures`, `times`, `evaluation`
 -- @treturn[2] nil
 -- @treturn[2] string message
