@@ -316,8 +316,8 @@ describe("motif.lua extract", function()
          exit $status]]):format(quote(dir), quote(command.program)))
       assert.equal(130, status, out)
       local err = command.read(dir .. "/stderr")
-      assert.matches("^bclua: motif extract: interrupted: %d+ of 32 recordings done; run the same command to go on\n$",
-         err)
+      assert.matches("^extract: 4 species[^\n]*\n" ..
+         "bclua: motif extract: interrupted: %d+ of 32 recordings done; run the same command to go on\n$", err)
       local took_s = (tonumber(command.read(dir .. "/ended")) - tonumber(command.read(dir .. "/killed"))) / 1e9
       assert.is_true(took_s < 1 or os.getenv("BCLUA_SANITIZED") ~= nil, took_s .. " s")
       local done = #files.find(dir .. "/many.out", function(name) return name == "metadata.json" end)
