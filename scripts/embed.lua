@@ -159,7 +159,8 @@ end
 
 local function evaluate(parser)
    local c = parser:command("evaluate",
-      "How much of the species is in the embedding, on recordings that training did not see.")
+      "How much of the species is in the embedding, on recordings that training did not see; where there are no " ..
+      "species, are windows nearest to those of their own recording, their own site?")
    c:argument("checkpoint", "A .safetensors file from `fit`.")
    c:argument("motif", "Parquet file from `motif consolidate`.")
    c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
@@ -170,9 +171,9 @@ local function evaluate(parser)
    setting("--splits", "N", "Random splits by recording.")
    setting("--seed", "N", "Of the splits.")
    setting("--neighbors", "K", "Nearest windows of other recordings that vote.", "k")
-   c:flag("--by-class", "Also a line for each species (and group).")
-   c:option("--output", "Folder for evaluation.json, for embeddings, splits, classes and confusion as Parquet, and " ..
-      "for pictures."):argname("DIR")
+   c:flag("--by-class", "Also a line for each species (and group), where there are any.")
+   c:option("--output", "Folder for evaluation.json, for embeddings, splits, classes and confusion (without species " ..
+      "retrieval) as Parquet, and for pictures."):argname("DIR")
    cli.threads(cli.outcome(c))
    return function(o)
       local workflow = require "bclua.workflow.evaluate"

@@ -275,6 +275,101 @@ describe("judging", function()
    end)
 end)
 
+describe("judging without labels", function()
+   -- The same recordings without species, whose folders are sites.
+   local bare
+   setup(function()
+      bare = dir .. "/bare.parquet"
+      assert(sql.write_parquet(bare, ("select * replace (null::varchar as species, species as site) from %s"):format(
+         sql.quote(m.motif))))
+   end)
+
+   local function bare_judge(options)
+      local o = {motif = bare}
+      for k, v in pairs(options or {}) do o[k] = v end
+      return judge(o)
+   end
+
+   it("is retrieval by recording and by site, beside the untrained network and plain features", function()
+      local result, judged = assert(bare_judge())
+      assert.same({"recording", "site"}, {result.retrieval[1].name, result.retrieval[2].name})
+      assert.same({14, 4}, {result.retrieval[1].classes, result.retrieval[2].classes}) -- two have a single window
+      for _, part in ipairs(result.retrieval) do
+         assert.same({"embedding", "untrained network", "log-mel mean and deviation"},
+            {part.rows[1].name, part.rows[2].name, part.rows[3].name})
+      end
+      local by_site = assert(require("bclua.evaluate.retrieval").measure(judged.features, judged.recordings,
+         judged.sites))
+      assert.same(by_site.rows, result.retrieval[2].rows)
+      local text = evaluate.text(result)
+      assert.matches("of 16 recordings that were not used in training; there were no labels", text, 1, true)
+      assert.matches("by recording %(14%) +nearest: cosine", text)
+      assert.matches("by site %(4%) .*chance", text)
+      assert.is_nil(text:find("accuracy", 1, true))
+   end)
+
+   it("looks at the groups that the triplets were drawn by, too", function()
+      local groups, path = {}, dir .. "/hours.safetensors"
+      for i = 1, #holdout do groups[i] = i % 2 == 0 and "04" or "05" end
+      local net = tilenet.new{widths = {2, 2, 2, 2}, z = 4, seed = 7}
+      assert(net:save(path, {metadata = {holdout_recordings = files.json(holdout), group = "hour",
+         holdout_groups = files.json(groups)}}))
+      net:close()
+      local result, judged = assert(bare_judge{checkpoint = path})
+      assert.same({"hour", 2}, {result.retrieval[3].name, result.retrieval[3].classes})
+      for i, name in ipairs(judged.recordings) do
+         for k, held in ipairs(holdout) do
+            if held == name then assert.equal(groups[k], judged.groups[i]) end
+         end
+      end
+   end)
+
+   it("writes retrieval, embeddings and pictures", function()
+      local folder = dir .. "/bare-out"
+      local result, judged = assert(bare_judge{output = folder})
+      local rows = sql.query(("select * from '%s/retrieval.parquet' where level = 'site' and metric = 'cosine' and " ..
+         "features = 'embedding'"):format(folder))
+      assert.equal(1, #rows)
+      local site = result.retrieval[2]
+      assert.same({site.rows[1].nearest.cosine, site.rows[1].precision.cosine, site.chance, 4},
+         {rows[1].nearest, rows[1].precision, rows[1].chance, rows[1].classes})
+      rows = sql.query(("select species, site from '%s/embeddings.parquet'"):format(folder))
+      assert.same({nil, judged.sites[1]}, {rows[1].species, rows[1].site})
+      assert.equal("recording", files.read_json(folder .. "/evaluation.json").retrieval[1].name)
+      assert.matches("<svg", command.read(folder .. "/pca-embedding-site.svg"), 1, true)
+      assert.is_false(files.exists(folder .. "/confusion.parquet"))
+   end)
+
+   it("finds nearest windows to listen to, one of each site", function()
+      local _, judged = assert(bare_judge())
+      local list = require("bclua.workflow.neighbors").run{judged = judged}
+      local seen = {}
+      for _, found in ipairs(list) do
+         local site = found.query.source_name:match("/([^/]+)/")
+         assert.is_nil(seen[site])
+         seen[site] = true
+      end
+      assert.equal(3, #list)
+   end)
+
+   it("leaves windows without a species out where others have one", function()
+      assert(sql.write_parquet(dir .. "/some.parquet", ("select * replace (nullif(species, 'synwre2') as species) " ..
+         "from %s"):format(sql.quote(m.motif))))
+      local result, judged = assert(judge{motif = dir .. "/some.parquet"})
+      assert.equal(3, result.classes)
+      assert.is_true(result.unlabelled > 3)
+      assert.equal(result.windows, #judged.starts)
+      assert.matches(("left out, of recordings without a species: %d windows"):format(result.unlabelled),
+         evaluate.text(result), 1, true)
+   end)
+
+   it("needs two recordings with two windows", function()
+      local set = assert(set_of{motif = bare, recordings = {holdout[1]}})
+      assert.equal("no labels, and retrieval needs two recordings with two windows each, got 1 (more recordings, or " ..
+         "keep more for evaluation: --holdout)", select(2, evaluate.judge(set, {{name = "plain", x = set.plain}})))
+   end)
+end)
+
 describe("the folder of an evaluation", function()
    it("has embeddings with file, time and species, confusion, splits, classes, JSON and pictures", function()
       local result, judged = judged_once()

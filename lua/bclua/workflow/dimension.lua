@@ -19,7 +19,7 @@ local OWN = {species = true, motifs = true, splits = true, config = true} -- par
 -- @treturn[2] string message
 function dimension.species(motif, count)
    local text = [[select species from (select species, count(*) n from %s where motif_0 is not null
-      group by 1 order by n desc, species limit %d) order by 1]]
+      and species is not null group by 1 order by n desc, species limit %d) order by 1]]
    local rows, message = sql.query(text:format(sql.parquet(motif), count))
    if not rows then return nil, message end
    if #rows < count then

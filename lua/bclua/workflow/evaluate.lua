@@ -31,9 +31,9 @@ local function features_of(set, subjects)
    return features
 end
 
--- The rows that are finite in all features, and of which features how many are not.
-local function finite_rows(features, n)
-   local rows, bad, whole = {}, {}, true
+-- The rows that are finite in all features, and labelled, where any is; of which features how many are not finite.
+local function finite_rows(features, labels, n)
+   local rows, bad, whole, has_labels = {}, {}, true, next(labels) ~= nil
    for _, f in ipairs(features) do whole = whole and f.x:is_finite() end
    for row = 1, n do
       local ok = true
@@ -42,7 +42,7 @@ local function finite_rows(features, n)
             ok, bad[f.name] = false, (bad[f.name] or 0) + 1
          end
       end
-      if ok then rows[#rows + 1] = row end
+      if ok and (labels[row] or not has_labels) then rows[#rows + 1] = row end
    end
    return rows, bad
 end
@@ -57,10 +57,13 @@ end
 -- are judged on the same windows.
 local function finite(set, features)
    local n = #set.recordings
-   local rows, bad = finite_rows(features, n)
+   local rows, bad = finite_rows(features, set.labels, n)
    local detail = {species = take(set.labels, rows), sites = take(set.sites, rows),
       recordings = take(set.recordings, rows), starts = take(set.starts, rows),
-      recorded_at = set.recorded_at or {}, features = features, nonfinite = {}}
+      recorded_at = set.recorded_at or {}, features = features, nonfinite = {}, unlabelled = 0}
+   for row = 1, n do
+      if next(set.labels) and not set.labels[row] then detail.unlabelled = detail.unlabelled + 1 end
+   end
    for _, f in ipairs(features) do
       if bad[f.name] == n then return nil, ("%s: NaN or infinite in all %d windows"):format(f.name, n) end
       if bad[f.name] then detail.nonfinite[#detail.nonfinite + 1] = {name = f.name, windows = bad[f.name]} end
@@ -86,22 +89,49 @@ local function group_labels(species, group_of)
    return several and labels or nil
 end
 
+-- Where there are no labels: by recording, by site, and by what the triplets were grouped by, where that can be.
+local function retrieve(features, detail, options)
+   local measure = require("bclua.evaluate.retrieval").measure
+   local of, levels = options.recording_groups, {}
+   local function add(name, classes)
+      local part, message = measure(features, detail.recordings, classes, {k = options.k})
+      if part then
+         part.name = name
+         levels[#levels + 1] = part
+      end
+      return part, message
+   end
+   local _, message = add("recording")
+   if next(detail.sites) then add("site", detail.sites) end
+   if of.name and of.name ~= "site" then
+      detail.groups = {}
+      for i, name in ipairs(detail.recordings) do detail.groups[i] = of.groups[name] end
+      add(of.name, detail.groups)
+   end
+   if #levels == 0 then
+      return nil, "no labels, and " .. message .. " (more recordings, or keep more for evaluation: --holdout)"
+   end
+   return {retrieval = levels, windows = #detail.recordings, k = options.k, dropped = {}}
+end
+
 local JUDGE = {splits = {"integer", default = 10, least = 1, most = 10000}, seed = {"integer", default = 1, least = 0},
    c = {"number", default = 1, above = 0}, k = {"integer", default = 5, least = 1, most = 10000},
-   groups = {"table", default = {}}}
+   groups = {"table", default = {}}, recording_groups = {"table", default = {}}}
 
 --- Judge networks or features on a set of windows, all on the same splits.
 -- @tparam table set from `collect`
 -- @tparam {table,...} subjects `{name=, net=network}` or `{name=, x=array (windows, dimensions)}`, as `set.plain`; with
 -- `standardise` columns are brought to one scale before distances are taken. The first is compared with the others
 -- @tparam[opt] table options `splits` (10), `seed` (1), `c` (1), `k` (5), `groups` (table: group, e.g. family, by
--- species)
+-- species), `recording_groups` (`name`; `groups` by recording: looked at where no recording has a species)
 -- @treturn[1] table as `bclua.evaluate.measures` by species; and `recordings` (how many), `splits`, `failures`,
 -- `missing` (species none of whose recordings could be read), `silent` (windows left out because they have no sound),
 -- `nonfinite` (list of `name` of features, `windows` left out because they have NaN or infinite values), `kind`;
--- `group`: the same measures by group, if a group has several species
--- @treturn[1] table what was judged, by window: `species`, `recordings`, `starts` (seconds), `groups` (or nil), and
--- `features` (list of `name`, `x`); `recorded_at` by recording
+-- `group`: the same measures by group, if a group has several species; `unlabelled` (windows without a species, left
+-- out where others have one). Where no window has a species there are, in place of the measures, `retrieval`: of each
+-- level ("recording", "site", a group) a table as from `bclua.evaluate.retrieval`, with its `name`
+-- @treturn[1] table what was judged, by window: `species`, `sites`, `recordings`, `starts` (seconds), `groups` (or
+-- nil), and `features` (list of `name`, `x`); `recorded_at` by recording
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.judge(set, subjects, options)
@@ -111,16 +141,22 @@ function evaluate.judge(set, subjects, options)
    local detail
    detail, message = finite(set, features)
    if not detail then return nil, message end
-   if not next(detail.species) then return nil, "no recording has a species: nothing to judge by" end
-   local measures = require("bclua.evaluate").measures
+   local measures, has_labels = require("bclua.evaluate").measures, next(detail.species) ~= nil
    local how = {splits = options.splits, seed = options.seed, c = options.c, k = options.k, memo = {}}
    local result
-   result, message = measures(features, detail.species, detail.recordings, how)
+   if has_labels then
+      result, message = measures(features, detail.species, detail.recordings, how)
+   else
+      result, message = retrieve(features, detail, options)
+   end
    if not result then return nil, message end
    result.recordings, result.failures, result.missing, result.kind = set.files, set.failures, set.missing, set.kind
    result.splits, result.nonfinite, result.silent = how.splits, detail.nonfinite, set.silent
-   detail.groups = group_labels(detail.species, options.groups)
-   if detail.groups then result.group = measures(features, detail.groups, detail.recordings, how) end
+   result.unlabelled = detail.unlabelled
+   if has_labels then
+      detail.groups = group_labels(detail.species, options.groups)
+      if detail.groups then result.group = measures(features, detail.groups, detail.recordings, how) end
+   end
    return result, detail
 end
 
@@ -132,13 +168,20 @@ local function untrained(net, seed)
    return require("bclua.tilenet").new(options)
 end
 
--- Of a checkpoint: the recordings that its triplets left out, and the groups that they were drawn by.
+-- Of a checkpoint: the recordings that its triplets left out, the groups that they were drawn by, and those of these
+-- recordings, with their name.
 local function read_metadata(path, metadata)
-   local recordings, groups = json.decode(metadata.holdout_recordings or ""), json.decode(metadata.groups or "")
-   if type(recordings) ~= "table" or #recordings == 0 then
+   local function list(name)
+      local value = json.decode(metadata[name] or "")
+      return type(value) == "table" and value or {}
+   end
+   local recordings, of = list "holdout_recordings", list "holdout_groups"
+   if #recordings == 0 then
       return nil, path .. ": says of no recordings that they were kept away from training (generate-triplets --holdout)"
    end
-   return recordings, type(groups) == "table" and groups or {}
+   local named = {name = #of > 0 and metadata.group ~= "recording" and metadata.group or nil, groups = {}}
+   for i, name in ipairs(recordings) do named.groups[name] = of[i] end
+   return recordings, list "groups", named
 end
 
 --- What `run` takes.
@@ -147,7 +190,8 @@ evaluate.options = {checkpoint = {"string", needed = true}, motif = {"string", n
    motifs = {"integer", default = 3, least = 1, most = 1000}, splits = JUDGE.splits, seed = JUDGE.seed, k = JUDGE.k,
    output = "string", force = "boolean", quiet = "boolean"}
 
---- Evaluate a checkpoint on the recordings that its triplets left out.
+--- Evaluate a checkpoint on the recordings that its triplets left out: by species, where no recording has one by
+-- retrieval.
 -- @tparam table options `checkpoint` (safetensors), `motif` (Parquet from `consolidate`),
 -- `dataset_root`, `windows` ("best"), `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `k` (5: neighbours),
 -- `output` (folder for tables and pictures), `force`, `quiet`
@@ -166,7 +210,7 @@ function evaluate.run(options)
    end
    local net, metadata = require("bclua.tilenet").open(options.checkpoint)
    if not net then return nil, metadata end
-   local recordings, groups = read_metadata(options.checkpoint, metadata)
+   local recordings, groups, of_recordings = read_metadata(options.checkpoint, metadata)
    local set, message = nil, groups
    if recordings then
       set, message = evaluate.collect{motif = options.motif, dataset_root = options.dataset_root,
@@ -178,7 +222,8 @@ function evaluate.run(options)
       local fresh = untrained(net, options.seed)
       result, detail = evaluate.judge(set, {{name = "embedding", net = net}, {name = "untrained network", net = fresh},
          {name = "log-mel mean and deviation", x = set.plain, standardise = true}},
-         {splits = options.splits, seed = options.seed, k = options.k, groups = groups})
+         {splits = options.splits, seed = options.seed, k = options.k, groups = groups,
+            recording_groups = of_recordings})
       fresh:close()
       message = detail
    end

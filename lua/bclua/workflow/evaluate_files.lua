@@ -12,13 +12,26 @@ local evaluate_files = {}
 -- As a name of a column or a file.
 local function plain(name) return (name:lower():gsub("[^%w]+", "_"):gsub("^_+", ""):gsub("_+$", "")) end
 
--- The measures by species and by group, with their name.
+-- The measures by species and by group, with their name; none where there were no labels.
 local function levels(result)
+   if result.retrieval then return {} end
    return {{name = "species", part = result}, result.group and {name = "group", part = result.group} or nil}
 end
 
+-- Windows along two principal components, for the first and the last features.
+local function add_pca(list, features, labels, name, words)
+   for _, f in ipairs{features[1], #features > 1 and features[#features] or nil} do
+      list[#list + 1] = {name = ("pca-%s-%s"):format((plain(f.name):gsub("_", "-")), name),
+         caption = ("%s: windows along the first two principal components, by %s"):format(f.name, words),
+         draw = function(path)
+            local x = f.standardise and require("bclua.evaluate").standardise(f.x) or f.x
+            return pictures.pca(x, labels, path)
+         end}
+   end
+end
+
 --- The pictures of an evaluation: windows along two principal components, for the first and the last features (the
--- embedding, and what needs no network); whom the first ones take for whom.
+-- embedding, and what needs no network); whom the first ones take for whom, where there are labels.
 -- @tparam table result from `bclua.workflow.evaluate.judge`
 -- @tparam table detail its second value
 -- @treturn {table,...} `name` (of the file, without ending), `caption`, `draw` (function of a path)
@@ -27,19 +40,19 @@ function evaluate_files.pictures(result, detail)
    local words = {species = "species", group = "group (family)"}
    for _, level in ipairs(levels(result)) do
       local labels = level.name == "group" and detail.groups or detail.species
-      for _, f in ipairs{features[1], #features > 1 and features[#features] or nil} do
-         list[#list + 1] = {name = ("pca-%s-%s"):format((plain(f.name):gsub("_", "-")), level.name),
-            caption = ("%s: windows along the first two principal components, by %s"):format(f.name, words[level.name]),
-            draw = function(path)
-               local x = f.standardise and require("bclua.evaluate").standardise(f.x) or f.x
-               return pictures.pca(x, labels, path)
-            end}
-      end
+      add_pca(list, features, labels, level.name, words[level.name])
       local part = level.part
       list[#list + 1] = {name = "confusion-" .. level.name,
          caption = ("%s: what the windows of each %s were called, summed over the splits"):format(features[1].name,
             words[level.name]),
          draw = function(path) return pictures.confusion(part.rows[1].confusion, part.names, path) end}
+   end
+   if result.retrieval then
+      local name, labels = next(detail.sites) and "site" or "recording", {}
+      for i, recording in ipairs(detail.recordings) do
+         labels[i] = name == "recording" and recording or detail.sites[i] or "unknown"
+      end
+      add_pca(list, features, labels, name, name)
    end
    return list
 end
@@ -94,15 +107,36 @@ local function split_rows(result)
    return rows, {"level", "features", "split", "accuracy"}
 end
 
+local function retrieval_rows(result)
+   local rows = {}
+   for _, part in ipairs(result.retrieval) do
+      for _, r in ipairs(part.rows) do
+         for metric, nearest in pairs(r.nearest) do
+            rows[#rows + 1] = {level = part.name, features = r.name, metric = metric, nearest = nearest,
+               precision = r.precision[metric], chance = part.chance, k = part.k, classes = part.classes,
+               windows = part.windows}
+         end
+      end
+   end
+   table.sort(rows, function(a, b)
+      if a.level ~= b.level then return a.level < b.level end
+      if a.features ~= b.features then return a.features < b.features end
+      return a.metric < b.metric
+   end)
+   return rows, {"level", "features", "metric", "nearest", "precision", "chance", "k", "classes", "windows"}
+end
+
 -- Where each window lies, what it is, and its features as lists.
 local function window_columns(detail)
-   local columns = {file = detail.recordings, start_s = {}, end_s = {}, clock_time = {n = #detail.starts},
-      species = detail.species, group = detail.groups}
+   local n = #detail.starts
+   local columns = {file = detail.recordings, start_s = {}, end_s = {}, clock_time = {n = n},
+      species = table.move(detail.species, 1, n, 1, {n = n}), site = table.move(detail.sites, 1, n, 1, {n = n}),
+      group = detail.groups and table.move(detail.groups, 1, n, 1, {n = n})}
    for i, s in ipairs(detail.starts) do
       columns.start_s[i], columns.end_s[i] = s + 0.0, s + collect.seconds + 0.0
       columns.clock_time[i] = clock.at(detail.recorded_at[detail.recordings[i]], s)
    end
-   local order = {"file", "start_s", "end_s", "clock_time", "species", detail.groups and "group" or nil}
+   local order = {"file", "start_s", "end_s", "clock_time", "species", "site", detail.groups and "group" or nil}
    for _, f in ipairs(detail.features) do
       order[#order + 1] = plain(f.name)
       columns[plain(f.name)] = f.x
@@ -124,8 +158,8 @@ function evaluate_files.open(options)
    return record.open_folder(options.output, evaluate_files.parameters(options), options.force)
 end
 
---- Write everything: `evaluation.json`, `splits.parquet`, `classes.parquet`, `confusion.parquet`,
--- `embeddings.parquet`, `failures.csv` and the pictures (SVG).
+--- Write everything: `evaluation.json`, `splits.parquet`, `classes.parquet`, `confusion.parquet`, or, where there were
+-- no labels, `retrieval.parquet`; `embeddings.parquet`, `failures.csv` and the pictures (SVG).
 -- @tparam table options of `bclua.workflow.evaluate.run`, with `output`
 -- @tparam table result
 -- @tparam table detail
@@ -139,7 +173,8 @@ function evaluate_files.write(options, result, detail)
    local json = clean(result)
    json.parameters = parameters
    local ok, message = files.write_json(folder .. "/evaluation.json", json)
-   for name, make in pairs{splits = split_rows, classes = class_rows, confusion = confusion_rows} do
+   local by_label = {splits = split_rows, classes = class_rows, confusion = confusion_rows}
+   for name, make in pairs(result.retrieval and {retrieval = retrieval_rows} or by_label) do
       if not ok then return nil, message end
       local rows, order = make(result)
       ok, message = sql.write_parquet(("%s/%s.parquet"):format(folder, name), rows,
@@ -148,7 +183,7 @@ function evaluate_files.write(options, result, detail)
    if not ok then return nil, message end
    local columns, order = window_columns(detail)
    ok, message = sql.write_parquet(folder .. "/embeddings.parquet", columns,
-      {order = order, metadata = metadata, types = {clock_time = "varchar"}})
+      {order = order, metadata = metadata, types = {clock_time = "varchar", species = "varchar", site = "varchar"}})
    if ok then ok, message = record.write_failures(folder .. "/failures.csv", result.failures) end
    for _, p in ipairs(evaluate_files.pictures(result, detail)) do
       if not ok then return nil, message end

@@ -70,8 +70,25 @@ function tables.classes(part)
    return header, rows
 end
 
+--- What retrieval found at a level, see `bclua.evaluate.retrieval`: header and rows.
+function tables.retrieval(part)
+   local rows = {}
+   for i, r in ipairs(part.rows) do
+      rows[i] = {r.name, number(r.nearest.cosine), number(r.nearest.euclidean), number(r.precision.cosine),
+         number(r.precision.euclidean)}
+   end
+   local by_chance = number(part.chance)
+   rows[#rows + 1] = {"chance", by_chance, by_chance, by_chance, by_chance}
+   return {("by %s (%d)"):format(part.name, part.classes), "nearest: cosine", "Euclidean", "precision: cosine",
+      "Euclidean"}, rows
+end
+
 --- What was evaluated, in a sentence.
 function tables.sentence(result)
+   if result.retrieval then
+      return ("%d %s of %d recordings that were not used in training; there were no labels, as no recording has a " ..
+         "species: what is judged is retrieval"):format(result.windows, collect.words[result.kind], result.recordings)
+   end
    return ("%d %s of %d recordings that were not used in training; %d species%s; accuracy is the mean over " ..
       "classes, mean and standard deviation over %d splits by recording"):format(result.windows,
       collect.words[result.kind], result.recordings, result.classes,
@@ -80,6 +97,13 @@ end
 
 --- What the measures by distance are, in a sentence.
 function tables.distances_sentence(result)
+   if result.retrieval then
+      return ("Nearest: share of the windows whose nearest window is of the same recording (site, ...); precision: " ..
+         "the share of the %d nearest that is, of at most as many as there are. By recording all other windows are " ..
+         "looked at, else those of other recordings only. Windows of a recording share its place, noise and " ..
+         "microphone, too: what counts is the difference to the network that was not trained and to log-mel " ..
+         "statistics, not the value"):format(result.k)
+   end
    return ("By the nearest windows of other recordings: share that is named rightly by the %d nearest; precision, " ..
       "the share of the %d nearest that is of the same class; silhouette, from -1 to 1 (Euclidean)"):format(result.k,
       result.k)
@@ -94,6 +118,9 @@ function tables.left_out(result)
    end
    add(result.dropped, "left out, for want of a second recording")
    if result.group then add(result.group.dropped, "groups left out, for want of a second recording") end
+   if (result.unlabelled or 0) > 0 then
+      list[#list + 1] = ("left out, of recordings without a species: %d windows"):format(result.unlabelled)
+   end
    add(result.missing, "left out, none of their recordings could be read")
    if (result.silent or 0) > 0 then
       list[#list + 1] = ("left out, silent or constant: %d windows"):format(result.silent)
@@ -110,22 +137,34 @@ local function align(header, rows)
    return table.concat(display.lines({header, table.unpack(rows)}, right), "\n")
 end
 
+local function by_species(result, with_classes)
+   local parts = {tables.sentence(result), align(tables.accuracy(result)), "", align(tables.paired(result)), "",
+      tables.distances_sentence(result), align(tables.distances(result, "species"))}
+   if result.group then parts[#parts + 1] = align(tables.distances(result, "group")) end
+   for _, part in ipairs(with_classes and {result, result.group} or {}) do
+      parts[#parts + 1] = ""
+      parts[#parts + 1] = align(tables.classes(part))
+   end
+   return parts
+end
+
+local function by_retrieval(result)
+   local parts = {tables.sentence(result)}
+   for i, part in ipairs(result.retrieval) do
+      parts[#parts + 1] = align(tables.retrieval(part))
+      parts[#parts + 1] = i < #result.retrieval and "" or tables.distances_sentence(result)
+   end
+   return parts
+end
+
 local TEXT = {classes = "boolean"}
 
 --- The result as text.
 -- @tparam table result from `bclua.workflow.evaluate.judge`
--- @tparam[opt] table options `classes`: also a line for each class
+-- @tparam[opt] table options `classes`: also a line for each class, where there are labels
 function tables.text(result, options)
    options = check_options(options, TEXT)
-   local parts = {tables.sentence(result), align(tables.accuracy(result)), "", align(tables.paired(result)), "",
-      tables.distances_sentence(result), align(tables.distances(result, "species"))}
-   if result.group then parts[#parts + 1] = align(tables.distances(result, "group")) end
-   if options.classes then
-      for _, part in ipairs{result, result.group} do
-         parts[#parts + 1] = ""
-         parts[#parts + 1] = align(tables.classes(part))
-      end
-   end
+   local parts = result.retrieval and by_retrieval(result) or by_species(result, options.classes)
    for _, line in ipairs(tables.left_out(result)) do parts[#parts + 1] = display.line(line) end
    return table.concat(parts, "\n")
 end

@@ -123,7 +123,8 @@ end
 
 local function parameters(p, network, triplets)
    local made = record.of_parquet(triplets) or {}
-   made.version, made.holdout_recordings, made.holdout_groups, made.groups, made.families = nil, nil, nil, nil, nil
+   made.version = nil
+   for _, name in ipairs{"holdout_recordings", "holdout_groups", "groups", "families"} do made[name] = nil end
    local wanted = {network = network, triplets = made, margin = p.margin}
    for key, default in pairs(fit.defaults) do
       if p[key] ~= default then wanted[key] = p[key] end
@@ -363,6 +364,7 @@ function fit.run(options)
    local o = trainer_options(p, options, net, say, about)
    o.resume, o.on_batch, o.on_checkpoint = from, on_batch, on_checkpoint
    o.metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
+      holdout_groups = files.json(about_triplets.holdout_groups or {}), group = about_triplets.group,
       groups = files.json(about_triplets.families or about_triplets.groups or {}), version = system.version(),
       fit = files.json(wanted), channel = channel and tostring(channel)}
    local result

@@ -76,7 +76,9 @@ local function judge(s, level, seed, clean)
    result, message = require("bclua.workflow.evaluate").judge(s.set, {{name = "embedding", x = x}},
       {splits = s.splits, seed = s.seed, groups = s.groups})
    local row = {level = level, seed = seed, message = not result and message or nil}
-   if result then
+   if result and result.retrieval then
+      row.message = "there are no labels"
+   elseif result then
       row.species, row.species_spread = result.rows[1].accuracy, result.rows[1].spread
       if result.group then row.group, row.group_spread = result.group.rows[1].accuracy, result.group.rows[1].spread end
    end

@@ -325,13 +325,8 @@ local function training(r, run, folder)
    if #judged > 0 then validation(r, judged) end
 end
 
-local function evaluation(r, run, folder)
-   r:section("Evaluation")
-   local e = run.evaluation
-   if not e then
-      r:warning("no evaluation: " .. tostring(run.evaluation_message))
-      return
-   end
+-- What is said and shown by species.
+local function labelled(r, e)
    r:paragraph("Which species is this window? Logistic regression on " .. tables.sentence(e) .. ".")
    r:table(tables.accuracy(e))
    r:paragraph("The embedding against the others on the same splits: mean and standard deviation of the difference, " ..
@@ -340,11 +335,27 @@ local function evaluation(r, run, folder)
    r:paragraph(tables.distances_sentence(e) .. ".")
    r:table(tables.distances(e, "species"))
    if e.group then r:table(tables.distances(e, "group")) end
+end
+
+local function evaluation(r, run, folder)
+   r:section("Evaluation")
+   local e = run.evaluation
+   if not e then
+      r:warning("no evaluation: " .. tostring(run.evaluation_message))
+      return
+   end
+   if e.retrieval then
+      r:paragraph("Are the windows nearest to a window of the same recording, or site? " .. tables.sentence(e) .. ".")
+      for _, part in ipairs(e.retrieval) do r:table(tables.retrieval(part)) end
+      r:paragraph(tables.distances_sentence(e) .. ".")
+   else
+      labelled(r, e)
+   end
    for _, line in ipairs(tables.left_out(e)) do r:warning(line) end
    for _, p in ipairs(require("bclua.workflow.evaluate_files").pictures(e, run.judged)) do
       picture(r, folder, p.name .. ".svg", p.caption, p.draw)
    end
-   for _, part in ipairs{e, e.group} do
+   for _, part in ipairs(e.retrieval and {} or {e, e.group}) do
       local title = "Share of the windows of each %s that was named rightly"
       r:fold(title:format(part == e and "species" or "group"), function() r:table(tables.classes(part)) end)
    end

@@ -52,6 +52,12 @@ end
 -- The numbers of an evaluation, flat: `species` is the embedding's accuracy, `species_mel`
 -- that of the plain features.
 local function flat(row, evaluation)
+   for _, part in ipairs(evaluation.retrieval or {}) do
+      for i, ending in ipairs{"", "_untrained", "_mel"} do
+         row[part.name .. ending] = part.rows[i].precision.cosine
+      end
+   end
+   if evaluation.retrieval then return end
    for name, part in pairs{species = evaluation, group = evaluation.group} do
       row[name], row[name .. "_spread"] = part.rows[1].accuracy, part.rows[1].spread
       row[name .. "_untrained"], row[name .. "_mel"] = part.rows[2].accuracy, part.rows[3].accuracy
@@ -97,8 +103,9 @@ end
 -- @treturn[1] table numbers: `loss` (of the last round), `validation`, `species`, `species_spread`,
 -- `species_untrained`, `species_mel` (accuracies), `species_over_mel` (with `_spread`, `_won`: the paired comparison
 -- over splits), `group`... (the same by group, where triplets are
--- grouped by more than species), `seconds` (of training), `parameters`; and tables: `fit`, `evaluation` in full,
--- or why there is none (`evaluation_message`)
+-- grouped by more than species; where there are no species, precision by `recording`, `recording_untrained`,
+-- `recording_mel`, and the same by `site`), `seconds` (of training), `parameters`; and tables: `fit`, `evaluation` in
+-- full, or why there is none (`evaluation_message`)
 -- @treturn[2] nil
 -- @treturn[2] string message: a setting that does not exist, a run that cannot be used, what went wrong
 function trial.run(options)

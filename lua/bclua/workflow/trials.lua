@@ -5,6 +5,7 @@
 --    name = "rates", changes = function(p) return {fit = {lr = p.lr}} end, options = {rounds = 2}})
 -- print(require("bclua.sweep").table(r, {metrics = trials.metrics}))
 local cli = require "bclua.cli"
+local sql = require "bclua.sql"
 local sweep = require "bclua.sweep"
 local trial = require "bclua.workflow.trial"
 local check_options = require("bclua.options").check
@@ -61,6 +62,10 @@ function trials.run(options)
    options = check_options(options, OPTIONS)
    local about, message = trial.open(options.run)
    if not about then return nil, message end
+   local labelled = sql.query(("select count(species)::bigint n from %s"):format(sql.parquet(about.motif)))
+   if labelled and labelled[1].n == 0 then
+      return nil, about.motif .. ": no recording has a species, by which trials are compared"
+   end
    local o = options.options
    local common = {fit = {max_epochs = o.rounds, batches_per_epoch = o.batches}}
    local r
