@@ -134,6 +134,18 @@ describe("a recording that is read block by block", function()
       assert.same(one, bytes("3", 7 * HOP))
    end)
 
+   it("tells how much is done", function()
+      local path = save("a.wav", noise(200 * HOP, 10))
+      local last, names = {}, {}
+      assert(analysis.analyse(path, with{block = HOP}, function(name, share)
+         assert.is_true(share >= (last[name] or 0) and share <= 1, name)
+         if not last[name] then names[#names + 1] = name end
+         last[name] = share
+      end))
+      assert.same({"reading, pass 1", "reading, pass 2", "matrix profile"}, names)
+      assert.same({1, 1, 1}, {last[names[1]], last[names[2]], last[names[3]]})
+   end)
+
    it("is refused without a sample, and where nothing can be heard, whatever the blocks", function()
       local function refuses(y, message)
          local path = save("a.wav", y)

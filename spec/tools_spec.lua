@@ -130,6 +130,26 @@ describe("files.find", function()
 end)
 
 describe("progress", function()
+   it("of one piece of work has a line where it takes long, and again", function()
+      local function lines(options)
+         local list = {}
+         options.out = {write = function(_, text) list[#list + 1] = text end, flush = function() end}
+         options.quiet = options.quiet or false
+         local tell = progress.slow("extract: night.wav", options)
+         tell("reading", 0.5)
+         tell("matrix profile", 0)
+         tell("matrix profile", 0.25)
+         return list
+      end
+      assert.same({}, lines{})
+      assert.same({}, lines{after_s = 0, again_s = 0, quiet = true})
+      local all = lines{after_s = 0, again_s = 0}
+      assert.matches("extract: night.wav: reading, 50 %%, 0.0 s left\n$", all[1])
+      assert.matches("matrix profile, 0 %%, %? left\n$", all[2])
+      assert.matches("matrix profile, 25 %%, 0.0 s left\n$", all[3])
+      assert.equal(1, #lines{after_s = 0})
+   end)
+
    it("shows rate and time left", function()
       assert.equal("extract 10/40 recordings  5/s  6.0 s left", progress.text({name = "extract", done = 10,
          total = 40, elapsed = 2, unit = "recordings"}))

@@ -60,6 +60,30 @@ function progress.note(text, quiet)
    io.stderr:write(display.line(text), "\n")
 end
 
+local SLOW_S, AGAIN_S = 20, 60
+
+--- Lines about one piece of work, should it take long: the first after 20 s, then one a minute. May be used on a worker
+-- state, beside a bar.
+-- @tparam string what
+-- @tparam[opt] table options `quiet`, `out` (stderr), `after_s` (20), `again_s` (60)
+-- @treturn function (part, share): how much of a part of it, in words, is done, 0 to 1
+function progress.slow(what, options)
+   local o = check_options(options, {quiet = "boolean", out = "output",
+      after_s = {"number", least = 0, default = SLOW_S}, again_s = {"number", least = 0, default = AGAIN_S}})
+   local out, quiet, started = o.out or io.stderr, is_quiet(o.quiet), system.clock()
+   local next_s, current_part, part_s = o.after_s, nil, 0
+   return function(name, share)
+      local now = system.clock() - started
+      if name ~= current_part then current_part, part_s = name, now end
+      if quiet or now < next_s then return end
+      next_s = now + o.again_s
+      local left = share > 0 and progress.duration((now - part_s) * (1 - share) / share) or "?"
+      out:write(("%s%s: %s, %.0f %%, %s left\n"):format(system.is_terminal(2) and "\r\27[K" or "", what, name,
+         100 * share, left))
+      out:flush()
+   end
+end
+
 local Progress = {}
 Progress.__index = Progress
 

@@ -29,11 +29,13 @@ end
 
 -- The blocks of a recording from its beginning, and a function that begins again. `look` sees each block once. What is
 -- short is kept rather than decoded again.
-local function blocks_of(reader, size, look)
-   local kept, at, complete = {}, 0, false
+local function blocks_of(reader, size, look, tell)
+   local kept, at, complete, passes = {}, 0, false, 0
+   local blocks = math.ceil((reader:info().read_length or math.huge) / size)
    local function next_block()
       at = at + 1
       if complete and kept then return kept[at] end
+      if tell then tell(("reading, pass %d"):format(passes + 1), math.min(1, at / blocks)) end
       local y, message = reader:read(size)
       if complete then return y, message end
       complete = not y
@@ -44,7 +46,7 @@ local function blocks_of(reader, size, look)
       return y
    end
    local function rewind()
-      at = 0
+      at, passes = 0, passes + 1
       if complete and kept then return true end
       return reader:seek_s(0)
    end
@@ -100,13 +102,14 @@ end
 -- @tparam table p `sample_rate` (Hz), `cens_sample_rate` (frames a second), and optionally `channel`, `fmin`, `fmax`
 -- (see `bclua.workflow.hearing`), `strict_audio` (refuse what is truncated, damaged, or not as long as its header says)
 -- and `block` (samples that are read at once, about)
+-- @tparam[opt] function tell called with words and a share, as from `progress.slow`
 -- @treturn[1] array f32 (12, frames)
 -- @treturn[1] table of the sound: `tuning`, `samples`, `channel` (nil: the mean), `constant` (runs {first, last} of
 -- frames in which nothing moves), `source_sample_rate`, and where there is something to be said `warning` and
 -- `claimed_seconds`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function analysis.cens(path, p)
+function analysis.cens(path, p, tell)
    local channel, message = hearing.choose(path, p.channel, p.sample_rate)
    if channel == nil then return nil, message end
    channel = channel or nil
@@ -123,7 +126,7 @@ function analysis.cens(path, p)
       add_constant_runs(sound.constant, y, sound.samples // hop, hop)
       if wide then power = power + (y * y):sum() end
       sound.samples = sound.samples + #y
-   end)
+   end, tell)
    local c, told = cens.cens(next_block, {sample_rate = p.sample_rate, hop = hop, rewind = rewind, band = band,
       tuning = band and 0 or nil})
    if not c then return nil, told end
@@ -165,13 +168,14 @@ end
 -- (distance infinite, index -1).
 -- @tparam string path
 -- @tparam table p as for `cens`, and `matrix_profile_window` (frames), optionally `exclusion` (frames)
+-- @tparam[opt] function tell as for `cens`
 -- @treturn[1] table the keys of metadata.json that come from the sound, and `profile`
 -- (nil when the recording is shorter than the window), `cens`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function analysis.analyse(path, p)
+function analysis.analyse(path, p, tell)
    local window = p.matrix_profile_window
-   local c, sound = analysis.cens(path, p)
+   local c, sound = analysis.cens(path, p, tell)
    if not c then return nil, sound end
    local r = {cens_sample_rate = p.cens_sample_rate, matrix_profile_window = window,
       sample_rate = p.sample_rate, duration_cens = c:shape(2), duration_samples = sound.samples,
@@ -180,7 +184,8 @@ function analysis.analyse(path, p)
       silence = long_silences(sound.constant, window, p.cens_sample_rate), channel = sound.channel,
       is_best_channel = p.channel == "best" or nil, fmin = p.fmin, fmax = p.fmax}
    if c:shape(2) >= window and sound.samples >= window * (p.sample_rate // p.cens_sample_rate) then
-      local profile = stomp.self_join(without_silence(c, sound.constant, window), window, {exclusion = p.exclusion})
+      local profile = stomp.self_join(without_silence(c, sound.constant, window), window, {exclusion = p.exclusion,
+         progress = tell and function(done, total) tell("matrix profile", done / total) end})
       local motif, discord = stomp.motifs(profile, 1)[1], stomp.discords(profile, 1)[1]
       if motif and discord then -- none where the exclusion zone leaves no pair
          r.profile, r.motif_0, r.motif_1 = profile, motif.at, motif.twin

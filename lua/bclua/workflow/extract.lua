@@ -45,7 +45,8 @@ end
 -- @treturn[2] string message, beginning with the path
 function extract.one(item, p)
    os.remove(item.output .. "/metadata.json") -- what it says is no longer so
-   local r, message = require("bclua.workflow.analysis").analyse(item.path, p)
+   local r, message = require("bclua.workflow.analysis").analyse(item.path, p,
+      require("bclua.progress").slow("extract: " .. item.source_name, {quiet = p.quiet}))
    if not r then return nil, message end
    local info = require("bclua.audio").info(item.path) or {} -- gone since
    local fields
@@ -130,7 +131,7 @@ function extract.run(options)
    local progress = require "bclua.progress"
    progress.note("extract: " .. layouts.words(all, taken), options.quiet)
 
-   p.strict_audio = options.strict_audio -- it decides what is refused, not what comes out
+   p.strict_audio, p.quiet = options.strict_audio, options.quiet -- which decide nothing about what comes out
    local todo, failures, skipped, warnings = {}, record.left_out(left_out, "extract", options.quiet), 0, {}
    for _, item in ipairs(list) do
       item.output = ("%s/%s%s"):format(options.output, item.species and item.species .. "/" or "", item.id)
