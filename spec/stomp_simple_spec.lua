@@ -160,6 +160,34 @@ describe("stomp.self_join", function()
       assert.equal(-1, p.index[26])
    end)
 
+   it("filters around frames that are not finite, to the bit", function()
+      for seed, window in ipairs{1, 5, 20, 130} do
+         local x, y = walk(3, 1200, seed), walk(3, 700, seed + 10)
+         for _, at in ipairs{1, 2, 300, 340, 1199} do x:slice(2, at, at):fill(at % 2 == 0 and nan or inf) end
+         x:slice(2, 600, 760):fill(nan)
+         x:set(2, 900, -inf) -- one dimension is enough
+         y:slice(2, 100, 130):fill(nan)
+         for name, join in pairs{
+            self = function(o) return stomp.self_join(x, window, o) end,
+            sides = function(o) o.left_right = true return stomp.self_join(x, window, o) end,
+            tile = function(o) o.tile = {2, 3} return stomp.self_join(x, window, o) end,
+            nearest = function(o) o.k = 3 return stomp.self_join(x, window, o) end,
+            join = function(o) return stomp.join(x, y, window, o) end,
+            finite = function(o) return stomp.join(walk(3, 400, 20), y, window, o) end,
+         } do
+            for _, instructions in ipairs(stomp.instructions()) do
+               local filter = join{method = "filter", instructions = instructions}
+               local sweep = join{method = "sweep", instructions = instructions}
+               for key, values in pairs(sweep) do
+                  if array.is_array(values) then
+                     assert.is_true(array.equal(values, filter[key]), ("%s %s window %d"):format(name, key, window))
+                  end
+               end
+            end
+         end
+      end
+   end)
+
    it("counts an overflowing distance as none", function()
       local x = array.from({{1e200, 0, 5e199, 0, 1e200, 7}}, "f64")
       local p = stomp.self_join(x, 1)

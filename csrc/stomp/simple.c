@@ -1,5 +1,5 @@
-/* simple.c: SiMPle joins: memory, the grid of the filter, near ties, and the
- * order of the diagonals. The hot loops are in simple_filter.h and simple_sweep.h. */
+/* simple.c: SiMPle joins: near ties, and the order of the diagonals. What is done
+ * before is in simple_prepare.c, the hot loops are in simple_filter.h and simple_sweep.h. */
 #include "simple.h"
 
 #include <assert.h>
@@ -68,103 +68,17 @@ void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, s
     *best = d_old + 2 * s->error;
 }
 
-/* Memory */
-
-static void free_scratch(struct simple *s) {
-    free(s->a), free(s->b), free(s->a_norm), free(s->b_norm), free(s->ring), free(s->lanes);
-    s->a = s->b = s->a_norm = s->b_norm = s->ring = s->lanes = NULL;
-    bc_doubling_free(&s->sums);
-}
-
-enum { MARGIN = 2 * SIMPLE_LANES };
-
-static int allocate_frames(struct simple *s) {
-    s->stride = (s->y_frames + 2 * MARGIN + 7) / 8 * 8;
-    s->margin = MARGIN;
-    s->a = bc_aligned_doubles((s->x_frames + SIMPLE_STRIP) * s->dims, 0.0);
-    s->b = bc_aligned_doubles(s->stride * s->dims, 0.0);
-    return s->a == NULL || s->b == NULL ? BC_NOMEM : BC_OK;
-}
-
-static int prepare_sweep(struct simple *s) {
-    if (allocate_frames(s) != BC_OK) return BC_NOMEM;
-    for (size_t d = 0; d < s->dims; d++) {
-        for (size_t t = 0; t < s->x_frames; t++) s->a[t * s->dims + d] = s->x[d * s->x_frames + t];
-        memcpy(s->b + d * s->stride + s->margin, s->y + d * s->y_frames,
-               s->y_frames * sizeof *s->y);
-    }
-    return bc_doubling_new(&s->sums, s->window);
-}
-
-/* a := -2 (x - mean), b := y - mean, by dimension, and their squared norms.
- * Returns the largest squared norm; NaN or infinite if some value is. */
-static double centre(struct simple *s) {
-    const size_t nx = s->x_frames, ny = s->y_frames, dims = s->dims;
-    double largest = 0, finite = 0;
-    for (size_t d = 0; d < dims; d++) {
-        const double *x = s->x + d * nx, *y = s->y + d * ny;
-        double mean = 0;
-        for (size_t t = 0; t < nx; t++) mean += x[t] / (double)nx;
-        for (size_t t = 0; t < nx; t++) {
-            double v = x[t] - mean;
-            s->a[t * dims + d] = -2 * v;
-            s->a_norm[t] += v * v;
-        }
-        for (size_t t = 0; t < ny; t++) {
-            const size_t at = t + (size_t)s->margin;
-            double v = y[t] - mean;
-            s->b[(at / 8 * dims + d) * 8 + at % 8] = v;
-            s->b_norm[at] += v * v;
-        }
-    }
-    for (size_t t = 0; t < nx; t++) largest = fmax(largest, s->a_norm[t]), finite += s->a_norm[t];
-    for (size_t t = 0; t < s->stride; t++)
-        largest = fmax(largest, s->b_norm[t]), finite += s->b_norm[t];
-    return finite < DBL_MAX ? largest : NAN;
-}
-
-/* *usable is false where a filter would tell nothing: all frames equal, or
- * values that are not finite or too large or small for a grid. first: of any
- * block of diagonals. */
-static int prepare_filter(struct simple *s, ptrdiff_t first, bool *usable) {
-    const double w = (double)s->window;
-    *usable = false;
-    s->a_norm = bc_aligned_doubles(s->x_frames + SIMPLE_STRIP, 0.0);
-    if (s->a_norm == NULL || allocate_frames(s) != BC_OK) return BC_NOMEM;
-    s->b_norm = bc_aligned_doubles(s->stride, 0.0);
-    if (s->b_norm == NULL) return BC_NOMEM;
-    while ((first + s->margin) % 8 != 0) s->margin--;
-
-    /* c is at most 4 |a|^2, a sum w times that. Both must be below 2^52 grid
-     * steps, c below 2^50 (so that bias + c keeps the bias's last bit). */
-    double sum = 4.04 * centre(s) * fmax(w, 4);
-    if (!(sum > 1e-200 && sum < 1e300)) return BC_OK;
-    double grid = ldexp(1.0, ilogb(sum) + 1 - 52);
-    s->bias = 1.5 * ldexp(grid, 52);
-    /* Half a step for each of dims + 1 roundings of a c; the rest is for the
-     * norms, the mean and the distance's own rounding, which are smaller. */
-    const double rounding = (2 * (double)s->dims + 4) * grid;
-    for (struct simple *p = s; p != NULL; p = p->next) p->error = (double)p->window * rounding;
-    for (size_t t = 0; t < s->x_frames + SIMPLE_STRIP; t++) s->a_norm[t] += s->bias;
-
-    s->ring_rows = (s->window + 2 * SIMPLE_STRIP - 1) / SIMPLE_STRIP * SIMPLE_STRIP;
-    s->ring = bc_aligned_doubles(s->ring_rows * SIMPLE_PITCH, 0.0);
-    if (s->lanes == NULL) s->lanes = bc_aligned_doubles(SIMPLE_LANES, 0.0);
-    if (s->ring == NULL || s->lanes == NULL) return BC_NOMEM;
-    *usable = true;
-    return BC_OK;
-}
-
 /* The joins */
 
-static void start(struct simple_side side, size_t n) {
-    /* Not INFINITY, so that an infinite distance is never taken. */
-    for (size_t i = 0; i < n; i++) side.value[i] = DBL_MAX, side.index[i] = -1;
+static void start(struct simple_side side, size_t n, double value) {
+    for (size_t i = 0; i < n; i++) side.value[i] = value, side.index[i] = -1;
 }
 
 static void start_all(struct simple *s) {
-    start(s->right, s->x_windows);
-    if (s->left.value != NULL) start(s->left, s->y_windows);
+    /* Not INFINITY, so that an infinite distance is never taken. */
+    const double value = s->limit > 0 ? s->limit : DBL_MAX;
+    start(s->right, s->x_windows, value);
+    if (s->left.value != NULL) start(s->left, s->y_windows, value);
     if (s->nearest != NULL) bc_nearest_start(s->nearest, s->x_windows);
 }
 
@@ -209,20 +123,21 @@ static int join(struct simple *s, ptrdiff_t first, ptrdiff_t last,
     bc_lags_of_tile(&first, &last, s->x_windows, s->y_windows, options->tile, options->tiles);
     if (first > last) return BC_OK;
     if (filter) {
-        status = prepare_filter(s, first, &filter);
+        status = bc_simple_prepare_filter(s, first, &filter);
         if (options->way == BC_SIMPLE_FILTER)
             s->doubts_allowed = SIZE_MAX;
         else /* a doubt costs two windows, a cell one frame */
             s->doubts_allowed = (size_t)(last - first + 1) * (s->x_windows / s->window / 32 + 1) +
                                 (s->nearest == NULL ? 0 : 16 * s->nearest->k * s->x_windows);
         if (status == BC_OK && filter) status = walk(s, first, last, true, options);
-        free_scratch(s);
+        bc_simple_free_scratch(s);
         if (status == UNDECIDED) filter = false;
     }
     if (!filter && status != BC_NOMEM) {
-        status = prepare_sweep(s);
+        s->limit = 0;
+        status = bc_simple_prepare_sweep(s);
         if (status == BC_OK) status = walk(s, first, last, false, options);
-        free_scratch(s);
+        bc_simple_free_scratch(s);
         s->error = 0;
     }
     return status;
@@ -356,7 +271,8 @@ static int filter_pan(struct simple *s, size_t count, struct simple *chain, bool
         s[k].next = chain->next;
         chain->next = &s[k];
     }
-    int status = prepare_filter(chain, first, usable);
+    int status = bc_simple_prepare_filter(chain, first, usable);
+    for (size_t k = 0; k < count; k++) start_all(&s[k]);
     if (status == BC_OK && *usable && first <= last) status = walk_pan(chain, first, last, options);
     return status;
 }
@@ -382,7 +298,7 @@ int bc_simple_pan(const bc_simple_length *lengths, size_t count, const double *x
                                          l->zone, &steady);
     }
     for (size_t k = 0; s != NULL && k < count; k++) {
-        free_scratch(&s[k]);
+        bc_simple_free_scratch(&s[k]);
         free(s[k].terms);
         free(s[k].left.value);
         free(s[k].left.index);

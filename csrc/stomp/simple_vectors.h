@@ -17,7 +17,7 @@ enum { SIMPLE_LANES = 64, SIMPLE_STRIP = 16 };
 
 /* The nearest neighbours on one side so far: value (n) and index (n, -1 at
  * first). In a sweep value is the distance (DBL_MAX at first); in a filter the
- * largest filter value that could still be nearer. */
+ * largest filter value that could still be nearer (at first DBL_MAX, or the limit). */
 struct simple_side {
     double *value;
     int64_t *index;
@@ -43,6 +43,8 @@ struct simple {
     double *a_norm, *b_norm; /* bias + |a|^2; |b|^2 (stride) */
     double bias;             /* a number whose last bit is the grid */
     double error;            /* no filter value is further from its distance */
+    double limit;            /* between all distances and the filter values of windows with a frame
+                                that is not finite; 0: there is no such frame */
     double *ring;            /* (ring_rows, SIMPLE_PITCH): the last c's */
     size_t ring_rows;
     size_t doubts, doubts_allowed;
@@ -57,6 +59,13 @@ struct simple {
 
     double *terms; /* (window): scratch of bc_simple_distance */
 };
+
+/* Before a filter, before a sweep, and after either. BC_OK or BC_NOMEM; *usable is false
+ * where a filter would tell nothing: all frames equal, or values that are too large or small
+ * for a grid. first: of any block of diagonals. */
+int bc_simple_prepare_filter(struct simple *s, ptrdiff_t first, bool *usable);
+int bc_simple_prepare_sweep(struct simple *s);
+void bc_simple_free_scratch(struct simple *s);
 
 /* Diagonals first .. first + SIMPLE_LANES - 1, rows begin .. end - 1, where
  * begin + first > -SIMPLE_LANES and end + first <= y_windows; linked ones end where
