@@ -11,10 +11,13 @@ A second run skips what is finished and retries what failed. Without --data, a s
 synthetic data set is made. The configuration file returns the settings that are to
 differ from those in lua/bclua/workflow/pipeline.lua:
   return {triplets = {samples = 5000}, fit = {batch_size = 32, max_epochs = 20}}
+What the folders are, a CSV about the recordings and the groups of triplets:
+  return {data = {layout = "site", metadata = "sites.csv", group = "habitat"}}
 Examples:
   bclua scripts/pipeline.lua --data birds
   bclua scripts/pipeline.lua --data birds --run runs/wide --config wide.lua]])
-parser:option("--data", "Folder with train_audio/SPECIES/ID.ogg, and a taxonomy CSV if there is one."):argname("DIR")
+parser:option("--data", "Folder of recordings: train_audio/SPECIES/ID.ogg and a taxonomy CSV, SPECIES/ID.ogg, " ..
+   "SITE/DATE/ID.wav, or ID.wav."):argname("DIR")
 parser:option("--run", "Folder for everything that is made (default: runs/NAME of the data)."):argname("DIR")
 parser:option("--config", "Lua file that returns a table of settings."):argname("FILE")
 cli.hearing(cli.settings(parser, pipeline.hearing))

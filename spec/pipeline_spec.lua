@@ -15,6 +15,14 @@ describe("pipeline settings", function()
          math.type(made.list[2])))
    end)
 
+   it("of earlier versions are those of today", function()
+      local made = pipeline.change(pipeline.defaults, {triplets = {group = "family", samples = 7}})
+      assert.same({"family", nil, 7}, {made.data.group, made.triplets.group, made.triplets.samples})
+      assert.equal("species", pipeline.change(pipeline.defaults, {triplets = {samples = 7}}).data.group)
+      assert.same({nil, "no setting named 'triplets.group'"}, {pipeline.change(pipeline.defaults, {data = {group = "a"},
+         triplets = {group = "b"}})})
+   end)
+
    it("name what no default has, and what is of another type", function()
       assert.same({nil, "no setting named 'a.y'"}, {pipeline.merge(defaults, {a = {y = 1}})})
       assert.same({nil, "setting 'a.x' must be a number, got one"}, {pipeline.merge(defaults, {a = {x = "one"}})})
@@ -43,6 +51,9 @@ describe("a configuration file", function()
    it("names a setting that is not as the command line would have it, and what is allowed", function()
       local cases = {
          ["triplets = {pick = 'x'}"] = "'triplets.pick' must be one of motif, discord, best, calls, got 'x'",
+         ["data = {layout = 'tree'}"] = "'data.layout' must be one of auto, species, site, flat, got 'tree'",
+         ["data = {group = 7}"] = "'data.group' must be a string, got 7",
+         ["data = {metadata = '/nope.csv'}"] = "'data.metadata': /nope.csv: no such file",
          ["triplets = {calls = -1}"] = "'triplets.calls' must be an integer from 1 to 10000, got -1",
          ["triplets = {[true] = 1}"] = "no setting named 'triplets.true'",
          ["triplets = {mixture = {a = 1}}"] = "'triplets.mixture' must be a list of numbers, 4 of them, got a table",

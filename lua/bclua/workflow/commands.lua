@@ -47,16 +47,17 @@ local function heard(e)
 end
 
 local function generate(run, c)
-   local t = c.triplets
+   local t = require("bclua.workflow.pipeline").triplet_options(c.triplets, c.data)
    local words = {"bclua", "scripts/motif.lua", "generate-triplets", "--input", run.motif, "--output",
       run.triplets_path, "--samples", t.samples, "--seed", t.seed, "--holdout", t.holdout, "--shares", t.shares,
       "--pick", t.pick}
-   if #t.mixture > 0 then
+   if t.mixture then
       extend(words, "--mixture", table.concat(t.mixture, ","))
    else
       extend(words, "--self", t.self, "--motif", t.motif)
    end
    if run.taxonomy then extend(words, "--taxonomy", run.taxonomy) end
+   if t.metadata then extend(words, "--metadata", t.metadata) end
    if t.pick == "calls" then extend(words, "--calls", t.calls) end
    if require("bclua.workflow.triplet_windows").needs_scores(t) then extend(words, "--dataset-root", run.root) end
    if t.group ~= "" then extend(words, "--group", t.group) end
@@ -91,6 +92,7 @@ function commands.list(run)
    local extract = {"bclua", "scripts/motif.lua", "extract", "--input", run.audio, "--output", run.folder .. "/motif",
       "--cens-sr", c.extract.cens_sample_rate, "--mp-window", c.extract.matrix_profile_window,
       table.unpack(heard(c.extract))}
+   if c.data.layout ~= "auto" then extend(extract, "--data-layout", c.data.layout) end
    if c.data.deployments ~= "" then extend(extract, "--deployments", c.data.deployments) end
    add(table.unpack(extract))
    add("bclua", "scripts/motif.lua", "consolidate", "--input", run.folder .. "/motif", "--output", run.motif)

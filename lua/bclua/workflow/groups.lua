@@ -53,6 +53,35 @@ local function read(path, key, column)
    return values, twice
 end
 
+-- The columns of a CSV, and the one that says of what its rows are.
+local function describe(path)
+   local sql = require "bclua.sql"
+   local described, message = sql.query("describe from " .. sql.csv(path, AS_TEXT))
+   if not described then return nil, message end
+   local t = {columns = {}, of = "recording"}
+   for i, row in ipairs(described) do t.columns[i] = row.column_name end
+   t.has = table.concat(t.columns, ", ")
+   t.key = find_first(t.columns, RECORDING_KEYS)
+   if not t.key then t.key, t.of = find_first(t.columns, SPECIES_KEYS), "species" end
+   return t
+end
+
+local function no_key(path, t)
+   return ("%s: no column 'SPECIES_CODE' or 'source_name' that says what its rows are of (has: %s)"):format(path, t.has)
+end
+
+--- Is this a CSV whose rows are of recordings, or of species?
+-- @tparam string path
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function groups.check(path)
+   local t, message = describe(path)
+   if not t then return nil, message end
+   if not t.key then return nil, no_key(path, t) end
+   return true
+end
+
 --- Values of a column of a CSV, and what they are of.
 -- The key is the column `source_name`, `filename`, `file` or `path` (a recording: its source name, that
 -- without the first folder, the file's name, or that without extension), else `SPECIES_CODE`, `species`,
@@ -64,23 +93,14 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function groups.read(path, column)
-   local sql = require "bclua.sql"
-   local described, message = sql.query("describe from " .. sql.csv(path, AS_TEXT))
-   if not described then return nil, message end
-   local columns = {}
-   for i, row in ipairs(described) do columns[i] = row.column_name end
-   local has = table.concat(columns, ", ")
-   local found = find(columns, column)
-   if not found then return nil, ("%s: no column '%s' (has: %s)"):format(path, column, has) end
-   local key, of = find_first(columns, RECORDING_KEYS), "recording"
-   if not key then key, of = find_first(columns, SPECIES_KEYS), "species" end
-   if not key then
-      return nil, ("%s: no column 'SPECIES_CODE' or 'source_name' that says what its rows are of (has: %s)"):format(
-         path, has)
-   end
-   local values, twice = read(path, key, found)
+   local t, message = describe(path)
+   if not t then return nil, message end
+   local found = find(t.columns, column)
+   if not found then return nil, ("%s: no column '%s' (has: %s)"):format(path, column, t.has) end
+   if not t.key then return nil, no_key(path, t) end
+   local values, twice = read(path, t.key, found)
    if not values then return nil, twice end
-   return {values = values, of = of, key = key, column = found, twice = twice}
+   return {values = values, of = t.of, key = t.key, column = found, twice = twice}
 end
 
 local function lookup(t, row)

@@ -21,11 +21,11 @@ end
 --- Every setting, by step; a configuration file returns a table like this one with
 -- what is to differ.
 pipeline.defaults = {
-   data = {deployments = ""},
+   data = {layout = "auto", metadata = "", group = "species", deployments = ""},
    extract = {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000, channel = "mix", fmin = 0,
       fmax = 0},
-   triplets = {samples = 20000, seed = 1, holdout = 0.25, shares = "equal", group = "species", self = 0.5, motif = 0.5,
-      mixture = {}, pick = "calls", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
+   triplets = {samples = 20000, seed = 1, holdout = 0.25, shares = "equal", self = 0.5, motif = 0.5, mixture = {},
+      pick = "calls", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},
    network = {widths = {8, 16, 32, 64}, z = 64, compression = "log"},
@@ -35,10 +35,13 @@ pipeline.defaults = {
 }
 
 --- The settings `triplets` as the step takes them: `mixture`, where it has weights, in place of `self` and `motif`.
-function pipeline.triplet_options(t)
+-- @tparam table t
+-- @tparam[opt] table data the settings `data`, of which the step takes `group` and `metadata`
+function pipeline.triplet_options(t, data)
    local options = {}
    for k, v in pairs(t) do options[k] = v end
    if next(t.mixture) then options.self, options.motif = nil, nil else options.mixture = nil end
+   if data then options.group, options.metadata = data.group, data.metadata ~= "" and data.metadata or nil end
    return options
 end
 
@@ -83,12 +86,28 @@ function pipeline.merge(defaults, changes, where)
    return result
 end
 
+--- Settings with changes laid over them, also those of earlier versions: `triplets.group` is `data.group` now.
+-- @treturn[2] nil, message naming the key
+function pipeline.change(settings, changes)
+   local t, data = changes.triplets, changes.data or {}
+   if type(t) == "table" and t.group ~= nil and type(data) == "table" and data.group == nil then
+      local new = {data = {group = t.group}, triplets = {}}
+      for k, v in next, data do new.data[k] = v end
+      for k, v in next, t do new.triplets[k] = k ~= "group" and v or nil end
+      for k, v in next, changes do new[k] = new[k] or v end
+      changes = new
+   end
+   return pipeline.merge(settings, changes)
+end
+
 -- What each setting may be: what the steps take.
 local function schema()
    local function of(options, names) return {"table", of = options_of.subset(options, names)} end
    local function step_options(name) return require("bclua.workflow." .. name).options end
    local d, channels = pipeline.defaults, {"integer", least = 1, most = 65536}
-   return {data = of(step_options("extract"), d.data), extract = of(step_options("extract"), d.extract),
+   local data = {deployments = "string", metadata = "string", group = "string",
+      layout = step_options("extract").data_layout}
+   return {data = {"table", of = data}, extract = of(step_options("extract"), d.extract),
       triplets = of(step_options("triplets"), d.triplets), audit = of(step_options("audit"), d.audit),
       tiles = of(step_options("tiles"), d.tiles), fit = of(step_options("fit"), d.fit),
       evaluate = of(step_options("evaluate"), d.evaluate),
@@ -105,6 +124,10 @@ function pipeline.wrong(config)
    c.triplets = pipeline.triplet_options(c.triplets)
    local ok, message = options_of.try(c, schema())
    if not ok then return (message:gsub("^option", "setting")) end
+   if c.data.metadata ~= "" then
+      ok, message = require("bclua.workflow.groups").check(c.data.metadata)
+      if not ok then return "setting 'data.metadata': " .. message end
+   end
    if c.data.deployments ~= "" then
       ok, message = require("bclua.deployments").read(c.data.deployments)
       if not ok then return "setting 'data.deployments': " .. message end
@@ -194,7 +217,7 @@ local function prepare(options)
    end
    local defaults, message = pipeline.merge(pipeline.defaults, options.data and {} or pipeline.demo)
    local config
-   config, message = pipeline.merge(assert(defaults, message), changes)
+   config, message = pipeline.change(assert(defaults, message), changes)
    if not config then return nil, options.config .. ": " .. message end
    for name in pairs(hearing.given) do
       if options[name] then config.extract[name] = options[name] end
@@ -206,7 +229,7 @@ local function prepare(options)
       local recordings = require "bclua.recordings"
       local layout, list
       layout, message = recordings.layout(data)
-      if layout then list, message = recordings.list(layout.audio) end
+      if layout then list, message = recordings.list(layout.audio, config.data.layout) end
       if not list then return nil, message end
    end
    local name = data and files.basename(data) or "demo"
@@ -223,7 +246,8 @@ local function mine(run, force)
    if not placed then os.remove(f .. "/motif/" .. require("bclua.deployments").file) end -- of an earlier run
    run.motif, run.triplets_path, run.tiles = f .. "/motif.parquet", f .. "/triplets.parquet", f .. "/tiles"
    local result, message = step(run, "extract", function()
-      local options = {input = run.audio, output = f .. "/motif", force = force, deployments = placed}
+      local options = {input = run.audio, output = f .. "/motif", force = force, deployments = placed,
+         data_layout = c.data.layout}
       for k, v in pairs(c.extract) do options[k] = v end
       return require("bclua.workflow.extract").run(options)
    end)
@@ -244,7 +268,7 @@ local function sample(run, force)
    run.triplets, message, no_groups = step(run, "generate-triplets", function()
       local options = {input = run.motif, output = run.triplets_path, taxonomy = run.taxonomy,
          dataset_root = run.root, force = force, keep_scores = run.folder .. "/scores.parquet"}
-      for k, v in pairs(pipeline.triplet_options(c.triplets)) do options[k] = v end
+      for k, v in pairs(pipeline.triplet_options(c.triplets, c.data)) do options[k] = v end
       return require("bclua.workflow.triplets").run(options)
    end)
    if no_groups then

@@ -21,6 +21,7 @@ local summary = {}
 
 local ULTRASOUND, SLOWER = 96000, 10 -- at higher rates (Hz) sound is played so many times slower
 local MOST_BARS = 40 -- species in the chart
+local MOST_LISTED = 100 -- recordings, where there are no species
 local MOST_ROUNDS = 20 -- in the table of validation
 local SMOOTH_STEPS = 20
 local LONGEST_S, AROUND_S = 120, 60 -- of a recording that can be heard as a whole, and what is heard of a longer one
@@ -66,13 +67,25 @@ local function counted(r, run, folder, what)
    r:table({what, "recordings", "seconds", "shortest (s)", "longest (s)", "with motif"}, cells)
 end
 
+-- Each of the recordings, where there are no groups to count.
+local function listed(r, run, n)
+   local rows = sql.query(([[select source_name, duration_seconds d, motif_0, cens_sample_rate rate from %s
+      order by source_name limit %d]]):format(sql.parquet(run.motif), MOST_LISTED))
+   for i, row in ipairs(rows) do
+      rows[i] = {row.source_name, ("%.1f"):format(row.d), row.motif_0 and ("%.1f"):format(row.motif_0 / row.rate)}
+   end
+   r:fold(n > #rows and ("The first %d recordings"):format(#rows) or "The recordings", function()
+      r:table({"recording", "seconds", "motif at (s)"}, rows)
+   end)
+end
+
 local function recordings(r, run, folder)
    r:section("Recordings")
    local total = sql.query(("select count(*)::bigint n, count(distinct species)::bigint species, " ..
       "count(distinct site)::bigint sites, sum(duration_seconds) d, count(motif_0)::bigint m from %s"):format(
       sql.parquet(run.motif)))[1]
    local of = total.species > 0 and ("of %d species"):format(total.species) or total.sites > 0 and
-      ("from %d sites, without species"):format(total.sites) or "without species"
+      ("from %d site%s, without species"):format(total.sites, total.sites == 1 and "" or "s") or "without species"
    r:paragraph(("%d recordings %s, %s in all; %d have a motif, %d are too short for one."):format(total.n, of,
       progress.duration(total.d), total.m, total.n - total.m))
    r:paragraph(("Files and what became of them: %s."):format(account.text(run.counts)))
@@ -84,7 +97,7 @@ local function recordings(r, run, folder)
       r:warning(("%d failed; they are listed at the end and in failures.csv."):format(#run.failures))
    end
    local what = total.species > 0 and "species" or total.sites > 0 and "site"
-   if what then counted(r, run, folder, what) end
+   if what then counted(r, run, folder, what) else listed(r, run, total.n) end
    local durations = sql.columns(("select duration_seconds d from %s"):format(sql.parquet(run.motif))).d
    picture(r, folder, "durations.svg", "durations of the recordings", function(path)
       return plot.hist(durations, path, {xlabel = "duration (s)", ylabel = "recordings", size = {900, 320}})
@@ -223,8 +236,11 @@ end
 
 local function triplets(r, run)
    r:section("Triplets")
-   r:paragraph(("%d triplets from %d recordings; %d recordings are kept for evaluation."):format(
-      run.triplets.samples, run.triplets.recordings, #run.triplets.holdout))
+   local group = run.triplets.group
+   r:paragraph(("%d triplets from %d recordings; %d recordings are kept for evaluation. %s"):format(
+      run.triplets.samples, run.triplets.recordings, #run.triplets.holdout, group == "recording" and
+      "Groups are recordings: neighbours are other windows of the same one, distant ones those of others." or
+      ("Groups are by %s."):format(group)))
    local rows = {}
    for i, p in ipairs(run.triplets.partitions) do
       rows[i] = {p.neighbor, p.distant, p.n, ("%.1f %%"):format(100 * p.n / run.triplets.samples)}

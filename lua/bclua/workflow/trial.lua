@@ -33,7 +33,7 @@ function trial.open(run)
    local about, message = tables.read_json(path, schemas.config)
    if not about then return nil, message end
    local settings
-   settings, message = pipeline.merge(pipeline.defaults, about.config)
+   settings, message = pipeline.change(pipeline.defaults, about.config)
    if not settings then return nil, path .. ": " .. message end
    local layout
    layout, message = require("bclua.recordings").layout(about.data)
@@ -113,7 +113,7 @@ function trial.run(options)
    local about, message = trial.open(options.run)
    if not about then return nil, message end
    local c
-   c, message = pipeline.merge(about.settings, options.settings)
+   c, message = pipeline.change(about.settings, options.settings)
    message = not c and message or pipeline.wrong(c)
    if message then return nil, message end
    local ok
@@ -127,7 +127,7 @@ function trial.run(options)
    end
    ok, message = draw.run(with({input = about.motif, output = triplets,
       taxonomy = about.taxonomy, dataset_root = about.root, scores = scores, quiet = options.quiet},
-      pipeline.triplet_options(c.triplets)))
+      pipeline.triplet_options(c.triplets, c.data)))
    if not ok then return nil, message end
    local start = system.clock()
    local learnt

@@ -408,8 +408,8 @@ end
 -- `scores` (what `score` wrote, for `best` and `calls`; without, computed from the recordings below `dataset_root`
 -- and, with `keep_scores`, kept in this file);
 -- `force`, `quiet`
--- @treturn[1] table `{samples=, recordings=, holdout=, warnings=, partitions=, failures=}`; `partitions` is empty where
---  `output` is no regular file
+-- @treturn[1] table `{samples=, group=, recordings=, holdout=, warnings=, partitions=, failures=}`; `group`: by what
+-- recordings are grouped; `partitions` is empty where `output` is no regular file
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
@@ -481,8 +481,8 @@ function triplets.run(options)
    local recordings = count_recordings(rows)
    progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(p.samples,
       recordings, #held), options.quiet)
-   return {samples = p.samples, recordings = recordings, holdout = held, warnings = warnings, partitions = partitions,
-      failures = failures or {}}
+   return {samples = p.samples, group = p.group, recordings = recordings, holdout = held, warnings = warnings,
+      partitions = partitions, failures = failures or {}}
 end
 
 --- Draw triplets among the recordings that a table of triplets left out, as that
