@@ -1,9 +1,11 @@
--- usage: bclua scripts/bench/extract.lua [FOLDER [RUNS]]
+-- usage: bclua scripts/bench/extract.lua [FOLDER [RUNS [HOURS]]]
 -- `motif extract` over many files: recordings a second on one thread and on two,
 -- best and median of RUNS (3), the share of twice the one-thread rate that two reach,
 -- processor time (which tells what two threads cost when the machine has other
 -- work), and memory at a quarter, half and the end of a run.
 -- FOLDER: recordings (default, and '': 48 synthetic ones of 14 to 44 s).
+-- HOURS: then one recording so long (FLAC at 48 kHz: noise, and a passage of the others every half a minute), in a
+-- process of its own: time, and the most memory that it had.
 local parallel = require "bclua.parallel"
 local recordings = require "bclua.recordings"
 local system = require "bclua.system"
@@ -55,4 +57,38 @@ local one, one_median, one_cpu = measure(1)
 local two, two_median, two_cpu = measure(2)
 print(("two threads reach %.1f %% of twice the rate of one (medians: %.1f %%, by processor time %.1f %%)"):format(
    100 * one / (2 * two), 100 * one_median / (2 * two_median), 100 * one_cpu / two_cpu))
+
+-- One long recording, written block by block.
+local function write_long(path, hours)
+   local audio, g, songs = require "bclua.audio", require("bclua.sampling").generator(1), {}
+   local rate, length = 48000, 3 * 48000
+   for i = 1, math.min(6, #list) do songs[i] = assert(audio.load(list[i].path, {sample_rate = rate})) end
+   local w, total = assert(audio.create(path, rate)), math.floor(hours * 3600 * rate)
+   while w:tell() < total do
+      local n = math.min(30 * rate, total - w:tell())
+      local y, song = g:normal(n):copy("f32") * 2e-4, songs[g:integer(#songs)]
+      if n > length and #song > length then
+         local from, call = g:integer(#song - length), g:integer(n - length)
+         local part = y:slice(1, call, call + length - 1)
+         part:fill(part + song:slice(1, from, from + length - 1) * 0.3)
+      end
+      assert(w:write(y))
+   end
+   assert(w:commit())
+end
+
+if tonumber(arg[3]) then
+   assert(system.mkdir(scratch .. "/long"))
+   write_long(scratch .. "/long/night.flac", tonumber(arg[3]))
+   local child = assert(io.popen(([[build/bclua -e '
+      package.path = "lua/?.lua;" .. package.path
+      local s = require "bclua.system"
+      local start = s.clock()
+      assert(require "bclua.workflow.extract".run{input = "%s/long", output = "%s/out"})
+      print(s.clock() - start, s.cpu_clock(), (select(2, s.memory())))']]):format(scratch, scratch)))
+   local took, cpu, most = child:read("n", "n", "n")
+   assert(child:close())
+   print(("one recording of %s h: %.1f s, processor time %.1f s, process at most %.0f MB"):format(arg[3], took, cpu,
+      most / 1e6))
+end
 os.execute("rm -rf '" .. scratch .. "'")
