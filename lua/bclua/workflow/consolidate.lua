@@ -128,6 +128,53 @@ local function place(m, layout)
    end
 end
 
+-- The recordings of a folder, in order of their names; failures go to `failures`. Second value: how many are no longer
+-- there.
+local function read_all(folder, found, failures)
+   local there, layout = read_listing(folder)
+   local rows, gone = {}, 0
+   for _, path in ipairs(found) do
+      local m, why = read_one(folder .. "/" .. files.dirname(path))
+      if m and there and not there[m.source_name] then
+         gone = gone + 1
+      elseif m then
+         m.folder = files.dirname(path)
+         place(m, layout)
+         rows[#rows + 1] = m
+      else
+         failures[#failures + 1] = {path = folder .. "/" .. path, step = "consolidate", reason = why}
+      end
+   end
+   table.sort(rows, function(a, b) return a.source_name < b.source_name end)
+   return rows, gone
+end
+
+-- Time and place as deployments have them; what there is to say.
+local function deploy(rows, placed)
+   local warnings = {}
+   for _, row in ipairs(rows) do
+      local what = deployments.place(row, placed, row.source_name)
+      if what then
+         warnings[#warnings + 1] = {path = row.source_name, step = "consolidate", what = what,
+            seconds = row.duration_seconds}
+      end
+   end
+   return warnings
+end
+
+local function write(options, rows, parameters)
+   local columns, metadata = {}, record.for_parquet(parameters)
+   for _, name in ipairs(consolidate.columns) do
+      local column = {n = #rows}
+      for i, row in ipairs(rows) do column[i] = row[name] end
+      columns[name] = column
+   end
+   columns.duration_seconds = array.from(columns.duration_seconds, "f64")
+   metadata.bclua_folder = absolute(options.input)
+   return require("bclua.sql").write_parquet(options.output, columns, {order = consolidate.columns,
+      metadata = metadata, types = TYPES})
+end
+
 --- Consolidate a folder that `extract` wrote.
 -- @tparam table options `input` (folder), `output` (Parquet file), `deployments` (a CSV, see `bclua.deployments`;
 -- default: the one that `extract` was given, if any), `force`, `quiet`
@@ -137,15 +184,14 @@ end
 -- @treturn[2] string message
 function consolidate.run(options)
    options = check_options(options, OPTIONS)
-   local sql = require "bclua.sql"
    local found, left_out = files.find(options.input, function(name) return name == "metadata.json" end)
    if not found then return nil, left_out end
    if #found == 0 then return nil, options.input .. ": no metadata.json below it (run `motif extract` first)" end
    local locked <close>, busy = lock.file(options.output)
    if not locked then return nil, busy end
-   local parameters, ok, message, placed
-   placed, message = read_deployments(options)
+   local placed, message = read_deployments(options)
    if message then return nil, message end
+   local parameters, ok
    parameters, message = record.of_folder(options.input)
    if message then return nil, message end
    parameters = parameters or {}
@@ -153,45 +199,14 @@ function consolidate.run(options)
    ok, message = record.check(options.output, record.of_parquet(options.output), parameters, options.force)
    if not ok then return nil, message end
 
-   local there, layout = read_listing(options.input)
-   local gone = 0
-   local rows, failures = {}, record.left_out(left_out, "consolidate", options.quiet)
-   for _, path in ipairs(found) do
-      local m, why = read_one(options.input .. "/" .. files.dirname(path))
-      if m and there and not there[m.source_name] then
-         gone = gone + 1
-      elseif m then
-         m.folder = files.dirname(path)
-         place(m, layout)
-         rows[#rows + 1] = m
-      else
-         failures[#failures + 1] = {path = options.input .. "/" .. path, step = "consolidate", reason = why}
-      end
-   end
+   local failures = record.left_out(left_out, "consolidate", options.quiet)
+   local rows, gone = read_all(options.input, found, failures)
    if #rows == 0 then
       return nil, failures[1] and failures[1].reason or options.input .. ": its recordings are no longer there"
    end
-   table.sort(rows, function(a, b) return a.source_name < b.source_name end)
-   local columns, warnings = {}, {}
-   for _, row in ipairs(rows) do
-      local what = deployments.place(row, placed, row.source_name)
-      if what then
-         warnings[#warnings + 1] = {path = row.source_name, step = "consolidate", what = what,
-            seconds = row.duration_seconds}
-      end
-   end
-   for _, name in ipairs(consolidate.columns) do
-      local column = {n = #rows}
-      for i, row in ipairs(rows) do column[i] = row[name] end
-      columns[name] = column
-   end
-   columns.duration_seconds = array.from(columns.duration_seconds, "f64")
-   local metadata = record.for_parquet(parameters)
-   metadata.bclua_folder = absolute(options.input)
-   ok, message = sql.write_parquet(options.output, columns, {order = consolidate.columns, metadata = metadata,
-      types = TYPES})
-   if not ok then return nil, message end
-   ok, message = record.write_failures(options.output .. ".failures.csv", failures)
+   local warnings = deploy(rows, placed)
+   ok, message = write(options, rows, parameters)
+   if ok then ok, message = record.write_failures(options.output .. ".failures.csv", failures) end
    if ok then ok, message = record.write_warnings(options.output .. ".warnings.csv", warnings) end
    if not ok then return nil, message end
    progress.note(("consolidate: %d recordings, %d failed%s%s"):format(#rows, #failures,

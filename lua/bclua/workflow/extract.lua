@@ -7,6 +7,7 @@ local files = require "bclua.files"
 local hearing = require "bclua.workflow.hearing"
 local layouts = require "bclua.recordings.layouts"
 local lock = require "bclua.lock"
+local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local system = require "bclua.system"
 local options_of = require "bclua.options"
@@ -46,7 +47,7 @@ end
 function extract.one(item, p)
    os.remove(item.output .. "/metadata.json") -- what it says is no longer so
    local r, message = require("bclua.workflow.analysis").analyse(item.path, p,
-      require("bclua.progress").slow("extract: " .. item.source_name, {quiet = p.quiet}))
+      progress.slow("extract: " .. item.source_name, {quiet = p.quiet}))
    if not r then return nil, message end
    local info = require("bclua.audio").info(item.path) or {} -- gone since
    local fields
@@ -76,6 +77,10 @@ local function select_recordings(list, options)
    return chosen
 end
 
+local function fail(result, path, reason)
+   result.failures[#result.failures + 1] = {path = path, step = "extract", reason = reason}
+end
+
 -- The source names of all recordings.
 local function names_of(list)
    local names = {}
@@ -83,6 +88,75 @@ local function names_of(list)
       if utf8.len(item.source_name) then names[#names + 1] = item.source_name end
    end
    return names
+end
+
+-- The parameters of the results.
+local function parameters_of(options)
+   local p = {cens_sample_rate = options.cens_sample_rate, matrix_profile_window = options.matrix_profile_window,
+      exclusion = options.exclusion}
+   for name, value in pairs(hearing.changed(options)) do p[name] = value end
+   p.sample_rate = options.sample_rate
+   return p
+end
+
+-- The folder of results, and in it what `consolidate` must know: parameters, deployments, which recordings there are
+-- and what their folders were taken for.
+local function open_output(options, p, all, layout)
+   local ok, message = record.open_folder(options.output, p, options.force)
+   if ok and options.deployments then
+      local kept
+      kept, message = files.read(options.deployments)
+      if not kept then return nil, message end
+      ok, message = system.write_file(options.output .. "/" .. deployments.file, kept)
+   end
+   if not ok then return nil, message end
+   return files.write_json(options.output .. "/recordings.json", {layout = layout, names = names_of(all)})
+end
+
+-- Recordings that are to be done; of the others the result says what became of them.
+local function find_todo(list, options, p, result)
+   local todo = {}
+   for _, item in ipairs(list) do
+      item.output = ("%s/%s%s"):format(options.output, item.species and item.species .. "/" or "", item.id)
+      local ok, message = extracted.carry_over(item)
+      if not ok then return nil, message end
+      local done, warning = extracted.is_done(item, p)
+      if not utf8.len(item.source_name) then -- neither JSON nor Parquet holds such a text
+         fail(result, item.path, item.path .. ": a name that is not UTF-8")
+      elseif done then
+         result.skipped = result.skipped + 1
+         result.warnings[#result.warnings + 1] = warning
+      else
+         todo[#todo + 1] = item
+      end
+   end
+   return todo
+end
+
+local function do_all(todo, p, result, bar)
+   for i, found, why in require("bclua.parallel").map(todo, "bclua.workflow.extract", "one", p) do
+      if found then
+         result.done, result.seconds = result.done + 1, result.seconds + found.seconds
+         result.warnings[#result.warnings + 1] = found.warning
+      else
+         fail(result, todo[i].path, why)
+      end
+      bar:update(i)
+   end
+end
+
+-- What is said at the end, and written beside the results.
+local function account_for(result, options, others, bar)
+   local warned = #result.warnings
+   bar:finish(("%s; %s of sound in %s%s"):format(account.text(result.counts), progress.duration(result.seconds),
+      progress.duration(bar:elapsed()), warned > 0 and
+      ("; %d with a warning: %s/warnings.csv"):format(warned, options.output) or ""))
+   local about = require("bclua.recordings.sounds").about(others)
+   if about then progress.note("extract: " .. about, options.quiet) end
+   local ok, message = account.write(options.output .. "/counts.json", result.counts)
+   if ok then ok, message = record.write_failures(options.output .. "/failures.csv", result.failures) end
+   if ok then ok, message = record.write_warnings(options.output .. "/warnings.csv", result.warnings) end
+   return ok, message
 end
 
 --- Extract all recordings of a folder.
@@ -98,20 +172,15 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: nothing could be done
 function extract.run(options)
-   local recordings = require "bclua.recordings"
    options = check_options(options, extract.options)
-   local p = {cens_sample_rate = options.cens_sample_rate, matrix_profile_window = options.matrix_profile_window,
-      exclusion = options.exclusion}
-   for name, value in pairs(hearing.changed(options)) do p[name] = value end
-   p.sample_rate = options.sample_rate
-   local message = extract.wrong(options)
+   local p, message = parameters_of(options), extract.wrong(options)
    if message then return nil, message end
-   local placed
    if options.deployments then -- before anything takes long
+      local placed
       placed, message = deployments.read(options.deployments)
       if not placed then return nil, message end
    end
-   local all, left_out, others, taken = recordings.list(options.input, options.data_layout)
+   local all, left_out, others, taken = require("bclua.recordings").list(options.input, options.data_layout)
    if not all then return nil, left_out end
    local list
    list, message = select_recordings(all, options)
@@ -119,60 +188,25 @@ function extract.run(options)
    local locked <close>, busy = lock.folder(options.output)
    if not locked then return nil, busy end
    local ok
-   ok, message = record.open_folder(options.output, p, options.force)
-   if ok and placed then
-      ok, message = system.write_file(options.output .. "/" .. deployments.file, files.read(options.deployments))
-   end
-   if ok then -- what is there, and what its folders are: for `consolidate`
-      ok, message = files.write_json(options.output .. "/recordings.json", {layout = taken.layout,
-         names = names_of(all)})
-   end
+   ok, message = open_output(options, p, all, taken.layout)
    if not ok then return nil, message end
-   local progress = require "bclua.progress"
    progress.note("extract: " .. layouts.words(all, taken), options.quiet)
 
    p.strict_audio, p.quiet = options.strict_audio, options.quiet -- which decide nothing about what comes out
-   local todo, failures, skipped, warnings = {}, record.left_out(left_out, "extract", options.quiet), 0, {}
-   for _, item in ipairs(list) do
-      item.output = ("%s/%s%s"):format(options.output, item.species and item.species .. "/" or "", item.id)
-      ok, message = extracted.carry_over(item)
-      if not ok then return nil, message end
-      local done, warning = extracted.is_done(item, p)
-      if not utf8.len(item.source_name) then -- neither JSON nor Parquet holds such a text
-         failures[#failures + 1] = {path = item.path, step = "extract",
-            reason = item.path .. ": a name that is not UTF-8"}
-      elseif done then
-         skipped = skipped + 1
-         warnings[#warnings + 1] = warning
-      else
-         todo[#todo + 1] = item
-      end
-   end
-   local parallel = require "bclua.parallel"
-   local bar = progress.new("extract", #list, {unit = "recordings", kept = true, done = skipped, quiet = options.quiet})
-   local seconds, done = 0, 0
-   for i, result, why in parallel.map(todo, "bclua.workflow.extract", "one", p) do
-      if result then
-         done, seconds = done + 1, seconds + result.seconds
-         warnings[#warnings + 1] = result.warning
-      else
-         failures[#failures + 1] = {path = todo[i].path, step = "extract", reason = why}
-      end
-      bar:update(i)
-   end
-   local result = {done = done, skipped = skipped, failures = failures, warnings = warnings, seconds = seconds}
+   local result = {done = 0, skipped = 0, seconds = 0, warnings = {},
+      failures = record.left_out(left_out, "extract", options.quiet)}
+   local todo
+   todo, message = find_todo(list, options, p, result)
+   if not todo then return nil, message end
+   local bar = progress.new("extract", #list, {unit = "recordings", kept = true, done = result.skipped,
+      quiet = options.quiet})
+   do_all(todo, p, result, bar)
    result.counts = account.of(others, result, #all - #list)
-   bar:finish(("%s; %s of sound in %s%s"):format(account.text(result.counts), progress.duration(seconds),
-      progress.duration(bar:elapsed()), #warnings > 0 and
-      ("; %d with a warning: %s/warnings.csv"):format(#warnings, options.output) or ""))
-   local about = require("bclua.recordings.sounds").about(others)
-   if about then progress.note("extract: " .. about, options.quiet) end
-   ok, message = account.write(options.output .. "/counts.json", result.counts)
-   if ok then ok, message = record.write_failures(options.output .. "/failures.csv", failures) end
-   if ok then ok, message = record.write_warnings(options.output .. "/warnings.csv", warnings) end
+   ok, message = account_for(result, options, others, bar)
    if not ok then return nil, message end
-   if done + skipped == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #failures, failures[1].reason)
+   if result.done + result.skipped == 0 then
+      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #result.failures,
+         result.failures[1].reason)
    end
    return result
 end
