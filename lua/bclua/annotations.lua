@@ -6,7 +6,7 @@
 -- @module bclua.annotations
 local columns = require "bclua.annotations.columns"
 local files = require "bclua.files"
-local text = require "bclua.annotations.text"
+local text = require "bclua.text"
 
 local annotations = {}
 
@@ -14,12 +14,6 @@ local DELIMITERS = {"\t", ";", ",", "|"}
 local IDENTIFIED = {"manualid", "autoid", "top1match"} -- of Kaleidoscope: who knows best comes first
 local NO_CALL = "nocall" -- BirdNET's line of a recording in which it found nothing
 local BIRDNET_S = 3 -- its windows; the last one may stick out
-
--- Blanks and what no terminal shows are no part of a label.
-local function trimmed(s)
-   if s:find("%c") then s = s:gsub("%c+", " ") end
-   return s:match("^ *(.*[^ ])") -- nil: nothing
-end
 
 -- Differences of times leave digits that nobody wrote.
 local function rounded(x) return math.floor(x * 1e9 + 0.5) / 1e9 end
@@ -45,7 +39,7 @@ local function track_row(number, line, wanted)
       return row
    end
    row.end_s = seconds(cells[2])
-   row.label = trimmed(row.end_s and cells[3] or not row.end_s and cells[2] or "")
+   row.label = text.cell(row.end_s and cells[3] or not row.end_s and cells[2] or "")
    row.end_s = row.end_s or row.start_s -- of Audacity 1.2: start and text
    row.score = cells[4] and text.number(cells[4])
    local scientific, common = (row.score and row.label or ""):match("^(%u%a+ %l[%a-]+), (.+)$")
@@ -109,7 +103,7 @@ local function times(t, cells)
       local s = cell(t, cells, role)
       x[role] = s and text.number(s)
       if s and not x[role] and not is_absent(s) then
-         return nil, ("no number: '%s' (%s)"):format(trimmed(s), t.names[t.at[role]])
+         return nil, ("no number: '%s' (%s)"):format(text.cell(s), t.names[t.at[role]])
       end
       x[role] = x[role] and x[role] * t.scale[role]
       if not x[role] and t.at[role] and (role == "start" or role == "offset") then
@@ -146,7 +140,7 @@ end
 
 local function label_of(cells, of)
    for _, i in ipairs(of) do
-      local label = cells[i] and trimmed(cells[i])
+      local label = cells[i] and text.cell(cells[i])
       if label then return files.unguard(label) end
    end
    return nil

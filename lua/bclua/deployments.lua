@@ -12,7 +12,7 @@
 local clock = require "bclua.clock"
 local files = require "bclua.files"
 local recorded = require "bclua.recorded"
-local text = require "bclua.annotations.text"
+local text = require "bclua.text"
 local zones = require "bclua.zones"
 
 local deployments = {}
@@ -29,11 +29,6 @@ local FAR_KM, KM_A_DEGREE = 1, 111.2
 
 -- ---- Reading ----
 
-local function trimmed(cell)
-   cell = cell and cell:match("^%s*(.-)%s*$")
-   return cell ~= "" and cell or nil
-end
-
 -- The columns of a first line by their role, and their delimiter: that which finds most of them.
 local function read_header(line)
    local best, most, by = nil, 0, nil
@@ -41,7 +36,7 @@ local function read_header(line)
       local _, names = text.rows({line}, 1, delimiter, 0)()
       local at, n = {}, 0
       for i, name in ipairs(names or {}) do
-         local role = KNOWN[(trimmed(name) or ""):lower()]
+         local role = KNOWN[(text.cell(name) or ""):lower()]
          if role and not at[role] then at[role], n = i, n + 1 end
       end
       if n > most then best, most, by = at, n, delimiter end
@@ -89,7 +84,7 @@ end
 local function read_row(at, cells)
    local row = {}
    for role, i in pairs(at) do
-      local cell = trimmed(cells[i])
+      local cell = text.cell(cells[i])
       if cell then
          local value, message = cell, nil
          if READ[role] then value, message = READ[role](cell) end
@@ -105,7 +100,7 @@ local function read_row(at, cells)
    row.from = row.from and local_seconds(row.from, row.timezone) or -math.huge
    row.to = row.to and local_seconds(row.to, row.timezone) + (row.to.is_date and DAY_S or 0) or math.huge
    if row.to <= row.from then return nil, "from is not before to" end
-   row.folder = row.folder and trimmed((row.folder:gsub("\\", "/"):gsub("^[./]+", ""):gsub("/+$", ""):lower()))
+   row.folder = row.folder and text.cell((row.folder:gsub("\\", "/"):gsub("^[./]+", ""):gsub("/+$", ""):lower()))
    return row
 end
 

@@ -6,7 +6,7 @@
 -- @module bclua.recorded
 local clock = require "bclua.clock"
 local files = require "bclua.files"
-local text = require "bclua.annotations.text"
+local text = require "bclua.text"
 
 local recorded = {}
 
@@ -18,16 +18,15 @@ local LONGEST = 200 -- bytes of a text
 
 -- ---- Texts ----
 
---- A text of a file in UTF-8, up to its first zero; see `bclua.annotations.text`.
+--- A text of a file in UTF-8, up to its first zero; see `bclua.text`.
 -- @tparam string bytes
 -- @treturn string
 function recorded.utf8(bytes) return (text.decode(bytes):gsub("%z.*", "")) end
 
 -- A text that can be a cell of a table, or nil.
 local function cell(value)
-   value = value and value:gsub("%c+", " "):match("^%s*(.-)%s*$")
-   if not value or value == "" then return nil end
-   if #value > LONGEST then value = value:sub(1, (utf8.offset(value, 0, LONGEST + 1) or LONGEST + 1) - 1) end
+   value = text.cell(value)
+   if value and #value > LONGEST then value = value:sub(1, (utf8.offset(value, 0, LONGEST + 1) or LONGEST + 1) - 1) end
    return value
 end
 

@@ -10,8 +10,6 @@ Matcher.__index = Matcher
 
 local SHOWN = 3 -- recordings of one name in a message
 
-local function stem(name) return name:match("^(.+)%.[^.]*$") or name end
-
 local function add(by, key, i)
    by[key] = by[key] or {}
    table.insert(by[key], i)
@@ -26,7 +24,7 @@ function match.new(names)
       m.exact[name] = i
       local base = files.basename(name):lower()
       add(m.by, base, i)
-      if stem(base) ~= base then add(m.by, stem(base), i) end
+      if files.stem(base) ~= base then add(m.by, files.stem(base), i) end
    end
    return m
 end
@@ -48,7 +46,7 @@ end
 local function likeness(a, b)
    if a == b then return 3 end
    if a:lower() == b:lower() then return 2 end
-   return stem(a) == stem(b) and 1 or 0
+   return files.stem(a) == files.stem(b) and 1 or 0
 end
 
 -- The candidate that shares most of the path; nil and a message where that are several.
@@ -79,7 +77,7 @@ function Matcher:find(path)
    path = path:gsub("^/+", "")
    if self.exact[path] then return self.exact[path], select(2, path:gsub("/", "")) end
    local base, candidates, seen = files.basename(path):lower(), {}, {}
-   for _, key in ipairs{base, stem(base)} do
+   for _, key in ipairs{base, files.stem(base)} do
       for _, i in ipairs(self.by[key] or {}) do
          if not seen[i] then candidates[#candidates + 1], seen[i] = i, true end
       end

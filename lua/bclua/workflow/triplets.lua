@@ -1,7 +1,6 @@
 --- Step 3: triplets of windows (anchor, neighbour, distant) as a Parquet table.
 -- @module bclua.workflow.triplets
 local accepted = require "bclua.workflow.accepted"
-local array = require "bclua.array"
 local files = require "bclua.files"
 local groups = require "bclua.workflow.groups"
 local hearing = require "bclua.workflow.hearing"
@@ -13,6 +12,7 @@ local record = require "bclua.workflow.record"
 local remarks = require "bclua.workflow.triplet_remarks"
 local schemas = require "bclua.workflow.schemas"
 local tables = require "bclua.tables"
+local triplet_table = require "bclua.workflow.triplet_table"
 local windows = require "bclua.workflow.triplet_windows"
 
 local triplets = {}
@@ -56,9 +56,6 @@ local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_w
    "motif_0", "motif_1", "silence?", "site?", "channel?"}
 local DISCORDS = {"discord_0", "discord_1"}
 
-local CHUNK = 1 << 17 -- triplets drawn at once
-local PART = 1 << 19 -- triplets in memory at once; more go through files beside the output
-
 -- A number that depends on the text alone, well mixed (FNV-1a, then a finaliser).
 local function hash(text)
    local h = -3750763034362895579 -- 0xcbf29ce484222325
@@ -101,27 +98,6 @@ function triplets.mixture(self, motif)
    return {self * motif, self * (1 - motif), (1 - self) * motif, (1 - self) * (1 - motif)}
 end
 
--- Numbers for names, in the order of the sorted names; what has none is of one name.
-local function number_names(rows, key)
-   local names, ids = {}, {}
-   for _, row in ipairs(rows) do
-      local name = row[key] or ""
-      if not ids[name] then
-         ids[name] = 0
-         names[#names + 1] = name
-      end
-   end
-   table.sort(names)
-   for i, name in ipairs(names) do ids[name] = i end
-   return ids
-end
-
-local function column(rows, f, dtype)
-   local a = array.zeros(#rows, dtype)
-   for i, row in ipairs(rows) do a[i] = f(row) end
-   return a
-end
-
 local function read(options, names)
    local relation, message = tables.open(options.input, schemas.motif, names)
    if not relation then return nil, message end
@@ -130,130 +106,6 @@ local function read(options, names)
    if not rows then return nil, message end
    if #rows == 0 then return nil, options.input .. ": no recordings" end
    return rows
-end
-
--- The places of all rows as one list, and where each row's end.
-local function add_places(columns, rows)
-   local all, ends = {}, array.zeros(#rows, "i64")
-   for i, row in ipairs(rows) do
-      table.move(row.places, 1, #row.places, #all + 1, all)
-      ends[i] = #all
-   end
-   columns.places_s, columns.places_end = array.from(all, "f64"), ends
-end
-
--- Where rows are silent as one list, and where each row's ends.
-local function add_silences(columns, rows)
-   local all, ends = {}, array.zeros(#rows, "i64")
-   for i, row in ipairs(rows) do
-      if row.silence then
-         for k = 1, #row.silence do all[#all + 1] = row.silence[k] end
-      end
-      ends[i] = #all
-   end
-   if #all > 0 then columns.silent_s, columns.silent_end = array.from(all, "f64"), ends end
-end
-
-local function sampler_columns(rows, window_s, is_labelled)
-   local group, species = number_names(rows, "group"), number_names(rows, "species")
-   local function seconds(key) return column(rows, function(r) return r[key] or -1 end, "f64") end
-   local anchor_s = seconds("anchor_s")
-   local columns = {
-      group = column(rows, function(r) return group[r.group] end, "i64"),
-      species = column(rows, function(r) return species[r.species or ""] end, "i64"),
-      anchor_s = anchor_s, self_s = seconds("self_s"), neighbor_s = seconds("neighbor_s"), distant_s = anchor_s,
-      avoid_0_s = anchor_s, avoid_1_s = seconds("twin_s"), duration_s = seconds("duration_seconds"),
-      window_s = window_s,
-   }
-   if rows[1] and rows[1].places then add_places(columns, rows) end
-   if is_labelled then
-      local source = number_names(rows, "source_name")
-      columns.source = column(rows, function(r) return source[r.source_name] end, "i64")
-   end
-   add_silences(columns, rows)
-   return columns
-end
-
--- ---- The table ----
-
---- The columns of the table.
-triplets.columns = {"a", "a_loc", "b", "b_loc", "c", "c_loc", "a_species", "b_species", "c_species",
-   "neighbor", "distant"}
-
--- Texts become codes of DuckDB enums, for which Parquet's dictionaries need no hashing; and joins
--- that may not change sides keep the order of the triplets.
-local PREPARE = [[
-   set threads = 1;
-   set disabled_optimizers = 'join_order,build_side_probe_side';
-   create type source_name as enum (select source_name from texts group by source_name order by min(i));
-   create type species as enum (select distinct species from texts where species is not null order by species);
-   create table names as select i, source_name::source_name as source_name, species::species as species, channel
-      from texts;
-   create type neighbor as enum ('self', 'group');
-   create type distant as enum ('motif', 'clip');
-   create table drawn (a int, b int, c int, a_loc double, b_loc double, c_loc double, neighbor utinyint,
-      distant utinyint)]]
-
-local DRAWN = {"a", "b", "c", "a_loc", "b_loc", "c_loc", "neighbor", "distant"}
-
-local SELECT = [[
-   select a.source_name as a, a_loc, b.source_name as b, b_loc, c.source_name as c, c_loc,
-      a.species as a_species, b.species as b_species, c.species as c_species,
-      (case neighbor when 1 then 'self' else 'group' end)::neighbor as neighbor,
-      (case distant when 1 then 'motif' else 'clip' end)::distant as distant%s
-   from %s as t left join names as a on a.i = t.a left join names as b on b.i = t.b left join names as c on c.i = t.c]]
-
-local CHANNELS = ", a.channel as a_channel, b.channel as b_channel, c.channel as c_channel"
-
-local function part_name(path, i) return ("%s.part%d"):format(path, i) end
-
--- Draw all triplets into the database's table `drawn`, or, when they are many, into
--- files beside the output. Returns SQL for where they are.
-local function draw(db, path, columns, p, options, parts)
-   local core, sampling, sql = require "bclua.sql.core", require "bclua.sampling", require "bclua.sql"
-   local bar = progress.new("generate-triplets", p.samples, {unit = "triplets", quiet = options.quiet})
-   local many = p.samples > PART
-   for first = 0, p.samples - 1, CHUNK do
-      local n = math.min(CHUNK, p.samples - first)
-      local t, message = sampling.triplets(columns, {samples = n, first = first, seed = p.seed, shares = p.shares,
-         mixture = p.mixture, exclude_own = p.exclude_own, self_distance_s = p.self_distance,
-         clip_distance_s = p.clip_distance, clips = p.clips})
-      if not t then return nil, message, true end
-      core.fill(db, "drawn", t, DRAWN) -- into the table itself: `append` is all or none, at the price of a copy
-      if many and ((first + n) % PART == 0 or first + n == p.samples) then
-         local part = part_name(path, #parts + 1)
-         parts[#parts + 1] = part
-         local ok
-         ok, message = db:write_parquet(part, "select * from drawn", {compression = "lz4"})
-         if not ok then return nil, message end
-         db:exec("truncate drawn")
-      end
-      bar:update(first + n)
-      collectgarbage() -- a chunk is large, but not for Lua's collector to see
-   end
-   if not many then return "drawn" end
-   return sql.parquet(parts)
-end
-
-local function write(path, rows, columns, p, options, parts)
-   local sql = require "bclua.sql"
-   local old = 1 -- what a run that was killed has left
-   while os.remove(part_name(path, old)) do old = old + 1 end
-   local db <close> = assert(sql.open())
-   local names = {i = column(rows, function(r) return r.i end, "i32"), source_name = {}, species = {n = #rows},
-      channel = {n = #rows}}
-   local some = false
-   for i, row in ipairs(rows) do
-      names.source_name[i], names.species[i], names.channel[i] = row.source_name, row.species, row.channel
-      some = some or row.channel ~= nil
-   end
-   db:exec("create table texts (i int, source_name varchar, species varchar, channel int)")
-   db:append("texts", names)
-   db:exec(PREPARE)
-   local from, message, no_triplets = draw(db, path, columns, p, options, parts)
-   if not from then return nil, message, no_triplets end
-   return db:write_parquet(path, SELECT:format(some and CHANNELS or "", from),
-      {metadata = record.for_parquet(p.metadata)})
 end
 
 -- Families by species, for evaluation, also where groups are something else.
@@ -393,6 +245,37 @@ local function read_rows(options, p)
    return entries, warnings
 end
 
+-- Every row gets its group; the parameters say by what, and what of recordings is heard.
+local function set_groups(rows, options, p)
+   local grouping, message = groups.set(rows, {group = options.group, metadata = options.metadata,
+      taxonomy = options.taxonomy, motif = options.input})
+   if not grouping then return nil, message end
+   local heard
+   heard, message = hearing.of_parquet(options.input)
+   if not heard then return nil, message end
+   for name, value in pairs(hearing.changed(heard)) do p[name] = value end
+   p.group = p.labels and grouping.name == "species" and "label" or grouping.name
+   if p.group == "recording" and p.exclude_own then
+      return nil, options.input .. ": --no-self: groups are recordings, whose neighbours are their own windows; use " ..
+         "another --group with it"
+   end
+   return grouping
+end
+
+-- What is said of a table that was written.
+local function tell(result, options)
+   if files.is_file(options.output) then -- no pipe
+      local sql = require "bclua.sql"
+      local relation = sql.parquet(options.output)
+      result.warnings[#result.warnings + 1] = remarks.same(relation)
+      result.partitions = sql.query(("select neighbor, distant, count(*)::bigint n from %s group by all order by all")
+         :format(relation))
+   end
+   for _, w in ipairs(result.warnings) do progress.note("generate-triplets: " .. w, options.quiet) end
+   progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(result.samples,
+      result.recordings, #result.holdout), options.quiet)
+end
+
 --- Draw triplets.
 -- @tparam table options `input` (Parquet from `consolidate`), `output` (Parquet),
 -- `samples` (500 000), `seed` (1), `holdout` (0.25: share of each species, or site, that is kept for evaluation);
@@ -415,30 +298,19 @@ end
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
 function triplets.run(options)
    options = options_of.check(options, triplets.options)
-   local sql = require "bclua.sql"
    local p, message = parameters(options)
    if not p then return nil, message end
-   local all, notes = read_rows(options, p)
-   if not all then return nil, notes end
+   local all, warnings = read_rows(options, p)
+   if not all then return nil, warnings end
    local families = families_of(all, options)
    local grouping
-   grouping, message = groups.set(all, {group = options.group, metadata = options.metadata,
-      taxonomy = options.taxonomy, motif = options.input})
+   grouping, message = set_groups(all, options, p)
    if not grouping then return nil, message end
-   local heard
-   heard, message = hearing.of_parquet(options.input)
-   if not heard then return nil, message end
-   for name, value in pairs(hearing.changed(heard)) do p[name] = value end
-   p.group = p.labels and grouping.name == "species" and "label" or grouping.name
-   if p.group == "recording" and p.exclude_own then
-      return nil, options.input .. ": --no-self: groups are recordings, whose neighbours are their own windows; use " ..
-         "another --group with it"
-   end
+   table.move(grouping.warnings, 1, #grouping.warnings, #warnings + 1, warnings)
    local rows, away = split(all, triplets.holdout(p.labels and labelled.recordings(all) or all, p.holdout, p.seed))
    local held, held_groups = describe_held(away, grouping)
    rows, message = keep_accepted(rows, options, p)
    if not rows then return nil, message end
-   for i, row in ipairs(rows) do row.i = i end
    message = remarks.no_groups(options, rows, #held, p.group)
    if message then return nil, message, true end
    local locked <close>, busy = lock.file(options.output)
@@ -449,40 +321,23 @@ function triplets.run(options)
    local picks, failures = windows.picks(options, p)
    if not picks then return nil, failures end
    local unscored = p.labels and 0 or windows.place(rows, p, picks)
+   if unscored > 0 and windows.needs_scores(p) then
+      warnings[#warnings + 1] = ("%d recordings have no score%s: their motif is taken"):format(unscored,
+         options.scores and " in " .. options.scores or "")
+   end
 
    local metadata = {recordings = count_recordings(all), holdout_recordings = held, holdout_groups = held_groups,
       groups = grouping.species, families = families, discords = p.anchor ~= "calls" and count(picks) or nil}
    for k, v in pairs(p) do metadata[k] = v end
    p.metadata = metadata
-   local parts = {}
-   local function finish(done, ...)
-      for _, part in ipairs(parts) do os.remove(part) end
-      if not done then error(..., 0) end
-      return ...
-   end
    local no_triplets
-   ok, message, no_triplets = finish(pcall(write, options.output, rows, sampler_columns(rows, p.window_s, p.labels), p,
-      options, parts))
+   ok, message, no_triplets = triplet_table.write(rows, p, options)
    if not ok then return nil, no_triplets and options.input .. ": " .. message or message, no_triplets end
-
-   local warnings = table.move(grouping.warnings, 1, #grouping.warnings, #notes + 1, notes)
-   if unscored > 0 and windows.needs_scores(p) then
-      warnings[#warnings + 1] = ("%d recordings have no score%s: their motif is taken"):format(unscored,
-         options.scores and " in " .. options.scores or "")
-   end
    remarks.add(rows, p, warnings)
-   local partitions = {}
-   if files.is_file(options.output) then -- no pipe
-      warnings[#warnings + 1] = remarks.same(sql.parquet(options.output))
-      partitions = sql.query(("select neighbor, distant, count(*)::bigint n from %s group by all order by all")
-         :format(sql.parquet(options.output)))
-   end
-   for _, w in ipairs(warnings) do progress.note("generate-triplets: " .. w, options.quiet) end
-   local recordings = count_recordings(rows)
-   progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(p.samples,
-      recordings, #held), options.quiet)
-   return {samples = p.samples, group = p.group, recordings = recordings, holdout = held, warnings = warnings,
-      partitions = partitions, failures = failures or {}}
+   local result = {samples = p.samples, group = p.group, recordings = count_recordings(rows), holdout = held,
+      warnings = warnings, partitions = {}, failures = failures or {}}
+   tell(result, options)
+   return result
 end
 
 --- Draw triplets among the recordings that a table of triplets left out, as that
@@ -528,7 +383,7 @@ function triplets.held_out(options)
    if not made.labels then windows.place(rows, p, windows.held_out_calls(names, p, options)) end
    local drawn
    if #rows > 0 then
-      drawn, message = require("bclua.sampling").triplets(sampler_columns(rows, made.window_s or
+      drawn, message = require("bclua.sampling").triplets(triplet_table.columns_for(rows, made.window_s or
          rows[1].matrix_profile_window / rows[1].cens_sample_rate, made.labels), {samples = options.samples,
          seed = options.seed, shares = p.shares, mixture = p.mixture, exclude_own = p.exclude_own,
          self_distance_s = p.self_distance, clip_distance_s = p.clip_distance, clips = p.clips})

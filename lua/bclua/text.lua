@@ -1,5 +1,5 @@
 --- Text that other programs wrote, whatever its encoding, line ends, delimiter and quotes.
--- @module bclua.annotations.text
+-- @module bclua.text
 local text = {}
 
 local MOST_LINES = 50 -- of a quoted cell
@@ -56,6 +56,15 @@ function text.decode(bytes)
    end
    if not utf8.len(bytes) then bytes = from_windows(bytes) end
    return (bytes:gsub("\r\n?", "\n"))
+end
+
+--- What a cell says: control characters as blanks, and none of these around it.
+-- @tparam ?string s
+-- @treturn ?string nil: nothing
+function text.cell(s)
+   if not s then return nil end
+   if s:find("%c") then s = s:gsub("%c+", " ") end
+   return s:match("^ *(.*[^ ])")
 end
 
 --- The lines of a text.
