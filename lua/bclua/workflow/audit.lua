@@ -12,6 +12,7 @@ local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local remarks = require "bclua.workflow.triplet_remarks"
 local schemas = require "bclua.workflow.schemas"
+local spans = require "bclua.workflow.spans"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
@@ -41,7 +42,7 @@ local UNEVEN = 10 -- times as many triplets of one class as of another
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function audit.one(item, o)
-   local sampling, spans = require "bclua.sampling", require "bclua.workflow.spans"
+   local sampling = require "bclua.sampling"
    local length, found = spans.length(o.seconds, o.sample_rate), {}
    local past, duration = spans.read(item.path, item.locs, {seconds = o.seconds, sample_rate = o.sample_rate,
       channel = item.channel}, function(samples, windows)
@@ -67,14 +68,8 @@ end
 
 -- Distinct locations by recording, so many recordings at most.
 local function read_sources(relation, path, limit, seed)
-   local sql = require "bclua.sql"
-   local rows, message = sql.query(([[
-      with w as (select a as src, a_channel as channel, a_loc::double as loc from %s
-                 union select b, b_channel, b_loc::double from %s union select c, c_channel, c_loc::double from %s)
-      select src as "source", min(channel) as channel, list(loc order by loc) as locs
-      from w group by src order by src]]):format(relation, relation, relation))
+   local rows, message = spans.of_triplets(relation, path)
    if not rows then return nil, message end
-   if #rows == 0 then return nil, path .. ": no triplets" end
    local chosen, tiles = rows, 0
    for _, row in ipairs(rows) do tiles = tiles + #row.locs end
    if limit > 0 and limit < #rows then

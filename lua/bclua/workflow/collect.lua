@@ -127,12 +127,18 @@ local function motif_centres(row, k)
    return list
 end
 
+-- Some windows of a recording, which a worker takes at once.
+local function new_piece(item, centres)
+   return {path = item.path, name = item.name, species = item.species, site = item.site, channel = item.channel,
+      duration_s = item.seconds, centres = centres}
+end
+
 -- Pieces of a recording from its start to its end, each decoded by itself.
 local function all_pieces(item, size)
    local pieces, n = {}, math.max(1, math.floor(item.seconds / SECONDS + 1e-6))
    for first = 0, n - 1, size do
-      local piece = {path = item.path, name = item.name, species = item.species, site = item.site,
-         channel = item.channel,         duration_s = item.seconds, from_s = first * SECONDS, centres = {}}
+      local piece = new_piece(item, {})
+      piece.from_s = first * SECONDS
       for i = first, math.min(n, first + size) - 1 do
          piece.centres[#piece.centres + 1] = (i + 0.5) * SECONDS
       end
@@ -186,19 +192,14 @@ local function pieces_of(set, items, options)
       return pieces
    end
    local pieces = {}
-   local function add(item, centres)
-      pieces[#pieces + 1] = {path = item.path, name = item.name, species = item.species, site = item.site,
-         channel = item.channel,
-         duration_s = item.seconds, centres = centres}
-   end
    if options.windows == "motif" then
-      for _, item in ipairs(items) do add(item, item.centres) end
+      for i, item in ipairs(items) do pieces[i] = new_piece(item, item.centres) end
       return pieces
    end
    local bar = require("bclua.progress").new("score", #items, {unit = "recordings", quiet = options.quiet})
    for i, centres, why in require("bclua.parallel").map(items, "bclua.workflow.collect", "best",
       {count = 2 * options.motifs, scored = options.scored}) do
-      if centres then add(items[i], centres) else set:fail(items[i].path, why) end
+      if centres then pieces[#pieces + 1] = new_piece(items[i], centres) else set:fail(items[i].path, why) end
       bar:update(i)
    end
    bar:finish()

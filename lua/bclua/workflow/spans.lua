@@ -48,6 +48,26 @@ function spans.merge(firsts, length, longest)
    return list
 end
 
+--- The windows of triplets, each once, by recording.
+-- @tparam string relation SQL, from `legacy.relation`
+-- @tparam string path for the message
+-- @treturn[1] {table,...} `source`, `channel` (nil: the mean of all), `locs` (seconds, in order); in order of source
+-- @treturn[2] nil
+-- @treturn[2] string message
+function spans.of_triplets(relation, path)
+   local rows, message = require("bclua.sql").query(([[
+      with w as (select a as src, a_channel as channel, a_loc::double as loc from %s
+                 union select b, b_channel, b_loc::double from %s union select c, c_channel, c_loc::double from %s)
+      select src as "source", min(channel) as channel, list(loc order by loc) as locs
+      from w group by src order by src]]):format(relation, relation, relation))
+   if not rows then return nil, message end
+   if #rows == 0 then return nil, path .. ": no triplets" end
+   for _, row in ipairs(rows) do
+      if array.is_array(row.locs) then row.locs = row.locs:table() end
+   end
+   return rows
+end
+
 -- A recording from left to right: it is decoded once, and what was taken last is kept.
 local Cursor = {}
 Cursor.__index = Cursor

@@ -6,7 +6,6 @@
 -- removed: a run that was broken off is dealt out like the first time and takes over the
 -- shards that are there. A later run adds shards for what the index does not have.
 -- @module bclua.workflow.tiles
-local array = require "bclua.array"
 local files = require "bclua.files"
 local hearing = require "bclua.workflow.hearing"
 local lock = require "bclua.lock"
@@ -131,21 +130,9 @@ end
 
 -- Distinct (source, loc), by source.
 local function read_wanted(path, loc_unit)
-   local sql = require "bclua.sql"
-   local t, message = require("bclua.workflow.legacy").relation(path, loc_unit)
-   if not t then return nil, message end
-   local rows
-   rows, message = sql.query(([[
-      with w as (select a as src, a_channel as channel, a_loc::double as loc from %s
-                 union select b, b_channel, b_loc::double from %s union select c, c_channel, c_loc::double from %s)
-      select src as "source", min(channel) as channel, list(loc order by loc) as locs
-      from w group by src order by src]]):format(t, t, t))
-   if not rows then return nil, message end
-   if #rows == 0 then return nil, path .. ": no triplets" end
-   for _, s in ipairs(rows) do
-      if array.is_array(s.locs) then s.locs = s.locs:table() end
-   end
-   return rows
+   local relation, message = require("bclua.workflow.legacy").relation(path, loc_unit)
+   if not relation then return nil, message end
+   return spans.of_triplets(relation, path)
 end
 
 -- Size and time of the recordings, and the ids that `extract` gives: they tell 1.ogg from
