@@ -33,6 +33,12 @@ bc_array *bc_push_empty(lua_State *L);
 /* A shape: one integer, or a list of one to four. Returns the number of axes. */
 int bc_check_shape(lua_State *L, int arg, int64_t *shape);
 
+/* A dtype's name; raises on another one. */
+bc_dtype bc_opt_dtype(lua_State *L, int arg, bc_dtype fallback);
+
+/* So much memory was handed out that Lua's collector does not see: it collects now and then. */
+void bc_array_account(lua_State *L, size_t bytes);
+
 /* A 1-based axis number at arg, as 0-based; raises outside 1..ndim. */
 int bc_check_axis(lua_State *L, int arg, const bc_array *a);
 
@@ -44,6 +50,8 @@ void bc_array_put_value(lua_State *L, bc_array *a, int64_t index, int value);
 
 int bc_array_create(lua_State *L);     /* lua_array_rows.c */
 void bc_array_push_rows(lua_State *L); /* the metatable of what it returns */
+
+extern const luaL_Reg *const bc_array_make_functions; /* lua_array_make.c */
 
 /* The part of the methods that is arithmetic (lua_array_ops.c). */
 extern const luaL_Reg *const bc_array_op_methods, *const bc_array_op_metamethods,
