@@ -168,21 +168,28 @@ static int finish(struct simple *s, const bc_sides *sides, const bc_simple_optio
     return BC_OK;
 }
 
+/* All windows of x against all of y. */
+static struct simple between(const double *x, size_t x_frames, const double *y, size_t y_frames,
+                             size_t dims, size_t window) {
+    return (struct simple){.x = x,
+                           .y = y,
+                           .x_frames = x_frames,
+                           .y_frames = y_frames,
+                           .x_windows = x_frames - window + 1,
+                           .y_windows = y_frames - window + 1,
+                           .dims = dims,
+                           .window = window,
+                           .zone = -1};
+}
+
 int bc_simple_self_join(double *distance, int64_t *index, const bc_sides *sides, const double *x,
                         size_t dims, size_t frames, size_t window, size_t zone,
                         const bc_simple_options *options) {
     assert(dims >= 1 && 1 <= window && window <= frames);
     const size_t n = frames - window + 1;
-    struct simple s = {.x = x,
-                       .y = x,
-                       .x_frames = frames,
-                       .y_frames = frames,
-                       .x_windows = n,
-                       .y_windows = n,
-                       .dims = dims,
-                       .window = window,
-                       .zone = -1,
-                       .right = {distance, index}};
+    struct simple s = between(x, frames, x, frames, dims, window);
+    s.right.value = distance;
+    s.right.index = index;
     int status = BC_NOMEM;
     s.terms = bc_aligned_doubles(window, 0.0);
     s.left.value = bc_aligned_doubles(n + SIMPLE_LANES, -INFINITY); /* nothing is nearer */
@@ -238,16 +245,10 @@ static int new_length(struct simple *s, const bc_simple_length *length, const do
                       size_t dims, size_t frames, const bc_simple_options *options) {
     const size_t w = length->window, n = frames - w + 1;
     const size_t zone = length->zone < n ? length->zone : n;
-    *s = (struct simple){.x = x,
-                         .y = x,
-                         .x_frames = frames,
-                         .y_frames = frames,
-                         .x_windows = n,
-                         .y_windows = n,
-                         .dims = dims,
-                         .window = w,
-                         .zone = (ptrdiff_t)zone,
-                         .right = {length->distance, length->index}};
+    *s = between(x, frames, x, frames, dims, w);
+    s->zone = (ptrdiff_t)zone;
+    s->right.value = length->distance;
+    s->right.index = length->index;
     s->doubts_allowed = options->way == BC_SIMPLE_FILTER ? SIZE_MAX : n * (n / w / 32 + 1);
     s->terms = bc_aligned_doubles(w, 0.0);
     s->lanes = bc_aligned_doubles(SIMPLE_LANES, 0.0);
@@ -311,16 +312,9 @@ int bc_simple_join(double *distance, int64_t *index, const double *x, size_t x_f
                    const double *y, size_t y_frames, size_t dims, size_t window,
                    const bc_simple_options *options) {
     assert(dims >= 1 && 1 <= window && window <= x_frames && window <= y_frames);
-    struct simple s = {.x = x,
-                       .y = y,
-                       .x_frames = x_frames,
-                       .y_frames = y_frames,
-                       .x_windows = x_frames - window + 1,
-                       .y_windows = y_frames - window + 1,
-                       .dims = dims,
-                       .window = window,
-                       .zone = -1,
-                       .right = {distance, index}};
+    struct simple s = between(x, x_frames, y, y_frames, dims, window);
+    s.right.value = distance;
+    s.right.index = index;
     s.terms = bc_aligned_doubles(window, 0.0);
     if (s.terms == NULL) return BC_NOMEM;
     int status = join(&s, 1 - (ptrdiff_t)s.x_windows, (ptrdiff_t)s.y_windows - 1, options);
@@ -334,16 +328,9 @@ int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *
                       const bc_simple_options *options) {
     assert(dims >= 1 && k >= 1 && 1 <= window && window <= x_frames && window <= y_frames);
     struct nearest nearest = {distance, index, k};
-    struct simple s = {.x = x,
-                       .y = y,
-                       .x_frames = x_frames,
-                       .y_frames = y_frames,
-                       .x_windows = x_frames - window + 1,
-                       .y_windows = y_frames - window + 1,
-                       .dims = dims,
-                       .window = window,
-                       .zone = zone,
-                       .nearest = &nearest};
+    struct simple s = between(x, x_frames, y, y_frames, dims, window);
+    s.zone = zone;
+    s.nearest = &nearest;
     int status = BC_NOMEM;
     s.terms = bc_aligned_doubles(window, 0.0);
     s.right.value = bc_aligned_doubles(s.x_windows, DBL_MAX);
@@ -359,14 +346,7 @@ int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *
 int bc_simple_query(double *distance, const double *query, const double *x, size_t frames,
                     size_t dims, size_t window, const bc_simple_options *options) {
     assert(dims >= 1 && 1 <= window && window <= frames);
-    struct simple s = {.x = query,
-                       .y = x,
-                       .x_frames = window,
-                       .y_frames = frames,
-                       .x_windows = 1,
-                       .y_windows = frames - window + 1,
-                       .dims = dims,
-                       .window = window};
+    struct simple s = between(query, window, x, frames, dims, window);
     int status = BC_OK;
     s.terms = bc_aligned_doubles(window, 0.0);
     if (s.terms == NULL) return BC_NOMEM;
