@@ -96,6 +96,19 @@ describe("what a file says of itself", function()
       assert.equal(T .. "Z", of("x.flac", {description = "Recorded at 04:30:00 14/05/2023 (UTC)"})) -- ffmpeg's name
    end)
 
+   it("counts in order of trust", function()
+      local at = "Recorded at 04:30:00 14/05/2023 (UTC+2) by AudioMoth 24F319055FDF2205 at %s gain while " ..
+         "battery was 4.1V"
+      local tags = {guano = "Site:moor\nGain:high", comment = at:format("medium"), bext_originator = "AudioMoth",
+         date = "2021-01-01T00:00:00"}
+      local fields = recorded.of("FOREST_20230514_043000.wav", tags)
+      assert.same({"moor", "high", 4.1, "AudioMoth 24F319055FDF2205", "2023-05-14T04:30:00+02:00"},
+         {fields.site, fields.gain, fields.battery_v, fields.recorder, fields.recorded_at})
+      tags.guano = nil
+      fields = recorded.of("FOREST_20230514_043000.wav", tags)
+      assert.same({"FOREST", "medium"}, {fields.site, fields.gain})
+   end)
+
    it("is GUANO", function()
       assert.equal("recorded_at=2023-05-14T04:30:00.5+02:00 site=north latitude=-52.5 longitude=13.4 " ..
          "recorder=AudioMoth 24F3 gain=2 temperature_c=21.5 battery_v=4.8", of("x.wav", {guano =
