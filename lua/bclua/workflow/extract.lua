@@ -187,6 +187,7 @@ function extract.run(options)
    if not list then return nil, message end
    local locked <close>, busy = lock.folder(options.output)
    if not locked then return nil, busy end
+   local is_new = not files.exists(options.output .. "/parameters.json")
    local ok
    ok, message = open_output(options, p, all, taken.layout)
    if not ok then return nil, message end
@@ -205,6 +206,7 @@ function extract.run(options)
    ok, message = account_for(result, options, others, bar)
    if not ok then return nil, message end
    if result.done + result.skipped == 0 then
+      if is_new then os.remove(options.output .. "/parameters.json") end -- nothing was made with them
       return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #result.failures,
          result.failures[1].reason)
    end
