@@ -25,7 +25,9 @@ describe("pipeline settings", function()
 
    it("name what no default has, and what is of another type", function()
       assert.same({nil, "no setting named 'a.y'"}, {pipeline.merge(defaults, {a = {y = 1}})})
-      assert.same({nil, "setting 'a.x' must be a number, got one"}, {pipeline.merge(defaults, {a = {x = "one"}})})
+      assert.same({nil, "setting 'a' must be a table, got one"}, {pipeline.merge(defaults, {a = "one"})})
+      local config = pipeline.merge(pipeline.defaults, {fit = {lr = "one"}})
+      assert.equal("setting 'fit.lr' must be a number of at least 0, got 'one'", pipeline.wrong(config))
    end)
 end)
 

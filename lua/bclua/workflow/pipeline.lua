@@ -63,7 +63,8 @@ local function as_default(default, value)
    end
    return math.type(default) == "integer" and math.tointeger(value) or value
 end
---- Defaults with changes laid over them; a key that no default has is an error.
+
+--- Defaults with changes laid over them; a key that no default has is an error. What values may be says `wrong`.
 -- @treturn[2] nil, message naming the key
 function pipeline.merge(defaults, changes, where)
    local result = {}
@@ -71,8 +72,7 @@ function pipeline.merge(defaults, changes, where)
    for k, v in next, changes or {} do
       local name = (where and where .. "." or "") .. tostring(k)
       if defaults[k] == nil then return nil, "no setting named '" .. name .. "'" end
-      local is_number_as_text = type(defaults[k]) == "string" and math.type(v) == "integer" -- a channel
-      if type(v) ~= type(defaults[k]) and not is_number_as_text then
+      if (type(v) == "table") ~= (type(defaults[k]) == "table") then
          return nil, ("setting '%s' must be a %s, got %s"):format(name, type(defaults[k]), tostring(v))
       end
       if type(v) == "table" and #defaults[k] == 0 and next(defaults[k]) ~= nil then

@@ -71,8 +71,8 @@ end
 -- short, and decoding would be most of it.
 local function cache_for(motif, least)
    local sql = require "bclua.sql"
-   local row = sql.query(("select sum(duration_seconds)::double s from %s"):format(sql.parquet(motif)))[1]
-   local all, free = (row.s or 0) * 32000 * 4 * 1.1 / 1e6, (system.memory_free() or 0) / 4 / 1e6
+   local row = sql.query(("select sum(duration_seconds * sample_rate)::double n from %s"):format(sql.parquet(motif)))[1]
+   local all, free = (row.n or 0) * 4 * 1.1 / 1e6, (system.memory_free() or 0) / 4 / 1e6
    return math.max(least, math.floor(math.min(all, free)))
 end
 
