@@ -51,7 +51,7 @@ describe("batch_search", function()
       assert.is_false(r.confirmed)
       assert.matches("not tried: a step on %d+ would take", r.remark)
       assert(r.largest > 50)
-      assert(r.bytes <= 1e9 and r.above > 1e9)
+      if not sanitized() then assert(r.bytes <= 1e9 and r.above > 1e9) end -- a sanitizer's own memory differs
       assert(system.clock() - start < 30)
    end)
 

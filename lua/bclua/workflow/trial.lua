@@ -34,7 +34,8 @@ function trial.open(run)
    if not about then return nil, message end
    local settings
    settings, message = pipeline.change(pipeline.defaults, about.config)
-   if not settings then return nil, path .. ": " .. message end
+   message = not settings and message or pipeline.wrong(settings)
+   if message then return nil, path .. ": " .. message end
    local layout
    layout, message = require("bclua.recordings").layout(about.data)
    if not layout then return nil, message end
