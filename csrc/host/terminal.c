@@ -1,5 +1,7 @@
 /* terminal.c: the module bclua.host: a line from the terminal, with editing,
  * history and completion (readline), and protected calls for the REPL. */
+#include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -56,26 +58,58 @@ static void on_line(char *line) {
     finished = true;
 }
 
+static bool stopped(void) { return bc_interrupted() || host_terminated(); }
+
+/* Is there a key? Waits for one, but not for ever: the signal may come just before, or to another
+ * thread. */
+static bool has_key(void) {
+    fd_set input;
+    FD_ZERO(&input);
+    FD_SET(fileno(stdin), &input);
+    struct timeval soon = {.tv_usec = 50000};
+    return select(fileno(stdin) + 1, &input, NULL, NULL, &soon) > 0;
+}
+
+static int keys = -1; /* the terminal, read without waiting; stdin where that cannot be */
+
+/* Ctrl-C takes the keys before it from the terminal: what select has seen may be gone, and a read
+ * that waits would sleep over the signal until the next key. */
+static int next_key(FILE *input) {
+    (void)input;
+    for (;;) {
+        unsigned char key;
+        ssize_t got = read(keys, &key, 1);
+        if (got == 1) return key;
+        if (got == 0 || (errno != EAGAIN && errno != EINTR)) return EOF;
+        if (stopped()) return 0; /* any key: the line is thrown away */
+        has_key();
+    }
+}
+
+/* A description of its own: that of stdin is the shell's, too, whose reads must wait. */
+static void open_keys(void) {
+    if (keys >= 0) return;
+    keys = open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (keys < 0) keys = fileno(stdin);
+    rl_getc_function = next_key;
+}
+
 /* Feed readline until the line is there; false after Ctrl-C. readline() itself
  * would come back from Ctrl-C only with the next key. */
 static bool read_line(const char *prompt) {
     finished = false;
+    open_keys();
     rl_callback_handler_install(prompt, on_line);
     while (!finished) {
-        fd_set input;
-        FD_ZERO(&input);
-        FD_SET(fileno(stdin), &input);
-        /* Not for ever: the signal may come just before, or to another thread. */
-        struct timeval soon = {.tv_usec = 50000};
-        int ready = select(fileno(stdin) + 1, &input, NULL, NULL, &soon);
-        if (bc_interrupted() || host_terminated()) {
+        bool ready = has_key();
+        if (stopped()) {
             puts(host_terminated() ? "" : "^C");
             rl_callback_sigcleanup();
             rl_free_line_state();
             rl_callback_handler_remove();
             return false;
         }
-        if (ready > 0) rl_callback_read_char();
+        if (ready) rl_callback_read_char();
     }
     return true;
 }
