@@ -1,10 +1,9 @@
 --- Curves that scatter: smoothed, and where they fall fastest.
 -- @module bclua.curves
 local array = require "bclua.array"
+local is_finite = require("bclua.numbers").is_finite
 
 local curves = {}
-
-local function is_finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
 
 --- The mean of so many values around each, as many before as after it; fewer at both
 -- ends, so that the curve does not lag behind.

@@ -1,6 +1,8 @@
 -- Where a network's values stop being finite, and which would leave the range of
 -- f16. The methods are those of the networks of `bclua.nn`.
 -- @module bclua.nn
+local is_finite = require("bclua.numbers").is_finite
+
 local network = {}
 
 local function describe(found)
@@ -59,7 +61,7 @@ function network:diagnose(batch, options)
    local found = first_bad(self, seen, steps, #parts[1])
    if found then return report(found) end
    info, gradient = steps.loss(self, e, o)
-   if not steps.is_finite(info.loss) then return report{pass = "loss"} end
+   if not is_finite(info.loss) then return report{pass = "loss"} end
    seen = self.core:inspect(function() back(gradient) end)
    self.core:zero_gradients()
    found = first_bad(self, seen, steps, #parts[1])

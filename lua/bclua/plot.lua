@@ -28,6 +28,7 @@ local array = require "bclua.array"
 local colours = require "bclua.plot.colours"
 local curves = require "bclua.curves"
 local data = require "bclua.plot.data"
+local is_finite = require("bclua.numbers").is_finite
 local options_of = require "bclua.options"
 
 local plot = {}
@@ -200,7 +201,7 @@ function plot.bar(names, values, path, options)
    for i = 1, #values do
       local v = values[i]
       tics[i] = {i - 1, tostring(names[i])}
-      if data.is_finite(v) then
+      if is_finite(v) then
          boxes[#boxes + 1] = {math.min(0, v), math.max(0, v), i - 1.35, i - 0.65}
          low, high = math.min(low, v), math.max(high, v)
       end
@@ -230,7 +231,7 @@ function plot.hist(values, path, options)
       local counts, width, boxes = {}, (high - low) / bins, {}
       for i = 1, #a do
          local x = a[i]
-         if data.is_finite(x) then
+         if is_finite(x) then
             local bin = math.max(1, math.min(bins, math.floor((x - low) / width) + 1))
             counts[bin] = (counts[bin] or 0) + 1
          end

@@ -12,6 +12,7 @@
 -- print(r.steepest, r.tenth)
 local array = require "bclua.array"
 local curves = require "bclua.curves"
+local is_finite = require("bclua.numbers").is_finite
 local options_of = require "bclua.options"
 local snapshot = require "bclua.snapshot"
 local system = require "bclua.system"
@@ -20,8 +21,6 @@ local training_options = require "bclua.training_options"
 local rate_test = {}
 
 local MOST_SKIPPED = 40 -- steps in a row that f16 leaves out while it looks for its scale: 2^13 to 1, and some
-
-local function is_finite(x) return type(x) == "number" and x == x and math.abs(x) < math.huge end
 
 local SWEEP = {
    least = {"number", above = 0, default = 1e-6},

@@ -4,6 +4,7 @@
 local array = require "bclua.array"
 local check_options = require("bclua.options").check
 local core = require "bclua.nn.core"
+local is_finite = require("bclua.numbers").is_finite
 local training_options = require "bclua.training_options"
 
 local network = {}
@@ -13,8 +14,6 @@ local ROLES = {"anchor", "neighbor", "distant"}
 -- f16: gradients are small, so the loss is scaled; the scale falls by half when
 -- a gradient overflows and doubles after so many steps without (as PyTorch's GradScaler).
 local FIRST_SCALE, LARGEST_SCALE, GOOD_STEPS = 2 ^ 13, 2 ^ 24, 200
-
-local function is_finite(x) return x == x and x ~= math.huge and x ~= -math.huge end
 
 local function parts_of(batch, level)
    local parts = {}
@@ -114,8 +113,7 @@ local function pass(self, parts, o)
    return info
 end
 
-local parts_of_a_step = {embed = embed, loss = loss_of, is_finite = is_finite, bad_sample = bad_sample,
-                         overflow = overflow, ROLES = ROLES}
+local parts_of_a_step = {embed = embed, loss = loss_of, bad_sample = bad_sample, overflow = overflow, ROLES = ROLES}
 
 --- For `bclua.diagnosis`: the parts of a step, its options and its arrays; gradients at zero.
 function network:begin_measure(batch, options)

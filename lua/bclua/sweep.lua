@@ -17,6 +17,7 @@
 -- print(sweep.table(r))
 -- sweep.plot(r, "lr", "lr.svg")
 local files = require "bclua.files"
+local is_finite = require("bclua.numbers").is_finite
 local options_of = require "bclua.sweep.options"
 local points = require "bclua.sweep.points"
 local pool = require "bclua.sweep.pool"
@@ -176,7 +177,7 @@ local function survivors(s, list, trials)
          sum = sum + (row.error == nil and row[s.o.metric] or 0 / 0)
       end
       local score = s.o.maximise and -sum / n or sum / n
-      if view.is_finite(score) then ranked[#ranked + 1] = {point = point, place = i, score = score} end
+      if is_finite(score) then ranked[#ranked + 1] = {point = point, place = i, score = score} end
    end
    table.sort(ranked, function(a, b)
       if a.score ~= b.score then return a.score < b.score end

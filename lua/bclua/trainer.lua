@@ -3,6 +3,7 @@
 -- @module bclua.trainer
 local checkpoints = require "bclua.checkpoints"
 local collapse = require "bclua.collapse"
+local is_finite = require("bclua.numbers").is_finite
 local metrics = require "bclua.metrics"
 local options_of = require "bclua.options"
 local schedule = require "bclua.schedule"
@@ -177,8 +178,6 @@ function Training:train_batch()
    info.triplets_per_second, info.wait_share = info.triplets / info.seconds, info.wait / info.seconds
    return info
 end
-
-local function is_finite(x) return x and x == x and math.abs(x) < math.huge end
 
 local function line_of(info, kind)
    local line = {kind = kind, epoch = info.epoch, batch = info.batch, step = info.step, lr = info.lr,

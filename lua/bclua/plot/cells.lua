@@ -4,6 +4,7 @@
 -- @module bclua.plot.cells
 local colours = require "bclua.plot.colours"
 local data = require "bclua.plot.data"
+local is_finite = require("bclua.numbers").is_finite
 
 local cells = {}
 
@@ -160,7 +161,7 @@ local function to_dots(panel, area, layer)
    local fx, fy = scale(panel.xrange, panel.logx), scale(panel.yrange, panel.logy)
    return function(i)
       local x, y = layer.x[i], layer.y[i]
-      if not (data.is_finite(x) and data.is_finite(y)) then return nil end
+      if not (is_finite(x) and is_finite(y)) then return nil end
       return fx(x) * (area.columns * 2 - 1), fy(y) * (area.rows * 4 - 1)
    end
 end

@@ -2,6 +2,7 @@
 -- picture can show.
 -- @module bclua.plot.data
 local array = require "bclua.array"
+local is_finite = require("bclua.numbers").is_finite
 
 local data = {}
 
@@ -15,12 +16,6 @@ function data.array(values, name, level)
 end
 
 local HUGE = math.huge
-
-local function is_finite(x) return x == x and x ~= HUGE and x ~= -HUGE end
-
---- Is a number neither NaN nor infinite?
--- @function is_finite
-data.is_finite = is_finite
 
 --- The least and the greatest finite value of arrays; nil if there is none.
 -- @tparam {array,...} list

@@ -8,6 +8,7 @@ local array = require "bclua.array"
 local colours = require "bclua.plot.colours"
 local data = require "bclua.plot.data"
 local files = require "bclua.files"
+local is_finite = require("bclua.numbers").is_finite
 local system = require "bclua.system"
 
 local gnuplot = {}
@@ -71,7 +72,7 @@ end
 local function is_lonely(layer)
    local before = false
    for i = 1, math.min(#layer.y, MOST_POINTS) do
-      local here = data.is_finite(layer.x[i]) and data.is_finite(layer.y[i])
+      local here = is_finite(layer.x[i]) and is_finite(layer.y[i])
       if here and before then return false end
       before = here
    end

@@ -1,6 +1,7 @@
 --- Which points a sweep has: grids, random draws, and their names.
 -- A point is a table of parameters; with a seed it is a trial.
 -- @module bclua.sweep.points
+local is_finite = require("bclua.numbers").is_finite
 local json = require "bclua.json"
 local system = require "bclua.system"
 
@@ -61,7 +62,7 @@ end
 function points.check_value(value, name)
    local kind = type(value)
    if kind == "number" then
-      if value ~= value or value == math.huge or value == -math.huge then
+      if not is_finite(value) then
          fail("%s: a finite number expected, got %s", name, value ~= value and "nan" or value)
       end
    elseif kind == "table" then
@@ -170,7 +171,7 @@ local Choice = {}
 
 local function limits(what, least, most)
    for _, x in ipairs({least, most}) do
-      if type(x) ~= "number" or x ~= x or math.abs(x) == math.huge then
+      if not is_finite(x) then
          error(("bad argument to '%s' (finite numbers expected, got %s)"):format(what, tostring(x)), 3)
       end
    end

@@ -2,6 +2,7 @@
 -- @module bclua.sweep.view
 local json = require "bclua.json"
 local core = require "bclua.sql.core"
+local is_finite = require("bclua.numbers").is_finite
 local options_of = require "bclua.options"
 local plot = require "bclua.plot"
 local points = require "bclua.sweep.points"
@@ -15,10 +16,6 @@ local BEST = {metric = "string", maximise = "boolean"}
 local GROUPS = options_of.extend(BEST, {metrics = {"list", of = "string", items = "names", shortest = 1}})
 local TABLE = options_of.extend(GROUPS, {best_first = "boolean"})
 local PLOT = options_of.extend(plot.line_options, {metric = "string", spread = "string", logx = "boolean"})
-
---- Is it a number, and neither NaN nor infinite?
-function view.is_finite(x) return type(x) == "number" and x == x and x ~= math.huge and x ~= -math.huge end
-local is_finite = view.is_finite
 
 local function mean_of(list)
    local sum = 0

@@ -2,6 +2,7 @@
 -- all that is needed to see it again.
 -- @module bclua.workflow.nonfinite
 local files = require "bclua.files"
+local is_finite = require("bclua.numbers").is_finite
 local json = require "bclua.json"
 local safetensors = require "bclua.safetensors"
 local system = require "bclua.system"
@@ -10,8 +11,6 @@ local check_options = require("bclua.options").check
 local nonfinite = {}
 
 local ROLES = {"anchor", "neighbor", "distant"}
-
-local function is_finite(x) return x == x and math.abs(x) < math.huge end
 
 -- Index from 1 of the first value of a vector that is not finite; nil: all are.
 local function first_bad(row)
