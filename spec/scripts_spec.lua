@@ -200,7 +200,8 @@ describe("the command line", function()
       for text, message in pairs({
          ["return 7"] = "must return a table of settings",
          ["return {fit = {batchsize = 2}}"] = "no setting named 'fit.batchsize'",
-         ["return {fit = {batch_size = 'two'}}"] = "setting 'fit.batch_size' must be an integer from 1 to 1048576, got 'two'",
+         ["return {fit = {batch_size = 'two'}}"] =
+            "setting 'fit.batch_size' must be an integer from 1 to 1048576, got 'two'",
          ["return {fit = 3}"] = "setting 'fit' must be a table, got 3",
          ["error 'no luck'"] = "no luck",
       }) do
