@@ -21,6 +21,15 @@ describe("display", function()
       assert.same({"a\\nb  1", "c     2"}, display.lines({{"a\nb", "1"}, {"c", "2"}}, {}))
    end)
 
+   it("makes one word for a shell of a text", function()
+      for s, word in pairs({["a/b-1.ogg"] = "a/b-1.ogg", ["--x=1,2"] = "--x=1,2", [""] = "''", ["a b"] = "'a b'",
+         ["~"] = "'~'", ["it's $1"] = "'it'\\''s $1'"}) do
+         assert.equal(word, display.shell(s))
+      end
+      local pipe <close> = assert(io.popen("printf %s " .. display.shell("a\n'\"$(no)`no`\\")))
+      assert.equal("a\n'\"$(no)`no`\\", pipe:read("a"))
+   end)
+
    it("cuts between letters, and fills up with blanks", function()
       assert.equal("abc", display.cut("abc", 3))
       assert.equal("ab", display.cut("abc", 2))

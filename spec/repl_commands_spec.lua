@@ -212,7 +212,7 @@ describe("the REPL's commands", function()
          commands_given = {}
          session.shell = function(text)
             commands_given[#commands_given + 1] = text
-            local path = text:match("'(.-)'$")
+            local path = text:match("(%S+)$")
             command.write(path, (command.read(path):gsub("1", "2")))
             return true
          end
@@ -222,8 +222,8 @@ describe("the REPL's commands", function()
          run("local x = 1")
          assert.equal("", run(":edit"))
          assert.equal("2", run("x"))
-         assert.matches("%.lua'$", commands_given[1])
-         assert.is_nil(io.open(commands_given[1]:match("'(.-)'$")))
+         assert.matches("%.lua$", commands_given[1])
+         assert.is_nil(io.open(commands_given[1]:match("(%S+)$")))
       end)
 
       it("runs nothing where nothing was changed", function()

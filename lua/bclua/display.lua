@@ -1,4 +1,4 @@
---- Text as a terminal shows it: how many columns it takes, cut and filled up to a width.
+--- Text as a terminal shows it: how many columns it takes, cut and filled up to a width; and as a shell reads it.
 -- @module bclua.display
 local display = {}
 
@@ -51,6 +51,13 @@ function display.line(s)
    if not s:find("[\xC2\xE2]") then return s end
    s = s:gsub("\xC2[\x80-\x9F]", escape)
    return (s:gsub("\xE2\x80[\xA8-\xAE]", escape):gsub("\xE2\x81[\xA6-\xA9]", escape))
+end
+
+--- A text as one word of a POSIX shell, in quotes where it needs them.
+-- @tparam string s
+-- @treturn string
+function display.shell(s)
+   return s:find("^[%w_./:,=+@%%-]+$") and s or "'" .. s:gsub("'", "'\\''") .. "'"
 end
 
 --- Columns of a terminal that a text takes.

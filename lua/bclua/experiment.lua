@@ -363,9 +363,7 @@ end
 -- How the script was called; nil in the REPL and in specs.
 local function command_line()
    local words = {}
-   for i, word in ipairs(_G.arg or {}) do
-      words[i] = word:match("^[%w_./:=,+-]+$") or "'" .. word:gsub("'", "'\\''") .. "'"
-   end
+   for i, word in ipairs(_G.arg or {}) do words[i] = display.shell(word) end
    return _G.arg and _G.arg[0] and table.concat({"bclua", _G.arg[0], table.unpack(words)}, " ") or nil
 end
 

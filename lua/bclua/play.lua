@@ -2,14 +2,13 @@
 -- `audio.play` does.
 -- @module bclua.play
 local files = require "bclua.files"
+local shell = require("bclua.display").shell
 local system = require "bclua.system"
 
 local play = {}
 
 -- Commands before the name of a WAV file, the best first.
 local PLAYERS = {"pw-play", "paplay", "aplay -q", "ffplay -nodisp -autoexit -loglevel error", "play -q", "afplay"}
-
-local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
 -- The first of the players that is there; one question to the shell.
 local function find_player()
@@ -48,7 +47,7 @@ end
 local function run(player, path)
    local said, done = path .. ".said", path .. ".done"
    local pipe, message = io.popen(("%s %s </dev/null >/dev/null 2>%s & p=$!; echo $p; wait $p; echo $? >%s"):format(
-      player, quote(path), quote(said), quote(done)))
+      player, shell(path), shell(said), shell(done)))
    if not pipe then return nil, message end
    local number, status
    local _ <close> = setmetatable({}, {__close = function()

@@ -13,8 +13,6 @@ commands.list = {}
 
 local list = commands.list
 
-local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
-
 local function is_array(v) return type(v) == "userdata" and (debug.getmetatable(v) or {}).__name == "bclua.array" end
 
 -- A `~/` that the user typed.
@@ -364,7 +362,7 @@ list.edit = {usage = ":edit [FILE]", text = "edit the last entry, or a file, the
          local ok, message = require("bclua.system").write_file(path, before)
          if not ok then return nil, message end
       end
-      local ok = session.shell(editor .. " " .. quote(path))
+      local ok = session.shell(editor .. " " .. display.shell(path))
       local f = io.open(path, "rb")
       local source = f and f:read("a") or ""
       if f then f:close() end

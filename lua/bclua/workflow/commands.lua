@@ -1,5 +1,6 @@
 --- The command lines that repeat a run of the pipeline, step by step.
 -- @module bclua.workflow.commands
+local display = require "bclua.display"
 local hearing = require "bclua.workflow.hearing"
 local json = require "bclua.json"
 
@@ -7,9 +8,7 @@ local commands = {}
 
 -- A word as a shell reads it.
 local function quote(word)
-   word = type(word) == "number" and json.encode(math.tointeger(word) or word) or tostring(word)
-   if word:find("^[%w_./:,=+@%%-]+$") then return word end
-   return "'" .. word:gsub("'", "'\\''") .. "'"
+   return display.shell(type(word) == "number" and json.encode(math.tointeger(word) or word) or tostring(word))
 end
 
 local function line(...)
