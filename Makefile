@@ -3,7 +3,7 @@
 #   make            build build/bclua; names what is missing, never installs
 #   make demo       install what is missing, build, run the pipeline on sample data
 #   make test       install what is missing, build, run every spec
-#   make check      luacheck, warnings as errors, kernels without lua.h
+#   make check      luacheck, warnings as errors, kernels without lua.h, scripts of pages by node if it is there
 #   make asan       every spec under address and undefined-behaviour sanitizers
 #   make tsan       every spec under the thread sanitizer: data races
 #   make stress     two pipelines in one folder, commands broken off and killed, for minutes
@@ -128,6 +128,7 @@ bench: all
 CHECKED ?= $B/check
 check: deps
 	@luacheck --quiet lua scripts spec
+	@! command -v node >/dev/null || for f in lua/bclua/web/*.js; do node --check $$f || exit 1; done
 	@! grep -lE 'include *[<"](lua|lauxlib|lualib)\.h' $$(find csrc -type f | grep -vE '/lua_|^csrc/host/') \
 	  || { echo 'check: these kernels include lua.h'; exit 1; }
 	@+$(BUILD) B=$(CHECKED) EXTRA=-Werror $(CHECKED)/bclua $(CHECKED)/bclua.so

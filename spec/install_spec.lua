@@ -60,6 +60,18 @@ describe("make install", function()
       end
    end)
 
+   it("has the style and scripts of the pages", function()
+      local n = 0
+      for file in lfs.dir("lua/bclua/web") do
+         if file:find("%.%a+$") then
+            n = n + 1
+            assert.equal(command.read("lua/bclua/web/" .. file),
+               (run("io.write(require('bclua.web').read('" .. file .. "'))")))
+         end
+      end
+      assert.equal(4, n)
+   end)
+
    it("has the man page, completion, and what :help shows", function()
       for from, to in pairs({["doc/bclua.1"] = "man/man1/bclua.1", ["build/bclua.bash"] =
          "bash-completion/completions/bclua", ["build/_bclua"] = "zsh/site-functions/_bclua"}) do

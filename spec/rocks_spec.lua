@@ -50,6 +50,11 @@ describe("the rock", function()
       assert.equal("all\n", out)
    end)
 
+   it("has what pages look like", function()
+      assert.equal(#require("bclua.report").new("t"):text() .. "\n",
+         (run "print(#require('bclua.report').new('t'):text())"))
+   end)
+
    it("computes, and runs SQL with the library that came along", function()
       assert.equal("6.0\n", (run "print(require('bclua.array').from({1, 2, 3}):sum())"))
       assert.equal("42\n", (run "print(require('bclua.sql').query('select 6 * 7 answer')[1].answer)"))

@@ -1,67 +1,13 @@
 --- A report: one HTML file that needs nothing else, pictures and sounds inside.
 -- @module bclua.report
 local check_options = require("bclua.options").check
+local files = require "bclua.files"
 local system = require "bclua.system"
+local web = require "bclua.web"
 
 local report = {}
 
---- The style of all our pages: light and dark.
-report.style = [[
-:root{color-scheme:light dark;--line:#8885;--soft:#8882;--accent:#0072b2}
-@media(prefers-color-scheme:dark){:root{--accent:#56b4e9}}
-body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1rem;overflow-wrap:break-word}
-h1{margin:.2em 0}h2{margin-top:2em;border-bottom:1px solid var(--line)}
-h1,h2,h3,figcaption{overflow-wrap:anywhere}
-.table{margin:1em 0;overflow-x:auto}
-table{border-collapse:collapse}
-th,td{padding:.25em .8em;border-bottom:1px solid var(--line);text-align:left}
-.number{text-align:right;font-variant-numeric:tabular-nums}td.number{white-space:nowrap}
-th button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer;text-align:inherit}
-th button::after{content:"\2195";opacity:.35;margin-left:.3em}
-th[aria-sort=ascending] button::after{content:"\2191";opacity:1}
-th[aria-sort=descending] button::after{content:"\2193";opacity:1}
-button:focus-visible,a:focus-visible,.table:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
-img,svg{max-width:100%;height:auto}
-figure{margin:1em 0}figcaption{opacity:.8}
-@media(max-width:40rem){.picture{overflow-x:auto}.picture img{max-width:none;width:38rem}}
-summary{cursor:pointer}
-audio{width:100%;max-width:26rem;display:block}
-code{background:var(--soft);padding:.1em .3em;border-radius:3px}
-pre{background:var(--soft);padding:.8em;white-space:pre-wrap;overflow-wrap:anywhere}
-nav a{margin-right:1em;display:inline-block}a{color:var(--accent)}
-.players{display:flex;flex-wrap:wrap;gap:0 1em}.players figure{flex:1 1 13rem;margin:.5em 0}
-.players figure{display:flex;flex-direction:column;justify-content:flex-end}
-.warning{border-left:4px solid #d55e00;padding-left:.8em}
-]]
-
--- Tables that sort: each header becomes a button. Numbers are compared as numbers, empty cells come
--- last, rows that are equal keep their order; a second time turns it round.
-local SCRIPT = [[
-"use strict";
-for (const table of document.querySelectorAll("table.sorts")) {
-  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
-  const value = (row, i) => {
-    const cell = row.cells[i], text = cell.textContent.trim();
-    return text === "" ? null : cell.className === "number" ? parseFloat(text) : text;
-  };
-  const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b :
-    String(a).localeCompare(String(b), undefined, {numeric: true});
-  heads.forEach((th, i) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...th.childNodes);
-    button.addEventListener("click", () => {
-      const way = th.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-      heads.forEach(h => h.removeAttribute("aria-sort"));
-      th.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
-      const rows = [...body.rows].map(row => [value(row, i), row]);
-      rows.sort(([a], [b]) => a === null ? (b === null ? 0 : 1) : b === null ? -1 : way * compare(a, b));
-      body.append(...rows.map(r => r[1]));
-    });
-    th.append(button);
-  });
-}
-]]
+local STYLE, SCRIPT = web.read("page.css"), web.read("tables.js")
 
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -174,18 +120,10 @@ function Report:table(header, rows, options)
       :format(sorts and ' class="sorts"' or "", table.concat(heads), table.concat(cells)))
 end
 
-local function read(path)
-   local f, message = io.open(path, "rb")
-   if not f then return nil, message end
-   local bytes = f:read("a")
-   f:close()
-   return bytes
-end
-
 --- A picture from a PNG or SVG file.
 -- @treturn[2] nil, message if the file cannot be read
 function Report:picture(path, caption)
-   local bytes, message = read(path)
+   local bytes, message = files.read(path)
    if not bytes then return nil, message end
    local type_ = path:match("%.svg$") and "image/svg+xml" or "image/png"
    self:html(('<figure><div class="picture" tabindex="0"><img alt="%s" src="data:%s;base64,%s"></div>' ..
@@ -254,7 +192,7 @@ function Report:text()
    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">' ..
       '<meta name="viewport" content="width=device-width,initial-scale=1"><title>%s</title>' ..
       "<link rel=\"icon\" href=\"data:,\"><style>%s</style></head>\n<body><h1>%s</h1><nav>%s</nav>\n%s\n" ..
-      "<script>%s</script></body></html>\n"):format(escape(self.title), report.style, escape(self.title),
+      "<script>%s</script></body></html>\n"):format(escape(self.title), STYLE, escape(self.title),
       links_to(self.sections), table.concat(self.parts, "\n"), SCRIPT)
 end
 
