@@ -64,12 +64,12 @@ describe("batch_search", function()
 
    -- A machine of a pattern: `f` does a job in place of a process; "signal" or "exit", a number, and what it wrote.
    local function on_machine(f, options)
-      local process, worker = require "bclua.process", require "bclua.sweep.worker"
+      local child, process = require "bclua.child", require "bclua.process"
       local start = process.start
       process.start = function(words)
-         local folder = words[#words]:match('main%("(.-)"%)')
-         local how, code, result = f(assert(worker.read(folder .. "/job.lua")), words[1] == "sh" and words)
-         if result then assert(system.write_file(folder .. "/result.lua", worker.literal(result))) end
+         local folder = words[#words]:match('main%("(.-)",')
+         local how, code, result = f(assert(child.read(folder .. "/job.lua")), words[1] == "sh" and words)
+         if result then assert(child.write(folder .. "/result.lua", result)) end
          return setmetatable({ended = function() return how, code end}, {__close = function() end})
       end
       local ok, r, message = pcall(run, options)

@@ -7,14 +7,12 @@
 -- @usage
 -- local r = assert(batch_search.run{network = {widths = {8, 16, 32, 64}, z = 64}, memory = 2e9})
 -- print(r.largest, r.confirmed, r.triplets_per_second, r.levels_off)
+local child = require "bclua.child"
 local files = require "bclua.files"
-local lfs = require "lfs"
 local options_of = require "bclua.options"
-local process = require "bclua.process"
 local system = require "bclua.system"
 local tilenet = require "bclua.tilenet"
 local training_options = require "bclua.training_options"
-local worker = require "bclua.sweep.worker"
 
 local batch_search = {}
 
@@ -33,8 +31,6 @@ end
 
 -- --- processes ---------------------------------------------------------------------------
 
-local START = [[package.path, package.cpath = %q, %q require("bclua.batch_search.child").main(%q)]]
-
 -- Do a job in a process that has `limit` bytes of addresses (nil: no limit); its result, with
 -- `failure` if it did not come to its end; or nil and a message.
 local function in_child(job, limit)
@@ -42,35 +38,23 @@ local function in_child(job, limit)
    local folder = os.tmpname()
    scratch[1] = folder
    os.remove(folder)
-   local ok, message = system.mkdir(folder)
-   if not ok then return nil, message end
-   job.parent = process.number()
-   ok, message = system.write_file(folder .. "/job.lua", worker.literal(job))
-   local words, how, code = {}, nil, nil
-   if limit then words = {"sh", "-c", 'ulimit -v "$1"; shift; exec "$@"', "sh", ("%d"):format(limit // 1024)} end
-   for _, word in ipairs{lfs.symlinkattributes("/proc/self/exe", "target"), "-e",
-      START:format(package.path, package.cpath, folder)} do
-      words[#words + 1] = word
+   -- One thread of OpenBLAS, which the engine does not use: each takes 128 MB of addresses at some time, and asks
+   -- for them without end where there are none.
+   local process <close>, message = child.start(folder, "bclua.batch_search.trial", job, {
+      before = limit and {"sh", "-c", 'ulimit -v "$1"; shift; exec "$@"', "sh", ("%d"):format(limit // 1024)},
+      env = {BCLUA_THREADS = ("%d"):format(system.threads()), OPENBLAS_NUM_THREADS = "1", MALLOC_ARENA_MAX = "1"}})
+   if not process then return nil, message end
+   local how, code
+   repeat
+      how, code = process:ended()
+      if not how then system.sleep(0.01) end
+      if system.interrupted() then return nil, "interrupted" end
+   until how
+   local result = child.read(folder .. "/result.lua") or {}
+   if how == "signal" or code ~= 0 then
+      result.failure = (how == "signal" and "the process was " or "the process ") .. child.ending(how, code)
    end
-   local result
-   if ok then
-      -- One thread of OpenBLAS, which the engine does not use: each takes 128 MB of addresses at some time, and asks
-      -- for them without end where there are none.
-      local child <close>, why = process.start(words, {log = folder .. "/log.txt", env = {BCLUA_QUIET = "1",
-         BCLUA_THREADS = ("%d"):format(system.threads()), OPENBLAS_NUM_THREADS = "1", MALLOC_ARENA_MAX = "1"}})
-      while child and not how do
-         how, code = child:ended()
-         if not how then system.sleep(0.01) end
-         if system.interrupted() then break end
-      end
-      result, message = child and (worker.read(folder .. "/result.lua") or {}), why
-   end
-   if system.interrupted() then return nil, "interrupted" end
-   if result and not (how == "exit" and code == 0) then
-      result.failure = how == "signal" and ("the process was killed by signal %d"):format(code)
-         or ("the process ended with status %d"):format(code)
-   end
-   return result, message
+   return result
 end
 
 local function job_of(o, kind, more)

@@ -1,41 +1,9 @@
 --- One trial: call the function, measure, and keep what comes; here or in a process of its own.
 -- @module bclua.sweep.worker
-local files = require "bclua.files"
+local child = require "bclua.child"
 local system = require "bclua.system"
 
 local worker = {}
-
---- A value as Lua source: numbers to the last bit.
--- @param value number, text, boolean, nil, or a table of such
--- @treturn string
-function worker.literal(value)
-   if type(value) ~= "table" then return ("%q"):format(value) end
-   local parts = {}
-   for k, v in pairs(value) do parts[#parts + 1] = ("[%q]=%s"):format(k, worker.literal(v)) end
-   table.sort(parts)
-   return "{" .. table.concat(parts, ",") .. "}"
-end
-
---- Read what `literal` made.
--- @tparam string path
--- @treturn[1] table
--- @treturn[2] nil
--- @treturn[2] string message
-function worker.read(path)
-   local text, message = files.read(path)
-   if not text then return nil, message end
-   local chunk
-   chunk, message = load("return " .. text, "=" .. path, "t", {})
-   if not chunk then return nil, message end
-   return chunk()
-end
-
--- The most memory that the process had since the last reset, bytes; nil where the system does not say.
-local function peak()
-   local text = files.read("/proc/self/status")
-   local kilobytes = text and text:match("VmHWM:%s*(%d+)")
-   return kilobytes and tonumber(kilobytes) * 1024
-end
 
 local function reset_peak()
    local f = io.open("/proc/self/clear_refs", "w")
@@ -74,8 +42,9 @@ function worker.call(f, parameters, context)
       traceback = debug.traceback(tostring(e), 2)
       return e
    end, parameters, context)
-   local outcome = {wall_s = system.clock() - wall, cpu_s = system.cpu_clock() - cpu, peak_bytes = peak(),
-      traceback = traceback}
+   local outcome = {wall_s = system.clock() - wall, cpu_s = system.cpu_clock() - cpu, traceback = traceback}
+   local peak = child.memory()
+   if peak > 0 then outcome.peak_bytes = peak end
    if ok then
       outcome.metrics, outcome.error = take(result, message)
    else
@@ -117,18 +86,16 @@ function worker.find(module, name)
    return f
 end
 
---- The whole life of a worker's process: read the job, do it, write the result.
--- @tparam string folder of the trial
-function worker.main(folder)
-   local job = assert(worker.read(folder .. "/job.lua"))
-   if not require("bclua.process").follow(job.parent) then os.exit(1) end
-   package.path, package.cpath = job.path, job.cpath
+--- Do a trial in a process of its own, see `bclua.child`.
+-- @tparam table job `module`, `name`, `key`, `parameters`, `context`
+-- @tparam function note keeps the outcome
+function worker.work(job, note)
    local ok, f = pcall(worker.find, job.module, job.name)
    local outcome = ok and worker.call(f, job.parameters, job.context) or {error = tostring(f), wall_s = 0, cpu_s = 0}
    if outcome.interrupted then error("interrupted!", 0) end
    if outcome.traceback then io.stderr:write(outcome.traceback, "\n") end
    outcome.key = job.key
-   assert(system.write_file(folder .. "/result.lua", worker.literal(outcome)))
+   note(outcome)
 end
 
 return worker

@@ -1,12 +1,11 @@
 --- What is done in a process of its own, where it may fail: steps of training on noise.
--- @module bclua.batch_search.child
+-- @module bclua.batch_search.trial
 local array = require "bclua.array"
-local files = require "bclua.files"
+local memory = require("bclua.child").memory
 local sampling = require "bclua.sampling"
 local system = require "bclua.system"
-local worker = require "bclua.sweep.worker"
 
-local child = {}
+local trial = {}
 
 local SMALL = 2 -- triplets of the step after which a process has all that it needs beside the batch
 local LATER = 1.2 -- a step is let begin if it is likely to end in time, this much uncertain
@@ -17,13 +16,6 @@ local function volunteer()
    if not f then return end
    f:write("1000")
    f:close()
-end
-
--- Resident bytes at their peak, and virtual ones that are not resident now.
-local function memory()
-   local text = files.read("/proc/self/status") or ""
-   local function bytes(name) return (tonumber(text:match(name .. ":%s*(%d+)")) or 0) * 1024 end
-   return bytes("VmHWM"), bytes("VmSize") - bytes("VmRSS")
 end
 
 -- The same noise for every triplet: only the size matters, and nothing is denormal or silent.
@@ -119,20 +111,21 @@ function jobs.refuse(job)
    return {refusal = message and message:match("^[^:]*")} -- its advice counts this batch twice
 end
 
---- The life of the process: read `job.lua` in a folder, write `result.lua`.
--- @tparam string folder
-function child.main(folder)
-   local job = assert(worker.read(folder .. "/job.lua"))
-   if not require("bclua.process").follow(job.parent) then os.exit(1) end
+--- Do a job in a process of its own, see `bclua.child`.
+-- @tparam table job `kind`: one of those above, and its fields
+-- @tparam function note keeps what there is so far
+function trial.work(job, note)
    volunteer()
-   local function note(r) assert(system.write_file(folder .. "/result.lua", worker.literal(r))) end
-   local ok, r = pcall(jobs[job.kind], job, note)
+   local so_far = {}
+   local ok, result = pcall(jobs[job.kind], job, function(r)
+      so_far = r
+      note(r)
+   end)
    if not ok then
-      local before = worker.read(folder .. "/result.lua") or {}
-      before.failure = tostring(r)
-      r = before
+      so_far.failure = tostring(result)
+      result = so_far
    end
-   note(r)
+   note(result)
 end
 
-return child
+return trial
