@@ -4,6 +4,7 @@ local mined = require "support.mined"
 local pipeline = require "bclua.workflow.pipeline"
 local sql = require "bclua.sql"
 local trial = require "bclua.workflow.trial"
+local triplets = require "bclua.workflow.triplets"
 
 teardown(mined.remove)
 
@@ -34,10 +35,10 @@ end)
 describe("the setting triplets.mixture", function()
    it("takes the place of self and motif", function()
       local t = pipeline.merge(pipeline.defaults, {triplets = {mixture = {0, 1, 0, 0}}}).triplets
-      local options = pipeline.triplet_options(t)
+      local options = triplets.of_settings(t)
       assert.same({0, 1, 0, 0}, options.mixture)
       assert.is_nil(options.self)
-      options = pipeline.triplet_options(pipeline.defaults.triplets)
+      options = triplets.of_settings(pipeline.defaults.triplets)
       assert.is_nil(options.mixture)
       assert.equal(0.5, options.motif)
    end)

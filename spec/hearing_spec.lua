@@ -5,7 +5,8 @@ local audio = require "bclua.audio"
 local command = require "support.command"
 local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
-local hearing = require "bclua.workflow.hearing"
+local best_channel = require "bclua.workflow.best_channel"
+local hearing = require "bclua.hearing"
 local record = require "bclua.workflow.record"
 local sampling = require "bclua.sampling"
 local score = require "bclua.workflow.score"
@@ -86,7 +87,7 @@ end)
 
 describe("the best channel", function()
    local rate = 16000
-   local function best(name, ...) return hearing.choose(save(dir .. "/" .. name, rate, ...), "best", rate) end
+   local function best(name, ...) return best_channel.choose(save(dir .. "/" .. name, rate, ...), "best", rate) end
    local quiet, loud = noise(10 * rate, 1), noise(10 * rate, 2, 0.1)
    local calls = add_calls(noise(10 * rate, 3), rate, 2000, 0.1, 2, 6)
 
@@ -110,19 +111,19 @@ describe("the best channel", function()
    end)
 
    it("is found in long recordings by pieces", function()
-      local pieces, piece = hearing.pieces, hearing.piece
-      hearing.pieces, hearing.piece = 3, rate
+      local pieces, piece = best_channel.pieces, best_channel.piece
+      best_channel.pieces, best_channel.piece = 3, rate
       local long, other = noise(rate * 20, 5), noise(rate * 20, 6)
       assert.equal(2, best("long.flac", other, add_calls(long:copy(), rate, 1500, 0.1, 18.9))) -- in the last piece
       add_calls(other, rate, 1500, 0.1, 3, 15) -- between pieces
       assert.equal(2, best("missed.flac", other, add_calls(long, rate, 1500, 0.1, 9.5)))
-      hearing.pieces, hearing.piece = pieces, piece
+      best_channel.pieces, best_channel.piece = pieces, piece
    end)
 
    it("is nothing where the file is none", function()
-      assert.same({nil, "/nowhere.wav: No such file or directory"}, {hearing.choose("/nowhere.wav", "best", rate)})
-      assert.is_false(hearing.choose("/nowhere.wav", nil, rate))
-      assert.equal(2, hearing.choose("/nowhere.wav", 2, rate))
+      assert.same({nil, "/nowhere.wav: No such file or directory"}, {best_channel.choose("/nowhere.wav", "best", rate)})
+      assert.is_false(best_channel.choose("/nowhere.wav", nil, rate))
+      assert.equal(2, best_channel.choose("/nowhere.wav", 2, rate))
    end)
 end)
 

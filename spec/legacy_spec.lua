@@ -1,5 +1,5 @@
 local command = require "support.command"
-local legacy = require "bclua.workflow.legacy"
+local legacy = require "bclua.legacy"
 local sql = require "bclua.sql"
 
 describe("tables of triplets", function()

@@ -17,7 +17,7 @@ local files = require "bclua.files"
 local json = require "bclua.json"
 local lfs = require "lfs"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.provenance"
 local report = require "bclua.report"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
@@ -195,7 +195,7 @@ function Experiment:table(rows, columns, options)
          kept[i][column] = type(v) == "table" and plain(v, column) or v
       end
    end
-   local data = record.columns(kept, columns)
+   local data = provenance.columns(kept, columns)
    for i in ipairs(rows) do
       if i <= (limit + 1) // 2 or i > #rows - limit // 2 then
          local line = {}
@@ -215,7 +215,7 @@ function Experiment:table(rows, columns, options)
    local path, message = self:path(name .. ".parquet")
    if not path then return self:failed(message) end
    local ok
-   ok, message = sql.write_parquet(path, data, {order = columns, metadata = record.for_parquet(self.settings)})
+   ok, message = sql.write_parquet(path, data, {order = columns, metadata = provenance.for_parquet(self.settings)})
    if not ok then return self:failed(message) end
    self.made[#self.made + 1] = path
    return path

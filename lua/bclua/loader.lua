@@ -8,7 +8,6 @@
 --    augment = "noise=5:40,gain=20"})
 -- local batch = assert(l:next())
 -- print(batch.anchor, batch.provenance.anchor.file[1], batch.provenance.anchor.seconds[1])
-local array = require "bclua.array"
 local augment = require "bclua.loader.augment"
 local files = require "bclua.files"
 local options_of = require "bclua.options"
@@ -25,8 +24,7 @@ local loader = {augmentation = augment.parse}
 -- ---- Tables ----
 
 -- What a table of triplets holds, compactly: `sources` (names) and their `channels` (0: the mean of all), columns `a`,
--- `b`, `c` (numbers of sources from 0), their locations and groups (numbers). Names become numbers by types of the
--- database.
+-- `b`, `c` (numbers of sources from 0) and their locations. Names become numbers by a type of the database.
 local function read_triplets(db, relation, path)
    local distinct = ("select a as name from %s union select b from %s union select c from %s order by name"):format(
       relation, relation, relation)
@@ -35,19 +33,12 @@ local function read_triplets(db, relation, path)
       group by name order by name]]):format(relation, relation, relation))
    if not sources then return nil, message end
    if #sources.name == 0 then return nil, path .. ": no triplets" end
-   local of, all = {}, {}
-   for i, role in ipairs{"a", "b", "c"} do -- tables of earlier versions name species alone
-      of[i] = ("coalesce(%s_group, %s_species, %s)"):format(role, role, role)
-      all[i] = ("select %s as name from %s"):format(of[i], relation)
-   end
    local ok, t
-   ok, message = db:exec(("create type recording as enum (%s); create type of_group as enum (%s order by name)"):format(
-      distinct, table.concat(all, " union ")))
+   ok, message = db:exec(("create type recording as enum (%s)"):format(distinct))
    if not ok then return nil, message end
    t, message = db:columns(([[select enum_code(a::recording)::integer as a, enum_code(b::recording)::integer as b,
-      enum_code(c::recording)::integer as c, a_loc::double as a_loc, b_loc::double as b_loc, c_loc::double as c_loc,
-      enum_code((%s)::of_group)::integer as a_group, enum_code((%s)::of_group)::integer as b_group,
-      enum_code((%s)::of_group)::integer as c_group from %s]]):format(of[1], of[2], of[3], relation))
+      enum_code(c::recording)::integer as c, a_loc::double as a_loc, b_loc::double as b_loc, c_loc::double as c_loc
+      from %s]]):format(relation))
    if not t then return nil, message end
    t.sources, t.channels = sources.name, sources.channel
    return t
@@ -55,12 +46,12 @@ end
 
 -- What a folder of tiles says of itself; those of older versions hold a file a tile.
 local function describe(tiles)
-   local record, schemas = require "bclua.workflow.record", require "bclua.workflow.schemas"
+   local provenance, schemas = require "bclua.provenance", require "bclua.schemas"
    local index = tiles .. "/index.parquet"
    if not files.exists(index) then return nil, index .. ": no such file (run `motif extract-triplets` first)" end
    local relation, has = tables.open(index, schemas.tiles, {"source", "loc", "tile", "first?", "scale?"})
    if not relation then return nil, has end
-   local about = record.of_parquet(index) or {}
+   local about = provenance.of_parquet(index) or {}
    local wrong = tables.fault(about, schemas.tiles_made)
    if wrong then return nil, ("%s: metadata: %s"):format(index, wrong) end
    about.store = about.store or "npy"
@@ -111,7 +102,7 @@ local function of_recordings(_, options, t)
    local root, paths = options.dataset_root, {}
    if not files.is_folder(root) then return nil, root .. ": no such folder (--dataset-root)" end
    for i, name in ipairs(t.sources) do paths[i] = root .. "/" .. name end
-   local heard, message = require("bclua.workflow.hearing").of_parquet(options.triplets)
+   local heard, message = require("bclua.hearing").of_parquet(options.triplets)
    if not heard then return nil, message end
    return {store = "none", paths = paths, channels = t.channels, sources = t.sources, drawn_rate = heard.sample_rate,
       windows = {anchor = {source = t.a, loc = t.a_loc}, neighbor = {source = t.b, loc = t.b_loc},
@@ -119,17 +110,14 @@ local function of_recordings(_, options, t)
 end
 
 local function read(options)
-   local relation, message = require("bclua.workflow.legacy").relation(options.triplets, options.loc_unit)
+   local relation, message = require("bclua.legacy").relation(options.triplets, options.loc_unit)
    if not relation then return nil, message end
    local db <close>, why = require("bclua.sql").open()
    if not db then return nil, why end
    local t
    t, message = read_triplets(db, relation, options.triplets)
    if not t then return nil, message end
-   local data
-   data, message = (options.tiles and of_tiles or of_recordings)(db, options, t)
-   if not data then return nil, message end
-   return data, {t.a_group, t.b_group, t.c_group}
+   return (options.tiles and of_tiles or of_recordings)(db, options, t)
 end
 
 -- ---- The object ----
@@ -222,12 +210,9 @@ function loader.new(options)
    if not o.tiles and not o.dataset_root then error("option 'tiles' or 'dataset_root' is missing", 2) end
    if o.tiles and o.duration then error("option 'duration' is for a loader without tiles", 2) end
    local effects = augment.check(o.augment, 3)
-   local data, groups = read(o)
-   if not data then return nil, groups end
-   local self, message = open(o, data, effects)
-   if not self then return nil, message end
-   self.groups = groups
-   return self
+   local data, message = read(o)
+   if not data then return nil, message end
+   return open(o, data, effects)
 end
 
 local WALK = options_of.extend(COMMON, {
@@ -259,22 +244,11 @@ function loader.walk(options)
    return open(o, data, effects)
 end
 
--- Groups of the windows of these triplets, roles one after the other.
-local function groups_of(groups, rows)
-   local b = #rows
-   local list = array.zeros(3 * b, "i32")
-   for role, column in ipairs(groups) do
-      for i, row in ipairs(rows) do list[(role - 1) * b + i] = column[row] end
-   end
-   return list
-end
-
 --- The next batch. It waits until the threads have made it.
 -- @treturn[1] table `anchor`, `neighbor`, `distant`: f32 (batch_size, samples); `rows`: which triplets (rows of
--- the table, from 1; of a walk slices); `groups` (not of a walk): i32 (3 batch_size), the numbers of the groups of
--- anchors, neighbours and distant ones, for `nn.loss`; `provenance.anchor` ...: `file` (list of source names),
--- `seconds` (f64 (B), where the crop begins in the recording; NaN for tiles of a whole short recording), and what
--- was drawn for effects that are in use: `pitch` (semitones), `mix_db`, `noise_db`, `gain_db` (f64 (B))
+-- the table, from 1; of a walk slices); `provenance.anchor` ...: `file` (list of source names), `seconds` (f64 (B),
+-- where the crop begins in the recording; NaN for tiles of a whole short recording), and what was drawn for
+-- effects that are in use: `pitch` (semitones), `mix_db`, `noise_db`, `gain_db` (f64 (B))
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path: a tile cannot be read, or no recording at all can
 -- @raise "interrupted" after Ctrl-C; the loader can go on
@@ -284,7 +258,6 @@ function Loader:next()
    if self.place then
       for i, row in ipairs(batch.rows) do batch.rows[i] = self.place[row] + 1 end
    end
-   if self.groups then batch.groups = groups_of(self.groups, batch.rows) end
    local last
    for _, miss in ipairs(batch.misses or {}) do
       if miss.row ~= last then self.replaced = self.replaced + 1 end

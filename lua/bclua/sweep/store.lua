@@ -3,8 +3,8 @@
 local files = require "bclua.files"
 local lock = require "bclua.lock"
 local points = require "bclua.sweep.points"
-local record = require "bclua.workflow.record"
-local schemas = require "bclua.workflow.schemas"
+local provenance = require "bclua.provenance"
+local schemas = require "bclua.schemas"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 local tables = require "bclua.tables"
@@ -28,7 +28,7 @@ function store.read(path)
    if not files.exists(path) then return nil, path .. ": no such file" end
    local metadata, message = sql.parquet_metadata(path)
    if not metadata then return nil, message end
-   local made = record.of_parquet(path)
+   local made = provenance.of_parquet(path)
    if not (made and made.sweep) then return nil, path .. ": not the file of a sweep" end
    local relation, rows
    relation, message = tables.open(path, schemas.sweep, COLUMNS)
@@ -48,7 +48,7 @@ local function earlier(path, about, force)
    if force or not files.is_file(path) then return {rows = {}, about = {parameters = {}}} end
    local old, message = store.read(path)
    if not old then return nil, message .. " (force begins anew)" end
-   local difference = record.difference(old.about.identity, about.identity)
+   local difference = provenance.difference(old.about.identity, about.identity)
    if difference then
       if #difference > LONG then difference = difference:sub(1, utf8.offset(difference, 0, LONG) - 1) .. "..." end
       return nil, ("%s: was made by another sweep (%s); force begins it anew, another path keeps both"):format(
@@ -149,10 +149,11 @@ end
 function Store:write()
    local rows = in_order(self)
    local order = columns(self, rows)
-   local metadata = record.for_parquet({sweep = self.about})
+   local metadata = provenance.for_parquet({sweep = self.about})
    local types = {}
    for name, kind in pairs(TYPES) do types[name] = kind end
-   return sql.write_parquet(self.path, record.columns(rows, order), {order = order, types = types, metadata = metadata})
+   return sql.write_parquet(self.path, provenance.columns(rows, order),
+      {order = order, types = types, metadata = metadata})
 end
 
 --- Let others write to it.

@@ -3,6 +3,7 @@
 -- @module bclua.workflow.analysis
 local array = require "bclua.array"
 local audio = require "bclua.audio"
+local best_channel = require "bclua.workflow.best_channel"
 local cens = require "bclua.cens"
 local hearing = require "bclua.workflow.hearing"
 local silence = require "bclua.workflow.silence"
@@ -110,7 +111,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function analysis.cens(path, p, tell)
-   local channel, message = hearing.choose(path, p.channel, p.sample_rate)
+   local channel, message = best_channel.choose(path, p.channel, p.sample_rate)
    if channel == nil then return nil, message end
    channel = channel or nil
    local reader <close>, why = audio.open(path, {sample_rate = p.sample_rate, channel = channel,

@@ -46,7 +46,7 @@ local function heard(e)
 end
 
 local function generate(run, c)
-   local t = require("bclua.workflow.pipeline").triplet_options(c.triplets, c.data)
+   local t = require("bclua.workflow.triplets").of_settings(c.triplets, c.data)
    local words = {"bclua", "scripts/motif.lua", "generate-triplets", "--input", run.motif, "--output",
       run.triplets_path, "--samples", t.samples, "--seed", t.seed, "--holdout", t.holdout, "--shares", t.shares,
       "--pick", t.pick}

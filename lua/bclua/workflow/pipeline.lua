@@ -34,17 +34,6 @@ pipeline.defaults = {
    evaluate = {windows = "best", motifs = 3, splits = 10},
 }
 
---- The settings `triplets` as the step takes them: `mixture`, where it has weights, in place of `self` and `motif`.
--- @tparam table t
--- @tparam[opt] table data the settings `data`, of which the step takes `group` and `metadata`
-function pipeline.triplet_options(t, data)
-   local options = {}
-   for k, v in pairs(t) do options[k] = v end
-   if next(t.mixture) then options.self, options.motif = nil, nil else options.mixture = nil end
-   if data then options.group, options.metadata = data.group, data.metadata ~= "" and data.metadata or nil end
-   return options
-end
-
 --- What the demonstration uses: small enough for a few minutes on two cores.
 pipeline.demo = {
    triplets = {samples = 2000},
@@ -121,7 +110,7 @@ end
 function pipeline.wrong(config)
    local c = {}
    for name, values in pairs(config) do c[name] = values end
-   c.triplets = pipeline.triplet_options(c.triplets)
+   c.triplets = require("bclua.workflow.triplets").of_settings(c.triplets)
    local ok, message = options_of.try(c, schema())
    if not ok then return (message:gsub("^option", "setting")) end
    if c.data.metadata ~= "" then
@@ -268,7 +257,7 @@ local function sample(run, force)
    run.triplets, message, no_groups = step(run, "generate-triplets", function()
       local options = {input = run.motif, output = run.triplets_path, taxonomy = run.taxonomy,
          dataset_root = run.root, force = force, keep_scores = run.folder .. "/scores.parquet"}
-      for k, v in pairs(pipeline.triplet_options(c.triplets, c.data)) do options[k] = v end
+      for k, v in pairs(require("bclua.workflow.triplets").of_settings(c.triplets, c.data)) do options[k] = v end
       return require("bclua.workflow.triplets").run(options)
    end)
    if no_groups then

@@ -128,7 +128,7 @@ function trial.run(options)
    end
    ok, message = draw.run(with({input = about.motif, output = triplets,
       taxonomy = about.taxonomy, dataset_root = about.root, scores = scores, quiet = options.quiet},
-      pipeline.triplet_options(c.triplets, c.data)))
+      draw.of_settings(c.triplets, c.data)))
    if not ok then return nil, message end
    local start = system.clock()
    local learnt

@@ -276,6 +276,18 @@ local function tell(result, options)
       result.recordings, #result.holdout), options.quiet)
 end
 
+--- The settings `triplets` of the pipeline as the step takes them: `mixture`, where it has weights, in place of `self`
+-- and `motif`.
+-- @tparam table t
+-- @tparam[opt] table data the settings `data`, of which the step takes `group` and `metadata`
+function triplets.of_settings(t, data)
+   local options = {}
+   for k, v in pairs(t) do options[k] = v end
+   if next(t.mixture) then options.self, options.motif = nil, nil else options.mixture = nil end
+   if data then options.group, options.metadata = data.group, data.metadata ~= "" and data.metadata or nil end
+   return options
+end
+
 --- Draw triplets.
 -- @tparam table options `input` (Parquet from `consolidate`), `output` (Parquet),
 -- `samples` (500 000), `seed` (1), `holdout` (0.25: share of each species, or site, that is kept for evaluation);
@@ -347,7 +359,6 @@ end
 -- @treturn[1] table as `bclua.sampling.triplets`
 -- @treturn[1] {string,...} source names, which its positions count
 -- @treturn[1] table channels by source name, where it is not the mean of all that is heard
--- @treturn[1] {string,...} groups, as the source names
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
@@ -393,9 +404,9 @@ function triplets.held_out(options)
       return nil, ("%s: no triplets of the %d recordings kept away%s"):format(options.triplets, #rows,
          message and ": " .. message or ""), true
    end
-   local channels, group = {}, {}
-   for i, row in ipairs(rows) do channels[row.source_name], group[i] = row.channel, row.group end
-   return drawn, names, channels, group
+   local channels = {}
+   for _, row in ipairs(rows) do channels[row.source_name] = row.channel end
+   return drawn, names, channels
 end
 
 return triplets

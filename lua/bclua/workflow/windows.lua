@@ -5,6 +5,7 @@
 -- sticks out: it is filled up with silence, or left out (`drop`).
 -- @module bclua.workflow.windows
 local array = require "bclua.array"
+local best_channel = require "bclua.workflow.best_channel"
 local hearing = require "bclua.workflow.hearing"
 local silence = require "bclua.workflow.silence"
 local spans = require "bclua.workflow.spans"
@@ -93,7 +94,7 @@ end
 local function take(self)
    local o = self.o
    if not self.cursor then
-      local channel, message = hearing.choose(self.paths[self.file], o.channel, o.sample_rate)
+      local channel, message = best_channel.choose(self.paths[self.file], o.channel, o.sample_rate)
       if channel == nil then return nil, message end
       local cursor
       cursor, message = spans.open(self.paths[self.file], o.sample_rate, channel or nil)
