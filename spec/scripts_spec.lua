@@ -87,7 +87,7 @@ describe("the command line", function()
             "--by-class --output --force --threads --strict",
       ["embed.lua predict"] = "checkpoint inputs --output --hop --partial --precision --batch --threads " ..
          "--force --strict",
-      ["browse.lua"] = "run --port --dataset-root --threads",
+      ["browse.lua"] = "run --port --dataset-root --labels --threads",
       ["pipeline.lua"] = "--data --run --config --force --strict --threads",
       ["make_dataset.lua"] = "--output --families --species --recordings --short --least --most --sample-rate " ..
          "--seed --threads",

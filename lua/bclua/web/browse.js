@@ -146,6 +146,66 @@
     }
   };
 
+  // Labels: a mark on the spectrogram for each of the list, over its band or the whole height.
+  const list = $("labels");
+  const labels = list ? [...list.children].filter(li => +li.dataset.start < seconds) : [];
+  let label = -1; // index of the one chosen last
+
+  const height = hz => {
+    const {top, bottom, nyquist} = list.dataset;
+    return +bottom + ((top - bottom) * Math.min(hz, nyquist)) / nyquist;
+  };
+  const markOf = li => {
+    const {start, end, low, high} = li.dataset;
+    const mark = document.createElement("div");
+    const name = document.createElement("span");
+    const until = Math.min(end, seconds);
+    mark.className = low || high ? "label" : "label whole";
+    mark.classList.toggle("ends", +start + until > seconds); // its name would leave the picture
+    mark.title = [".name", "button", ".note"].map(part => li.querySelector(part).textContent).join("\n");
+    place(mark, +start, until - start);
+    mark.style.bottom = 100 * height(low ?? 0) + "%";
+    mark.style.top = 100 * (1 - height(high ?? Infinity)) + "%";
+    name.textContent = li.querySelector(".name").textContent;
+    mark.append(name);
+    return mark;
+  };
+  const marks = list && list.dataset.top ? labels.map(markOf) : [];
+  stage.append(...marks);
+
+  // Names that would cover others are left to the list, and to the pointer.
+  const thinNames = () => {
+    const names = marks.map(mark => mark.firstChild);
+    for (const name of names) name.hidden = false;
+    const boxes = names.map(name => name.getBoundingClientRect());
+    const shown = [];
+    names.forEach((name, i) => {
+      const a = boxes[i];
+      const isFree = shown.every(
+        b => a.left >= b.right || b.left >= a.right || a.top >= b.bottom || b.top >= a.bottom,
+      );
+      if (isFree) shown.push(a);
+      name.hidden = !isFree;
+    });
+  };
+  if (marks.length > 0) {
+    thinNames();
+    addEventListener("resize", thinNames);
+  }
+
+  const chooseLabel = n => {
+    if (labels.length === 0) return;
+    label = (n + labels.length) % labels.length;
+    labels.forEach((li, i) => li.setAttribute("aria-current", i === label));
+    marks.forEach((mark, i) => mark.classList.toggle("chosen", i === label));
+    const li = labels[label];
+    list.scrollTop = li.offsetTop - (list.clientHeight - li.offsetHeight) / 2; // the page stays where it is
+    const frame = Math.floor(li.dataset.start * rate);
+    show(frame, false); // near the end the window is the last one; the sound begins with the label
+    play(frame);
+  };
+  labels.forEach((li, n) => li.querySelector("button").addEventListener("click", () => chooseLabel(n)));
+
   stage.addEventListener("click", event => {
     const box = stage.getBoundingClientRect();
     const x = (event.clientX - box.left) / box.width;
@@ -180,6 +240,8 @@
     p: () => follow("previous"),
     j: () => choose(lately + 1, true),
     k: () => choose(Math.max(lately, 0) - 1, true),
+    l: () => chooseLabel(label + 1),
+    h: () => chooseLabel(Math.max(label, 0) - 1),
     " ": () => (at === null ? choose(0, true) : play(at)),
     t: () => twin !== null && play(twin),
     f: () => twin !== null && show(twin, true),

@@ -6,6 +6,7 @@ local accepted = require "bclua.workflow.accepted"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
 local files = require "bclua.files"
+local labelled = require "bclua.workflow.labelled"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local schemas = require "bclua.workflow.schemas"
@@ -54,13 +55,28 @@ local function find_root(options)
    return layout.root
 end
 
+-- The labels of each recording go into its row; what is to be said of them all.
+local function add_labels(rows, path)
+   local names, recordings = {}, 0
+   for i, row in ipairs(rows) do names[i] = row.source_name end
+   local of, about = labelled.read(path, names)
+   if not of then return nil, about end
+   for _, row in ipairs(rows) do
+      row.labels = of[row.source_name]
+      recordings = recordings + (row.labels and 1 or 0)
+   end
+   return {("%d labels of %s are of %d recordings"):format(about.labels, path, recordings),
+      labelled.others(path, about)}
+end
+
 --- What `open` takes.
-browse.options = {run = {"string", needed = true}, dataset_root = "string"}
+browse.options = {run = {"string", needed = true}, dataset_root = "string", labels = "string"}
 
 --- Open a run.
 -- @tparam table options `run` (folder of `pipeline`, or one that has a motif.parquet),
--- `dataset_root` (folder that holds the source names; default: what config.json of the run says)
--- @treturn[1] browser
+-- `dataset_root` (folder that holds the source names; default: what config.json of the run says), `labels` (from
+-- `import-labels`: marks of the recordings)
+-- @treturn[1] browser `notes`: what is to be said of the labels
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function browse.open(options)
@@ -86,6 +102,9 @@ function browse.open(options)
    end
    b.verdicts, message = accepted.read(b.verdict_path)
    if not b.verdicts then return nil, message end
+   b.notes = {}
+   if options.labels then b.notes, message = add_labels(rows, options.labels) end
+   if not b.notes then return nil, message end
    b.features = require("bclua.workflow.search").find_features({input = input}, rows) or nil
    return b
 end
@@ -202,7 +221,8 @@ function Browser:sound(row, frame)
 end
 
 --- Spectrogram and profile; the spectrogram alone of a recording that is shorter than the window.
--- @treturn[1] table `bytes` of a PNG file, `left`, `right`: where its time axis lies, shares of the width
+-- @treturn[1] table `bytes` of a PNG file; where the spectrogram lies, shares from its left and lower edge: `left`,
+-- `right`, `top`, `bottom`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function Browser:picture(row)
@@ -229,7 +249,8 @@ function Browser:picture(row)
       end
       local bytes
       if ok then bytes, message = files.read(path) else message = place end
-      return bytes and {bytes = bytes, left = place.left, right = place.right}, message
+      if not bytes then return nil, message end
+      return {bytes = bytes, left = place.left, right = place.right, top = place.top, bottom = place.bottom}
    end)
 end
 

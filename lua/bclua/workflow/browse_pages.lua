@@ -3,6 +3,7 @@
 -- browser can be told to run nothing that is written into a page.
 -- @module bclua.workflow.browse_pages
 local clock = require "bclua.clock"
+local display = require "bclua.display"
 local progress = require "bclua.progress"
 local report = require "bclua.report"
 local web = require "bclua.web"
@@ -25,8 +26,9 @@ local function page(title, token, body)
       body)
 end
 
-local function count_text(c)
+local function count_text(c, labels)
    local parts = {}
+   if labels then parts[1] = ("%d label%s"):format(#labels, #labels == 1 and "" or "s") end
    if c and c.accepted > 0 then parts[#parts + 1] = c.accepted .. " accepted" end
    if c and c.rejected > 0 then parts[#parts + 1] = c.rejected .. " rejected" end
    return #parts > 0 and ", " .. table.concat(parts, ", ") or ""
@@ -55,7 +57,7 @@ function pages.index(b, token)
       add('<li data-name="%s"><a href="/recording/%d">%s</a> <span class="note">%s%s</span></li>\n',
          escape((row.heading .. " " .. row.source_name):lower()), row.id, escape(row.name),
          row.motif_0 and progress.duration(row.duration_seconds) or "too short for a motif",
-         count_text(counts[row.source_name]))
+         count_text(counts[row.source_name], row.labels))
    end
    if heading then add("</ul></details>") end
    return page(b.name, token, table.concat(out))
@@ -64,6 +66,8 @@ end
 local KEYS = {{"j k", "next, previous motif"}, {"space", "play"}, {"t", "play its twin"}, {"f", "jump to the twin"},
    {"o", "search other recordings"}, {"a", "accept"}, {"r", "reject"}, {"u", "take back"}, {"n p", "next, previous " ..
    "recording"}, {"← →", "a second on, back"}}
+local KEY = '<span class="key"><kbd>%s</kbd> %s</span> '
+local MOST_LABELS, LONGEST_LABEL = 2000, 60 -- of a page; letters of one
 
 -- As people write it: a space between day and time.
 local function spoken(time) return time and (time:gsub("T", " ")) end
@@ -77,6 +81,46 @@ local function motif_item(m, row)
       '<button data-act="rejected">reject</button><button data-act="none">undo</button>' ..
       '<span class="verdict">%s</span></li>'):format(m.rank, m.at, m.twin, verdict, m.rank, m.at / rate,
       m.twin / rate, time and escape(time) .. ", " or "", m.distance, m.verdict or "")
+end
+
+local function short(text)
+   local line = display.line(text)
+   local cut = display.cut(line, LONGEST_LABEL)
+   return #cut < #line and cut .. "…" or line
+end
+
+-- What else is known of a label, each part ended by a comma but the last.
+local function about_label(label, row)
+   local parts = {spoken(clock.at(row.recorded_at, label.start_s))}
+   if label.low_hz or label.high_hz then
+      parts[#parts + 1] = ("%.0f to %.0f Hz"):format(label.low_hz or 0, label.high_hz or row.sample_rate / 2)
+   end
+   if label.score then parts[#parts + 1] = ("score %.3g"):format(label.score) end
+   if label.start_s >= row.duration_seconds then parts[#parts + 1] = "past the end of the recording" end
+   return table.concat(parts, ", ")
+end
+
+local function label_item(label, row)
+   local from, to = label.start_s, label.end_s
+   local times = to > from and ("%.1f to %.1f s"):format(from, to) or ("%.1f s"):format(from)
+   local band = (label.low_hz and (' data-low="%.9g"'):format(label.low_hz) or "") ..
+      (label.high_hz and (' data-high="%.9g"'):format(label.high_hz) or "")
+   return ('<li data-start="%.9g" data-end="%.9g"%s><button%s>%s</button><strong class="name">%s</strong>' ..
+      '<span class="note">%s</span></li>\n'):format(from, to, band, from < row.duration_seconds and "" or " disabled",
+      times, escape(label.label and short(label.label) or "no text"), escape(about_label(label, row)))
+end
+
+-- The list of the labels, of which the script makes the marks on the picture.
+local function label_list(row, picture)
+   local labels = row.labels
+   local shown = math.min(#labels, MOST_LABELS)
+   local out = {('<h2>Labels</h2>%s<ul class="plain" id="labels" data-nyquist="%.9g"%s>'):format(
+      shown < #labels and ('<p class="warning">The first %d of %d labels</p>'):format(shown, #labels) or "",
+      row.sample_rate / 2, picture and (' data-top="%.5g" data-bottom="%.5g"'):format(picture.top, picture.bottom) or
+      "")}
+   for i = 1, shown do out[i + 1] = label_item(labels[i], row) end
+   out[#out + 1] = "</ul>"
+   return table.concat(out)
 end
 
 --- One recording.
@@ -121,8 +165,10 @@ function pages.recording(b, row, token)
    else
       add("<p>It is shorter than the window: there is no motif.</p>")
    end
+   if row.labels then out[#out + 1] = label_list(row, picture) end
    add('<p class="note">')
-   for _, k in ipairs(KEYS) do add('<span class="key"><kbd>%s</kbd> %s</span> ', k[1], k[2]) end
+   for _, k in ipairs(KEYS) do add(KEY, k[1], k[2]) end
+   if row.labels then add(KEY, "h l", "previous, next label") end
    add("</p>")
    return page(name, token, table.concat(out))
 end

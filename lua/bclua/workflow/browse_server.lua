@@ -7,6 +7,7 @@ local files = require "bclua.files"
 local json = require "bclua.json"
 local options_of = require "bclua.options"
 local pages = require "bclua.workflow.browse_pages"
+local progress = require "bclua.progress"
 local system = require "bclua.system"
 
 local server = {}
@@ -186,6 +187,7 @@ function server.run(options)
       {port = options.port})
    if not listener then return nil, why end
    s = server.new(b, listener:port())
+   for _, note in ipairs(b.notes) do progress.note("browse: " .. note) end
    options.ready(("http://127.0.0.1:%d/"):format(listener:port()), b)
    system.hold_interrupts(true) -- and never let go: what comes ends the program
    while true do

@@ -89,13 +89,19 @@ local function places_of(list, seconds, duration_s)
    return places, names, without
 end
 
+--- What is to be said of labels of other recordings.
+-- @tparam string path
+-- @tparam table about from `read`
+-- @treturn ?string nil: there are none
+function labelled.others(path, about)
+   if about.others == 0 then return nil end
+   return ("%d labels of %s are of %d recordings that are not in the table"):format(about.others, path,
+      about.recordings)
+end
+
 -- What is to be said of labels that are not used.
 local function warnings_of(path, about, without)
-   local list = {}
-   if about.others > 0 then
-      list[1] = ("%d labels of %s are of %d recordings that are not in the table"):format(about.others, path,
-         about.recordings)
-   end
+   local list = {labelled.others(path, about)}
    if without > 0 then list[#list + 1] = ("%d labels of %s have no text"):format(without, path) end
    return list
 end
