@@ -1,7 +1,7 @@
 -- usage: bclua spec/run.lua [--jobs=N] [busted options] [file or folder]...
 -- Run the specs with busted inside this very program; without a file: all. With --jobs=N
 -- each file has a process of its own, N at a time (write --filter=X then, not --filter X).
--- Ends with one line `N passed, N failed[, N skipped]`.
+-- Ends with how long all took, the ten slowest files, and one line `N passed, N failed[, N skipped]`.
 local folder = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = folder .. "/?.lua;" .. package.path
 

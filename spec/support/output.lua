@@ -1,4 +1,6 @@
--- output.lua: busted output: a line a file, every failure in full, one closing line.
+-- output.lua: busted output: a line a file, every failure in full, how long the slowest took, one closing line.
+local times = require "support.times"
+
 local function describe(t)
    local where = t.trace and ("%s:%s"):format(t.trace.short_src, t.trace.currentline) or "?"
    local message = t.message
@@ -11,7 +13,7 @@ return function()
    local busted = require "busted"
    local system = require "bclua.system"
    local handler = require("busted.outputHandlers.base")()
-   local started, before = 0, 0
+   local started, before, took = 0, 0, {}
 
    handler.fileStart = function(file)
       started, before = system.clock(), handler.successesCount
@@ -20,9 +22,10 @@ return function()
       return nil, true
    end
 
-   handler.fileEnd = function()
-      io.write(("%4d passed  %6.2f s\n"):format(handler.successesCount - before,
-         system.clock() - started))
+   handler.fileEnd = function(file)
+      local seconds = system.clock() - started
+      took[#took + 1] = {name = file.name, seconds = seconds}
+      io.write(("%4d passed  %6.2f s\n"):format(handler.successesCount - before, seconds))
       io.flush()
       return nil, true
    end
@@ -36,6 +39,7 @@ return function()
       local failed = handler.failuresCount + handler.errorsCount
       local line = ("%d passed, %d failed"):format(handler.successesCount, failed)
       if handler.pendingsCount > 0 then line = line .. (", %d skipped"):format(handler.pendingsCount) end
+      io.write(times.text(took))
       print("\n" .. line)
       io.flush()
       return nil, true

@@ -4,6 +4,7 @@ local command = require "support.command"
 local files = require "bclua.files"
 local process = require "bclua.process"
 local system = require "bclua.system"
+local times = require "support.times"
 
 local spread = {}
 
@@ -38,6 +39,8 @@ local function add(sums, file, text, how, code)
    sums.passed, sums.failed = sums.passed + passed, sums.failed + failed
    sums.skipped = sums.skipped + (more:match("(%d+) skipped") or 0)
    sums.details[#sums.details + 1] = details
+   local seconds = tonumber(line:match("([%d.]+) s\n$"))
+   if seconds then table.insert(sums.times, {name = file, seconds = seconds}) end
 end
 
 -- Start the process of one file.
@@ -57,7 +60,7 @@ function spread.run(arguments, jobs)
       io.stderr:write("run.lua: no *_spec.lua there\n")
       return false
    end
-   local sums = {passed = 0, failed = 0, skipped = 0, details = {}}
+   local sums = {passed = 0, failed = 0, skipped = 0, details = {}, times = {}}
    local at, running, folder = 0, {}, command.folder()
    local _ <close> = setmetatable({}, {__close = function()
       for _, one in pairs(running) do one.child:close() end
@@ -78,7 +81,7 @@ function spread.run(arguments, jobs)
       end
       system.sleep(LOOK_EVERY_S)
    until at == #names and not next(running)
-   io.write(table.unpack(sums.details))
+   io.write(table.concat(sums.details), times.text(sums.times))
    print(("\n%d passed, %d failed%s"):format(sums.passed, sums.failed,
       sums.skipped > 0 and (", %d skipped"):format(sums.skipped) or ""))
    return sums.failed == 0
