@@ -19,6 +19,8 @@ build = {
    makefile = "rocks/rock.mk",
    build_target = "rock",
    install_target = "install-rock",
-   build_variables = {CC = "$(CC)", CFLAGS = "-O3 -g"},
+   -- -O3 comes last: luarocks' own default is -O2
+   build_variables = {CC = "$(CC)", CFLAGS = "$(CFLAGS) -O3 -g", LIBFLAG = "$(LIBFLAG)",
+      LUA_INCDIR = "$(LUA_INCDIR)"},
    install_variables = {LIBDIR = "$(LIBDIR)", LUADIR = "$(LUADIR)"},
 }

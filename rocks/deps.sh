@@ -209,12 +209,19 @@ missing() {
 	packages=$needed$wanted
 }
 
+# Before anything is installed: all that will be.
+announce() {
+	[ -z "$packages$also" ] || say "going to install, with what they need:$packages$also"
+	have_library || [ -z "$arch" ] || say "going to fetch: DuckDB's library, $megabytes MB from the npm registry"
+	[ -z "$packages" ] || has apt-get || die "no apt-get here: install them by hand"
+}
+
 install() {
 	missing
+	also='' # nobody is asked for root's password because of what is only wished for
+	[ "$(id -u)" = 0 ] && has apt-get && also=$wished
+	announce
 	if [ -n "$packages" ]; then
-		say "installing, with what they need:$packages"
-		have_library || [ -z "$arch" ] || say "and after that DuckDB's library, $megabytes MB from the npm registry"
-		has apt-get || die "no apt-get here: install them by hand"
 		# shellcheck disable=SC2086 # a list of words
 		(cd "$root" && as_root sh rocks/deps.sh apt $packages >&2) || {
 			say 'that failed. As root, run:'
@@ -223,9 +230,9 @@ install() {
 		missing
 		[ -z "$packages" ] || die "still missing after apt-get:$packages"
 	fi
-	if [ -n "$wished" ] && [ "$(id -u)" = 0 ] && has apt-get; then
+	if [ -n "$also" ]; then
 		# shellcheck disable=SC2086 # a list of words
-		(cd "$root" && sh rocks/deps.sh apt $wished >&2) || say "no pitch shift:$wished could not be had"
+		(cd "$root" && sh rocks/deps.sh apt $also >&2) || say "no pitch shift:$also could not be had"
 	fi
 	put_library
 	[ "$mode" = run ] || [ -z "$hinted" ] ||

@@ -1,7 +1,8 @@
 # rock.mk: what luarocks builds and installs (see bclua-scm-1.rockspec): the C
 # modules in one bclua.so, DuckDB's library beside it, the Lua modules.
 #
-# Variables: B=build folder (what is built there already is used), LIBDIR, LUADIR.
+# Variables: B=build folder (what is built there already is used); of luarocks CC, CFLAGS, LUA_INCDIR and
+# LIBFLAG to build, LIBDIR and LUADIR to install.
 
 B ?= build
 

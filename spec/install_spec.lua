@@ -108,6 +108,72 @@ describe("make install", function()
    end)
 end)
 
+describe("make uninstall", function()
+   if os.getenv("BCLUA_SANITIZED") then return pending("not for a sanitized build") end
+
+   local folder
+   local build = command.program:match("^(.*)/[^/]*$") or "build"
+   before_each(function() folder = command.folder() end)
+   after_each(function() command.remove(folder) end)
+
+   local function make(target)
+      return command.shell(("%smake --no-print-directory %s B=%s PREFIX=/usr/local DESTDIR=%s"):format(clean, target,
+         quote(build), quote(folder .. "/root")))
+   end
+
+   local function tree()
+      return (command.shell(("cd %s && find . -mindepth 1 | LC_ALL=C sort"):format(quote(folder))))
+   end
+
+   it("leaves nothing of what was installed, once or twice", function()
+      for _ = 1, 2 do assert.equal(0, select(2, make("install"))) end
+      assert.is_truthy(lfs.attributes(folder .. "/root/usr/local/bin/bclua"))
+      local out, status = make("uninstall")
+      assert.equal("removed: " .. folder .. "/root/usr/local/bin/bclua\n", out)
+      assert.equal(0, status)
+      assert.equal("", tree())
+   end)
+
+   it("leaves what was there before, and what came afterwards", function()
+      local root = folder .. "/root/usr/local/"
+      command.shell("mkdir -p " .. quote(root .. "bin"))
+      make("install")
+      command.write(root .. "share/bclua/scripts/mine.lua", "return 1")
+      local out, status = make("uninstall")
+      assert.equal(0, status)
+      assert.equal(("kept, there is something else in it: %sshare/bclua/scripts/\n" ..
+         "kept, there is something else in it: %sshare/bclua/\nkept, there is something else in it: %sshare/\n" ..
+         "removed: %sbin/bclua\n"):format(root, root, root, root), out)
+      assert.equal("./root\n./root/usr\n./root/usr/local\n./root/usr/local/bin\n./root/usr/local/share\n" ..
+         "./root/usr/local/share/bclua\n./root/usr/local/share/bclua/scripts\n" ..
+         "./root/usr/local/share/bclua/scripts/mine.lua\n", tree())
+   end)
+
+   it("touches nothing where nothing was installed", function()
+      command.write(folder .. "/bclua", "another")
+      local out, status = make("uninstall")
+      assert.matches("uninstall: .*/root/usr/local/lib/bclua/installed: no such file", out)
+      assert.equal(2, status)
+      assert.equal("./bclua\n", tree())
+   end)
+end)
+
+describe("make help", function()
+   it("lists every target", function()
+      local help = command.shell(clean .. "make --no-print-directory help")
+      local n = 0
+      for _, file in ipairs{"Makefile", "rocks/sanitize.mk", "rocks/fuzz.mk", "rocks/doc.mk"} do
+         for target in command.read(file):match("\n%.PHONY: ([^\n]*)\n"):gmatch("%S+") do
+            n = n + 1
+            if target ~= "FORCE" and target ~= "all" then
+               assert.matches("make " .. target:gsub("%-", "%%-") .. " ", help)
+            end
+         end
+      end
+      assert.is_true(n > 15)
+   end)
+end)
+
 describe("rocks/deps.sh", function()
    local folder, tools
 
@@ -187,10 +253,26 @@ describe("rocks/deps.sh", function()
          "PATH=" .. quote(tools .. ":" .. fake) .. " DUCKDB_LIB=" .. quote(lfs.currentdir() .. "/build/libduckdb.so"))
       assert.equal(0, status, out)
       assert.equal("noninteractive -q -y install --no-install-recommends gnuplot-nox\n", command.read(log))
-      assert.equal("deps: installing, with what they need: gnuplot-nox\ndeps: to be fetched: 2 packages, 2.2 MB\n" ..
+      assert.equal("deps: going to install, with what they need: gnuplot-nox\n" ..
+         "deps: to be fetched: 2 packages, 2.2 MB\n" ..
          "deps: optional, for m4a, wma, 3gp and others: apt-get install --no-install-recommends ffmpeg\n", out)
       assert.equal(lfs.currentdir() .. "/build/libduckdb.so",
          lfs.symlinkattributes(folder .. "/b/libduckdb.so", "target"))
+   end)
+
+   it("says what it is going to fetch before it installs anything", function()
+      local root, fake = folder .. "/bare", folder .. "/says"
+      command.shell(("mkdir -p %s/rocks %s && cp rocks/*.sh %s/rocks"):format(quote(root), quote(fake),
+         quote(root)))
+      command.write(fake .. "/apt-get", "#!/bin/sh\nexit 100\n")
+      command.write(fake .. "/sudo", "#!/bin/sh\nexit 1\n")
+      command.write(fake .. "/id", "#!/bin/sh\necho 1000\n")
+      command.shell("chmod +x " .. quote(fake) .. "/*")
+      deps("check build", {gnuplot = true}) -- which tools there are
+      local out = command.shell(("env -u DUCKDB_LIB -u CC PATH=%s:%s /bin/sh %s/rocks/deps.sh install " ..
+         "%s/build"):format(quote(fake), quote(tools), quote(root), quote(root)))
+      assert.matches("^deps: going to install, with what they need: gnuplot%-nox\n" ..
+         "deps: going to fetch: DuckDB's library, %d+ MB from the npm registry\ndeps: that failed", out)
    end)
 
    it("says what root is to do when it cannot become root", function()
@@ -204,7 +286,8 @@ describe("rocks/deps.sh", function()
       command.shell("chmod +x " .. quote(fake) .. "/*")
       local out, status = deps("install " .. quote(folder .. "/b"), {gnuplot = true},
          "PATH=" .. quote(fake .. ":" .. tools))
-      assert.equal("deps: installing, with what they need: gnuplot-nox\nsudo: no\ndeps: that failed. As root, run:\n" ..
+      assert.equal("deps: going to install, with what they need: gnuplot-nox\n" ..
+         "sudo: no\ndeps: that failed. As root, run:\n" ..
          "deps:   apt-get update && apt-get install --no-install-recommends gnuplot-nox\n", out)
       assert.equal(1, status)
    end)

@@ -33,6 +33,16 @@ describe("the rock", function()
          "LUA_CPATH_5_4='%s/lib/lua/5.4/?.so;;' lua5.4 %s"):format(quote(folder), tree, tree, quote(script)))
    end
 
+   it("is built with luarocks' variables", function()
+      local out = command.shell(("env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES HOME=%s B=%s " ..
+         "luarocks --lua-version 5.4 make --deps-mode none rocks/bclua-scm-1.rockspec --tree %s MAKE='make -n' " ..
+         "CC=another-cc LUA_INCDIR=/usr/include/./lua5.4 CFLAGS=-DOWN LIBFLAG='-shared -DLINKED'"):format(
+         quote(folder), quote(folder .. "/b"), quote(folder .. "/none")))
+      assert.matches("another%-cc %-std=gnu11[^\n]* %-I/usr/include/%./lua5%.4 [^\n]*%-DOWN %-O3 [^\n]*/array%.c\n",
+         out)
+      assert.matches("another%-cc %-DOWN %-O3 [^\n]*%-shared %-DLINKED [^\n]*/bclua.so", out)
+   end)
+
    it("has every C module", function()
       local names = modules.in_c()
       assert.is_true(#names >= 3)
