@@ -43,6 +43,30 @@ describe("accuracy by logistic regression", function()
       assert.matches("two classes with two recordings each, got 1", message)
    end)
 
+   it("has all windows of a recording on one side where they are of several classes", function()
+      local labels, recordings, x = {}, {}, {} -- what tells is the recording, of which nothing is known in a test
+      for r = 1, 4 do
+         for _, class in ipairs{"a", "b"} do
+            local row = {0, 0, 0, 0}
+            row[r] = 1
+            labels[#labels + 1], recordings[#recordings + 1], x[#x + 1] = class, "r" .. r, row
+         end
+      end
+      local result = evaluate.accuracy({{name = "x", x = array.from(x)}}, labels, recordings)
+      for _, accuracy in ipairs(result.rows[1].splits) do assert.equal(0.5, accuracy) end
+   end)
+
+   it("tests no class that a split cannot teach", function()
+      -- whatever recordings of a and b teach, both of c do, or none
+      local labels = {"a", "a", "b", "b", "c", "c"}
+      local recordings = {"1", "2", "2", "3", "1", "3"}
+      local x = array.from({{1, 0}, {1, 0}, {0, 1}, {0, 1}, {-1, -1}, {-1, -1}})
+      local row = evaluate.accuracy({{name = "x", x = x}}, labels, recordings, {c = 100}).rows[1]
+      assert.equal(1, row.accuracy)
+      assert.same({{10, 0, 0}, {0, 10, 0}, {0, 0, 0}}, row.confusion)
+      assert.is_true(row.by_class[3] ~= row.by_class[3])
+   end)
+
    it("weighs classes equally", function()
       local function vector(t) return array.from(t, "i64") end
       assert.near(0.75, evaluate.balanced(vector({1, 1, 1, 1, 2, 1}), vector({1, 1, 1, 1, 2, 2}), 2), 1e-12)

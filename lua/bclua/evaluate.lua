@@ -14,15 +14,37 @@ local check_options, extend = require("bclua.options").check, require("bclua.opt
 
 local evaluate = {}
 
--- Of every class a third of the recordings, at least one, to test, the rest to train.
+-- Of a class's recordings, in random order, `test` are tested on, the rest trains; those that a class before has put on
+-- a side stay there, as far as there are others neither side is empty.
+local function share_out(names, test, side)
+   local taken, free = 0, {}
+   for _, name in ipairs(names) do
+      if side[name] == nil then free[#free + 1] = name end
+      if side[name] == "test" then taken = taken + 1 end
+   end
+   for i, name in ipairs(free) do side[name] = i <= test - taken and "test" or "train" end
+end
+
+-- Of every class a third of the recordings, at least one, to test, the rest to train. A recording with windows of
+-- several classes is on one side; the classes with fewest recordings have it first. Windows of classes that are not
+-- learnt are not tested.
 local function split(by_class, generator)
-   local train, test = {}, {}
-   for _, recordings in ipairs(by_class) do
-      local n = #recordings
-      local order = generator:shuffle(n)
-      for i = 1, n do
-         local side = i <= math.max(1, n // 3) and test or train
-         for _, row in ipairs(recordings[order[i]]) do side[#side + 1] = row end
+   local orders, turns, side, train, test = {}, {}, {}, {}, {}
+   for k, class in ipairs(by_class) do
+      turns[k], orders[k] = k, {}
+      local order = generator:shuffle(#class)
+      for i = 1, #class do orders[k][i] = class.names[order[i]] end
+   end
+   table.sort(turns, function(a, b)
+      return #orders[a] < #orders[b] or #orders[a] == #orders[b] and a < b
+   end)
+   for _, k in ipairs(turns) do share_out(orders[k], math.max(1, #orders[k] // 3), side) end
+   for k, class in ipairs(by_class) do
+      local learnt = false
+      for _, name in ipairs(orders[k]) do learnt = learnt or side[name] == "train" end
+      for _, name in ipairs(orders[k]) do
+         local into = side[name] == "train" and train or learnt and test or {}
+         for _, row in ipairs(class.at[name]) do into[#into + 1] = row end
       end
    end
    return train, test
@@ -70,13 +92,13 @@ local function group(labels, recordings)
    local classes, order, dropped = {}, {}, {}
    for row, label in ipairs(labels) do
       if not classes[label] then
-         classes[label] = {at = {}}
+         classes[label] = {at = {}, names = {}}
          order[#order + 1] = label
       end
       local class, name = classes[label], recordings[row]
       if not class.at[name] then
          class.at[name] = {}
-         class[#class + 1] = class.at[name]
+         class[#class + 1], class.names[#class + 1] = class.at[name], name
       end
       table.insert(class.at[name], row)
    end
@@ -199,7 +221,8 @@ local ACCURACY = {splits = {"integer", default = 10, least = 1, most = 100000},
 
 --- Accuracy of a logistic regression on features, over random splits by recording:
 -- windows of one recording are never on both sides. A third of each class's recordings
--- (at least one) tests, the rest trains. Accuracy is the mean over classes of the share of
+-- (at least one) tests, the rest trains, as far as recordings with several classes allow: of a class that is not in
+-- what trains no window tests. Accuracy is the mean over classes of the share of
 -- their test windows that are named rightly, so that common classes do not count more.
 -- @tparam {table,...} features `{name=, x=array (windows, dimensions), finite}`: all are judged
 -- on the same splits
