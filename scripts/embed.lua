@@ -54,10 +54,10 @@ local function fit_options(c)
       setting("--weight-decay", "X", "Pull of the weights to 0."),
       setting("--clip-norm", "X", "Longest gradient (0: any)."))
    c:group("The loss",
-      setting("--loss", "KIND", "nt_xent (contrastive), triplet, triplet_cosine, semi_hard or batch_hard."),
+      setting("--loss", "KIND", "nt_xent or supcon (contrastive), triplet, triplet_cosine, semi_hard or batch_hard."),
       setting("--margin", "X", "Of the triplet losses (0: the loss's own: 50, for cosines 0.5)."),
       setting("--l2", "X", "Weight of the embeddings' norms."),
-      setting("--temperature", "X", "Of nt_xent."),
+      setting("--temperature", "X", "Of nt_xent and supcon."),
       setting("--roles", "KIND", "Statistics of batch norm per role, or of all together: " ..
          "separate or joint."))
    c:group("Batches",

@@ -175,10 +175,10 @@ describe("what the pages say", function()
       local fit, pipeline = require "bclua.workflow.fit", require "bclua.workflow.pipeline"
       local page = command.read("doc/pipeline.md")
       local losses = page:match("%*%*Losses%*%*: ([^\n]*)%.\n")
-      local named = {losses:match("^`%-%-loss ([%w_]+)` %(default%), `([%w_]+)`, `([%w_]+)`, `([%w_]+)`, `([%w_]+)`$")}
-      assert.equal(fit.defaults.loss, named[1], losses)
+      assert.equal(fit.defaults.loss, losses:match("^`%-%-loss ([%w_]+)` %(default%)"), losses)
+      local named, all = {}, {table.unpack(require("bclua.training_options").losses)}
+      for loss in losses:gsub("%-%-loss ", ""):gmatch("`([%w_]+)`") do named[#named + 1] = loss end
       table.sort(named)
-      local all = table.move(require("bclua.training_options").losses, 1, 5, 1, {})
       table.sort(all)
       assert.same(all, named)
       assert.equal(pipeline.defaults.tiles.store, page:match("| `(%w+)` %(default%) |"))

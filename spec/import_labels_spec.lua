@@ -87,6 +87,18 @@ describe("import-labels", function()
       assert.equal("starts before the recording", said[8])
    end)
 
+   it("names what its readers would not take, and writes the rest", function()
+      local path = write("a.csv", "file,start_s,end_s,label\nx/a.wav,1,2," .. ("x"):rep(4097) ..
+         "\nx/a.wav,1,2," .. ("y"):rep(4096) .. "\nx/a.wav,1,2000000,z\n")
+      assert(run({path}, {input = false}))
+      local of = assert(require("bclua.workflow.labelled").read(dir .. "/labels.parquet", {"x/a.wav"}))
+      assert.equal(("y"):rep(4096), of["x/a.wav"][1].label)
+      local said = unmatched()
+      assert.same({1, 2}, {#of["x/a.wav"], #said})
+      assert.matches("^column 'label' must be a string of 0 to 4096 bytes, got 'xxx", said[1].reason)
+      assert.matches("^column 'end_s' must be a number from 0 to 1000000, got 2000000", said[2].reason)
+   end)
+
    it("leaves no list behind where all lines were taken", function()
       local item = labels.read{input = m.motif}[2]
       local path = write("l.csv", "file,start,end,label\nnix,1,2,a\n" .. item.source .. ",1,2,a\n")

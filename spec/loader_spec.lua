@@ -6,6 +6,7 @@ local mined = require "support.mined"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"
 local tiles = require "bclua.workflow.tiles"
+local triplets = require "bclua.workflow.triplets"
 
 local ROLES = {"anchor", "neighbor", "distant"}
 local STORES = {"npy", "packed", "flac", "none"}
@@ -40,6 +41,7 @@ describe("loader", function()
 
    local function same(a, b)
       assert.same(a.rows, b.rows)
+      assert.is_true(array.equal(a.groups, b.groups))
       for _, role in ipairs(ROLES) do
          assert.is_true(array.equal(a[role], b[role]), role)
          assert.same(a.provenance[role].file, b.provenance[role].file)
@@ -117,6 +119,30 @@ describe("loader", function()
             end
          end
          assert.is_true(seen > 20)
+      end)
+
+      it("says of which group each window is", function()
+         local m = mined.get()
+         local of_species = m.dir .. "/of_species.parquet"
+         assert(triplets.run({input = m.motif, output = of_species, samples = 40, group = "species", quiet = true}))
+         for path, column in pairs({[m.triplets] = "%s_group", [of_species] = "%s_species"}) do
+            local names = {}
+            for i, role in ipairs({"a", "b", "c"}) do names[i] = column:format(role) end
+            local rows = sql.query(("select %s from read_parquet('%s')"):format(table.concat(names, ", "), path))
+            local numbers, groups = {}, {}
+            for _, batch in ipairs(batches(new("none", {triplets = path}), 10)) do
+               assert.same({12}, batch.groups:shape())
+               for i, row in ipairs(batch.rows) do
+                  for role, name in ipairs(names) do
+                     local group, number = rows[row][name], batch.groups[(role - 1) * 4 + i]
+                     assert.equal(numbers[group] or number, number)
+                     assert.equal(groups[number] or group, group)
+                     numbers[group], groups[number] = number, group
+                  end
+               end
+            end
+            assert.is_true(#groups >= 1)
+         end
       end)
 
       it("does not depend on the number of threads, nor the crops on the size of the batch", function()

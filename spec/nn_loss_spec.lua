@@ -2,7 +2,7 @@ local array = require "bclua.array"
 local nn = require "bclua.nn"
 
 local nan = 0 / 0
-local KINDS = {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent"}
+local KINDS = {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon"}
 
 local function noise(shape, seed, dtype)
    math.randomseed(seed)
@@ -15,8 +15,9 @@ end
 describe("a loss", function()
    for _, kind in ipairs(KINDS) do
       it(kind .. " has the gradient that central differences give", function()
-         for _, margin in ipairs{0.02, 0.4} do
+         for place, margin in ipairs{0.02, 0.4} do
             local e, o = noise({12, 4}, 5), {loss = kind, margin = margin, l2 = 0.3, temperature = 0.4}
+            if place == 2 then o.groups = array.from({1, 2, 1, -1, 1, 2, 1, -1, 2, 3, -1, 4}, "i32") end
             local _, de = nn.loss(e, o)
             local x, g, eps = e:reshape(48), de:reshape(48), 1e-6
             assert(g:abs():max() > 0.01)
@@ -92,6 +93,58 @@ describe("a loss", function()
       assert.near(1, info.loss_d, 1e-12)
    end)
 
+   -- As the papers have it, pair by pair.
+   local function contrast(e, groups, is_supcon, temperature)
+      local n, b, all, rows = #e, #e // 3, 0, 0
+      local function cos(i, k)
+         return (e[i] * e[k]):sum() / math.sqrt((e[i] * e[i]):sum() * (e[k] * e[k]):sum())
+      end
+      for i = 1, n do
+         local other = i <= b and i + b or i <= 2 * b and i - b or 0
+         local positives, sum, toward = 0, 0, 0
+         for k = 1, n do
+            local alike = groups[i] >= 0 and groups[i] == groups[k]
+            local positive = k == other or is_supcon and alike
+            if k ~= i and (positive or not alike) then
+               sum = sum + math.exp(cos(i, k) / temperature)
+               if positive then positives, toward = positives + 1, toward + cos(i, k) / temperature end
+            end
+         end
+         if positives > 0 then all, rows = all + math.log(sum) - toward / positives, rows + 1 end
+      end
+      return all / rows
+   end
+
+   it("takes views of the same group for no negatives (NT-Xent) and for positives (SupCon)", function()
+      local e = noise({15, 6}, 8)
+      local groups = array.from({1, 2, 1, -1, 3, 1, 2, 1, -1, 3, 2, 4, -1, 1, 5}, "i32")
+      for _, kind in ipairs{"nt_xent", "supcon"} do
+         local o = {loss = kind, l2 = 0, temperature = 0.2, groups = groups}
+         assert.near(contrast(e, groups, kind == "supcon", 0.2), nn.loss(e, o).loss, 1e-12)
+         o.groups = groups:copy("i64")
+         assert.near(contrast(e, groups, kind == "supcon", 0.2), nn.loss(e, o).loss, 1e-12)
+      end
+   end)
+
+   it("is the same for NT-Xent and SupCon where nobody has a group", function()
+      local e = noise({12, 5}, 9)
+      local one, g = nn.loss(e, {loss = "nt_xent"})
+      for _, groups in ipairs{array.full({12}, -1, "i32"), false} do
+         local two, h = nn.loss(e, {loss = "supcon", groups = groups or nil})
+         assert.same(one, two)
+         assert(array.equal(g, h))
+      end
+   end)
+
+   it("is finite where all are of one group", function()
+      local e, groups = noise({6, 3}, 4), array.zeros(6, "i32")
+      local info, g = nn.loss(e, {loss = "nt_xent", l2 = 0, groups = groups})
+      assert.near(0, info.loss, 1e-12) -- nothing to tell apart
+      assert.near(0, g:abs():max(), 1e-12)
+      info, g = nn.loss(e, {loss = "supcon", groups = groups})
+      assert(info.loss > 0 and info.loss < math.huge and g:is_finite())
+   end)
+
    it("sees collapse onto a point and onto a line", function()
       local line = array.from({{1, 1}, {2, 2}, {3, 3}}, "f64")
       assert.near(1, nn.loss(line).cosine, 1e-12)
@@ -104,6 +157,10 @@ describe("a loss", function()
       assert.error_matches(function() nn.loss(e, {loss = "quadruplet"}) end, "'loss'", 1, true)
       assert.error_matches(function() nn.loss(e, {loss = "nt_xent", temperature = 0}) end, "'temperature'", 1, true)
       assert.error_matches(function() nn.loss(e, {margn = 1}) end, "unknown option 'margn'", 1, true)
+      for _, groups in ipairs{array.zeros(5, "i32"), array.zeros({6, 1}, "i32"), 7} do
+         assert.error_matches(function() nn.loss(e, {groups = groups}) end,
+            "option 'groups': an array of 6 numbers expected", 1, true)
+      end
       assert.error_matches(function() nn.loss(array.zeros{4, 2}) end, "(3 B, z) expected, got (4, 2)", 1, true)
    end)
 end)

@@ -6,9 +6,10 @@
 #include "lua_nn.h"
 
 static nn_loss_options read_options(lua_State *L, int arg, double *scale) {
-    static const char *const names[] = {"loss", "margin", "l2", "temperature", "scale", NULL};
-    static const char *const kinds[] = {"triplet",    "triplet_cosine", "semi_hard",
-                                        "batch_hard", "nt_xent",        NULL};
+    static const char *const names[] = {"loss",  "margin", "l2", "temperature",
+                                        "scale", "groups", NULL};
+    static const char *const kinds[] = {"triplet", "triplet_cosine", "semi_hard", "batch_hard",
+                                        "nt_xent", "supcon",         NULL};
     bc_check_options(L, arg, names);
     nn_loss_options o = {.kind = (enum nn_loss_kind)bc_opt_choice(L, arg, "loss", 0, kinds)};
     o.margin = bc_opt_number(L, arg, "margin", o.kind == NN_TRIPLET_COSINE ? 0.5 : 50);
@@ -17,6 +18,16 @@ static nn_loss_options read_options(lua_State *L, int arg, double *scale) {
     *scale = bc_opt_number(L, arg, "scale", 1);
     if (!(o.temperature > 0)) bc_arg_error(L, arg, "option 'temperature' must be above 0");
     return o;
+}
+
+/* Option `groups` of the options at 2, kept alive on the stack; NULL: there is none. */
+static const int32_t *read_groups(lua_State *L, int64_t n) {
+    if (lua_isnil(L, 2) || lua_getfield(L, 2, "groups") == LUA_TNIL) return NULL;
+    const bc_array *groups = bc_test_array(L, -1);
+    if (groups == NULL || groups->ndim != 1 || groups->shape[0] != n)
+        bc_arg_error(L, 2, "option 'groups': an array of %I numbers expected", (lua_Integer)n);
+    groups = bc_check_as(L, -1, BC_I32, 1);
+    return groups->data;
 }
 
 static void push_info(lua_State *L, const nn_loss_info *t) {
@@ -35,7 +46,7 @@ static void push_info(lua_State *L, const nn_loss_info *t) {
 /*** A loss over the embeddings of a batch of triplets, and its gradient; see bclua.nn.
 @function loss
 @tparam array e (3B, z) anchors, neighbours, distant ones
-@tparam[opt] table options `loss`, `margin`, `l2`, `temperature`; `scale` of the gradient
+@tparam[opt] table options `loss`, `margin`, `l2`, `temperature`, `groups`; `scale` of the gradient
 @treturn table `loss`, `loss_n`, `loss_d`, `active`, `spread`, `cosine`
 @treturn array gradient (3B, z), of the dtype of e */
 int nn_lua_loss(lua_State *L) {
@@ -48,6 +59,7 @@ int nn_lua_loss(lua_State *L) {
     if (e->shape[0] < 3 || e->shape[0] % 3 != 0 || e->shape[1] < 1)
         return bc_arg_error(L, 1, "array of (3 B, z) expected, got (%I, %I)",
                             (lua_Integer)e->shape[0], (lua_Integer)e->shape[1]);
+    o.group = read_groups(L, e->shape[0]);
     bc_array *wide = bc_push_array(L, BC_F64, 2, e->shape);
     nn_loss_info info;
     int rc = nn_loss(&info, wide->data, e->data, &o, (size_t)e->shape[0] / 3, (size_t)e->shape[1]);

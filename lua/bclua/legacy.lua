@@ -20,7 +20,7 @@ legacy.units = {"seconds", "frames"}
 local CENS_SAMPLE_RATE, WINDOW = 10, 50
 
 local COLUMNS = {"a", "a_loc", "b", "b_loc", "c", "c_loc", "a_species?", "b_species?", "c_species?", "neighbor?",
-   "distant?", "a_channel?", "b_channel?", "c_channel?"}
+   "distant?", "a_channel?", "b_channel?", "c_channel?", "a_group?", "b_group?", "c_group?"}
 local OURS = {"a_species", "b_species", "c_species", "neighbor", "distant"}
 
 local LOC = options.extend(schemas.triplets.a_loc, {sql = "%s >= 0 and %s <= 1e7 or %s = -1",

@@ -8,6 +8,7 @@
 --    augment = "noise=5:40,gain=20"})
 -- local batch = assert(l:next())
 -- print(batch.anchor, batch.provenance.anchor.file[1], batch.provenance.anchor.seconds[1])
+local array = require "bclua.array"
 local augment = require "bclua.loader.augment"
 local files = require "bclua.files"
 local options_of = require "bclua.options"
@@ -24,7 +25,8 @@ local loader = {augmentation = augment.parse}
 -- ---- Tables ----
 
 -- What a table of triplets holds, compactly: `sources` (names) and their `channels` (0: the mean of all), columns `a`,
--- `b`, `c` (numbers of sources from 0) and their locations. Names become numbers by a type of the database.
+-- `b`, `c` (numbers of sources from 0), their locations and groups (numbers). Names become numbers by types of the
+-- database.
 local function read_triplets(db, relation, path)
    local distinct = ("select a as name from %s union select b from %s union select c from %s order by name"):format(
       relation, relation, relation)
@@ -33,12 +35,19 @@ local function read_triplets(db, relation, path)
       group by name order by name]]):format(relation, relation, relation))
    if not sources then return nil, message end
    if #sources.name == 0 then return nil, path .. ": no triplets" end
+   local of, all = {}, {}
+   for i, role in ipairs{"a", "b", "c"} do -- tables of earlier versions name species alone
+      of[i] = ("coalesce(%s_group, %s_species, %s)"):format(role, role, role)
+      all[i] = ("select %s as name from %s"):format(of[i], relation)
+   end
    local ok, t
-   ok, message = db:exec(("create type recording as enum (%s)"):format(distinct))
+   ok, message = db:exec(("create type recording as enum (%s); create type of_group as enum (%s order by name)"):format(
+      distinct, table.concat(all, " union ")))
    if not ok then return nil, message end
    t, message = db:columns(([[select enum_code(a::recording)::integer as a, enum_code(b::recording)::integer as b,
-      enum_code(c::recording)::integer as c, a_loc::double as a_loc, b_loc::double as b_loc, c_loc::double as c_loc
-      from %s]]):format(relation))
+      enum_code(c::recording)::integer as c, a_loc::double as a_loc, b_loc::double as b_loc, c_loc::double as c_loc,
+      enum_code((%s)::of_group)::integer as a_group, enum_code((%s)::of_group)::integer as b_group,
+      enum_code((%s)::of_group)::integer as c_group from %s]]):format(of[1], of[2], of[3], relation))
    if not t then return nil, message end
    t.sources, t.channels = sources.name, sources.channel
    return t
@@ -117,7 +126,10 @@ local function read(options)
    local t
    t, message = read_triplets(db, relation, options.triplets)
    if not t then return nil, message end
-   return (options.tiles and of_tiles or of_recordings)(db, options, t)
+   local data
+   data, message = (options.tiles and of_tiles or of_recordings)(db, options, t)
+   if not data then return nil, message end
+   return data, {t.a_group, t.b_group, t.c_group}
 end
 
 -- ---- The object ----
@@ -210,9 +222,12 @@ function loader.new(options)
    if not o.tiles and not o.dataset_root then error("option 'tiles' or 'dataset_root' is missing", 2) end
    if o.tiles and o.duration then error("option 'duration' is for a loader without tiles", 2) end
    local effects = augment.check(o.augment, 3)
-   local data, message = read(o)
-   if not data then return nil, message end
-   return open(o, data, effects)
+   local data, groups = read(o)
+   if not data then return nil, groups end
+   local self, message = open(o, data, effects)
+   if not self then return nil, message end
+   self.groups = groups
+   return self
 end
 
 local WALK = options_of.extend(COMMON, {
@@ -244,11 +259,22 @@ function loader.walk(options)
    return open(o, data, effects)
 end
 
+-- Groups of the windows of these triplets, roles one after the other.
+local function groups_of(groups, rows)
+   local b = #rows
+   local list = array.zeros(3 * b, "i32")
+   for role, column in ipairs(groups) do
+      for i, row in ipairs(rows) do list[(role - 1) * b + i] = column[row] end
+   end
+   return list
+end
+
 --- The next batch. It waits until the threads have made it.
 -- @treturn[1] table `anchor`, `neighbor`, `distant`: f32 (batch_size, samples); `rows`: which triplets (rows of
--- the table, from 1; of a walk slices); `provenance.anchor` ...: `file` (list of source names), `seconds` (f64 (B),
--- where the crop begins in the recording; NaN for tiles of a whole short recording), and what was drawn for
--- effects that are in use: `pitch` (semitones), `mix_db`, `noise_db`, `gain_db` (f64 (B))
+-- the table, from 1; of a walk slices); `groups` (not of a walk): i32 (3 batch_size), the numbers of the groups of
+-- anchors, neighbours and distant ones, for `nn.loss`; `provenance.anchor` ...: `file` (list of source names),
+-- `seconds` (f64 (B), where the crop begins in the recording; NaN for tiles of a whole short recording), and what
+-- was drawn for effects that are in use: `pitch` (semitones), `mix_db`, `noise_db`, `gain_db` (f64 (B))
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path: a tile cannot be read, or no recording at all can
 -- @raise "interrupted" after Ctrl-C; the loader can go on
@@ -258,6 +284,7 @@ function Loader:next()
    if self.place then
       for i, row in ipairs(batch.rows) do batch.rows[i] = self.place[row] + 1 end
    end
+   if self.groups then batch.groups = groups_of(self.groups, batch.rows) end
    local last
    for _, miss in ipairs(batch.misses or {}) do
       if miss.row ~= last then self.replaced = self.replaced + 1 end

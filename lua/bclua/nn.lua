@@ -59,17 +59,23 @@ local nn = {}
 --    triplets' neighbours the nearest that is farther away than n; if none is, the farthest
 --  * `batch_hard`: as before, the nearest of them
 --  * `nt_xent`: p and n are two views of one thing; for each view, -log softmax of
---    cos / temperature to its other view, among all other views and all distant ones
+--    cos / temperature to its other view, among all other views and all distant ones; those of
+--    its own group, by `groups`, are left out (Chen et al., 2020)
+--  * `supcon`: all of one group are views of one thing: for each embedding that has positives
+--    (its other view, all others of its group) the mean over them of -log softmax of
+--    cos / temperature among all others (Khosla et al., 2020, the sum outside of the logarithm);
+--    without groups the same as `nt_xent`
 --
 -- Of that the mean, and `l2` times the mean of |p| + |n| + |d|. The gradient of a norm
 -- is 0 at 0, and so is the cosine with a vector of norm 0.
 -- @function loss
 -- @tparam array e (3B, z): anchors, neighbours, distant ones
 -- @tparam[opt] table options `loss` ("triplet"), `margin` (50; 0.5 for cosines), `l2` (0.01),
---  `temperature` (0.1), `scale` (1) of the gradient
+--  `temperature` (0.1), `scale` (1) of the gradient; `groups`, integers (3B): the group of each
+--  embedding, below 0 of none (default: nobody has one)
 -- @treturn table `loss`; `loss_n`, `loss_d`: mean distance (1 - cos for the losses of cosines) to
 --  the neighbour and to the triplet's own distant one; `active`: share of triplets that still give
---  a gradient (`nt_xent`: of views whose other view is not their nearest); `spread`: root mean
+--  a gradient (`nt_xent`, `supcon`: of embeddings whose nearest is no positive); `spread`: root mean
 --  square distance of the embeddings from their mean; `cosine`: mean cosine of two of them
 -- @treturn array gradient (3B, z)
 nn.loss = core.loss
@@ -77,7 +83,7 @@ nn.loss = core.loss
 --- Does a loss see directions only, so that 1 - cos is the distance that it learns?
 -- @tparam string loss
 -- @treturn boolean
-function nn.of_cosines(loss) return loss == "nt_xent" or loss == "triplet_cosine" end
+function nn.of_cosines(loss) return loss == "nt_xent" or loss == "supcon" or loss == "triplet_cosine" end
 
 --- The triplet loss: `loss` with the options as arguments.
 -- @tparam array e (3B, z)

@@ -93,6 +93,7 @@ schemas.config = {config = {"table", needed = true, words = "must be an object"}
 schemas.triplets = {a = PATH, b = PATH, c = PATH, a_loc = LOC, b_loc = LOC, c_loc = LOC,
    a_channel = CHANNEL, b_channel = CHANNEL, c_channel = CHANNEL,
    a_species = optional(TEXT), b_species = optional(TEXT), c_species = optional(TEXT),
+   a_group = optional(TEXT), b_group = optional(TEXT), c_group = optional(TEXT),
    neighbor = {"choice", {"self", "group"}, needed = true}, distant = {"choice", {"motif", "clip"}, needed = true}}
 
 -- Names by name.

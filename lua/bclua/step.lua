@@ -37,6 +37,13 @@ local function bad_sample(parts)
    end
 end
 
+-- The options of a step, with what the batch says of its groups.
+local function options_for(batch, options, schema, level)
+   local o = check_options(options, schema, level + 1)
+   o.groups = batch.groups
+   return o
+end
+
 local function not_finite(parts, what, value)
    local role, sample = bad_sample(parts)
    local message = ("the %s is %s"):format(what, value ~= value and "nan" or value)
@@ -80,7 +87,7 @@ end
 local function loss_of(self, e, o, scale)
    scale = scale or self:loss_scale()
    local info, gradient = core.loss(e, {loss = o.loss, margin = o.margin, l2 = o.l2, temperature = o.temperature,
-                                        scale = scale})
+                                        groups = o.groups, scale = scale})
    info.loss_scale = scale
    return info, gradient
 end
@@ -117,7 +124,7 @@ local parts_of_a_step = {embed = embed, loss = loss_of, bad_sample = bad_sample,
 
 --- For `bclua.diagnosis`: the parts of a step, its options and its arrays; gradients at zero.
 function network:begin_measure(batch, options)
-   local o, parts = check_options(options, training_options.measure, 4), parts_of(batch, 3)
+   local o, parts = options_for(batch, options, training_options.measure, 4), parts_of(batch, 3)
    self.pending = 0
    self.core:zero_gradients()
    return parts_of_a_step, o, parts
@@ -147,14 +154,14 @@ local function raise_scale(self)
 end
 
 --- Loss and gradients of a batch of triplets, weights untouched.
--- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples)
+-- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples); `groups`: as of `nn.loss`, or nil
 -- @tparam[opt] table options `loss`, `margin`, `l2`, `temperature`, `roles`, as for `train_step`
 -- @treturn[1] table as `nn.loss`, and `gradient_norm`
 -- @treturn[2] nil
 -- @treturn[2] string message: the loss or the gradient is not finite, and the role and
 --  sample if it is the batch that is not
 function network:measure(batch, options)
-   local o, parts = check_options(options, training_options.measure), parts_of(batch, 2)
+   local o, parts = options_for(batch, options, training_options.measure, 3), parts_of(batch, 2)
    self.pending, self.unfinished = 0, false
    self.core:zero_gradients()
    local info, message = pass(self, parts, o)
@@ -183,11 +190,11 @@ end
 -- optimiser state stay as they were. In f16 a gradient may overflow because the
 -- scale of the loss is too large: then that scale is halved, the batch (with all
 -- that were accumulated) is left out, and the table says `skipped`.
--- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples)
+-- @tparam table batch `anchor`, `neighbor`, `distant`: arrays (B, samples); `groups`: as of `nn.loss`, or nil
 -- @tparam[opt] table options
 --
 --  * `lr` (1e-3), `betas` ({0.5, 0.999}), `eps` (1e-8), `weight_decay` (0.01)
---  * `loss` ("triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent"), `margin` (50;
+--  * `loss` ("triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon"), `margin` (50;
 --    0.5 for cosines), `l2` (0.01), `temperature` (0.1): see `nn.loss`
 --  * `roles` ("separate"): the three roles go through the network as three batches would,
 --    each with batch statistics of its own; "joint": as one batch
@@ -200,7 +207,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] ?string "memory" if it is the batch that is too large
 function network:train_step(batch, options)
-   local o, parts = check_options(options, training_options.step), parts_of(batch, 2)
+   local o, parts = options_for(batch, options, training_options.step, 3), parts_of(batch, 2)
    if (self.pending or 0) == 0 or self.unfinished then
       self.pending = 0
       self.core:zero_gradients()

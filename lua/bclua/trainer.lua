@@ -13,7 +13,6 @@ local training_options = require "bclua.training_options"
 local trainer = {}
 
 local MEANS = {"loss", "loss_n", "loss_d", "active", "spread", "cosine", "gradient_norm"}
-local MARGIN = {triplet = 50, semi_hard = 50, batch_hard = 50, triplet_cosine = 0.5, nt_xent = 0} -- the engine's
 local HEAVY = 1 << 20 -- bytes of a role's samples
 local MOST_SKIPPED = 20 -- batches in a row: the weights, not the batches, are ill
 
@@ -405,7 +404,7 @@ function trainer.fit(net, loader, options)
    if not notes then return nil, why end
    local training = setmetatable({net = net, loader = loader, o = o, folder = folder, state = state, metrics = notes,
       saved = system.clock(), saved_batch = state.batch,
-      meter = collapse.new({margin = o.margin or MARGIN[o.loss]}, state.meter)}, Training)
+      meter = collapse.new({margin = o.margin or training_options.margins[o.loss]}, state.meter)}, Training)
    net.pending = 0
    training:mark_step()
    system.hold_interrupts(true)

@@ -18,7 +18,11 @@ training_options.widths = {"list", of = {"integer", least = 1}, items = "integer
 training_options.roles = {"choice", {"separate", "joint"}, default = "separate"}
 
 --- The losses.
-training_options.losses = {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent"}
+training_options.losses = {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon"}
+
+--- The margin of each loss; of those that have none 0.
+training_options.margins = {triplet = 50, semi_hard = 50, batch_hard = 50, triplet_cosine = 0.5, nt_xent = 0,
+   supcon = 0}
 
 --- A schema: what decides the loss of a batch. `margin`, `l2` and `temperature` have the engine's defaults.
 training_options.measure = {

@@ -221,7 +221,7 @@ recipes.calls = {
    ["bclua.nn.core.loss"] = function()
       local e = values.full({3 * random(1, 3), random(1, 4)}, pick{"f32", "f64"})
       return {e, {loss = pick{"triplet",
-         "triplet_cosine", "semi_hard", "batch_hard", "nt_xent"},
+         "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon"},
          margin = number(), l2 = number(), temperature = number()}}
    end,
    ["bclua.nn.network:forward"] = function(self)

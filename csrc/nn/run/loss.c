@@ -3,6 +3,7 @@
 #include "loss.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,28 +152,75 @@ static void triplet_of_cosines(const work *w, size_t i) {
     add_cosine_gradient(w, i, d, far, each);
 }
 
-/* --- NT-Xent ----------------------------------------------------------------------------- */
+/* --- contrastive losses ------------------------------------------------------------------- */
 
-/* Row i of 2B views: its cosines to all 3B embeddings, softmax in place. */
-static void nt_xent_row(const work *w, size_t i) {
-    size_t all = 3 * w->b, other = i < w->b ? i + w->b : i - w->b;
-    double top = -HUGE_VAL, sum = 0, each = 1 / (2 * (double)w->b), t = w->o->temperature;
-    for (size_t k = 0; k < all; k++) {
+static bool same_group(const work *w, size_t i, size_t k) {
+    const int32_t *group = w->o->group;
+    return group != NULL && group[i] >= 0 && group[i] == group[k];
+}
+
+/* The other view of one of the first 2B; of a distant one itself. */
+static size_t other_view(const work *w, size_t i) {
+    return i < w->b ? i + w->b : i < 2 * w->b ? i - w->b : i;
+}
+
+static bool is_positive(const work *w, size_t i, size_t k) {
+    if (k == i) return false;
+    return k == other_view(w, i) || (w->o->kind == NN_SUPCON && same_group(w, i, k));
+}
+
+/* Is k among those that i is compared with? */
+static bool is_seen(const work *w, size_t i, size_t k) {
+    return k != i && (is_positive(w, i, k) || !same_group(w, i, k));
+}
+
+static size_t count_positives(const work *w, size_t i) {
+    size_t n = 0;
+    for (size_t k = 0; k < 3 * w->b; k++) n += is_positive(w, i, k);
+    return n;
+}
+
+/* The largest cosine of row i, and of those to its positives. */
+static void find_tops(const work *w, size_t i, double *top, double *nearest) {
+    *top = *nearest = -HUGE_VAL;
+    for (size_t k = 0; k < 3 * w->b; k++) {
         w->row[k] = cosine(w, i, k);
-        if (k != i && !(w->row[k] <= top)) top = w->row[k];
+        if (!is_seen(w, i, k)) continue;
+        if (!(w->row[k] <= *top)) *top = w->row[k];
+        if (is_positive(w, i, k) && !(w->row[k] <= *nearest)) *nearest = w->row[k];
     }
-    for (size_t k = 0; k < all; k++)
-        if (k != i) sum += exp((w->row[k] - top) / t);
-    w->info->loss += each * (log(sum) - (w->row[other] - top) / t);
-    w->info->active += w->row[other] < top ? each : 0;
-    if (i < w->b) {
-        w->info->neighbor += 2 * each * (1 - w->row[other]);
-        w->info->distant += 2 * each * (1 - w->row[2 * w->b + i]);
-    }
+}
+
+/* Embedding i, of `each` weight, against all others. */
+static void contrast(const work *w, size_t i, size_t positives, double each) {
+    size_t all = 3 * w->b;
+    double top, nearest, sum = 0, toward = 0, t = w->o->temperature;
+    find_tops(w, i, &top, &nearest);
     for (size_t k = 0; k < all; k++) {
-        if (k == i) continue;
-        double share = exp((w->row[k] - top) / t) / sum - (k == other ? 1 : 0);
+        if (is_seen(w, i, k)) sum += exp((w->row[k] - top) / t);
+        if (is_positive(w, i, k)) toward += (w->row[k] - top) / t;
+    }
+    w->info->loss += each * (log(sum) - toward / (double)positives);
+    w->info->active += nearest < top ? each : 0;
+    for (size_t k = 0; k < all; k++) {
+        if (!is_seen(w, i, k)) continue;
+        double wanted = is_positive(w, i, k) ? 1 / (double)positives : 0;
+        double share = exp((w->row[k] - top) / t) / sum - wanted;
         add_cosine_gradient(w, i, k, w->row[k], each * share / t);
+    }
+}
+
+static void contrastive(const work *w) {
+    size_t rows = 0;
+    for (size_t i = 0; i < 3 * w->b; i++) rows += count_positives(w, i) > 0;
+    for (size_t i = 0; i < 3 * w->b; i++) {
+        size_t positives = count_positives(w, i);
+        if (positives > 0) contrast(w, i, positives, 1 / (double)rows);
+    }
+    double each = 1 / (double)w->b;
+    for (size_t i = 0; i < w->b; i++) {
+        w->info->neighbor += each * (1 - cosine(w, i, w->b + i));
+        w->info->distant += each * (1 - cosine(w, i, 2 * w->b + i));
     }
 }
 
@@ -184,8 +232,8 @@ int nn_loss(nn_loss_info *info, double *de, const double *e, const nn_loss_optio
     for (size_t k = 0; k < 3 * b; k++) w.norm[k] = sqrt(dot(at(&w, k), at(&w, k), z));
     *info = (nn_loss_info){.spread = spread(&w), .cosine = mean_cosine(&w)};
     memset(de, 0, 3 * b * z * sizeof *de);
-    if (o->kind == NN_NT_XENT)
-        for (size_t i = 0; i < 2 * b; i++) nt_xent_row(&w, i);
+    if (o->kind == NN_NT_XENT || o->kind == NN_SUPCON)
+        contrastive(&w);
     else
         for (size_t i = 0; i < b; i++)
             o->kind == NN_TRIPLET_COSINE ? triplet_of_cosines(&w, i) : triplet_of_distances(&w, i);

@@ -3,6 +3,7 @@
 #define NN_LOSS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* p, n, d: embeddings of anchor, neighbour and distant one.
  *
@@ -14,15 +15,21 @@
  * NN_BATCH_HARD       as before, the nearest of them (Hermans et al., 2017)
  * NN_NT_XENT          p and n are two views of one thing: for each of the 2B views,
  *                     -log softmax of cos/temperature to the other view, among all other
- *                     views and all distant ones (Chen et al., 2020)
+ *                     views and all distant ones (Chen et al., 2020); those of its own
+ *                     group are left out
+ * NN_SUPCON           for each of the 3B embeddings that has any positives, the mean over
+ *                     these of -log softmax of cos/temperature among all others. Positives:
+ *                     of p and n each other, and all of the same group (Khosla et al.,
+ *                     2020, L_out)
  *
  * The loss is the mean of that, plus mean(l2 (|p| + |n| + |d|)). The gradient of a
  * norm is 0 at 0, and so is the cosine with a vector of norm 0. */
-enum nn_loss_kind { NN_TRIPLET, NN_TRIPLET_COSINE, NN_SEMI_HARD, NN_BATCH_HARD, NN_NT_XENT };
+enum nn_loss_kind { NN_TRIPLET, NN_TRIPLET_COSINE, NN_SEMI_HARD, NN_BATCH_HARD, NN_NT_XENT, NN_SUPCON };
 
 typedef struct nn_loss_options {
     enum nn_loss_kind kind;
     double margin, l2, temperature;
+    const int32_t *group; /* (3B) of the last two; < 0: of none; NULL: nobody has one */
 } nn_loss_options;
 
 /* What the loss saw; means over the batch. */
@@ -30,8 +37,8 @@ typedef struct nn_loss_info {
     double loss;
     double neighbor; /* mean distance p to n; 1 - cos for the two losses of cosines */
     double distant;  /* mean distance p to d, the triplet's own d */
-    double active;   /* share of triplets that give a gradient; NT-Xent: of views whose
-                      * other view is not their nearest */
+    double active;   /* share of triplets that give a gradient; NT-Xent and SupCon: of
+                      * embeddings whose nearest is no positive */
     double spread;   /* root mean square distance of the embeddings from their mean */
     double cosine;   /* mean cosine of two different embeddings: 1 when all is one line */
 } nn_loss_info;

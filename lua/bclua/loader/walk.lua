@@ -1,6 +1,7 @@
 --- The slices of all recordings and where their profiles point: what a walk goes over.
 -- @module bclua.loader.walk
 local array = require "bclua.array"
+local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
 local hearing = require "bclua.hearing"
 local provenance = require "bclua.provenance"
@@ -37,21 +38,11 @@ local function of_parquet(path, seconds)
       source = slices.source, anchor_s = slices.anchor_s, neighbor_s = slices.neighbor_s}
 end
 
--- What is needed of metadata.json.
-local METADATA = {source_name = schemas.metadata.source_name, cens_sample_rate = schemas.metadata.cens_sample_rate,
-   motif_0 = schemas.metadata.motif_0, channel = schemas.metadata.channel}
-
-local function read_one(folder, seconds, to)
-   local m, message = tables.read_json(folder .. "/metadata.json", METADATA)
-   if not m then return nil, message end
-   if not m.motif_0 then return true end -- shorter than a window: it has no profile
-   local nearest
-   nearest, message = array.load(folder .. "/pi.npy")
-   if not nearest then return nil, message end
-   if nearest:ndim() ~= 1 then return nil, folder .. "/pi.npy: one axis expected" end
+-- The slices of a recording, if it has any.
+local function add_recording(to, m, seconds)
    local step, before = math.floor(seconds * m.cens_sample_rate + 0.5), #to.anchor_s
-   for frame = 0, #nearest - 1, math.max(1, step) do
-      local other = nearest[frame + 1]
+   for frame = 0, #m.pi - 1, math.max(1, step) do
+      local other = m.pi[frame + 1]
       if other ~= frame and other >= 0 then
          local n = #to.anchor_s + 1
          to.source[n] = #to.sources
@@ -62,18 +53,20 @@ local function read_one(folder, seconds, to)
       to.sources[#to.sources + 1], to.channels[#to.sources + 1] = m.source_name, m.channel or 0
       to.counts[#to.sources] = #to.anchor_s - before
    end
-   return true
 end
 
 local function of_folder(folder, seconds)
-   local found, message = files.find(folder, function(name) return name == "metadata.json" end)
-   if not found then return nil, message end
+   local list = {}
+   local failures, message = extracted.each(folder, {"source_name", "cens_sample_rate", "motif_0", "channel", "pi"},
+      function(m)
+         m.place = m.folder .. "/"
+         if m.pi then list[#list + 1] = m end -- else shorter than a window
+      end)
+   if not failures then return nil, message end
+   if failures[1] then return nil, failures[1].reason end
+   table.sort(list, function(a, b) return a.place < b.place end)
    local to = {sources = {}, channels = {}, counts = {}, source = {}, anchor_s = {}, neighbor_s = {}}
-   for _, path in ipairs(found) do
-      local ok
-      ok, message = read_one(folder .. "/" .. files.dirname(path), seconds, to)
-      if not ok then return nil, message end
-   end
+   for _, m in ipairs(list) do add_recording(to, m, seconds) end
    local heard, why = hearing.of(provenance.of_folder(folder))
    if not heard then return nil, ("%s/parameters.json: %s"):format(folder, why) end
    to.rate, to.channels = heard.sample_rate, array.from(to.channels, "i32")

@@ -2,14 +2,13 @@
 -- @module bclua.workflow.consolidate
 local array = require "bclua.array"
 local deployments = require "bclua.deployments"
+local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
 local layouts = require "bclua.recordings.layouts"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local recorded = require "bclua.recorded"
-local schemas = require "bclua.workflow.schemas"
-local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local consolidate = {}
@@ -25,6 +24,9 @@ consolidate.columns = {"source_name", "species", "cens_sample_rate", "matrix_pro
    "duration_cens", "duration_samples", "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1",
    "tuning", "mp", "pi", "folder", "source_sample_rate", "silence", "channel",
    table.unpack(recorded.fields)}
+
+-- What is read for it.
+local READ = table.move(extracted.keys, 1, #extracted.keys, 3, {"mp", "pi"})
 
 --- What to say of a table in which no recording has a motif, behind its path.
 consolidate.no_motif = "no recording has a motif: each is shorter than one and a half windows (a shorter window: " ..
@@ -57,42 +59,6 @@ end
 function consolidate.folder_of(row)
    return row.folder or ("%s/%s"):format(row.species or files.basename(files.dirname(row.source_name)),
       files.stem(row.source_name))
-end
-
-local PLACES = {"motif_0", "motif_1", "discord_0", "discord_1"}
-
--- The profile, with which the places of motif and discord must agree.
-local function read_profile(m, folder)
-   local message
-   m.mp, message = array.load(folder .. "/mp.npy")
-   if not m.mp then return nil, message end
-   m.pi, message = array.load(folder .. "/pi.npy")
-   if not m.pi then return nil, message end
-   if m.mp:ndim() ~= 1 or m.pi:ndim() ~= 1 or #m.mp ~= #m.pi then
-      return nil, folder .. "/pi.npy: not as long as mp.npy"
-   end
-   m.mp, m.pi = m.mp:copy("f64"), m.pi:copy("i64")
-   if #m.pi > 0 and not (m.pi:min() >= -1 and m.pi:max() < #m.pi) then
-      return nil, folder .. "/pi.npy: frames that mp.npy has not"
-   end
-   for _, key in ipairs(PLACES) do
-      if not m[key] or m[key] >= #m.mp then
-         return nil, ("%s/metadata.json: key '%s' must be a frame of mp.npy, got %s"):format(folder, key,
-            tostring(m[key]))
-      end
-   end
-   return m
-end
-
-local function read_one(folder)
-   local m, message = tables.read_json(folder .. "/metadata.json", schemas.metadata)
-   if not m then return nil, message end
-   for key, value in pairs(recorded.of(m.source_name)) do -- what was extracted before files were asked has its name
-      if m[key] == nil then m[key] = value end
-   end
-   if m.motif_0 then return read_profile(m, folder) end
-   for _, key in ipairs(PLACES) do m[key] = nil end
-   return m
 end
 
 local OPTIONS = {input = {"string", needed = true}, output = {"string", needed = true}, deployments = "string",
@@ -130,20 +96,24 @@ end
 
 -- The recordings of a folder, in order of their names; failures go to `failures`. Second value: how many are no longer
 -- there.
-local function read_all(folder, found, failures)
+local function read_all(folder, failures, quiet)
    local there, layout = read_listing(folder)
    local rows, gone = {}, 0
-   for _, path in ipairs(found) do
-      local m, why = read_one(folder .. "/" .. files.dirname(path))
-      if m and there and not there[m.source_name] then
+   local failed, left_out = extracted.each(folder, READ, function(m)
+      if there and not there[m.source_name] then
          gone = gone + 1
-      elseif m then
-         m.folder = files.dirname(path)
-         place(m, layout)
-         rows[#rows + 1] = m
-      else
-         failures[#failures + 1] = {path = folder .. "/" .. path, step = "consolidate", reason = why}
+         return
       end
+      for key, value in pairs(recorded.of(m.source_name)) do -- extracted before files were asked: its name says it
+         if m[key] == nil then m[key] = value end
+      end
+      place(m, layout)
+      rows[#rows + 1] = m
+   end)
+   if not failed then return nil, left_out end
+   for _, failure in ipairs(record.left_out(left_out, "consolidate", quiet)) do failures[#failures + 1] = failure end
+   for _, one in ipairs(failed) do
+      failures[#failures + 1] = {path = one.path, step = "consolidate", reason = one.reason}
    end
    table.sort(rows, function(a, b) return a.source_name < b.source_name end)
    return rows, gone
@@ -184,9 +154,10 @@ end
 -- @treturn[2] string message
 function consolidate.run(options)
    options = check_options(options, OPTIONS)
-   local found, left_out = files.find(options.input, function(name) return name == "metadata.json" end)
-   if not found then return nil, left_out end
-   if #found == 0 then return nil, options.input .. ": no metadata.json below it (run `motif extract` first)" end
+   if not files.is_folder(options.input) then return nil, options.input .. ": no such folder" end
+   if not extracted.layout_of(options.input) then
+      return nil, options.input .. ": no results below it (run `motif extract` first)"
+   end
    local locked <close>, busy = lock.file(options.output)
    if not locked then return nil, busy end
    local placed, message = read_deployments(options)
@@ -199,8 +170,9 @@ function consolidate.run(options)
    ok, message = record.check(options.output, record.of_parquet(options.output), parameters, options.force)
    if not ok then return nil, message end
 
-   local failures = record.left_out(left_out, "consolidate", options.quiet)
-   local rows, gone = read_all(options.input, found, failures)
+   local failures = {}
+   local rows, gone = read_all(options.input, failures, options.quiet)
+   if not rows then return nil, gone end
    if #rows == 0 then
       return nil, failures[1] and failures[1].reason or options.input .. ": its recordings are no longer there"
    end

@@ -45,7 +45,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function extract.one(item, p)
-   os.remove(item.output .. "/metadata.json") -- what it says is no longer so
+   extracted.forget(item)
    local r, message = require("bclua.workflow.analysis").analyse(item.path, p,
       progress.slow("extract: " .. item.source_name, {quiet = p.quiet}))
    if not r then return nil, message end
@@ -55,7 +55,7 @@ function extract.one(item, p)
    for key, value in pairs(fields) do r[key] = value end
    r.site = item.site or r.site
    local ok
-   ok, message = extracted.write(item, r, p)
+   ok, message = extracted.keep(item, r, p)
    if not ok then return nil, message end
    return {seconds = r.duration_seconds, motif = r.motif_0 ~= nil, warning = extracted.warning_of(r, item.path)}
 end
@@ -118,9 +118,8 @@ local function find_todo(list, options, p, result)
    local todo = {}
    for _, item in ipairs(list) do
       item.output = ("%s/%s%s"):format(options.output, item.species and item.species .. "/" or "", item.id)
-      local ok, message = extracted.carry_over(item)
-      if not ok then return nil, message end
-      local done, warning = extracted.is_done(item, p)
+      local done, warning = extracted.look_up(item, p)
+      if done == nil then return nil, warning end
       if not utf8.len(item.source_name) then -- neither JSON nor Parquet holds such a text
          fail(result, item.path, item.path .. ": a name that is not UTF-8")
       elseif done then

@@ -1,106 +1,105 @@
---- What `extract` keeps of a recording, and finds again: `<species>/<id>/`, or `<id>/`, with metadata.json, cens.npy,
--- and the profile in mp.npy and pi.npy.
+--- The results of `extract`. What reads them does so here: what is kept of each recording (the keys of
+-- `bclua.workflow.extracted_metadata`), its profile and its features.
 -- @module bclua.workflow.extracted
-local array = require "bclua.array"
+local extracted_files = require "bclua.workflow.extracted_files"
 local files = require "bclua.files"
-local json = require "bclua.json"
+local lfs = require "lfs"
+local metadata = require "bclua.workflow.extracted_metadata"
 local system = require "bclua.system"
 
 local extracted = {}
+
+--- The keys of what is kept of a recording, see `bclua.workflow.extracted_metadata`.
+extracted.keys = metadata.keys
 
 --- What there is to say about a recording that was read all the same: a row of warnings.csv.
 -- @tparam table m its metadata
 -- @tparam string path
 -- @treturn ?table
-function extracted.warning_of(m, path)
-   local what = m.warning and m.clock_warning and m.warning .. "; " .. m.clock_warning or m.warning or m.clock_warning
-   return what and {path = path, step = "extract", what = what, seconds = m.duration_seconds,
-      claimed_s = m.claimed_seconds}
+function extracted.warning_of(m, path) return metadata.warning_of(m, path) end
+
+-- Is there a file of this name anywhere below?
+local function is_below(folder, name, seen)
+   local a = lfs.attributes(folder)
+   local key = a and a.mode == "directory" and a.dev .. ":" .. a.ino
+   if not key or seen[key] then return false end
+   seen[key] = true
+   if files.is_file(folder .. "/" .. name) then return true end
+   for _, inner in ipairs(system.list(folder) or {}) do
+      if is_below(folder .. "/" .. inner, name, seen) then return true end
+   end
+   return false
 end
 
-local KEYS = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens", "duration_samples",
-   "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1", "tuning",
-   "warning", "claimed_seconds", "source_sample_rate", "silence", "channel", "is_best_channel",
-   "fmin", "fmax", "clock_warning",
-   table.unpack(require("bclua.recorded").fields)}
+--- How results are kept in a folder.
+-- @tparam string folder
+-- @treturn ?string `files`; nil: there are none in it
+function extracted.layout_of(folder) return is_below(folder, "metadata.json", {}) and "files" or nil end
 
---- Keep what was found.
+--- A recording is done again, on a worker: what was there of it no longer counts.
 -- @tparam table item from `recordings.list`, and `output`, its folder
--- @tparam table r from `analysis.analyse`
+function extracted.forget(item) extracted_files.forget(item) end
+
+--- Keep what was found, on a worker.
+-- @tparam table item
+-- @tparam table r from `analysis.analyse`, and what the file says
 -- @tparam table p parameters
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
-function extracted.write(item, r, p)
-   local folder = item.output
-   local ok, message = system.mkdir(folder)
-   if not ok then return nil, message end
-   if r.profile then
-      ok, message = array.save(folder .. "/mp.npy", r.profile.distance)
-      if ok then ok, message = array.save(folder .. "/pi.npy", r.profile.index) end
-      if not ok then return nil, message end
-   else
-      os.remove(folder .. "/mp.npy")
-      os.remove(folder .. "/pi.npy")
-   end
-   ok, message = array.save(folder .. "/cens.npy", r.cens)
-   if not ok then return nil, message end
-   local metadata = {source_name = item.source_name, species = item.species or json.null, version = system.version(),
-      exclusion = p.exclusion or json.null}
-   for _, key in ipairs(KEYS) do metadata[key] = r[key] == nil and json.null or r[key] end
-   metadata.source_bytes, metadata.source_modified = files.stamp(item.path)
-   -- last, for it says that the rest is there
-   return files.write_json(folder .. "/metadata.json", metadata)
+function extracted.keep(item, r, p)
+   local row = metadata.of(item, r, p)
+   row.cens, row.mp, row.pi = r.cens, r.profile and r.profile.distance, r.profile and r.profile.index
+   return extracted_files.write(item, row)
 end
 
 --- Was this recording done before, with these parameters, from this very file?
--- @treturn boolean
--- @treturn ?table its warning
-function extracted.is_done(item, p)
-   local m = files.read_json(item.output .. "/metadata.json")
-   if type(m) ~= "table" then return false end
-   local size, modified = files.stamp(item.path)
-   if m.source_bytes ~= size or m.source_modified ~= modified or m.source_name ~= item.source_name then
-      return false
-   end
-   for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "exclusion", "fmin", "fmax"}) do
-      if m[key] ~= p[key] then return false end
-   end
-   if m.is_best_channel ~= (p.channel == "best" or nil) or p.channel ~= "best" and m.channel ~= p.channel then
-      return false
-   end
-   if p.strict_audio and m.warning or not files.exists(item.output .. "/cens.npy") then return false end
-   if m.motif_0 and not (files.exists(item.output .. "/mp.npy") and files.exists(item.output .. "/pi.npy")) then
-      return false
-   end
-   return true, extracted.warning_of(m, item.path)
-end
-
---- What was made of a recording under another id, by an earlier version or before it had a namesake, moves to its own.
--- @treturn[1] boolean true
+-- @tparam table item
+-- @tparam table p parameters
+-- @treturn[1] boolean
+-- @treturn[1] ?table its warning
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
-function extracted.carry_over(item)
-   if files.exists(item.output .. "/metadata.json") then return true end
-   local above, name = item.output:sub(1, -#item.id - 2), files.basename(item.source_name)
-   local extension, base = name:match("%.[^.]*$") or "", item.source_name:match("^[^/]+/")
-   for _, id in ipairs{item.id:match("^(.*)%.[^./]*$") or item.id, item.id .. extension, files.stem(name),
-      (item.id:gsub("/", "_")), ((item.id .. extension):gsub("/", "_")),
-      base .. item.id, base .. item.id .. extension} do -- where the data folder was taken for a species
-      local folder = above .. "/" .. id
-      local m = files.read_json(folder .. "/metadata.json")
-      if type(m) == "table" and m.source_name == item.source_name then
-         local ok, message = system.mkdir(item.output)
-         for _, file in ipairs{"cens.npy", "mp.npy", "pi.npy", "metadata.json"} do -- which says that the rest is there
-            local from = folder .. "/" .. file
-            if ok and files.exists(from) then ok, message = os.rename(from, item.output .. "/" .. file) end
-         end
-         os.remove(folder) -- if nothing else is in it
-         os.remove(files.dirname(folder))
-         return ok, message
-      end
+function extracted.look_up(item, p) return extracted_files.look_up(item, p) end
+
+--- Read all results of a folder.
+-- @tparam string folder
+-- @tparam {string,...} names what is read: of `keys`, and `mp` (f64), `pi` (i64)
+-- @tparam function f called with each recording, a table by name; `folder`: its place below the folder of results
+-- @treturn[1] {table,...} what cannot be read: `{path=, reason=}`, the reason beginning with a path
+-- @treturn[1] {table,...} what was left out, see `files.find`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function extracted.each(folder, names, f) return extracted_files.each(folder, names, f) end
+
+--- Where the features of a recording are.
+-- @tparam string root the folder that `extract` wrote
+-- @tparam table row of a table from `consolidate`: `source_name`, `species`, `folder`, `duration_cens`, `channel`
+-- @treturn table for `features` and `has_features`; `name`: what stands for it in a list of failures
+function extracted.locate(root, row)
+   local folder = root .. "/" .. require("bclua.workflow.consolidate").folder_of(row)
+   return {folder = folder, name = folder, frames = row.duration_cens, channel = row.channel}
+end
+
+--- Are the features of a recording kept?
+-- @tparam table item from `locate`
+-- @treturn boolean
+function extracted.has_features(item) return extracted_files.has_features(item) end
+
+--- The features of a recording, as long as the table says they are.
+-- @tparam table item from `locate`
+-- @treturn[1] array f32 (12, frames)
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function extracted.features(item)
+   local c, path = extracted_files.features(item)
+   if not c then return nil, path end
+   if c:ndim() ~= 2 or c:shape(1) ~= 12 then return nil, path .. ": expected the shape (12, frames)" end
+   if c:shape(2) ~= item.frames then
+      return nil, ("%s: has %d frames, the table says %d (run `motif consolidate` again)"):format(path, c:shape(2),
+         item.frames)
    end
-   return true
+   return c
 end
 
 return extracted

@@ -8,6 +8,7 @@ local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
 local schedule = require "bclua.schedule"
 local system = require "bclua.system"
+local training_options = require "bclua.training_options"
 
 local fit = {}
 
@@ -37,7 +38,7 @@ fit.settings = {
    weight_decay = {"number", default = 0.01, least = 0},
    clip_norm = {"number", default = 0, least = 0},
    accumulate = {"integer", default = 1, least = 1},
-   loss = {"choice", {"nt_xent", "triplet", "triplet_cosine", "semi_hard", "batch_hard"}, default = "nt_xent"},
+   loss = {"choice", training_options.losses, default = "nt_xent"},
    margin = {"number", default = 0, least = 0},
    l2 = {"number", default = 0.01, least = 0},
    temperature = {"number", default = 0.1, least = 1e-6},
@@ -72,13 +73,12 @@ local FREE = {"max_epochs", "patience", "keep", "keep_best", "checkpoint_minutes
 -- These were always recorded; the others where they are not the default, so that a
 -- run of before they came goes on.
 local ALWAYS = {"batch_size", "batches_per_epoch", "lr", "lr_step", "lr_gamma", "l2", "seed"}
-local MARGIN = {triplet_cosine = 0.5, nt_xent = 0}
 local MUCH_WAITING = 0.2 -- of the time, for batches
 local MOST_REPORTS = 3 -- of skipped batches: each holds the batch and the weights
 
 --- The margin of a loss: 0 stands for the loss's own.
 -- @tparam table p `loss`, `margin`
-function fit.margin(p) return p.margin ~= 0 and p.margin or MARGIN[p.loss] or 50 end
+function fit.margin(p) return p.margin ~= 0 and p.margin or training_options.margins[p.loss] end
 
 -- What was made with other parameters is in the way of a new training: it is kept
 -- under other names, for it may have taken hours.

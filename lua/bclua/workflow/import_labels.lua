@@ -188,6 +188,12 @@ local function check_row(row, found, recordings, overhang_s)
    return fit(row, seconds, overhang_s)
 end
 
+-- What those who read the table would not take.
+local function unfit(row)
+   local wrong = tables.fault(row, schemas.labels)
+   return wrong and wrong:gsub("^key", "column") or nil
+end
+
 -- Takes the rows of a file, into `result.rows` or `result.unmatched`.
 local function add_rows(result, t, origin, recordings)
    local find, known = finder(recordings, origin)
@@ -195,12 +201,12 @@ local function add_rows(result, t, origin, recordings)
    check_paths(known, recordings)
    for _, row in ipairs(t.rows) do
       local wrong, found = check_row(row, row.found, recordings, t.overhang_s), row.found
-      row.origin, row.found = origin, nil
+      row.origin, row.found, row.source_name = origin, nil, found.name
+      wrong = wrong or unfit(row)
       if wrong then
          row.file, row.reason = row.path, wrong
          result.unmatched[#result.unmatched + 1] = row
       else
-         row.source_name = found.name
          result.rows[#result.rows + 1] = row
          result.unlabelled = result.unlabelled + (row.label and 0 or 1)
          result.recordings = result.recordings + (result.seen[found.name] and 0 or 1)

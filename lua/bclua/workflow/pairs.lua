@@ -3,6 +3,7 @@
 -- @module bclua.workflow.pairs
 local array = require "bclua.array"
 local clock = require "bclua.clock"
+local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
 local search = require "bclua.workflow.search"
@@ -56,7 +57,7 @@ end
 local function load_group(group, failures)
    local kept, frames = {}, 0
    for _, item in ipairs(group) do
-      local c, message = search.load_features(item)
+      local c, message = extracted.features(item)
       if c then
          c = c:copy("f64")
          local most = c:max(1):table()
@@ -66,7 +67,7 @@ local function load_group(group, failures)
          kept[#kept + 1] = {number = item.number, x = c, first = frames + 1, till = frames + #most}
          frames = frames + #most
       else
-         failures[#failures + 1] = {path = item.folder, step = "search", reason = message}
+         failures[#failures + 1] = {path = item.name, step = "search", reason = message}
       end
    end
    return kept
@@ -112,7 +113,7 @@ end
 -- Recordings are compared with several at once, then with each of them where there
 -- is something near enough, nearest first.
 -- @tparam table item `{g, h, limit}` numbers of groups; what is further is of no account
--- @tparam table o `groups` (lists of `{folder=, frames=, number=}`), `window`, `top`, `per_pair`
+-- @tparam table o `groups` (lists of what `extracted.locate` gives, with `number`), `window`, `top`, `per_pair`
 -- @treturn table `hits` `{a=, at=, b=, twin=, distance=}`: recordings a < b, frames; `failures`
 function pairs_of.one(item, o)
    local failures, best = {}, best_of(o.top, item[3])

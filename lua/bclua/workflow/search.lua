@@ -5,6 +5,7 @@ local array = require "bclua.array"
 local clock = require "bclua.clock"
 local display = require "bclua.display"
 local analysis = require "bclua.workflow.analysis"
+local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
 local hearing = require "bclua.workflow.hearing"
 local record = require "bclua.workflow.record"
@@ -20,28 +21,8 @@ search.columns = {"rank", "source_name", "species", "start_s", "clock_time", "di
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens",
    "folder?", "recorded_at?", "channel?"}
 
---- The features that `extract` keeps, as long as the table says they are.
--- @tparam table item `{folder=, frames=}`
--- @treturn[1] array f32 (12, frames), mapped
--- @treturn[2] nil
--- @treturn[2] string message, beginning with the path
-function search.load_features(item)
-   local path = item.folder .. "/cens.npy"
-   if not files.exists(path) then
-      return nil, path .. ": No such file or directory (run `motif extract` again, or give --dataset-root)"
-   end
-   local c, message = array.load(path, {mmap = true})
-   if not c then return nil, message end
-   if c:ndim() ~= 2 or c:shape(1) ~= 12 then return nil, path .. ": expected the shape (12, frames)" end
-   if c:shape(2) ~= item.frames then
-      return nil, ("%s: has %d frames, the table says %d (run `motif consolidate` again)"):format(path, c:shape(2),
-         item.frames)
-   end
-   return c
-end
-
 --- The places of one recording that are nearest to the query, on a worker state.
--- @tparam table item `{folder=, frames=}`, or `path` and `channel` of the recording without features
+-- @tparam table item from `extracted.locate`, or `path` and `channel` of the recording without features
 -- @tparam table o `query` (12, window), `per_recording`, `cens_sample_rate`, `sample_rate`, `fmin`, `fmax`
 -- @treturn[1] {table,...} `{at=, distance=}` frames, nearest first, not overlapping;
 -- none when the recording turns out to be shorter than the query
@@ -55,7 +36,7 @@ function search.one(item, o)
       c, message = analysis.cens(item.path, {cens_sample_rate = o.cens_sample_rate, sample_rate = o.sample_rate,
          channel = item.channel, fmin = o.fmin, fmax = o.fmax})
    else
-      c, message = search.load_features(item)
+      c, message = extracted.features(item)
    end
    if not c then return nil, message end
    if c:shape(2) < window then return {} end
@@ -161,11 +142,8 @@ end
 
 --- What a worker gets for a row: kept features, or the recording where there are none.
 function search.locate(row, features, root)
-   local folder = require("bclua.workflow.consolidate").folder_of(row)
-   local item = {frames = row.duration_cens, channel = row.channel, folder = features and features .. "/" .. folder}
-   if root and not (features and files.exists(item.folder .. "/cens.npy")) then
-      item.path = root .. "/" .. row.source_name
-   end
+   local item = extracted.locate(features or "", row)
+   if root and not (features and extracted.has_features(item)) then item.path = root .. "/" .. row.source_name end
    return item
 end
 
@@ -243,7 +221,7 @@ local function compare(rows, query, p, features, options)
    local bar = progress.new("search", #items, {unit = "recordings", quiet = options.quiet})
    for i, found, why in parallel.map(items, "bclua.workflow.search", "one", o) do
       if not found then
-         r.failures[#r.failures + 1] = {path = items[i].path or items[i].folder, step = "search", reason = why}
+         r.failures[#r.failures + 1] = {path = items[i].path or items[i].name, step = "search", reason = why}
       else
          r.searched = r.searched + 1
          for _, hit in ipairs(found) do

@@ -9,11 +9,12 @@ local triplet_table = {}
 local CHUNK = 1 << 17 -- triplets drawn at once
 local PART = 1 << 19 -- triplets in memory at once; more go through files beside the output
 
--- Numbers for names, in the order of the sorted names; what has none is of one name.
-local function number_names(rows, key)
+--- Numbers for names, from 1, in the order of the sorted names.
+-- @tparam {string,...} list some may be the same
+-- @treturn table number by name
+function triplet_table.number_names(list)
    local names, ids = {}, {}
-   for _, row in ipairs(rows) do
-      local name = row[key] or ""
+   for _, name in ipairs(list) do
       if not ids[name] then
          ids[name] = 0
          names[#names + 1] = name
@@ -22,6 +23,13 @@ local function number_names(rows, key)
    table.sort(names)
    for i, name in ipairs(names) do ids[name] = i end
    return ids
+end
+
+-- The same of a field of rows; what has none is of one name.
+local function number_field(rows, key)
+   local list = {}
+   for i, row in ipairs(rows) do list[i] = row[key] or "" end
+   return triplet_table.number_names(list)
 end
 
 local function column(rows, f, dtype)
@@ -47,7 +55,7 @@ end
 -- @tparam ?boolean is_labelled may a recording have several rows?
 -- @treturn table
 function triplet_table.columns_for(rows, window_s, is_labelled)
-   local group, species = number_names(rows, "group"), number_names(rows, "species")
+   local group, species = number_field(rows, "group"), number_field(rows, "species")
    local function seconds(key) return column(rows, function(r) return r[key] or -1 end, "f64") end
    local anchor_s = seconds("anchor_s")
    local columns = {
@@ -59,7 +67,7 @@ function triplet_table.columns_for(rows, window_s, is_labelled)
    }
    if rows[1] and rows[1].places then columns.places_s, columns.places_end = joined(rows, "places") end
    if is_labelled then
-      local source = number_names(rows, "source_name")
+      local source = number_field(rows, "source_name")
       columns.source = column(rows, function(r) return source[r.source_name] end, "i64")
    end
    local silent_s, silent_end = joined(rows, "silence")
@@ -76,8 +84,9 @@ local PREPARE = [[
    set disabled_optimizers = 'join_order,build_side_probe_side';
    create type source_name as enum (select source_name from texts group by source_name order by min(i));
    create type species as enum (select distinct species from texts where species is not null order by species);
-   create table names as select i, source_name::source_name as source_name, species::species as species, channel
-      from texts;
+   create type of_group as enum (select distinct "group" from texts where "group" is not null order by "group");
+   create table names as select i, source_name::source_name as source_name, species::species as species, channel,
+      "group"::of_group as "group" from texts;
    create type neighbor as enum ('self', 'group');
    create type distant as enum ('motif', 'clip');
    create table drawn (a int, b int, c int, a_loc double, b_loc double, c_loc double, neighbor utinyint,
@@ -92,7 +101,9 @@ local SELECT = [[
       (case distant when 1 then 'motif' else 'clip' end)::distant as distant%s
    from %s as t left join names as a on a.i = t.a left join names as b on b.i = t.b left join names as c on c.i = t.c]]
 
+-- Columns that are there where they say something: not everything that is heard, another group than the species.
 local CHANNELS = ", a.channel as a_channel, b.channel as b_channel, c.channel as c_channel"
+local GROUPS = ', a."group" as a_group, b."group" as b_group, c."group" as c_group'
 
 local function part_name(path, i) return ("%s.part%d"):format(path, i) end
 
@@ -131,18 +142,20 @@ local function write(path, rows, columns, p, options, parts)
    while os.remove(part_name(path, old)) do old = old + 1 end
    local db <close> = assert(sql.open())
    local names = {i = column(rows, function(r) return r.i end, "i32"), source_name = {}, species = {n = #rows},
-      channel = {n = #rows}}
-   local some = false
+      channel = {n = #rows}, group = {n = #rows}}
+   local channels, groups = "", ""
    for i, row in ipairs(rows) do
       names.source_name[i], names.species[i], names.channel[i] = row.source_name, row.species, row.channel
-      some = some or row.channel ~= nil
+      names.group[i] = row.group
+      if row.channel then channels = CHANNELS end
+      if row.group ~= row.species then groups = GROUPS end
    end
-   db:exec("create table texts (i int, source_name varchar, species varchar, channel int)")
+   db:exec('create table texts (i int, source_name varchar, species varchar, channel int, "group" varchar)')
    db:append("texts", names)
    db:exec(PREPARE)
    local from, message, no_triplets = draw(db, path, columns, p, options, parts)
    if not from then return nil, message, no_triplets end
-   return db:write_parquet(path, SELECT:format(some and CHANNELS or "", from),
+   return db:write_parquet(path, SELECT:format(channels .. groups, from),
       {metadata = record.for_parquet(p.metadata)})
 end
 

@@ -359,6 +359,7 @@ end
 -- @treturn[1] table as `bclua.sampling.triplets`
 -- @treturn[1] {string,...} source names, which its positions count
 -- @treturn[1] table channels by source name, where it is not the mean of all that is heard
+-- @treturn[1] {string,...} groups, as the source names
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
@@ -404,9 +405,9 @@ function triplets.held_out(options)
       return nil, ("%s: no triplets of the %d recordings kept away%s"):format(options.triplets, #rows,
          message and ": " .. message or ""), true
    end
-   local channels = {}
-   for _, row in ipairs(rows) do channels[row.source_name] = row.channel end
-   return drawn, names, channels
+   local channels, group = {}, {}
+   for i, row in ipairs(rows) do channels[row.source_name], group[i] = row.channel, row.group end
+   return drawn, names, channels, group
 end
 
 return triplets

@@ -25,9 +25,10 @@ function validation.one(item, o)
 end
 
 -- The distinct windows of the triplets by recording, and where those of each triplet
--- are: {role, triplet, recording, number of the window in it}.
-local function plan(names, drawn, n)
+-- are: {role, triplet, recording, number of the window in it, number of the group}.
+local function plan(names, drawn, n, groups)
    local items, of, keys = {}, {}, {}
+   local group = require("bclua.workflow.triplet_table").number_names(groups)
    for _, role in ipairs(ROLES) do
       for i = 1, n do
          local name, loc = names[drawn[role][i]], drawn[role .. "_loc"][i]
@@ -40,7 +41,7 @@ local function plan(names, drawn, n)
             item.centres[#item.centres + 1] = loc
             item.number[loc] = #item.centres
          end
-         keys[#keys + 1] = {role, i, item, item.number[loc]}
+         keys[#keys + 1] = {role, i, item, item.number[loc], group[groups[drawn[role][i]]]}
       end
    end
    table.sort(items, function(a, b) return a.name < b.name end)
@@ -86,7 +87,7 @@ local function cut(items, options, folder)
    return failures
 end
 
--- Memory maps of the windows, and for each role the numbers of its windows, of
+-- Memory maps of the windows; for each role the numbers of its windows, and of their groups, of
 -- the triplets all of whose recordings could be read.
 local function assemble(items, keys)
    local blocks, first, total = {}, {}, 0
@@ -98,17 +99,20 @@ local function assemble(items, keys)
          blocks[#blocks + 1] = block
       end
    end
-   local whole, at = {}, {a = {}, b = {}, c = {}}
+   local whole, at, group = {}, {a = {}, b = {}, c = {}}, {a = {}, b = {}, c = {}}
    for _, key in ipairs(keys) do
       local i, item = key[2], key[3]
       if whole[i] == nil then whole[i] = true end
       whole[i] = whole[i] and first[item] ~= nil
    end
    for _, key in ipairs(keys) do
-      local role, i, item, number = table.unpack(key)
-      if whole[i] then table.insert(at[role], first[item] + number) end
+      local role, i, item, number, of = table.unpack(key)
+      if whole[i] then
+         table.insert(at[role], first[item] + number)
+         table.insert(group[role], of)
+      end
    end
-   return blocks, at
+   return blocks, at, group
 end
 
 local Validation = {}
@@ -134,23 +138,23 @@ function validation.new(options)
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
    local count = options.count
-   local drawn, names, more = require("bclua.workflow.triplets").held_out({triplets = options.triplets,
+   local drawn, names, more, groups = require("bclua.workflow.triplets").held_out({triplets = options.triplets,
       input = options.motif, samples = count, seed = options.seed, dataset_root = options.dataset_root,
       quiet = options.quiet})
    if not drawn then return nil, names, more end
    local ok, message = system.mkdir(options.folder)
    if not ok then return nil, message end
-   local items, keys = plan(names, drawn, count)
+   local items, keys = plan(names, drawn, count, groups)
    for _, item in ipairs(items) do item.channel = more[item.name] end
    local failures
    failures, message = cut(items, options, options.folder)
    if not failures then return nil, message end
-   local blocks, at = assemble(items, keys)
+   local blocks, at, group = assemble(items, keys)
    if #at.a == 0 then
       return nil, failures[1] and failures[1].reason or options.folder .. ": no windows for validation"
    end
-   return setmetatable({blocks = blocks, at = at, triplets = #at.a, recordings = #blocks, failures = failures},
-      Validation)
+   return setmetatable({blocks = blocks, at = at, group = group, triplets = #at.a, recordings = #blocks,
+      failures = failures}, Validation)
 end
 
 local function norm(a) return math.sqrt((a * a):sum()) end
@@ -181,17 +185,18 @@ function Validation:measure(net, options)
    for first = 1, n, size do
       local last = math.min(first + size - 1, n)
       local b = last - first + 1
-      local rows = array.zeros({3 * b, z}, e:dtype())
+      local rows, groups = array.zeros({3 * b, z}, e:dtype()), array.zeros(3 * b, "i32")
       for i = 1, b do
          local k = first + i - 1
          local p, q, r = e[self.at.a[k]], e[self.at.b[k]], e[self.at.c[k]]
          rows[i]:fill(p)
          rows[b + i]:fill(q)
          rows[2 * b + i]:fill(r)
+         groups[i], groups[b + i], groups[2 * b + i] = self.group.a[k], self.group.b[k], self.group.c[k]
          if distance(p, q, is_cosine) < distance(p, r, is_cosine) then right = right + 1 end
       end
       local info = nn.loss(rows, {loss = options.loss, margin = options.margin, l2 = options.l2,
-         temperature = options.temperature})
+         temperature = options.temperature, groups = groups})
       for _, key in ipairs{"loss", "loss_n", "loss_d", "active", "spread"} do
          sum[key] = (sum[key] or 0) + info[key] * b / n
       end
