@@ -509,7 +509,7 @@ describe("generate-triplets", function()
       local m = mined.get()
       local rows = sql.query(("select * from read_parquet(%s)"):format(sql.quote(m.triplets)))
       assert.same({"a", "a_loc", "b", "b_loc", "c", "c_loc", "a_species", "b_species", "c_species", "neighbor",
-         "distant"}, rows.columns)
+         "distant", "a_group", "b_group", "c_group"}, rows.columns)
       assert.equal(40, #rows)
       local family = require("bclua.workflow.groups").read(m.data .. "/taxonomy.csv", "family").values
       for _, r in ipairs(rows) do

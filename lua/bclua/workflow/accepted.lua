@@ -1,7 +1,7 @@
 --- Motifs that somebody has looked at: `accepted.csv` of a run, which `browse` writes, and
 -- `generate-triplets --accepted-only` and `labels --accepted` read.
 -- @module bclua.workflow.accepted
-local consolidate = require "bclua.workflow.consolidate"
+local extracted_metadata = require "bclua.workflow.extracted_metadata"
 local files = require "bclua.files"
 local schemas = require "bclua.workflow.schemas"
 local system = require "bclua.system"
@@ -143,7 +143,7 @@ function accepted.marks(options)
          end)
          list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
             recorded_at = row.recorded_at, channel = row.channel,
-            folder = consolidate.folder_of(row), sample_rate = row.sample_rate,
+            folder = extracted_metadata.folder_of(row), sample_rate = row.sample_rate,
             nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
             window_s = motifs[1] and motifs[1].seconds, marks = marks}
       end

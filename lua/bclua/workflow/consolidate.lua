@@ -53,14 +53,6 @@ function consolidate.source(parquet)
    return not files.is_folder(folder) and files.is_folder(beside) and beside or folder
 end
 
---- Where a recording's results are below that folder: its column `folder`; tables of earlier versions lack it.
--- @tparam table row `source_name`, `species`, `folder`
--- @treturn string
-function consolidate.folder_of(row)
-   return row.folder or ("%s/%s"):format(row.species or files.basename(files.dirname(row.source_name)),
-      files.stem(row.source_name))
-end
-
 local OPTIONS = {input = {"string", needed = true}, output = {"string", needed = true}, deployments = "string",
    force = "boolean", quiet = "boolean"}
 

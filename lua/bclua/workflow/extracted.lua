@@ -77,7 +77,7 @@ function extracted.each(folder, names, f) return extracted_files.each(folder, na
 -- @tparam table row of a table from `consolidate`: `source_name`, `species`, `folder`, `duration_cens`, `channel`
 -- @treturn table for `features` and `has_features`; `name`: what stands for it in a list of failures
 function extracted.locate(root, row)
-   local folder = root .. "/" .. require("bclua.workflow.consolidate").folder_of(row)
+   local folder = root .. "/" .. metadata.folder_of(row)
    return {folder = folder, name = folder, frames = row.duration_cens, channel = row.channel}
 end
 

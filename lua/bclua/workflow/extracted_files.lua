@@ -6,7 +6,7 @@ local files = require "bclua.files"
 local json = require "bclua.json"
 local metadata = require "bclua.workflow.extracted_metadata"
 local options = require "bclua.options"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local system = require "bclua.system"
 local tables = require "bclua.tables"
 

@@ -18,6 +18,14 @@ metadata.keys = {"source_name", "species", "exclusion", "version", "source_bytes
 --- The frames of motif and discord.
 metadata.places = {"motif_0", "motif_1", "discord_0", "discord_1"}
 
+--- Where a recording's results are below that folder: its column `folder`; tables of earlier versions lack it.
+-- @tparam table row `source_name`, `species`, `folder`
+-- @treturn string
+function metadata.folder_of(row)
+   return row.folder or ("%s/%s"):format(row.species or files.basename(files.dirname(row.source_name)),
+      files.stem(row.source_name))
+end
+
 --- Put it together.
 -- @tparam table item from `recordings.list`
 -- @tparam table r from `analysis.analyse`, and what the file says

@@ -3,7 +3,7 @@
 -- @module bclua.workflow.labels
 local array = require "bclua.array"
 local clock = require "bclua.clock"
-local consolidate = require "bclua.workflow.consolidate"
+local extracted_metadata = require "bclua.workflow.extracted_metadata"
 local files = require "bclua.files"
 local hearing = require "bclua.workflow.hearing"
 local options_of = require "bclua.options"
@@ -98,7 +98,7 @@ local function read_chunk(options, relation, first, last, exclusion, calls, list
    for _, row in ipairs(rows) do
       list[#list + 1] = {source = row.source_name, species = row.species, duration_s = row.duration_seconds,
          recorded_at = row.recorded_at, channel = row.channel,
-         folder = consolidate.folder_of(row), sample_rate = row.sample_rate,
+         folder = extracted_metadata.folder_of(row), sample_rate = row.sample_rate,
          nyquist = math.min(row.sample_rate, row.source_sample_rate or row.sample_rate) / 2,
          window_s = row.matrix_profile_window / row.cens_sample_rate,
          marks = marks_of(row, options, exclusion, calls[row.source_name])}
