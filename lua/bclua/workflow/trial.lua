@@ -149,15 +149,12 @@ end
 -- @treturn table
 function trial.parameters() return with({run = ""}, pipeline.defaults) end
 
---- `trial.run` for `bclua.sweep`: `{module = "bclua.workflow.trial", name = "point"}`.
--- @tparam table parameters `run`, `seed`, and settings by names with dots: `["network.z"] = 64`
--- @tparam table context of the sweep: its `folder` is used
--- @treturn[1] table as `trial.run`
--- @treturn[2] nil
--- @treturn[2] string message
-function trial.point(parameters, context)
+--- Settings by names with dots as nested tables: `["network.z"] = 64` becomes `{network = {z = 64}}`.
+-- @tparam table values
+-- @treturn table
+function trial.nested(values)
    local settings = {}
-   for name, value in pairs(parameters) do
+   for name, value in pairs(values) do
       local at, last = settings, nil
       for part in name:gmatch("[^.]+") do
          if last then
@@ -168,6 +165,17 @@ function trial.point(parameters, context)
       end
       at[last] = value
    end
+   return settings
+end
+
+--- `trial.run` for `bclua.sweep`: `{module = "bclua.workflow.trial", name = "point"}`.
+-- @tparam table parameters `run`, `seed`, and settings by names with dots: `["network.z"] = 64`
+-- @tparam table context of the sweep: its `folder` is used
+-- @treturn[1] table as `trial.run`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function trial.point(parameters, context)
+   local settings = trial.nested(parameters)
    settings.run, settings.seed = nil, nil
    return trial.run{run = parameters.run, folder = context.folder, settings = settings, seed = parameters.seed,
       quiet = true}

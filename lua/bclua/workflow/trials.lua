@@ -27,8 +27,16 @@ function trials.options(parser)
    return parser
 end
 
--- Settings with others over them, step by step.
-local function over(changes, common)
+--- What `--rounds` and `--batches` change of the settings.
+-- @tparam table o `rounds`, `batches`, or nil
+-- @treturn table
+function trials.shortened(o) return {fit = {max_epochs = o.rounds, batches_per_epoch = o.batches}} end
+
+--- Settings with others over them, step by step.
+-- @tparam table changes by step, tables of values by name
+-- @tparam table common what `changes` is laid over
+-- @treturn table
+function trials.over(changes, common)
    local result = {}
    for _, settings in ipairs({common, changes}) do
       for step, values in pairs(settings) do
@@ -67,14 +75,14 @@ function trials.run(options)
       return nil, about.motif .. ": no recording has a species, by which trials are compared"
    end
    local o = options.options
-   local common = {fit = {max_epochs = o.rounds, batches_per_epoch = o.batches}}
+   local common = trials.shortened(o)
    local r
    r, message = sweep.run{path = options.path, grid = options.grid, seeds = options.seeds, metric = "species",
       maximise = true, name = options.name, quiet = options.quiet,
       force = o.force, retry = o.retry, fixed = {config = about.settings, common = common},
       f = function(p, context)
          local result, why = trial.run{run = options.run, folder = context.folder, seed = p.seed, quiet = true,
-            settings = over(options.changes(p), common)}
+            settings = trials.over(options.changes(p), common)}
          if not result then return nil, why end
          if not result.evaluation then return nil, result.evaluation_message end
          return flat(result)
