@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../support/blas.h"
+#include "../support/dot.h"
 #include "../support/error.h"
 
 #define MEMORY 10 /* pairs that L-BFGS remembers */
@@ -20,12 +21,6 @@ typedef struct {
     double unit; /* x is measured in it, a power of two; w for x / unit: see unit_of */
     double *p;   /* (BLOCK, k) */
 } problem;
-
-static double dot(const double *a, const double *b, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
 
 /* L-BFGS gets nowhere where values are thousands of times the 1 that belongs to
  * the bias: those are measured in another unit, others as they are. */
@@ -76,8 +71,8 @@ static double evaluate(double *g, const double *w, const problem *q) {
         const double *x = q->x + first * d;
         scores(q->p, w, x, rows, q);
         loss += residuals(q->p, q->label + first, rows, k, q->c);
-        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)d, (int)rows,
-                    1 / q->unit, q->p, (int)k, x, (int)d, 1, g, (int)row);
+        cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)d, (int)rows, 1 / q->unit,
+                    q->p, (int)k, x, (int)d, 1, g, (int)row);
         for (size_t i = 0; i < rows; i++)
             for (size_t c = 0; c < k; c++) g[c * row + d] += q->p[i * k + c];
     }
@@ -104,17 +99,17 @@ static void direct(double *direction, const double *g, const history *h) {
     for (size_t j = 0; j < m; j++) direction[j] = -g[j];
     for (size_t i = 0; i < used; i++) {
         size_t at = (h->count - 1 - i) % MEMORY;
-        alpha[at] = h->rho[at] * dot(h->s + at * m, direction, m);
+        alpha[at] = h->rho[at] * bc_dot(h->s + at * m, direction, m);
         for (size_t j = 0; j < m; j++) direction[j] -= alpha[at] * h->y[at * m + j];
     }
     if (used > 0) {
         size_t at = (h->count - 1) % MEMORY;
-        double scale = 1 / (h->rho[at] * dot(h->y + at * m, h->y + at * m, m));
+        double scale = 1 / (h->rho[at] * bc_dot(h->y + at * m, h->y + at * m, m));
         for (size_t j = 0; j < m; j++) direction[j] *= scale;
     }
     for (size_t i = used; i-- > 0;) {
         size_t at = (h->count - 1 - i) % MEMORY;
-        double beta = h->rho[at] * dot(h->y + at * m, direction, m);
+        double beta = h->rho[at] * bc_dot(h->y + at * m, direction, m);
         for (size_t j = 0; j < m; j++) direction[j] += (alpha[at] - beta) * h->s[at * m + j];
     }
 }
@@ -126,7 +121,7 @@ static void remember(history *h, const double *w, const double *before, const do
         h->s[at * m + j] = w[j] - before[j];
         h->y[at * m + j] = g[j] - g_before[j];
     }
-    double curvature = dot(h->s + at * m, h->y + at * m, m);
+    double curvature = bc_dot(h->s + at * m, h->y + at * m, m);
     if (!(curvature > 1e-12)) return; /* a pair that would spoil the estimate */
     h->rho[at] = 1 / curvature;
     h->count++;
@@ -159,8 +154,8 @@ int logistic_fit(double *w, size_t *done, const double *x, const int64_t *label,
             goto out;
         }
         direct(direction, g, &h);
-        double slope = dot(direction, g, m), next_f = f, step = 1;
-        if (h.count == 0) step = 1 / (1 + sqrt(dot(g, g, m)));
+        double slope = bc_dot(direction, g, m), next_f = f, step = 1;
+        if (h.count == 0) step = 1 / (1 + sqrt(bc_dot(g, g, m)));
         for (int tries = 0; tries < 50; tries++, step /= 2) {
             for (size_t j = 0; j < m; j++) next[j] = w[j] + step * direction[j];
             next_f = evaluate(next_g, next, &q);
@@ -191,7 +186,7 @@ void logistic_predict(int64_t *label, const double *w, const double *x, size_t n
         double best = -INFINITY;
         label[i] = 0;
         for (size_t c = 0; c < k; c++) {
-            double s = dot(w + c * (d + 1), x + i * d, d) + w[c * (d + 1) + d];
+            double s = bc_dot(w + c * (d + 1), x + i * d, d) + w[c * (d + 1) + d];
             if (s > best) best = s, label[i] = (int64_t)c;
         }
     }

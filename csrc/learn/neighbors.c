@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../support/blas.h"
+#include "../support/dot.h"
 #include "../support/error.h"
 
 #define ROWS 128
@@ -31,12 +32,6 @@ typedef struct job {
     size_t k, most, classes; /* most: of k, those that there can be */
 } job;
 
-static double dot(const double *a, const double *b, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
-
 /* Distances do not change when a point is taken away from all rows, and near their mean
  * there is least to cancel. */
 static int prepare_euclidean(job *j) {
@@ -48,7 +43,7 @@ static int prepare_euclidean(job *j) {
     for (size_t i = 0; i < n; i++) {
         double *y = j->y + i * d;
         for (size_t c = 0; c < d; c++) y[c] = j->rows->x[i * d + c] - mean[c];
-        j->square[i] = dot(y, y, d);
+        j->square[i] = bc_dot(y, y, d);
     }
     free(mean);
     return BC_OK;
@@ -62,7 +57,7 @@ static void prepare_cosine(job *j) {
         for (size_t c = 0; c < d; c++) most = fmax(most, fabs(x[c]));
         /* by the largest first: squares of tiny or huge values are 0 or infinite */
         for (size_t c = 0; c < d; c++) y[c] = most > 0 ? x[c] / most : 0;
-        double length = sqrt(dot(y, y, d));
+        double length = sqrt(bc_dot(y, y, d));
         for (size_t c = 0; c < d; c++) y[c] = most > 0 ? y[c] / length : 0;
         j->square[i] = 1;
     }
@@ -72,7 +67,8 @@ static double key_between(const job *j, size_t a, size_t b) {
     size_t d = j->rows->d;
     const double *x = j->y + a * d, *y = j->y + b * d;
     double sum = 0;
-    if (j->rows->metric == NEIGHBORS_COSINE && (dot(x, x, d) == 0 || dot(y, y, d) == 0)) return 2;
+    if (j->rows->metric == NEIGHBORS_COSINE && (bc_dot(x, x, d) == 0 || bc_dot(y, y, d) == 0))
+        return 2;
     for (size_t c = 0; c < d; c++) sum += (x[c] - y[c]) * (x[c] - y[c]);
     return sum;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../support/dot.h"
 #include "../../support/error.h"
 
 typedef struct work {
@@ -21,12 +22,6 @@ typedef struct work {
 
 static const double *at(const work *w, size_t i) {
     return w->e + i * w->z;
-}
-
-static double dot(const double *a, const double *b, size_t z) {
-    double sum = 0;
-    for (size_t i = 0; i < z; i++) sum += a[i] * b[i];
-    return sum;
 }
 
 static double distance(const work *w, size_t a, size_t b) {
@@ -50,7 +45,7 @@ static void add_distance_gradient(const work *w, size_t a, size_t b, double norm
 
 static double cosine(const work *w, size_t a, size_t b) {
     double norms = w->norm[a] * w->norm[b];
-    return norms == 0 ? 0 : dot(at(w, a), at(w, b), w->z) / norms;
+    return norms == 0 ? 0 : bc_dot(at(w, a), at(w, b), w->z) / norms;
 }
 
 /* The gradient of f cos(a, b) to both. */
@@ -229,7 +224,7 @@ int nn_loss(nn_loss_info *info, double *de, const double *e, const nn_loss_optio
     double *scratch = malloc(6 * b * sizeof *scratch);
     if (scratch == NULL) return BC_NOMEM;
     work w = {info, de, e, o, b, z, scratch, scratch + 3 * b};
-    for (size_t k = 0; k < 3 * b; k++) w.norm[k] = sqrt(dot(at(&w, k), at(&w, k), z));
+    for (size_t k = 0; k < 3 * b; k++) w.norm[k] = sqrt(bc_dot(at(&w, k), at(&w, k), z));
     *info = (nn_loss_info){.spread = spread(&w), .cosine = mean_cosine(&w)};
     memset(de, 0, 3 * b * z * sizeof *de);
     if (o->kind == NN_NT_XENT || o->kind == NN_SUPCON)
