@@ -21,6 +21,50 @@
 #define NAME(name) name##_f64
 #include "batch_kernel.h"
 
+/* Both ends of the spectrum from one pair, X[points-k] = conj(E[k] - t O[k]);
+ * these are four times the squared magnitudes. */
+#define BOTH_ENDS(REAL, LANES, low, high)                        \
+    REAL er = a[l] + b[l], ei = a[LANES + l] - b[LANES + l];     \
+    REAL or = a[LANES + l] + b[LANES + l], oi = b[l] - a[l];     \
+    REAL ur = tr * or -ti * oi, ui = tr * oi + ti * or ;         \
+    REAL lr = er + ur, li = ei + ui, hr = er - ur, hi = ei - ui; \
+    REAL low = lr * lr + li * li, high = hr * hr + hi * hi
+
+BC_EACH_CPU(extern, batch_power_f32,
+            (float *restrict out, const float *restrict z, const batch_plan *p), (out, z, p)) {
+    const size_t mask = p->points - 1;
+    for (size_t k = 0; k <= p->points / 2; k++) {
+        const float *a = z + p->position[k] * (size_t)(2 * BATCH_F32);
+        const float *b = z + p->position[(p->points - k) & mask] * (size_t)(2 * BATCH_F32);
+        const float tr = p->unpack_f32[2 * k], ti = p->unpack_f32[2 * k + 1];
+        float *first = out + k * BATCH_F32, *last = out + (p->points - k) * BATCH_F32;
+        EACH_LANE(l, BATCH_F32) {
+            BOTH_ENDS(float, BATCH_F32, low, high);
+            first[l] = 0.25f * low;
+            last[l] = 0.25f * high;
+        }
+    }
+}
+
+BC_EACH_CPU(extern, batch_largest_f64,
+            (double *restrict out, const double *restrict z, const batch_plan *p), (out, z, p)) {
+    const size_t mask = p->points - 1;
+    double most[BATCH_F64] = {0};
+    for (size_t k = 0; k <= p->points / 2; k++) {
+        const double *a = z + p->position[k] * (size_t)(2 * BATCH_F64);
+        const double *b = z + p->position[(p->points - k) & mask] * (size_t)(2 * BATCH_F64);
+        const double tr = p->unpack_f64[2 * k], ti = p->unpack_f64[2 * k + 1];
+        EACH_LANE(l, BATCH_F64) {
+            BOTH_ENDS(double, BATCH_F64, low, high);
+            low = low > high ? low : high;
+            most[l] = most[l] > low ? most[l] : low;
+        }
+    }
+    EACH_LANE(l, BATCH_F64) out[l] = 0.25 * most[l];
+}
+
+#undef BOTH_ENDS
+
 #define MAX_BITS 26
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -49,10 +49,8 @@ void batch_real_f64(double *out, const double *z, size_t first, size_t last, con
 
 /* The squared magnitudes of all of them: out (points+1, lanes). */
 void batch_power_f32(float *out, const float *z, const batch_plan *p);
-void batch_power_f64(double *out, const double *z, const batch_plan *p);
 
 /* The largest of those of each lane, out (lanes); a NaN counts as 0. */
-void batch_largest_f32(float *out, const float *z, const batch_plan *p);
 void batch_largest_f64(double *out, const double *z, const batch_plan *p);
 
 #endif

@@ -128,47 +128,4 @@ BC_EACH_CPU(extern, NAME(batch_real),
     }
 }
 
-/* Both ends of the spectrum from one pair, X[points-k] = conj(E[k] - t O[k]);
- * these are four times the squared magnitudes. */
-#define BOTH_ENDS(low, high)                                     \
-    REAL er = a[l] + b[l], ei = a[LANES + l] - b[LANES + l];     \
-    REAL or = a[LANES + l] + b[LANES + l], oi = b[l] - a[l];     \
-    REAL ur = tr * or -ti * oi, ui = tr * oi + ti * or ;         \
-    REAL lr = er + ur, li = ei + ui, hr = er - ur, hi = ei - ui; \
-    REAL low = lr * lr + li * li, high = hr * hr + hi * hi
-
-BC_EACH_CPU(extern, NAME(batch_power),
-            (REAL *restrict out, const REAL *restrict z, const batch_plan *p), (out, z, p)) {
-    const size_t mask = p->points - 1;
-    for (size_t k = 0; k <= p->points / 2; k++) {
-        const REAL *a = z + p->position[k] * (size_t)(2 * LANES);
-        const REAL *b = z + p->position[(p->points - k) & mask] * (size_t)(2 * LANES);
-        const REAL tr = p->NAME(unpack)[2 * k], ti = p->NAME(unpack)[2 * k + 1];
-        REAL *first = out + k * LANES, *last = out + (p->points - k) * LANES;
-        LANE_LOOP {
-            BOTH_ENDS(low, high);
-            first[l] = (REAL)0.25 * low;
-            last[l] = (REAL)0.25 * high;
-        }
-    }
-}
-
-BC_EACH_CPU(extern, NAME(batch_largest),
-            (REAL *restrict out, const REAL *restrict z, const batch_plan *p), (out, z, p)) {
-    const size_t mask = p->points - 1;
-    REAL most[LANES] = {0};
-    for (size_t k = 0; k <= p->points / 2; k++) {
-        const REAL *a = z + p->position[k] * (size_t)(2 * LANES);
-        const REAL *b = z + p->position[(p->points - k) & mask] * (size_t)(2 * LANES);
-        const REAL tr = p->NAME(unpack)[2 * k], ti = p->NAME(unpack)[2 * k + 1];
-        LANE_LOOP {
-            BOTH_ENDS(low, high);
-            low = low > high ? low : high;
-            most[l] = most[l] > low ? most[l] : low;
-        }
-    }
-    LANE_LOOP out[l] = (REAL)0.25 * most[l];
-}
-
-#undef BOTH_ENDS
 #undef LANE_LOOP
