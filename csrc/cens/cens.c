@@ -66,7 +66,10 @@ static void normalize(float *x, size_t frames, enum cens_norm how) {
     }
 }
 
-int cens_smooth(float *x, size_t frames, const cens_options *o) {
+/* x (12, frames) smoothed along time with a Hann window of `smoothing` + 2
+ * values whose ends are 0 (0: not at all; what lies outside is 0), then each
+ * frame divided by its norm (all-zero frames stay). BC_OK or BC_NOMEM. */
+static int smooth(float *x, size_t frames, const cens_options *o) {
     size_t taps = o->smoothing > 0 ? o->smoothing + 2 : 1;
     double *w = malloc(taps * sizeof *w), sum = 0;
     float *row = malloc((frames + 1) * sizeof *row);
@@ -88,5 +91,5 @@ int cens_smooth(float *x, size_t frames, const cens_options *o) {
 
 int cens_of_chroma(float *x, size_t frames, const cens_options *o) {
     cens_quantize(x, x, frames, o);
-    return cens_smooth(x, frames, o);
+    return smooth(x, frames, o);
 }

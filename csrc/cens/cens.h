@@ -28,11 +28,6 @@ cens_options cens_defaults(void);
  * be in. */
 void cens_quantize(float *out, const float *in, size_t frames, const cens_options *o);
 
-/* x (12, frames) smoothed along time with a Hann window of `smoothing` + 2
- * values whose ends are 0 (0: not at all; what lies outside is 0), then each
- * frame divided by its norm (all-zero frames stay). BC_OK or BC_NOMEM. */
-int cens_smooth(float *x, size_t frames, const cens_options *o);
-
 /* Both, in place: chroma (12, frames) in, CENS out. Silence gives zeros. BC_OK or
  * BC_NOMEM. */
 int cens_of_chroma(float *x, size_t frames, const cens_options *o);

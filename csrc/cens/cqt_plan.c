@@ -27,7 +27,8 @@ cqt_options cqt_defaults(double sample_rate) {
                          .high = INFINITY};
 }
 
-double cqt_frequency(const cqt_options *o, int bin) {
+/* Frequency in Hz of bin i = 0 .. 36*octaves-1. */
+static double frequency_of(const cqt_options *o, int bin) {
     return o->fmin * exp2(o->tuning / CQT_BINS) * exp2((double)bin / CQT_BINS);
 }
 
@@ -38,7 +39,7 @@ static double quality(void) {
 }
 
 static double cutoff(const cqt_options *o) {
-    return cqt_frequency(o, CQT_BINS * o->octaves - 1) * (1 + 0.5 * HANN_BANDWIDTH / quality());
+    return frequency_of(o, CQT_BINS * o->octaves - 1) * (1 + 0.5 * HANN_BANDWIDTH / quality());
 }
 
 /* The highest semitone of C1's scale, counted from it, below which all bins fit. */
@@ -95,8 +96,8 @@ int cqt_options_check(const cqt_options *o, bc_error *e) {
         return bc_fail(e, "tuning must be -36..36 bins, got %g", o->tuning);
     if (cutoff(o) > o->sample_rate / 2)
         return bc_fail(e, "sample_rate must be at least %.0f for %d octaves from %.1f Hz, got %g",
-                       ceil(2 * cutoff(o)), o->octaves, cqt_frequency(o, 0), o->sample_rate);
-    if (quality() * o->sample_rate / cqt_frequency(o, 0) > CQT_LONGEST)
+                       ceil(2 * cutoff(o)), o->octaves, frequency_of(o, 0), o->sample_rate);
+    if (quality() * o->sample_rate / frequency_of(o, 0) > CQT_LONGEST)
         return bc_fail(e, "fmin must be higher at this sample_rate, got %g", o->fmin);
     return BC_OK;
 }
@@ -221,7 +222,7 @@ static void filters_free(cqt_filters *f) {
 
 /* The filters for bins lowest..lowest+35 of a signal at `rate`. NULL: no memory, or Ctrl-C. */
 static cqt_filters *filters_new(const cqt_options *o, int lowest, double rate) {
-    double longest = quality() * rate / cqt_frequency(o, lowest);
+    double longest = quality() * rate / frequency_of(o, lowest);
     size_t n_fft = 4, used = 0;
     while ((double)n_fft < longest) n_fft *= 2;
     workspace w = {0};
@@ -231,7 +232,7 @@ static cqt_filters *filters_new(const cqt_options *o, int lowest, double rate) {
         f->n_fft = n_fft;
         f->first = n_fft;
         for (size_t i = 0; ok && i < CQT_BINS; i++) {
-            fill_wave(&w, cqt_frequency(o, lowest + (int)i), rate, n_fft);
+            fill_wave(&w, frequency_of(o, lowest + (int)i), rate, n_fft);
             ok = !bc_interrupted() && append_row(f, i, &used, &w, n_fft) == BC_OK;
         }
     }
@@ -253,8 +254,8 @@ static void fill_chroma(cqt_plan *p) {
     int shift = (int)rint(semitones - 12 * floor(semitones / 12));
     for (int i = 0; i < CQT_BINS; i++) p->chroma[i] = ((i + 1) / 3 + shift) % 12;
     p->last = CQT_BINS * p->o.octaves;
-    while (p->first < p->last && cqt_frequency(&p->o, p->first) < p->o.low) p->first++;
-    while (p->last > p->first && cqt_frequency(&p->o, p->last - 1) > p->o.high) p->last--;
+    while (p->first < p->last && frequency_of(&p->o, p->first) < p->o.low) p->first++;
+    while (p->last > p->first && frequency_of(&p->o, p->last - 1) > p->o.high) p->last--;
 }
 
 static int fill_octaves(cqt_plan *p) {
@@ -274,7 +275,7 @@ static int fill_octaves(cqt_plan *p) {
         octave->hop = hop;
         octave->halve = shared = hop % 2 == 0;
         for (int k = 0; k < CQT_BINS; k++) {
-            double length = quality() * first_rate / cqt_frequency(&p->o, lowest + k);
+            double length = quality() * first_rate / frequency_of(&p->o, lowest + k);
             octave->scale[k] = (float)(sqrt(first_rate / rate) / sqrt(length));
         }
         if (octave->halve) {
@@ -310,8 +311,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static bool same(const cqt_options *a, const cqt_options *b) {
     return a->sample_rate == b->sample_rate && a->hop == b->hop && a->tuning == b->tuning &&
-           a->octaves == b->octaves && a->fmin == b->fmin && a->low == b->low &&
-           a->high == b->high;
+           a->octaves == b->octaves && a->fmin == b->fmin && a->low == b->low && a->high == b->high;
 }
 
 /* The rest is for callers that hold the lock. */

@@ -14,7 +14,7 @@ typedef struct cqt_options {
     size_t hop;         /* samples */
     double tuning;      /* fraction of a bin */
     int octaves;
-    double fmin; /* Hz, of the lowest bin untuned */
+    double fmin;      /* Hz, of the lowest bin untuned */
     double low, high; /* Hz: bins outside count nothing in chroma */
 } cqt_options;
 
@@ -60,8 +60,5 @@ int cqt_options_check(const cqt_options *o, bc_error *e);
  * valid until cqt_plan_put. BC_FAIL as above, or BC_NOMEM. */
 int cqt_plan_get(const cqt_plan **out, const cqt_options *o, bc_error *e);
 void cqt_plan_put(const cqt_plan *p); /* NULL is fine */
-
-/* Frequency in Hz of bin i = 0 .. 36*octaves-1. */
-double cqt_frequency(const cqt_options *o, int bin);
 
 #endif

@@ -19,8 +19,9 @@ void bc_effects_draw(bc_draw *d, const bc_effects *x, bc_random *r) {
     d->gain_db = x->gain_db > 0 ? between(-x->gain_db, x->gain_db, u[6]) : NAN;
 }
 
-/* Sums over 8 lanes, in their order: they vectorise, and stay the same. */
-double bc_power(const float *y, int64_t n) {
+/* Mean of the squares of y (n); of none 0. Sums over 8 lanes, in their order: they vectorise,
+ * and stay the same. */
+static double power_of(const float *y, int64_t n) {
     double lane[8] = {0}, sum = 0;
     int64_t i = 0;
     for (; i + 8 <= n; i += 8)
@@ -31,14 +32,14 @@ double bc_power(const float *y, int64_t n) {
 }
 
 void bc_mix(float *y, const float *other, int64_t n, double ratio_db) {
-    double a = bc_power(y, n), b = bc_power(other, n);
+    double a = power_of(y, n), b = power_of(other, n);
     if (!(a > 0 && b > 0)) return;
     float factor = (float)sqrt(a / b * pow(10, -ratio_db / 10));
     for (int64_t i = 0; i < n; i++) y[i] += factor * other[i];
 }
 
 void bc_add_noise(float *y, int64_t n, double ratio_db, bc_random *r) {
-    double deviation = sqrt(bc_power(y, n) * pow(10, -ratio_db / 10));
+    double deviation = sqrt(power_of(y, n) * pow(10, -ratio_db / 10));
     if (!(deviation > 0)) return;
     for (int64_t i = 0; i < n; i++) y[i] += (float)(deviation * bc_random_normal(r));
 }

@@ -26,9 +26,6 @@ typedef struct bc_draw {
 
 void bc_effects_draw(bc_draw *d, const bc_effects *x, bc_random *r);
 
-/* Mean of the squares of y (n); of none 0. */
-double bc_power(const float *y, int64_t n);
-
 /* y += the other sound (n), at a ratio of their powers in dB. If either is
  * silent, y stays as it is. */
 void bc_mix(float *y, const float *other, int64_t n, double ratio_db);

@@ -18,12 +18,13 @@ int32_t bc_sampler_source(const bc_sampler *s, int role, int64_t window) {
     return s->windows[role].source[window];
 }
 
-int64_t bc_sampler_window(const bc_sampler *s, int role, int64_t triplet) {
+/* The window of a role of a triplet. */
+static int64_t window_index(const bc_sampler *s, int role, int64_t triplet) {
     return s->window[role] == NULL ? triplet : s->window[role][triplet];
 }
 
 static int32_t anchor_source(const bc_sampler *s, int64_t triplet) {
-    return bc_sampler_source(s, BC_ANCHOR, bc_sampler_window(s, BC_ANCHOR, triplet));
+    return bc_sampler_source(s, BC_ANCHOR, window_index(s, BC_ANCHOR, triplet));
 }
 
 static int outside(const int32_t *x, int64_t n, int64_t most, const char *what, bc_error *e) {
@@ -101,8 +102,8 @@ static void window_of(const bc_sampler *s, int role, int64_t i, bc_window *w) {
 }
 
 /* A crop of any window of any triplet: u and place are evenly from 0..1. */
-static int read_window(const bc_sampler *s, double u, double place, float *out,
-                       bc_scratch *scratch, bc_error *e) {
+static int read_window(const bc_sampler *s, double u, double place, float *out, bc_scratch *scratch,
+                       bc_error *e) {
     int roles = s->walk ? BC_DISTANT : BC_ROLES;
     double x = u * (double)s->triplets * roles;
     int64_t t = (int64_t)x / roles;
@@ -110,7 +111,7 @@ static int read_window(const bc_sampler *s, double u, double place, float *out,
     if (s->subset != NULL) t = s->subset[t];
     bc_window w;
     double start_s;
-    window_of(s, role, bc_sampler_window(s, role, t), &w);
+    window_of(s, role, window_index(s, role, t), &w);
     return bc_store_read(s->store, &w, out, s->samples, place, -1, &start_s, scratch, e);
 }
 
@@ -125,10 +126,9 @@ static int mix_background(const bc_sampler *s, const bc_draw *d, float *y, bc_ra
     double u = d->mix_file;
     for (int k = 0;; k++) {
         float *other = scratch[1].data;
-        int rc = s->backgrounds == NULL
-                     ? read_window(s, u, d->mix_place, other, &scratch[0], e)
-                     : read_background(s, (int32_t)(u * s->background_files), d->mix_place, other,
-                                       &scratch[0], e);
+        int rc = s->backgrounds == NULL ? read_window(s, u, d->mix_place, other, &scratch[0], e)
+                                        : read_background(s, (int32_t)(u * s->background_files),
+                                                          d->mix_place, other, &scratch[0], e);
         if (rc == BC_OK) break;
         if (rc != BC_FAIL || k == BACKGROUND_TRIES) return rc;
         u = bc_random_uniform(r); /* one that cannot be read gives its turn to another */
@@ -173,8 +173,8 @@ static int fill_sample(job *j, bc_row *row, int role, float *out, bc_error *e) {
 static void set_windows(const bc_sampler *s, bc_row *row) {
     for (int role = 0; role < BC_ROLES; role++)
         row->sample[role].window = s->walk && role == BC_DISTANT
-                                       ? bc_sampler_window(s, BC_ANCHOR, row->other)
-                                       : bc_sampler_window(s, role, row->triplet);
+                                       ? window_index(s, BC_ANCHOR, row->other)
+                                       : window_index(s, role, row->triplet);
 }
 
 static int64_t draw_triplet(const bc_sampler *s, bc_random *r) {

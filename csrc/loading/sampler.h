@@ -70,9 +70,6 @@ int bc_sampler_row(const bc_sampler *s, uint64_t seed, bc_row *row, float *const
 
 int32_t bc_sampler_source(const bc_sampler *s, int role, int64_t window);
 
-/* The window of a role of a triplet. */
-int64_t bc_sampler_window(const bc_sampler *s, int role, int64_t triplet);
-
 /* A walk: set other of the n rows of a batch, each an anchor of another
  * recording, of the batch if it has one. */
 void bc_sampler_pair(const bc_sampler *s, uint64_t seed, bc_row *rows, int64_t n);

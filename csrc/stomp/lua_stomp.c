@@ -56,7 +56,7 @@ struct series bc_stomp_row(lua_State *L, int arg) {
     return s;
 }
 
-size_t bc_stomp_window(lua_State *L, int arg, size_t frames) {
+static size_t check_window(lua_State *L, int arg, size_t frames) {
     lua_Integer w = luaL_checkinteger(L, arg);
     if (w < 1 || (lua_Unsigned)w > frames)
         bc_arg_error(L, arg, "window %I outside 1..%I", w, (lua_Integer)frames);
@@ -233,7 +233,7 @@ static int do_join(lua_State *L, struct task *t, int at) {
                                         "method",    "progress",     "tile", NULL};
     const int arg = at + 1;
     struct progress progress;
-    t->window = bc_stomp_window(L, at, t->a.frames < t->b.frames ? t->a.frames : t->b.frames);
+    t->window = check_window(L, at, t->a.frames < t->b.frames ? t->a.frames : t->b.frames);
     bc_check_options(L, arg, t->self ? selfs : joins);
     t->zone = t->self ? bc_stomp_exclusion(L, arg, bc_stomp_zone(t->window, t->z)) : -1;
     t->left_right = bc_opt_boolean(L, arg, "left_right", false);

@@ -17,7 +17,6 @@ struct series {
 /* A series at arg: (dims, frames), or (frames) for one dimension. */
 struct series bc_stomp_series(lua_State *L, int arg);
 struct series bc_stomp_row(lua_State *L, int arg); /* of one dimension */
-size_t bc_stomp_window(lua_State *L, int arg, size_t frames);
 
 /* The default exclusion zone; z: of z-normalised joins. */
 lua_Integer bc_stomp_zone(size_t window, bool z);
@@ -33,8 +32,7 @@ struct progress {
 
 /* Options `instructions`, `method`, `tile` and `progress` at arg, which pushes
  * the function. Returns the method; *progress must live as long as *options. */
-int bc_stomp_options(lua_State *L, int arg, bc_simple_options *options,
-                     struct progress *progress);
+int bc_stomp_options(lua_State *L, int arg, bc_simple_options *options, struct progress *progress);
 
 /* After the kernel, with the result on top of the stack: 1, or raise. */
 int bc_stomp_result(lua_State *L, int status, struct progress *progress);

@@ -36,7 +36,9 @@ BC_EACH_CPU(static, frame_distances,
         }
 }
 
-double bc_simple_distance(struct simple *s, size_t i, size_t j) {
+/* The distance of window i of x and window j of y: c of each frame, then sums
+ * of pairs of pairs. The sweep adds in the same order: the same bits. */
+static double window_distance(struct simple *s, size_t i, size_t j) {
     frame_distances(s->terms, s->x + i, s->x_frames, s->y + j, s->y_frames, s->dims, s->window);
     return bc_doubling_sum(s->terms, s->window);
 }
@@ -51,7 +53,7 @@ void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, s
                      size_t other, double value) {
     if (s->nearest != NULL) {
         s->doubts++;
-        bc_simple_keep(s, at, other, bc_simple_distance(s, at, other));
+        bc_simple_keep(s, at, other, window_distance(s, at, other));
         return;
     }
     double *best = &side->value[at];
@@ -61,8 +63,8 @@ void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, s
         return;
     }
     size_t known = (size_t)*index;
-    double d_new = swapped ? bc_simple_distance(s, other, at) : bc_simple_distance(s, at, other);
-    double d_old = swapped ? bc_simple_distance(s, known, at) : bc_simple_distance(s, at, known);
+    double d_new = swapped ? window_distance(s, other, at) : window_distance(s, at, other);
+    double d_old = swapped ? window_distance(s, known, at) : window_distance(s, at, known);
     s->doubts++;
     if (d_new < d_old || (d_new == d_old && other < known)) d_old = d_new, *index = (int64_t)other;
     *best = d_old + 2 * s->error;
@@ -155,9 +157,9 @@ static int finish(struct simple *s, const bc_sides *sides, const bc_simple_optio
         /* distances are only computed where they are needed */
         double d_left = INFINITY, d_right = INFINITY;
         if (left >= 0 && (sides != NULL || !(apart > 4 * s->error)))
-            d_left = bc_simple_distance(s, (size_t)left, i);
+            d_left = window_distance(s, (size_t)left, i);
         if (right >= 0 && (sides != NULL || left < 0 || !(apart < -4 * s->error)))
-            d_right = bc_simple_distance(s, i, (size_t)right);
+            d_right = window_distance(s, i, (size_t)right);
         const bool leftward = d_left <= d_right && left >= 0;
         s->right.value[i] = leftward ? d_left : d_right;
         s->right.index[i] = leftward ? left : right;
@@ -354,7 +356,7 @@ int bc_simple_query(double *distance, const double *query, const double *x, size
         if (j % 256 == 0 && options->tick != NULL &&
             options->tick(options->context, j, s.y_windows))
             status = BC_STOPPED;
-        const double d = bc_simple_distance(&s, 0, j);
+        const double d = window_distance(&s, 0, j);
         distance[j] = isfinite(d) ? d : INFINITY;
     }
     free(s.terms);

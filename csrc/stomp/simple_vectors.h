@@ -57,7 +57,7 @@ struct simple {
     /* sweep */
     struct doubling sums;
 
-    double *terms; /* (window): scratch of bc_simple_distance */
+    double *terms; /* (window): scratch of a distance */
 };
 
 /* Before a filter, before a sweep, and after either. BC_OK or BC_NOMEM; *usable is false
@@ -80,10 +80,6 @@ simple_block bc_filter_avx512, bc_filter_avx2, bc_filter_plain;
 
 /* A row of the filter's ring: lanes, and what spills over on both sides. */
 enum { SIMPLE_SPILL = 8, SIMPLE_PITCH = SIMPLE_LANES + 2 * SIMPLE_SPILL };
-
-/* The distance of window i of x and window j of y: c of each frame, then sums
- * of pairs of pairs. The sweep adds in the same order: the same bits. */
-double bc_simple_distance(struct simple *s, size_t i, size_t j);
 
 /* Is window `other`, with this filter value, nearer to window `at` than what
  * side knows? swapped: `at` is a window of y. Near ties are settled by the

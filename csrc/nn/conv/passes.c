@@ -34,7 +34,8 @@ size_t nn_conv_strip(const nn_conv *s) {
     return rows < all ? rows : all;
 }
 
-size_t nn_conv_columns(const nn_conv *s) {
+/* Elements of a worker's columns. */
+static size_t columns_of(const nn_conv *s) {
     nn_conv dual;
     size_t most = s->ci * s->kh * s->kw * nn_conv_strip(s) * s->ow;
     if (nn_conv_dual(&dual, s))
@@ -358,7 +359,7 @@ size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
     switch (nn_conv_algorithm(l, n, nn_is_double(p))) {
     case NN_CONV_WINOGRAD: floats = winograd_scratch(&s); break;
     case NN_CONV_DIRECT: floats = direct_scratch(&s); break;
-    case NN_CONV_IM2COL: return nn_conv_columns(&s) * nn_real_size(p);
+    case NN_CONV_IM2COL: return columns_of(&s) * nn_real_size(p);
     default: return 0;
     }
     if (p == NN_BF16 && is_brief(l, &s)) floats = larger(floats, brief_scratch(&s));

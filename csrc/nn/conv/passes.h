@@ -17,9 +17,6 @@ bool nn_conv_dual(nn_conv *dual, const nn_conv *s);
  * on the shape alone. */
 size_t nn_conv_strip(const nn_conv *s);
 
-/* Elements of a worker's columns. */
-size_t nn_conv_columns(const nn_conv *s);
-
 /* How n samples go through the layer; never NN_CONV_AUTO. wide: in double,
  * where only the plain ones are. */
 enum nn_algorithm nn_conv_algorithm(const nn_layer *l, size_t n, bool wide);
