@@ -22,8 +22,10 @@ describe("experiment: window", function()
 
    describe("motif_sweep", function()
       it("measures in what part two windows have the same song at the same place", function()
-         local calls = {{s = 0, e = 2, song = "a"}, {s = 3, e = 5, song = "b"}, {s = 10, e = 12, song = "a"},
-            {s = 20, e = 22, song = "b"}}
+         local calls = {}
+         for i, c in ipairs{{0, 2, "a"}, {3, 5, "b"}, {10, 12, "a"}, {20, 22, "b"}} do
+            calls[i] = {start_s = c[1], end_s = c[2], song = c[3]}
+         end
          assert.near(2, motif_sweep.same_song(calls, 0, 10, 5), 1e-9)
          assert.near(1, motif_sweep.same_song(calls, 0, 9, 5), 1e-9)
          assert.near(1.5, motif_sweep.same_song(calls, 0, 10, 1.5), 1e-9)

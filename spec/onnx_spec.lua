@@ -53,7 +53,6 @@ describe("protobuf", function()
       local fields = assert(pb.parse(pb.integer(1, -5) .. pb.bytes(2, "") .. pb.float(3, 0.5) .. pb.double(300, 0.1)))
       assert.same({{number = 1, value = -5}, {number = 2, value = ""}, {number = 3, value = 0.5},
          {number = 300, value = 0.1}}, fields)
-      assert.same({3, 270, -1}, pb.unpack_integers(pb.varint(3) .. pb.varint(270) .. pb.varint(-1)))
    end)
 
    it("refuses what is no message", function()
@@ -63,7 +62,6 @@ describe("protobuf", function()
          assert.is_nil(fields)
          assert.matches("^byte 1: ", message)
       end
-      assert.is_nil(pb.unpack_integers("\x80"))
    end)
 end)
 

@@ -53,20 +53,6 @@ local function read_varint(s, at)
    return nil
 end
 
---- The integers of a packed field.
--- @treturn[1] {integer,...}
--- @treturn[2] nil
--- @treturn[2] string message
-function protobuf.unpack_integers(s)
-   local list, at = {}, 1
-   while at <= #s do
-      local n, behind = read_varint(s, at)
-      if not n then return nil, "a number is cut off" end
-      list[#list + 1], at = n, behind
-   end
-   return list
-end
-
 local FORMAT = {[FIXED64] = "<d", [FIXED32] = "<f"}
 local WIDTH = {[FIXED64] = 8, [FIXED32] = 4}
 

@@ -4,6 +4,7 @@
 -- of the two windows of a motif is call, and in what part both have the same song at the same place. And on any
 -- recording the call score (`bclua.workflow.score`): where the motif's windows stand among all windows of their length.
 -- @module bclua.workflow.motif_sweep
+local dataset = require "bclua.dataset"
 local files = require "bclua.files"
 local schemas = require "bclua.workflow.schemas"
 local tables = require "bclua.tables"
@@ -22,15 +23,8 @@ local GRID_S = 0.5 -- between windows that a motif's score is compared with
 --   lower score (0.5: no better than any); `wins`: 1 if that of the first is not below the discord's
 motif_sweep.measures = {"calls", "same", "both", "discord", "chance", "score", "rank", "wins"}
 
--- Seconds of call between two times; calls do not overlap.
-local function covered(calls, from, to)
-   local sum = 0
-   for _, c in ipairs(calls) do sum = sum + math.max(0, math.min(to, c.e) - math.max(from, c.s)) end
-   return sum
-end
-
 --- Of two windows, the seconds in which both have the same song.
--- @tparam {table,...} calls `{s=, e=, song=}`: start, end in seconds
+-- @tparam {table,...} calls `{start_s=, end_s=, song=}`
 -- @tparam number a start of a window
 -- @tparam number b of the other
 -- @tparam number seconds of both
@@ -39,7 +33,7 @@ function motif_sweep.same_song(calls, a, b, seconds)
    for _, c in ipairs(calls) do
       for _, d in ipairs(calls) do
          if c.song == d.song then
-            local from, to = math.max(c.s - a, d.s - b, 0), math.min(c.e - a, d.e - b, seconds)
+            local from, to = math.max(c.start_s - a, d.start_s - b, 0), math.min(c.end_s - a, d.end_s - b, seconds)
             sum = sum + math.max(0, to - from)
          end
       end
@@ -48,11 +42,11 @@ function motif_sweep.same_song(calls, a, b, seconds)
 end
 
 local function judge_calls(row, calls, w, duration)
-   local a, b = covered(calls, row.a, row.a + w) / w, covered(calls, row.b, row.b + w) / w
+   local a, b = dataset.covered_s(calls, row.a, row.a + w) / w, dataset.covered_s(calls, row.b, row.b + w) / w
    row.calls, row.both = (a + b) / 2, a >= 0.5 and b >= 0.5 and 1 or 0
    row.same = motif_sweep.same_song(calls, row.a, row.b, w) / w
-   row.discord = covered(calls, row.d, row.d + w) / w
-   row.chance = covered(calls, 0, duration) / duration
+   row.discord = dataset.covered_s(calls, row.d, row.d + w) / w
+   row.chance = dataset.covered_s(calls, 0, duration) / duration
 end
 
 -- The share of a sorted list that is below x; what is equal counts half.
@@ -129,12 +123,12 @@ local function read_calls(data)
    local relation, message = tables.open(path, schemas.calls, {"file", "start_s", "end_s", "song"})
    if not relation then return nil, message end
    local rows
-   rows, message = require("bclua.sql").query(("select file, start_s s, end_s e, song from %s"):format(relation))
+   rows, message = require("bclua.sql").query(("select file, start_s, end_s, song from %s"):format(relation))
    if not rows then return nil, message end
    local calls = {}
    for _, row in ipairs(rows) do
       calls[row.file] = calls[row.file] or {}
-      table.insert(calls[row.file], {s = row.s, e = row.e, song = row.song})
+      table.insert(calls[row.file], row)
    end
    return calls
 end
