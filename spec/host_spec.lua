@@ -140,6 +140,30 @@ describe("bclua", function()
       assert.equal(143, status)
    end)
 
+   it("does what must be done before it obeys Ctrl-C, be it before or meanwhile", function()
+      local script = command.write(dir .. "/last.lua", ([[
+         local sql, system = require "bclua.sql", require "bclua.system"
+         local function last(x)
+            for i = 1, 3e6 do x = x + 0 * i end
+            return sql.query("select sum(range)::bigint as n from range(200000)")[1].n + x, system.interrupted()
+         end
+         local ok, message = pcall(system.uninterrupted, error, "mine", 0)
+         print(ok, message, pcall(system.uninterrupted, 7))
+         local _ <close> = setmetatable({}, {__close = function() print(system.uninterrupted(last, 1)) end})
+         system.uninterrupted(function()
+            io.open("%s/started", "w"):close()
+            while not require("bclua.files").exists("%s/stop") do end
+            print(system.uninterrupted(last, 2))
+         end)
+         print "never here"]]):format(dir, dir))
+      os.remove(dir .. "/started")
+      local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
+         "kill -INT $pid; touch %s/stop; wait $pid"):format(command.program, script, dir, dir))
+      assert.matches("^false\tmine\tfalse\tbad argument #1 [^\n]*\n19999900002\tfalse\n19999900001\tfalse\n" ..
+         "[^\n]*interrupted!\n$", out)
+      assert.equal(130, status)
+   end)
+
    it("stops a map over workers on Ctrl-C", function()
       local script = command.write(dir .. "/map.lua", ([[
          package.path = "%s/?.lua;" .. package.path

@@ -29,12 +29,12 @@ static void on_signal(int number) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     lua_State *L = running;
-    if (L != NULL && bc_interrupted() && now.tv_sec - since > PATIENCE_S) {
+    if (L != NULL && bc_interrupt_raised() && now.tv_sec - since > PATIENCE_S) {
         signal(number, SIG_DFL);
         raise(number);
         return;
     }
-    bool first = !bc_interrupted();
+    bool first = !bc_interrupt_raised();
     if (first) since = now.tv_sec;
     bc_interrupt_raise(number);
     caught = number;

@@ -20,6 +20,11 @@ void bc_interrupt_clear(void);
  * between them goes on, until it asks bc_interrupted itself. */
 void bc_interrupt_hold(bool on);
 bool bc_interrupt_held(void);
+
+/* While put off, nothing is interrupted: held, and bc_interrupted says 0; what was raised is
+ * bc_interrupt_raised. Returns what was before. */
+bool bc_interrupt_put_off(bool on);
+int bc_interrupt_raised(void);
 #pragma GCC visibility pop
 
 /* Called by long kernels now and then; nonzero asks the kernel to stop. */

@@ -104,6 +104,25 @@ static int l_hold_interrupts(lua_State *L) {
     return 0;
 }
 
+/*** Call a function that Ctrl-C, SIGTERM and SIGHUP do not stop, nor do those that came before:
+what is short, and keeps what was done. What comes meanwhile raises afterwards; a second signal,
+a second later, still ends the program at once.
+@function uninterrupted
+@tparam function f
+@param ... its arguments
+@return what it returns
+@raise what it raises */
+static int l_uninterrupted(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    int before = bc_interrupt_raised();
+    bool outer = bc_interrupt_put_off(true);
+    int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+    bc_interrupt_put_off(outer);
+    if (status != LUA_OK) return lua_error(L);
+    if (!before && bc_interrupted()) return luaL_error(L, "interrupted!");
+    return lua_gettop(L);
+}
+
 /*** The version of this build.
 @function version */
 static int l_version(lua_State *L) {
@@ -307,6 +326,7 @@ BC_EXPORT int luaopen_bclua_system(lua_State *L) {
                                          {"processors", l_processors},
                                          {"interrupted", l_interrupted},
                                          {"hold_interrupts", l_hold_interrupts},
+                                         {"uninterrupted", l_uninterrupted},
                                          {"version", l_version},
                                          {"write_file", l_write_file},
                                          {"memory", l_memory},
