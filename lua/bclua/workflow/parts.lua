@@ -9,6 +9,7 @@ local clock = require "bclua.clock"
 local files = require "bclua.files"
 local json = require "bclua.json"
 local options = require "bclua.options"
+local part_writer = require "bclua.workflow.part_writer"
 local record = require "bclua.workflow.record"
 local schemas = require "bclua.workflow.schemas"
 local sql = require "bclua.sql"
@@ -25,9 +26,6 @@ local COLUMNS = {"file", "start_s", "end_s", "clock_time?", "embedding"}
 
 --- Rows of a part.
 parts.rows = 2048
-
---- Seconds after which what is complete becomes a part, however few rows it has.
-parts.every_s = 20
 
 local ROW_GROUP = 4096 -- as DuckDB holds some of them in memory
 
@@ -96,7 +94,7 @@ local function read_journal(self)
          self.order[#self.order + 1] = item.file
       end
       if entry.replaced then leave_out(self, entry.replaced) end
-      self.serial = math.max(self.serial, entry.serial)
+      self.writer.last = math.max(self.writer.last, entry.serial)
       self.lines = self.lines + 1
    end
    for _, name in ipairs(files.find(self.folder, function(name) return name:find("%.parquet") end) or {}) do
@@ -105,6 +103,25 @@ local function read_journal(self)
    good = table.concat(good)
    if good == text then return true end
    return system.write_file(self.folder .. "/journal.jsonl", good)
+end
+
+local function write(path, chunks)
+   local columns = {file = {}}
+   for _, key in ipairs({"start_s", "end_s", "embedding"}) do
+      local list = {}
+      for i, chunk in ipairs(chunks) do list[i] = chunk[key] end
+      columns[key] = array.concat(list)
+   end
+   local rows = 0
+   columns.clock_time = {}
+   for _, chunk in ipairs(chunks) do
+      for i = 1, #chunk.start_s do
+         rows = rows + 1
+         columns.file[rows], columns.clock_time[rows] = chunk.file, clock.at(chunk.recorded_at, chunk.start_s[i])
+      end
+   end
+   columns.clock_time.n = rows
+   return sql.write_parquet(path, columns, {order = parts.columns, types = {clock_time = "varchar"}})
 end
 
 --- Begin, or go on.
@@ -116,8 +133,9 @@ end
 -- @treturn[2] string message, beginning with the path
 function parts.open(output, parameters, force)
    local self = setmetatable({output = output, folder = output .. ".parts", parameters = parameters, list = {},
-      lines = 0, done = {}, order = {}, drops = {}, old = 0, serial = 0, pool = {}, own = {}, own_parts = {},
-      finished = {}, pool_rows = 0, own_rows = 0, flushed = system.clock()}, Parts)
+      lines = 0, done = {}, order = {}, drops = {}, old = 0, own = {}, own_parts = {}, finished = {}, own_rows = 0},
+      Parts)
+   self.writer = part_writer.new(self.folder, 0, write)
    local made = record.of_parquet(output)
    if files.exists(output) and not made and not force then
       return nil, output .. ": is there, and not of `embed predict`; use --force to replace it, or another output"
@@ -144,28 +162,6 @@ function parts.open(output, parameters, force)
    return ok and self, message
 end
 
-local function write(self, chunks)
-   self.serial = self.serial + 1
-   local name, columns = ("part-%06d.parquet"):format(self.serial), {file = {}}
-   for _, key in ipairs({"start_s", "end_s", "embedding"}) do
-      local list = {}
-      for i, chunk in ipairs(chunks) do list[i] = chunk[key] end
-      columns[key] = array.concat(list)
-   end
-   local rows = 0
-   columns.clock_time = {}
-   for _, chunk in ipairs(chunks) do
-      for i = 1, #chunk.start_s do
-         rows = rows + 1
-         columns.file[rows], columns.clock_time[rows] = chunk.file, clock.at(chunk.recorded_at, chunk.start_s[i])
-      end
-   end
-   columns.clock_time.n = rows
-   local ok, message = sql.write_parquet(self.folder .. "/" .. name, columns,
-      {order = parts.columns, types = {clock_time = "varchar"}})
-   return ok and name, message
-end
-
 local function append(self, entry)
    self.lines = self.lines + 1
    local f, message = io.open(self.folder .. "/journal.jsonl", "ab")
@@ -179,7 +175,7 @@ end
 -- Recordings that are complete, and the parts that hold them, in the journal.
 local function note(self, names, items)
    for _, name in ipairs(names) do self.list[#self.list + 1] = self.folder .. "/" .. name end
-   return append(self, {parts = names, files = items, serial = self.serial})
+   return append(self, {parts = names, files = items, serial = self.writer.last})
 end
 
 --- These recordings are to be done again: what is there of them goes.
@@ -188,21 +184,17 @@ end
 function Parts:replace(list)
    if #list == 0 then return true end
    leave_out(self, list)
-   return append(self, {parts = {}, files = {}, replaced = list, serial = self.serial})
+   return append(self, {parts = {}, files = {}, replaced = list, serial = self.writer.last})
 end
 
 --- Write what is complete.
 -- @treturn[2] nil, message
 function Parts:flush()
-   self.flushed = system.clock()
+   local name, message = self.writer:flush()
+   if message then return nil, message end
    if #self.finished == 0 then return true end
-   local name, message
-   if #self.pool > 0 then
-      name, message = write(self, self.pool)
-      if not name then return nil, message end
-   end
    local items = self.finished
-   self.pool, self.pool_rows, self.finished = {}, 0, {}
+   self.finished = {}
    return note(self, {name}, items)
 end
 
@@ -212,12 +204,12 @@ end
 function Parts:add(chunk)
    self.own[#self.own + 1], self.own_rows = chunk, self.own_rows + #chunk.start_s
    local ok, message = true, nil
-   if self.own_rows >= parts.rows or system.clock() - self.flushed > parts.every_s then
+   if self.own_rows >= parts.rows or self.writer:is_due(math.huge) then
       ok, message = self:flush() -- what is complete stays in front of it
    end
    if not ok then return nil, message end
    if self.own_rows < parts.rows then return true end
-   ok, message = write(self, self.own)
+   ok, message = self.writer:write(self.own)
    if not ok then return nil, message end
    self.own_parts[#self.own_parts + 1] = ok
    self.own, self.own_rows = {}, 0
@@ -233,18 +225,17 @@ function Parts:finish(item)
    local names, ok, message = self.own_parts, true, nil
    if #names > 0 then
       if #self.own > 0 then
-         names[#names + 1], message = write(self, self.own)
+         names[#names + 1], message = self.writer:write(self.own)
          if message then return nil, message end
       end
       ok, message = note(self, names, {item})
    else
-      table.move(self.own, 1, #self.own, #self.pool + 1, self.pool)
-      self.pool_rows = self.pool_rows + self.own_rows
+      for _, chunk in ipairs(self.own) do self.writer:add(chunk, #chunk.start_s) end
       self.finished[#self.finished + 1] = item
    end
    self.own, self.own_rows, self.own_parts = {}, 0, {}
    if not ok then return nil, message end
-   if self.pool_rows >= parts.rows or system.clock() - self.flushed > parts.every_s then return self:flush() end
+   if self.writer:is_due(parts.rows) then return self:flush() end
    return true
 end
 
@@ -307,7 +298,7 @@ end
 
 --- Where no table comes of it, now or at all: keep what is complete; no folder stays that holds nothing.
 function Parts:close()
-   pcall(self.flush, self) -- interrupted, say, and then again
+   pcall(system.uninterrupted, self.flush, self)
    if self.lines == 0 then remove_folder(self.folder) end
 end
 
