@@ -8,7 +8,7 @@ local DEPLOYMENTS = "Which recorder was where and when, one deployment a row: si
 local function extract(parser)
    local c = parser:command("extract", "CENS, matrix profile, motif and discord of every recording.")
    c:option("--input", "Folder of recordings: SPECIES/ID.ogg, SITE/DATE/ID.wav, ID.wav."):argname("DIR"):count(1)
-   c:option("--output", "Folder for the results: a folder a recording, under its path."):argname("DIR"):count(1)
+   c:option("--output", "Folder for the results."):argname("DIR"):count(1)
    c:option("--species", "Only this species (a folder of the input)."):argname("S")
    local setting = cli.settings(c, require("bclua.workflow.extract").options)
    setting("--cens-sr", "N", "CENS frames a second.", "cens_sample_rate")
@@ -19,6 +19,8 @@ local function extract(parser)
       "then takes that."):argname("CSV")
    setting("--data-layout", "KIND", "What the first folders are: species, site, flat (nothing); auto guesses, and " ..
       "says what it took.")
+   setting("--layout", "KIND", "Results of a new folder: parts, Parquet files of some hundred recordings each, or " ..
+      "files, a folder a recording. One that has results goes on as it began.")
    setting("--sample-k", "K", "Only K recordings, drawn by --seed.")
    setting("--seed", "N", "Seed of --sample-k.")
    c:flag("--strict-audio", "Refuse what is truncated or damaged, or not as long as its header says; by default all " ..
@@ -28,8 +30,8 @@ local function extract(parser)
       return require("bclua.workflow.extract").run({input = o.input, output = o.output, species = o.species,
          cens_sample_rate = o.cens_sr, matrix_profile_window = o.mp_window, exclusion = o.exclusion,
          sample_rate = o.sample_rate, channel = o.channel, fmin = o.fmin, fmax = o.fmax,
-         data_layout = o.data_layout, sample_k = o.sample_k, seed = o.seed, strict_audio = o.strict_audio,
-         deployments = o.deployments, force = o.force})
+         data_layout = o.data_layout, layout = o.layout, sample_k = o.sample_k, seed = o.seed,
+         strict_audio = o.strict_audio, deployments = o.deployments, force = o.force})
    end
 end
 

@@ -122,7 +122,7 @@ describe("a recording that is read block by block", function()
       local path = save("a.wav", noise(150 * HOP, 7), 24000)
       local function bytes(name, block)
          local item = {path = path, source_name = "x/a.wav", species = "x", output = folder .. "/" .. name}
-         assert(extract.one(item, with{block = block}))
+         assert(extract.one(item, with{block = block, layout = "files"}))
          local list = {}
          for _, file in ipairs{"cens.npy", "mp.npy", "pi.npy", "metadata.json"} do
             list[#list + 1] = assert(files.read(item.output .. "/" .. file))

@@ -5,6 +5,7 @@ local command = require "support.command"
 local damage = require "support.damage"
 local files = require "bclua.files"
 local mined = require "support.mined"
+local results = require "support.results"
 local sql = require "bclua.sql"
 local sweep = require "bclua.sweep"
 
@@ -291,8 +292,9 @@ describe("damaged JSON", function()
 
    it("of a recording is named with its key", function()
       local folder = dir .. "/one/motif"
-      local found = files.find(m.dir .. "/motif", function(name) return name == "metadata.json" end)
-      os.execute(("mkdir -p %s && cp %s/motif/%s/* %s"):format(folder, m.dir, files.dirname(found[1]), folder))
+      results.as_files(m.dir .. "/motif", dir .. "/as_files")
+      local found = files.find(dir .. "/as_files", function(name) return name == "metadata.json" end)
+      os.execute(("mkdir -p %s && cp %s/as_files/%s/* %s"):format(folder, dir, files.dirname(found[1]), folder))
       local path = folder .. "/metadata.json"
       local good = files.read_json(path)
       local function consolidate()

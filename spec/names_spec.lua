@@ -80,7 +80,7 @@ describe("a name", function()
    it("that is not UTF-8 in the metadata fails alone", function()
       record("site/a.wav", 10)
       record("site/b.wav", 10)
-      mine()
+      mine({layout = "files"})
       local path = dir .. "/motif/site/b/metadata.json"
       command.write(path, (command.read(path):gsub("b%.wav", "\xf6.wav")))
       local _, consolidated = mine({species = "site"})

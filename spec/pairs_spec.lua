@@ -2,6 +2,7 @@
 local array = require "bclua.array"
 local command = require "support.command"
 local consolidate = require "bclua.workflow.consolidate"
+local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
 local mined = require "support.mined"
 local sampling = require "bclua.sampling"
@@ -44,17 +45,15 @@ local function noise(frames, seed)
    return sampling.generator(seed):uniform(12 * frames):reshape({12, frames}):copy("f32")
 end
 
-local function folders_of(path)
-   local list = sql.query(("select folder, source_name from read_parquet(%s) order by source_name"):format(
-      sql.quote(path)))
-   return list
+local function rows_of(path)
+   return sql.query(("from read_parquet(%s) order by source_name"):format(sql.quote(path)))
 end
 
 -- The definition: the motifs of the join of every two recordings, best first.
 local function expected(path, window, per_pair, top)
-   local folder, rows, hits = consolidate.source(path), folders_of(path), {}
+   local folder, rows, hits = consolidate.source(path), rows_of(path), {}
    local c = {}
-   for i, row in ipairs(rows) do c[i] = assert(array.load(folder .. "/" .. row.folder .. "/cens.npy")) end
+   for i, row in ipairs(rows) do c[i] = assert(extracted.features(extracted.locate(folder, row))) end
    for i = 1, #rows do
       for j = i + 1, #rows do
          if c[i]:shape(2) >= window and c[j]:shape(2) >= window then

@@ -52,7 +52,7 @@ describe("recordings of a card", function()
 
    it("have what their names say where an earlier version extracted them", function()
       field.wav(dir .. "/card/moor_20230514_053000Z.wav")
-      field.mine(dir)
+      field.mine(dir, {layout = "files"})
       local path = dir .. "/motif/moor_20230514_053000Z/metadata.json"
       local old = assert(files.read_json(path))
       for _, key in ipairs(require("bclua.recorded").fields) do old[key] = nil end

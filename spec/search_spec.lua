@@ -5,8 +5,10 @@ local command = require "support.command"
 local consolidate = require "bclua.workflow.consolidate"
 local analysis = require "bclua.workflow.analysis"
 local extract = require "bclua.workflow.extract"
+local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
 local mined = require "support.mined"
+local results = require "support.results"
 local search = require "bclua.workflow.search"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
@@ -38,7 +40,7 @@ end
 -- Copy of the extracted folder and its table, to damage.
 local function copy_of_corpus()
    local dir = command.folder()
-   command.shell(("cp -r %s/motif %s"):format(mined.get().dir, dir))
+   results.as_files(mined.get().dir .. "/motif", dir .. "/motif")
    assert(consolidate.run{input = dir .. "/motif", output = dir .. "/motif.parquet", quiet = true})
    return dir
 end
@@ -322,17 +324,19 @@ describe("extract, for a search", function()
    after_each(function() command.remove(dir) end)
 
    it("keeps CENS of every recording", function()
-      for _, path in ipairs(files.find(mined.get().dir .. "/motif", function(n) return n == "metadata.json" end)) do
-         local folder = mined.get().dir .. "/motif/" .. files.dirname(path)
-         local c, meta = assert(array.load(folder .. "/cens.npy")), files.read_json(folder .. "/metadata.json")
+      local folder = mined.get().dir .. "/motif"
+      local kept, n = results.of(folder)
+      assert.equal(17, n)
+      for _, m in pairs(kept) do
+         local c = assert(extracted.features(extracted.locate(folder, m)))
          assert.equal("f32", c:dtype())
-         assert.same({12, math.tointeger(meta.duration_cens)}, c:shape())
+         assert.same({12, m.duration_cens}, c:shape())
       end
    end)
 
    it("adds it to a folder that has none", function()
       write_tone(dir .. "/a.wav", 6)
-      local o = {input = dir, output = dir .. "/motif", quiet = true}
+      local o = {input = dir, output = dir .. "/motif", layout = "files", quiet = true}
       assert.equal(1, extract.run(o).done)
       assert.equal(1, extract.run(o).skipped)
       local found = files.find(dir .. "/motif", function(n) return n == "cens.npy" end)
@@ -348,8 +352,8 @@ describe("extract, for a search", function()
          assert(extract.run{input = mined.get().data .. "/train_audio", output = dir .. "/" .. n, quiet = true})
       end
       system.threads(before)
-      local out, status = command.shell(("diff -r %s/1 %s/2 && find %s/2 -name '*.npy' | wc -l"):format(dir, dir, dir))
+      local out, status = command.shell(("diff -r %s/1 %s/2 && find %s/2 -name 'part-*' | wc -l"):format(dir, dir, dir))
       assert.equal(0, status, out)
-      assert.equal(17 + 2 * 16, tonumber(out))
+      assert.equal(1, tonumber(out))
    end)
 end)

@@ -8,6 +8,7 @@ local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local mined = require "support.mined"
 local recordings = require "bclua.recordings"
+local results = require "support.results"
 local sounds = require "bclua.recordings.sounds"
 local sql = require "bclua.sql"
 local triplets = require "bclua.workflow.triplets"
@@ -110,6 +111,8 @@ describe("extract", function()
    before_each(function() dir = command.folder() end)
    after_each(function() command.remove(dir) end)
 
+   local function kept(root, name) return (results.of(root .. "/motif"))["train_audio/" .. name] end
+
    local function run(options)
       local o = {input = dir .. "/train_audio", output = dir .. "/motif", quiet = true}
       for k, v in pairs(options or {}) do o[k] = v end
@@ -127,37 +130,50 @@ describe("extract", function()
       local m = mined.get()
       assert.equal(17, m.extracted.done)
       local list = recordings.list(m.data .. "/train_audio")
-      local text = command.read(("%s/motif/%s/%s/metadata.json"):format(m.dir, list[2].species, list[2].id))
-      local meta = cjson.decode(text)
+      local meta = kept(m.dir, list[2].source_name:match("/(.*)"))
       assert.equal(list[2].source_name, meta.source_name)
       for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens",
          "duration_samples", "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1"}) do
          assert.is_number(meta[key], key)
       end
-      local mp = array.load(("%s/motif/%s/%s/mp.npy"):format(m.dir, list[2].species, list[2].id))
-      local pi = array.load(("%s/motif/%s/%s/pi.npy"):format(m.dir, list[2].species, list[2].id))
+      local mp, pi = meta.mp, meta.pi
       assert.equal("f64", mp:dtype())
       assert.equal("i64", pi:dtype())
       assert.equal(meta.duration_cens - 49, #mp)
-      assert.equal(mp:min(), mp[math.tointeger(meta.motif_0) + 1])
-      assert.equal(meta.motif_1, pi[math.tointeger(meta.motif_0) + 1])
-      assert.equal(mp:max(), mp[math.tointeger(meta.discord_0) + 1])
+      assert.equal(mp:min(), mp[meta.motif_0 + 1])
+      assert.equal(meta.motif_1, pi[meta.motif_0 + 1])
+      assert.equal(mp:max(), mp[meta.discord_0 + 1])
    end)
 
-   it("gives a recording shorter than the window nulls and no profile", function()
+   it("writes files, if asked, as the file format says", function()
+      put("a/one.wav", tone(12, 1500, 32000))
       put("a/short.wav", tone(3, 1000, 32000))
-      assert.equal(1, run().done)
+      assert.equal(2, run({layout = "files"}).done)
+      local folder = dir .. "/motif/a/one/"
+      local meta = cjson.decode(command.read(folder .. "metadata.json"))
+      local mp, pi, c = array.load(folder .. "mp.npy"), array.load(folder .. "pi.npy"), array.load(folder .. "cens.npy")
+      assert.same({"f64", "i64", "f32"}, {mp:dtype(), pi:dtype(), c:dtype()})
+      assert.same({#mp, #pi, 12}, {meta.duration_cens - 49, meta.duration_cens - 49, c:shape(1)})
+      assert.equal("train_audio/a/one.wav", meta.source_name)
+      assert.equal(mp:min(), mp[math.tointeger(meta.motif_0) + 1])
       local text = command.read(dir .. "/motif/a/short/metadata.json")
       assert.matches('"motif_0": null', text)
       assert.matches('"discord_1": null', text)
       assert.is_false(files.exists(dir .. "/motif/a/short/mp.npy"))
    end)
 
+   it("gives a recording shorter than the window nulls and no profile", function()
+      put("a/short.wav", tone(3, 1000, 32000))
+      assert.equal(1, run().done)
+      local row = kept(dir, "a/short.wav")
+      assert.same({30}, {row.duration_cens - 1, row.motif_0, row.discord_1, row.mp, row.pi})
+   end)
+
    it("takes stereo and 44.1 kHz as mono at 32 kHz", function()
       local y = tone(8, 1200, 44100)
       put("a/stereo.wav", array.concat({y:reshape({1, #y}), (y * 0.5):reshape({1, #y})}), 44100)
       assert.equal(1, run().done)
-      local meta = files.read_json(dir .. "/motif/a/stereo/metadata.json")
+      local meta = kept(dir, "a/stereo.wav")
       assert.equal(256000, meta.duration_samples)
       assert.equal(8.0, meta.duration_seconds)
    end)
@@ -223,7 +239,7 @@ describe("extract", function()
 
    it("takes over what an earlier version kept under another name", function()
       put("x/sub/1.wav", tone(7, 1500, 32000))
-      assert.equal(1, run().done)
+      assert.equal(1, run({layout = "files"}).done)
       for _, old in ipairs{"1", "sub_1", "sub_1.wav"} do
          assert(os.rename(dir .. "/motif/x/sub/1", dir .. "/motif/x/" .. old))
          assert.same({0, 1}, {run().done, run().skipped})
@@ -237,7 +253,7 @@ describe("extract", function()
       put("20230514_044000.wav", tone(7, 1000, 32000))
       command.shell(("mv %s/train_audio %s/card"):format(dir, dir))
       local function table_of(options)
-         local o = {input = dir .. "/card"}
+         local o = {input = dir .. "/card", layout = "files"}
          for k, v in pairs(options or {}) do o[k] = v end
          local r = run(o)
          assert(consolidate.run{input = dir .. "/motif", output = dir .. "/m.parquet", quiet = true, force = true})
@@ -305,10 +321,9 @@ describe("extract", function()
          put("a/" .. name, y)
       end
       assert.equal(2, run().done)
-      for _, name in ipairs{"zeros", "constant"} do
-         local m = files.read_json(("%s/motif/a/%s/metadata.json"):format(dir, name))
-         local mp = array.load(("%s/motif/a/%s/mp.npy"):format(dir, name))
-         local pi = array.load(("%s/motif/a/%s/pi.npy"):format(dir, name))
+      for _, name in ipairs{"zeros.wav", "constant.flac"} do
+         local m = kept(dir, "a/" .. name)
+         local mp, pi = m.mp, m.pi
          assert.is_true(m.motif_0 > 30 and m.motif_0 <= 55, name)
          assert.near(230, m.motif_1 - m.motif_0, 5)
          local hidden = 0
@@ -430,7 +445,11 @@ describe("extract", function()
       local function sample(seed)
          command.remove(dir .. "/motif")
          run({sample_k = 2, seed = seed})
-         return files.find(dir .. "/motif", function(n) return n == "metadata.json" end)
+         local list = {}
+         for i, row in ipairs(sql.query(("select source_name from '%s/motif/part-000001.parquet'"):format(dir))) do
+            list[i] = row.source_name
+         end
+         return list
       end
       assert.equal(2, #sample(1))
       assert.same(sample(7), sample(7))
@@ -480,9 +499,9 @@ describe("consolidate", function()
    end)
 
    it("lists damaged results and goes on", function()
-      local m = mined.get()
       local dir = command.folder()
-      command.shell(("cp -r %s/motif %s/motif"):format(m.dir, dir))
+      assert(extract.run{input = mined.get().data .. "/train_audio", output = dir .. "/motif", layout = "files",
+         quiet = true})
       local found = files.find(dir .. "/motif", function(n) return n == "metadata.json" end)
       command.write(dir .. "/motif/" .. found[1], "{")
       command.write(dir .. "/motif/" .. files.dirname(found[3]) .. "/mp.npy", "x")

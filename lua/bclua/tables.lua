@@ -38,9 +38,15 @@ end
 
 local function words_of(rule) return rule.words or "must be " .. options.expected(rule) end
 
-local function sql_type(rule)
-   return rule[1] == "list" and sql_type(rule.of) .. "[]" or SQL_TYPES[rule[1]]
+--- The type in SQL of what a rule asks for.
+-- @tparam table|string rule
+-- @treturn string as in "bigint[]"
+function tables.sql_type(rule)
+   if type(rule) == "string" then return SQL_TYPES[rule] end
+   return rule[1] == "list" and tables.sql_type(rule.of) .. "[]" or SQL_TYPES[rule[1]]
 end
+
+local sql_type = tables.sql_type
 
 -- ---- Conditions ----
 

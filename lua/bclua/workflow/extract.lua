@@ -21,7 +21,7 @@ extract.options = options_of.extend(hearing.settings, {
    matrix_profile_window = {"integer", default = 50, least = 1, most = 100000}, exclusion = {"integer", least = 0},
    input = {"string", needed = true}, output = {"string", needed = true}, species = "string",
    data_layout = {"choice", layouts.names, default = "auto"}, strict_audio = {"boolean", default = false},
-   sample_k = {"integer", least = 1}, deployments = "string",
+   layout = {"choice", extracted.layouts, default = "parts"}, sample_k = {"integer", least = 1}, deployments = "string",
    seed = {"integer", default = 1, least = 0}, force = "boolean", quiet = "boolean"})
 
 --- What is wrong with settings that must fit each other.
@@ -39,13 +39,13 @@ function extract.wrong(o)
 end
 
 --- One recording, on a worker state.
--- @tparam table item `{path=, source_name=, species=, output=}`
--- @tparam table p see `analysis.analyse`
--- @treturn[1] table `{seconds=, motif=}` what was found
+-- @tparam table item `{path=, source_name=, species=, folder=, output=}`
+-- @tparam table p see `analysis.analyse`, and `layout`, see `extracted.layouts`
+-- @treturn[1] table `{seconds=, motif=, warning=, kept=}` what was found, and `kept`, from `extracted.keep`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function extract.one(item, p)
-   extracted.forget(item)
+   extracted.forget(item, p)
    local r, message = require("bclua.workflow.analysis").analyse(item.path, p,
       progress.slow("extract: " .. item.source_name, {quiet = p.quiet}))
    if not r then return nil, message end
@@ -54,10 +54,11 @@ function extract.one(item, p)
    fields, r.clock_warning = require("bclua.recorded").of(item.source_name, info.tags)
    for key, value in pairs(fields) do r[key] = value end
    r.site = item.site or r.site
-   local ok
-   ok, message = extracted.keep(item, r, p)
-   if not ok then return nil, message end
-   return {seconds = r.duration_seconds, motif = r.motif_0 ~= nil, warning = extracted.warning_of(r, item.path)}
+   local kept
+   kept, message = extracted.keep(item, r, p)
+   if not kept then return nil, message end
+   return {seconds = r.duration_seconds, motif = r.motif_0 ~= nil, warning = extracted.warning_of(r, item.path),
+      kept = kept}
 end
 
 local function select_recordings(list, options)
@@ -114,11 +115,10 @@ local function open_output(options, p, all, layout)
 end
 
 -- Recordings that are to be done; of the others the result says what became of them.
-local function find_todo(list, options, p, result)
+local function find_todo(list, results, result)
    local todo = {}
    for _, item in ipairs(list) do
-      item.output = ("%s/%s%s"):format(options.output, item.species and item.species .. "/" or "", item.id)
-      local done, warning = extracted.look_up(item, p)
+      local done, warning = results:look_up(item)
       if done == nil then return nil, warning end
       if not utf8.len(item.source_name) then -- neither JSON nor Parquet holds such a text
          fail(result, item.path, item.path .. ": a name that is not UTF-8")
@@ -132,16 +132,29 @@ local function find_todo(list, options, p, result)
    return todo
 end
 
-local function do_all(todo, p, result, bar)
+-- How results are kept: as those that are there, else as it is asked for.
+local function layout_in(options)
+   local there = extracted.layout_of(options.output)
+   if there and there ~= options.layout then
+      progress.note(("extract: %s: goes on as it began, with --layout %s"):format(options.output, there), options.quiet)
+   end
+   return there or options.layout
+end
+
+local function do_all(todo, p, results, result, bar)
    for i, found, why in require("bclua.parallel").map(todo, "bclua.workflow.extract", "one", p) do
       if found then
          result.done, result.seconds = result.done + 1, result.seconds + found.seconds
          result.warnings[#result.warnings + 1] = found.warning
+         local ok, message = results:add(found.kept)
+         if not ok then return nil, message end
       else
          fail(result, todo[i].path, why)
+         results:fail(todo[i])
       end
       bar:update(i)
    end
+   return results:flush()
 end
 
 -- What is said at the end, and written beside the results.
@@ -162,6 +175,8 @@ end
 -- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
 -- `matrix_profile_window` (50), `exclusion` (round(w/2)); `sample_rate` (32000), `channel` ("mix"), `fmin`, `fmax`: see
 -- `bclua.workflow.hearing`;
+-- `layout`: a new folder of results is kept as Parquet files of some hundred recordings each (`parts`) or a folder a
+-- recording (`files`); one that is there goes on as it is;
 -- `data_layout` ("auto": what the folders are, see `bclua.recordings.layouts`);
 -- `species`, `sample_k`, `seed` to take only some; `deployments` (a CSV, see `bclua.deployments`, that is kept for
 -- `consolidate`); `strict_audio` (false: of what is truncated or damaged, or not as
@@ -192,15 +207,22 @@ function extract.run(options)
    if not ok then return nil, message end
    progress.note("extract: " .. layouts.words(all, taken), options.quiet)
 
+   p.layout = layout_in(options)
    p.strict_audio, p.quiet = options.strict_audio, options.quiet -- which decide nothing about what comes out
+   for _, item in ipairs(list) do
+      item.folder = (item.species and item.species .. "/" or "") .. item.id
+      item.output = options.output .. "/" .. item.folder
+   end
+   local results <close> = extracted.open(options.output, p.layout, list, p)
    local result = {done = 0, skipped = 0, seconds = 0, warnings = {},
       failures = record.left_out(left_out, "extract", options.quiet)}
    local todo
-   todo, message = find_todo(list, options, p, result)
+   todo, message = find_todo(list, results, result)
    if not todo then return nil, message end
    local bar = progress.new("extract", #list, {unit = "recordings", kept = true, done = result.skipped,
       quiet = options.quiet})
-   do_all(todo, p, result, bar)
+   ok, message = do_all(todo, p, results, result, bar)
+   if not ok then return nil, message end
    result.counts = account.of(others, result, #all - #list)
    ok, message = account_for(result, options, others, bar)
    if not ok then return nil, message end

@@ -72,18 +72,28 @@ local function carry_over(item)
    return true
 end
 
---- Was this recording done before, with these parameters, from this very file?
--- @tparam table item
+local Files = {}
+Files.__index = Files
+
+--- Begin, or go on; the methods are those of `extracted.open`.
+-- @tparam string _ the folder
+-- @tparam {table,...} _ recordings
 -- @tparam table p parameters
--- @treturn[1] boolean
--- @treturn[1] ?table its warning
--- @treturn[2] nil
--- @treturn[2] string message, beginning with a path
-function extracted_files.look_up(item, p)
+function extracted_files.open(_, _, p) return setmetatable({parameters = p}, Files) end
+
+function Files:look_up(item)
    local ok, message = carry_over(item)
    if not ok then return nil, message end
-   return is_done(item, p)
+   return is_done(item, self.parameters)
 end
+
+-- Workers have written, and forgotten, everything.
+function Files.add() return true end
+function Files.fail() end
+function Files.flush() return true end
+function Files.close() end
+
+Files.__close = Files.close
 
 -- ---- Reading ----
 

@@ -23,7 +23,7 @@ end
 pipeline.defaults = {
    data = {layout = "auto", metadata = "", group = "species", deployments = ""},
    extract = {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000, channel = "mix", fmin = 0,
-      fmax = 0},
+      fmax = 0, layout = "parts"},
    triplets = {samples = 20000, seed = 1, holdout = 0.25, shares = "equal", self = 0.5, motif = 0.5, mixture = {},
       pick = "calls", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
    audit = {limit = 100},
