@@ -8,6 +8,74 @@ local walk = profiles.walk
 
 local distance, assert_near = profiles.distance, profiles.assert_near
 
+describe("a profile's neighbor", function()
+   local x = walk(1, 120, 40)
+
+   it("takes a frame and gives a frame, and the distance", function()
+      local p, q = stomp.self_join(x, 10), stomp.join(x, walk(1, 60, 41), 10)
+      for _, profile in ipairs{p, q, stomp.z_self_join(x, 10), stomp.pan(x, {10})[1], stomp.z_pan(x, {10}).best} do
+         for frame = 0, 110 do
+            local at, d = profile:neighbor(frame)
+            assert.same({profile.index[frame + 1], profile.distance[frame + 1]}, {at, d})
+            assert.equal("integer", math.type(at))
+         end
+      end
+   end)
+
+   it("is nil, infinitely far, where a window has none", function()
+      local p = stomp.self_join(x, 100)
+      assert.equal(-1, p.index[1])
+      assert.same({n = 2, nil, inf}, table.pack(p:neighbor(0)))
+   end)
+
+   it("is the k-th nearest, or the one before and after", function()
+      local p, sides = stomp.self_join(x, 10, {k = 3}), stomp.self_join(x, 10, {left_right = true})
+      for frame = 0, 110 do
+         for k = 1, 3 do
+            assert.same({p.indices:at(frame + 1, k), p.distances:at(frame + 1, k)}, {p:neighbor(frame, k)})
+         end
+         for _, side in ipairs{"left", "right"} do
+            local at, d = sides:neighbor(frame, side)
+            assert.same({sides[side .. "_index"][frame + 1], sides[side .. "_distance"][frame + 1]}, {at or -1, d})
+         end
+      end
+   end)
+
+   it("says what is wrong with its arguments", function()
+      local p, k = stomp.self_join(x, 10), stomp.self_join(x, 10, {k = 2})
+      for message, f in pairs{
+         ["frame 111 outside 0%.%.110"] = function() return p:neighbor(111) end,
+         ["frame %-1 outside 0%.%.110"] = function() return p:neighbor(-1) end,
+         ["number has no integer representation"] = function() return p:neighbor(1.5) end,
+         ["the profile has no arrays 'indices' and 'distances'"] = function() return p:neighbor(0, 1) end,
+         ["the profile has no arrays 'left_index' and 'left_distance'"] = function() return p:neighbor(0, "left") end,
+         ["neighbour 3 outside 1%.%.2"] = function() return k:neighbor(0, 3) end,
+         ["neighbour 0 outside 1%.%.2"] = function() return k:neighbor(0, 0) end,
+         ["invalid option 'up'"] = function() return p:neighbor(0, "up") end,
+         ["'index' and 'distance' have different shapes"] = function()
+            return p.neighbor({index = p.index, distance = p.distance:slice(1, 1, 5)}, 0)
+         end,
+      } do
+         local ok, text = pcall(f)
+         assert.is_false(ok)
+         assert.matches(message, text)
+      end
+   end)
+
+   it("is a method of a table that has only its fields", function()
+      local p, names = stomp.self_join(x, 10), {}
+      for name in pairs(p) do names[#names + 1] = name end
+      table.sort(names)
+      assert.same({"distance", "exclusion", "index", "kind", "window"}, names)
+      assert.is_nil(rawget(p, "neighbor"))
+      p.neighbor = 7
+      assert.equal(7, p.neighbor)
+      local bare = {distance = p.distance, index = p.index}
+      assert.is_nil(bare.neighbor)
+      assert.equal(p.index[5], (stomp.merge{bare}:neighbor(4)))
+   end)
+end)
+
 describe("stomp.motifs and stomp.discords", function()
    local function profile(distances, indices, more)
       local p = {distance = array.from(distances, "f64"), index = array.from(indices, "i64"), window = 2}

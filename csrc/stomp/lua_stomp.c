@@ -2,10 +2,14 @@
 /***
 Matrix profiles: for every window of a series, its nearest other window.
 
-A profile is a table: `distance` (f64) and `index` (i64, frames from 0; -1
+**Frames count from 0, arrays from 1.** The window that begins with frame f is
+element f + 1 of a profile's arrays; `p:neighbor(f)` takes and gives frames, as
+do `motifs`, `discords` and `matches`.
+
+A profile is a table: `distance` (f64) and `index` (i64, a frame; -1
 where no neighbour is allowed, with an infinite distance), one element a
 window, and `window`, `exclusion` (self-joins) and `kind` (`"self"` or
-`"join"`). Series of any dtype and layout are taken; what is not f64 and in one
+`"join"`). Its method `neighbor` is no field of it. Series of any dtype and layout are taken; what is not f64 and in one
 piece is first copied to f64: a profile of f32 numbers is that of the same numbers
 in f64, to the bit. The copy takes 8 bytes a value, which `system.memory` and the
 collector see, and goes with the call. Equal distances go to the lowest index. A window with a NaN
@@ -166,7 +170,7 @@ struct task {
 /* Push a table with arrays for the windows of a. */
 static void push_profile(lua_State *L, struct task *t) {
     const size_t n = t->a.frames - t->window + 1;
-    lua_createtable(L, 0, 10);
+    bc_stomp_new_profile(L, 10);
     t->distance = field_f64(L, "distance", n, 0);
     t->index = field_i64(L, "index", n, 0);
     if (t->k > 0) {
@@ -268,6 +272,7 @@ after each one, as `left_distance`, `left_index`, `right_distance` and
 @tparam[opt] table options
 @treturn table profile of frames - window + 1 windows
 @usage local p = stomp.self_join(cens.cens(y, {sample_rate = 32000}), 50)
+print(p:neighbor(0)) -- where the window most like the first one is, and how far away that is
 */
 static int l_self_join(lua_State *L) {
     lua_settop(L, 3);
@@ -368,6 +373,7 @@ static const luaL_Reg functions[] = {
 
 BC_EXPORT int luaopen_bclua_stomp(lua_State *L);
 int luaopen_bclua_stomp(lua_State *L) {
+    bc_stomp_new_profile(L, 0); /* so that :help knows its methods */
     luaL_newlib(L, functions);
     return 1;
 }

@@ -42,6 +42,7 @@ int bc_stomp_pan(lua_State *L);
 int bc_stomp_z_pan(lua_State *L);
 
 /* lua_stomp_profile.c */
+void bc_stomp_new_profile(lua_State *L, int fields); /* push a table with the methods of profiles */
 int bc_stomp_motifs(lua_State *L);
 int bc_stomp_discords(lua_State *L);
 int bc_stomp_merge(lua_State *L);

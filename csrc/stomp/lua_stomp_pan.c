@@ -52,7 +52,7 @@ static void push_length(lua_State *L, bc_simple_length *length, size_t frames, s
     const int64_t n = (int64_t)(frames - window + 1);
     *length = (bc_simple_length){.window = window, .zone = (size_t)zone};
     if (length->zone > frames) length->zone = frames;
-    lua_createtable(L, 0, 6);
+    bc_stomp_new_profile(L, 6);
     length->distance = bc_push_vector(L, BC_F64, n)->data;
     lua_setfield(L, -2, "distance");
     length->index = bc_push_vector(L, BC_I64, n)->data;

@@ -105,6 +105,72 @@ windows without a neighbour are passed over.
 */
 int bc_stomp_discords(lua_State *L) { return push_extremes(L, false); }
 
+/* Methods */
+
+/* The fields that argument 3 of `neighbor` names, and a column of theirs, from 1; 0: vectors. */
+static lua_Integer check_which(lua_State *L, const char **index, const char **distance) {
+    static const char *const sides[] = {"left", "right", NULL};
+    *index = "index", *distance = "distance";
+    if (lua_isnoneornil(L, 3)) return 0;
+    if (lua_type(L, 3) == LUA_TNUMBER) {
+        *index = "indices", *distance = "distances";
+        return luaL_checkinteger(L, 3);
+    }
+    const bool left = luaL_checkoption(L, 3, NULL, sides) == 0;
+    *index = left ? "left_index" : "right_index";
+    *distance = left ? "left_distance" : "right_distance";
+    return 0;
+}
+
+/***
+The neighbour of a window, both as frames from 0, and their distance.
+@function profile:neighbor
+@tparam integer frame at which the window begins, 0..#distance - 1
+@tparam[opt] integer|string which 1 for the nearest, 2 for the second nearest and so on, of a profile
+made with `k`; or `"left"` or `"right"`, the nearest before or after it, of one made with `left_right`
+@treturn ?integer the frame at which the neighbour begins, in a join of the other series; nil: it has none
+@treturn number distance; infinite if it has none
+@usage local frame, distance = stomp.self_join(x, 50):neighbor(120)
+*/
+static int p_neighbor(lua_State *L) {
+    const char *index, *distance;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    const lua_Integer frame = luaL_checkinteger(L, 2), which = check_which(L, &index, &distance);
+    lua_settop(L, 3);
+    lua_getfield(L, 1, index);
+    lua_getfield(L, 1, distance);
+    const bc_array *i = bc_test_array(L, 4), *d = bc_test_array(L, 5);
+    const int axes = which == 0 && lua_type(L, 3) != LUA_TNUMBER ? 1 : 2;
+    if (i == NULL || d == NULL || i->ndim != axes || d->ndim != axes)
+        return bc_arg_error(L, 1, "the profile has no arrays '%s' and '%s'", index, distance);
+    i = bc_check_as(L, 4, BC_I64, axes);
+    d = bc_check_as(L, 5, BC_F64, axes);
+    if (!bc_array_same_shape(i, d))
+        return bc_arg_error(L, 1, "'%s' and '%s' have different shapes", index, distance);
+    if (frame < 0 || frame >= i->shape[0])
+        return bc_arg_error(L, 2, "frame %I outside 0..%I", frame, (lua_Integer)i->shape[0] - 1);
+    if (axes == 2 && (which < 1 || which > i->shape[1]))
+        return bc_arg_error(L, 3, "neighbour %I outside 1..%I", which, (lua_Integer)i->shape[1]);
+    const int64_t at = axes == 1 ? frame : frame * i->shape[1] + which - 1;
+    const int64_t found = ((const int64_t *)i->data)[at];
+    if (found < 0)
+        luaL_pushfail(L);
+    else
+        lua_pushinteger(L, found);
+    lua_pushnumber(L, ((const double *)d->data)[at]);
+    return 2;
+}
+
+void bc_stomp_new_profile(lua_State *L, int fields) {
+    static const luaL_Reg methods[] = {{"neighbor", p_neighbor}, {NULL, NULL}};
+    lua_createtable(L, 0, fields);
+    if (luaL_newmetatable(L, "bclua.stomp.profile")) {
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_setmetatable(L, -2);
+}
+
 /* Merging */
 
 /* The vector or matrix in field `name` of the table on top, as contiguous
@@ -161,7 +227,8 @@ some of them the profile so far. `left_right` and `k` results are merged too.
 @function merge
 @tparam {table,...} list profiles, e.g. of the option `tile`; `distance` and
 `index` are enough
-@treturn table profile, other fields as in the first one
+@treturn table profile, with methods; other fields as in the first one. `stomp.merge{p}` of one that came out of
+a file or another thread, without its methods, has them
 @usage local whole = stomp.merge{
    stomp.self_join(x, 50, {tile = {1, 2}}), stomp.self_join(x, 50, {tile = {2, 2}})}
 */
@@ -170,7 +237,7 @@ int bc_stomp_merge(lua_State *L) {
     lua_settop(L, 1);
     luaL_checktype(L, 1, LUA_TTABLE);
     if (luaL_len(L, 1) < 1) bc_arg_error(L, 1, "expected at least one profile");
-    lua_createtable(L, 0, 10);
+    bc_stomp_new_profile(L, 10);
     merge_field(L, 2, "distance", "index");
     if (lua_getfield(L, 2, "index") == LUA_TNIL)
         bc_arg_error(L, 1, "profile 1 has no arrays 'distance' and 'index'");
