@@ -1,4 +1,8 @@
 --- Style and script of our pages: the files in the folder `web` beside this module, wherever that is installed.
+--
+-- They are plain CSS and JavaScript, without a library: sorting tables, placing marks and asking the server take
+-- 300 lines, less than a library would add to the report, which is one file, and to what is to be kept up to date.
+-- Charts are drawn by gnuplot (`bclua.plot`), on paper and in pages alike.
 -- @module bclua.web
 local files = require "bclua.files"
 
