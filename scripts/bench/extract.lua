@@ -1,4 +1,4 @@
--- usage: bclua scripts/bench/extract.lua [FOLDER [RUNS [HOURS]]]
+-- usage: bclua scripts/bench/extract.lua [FOLDER [RUNS [HOURS [LAYOUT]]]]
 -- `motif extract` over many files: recordings a second on one thread and on two,
 -- best and median of RUNS (3), the share of twice the one-thread rate that two reach,
 -- processor time (which tells what two threads cost when the machine has other
@@ -6,6 +6,8 @@
 -- FOLDER: recordings (default, and '': 48 synthetic ones of 14 to 44 s).
 -- HOURS: then one recording so long (FLAC at 48 kHz: noise, and a passage of the others every half a minute), in a
 -- process of its own: time, and the most memory that it had.
+-- LAYOUT: of the results, parts (default) or files.
+local extracted = require "bclua.workflow.extracted"
 local parallel = require "bclua.parallel"
 local recordings = require "bclua.recordings"
 local system = require "bclua.system"
@@ -20,19 +22,31 @@ if not input then
    input = scratch .. "/data/train_audio"
 end
 local list = assert(recordings.list(input))
-local p = {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000}
+local layout = arg[4] or "parts"
+local p = {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000, layout = layout}
 
 -- The step without its bookkeeping. Returns seconds, processor seconds, seconds of
 -- sound, and megabytes in use at a quarter, half and the end.
 local function run(threads, output)
-   for _, item in ipairs(list) do item.output = ("%s/%s/%s"):format(output, item.species, item.id) end
+   assert(system.mkdir(output))
+   for _, item in ipairs(list) do
+      item.folder = item.species .. "/" .. item.id
+      item.output = output .. "/" .. item.folder
+   end
+   local results <close> = extracted.open(output, layout, list, p)
    local start, cpu, sound, memory = system.clock(), system.cpu_clock(), 0, {}
    for i, result, why in parallel.map(list, "bclua.workflow.extract", "one", p, {threads = threads}) do
-      if result then sound = sound + result.seconds else io.stderr:write(why, "\n") end
+      if result then
+         sound = sound + result.seconds
+         assert(results:add(result.kept))
+      else
+         io.stderr:write(why, "\n")
+      end
       for k, share in ipairs({0.25, 0.5, 1}) do
          if i == math.max(1, math.floor(#list * share)) then memory[k] = system.memory() / 1e6 end
       end
    end
+   assert(results:flush())
    return system.clock() - start, system.cpu_clock() - cpu, sound, memory
 end
 
@@ -84,8 +98,8 @@ if tonumber(arg[3]) then
       package.path = "lua/?.lua;" .. package.path
       local s = require "bclua.system"
       local start = s.clock()
-      assert(require "bclua.workflow.extract".run{input = "%s/long", output = "%s/out"})
-      print(s.clock() - start, s.cpu_clock(), (select(2, s.memory())))']]):format(scratch, scratch)))
+      assert(require "bclua.workflow.extract".run{input = "%s/long", output = "%s/out", layout = "%s"})
+      print(s.clock() - start, s.cpu_clock(), (select(2, s.memory())))']]):format(scratch, scratch, layout)))
    local took, cpu, most = child:read("n", "n", "n")
    assert(child:close())
    print(("one recording of %s h: %.1f s, processor time %.1f s, process at most %.0f MB"):format(arg[3], took, cpu,
