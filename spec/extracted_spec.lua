@@ -78,7 +78,7 @@ describe("results in parts", function()
       for _, layout in ipairs(extracted.layouts) do
          of_layout(layout, function(done, table_of)
             counts[#counts + 1] = {done.done, #done.warnings, table_of.recordings, #table_of.failures}
-            sql.write_parquet(("%s/%s.parquet"):format(dir, layout), "select * exclude (part) from " ..
+            sql.write_parquet(("%s/%s.parquet"):format(dir, layout), "select * exclude (part_file) from " ..
                sql.parquet(dir .. "/motif.parquet"))
          end)
       end
@@ -133,8 +133,8 @@ describe("results in parts", function()
       field.mine(dir)
       part_writer.every_s = every_s
       assert.equal(3, #parts())
-      assert.same({{part = "part-000001.parquet"}, {part = "part-000002.parquet"}, {part = "part-000003.parquet"}},
-         rows("part"))
+      assert.same({{p = "part-000001.parquet"}, {p = "part-000002.parquet"}, {p = "part-000003.parquet"}},
+         rows("part_file as p"))
    end)
 
    it("go on, and of a recording that was done again the last counts", function()
@@ -145,7 +145,7 @@ describe("results in parts", function()
       local done = field.mine(dir)
       assert.same({2, 1, 0}, {done.done, done.skipped, #done.failures})
       assert.same({{part = "part-000001.parquet", s = 8.0}, {part = "part-000002.parquet", s = 10.0},
-         {part = "part-000002.parquet", s = 8.0}}, rows("part, duration_seconds as s"))
+         {part = "part-000002.parquet", s = 8.0}}, rows("part_file as part, duration_seconds as s"))
       assert.same({0, 3}, {field.mine(dir).done, field.mine(dir).skipped})
       change("a.wav")
       field.mine(dir)
@@ -295,7 +295,7 @@ describe("a part", function()
       assert.same({2, {}}, {assert(search.run(o)).searched, search.run(o).failures})
       assert.equal(2, consolidated().recordings)
       assert.same({1, 2}, {field.mine(dir).done, field.mine(dir).skipped - 1})
-      assert.equal("part-000004.parquet", rows("part")[2].part)
+      assert.equal("part-000004.parquet", rows("part_file")[2].part_file)
    end)
 
    it("without the features that the table counts on is named", function()

@@ -68,7 +68,7 @@ schemas.motif = {
    recorded_at = CLOCK, site = {"string", longest = LONGEST_PATH}, recorder = {"string", longest = LONGEST_PATH},
    gain = {"string", longest = LONGEST_PATH}, latitude = {"number", least = -90, most = 90},
    longitude = {"number", least = -180, most = 180}, temperature_c = "number", battery_v = "number",
-   source_name = PATH, species = optional(PATH), folder = optional(PATH), part = optional(PATH),
+   source_name = PATH, species = optional(PATH), folder = optional(PATH), part_file = optional(PATH),
    cens_sample_rate = RATE, sample_rate = RATE, source_sample_rate = optional(RATE),
    matrix_profile_window = {"integer", needed = true, least = 1, most = 1000000},
    duration_cens = COUNT, duration_samples = COUNT, duration_seconds = SECONDS,
@@ -84,10 +84,10 @@ schemas.motif = {
 }
 
 --- metadata.json of `extract`: what `consolidate` makes columns of.
-schemas.metadata = options.extend(schemas.motif, {mp = false, pi = false, folder = false, part = false})
+schemas.metadata = options.extend(schemas.motif, {mp = false, pi = false, folder = false, part_file = false})
 
 --- The parts of `extract`, but for their features, `cens`.
-schemas.extracted = options.extend(schemas.motif, {part = false, exclusion = FRAME, version = optional(TEXT),
+schemas.extracted = options.extend(schemas.motif, {part_file = false, exclusion = FRAME, version = optional(TEXT),
    source_bytes = optional(COUNT), source_modified = "integer", warning = "string", clock_warning = "string",
    claimed_seconds = "number", is_best_channel = "boolean", fmin = HERTZ, fmax = HERTZ})
 

@@ -9,7 +9,7 @@ local ALL = table.move(extracted.keys, 1, #extracted.keys, 3, {"mp", "pi"})
 
 --- All of it by source name, in either layout.
 -- @tparam string folder
--- @treturn table metadata, `folder`, `part`, `mp` and `pi` by source name
+-- @treturn table metadata, `folder`, `part_file`, `mp` and `pi` by source name
 -- @treturn integer how many
 function results.of(folder)
    local rows, n = {}, 0

@@ -5,6 +5,7 @@
 local accepted = require "bclua.workflow.accepted"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
+local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
 local labelled = require "bclua.workflow.labelled"
 local lock = require "bclua.lock"
@@ -36,7 +37,7 @@ local Browser = {}
 Browser.__index = Browser
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
-   "duration_seconds", "duration_cens", "motif_0", "discord_0", "folder?", "recorded_at?",
+   "duration_seconds", "duration_cens", "motif_0", "discord_0", "folder?", "part_file?", "recorded_at?",
    "site?", "channel?"}
 
 -- A source name comes out of a file that others may have made: it must stay below the data folder.
@@ -277,22 +278,23 @@ function Browser:others(row, frame)
    return self.searches(row.id .. ":" .. frame, function() return self:search(row, frame) end)
 end
 
+-- Are its features in their folder, whatever the table says?
+local function is_inside(row) return files.is_inside(row.folder or "") and files.is_inside(row.part_file or "") end
+
 --- The window's features against those of all other recordings.
 function Browser:search(row, frame)
-   local search = require "bclua.workflow.search"
    if not self.features then return nil, "the features of `motif extract` are not there" end
    local window = row.matrix_profile_window
-   if not files.is_inside(row.folder or "") then return nil, "a folder that leaves that of the features" end
-   local c, message = search.load_features({folder = self.features .. "/" .. (row.folder or ""),
-      frames = row.duration_cens})
+   if not is_inside(row) then return nil, "a folder that leaves that of the features" end
+   local c, message = extracted.features(extracted.locate(self.features, row))
    if not c then return nil, message end
    if frame < 0 or frame + window > c:shape(2) then return nil, "no such window" end
    local query = c:slice(2, frame + 1, frame + window):copy()
    local items, rows = {}, {}
    for _, other in ipairs(self.recordings) do
-      if other.id ~= row.id and other.duration_cens >= window and files.is_inside(other.folder or "") then
+      if other.id ~= row.id and other.duration_cens >= window and is_inside(other) then
          rows[#rows + 1] = other
-         items[#items + 1] = search.locate(other, self.features)
+         items[#items + 1] = extracted.locate(self.features, other)
       end
    end
    local hits = {}

@@ -15,14 +15,14 @@ local consolidate = {}
 
 -- Of columns that may hold nothing: no recording has a motif, say.
 local TYPES = {motif_0 = "bigint", motif_1 = "bigint", discord_0 = "bigint", discord_1 = "bigint", tuning = "double",
-   source_sample_rate = "bigint", species = "varchar", part = "varchar", mp = "double[]", pi = "bigint[]",
+   source_sample_rate = "bigint", species = "varchar", part_file = "varchar", mp = "double[]", pi = "bigint[]",
    recorded_at = "varchar", site = "varchar", latitude = "double", longitude = "double", recorder = "varchar",
    gain = "varchar", temperature_c = "double", battery_v = "double", silence = "double[]", channel = "bigint"}
 
 --- The columns of the file, in their order.
 consolidate.columns = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate",
    "duration_cens", "duration_samples", "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1",
-   "tuning", "mp", "pi", "folder", "part", "source_sample_rate", "silence", "channel",
+   "tuning", "mp", "pi", "folder", "part_file", "source_sample_rate", "silence", "channel",
    table.unpack(recorded.fields)}
 
 -- What is read for it.

@@ -83,7 +83,7 @@ function extracted.open(folder, layout, list, p) return MODULES[layout].open(fol
 -- @tparam string folder
 -- @tparam {string,...} names what is read: of `keys`, and `mp` (f64), `pi` (i64)
 -- @tparam function f called with each recording, a table by name, in no order; `folder`: its place below the folder of
--- results, `part`: the file there that has it (nil: files of its own)
+-- results, `part_file`: the file there that has it (nil: files of its own)
 -- @treturn[1] {table,...} what cannot be read: `{path=, reason=}`, the reason beginning with a path
 -- @treturn[1] {table,...} what was left out, see `files.find`
 -- @treturn[2] nil
@@ -94,13 +94,13 @@ end
 
 --- Where the features of a recording are.
 -- @tparam string root the folder that `extract` wrote
--- @tparam table row of a table from `consolidate`: `source_name`, `species`, `folder`, `part`, `duration_cens`,
+-- @tparam table row of a table from `consolidate`: `source_name`, `species`, `folder`, `part_file`, `duration_cens`,
 -- `channel`
 -- @treturn table for `features` and `has_features`; `name`: what stands for it in a list of failures
 function extracted.locate(root, row)
    local folder = root .. "/" .. metadata.folder_of(row)
-   return {folder = folder, part = row.part and root .. "/" .. row.part, source_name = row.source_name,
-      name = row.part and row.source_name or folder, frames = row.duration_cens, channel = row.channel}
+   return {folder = folder, part = row.part_file and root .. "/" .. row.part_file, source_name = row.source_name,
+      name = row.part_file and row.source_name or folder, frames = row.duration_cens, channel = row.channel}
 end
 
 local function module_of(item) return item.part and extracted_parts or extracted_files end

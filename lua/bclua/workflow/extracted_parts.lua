@@ -96,7 +96,7 @@ function extracted_parts.each(folder, names, f)
    each_part(folder, (extracted_parts.list(folder)), wanted, function(name, rows, message)
       if not rows then failures[#failures + 1] = {path = folder .. "/" .. name, reason = message} end
       for _, m in ipairs(rows or {}) do
-         m.part = name
+         m.part_file = name
          f(m)
       end
    end)

@@ -19,7 +19,7 @@ local search = {}
 search.columns = {"rank", "source_name", "species", "start_s", "clock_time", "distance"}
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens",
-   "folder?", "part?", "recorded_at?", "channel?"}
+   "folder?", "part_file?", "recorded_at?", "channel?"}
 
 --- The places of one recording that are nearest to the query, on a worker state.
 -- @tparam table item from `extracted.locate`, or `path` and `channel` of the recording without features
@@ -104,7 +104,7 @@ function search.read_corpus(path)
    local relation, message = tables.open(path, schemas.motif, COLUMNS)
    if not relation then return nil, message end
    local rows
-   rows, message = sql.query(("select source_name, species, duration_cens, folder, part, recorded_at, channel " ..
+   rows, message = sql.query(("select source_name, species, duration_cens, folder, part_file, recorded_at, channel " ..
       "from %s order by source_name"):format(relation))
    if not rows then return nil, message end
    if #rows == 0 then return nil, path .. ": no recordings" end
