@@ -13,7 +13,7 @@
 #include "../spectral/stft.h"
 #include "../support/cpu.h"
 #include "../support/interrupt.h"
-#include "votes.h"
+#include "tuning_histogram.h"
 
 enum {
     LANES = BATCH_F64,
@@ -74,8 +74,8 @@ BC_EACH_CPU(static, mark,
 
 /* The peaks of the first `lanes` lanes of s (., 8), whose first row is bin
  * r->first - 1; most: the largest squared magnitude of each frame. */
-static int find_peaks(votes *p, unsigned char *peak, const float *s, const double *most,
-                      const range *r, size_t lanes) {
+static int find_peaks(tuning_histogram *histogram, unsigned char *peak, const float *s,
+                      const double *most, const range *r, size_t lanes) {
     float least[LANES];
     for (size_t l = 0; l < LANES; l++) least[l] = 0.1f * sqrtf((float)most[l]);
     mark(peak, s, least, r->last - r->first);
@@ -87,7 +87,7 @@ static int find_peaks(votes *p, unsigned char *peak, const float *s, const doubl
             if (l >= lanes) break;
             float strength, shift = parabola(&strength, s[l], s[LANES + l], s[2 * LANES + l]);
             float hz = (float)(((double)k + (double)shift) * r->hz);
-            int rc = hz > 0 ? votes_add(p, strength, hz) : BC_OK;
+            int rc = hz > 0 ? tuning_histogram_add(histogram, strength, hz) : BC_OK;
             if (rc != BC_OK) return rc;
         }
     }
@@ -104,7 +104,7 @@ struct tuning_stream {
     unsigned char peak[BINS][LANES];
     range range;
     const batch_plan *fft;
-    votes *votes;
+    tuning_histogram *histogram;
     frame_queue queue;
 };
 
@@ -117,7 +117,7 @@ int tuning_stream_new(tuning_stream **out, double sample_rate) {
     s->range = range_of(sample_rate);
     hann_periodic(s->window, N_FFT);
     s->fft = batch_get(N_FFT / 2);
-    if (s->fft != NULL && votes_new(&s->votes) == BC_OK &&
+    if (s->fft != NULL && tuning_histogram_new(&s->histogram) == BC_OK &&
         frame_queue_new(&s->queue, &centred, LANES) == BC_OK)
         return BC_OK;
     tuning_stream_free(s);
@@ -127,7 +127,7 @@ int tuning_stream_new(tuning_stream **out, double sample_rate) {
 
 void tuning_stream_free(tuning_stream *s) {
     if (s == NULL) return;
-    votes_free(s->votes);
+    tuning_histogram_free(s->histogram);
     frame_queue_free(&s->queue);
     free(s);
 }
@@ -145,7 +145,7 @@ static int take(void *context, const frame_view *v, size_t t, size_t end) {
     batch_largest_f64(s->most, s->frame[0], s->fft);
     batch_real_f64(s->spectrum[0][0], s->frame[0], r->first - 1, last, s->fft);
     magnitudes(s->s[0], s->spectrum[0][0], last - (r->first - 1));
-    return find_peaks(s->votes, s->peak[0], s->s[0], s->most, r, end - t);
+    return find_peaks(s->histogram, s->peak[0], s->s[0], s->most, r, end - t);
 }
 
 int tuning_stream_push(tuning_stream *s, const float *samples, size_t n) {
@@ -156,7 +156,7 @@ int tuning_stream_finish(double *tuning, bool *again, tuning_stream *s) {
     size_t n = frame_queue_samples(&s->queue);
     int rc = n > 0 ? frame_queue_finish(&s->queue, 1 + n / HOP, take, s) : BC_OK;
     *again = false;
-    if (rc == BC_OK) rc = votes_count(tuning, again, s->votes);
+    if (rc == BC_OK) rc = tuning_histogram_count(tuning, again, s->histogram);
     frame_queue_restart(&s->queue);
     return rc;
 }
@@ -169,7 +169,7 @@ static int estimate(double *tuning, tuning_stream *s, const frame_view *v) {
         int rc = BC_OK;
         for (size_t t = 0; rc == BC_OK && t < frames; t += LANES)
             rc = take(s, v, t, t + LANES < frames ? t + LANES : frames);
-        if (rc == BC_OK) rc = votes_count(tuning, &again, s->votes);
+        if (rc == BC_OK) rc = tuning_histogram_count(tuning, &again, s->histogram);
         if (rc != BC_OK) return rc;
     } while (again);
     return BC_OK;
