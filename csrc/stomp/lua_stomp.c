@@ -119,7 +119,7 @@ int bc_stomp_options(lua_State *L, int arg, bc_simple_options *options, struct p
     int level = bc_opt_choice(L, arg, "instructions", 0, bc_cpu_names);
     *options = (bc_simple_options){.tick = tick, .context = progress};
     options->level = (enum bc_cpu)level;
-    options->way = (enum bc_simple_way)method; /* same order, apart from brute */
+    options->strategy = (enum bc_simple_strategy)method; /* same order, apart from brute */
     if (!bc_cpu_has(options->level))
         bc_arg_error(L, arg, "option 'instructions': this processor has no %s",
                      bc_cpu_names[level]);

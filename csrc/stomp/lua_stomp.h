@@ -7,7 +7,7 @@
 #include "../support/lua_support.h"
 #include "simple.h"
 
-enum { BRUTE = 3 }; /* a method that is no bc_simple_way */
+enum { BRUTE = 3 }; /* a method that is no bc_simple_strategy */
 
 struct series {
     const double *x;

@@ -43,29 +43,29 @@ static double window_distance(struct simple *s, size_t i, size_t j) {
     return bc_doubling_sum(s->terms, s->window);
 }
 
-void bc_simple_keep(struct simple *s, size_t i, size_t j, double distance) {
+void bc_simple_set_neighbor(struct simple *s, size_t i, size_t j, double distance) {
     bc_nearest_put(s->nearest, i, distance, (int64_t)j);
     const double last = bc_nearest_last(s->nearest, i);
     if (last < DBL_MAX) s->right.value[i] = last + 2 * s->error, s->right.index[i] = (int64_t)j;
 }
 
-void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, size_t at,
-                     size_t other, double value) {
+void bc_simple_update_neighbor(struct simple *s, struct simple_side *side, bool swapped, size_t at,
+                               size_t other, double value) {
     if (s->nearest != NULL) {
-        s->doubts++;
-        bc_simple_keep(s, at, other, window_distance(s, at, other));
+        s->ambiguous++;
+        bc_simple_set_neighbor(s, at, other, window_distance(s, at, other));
         return;
     }
     double *best = &side->value[at];
     int64_t *index = &side->index[at];
-    if (value < *best - 4 * s->error) { /* nearer beyond doubt */
+    if (value < *best - 4 * s->error) { /* nearer for certain */
         *best = value + 2 * s->error, *index = (int64_t)other;
         return;
     }
     size_t known = (size_t)*index;
     double d_new = swapped ? window_distance(s, other, at) : window_distance(s, at, other);
     double d_old = swapped ? window_distance(s, known, at) : window_distance(s, at, known);
-    s->doubts++;
+    s->ambiguous++;
     if (d_new < d_old || (d_new == d_old && other < known)) d_old = d_new, *index = (int64_t)other;
     *best = d_old + 2 * s->error;
 }
@@ -84,13 +84,13 @@ static void start_all(struct simple *s) {
     if (s->nearest != NULL) bc_nearest_start(s->nearest, s->x_windows);
 }
 
-enum { UNDECIDED = -1 }; /* of walk: more doubts than allowed */
+enum { UNDECIDED = -1 }; /* of traverse_diagonals: more ambiguous cells than allowed */
 enum { BAND_BYTES = 1 << 20 };
 
 /* The cells of diagonals first .. last, cut into bands of rows whose frames
  * stay in the second-level cache, and those into blocks of diagonals. */
-static int walk(struct simple *s, ptrdiff_t first, ptrdiff_t last, bool filter,
-                const bc_simple_options *options) {
+static int traverse_diagonals(struct simple *s, ptrdiff_t first, ptrdiff_t last, bool filter,
+                              const bc_simple_options *options) {
     simple_block *block = choose(options->level, filter);
     const ptrdiff_t xn = (ptrdiff_t)s->x_windows, yn = (ptrdiff_t)s->y_windows;
     const ptrdiff_t blocks = (last - first) / SIMPLE_LANES + 1;
@@ -111,7 +111,7 @@ static int walk(struct simple *s, ptrdiff_t first, ptrdiff_t last, bool filter,
             if (options->tick != NULL && options->tick(options->context, done, total))
                 return BC_STOPPED;
             block(s, d, (size_t)begin, (size_t)end);
-            if (filter && s->doubts > s->doubts_allowed) return UNDECIDED;
+            if (filter && s->ambiguous > s->ambiguous_allowed) return UNDECIDED;
         }
     return BC_OK;
 }
@@ -119,26 +119,27 @@ static int walk(struct simple *s, ptrdiff_t first, ptrdiff_t last, bool filter,
 /* After it, right and left hold the indices; s->error is 0 after a sweep. */
 static int join(struct simple *s, ptrdiff_t first, ptrdiff_t last,
                 const bc_simple_options *options) {
-    bool filter = options->way != BC_SIMPLE_SWEEP;
+    bool filter = options->strategy != BC_SIMPLE_SWEEP;
     int status = BC_OK;
     start_all(s);
     bc_lags_of_tile(&first, &last, s->x_windows, s->y_windows, options->tile, options->tiles);
     if (first > last) return BC_OK;
     if (filter) {
         status = bc_simple_prepare_filter(s, first, &filter);
-        if (options->way == BC_SIMPLE_FILTER)
-            s->doubts_allowed = SIZE_MAX;
-        else /* a doubt costs two windows, a cell one frame */
-            s->doubts_allowed = (size_t)(last - first + 1) * (s->x_windows / s->window / 32 + 1) +
-                                (s->nearest == NULL ? 0 : 16 * s->nearest->k * s->x_windows);
-        if (status == BC_OK && filter) status = walk(s, first, last, true, options);
+        if (options->strategy == BC_SIMPLE_FILTER)
+            s->ambiguous_allowed = SIZE_MAX;
+        else /* an ambiguous cell costs two windows, a cell one frame */
+            s->ambiguous_allowed =
+                (size_t)(last - first + 1) * (s->x_windows / s->window / 32 + 1) +
+                (s->nearest == NULL ? 0 : 16 * s->nearest->k * s->x_windows);
+        if (status == BC_OK && filter) status = traverse_diagonals(s, first, last, true, options);
         bc_simple_free_scratch(s);
         if (status == UNDECIDED) filter = false;
     }
     if (!filter && status != BC_NOMEM) {
         s->limit = 0;
         status = bc_simple_prepare_sweep(s);
-        if (status == BC_OK) status = walk(s, first, last, false, options);
+        if (status == BC_OK) status = traverse_diagonals(s, first, last, false, options);
         bc_simple_free_scratch(s);
         s->error = 0;
     }
@@ -216,7 +217,7 @@ static size_t pan_block(struct simple *chain, simple_block *block, ptrdiff_t d, 
     size_t left = 0;
     bool any = false;
     for (struct simple *p = chain; p != NULL; p = p->next) {
-        const bool given_up = p->doubts > p->doubts_allowed;
+        const bool given_up = p->ambiguous > p->ambiguous_allowed;
         const ptrdiff_t rows = (ptrdiff_t)p->x_windows - d;
         p->resting = given_up || d + SIMPLE_LANES - 1 <= p->zone || rows <= (ptrdiff_t)from;
         any = any || !p->resting;
@@ -226,8 +227,8 @@ static size_t pan_block(struct simple *chain, simple_block *block, ptrdiff_t d, 
     return left;
 }
 
-static int walk_pan(struct simple *chain, ptrdiff_t first, ptrdiff_t last,
-                    const bc_simple_options *options) {
+static int traverse_pan(struct simple *chain, ptrdiff_t first, ptrdiff_t last,
+                        const bc_simple_options *options) {
     simple_block *block = choose(options->level, true);
     const size_t rows = (size_t)last + 1, blocks = (size_t)(last - first) / SIMPLE_LANES + 1;
     size_t band = BAND_BYTES / (2 * sizeof *chain->a * chain->dims) / 64 * 64, done = 0;
@@ -251,7 +252,7 @@ static int new_length(struct simple *s, const bc_simple_length *length, const do
     s->zone = (ptrdiff_t)zone;
     s->right.value = length->distance;
     s->right.index = length->index;
-    s->doubts_allowed = options->way == BC_SIMPLE_FILTER ? SIZE_MAX : n * (n / w / 32 + 1);
+    s->ambiguous_allowed = options->strategy == BC_SIMPLE_FILTER ? SIZE_MAX : n * (n / w / 32 + 1);
     s->terms = bc_aligned_doubles(w, 0.0);
     s->lanes = bc_aligned_doubles(SIMPLE_LANES, 0.0);
     s->left.value = bc_aligned_doubles(n + SIMPLE_LANES, -INFINITY);
@@ -276,13 +277,14 @@ static int filter_pan(struct simple *s, size_t count, struct simple *chain, bool
     }
     int status = bc_simple_prepare_filter(chain, first, usable);
     for (size_t k = 0; k < count; k++) start_all(&s[k]);
-    if (status == BC_OK && *usable && first <= last) status = walk_pan(chain, first, last, options);
+    if (status == BC_OK && *usable && first <= last)
+        status = traverse_pan(chain, first, last, options);
     return status;
 }
 
 int bc_simple_pan(const bc_simple_length *lengths, size_t count, const double *x, size_t dims,
                   size_t frames, const bc_simple_options *options) {
-    bool filter = options->way != BC_SIMPLE_SWEEP;
+    bool filter = options->strategy != BC_SIMPLE_SWEEP;
     bc_simple_options steady = *options;
     struct simple *s = calloc(count, sizeof *s), *chain = s;
     int status = s == NULL ? BC_NOMEM : BC_OK;
@@ -291,10 +293,10 @@ int bc_simple_pan(const bc_simple_length *lengths, size_t count, const double *x
         if (s[k].window > chain->window) chain = &s[k];
     }
     if (filter && status == BC_OK) status = filter_pan(s, count, chain, &filter, options);
-    steady.way = BC_SIMPLE_SWEEP;
+    steady.strategy = BC_SIMPLE_SWEEP;
     for (size_t k = 0; status == BC_OK && k < count; k++) {
         const bc_simple_length *l = &lengths[k];
-        if (filter && s[k].doubts <= s[k].doubts_allowed)
+        if (filter && s[k].ambiguous <= s[k].ambiguous_allowed)
             status = finish(&s[k], NULL, options);
         else
             status = bc_simple_self_join(l->distance, l->index, NULL, x, dims, frames, l->window,

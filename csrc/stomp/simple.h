@@ -28,15 +28,15 @@
 #include "../support/error.h"
 #include "../support/interrupt.h"
 
-/* The way through the cells: the filter leaves most cells after a cheap bound,
+/* The strategy: the filter leaves most cells after a cheap bound,
  * the sweep computes every one; BC_SIMPLE_AUTO filters first and sweeps where
  * too many cells are too close to tell (silence, constants, a huge spike). All
- * ways and all instructions give the same bits. */
-enum bc_simple_way { BC_SIMPLE_AUTO, BC_SIMPLE_FILTER, BC_SIMPLE_SWEEP };
+ * strategies and all instructions give the same bits. */
+enum bc_simple_strategy { BC_SIMPLE_AUTO, BC_SIMPLE_FILTER, BC_SIMPLE_SWEEP };
 
 typedef struct bc_simple_options {
     enum bc_cpu level;      /* one that bc_cpu_has; BC_CPU_BEST: what is in force */
-    enum bc_simple_way way; /* BC_SIMPLE_FILTER: BC_SIMPLE_AUTO that never gives up */
+    enum bc_simple_strategy strategy; /* BC_SIMPLE_FILTER: BC_SIMPLE_AUTO that never gives up */
     bc_tick *tick;          /* may be NULL; called every few milliseconds */
     void *context;
     size_t tile, tiles; /* only the pairs of part `tile` (from 0) of `tiles`; 0: all pairs */

@@ -1,6 +1,6 @@
 /* simple_filter.h: the fast way through the cells. It computes for each cell a
  * value that is within s->error of the distance; what that leaves open, which
- * is next to nothing, bc_simple_offer settles by the distances themselves.
+ * is next to nothing, bc_simple_update_neighbor settles by the distances themselves.
  *
  * c(t, u) = |a_t|^2 + |b_u|^2 - 2 a_t.b_u is computed like a matrix product, in
  * tiles of TILE_ROWS x TILE_V vectors that stay in registers. It is added to
@@ -46,14 +46,14 @@ static void filter_row(struct simple *s, const double *value, size_t i, ptrdiff_
     if (to > SIMPLE_LANES) to = SIMPLE_LANES;
     for (ptrdiff_t l = from; l < to; l++)
         if (value[l] <= s->right.value[i]) /* INFINITY in the zone */
-            bc_simple_offer(s, &s->right, false, i, (size_t)(j + l), value[l]);
+            bc_simple_update_neighbor(s, &s->right, false, i, (size_t)(j + l), value[l]);
 }
 
 /* The same for the left side; behind y's end the known value is -INFINITY. */
 static void filter_column(struct simple *s, const double *value, size_t i, ptrdiff_t j) {
     for (ptrdiff_t l = 0; l < SIMPLE_LANES; l++)
         if (value[l] <= s->left.value[j + l])
-            bc_simple_offer(s, &s->left, true, (size_t)(j + l), i, value[l]);
+            bc_simple_update_neighbor(s, &s->left, true, (size_t)(j + l), i, value[l]);
 }
 
 /* The last row of a block, and one more, for a window length that is linked to
@@ -98,12 +98,12 @@ TARGET static __attribute__((noinline)) void filter_strip(struct simple *s, cons
         UNROLL for (int v = 1; v < FILTER_V; v++)
             further = AND_MORE(further, sum[v], LOADU(left + v * VL));
         if (ALL(further)) continue;
-        M doubt = LESS(slack, slack);
+        M ambiguous = LESS(slack, slack);
         UNROLL for (int v = 0; v < FILTER_V; v++) {
             const V l = LOADU(left + v * VL);
-            doubt = OR(doubt, AND(NOT_MORE(sum[v], l), NOT_MORE(SUB(l, slack), sum[v])));
+            ambiguous = OR(ambiguous, AND(NOT_MORE(sum[v], l), NOT_MORE(SUB(l, slack), sum[v])));
         }
-        if (ANY(doubt)) {
+        if (ANY(ambiguous)) {
             UNROLL for (int v = 0; v < FILTER_V; v++) STORE(lanes + v * VL, sum[v]);
             filter_column(s, lanes, i, j);
             continue;

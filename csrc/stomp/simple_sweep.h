@@ -13,7 +13,7 @@ static void sweep_row(struct simple *s, const double *sum, size_t i, ptrdiff_t j
         const ptrdiff_t lag = j - (ptrdiff_t)i;
         for (ptrdiff_t l = from; l < to; l++)
             if (sum[l] <= s->right.value[i] && (lag + l > s->zone || lag + l < -s->zone))
-                bc_simple_keep(s, i, (size_t)(j + l), sum[l]);
+                bc_simple_set_neighbor(s, i, (size_t)(j + l), sum[l]);
         return;
     }
     double best = s->right.value[i];

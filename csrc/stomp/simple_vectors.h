@@ -11,7 +11,7 @@
 #include "doubling.h"
 #include "nearest.h"
 
-/* Neighbouring diagonals j = i + d that a block walks at once; frames of the
+/* Neighbouring diagonals j = i + d that a block computes at once; frames of the
  * filter's strips. */
 enum { SIMPLE_LANES = 64, SIMPLE_STRIP = 16 };
 
@@ -47,7 +47,7 @@ struct simple {
                                 that is not finite; 0: there is no such frame */
     double *ring;            /* (ring_rows, SIMPLE_PITCH): the last c's */
     size_t ring_rows;
-    size_t doubts, doubts_allowed;
+    size_t ambiguous, ambiguous_allowed;
     struct simple *next; /* another window length of the same series, which uses a, b, the norms,
                             the bias and the ring of the first one (whose ring is long enough) */
     double *lanes;       /* (SIMPLE_LANES): the sums where a strip of a block ends */
@@ -84,10 +84,10 @@ enum { SIMPLE_SPILL = 8, SIMPLE_PITCH = SIMPLE_LANES + 2 * SIMPLE_SPILL };
 /* Is window `other`, with this filter value, nearer to window `at` than what
  * side knows? swapped: `at` is a window of y. Near ties are settled by the
  * distances themselves; on a tie the lower index wins. */
-void bc_simple_offer(struct simple *s, struct simple_side *side, bool swapped, size_t at,
-                     size_t other, double value);
+void bc_simple_update_neighbor(struct simple *s, struct simple_side *side, bool swapped, size_t at,
+                               size_t other, double value);
 
-/* s->nearest: keep window j of y, at this distance, for window i. */
-void bc_simple_keep(struct simple *s, size_t i, size_t j, double distance);
+/* s->nearest: put window j of y, at this distance, for window i. */
+void bc_simple_set_neighbor(struct simple *s, size_t i, size_t j, double distance);
 
 #endif

@@ -136,10 +136,10 @@ static double distance_of(const struct znorm *z, size_t i, size_t j) {
     return sqrt(bc_doubling_sum(z->terms, z->window));
 }
 
-/* z->nearest: keep window j of b for window i of a. */
-static void keep(struct znorm *z, size_t i, size_t j) {
+/* z->nearest: put window j of b for window i of a. */
+static void set_neighbor(struct znorm *z, size_t i, size_t j) {
     const struct nearest *s = z->nearest;
-    z->doubts++;
+    z->ambiguous++;
     bc_nearest_put(z->nearest, i, distance_of(z, i, j), (int64_t)j);
     const int64_t last = s->index[(i + 1) * s->k - 1];
     if (last < 0) return;
@@ -147,20 +147,20 @@ static void keep(struct znorm *z, size_t i, size_t j) {
     z->right.value[i] = correlation - z->a.e[i] * z->b.e[last] - 1e-14;
 }
 
-void bc_znorm_offer(struct znorm *z, struct znorm_side *side, bool swapped, size_t at, size_t other,
-                    double correlation) {
+void bc_znorm_update_neighbor(struct znorm *z, struct znorm_side *side, bool swapped, size_t at,
+                              size_t other, double correlation) {
     const double *at_e = swapped ? z->b.e : z->a.e, *other_e = swapped ? z->a.e : z->b.e;
     const double error = at_e[at] * other_e[other];
     const int64_t known = side->index[at];
     if (z->nearest != NULL) {
-        keep(z, at, other);
+        set_neighbor(z, at, other);
         return;
     }
     if (known >= 0) {
         double upper = side->value[at] + 2 * at_e[at] * other_e[known];
-        if (correlation - error <= upper) { /* in doubt */
+        if (correlation - error <= upper) { /* ambiguous */
             const size_t k = (size_t)known;
-            z->doubts++;
+            z->ambiguous++;
             double d_new = swapped ? distance_of(z, other, at) : distance_of(z, at, other);
             double d_old = swapped ? distance_of(z, k, at) : distance_of(z, at, k);
             if (d_old < d_new || (d_old == d_new && k < other)) return;
@@ -192,10 +192,10 @@ static void start_all(struct znorm *z) {
     if (z->nearest != NULL) bc_nearest_start(z->nearest, z->a.windows);
 }
 
-enum { UNDECIDED = -1 }; /* more doubts than allowed */
+enum { UNDECIDED = -1 }; /* more ambiguous cells than allowed */
 
-static int walk(struct znorm *z, ptrdiff_t first, ptrdiff_t last, bool grid,
-                const bc_simple_options *options) {
+static int traverse_diagonals(struct znorm *z, ptrdiff_t first, ptrdiff_t last, bool grid,
+                              const bc_simple_options *options) {
     znorm_block *block = choose(options->level, grid);
     const ptrdiff_t an = (ptrdiff_t)z->a.windows, bn = (ptrdiff_t)z->b.windows;
     const ptrdiff_t lanes = DOUBLING_LANES, blocks = (last - first) / lanes + 1;
@@ -215,31 +215,31 @@ static int walk(struct znorm *z, ptrdiff_t first, ptrdiff_t last, bool grid,
             if (options->tick != NULL && options->tick(options->context, done, total))
                 return BC_STOPPED;
             block(z, d, (size_t)begin, (size_t)end);
-            if (grid && z->doubts > z->doubts_allowed) return UNDECIDED;
+            if (grid && z->ambiguous > z->ambiguous_allowed) return UNDECIDED;
         }
     return BC_OK;
 }
 
-static int walk_both(struct znorm *z, ptrdiff_t first, ptrdiff_t last,
-                     const bc_simple_options *options) {
+static int traverse_twice(struct znorm *z, ptrdiff_t first, ptrdiff_t last,
+                          const bc_simple_options *options) {
     int status = UNDECIDED;
     start_all(z);
     bc_lags_of_tile(&first, &last, z->a.windows, z->b.windows, options->tile, options->tiles);
     if (first > last) return BC_OK;
-    if (options->way != BC_SIMPLE_SWEEP) {
+    if (options->strategy != BC_SIMPLE_SWEEP) {
         const double error = choose_grid(z);
         bound_errors(&z->a, z->window, error);
         bound_errors(&z->b, z->window, error);
-        /* a doubt costs two windows, a cell one frame */
-        z->doubts_allowed = (size_t)(last - first + 1) * (z->a.windows / z->window / 8 + 1) +
-                            (z->nearest == NULL ? 0 : 16 * z->nearest->k * z->a.windows);
-        if (options->way == BC_SIMPLE_FILTER) z->doubts_allowed = SIZE_MAX;
-        status = walk(z, first, last, true, options);
+        /* an ambiguous cell costs two windows, a cell one frame */
+        z->ambiguous_allowed = (size_t)(last - first + 1) * (z->a.windows / z->window / 8 + 1) +
+                               (z->nearest == NULL ? 0 : 16 * z->nearest->k * z->a.windows);
+        if (options->strategy == BC_SIMPLE_FILTER) z->ambiguous_allowed = SIZE_MAX;
+        status = traverse_diagonals(z, first, last, true, options);
     }
     if (status == UNDECIDED) {
         bound_errors(&z->a, z->window, 0);
         bound_errors(&z->b, z->window, 0);
-        status = walk(z, first, last, false, options);
+        status = traverse_diagonals(z, first, last, false, options);
     }
     return status;
 }
@@ -360,7 +360,7 @@ static int join(struct znorm *z, const double *x, size_t x_frames, const double 
     kinds.constant = first_of(&z->b, ZNORM_CONSTANT);
     kinds.usual = first_of(&z->b, ZNORM_USUAL);
     if (kinds.constant == NULL || kinds.usual == NULL) goto out;
-    status = walk_both(z, both ? zone + 1 : 1 - xn, yn - 1, options);
+    status = traverse_twice(z, both ? zone + 1 : 1 - xn, yn - 1, options);
     if (status == BC_OK && z->nearest != NULL)
         finish_nearest(z, &kinds);
     else if (status == BC_OK)

@@ -1,6 +1,6 @@
 /* znorm_sweep.h: the loops of znorm.c. For each cell they compute the upper
  * bound of the correlation; the few cells that could be better than what is
- * known go to bc_znorm_offer. The including file defines the vectors: see
+ * known go to bc_znorm_update_neighbor. The including file defines the vectors: see
  * loops_avx512.c. */
 
 static void znorm_lanes(struct znorm *z, const double *upper, size_t i, ptrdiff_t j) {
@@ -12,9 +12,9 @@ static void znorm_lanes(struct znorm *z, const double *upper, size_t i, ptrdiff_
         if (lag <= z->zone && lag >= -z->zone) continue;
         const double correlation = upper[l] - z->a.e[i] * z->b.e[u];
         if (upper[l] >= z->right.value[i])
-            bc_znorm_offer(z, &z->right, false, i, u, correlation);
+            bc_znorm_update_neighbor(z, &z->right, false, i, u, correlation);
         if (z->left.value != NULL && upper[l] >= z->left.value[u])
-            bc_znorm_offer(z, &z->left, true, u, i, correlation);
+            bc_znorm_update_neighbor(z, &z->left, true, u, i, correlation);
     }
 }
 

@@ -42,7 +42,7 @@ struct znorm {
     ptrdiff_t zone;          /* lags -zone .. zone are not looked at; < 0: all are */
     double bias;          /* of the grid way: a number whose last bit is the grid */
     struct doubling sums; /* of the steady way */
-    size_t doubts, doubts_allowed;
+    size_t ambiguous, ambiguous_allowed;
     double *terms; /* (window) */
 };
 
@@ -53,7 +53,7 @@ znorm_block bc_znorm_sweep_avx512, bc_znorm_sweep_avx2, bc_znorm_sweep_plain;
 
 /* Is window `other` better for window `at` than what side knows? correlation
  * is the computed one; swapped: `at` is a window of b. */
-void bc_znorm_offer(struct znorm *z, struct znorm_side *side, bool swapped, size_t at,
-                    size_t other, double correlation);
+void bc_znorm_update_neighbor(struct znorm *z, struct znorm_side *side, bool swapped, size_t at,
+                              size_t other, double correlation);
 
 #endif
