@@ -16,7 +16,7 @@ enum { G = NN_LANES, PANEL = 48, MOST_TAPS = 25 };
 
 /* Channels as they lie side by side; few are packed, so that the taps of a row
  * are one run of values. */
-static size_t lie(size_t channels) {
+static size_t channel_stride(size_t channels) {
     return channels < G ? channels : nn_lanes(channels);
 }
 
@@ -45,8 +45,8 @@ static size_t offsets(ptrdiff_t *least, size_t taps, size_t stride, size_t paddi
     return (size_t)(high - low) + 1;
 }
 
-/* What positions see. */
-static void look(nn_direct *g, const nn_conv *s, bool backward) {
+/* The map that positions gather from. */
+static void gather_geometry(nn_direct *g, const nn_conv *s, bool backward) {
     *g = (nn_direct){.s = *s, .seen = *s};
     nn_conv *v = &g->seen;
     if (backward) {
@@ -70,19 +70,19 @@ static void choose_block(nn_direct *g, size_t positions) {
 }
 
 void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward) {
-    look(g, s, backward);
-    g->ci = lie(g->seen.ci);
+    gather_geometry(g, s, backward);
+    g->ci = channel_stride(g->seen.ci);
     choose_block(g, POSITIONS);
 }
 
-bool nn_direct_brief_pays(const nn_conv *s) {
+bool nn_direct_bf16_pays(const nn_conv *s) {
     return s->ci >= 32 && s->co >= 32 && s->kh * s->kw <= MOST_TAPS && s->n * s->oh * s->ow >= 64 &&
            nn_amx_works();
 }
 
-void nn_direct_cut_brief(nn_direct *g, const nn_conv *s, bool backward) {
-    look(g, s, backward);
-    g->brief = true;
+void nn_direct_cut_bf16(nn_direct *g, const nn_conv *s, bool backward) {
+    gather_geometry(g, s, backward);
+    g->bf16 = true;
     g->ci = (g->seen.ci + NN_AMX_DEPTH - 1) / NN_AMX_DEPTH * NN_AMX_DEPTH;
     size_t most = PACKED / (s->kh * s->kw * g->ci);
     choose_block(g, most < 32 ? 32 : most > POSITIONS ? POSITIONS : most);
@@ -90,26 +90,26 @@ void nn_direct_cut_brief(nn_direct *g, const nn_conv *s, bool backward) {
 
 /* Bytes of a value as it is staged. */
 static size_t value_size(const nn_direct *g) {
-    return g->brief ? sizeof(uint16_t) : sizeof(float);
+    return g->bf16 ? sizeof(uint16_t) : sizeof(float);
 }
 
 size_t nn_direct_weights(const nn_direct *g) {
-    return g->s.kh * g->s.kw * g->ci * g->co / (g->brief ? 2 : 1);
+    return g->s.kh * g->s.kw * g->ci * g->co / (g->bf16 ? 2 : 1);
 }
 
 static size_t staged(const nn_direct *g) {
-    return nn_lanes(g->block * g->seen.kh * g->width * g->ci / (g->brief ? 2 : 1) + G);
+    return nn_lanes(g->block * g->seen.kh * g->width * g->ci / (g->bf16 ? 2 : 1) + G);
 }
 
 /* Outputs of a block: a row of input values for every row of positions backward. */
-static size_t made(const nn_direct *g, bool backward) {
-    size_t behind = g->brief ? NN_AMX_ROWS : 0;
+static size_t output_size(const nn_direct *g, bool backward) {
+    size_t behind = g->bf16 ? NN_AMX_ROWS : 0;
     return (g->block * g->seen.ow + behind) * g->co * (backward ? g->s.sw : 1);
 }
 
 /* What the positions of a block see, tap for tap. */
 static size_t packed(const nn_direct *g) {
-    if (!g->brief) return 0;
+    if (!g->bf16) return 0;
     size_t rows = (g->block * g->seen.ow + NN_AMX_ROWS - 1) / NN_AMX_ROWS * NN_AMX_ROWS;
     return rows * g->s.kh * g->s.kw * g->ci / 2;
 }
@@ -124,7 +124,7 @@ static size_t places(const nn_direct *g) {
 }
 
 size_t nn_direct_scratch(const nn_direct *g) {
-    return places(g) + staged(g) + made(g, true) + packed(g) + wide_row(g) + 64;
+    return places(g) + staged(g) + output_size(g, true) + packed(g) + wide_row(g) + 64;
 }
 
 /* --- staging ------------------------------------------------------------------------- */
@@ -132,13 +132,13 @@ size_t nn_direct_scratch(const nn_direct *g) {
 /* Channels [c0, c0 + ci) of one row of the map, side by side. */
 static void take_channels(void *to, const void *map, enum nn_storage as, const nn_direct *g,
                           size_t at, size_t c0, size_t n, float *wide) {
-    size_t plane = g->seen.n * g->seen.h * g->seen.w, step = g->brief ? NN_AMX_DEPTH : G;
+    size_t plane = g->seen.n * g->seen.h * g->seen.w, step = g->bf16 ? NN_AMX_DEPTH : G;
     for (size_t c = 0; c < g->ci; c += step) {
         size_t left = c0 + c < g->seen.ci ? g->seen.ci - c0 - c : 0;
         size_t channels = left < step ? left : step;
         const char *from = map;
         if (channels > 0) from += (c0 + c) * plane * nn_storage_size(as);
-        if (g->brief)
+        if (g->bf16)
             nn_take_row_16((uint16_t *)to + c, g->ci, (const uint16_t *)(const void *)from + at,
                            plane, channels, n);
         else
@@ -184,8 +184,8 @@ static size_t *places_in(float *scratch) {
 /* --- forward: a product for each row of taps -------------------------------------------- */
 
 /* The same in bf16: tiles of 16 pairs of channels by 16 outputs by 2. */
-static void pack_brief(uint16_t *u, const float *w, const nn_direct *g, bool backward,
-                       size_t group) {
+static void pack_bf16(uint16_t *u, const float *w, const nn_direct *g, bool backward,
+                      size_t group) {
     size_t taps = g->s.kh * g->s.kw, first = group * G, left = g->seen.co - first;
     size_t count = left < G ? left : G;
     size_t by_out = taps * (backward ? 1 : g->s.ci), by_in = taps * (backward ? g->s.ci : 1);
@@ -193,17 +193,17 @@ static void pack_brief(uint16_t *u, const float *w, const nn_direct *g, bool bac
     for (size_t t = 0; t < taps; t++)
         for (size_t c = 0; c < g->ci; c++) {
             const float *from = w + first * by_out + c * by_in + t;
-            uint16_t *to = u + (t * g->ci + c / 2 * 2) * G + c % 2, brief[G] = {0};
+            uint16_t *to = u + (t * g->ci + c / 2 * 2) * G + c % 2, bf16[G] = {0};
             float row[G] = {0};
             for (size_t j = 0; j < count && c < g->seen.ci; j++) row[j] = from[j * by_out];
-            nn_narrow(brief, row, NN_AS_BF16, G);
-            for (size_t j = 0; j < G; j++) to[2 * j] = brief[j];
+            nn_narrow(bf16, row, NN_AS_BF16, G);
+            for (size_t j = 0; j < G; j++) to[2 * j] = bf16[j];
         }
 }
 
 void nn_direct_pack(float *u, const float *w, const nn_direct *g, bool backward, size_t group) {
-    if (g->brief) {
-        pack_brief((uint16_t *)(void *)u, w, g, backward, group);
+    if (g->bf16) {
+        pack_bf16((uint16_t *)(void *)u, w, g, backward, group);
         return;
     }
     size_t taps = g->s.kh * g->s.kw, first = group * G, lane = first / PANEL * PANEL;
@@ -227,25 +227,25 @@ void nn_direct_forward(void *y, enum nn_storage y_as, const void *x, enum nn_sto
     const nn_conv *s = &g->s;
     size_t r0 = i * g->block, r1 = r0 + g->block < g->rows ? r0 + g->block : g->rows;
     size_t *place = places_in(scratch), run = s->kw * g->ci, plane = s->n * s->oh * s->ow;
-    float *seen = scratch + places(g), *out = seen + staged(g), *after = out + made(g, true);
+    float *seen = scratch + places(g), *out = seen + staged(g), *after = out + output_size(g, true);
     float *wide = after + packed(g);
-    uint16_t *brief = (uint16_t *)(void *)after;
+    uint16_t *bf16 = (uint16_t *)(void *)after;
     stage(seen, place, x, x_as, g, r0, r1, 0, wide);
-    for (size_t o = 0; !g->brief && o < g->co; o += PANEL)
+    for (size_t o = 0; !g->bf16 && o < g->co; o += PANEL)
         for (size_t ky = 0; ky < s->kh; ky++) {
             nn_factors f = {.a = seen + ky * g->width * g->ci, .a_rows = place, .k = run};
             f.b = u + ky * run * g->co + o * run;
             f.m = (r1 - r0) * s->ow, f.n = f.b_row = width_of(g->co, o);
             nn_product_best()(out + o, g->co, &f, ky > 0);
         }
-    if (g->brief) {
+    if (g->bf16) {
         size_t tap[MOST_TAPS], weight[MOST_TAPS], taps = s->kh * s->kw;
         for (size_t t = 0; t < taps; t++)
             tap[t] = (t / s->kw * g->width + t % s->kw) * g->ci, weight[t] = t;
         nn_amx_taps k = {.place = place, .tap = tap, .weight = weight, .depth = g->ci};
         k.a = (const uint16_t *)(const void *)seen, k.b = (const uint16_t *)(const void *)u;
         k.taps = k.of_taps = taps;
-        nn_amx_product(out, g->co, &k, (r1 - r0) * s->ow, g->co, brief);
+        nn_amx_product(out, g->co, &k, (r1 - r0) * s->ow, g->co, bf16);
     }
     for (size_t r = r0; r < r1; r++, out += s->ow * g->co)
         for (size_t o = 0; o < s->co; o += G)
@@ -258,7 +258,7 @@ void nn_direct_forward(void *y, enum nn_storage y_as, const void *x, enum nn_sto
 
 /* Positions x = px + sw * b of rows y = py + sh * a: out (a, b*sw + px, co). */
 static void reach_phase(float *out, const float *seen, const size_t *place, const float *u,
-                        const nn_direct *g, size_t m, size_t py, size_t px, uint16_t *brief) {
+                        const nn_direct *g, size_t m, size_t py, size_t px, uint16_t *bf16) {
     const nn_conv *s = &g->s;
     size_t tap[MOST_TAPS], weight[MOST_TAPS], taps = 0;
     bool some = false;
@@ -268,8 +268,8 @@ static void reach_phase(float *out, const float *seen, const size_t *place, cons
             !reaches(&dx, px, t % s->kw, s->sw, s->pw))
             continue;
         size_t at = (size_t)(dy - g->above) * g->width + (size_t)(dx - g->left);
-        if (g->brief) tap[taps] = at * g->ci, weight[taps++] = t;
-        for (size_t c = 0; !g->brief && c < g->co; c += PANEL) {
+        if (g->bf16) tap[taps] = at * g->ci, weight[taps++] = t;
+        for (size_t c = 0; !g->bf16 && c < g->co; c += PANEL) {
             nn_factors f = {.a = seen + at * g->ci, .a_rows = place, .k = g->ci, .m = m};
             f.b = u + t * g->ci * g->co + c * g->ci;
             f.n = f.b_row = width_of(g->co, c);
@@ -281,7 +281,7 @@ static void reach_phase(float *out, const float *seen, const size_t *place, cons
         nn_amx_taps k = {.place = place, .tap = tap, .weight = weight, .taps = taps};
         k.a = (const uint16_t *)(const void *)seen, k.b = (const uint16_t *)(const void *)u;
         k.of_taps = s->kh * s->kw, k.depth = g->ci;
-        nn_amx_product(out, s->sw * g->co, &k, m, g->co, brief);
+        nn_amx_product(out, s->sw * g->co, &k, m, g->co, bf16);
     }
     for (size_t i = 0; !some && i < m; i++) memset(out + i * s->sw * g->co, 0, g->co * sizeof *out);
 }
@@ -292,13 +292,13 @@ void nn_direct_backward(void *dx, enum nn_storage dx_as, const void *dy, enum nn
     size_t r0 = i * g->block, r1 = r0 + g->block < g->rows ? r0 + g->block : g->rows;
     size_t *place = places_in(scratch), plane = s->n * s->h * s->w, m = (r1 - r0) * v->ow;
     size_t row = v->ow * s->sw * g->co; /* of out */
-    float *seen = scratch + places(g), *out = seen + staged(g), *after = out + made(g, true);
+    float *seen = scratch + places(g), *out = seen + staged(g), *after = out + output_size(g, true);
     float *wide = after + packed(g);
-    uint16_t *brief = (uint16_t *)(void *)after;
+    uint16_t *bf16 = (uint16_t *)(void *)after;
     stage(seen, place, dy, dy_as, g, r0, r1, 0, wide);
     for (size_t py = 0; py < s->sh; py++) {
         for (size_t px = 0; px < s->sw; px++)
-            reach_phase(out + px * g->co, seen, place, u, g, m, py, px, brief);
+            reach_phase(out + px * g->co, seen, place, u, g, m, py, px, bf16);
         for (size_t r = r0; r < r1; r++) {
             size_t y = r % v->oh * s->sh + py, at = (r / v->oh * s->h + y) * s->w;
             if (y >= s->h) continue;
@@ -318,7 +318,7 @@ void nn_direct_sum_cut(nn_direct_sum *k, const nn_conv *s) {
     k->across = (s->ci + k->inputs - 1) / k->inputs;
     k->down = (s->co + k->outputs - 1) / k->outputs;
     nn_direct_cut(&k->g, s, false);
-    k->g.ci = lie(k->inputs), k->g.co = k->outputs;
+    k->g.ci = channel_stride(k->inputs), k->g.co = k->outputs;
     size_t most = STAGED / 2 / (s->kh * k->g.width * k->g.ci), want = (256 + s->ow - 1) / s->ow;
     k->g.block = want < most ? want : most;
     if (k->g.block > k->g.rows) k->g.block = k->g.rows;

@@ -17,7 +17,7 @@ typedef struct nn_direct {
     nn_conv s, seen;
     size_t ci, co; /* of seen, as they lie in memory: up to a whole vector */
     size_t rows, block;
-    bool brief;            /* in bf16 on matrix registers (products_amx.h) */
+    bool bf16;             /* on matrix registers (products_amx.h) */
     size_t width;          /* columns of a row that positions look at, padding included */
     ptrdiff_t above, left; /* gradient of the input: the least offset of a tap */
 } nn_direct;
@@ -27,8 +27,8 @@ void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward);
 
 /* The same with values, weights and products in bf16: x or dy must be stored so.
  * Weights are rounded; sums are floats. Where it works and should be faster. */
-bool nn_direct_brief_pays(const nn_conv *s);
-void nn_direct_cut_brief(nn_direct *g, const nn_conv *s, bool backward);
+bool nn_direct_bf16_pays(const nn_conv *s);
+void nn_direct_cut_bf16(nn_direct *g, const nn_conv *s, bool backward);
 
 /* Floats: of the packed weights, and of one worker's scratch. */
 size_t nn_direct_weights(const nn_direct *g);

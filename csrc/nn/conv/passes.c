@@ -226,19 +226,19 @@ static void rows_item(void *context, size_t i, int worker) {
 }
 
 /* bf16 where both sides are stored so, and nobody asked for something else. */
-static bool is_brief(const nn_layer *l, const nn_conv *s) {
-    return l->option[CONV_ALGORITHM] == NN_CONV_AUTO && nn_direct_brief_pays(s);
+static bool is_bf16(const nn_layer *l, const nn_conv *s) {
+    return l->option[CONV_ALGORITHM] == NN_CONV_AUTO && nn_direct_bf16_pays(s);
 }
 
-static bool runs_brief(const nn_run *r, const nn_conv *s) {
-    return r->in_as[0] == NN_AS_BF16 && r->out_as == NN_AS_BF16 && is_brief(r->layer, s) &&
+static bool runs_in_bf16(const nn_run *r, const nn_conv *s) {
+    return r->in_as[0] == NN_AS_BF16 && r->out_as == NN_AS_BF16 && is_bf16(r->layer, s) &&
            bc_cpu_now() == BC_CPU_AVX512;
 }
 
 static void run_direct(struct direct *k, const nn_conv *s, bool backward) {
     k->backward = backward;
-    if (runs_brief(k->r, s))
-        nn_direct_cut_brief(&k->g, s, backward);
+    if (runs_in_bf16(k->r, s))
+        nn_direct_cut_bf16(&k->g, s, backward);
     else
         nn_direct_cut(&k->g, s, backward);
     bc_pool_run(k->r->pool, pack_item, k, k->g.co / NN_LANES);
@@ -282,7 +282,7 @@ static size_t direct_scratch(const nn_conv *s) {
 
 /* Where both sides are stored in bf16 the direct products are faster than Winograd's. */
 static bool by_winograd(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
-    return how == NN_CONV_WINOGRAD && !runs_brief(r, s);
+    return how == NN_CONV_WINOGRAD && !runs_in_bf16(r, s);
 }
 
 void nn_fast_forward(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
@@ -299,10 +299,10 @@ void nn_fast_input_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm
 
 /* --- memory -------------------------------------------------------------------------- */
 
-static size_t brief_scratch(const nn_conv *s) {
+static size_t bf16_scratch(const nn_conv *s) {
     nn_direct there, back;
-    nn_direct_cut_brief(&there, s, false);
-    nn_direct_cut_brief(&back, s, true);
+    nn_direct_cut_bf16(&there, s, false);
+    nn_direct_cut_bf16(&back, s, true);
     return larger(nn_direct_scratch(&there), nn_direct_scratch(&back));
 }
 
@@ -346,8 +346,8 @@ size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool 
                                                    : 0;
     default: return 0;
     }
-    if (p == NN_BF16 && is_brief(l, &s)) {
-        nn_direct_cut_brief(&d, &s, backward);
+    if (p == NN_BF16 && is_bf16(l, &s)) {
+        nn_direct_cut_bf16(&d, &s, backward);
         floats = larger(floats, nn_direct_weights(&d));
     }
     return floats * sizeof(float);
@@ -362,6 +362,6 @@ size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
     case NN_CONV_IM2COL: return columns_of(&s) * nn_real_size(p);
     default: return 0;
     }
-    if (p == NN_BF16 && is_brief(l, &s)) floats = larger(floats, brief_scratch(&s));
+    if (p == NN_BF16 && is_bf16(l, &s)) floats = larger(floats, bf16_scratch(&s));
     return floats * sizeof(float);
 }
