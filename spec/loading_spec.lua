@@ -132,7 +132,7 @@ describe("bclua.loading", function()
          print(select(2, l:next()))
          for _, f in ipairs(held) do f:close() end
          local b = assert(l:next())
-         print(#b.rows, b.misses)
+         print(#b.rows, b.read_failures)
       ]]):format(table.unpack(paths))
       command.write(folder .. "/busy.lua", script)
       local out = command.shell(("ulimit -n 64; %s %s/busy.lua"):format(command.quote(command.program), folder))

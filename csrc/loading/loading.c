@@ -33,7 +33,7 @@ struct bc_loading {
     uint32_t *order;
     int64_t round; /* that order is of; -1: none */
     int64_t n;     /* triplets of a round */
-    bc_array lent[BC_LENT][BC_ROLES];
+    bc_array recycled[BC_RECYCLED][BC_ROLES];
     double waited;
 };
 
@@ -73,7 +73,7 @@ const bc_sampler *bc_loading_sampler(const bc_loading *l) {
 
 void bc_batch_release(bc_batch *b) {
     for (int role = 0; role < BC_ROLES; role++) bc_array_release(&b->data[role]);
-    for (bc_miss *m = b->misses, *next; m != NULL; m = next) {
+    for (bc_read_failure *m = b->read_failures, *next; m != NULL; m = next) {
         next = m->next;
         free(m);
     }
@@ -89,8 +89,8 @@ void bc_loading_free(bc_loading *l) {
     pthread_mutex_unlock(&l->lock);
     for (int i = 0; i < l->started; i++) pthread_join(l->threads[i], NULL);
     for (int i = 0; l->slots != NULL && i < l->o.ahead; i++) bc_batch_release(&l->slots[i].batch);
-    for (int i = 0; i < BC_LENT; i++)
-        for (int role = 0; role < BC_ROLES; role++) bc_array_release(&l->lent[i][role]);
+    for (int i = 0; i < BC_RECYCLED; i++)
+        for (int role = 0; role < BC_ROLES; role++) bc_array_release(&l->recycled[i][role]);
     pthread_cond_destroy(&l->ready);
     pthread_cond_destroy(&l->work);
     pthread_mutex_destroy(&l->lock);
@@ -124,10 +124,10 @@ static bool came_back(const bc_array *data) {
 /* Memory for a batch: of one that was handed out and that nobody looks at any
  * more, else new. */
 static int take_memory(bc_loading *l, bc_batch *b) {
-    for (int i = 0; i < BC_LENT; i++)
-        if (came_back(l->lent[i])) {
-            memcpy(b->data, l->lent[i], sizeof b->data);
-            memset(l->lent[i], 0, sizeof l->lent[i]);
+    for (int i = 0; i < BC_RECYCLED; i++)
+        if (came_back(l->recycled[i])) {
+            memcpy(b->data, l->recycled[i], sizeof b->data);
+            memset(l->recycled[i], 0, sizeof l->recycled[i]);
             return BC_OK;
         }
     int64_t shape[2] = {l->o.batch_size, l->o.sampler.samples};
@@ -174,14 +174,14 @@ static slot *find_work(bc_loading *l) {
 /* ---- Threads ---- */
 
 typedef struct {
-    bc_miss *list;
+    bc_read_failure *list;
     int64_t row;
-} misses;
+} read_failures;
 
-static void note_miss(void *context, int64_t source, const char *text) {
-    misses *m = context;
+static void note_read_failure(void *context, int64_t source, const char *text) {
+    read_failures *m = context;
     size_t size = strlen(text) + 1;
-    bc_miss *x = malloc(sizeof *x + size);
+    bc_read_failure *x = malloc(sizeof *x + size);
     if (x == NULL) return;
     x->next = m->list;
     x->row = m->row;
@@ -192,11 +192,11 @@ static void note_miss(void *context, int64_t source, const char *text) {
 
 /* Into the list of the batch, in order of the rows and of their tries, which
  * are listed from the last to the first. */
-static void add_misses(bc_batch *b, bc_miss *list) {
-    bc_miss **at = &b->misses;
+static void add_read_failures(bc_batch *b, bc_read_failure *list) {
+    bc_read_failure **at = &b->read_failures;
     while (list != NULL && *at != NULL && (*at)->row < list->row) at = &(*at)->next;
     while (list != NULL) {
-        bc_miss *m = list;
+        bc_read_failure *m = list;
         list = m->next;
         m->next = *at;
         *at = m;
@@ -225,7 +225,7 @@ static bool given_up(bc_loading *l) {
 
 static void make_row(bc_loading *l, slot *x, int64_t i, bc_scratch *scratch) {
     bc_error e = {""};
-    misses m = {NULL, i};
+    read_failures m = {NULL, i};
     float *out[BC_ROLES];
     for (int role = 0; role < BC_ROLES; role++)
         out[role] = (float *)x->batch.data[role].data + i * l->o.sampler.samples;
@@ -233,18 +233,18 @@ static void make_row(bc_loading *l, slot *x, int64_t i, bc_scratch *scratch) {
     int rc;
     for (;;) {
         rc = bc_sampler_row(&l->o.sampler, l->seed, &x->batch.rows[i], out, scratch,
-                            l->o.replace ? note_miss : NULL, &m, &e);
+                            l->o.replace ? note_read_failure : NULL, &m, &e);
         if (rc != BC_STOPPED) break;
         wait_out_interrupt(l);
         if (given_up(l)) break;
         x->batch.rows[i] = planned;
-        for (bc_miss *next; m.list != NULL; m.list = next) {
+        for (bc_read_failure *next; m.list != NULL; m.list = next) {
             next = m.list->next;
             free(m.list);
         }
     }
     pthread_mutex_lock(&l->lock);
-    add_misses(&x->batch, m.list);
+    add_read_failures(&x->batch, m.list);
     if (rc != BC_OK && i < x->failed) {
         x->failed = i;
         x->rc = rc;
@@ -313,21 +313,22 @@ void bc_loading_seek(bc_loading *l, uint64_t seed, int64_t position) {
 /* Remember what is handed out, so that its memory can be used again. */
 static void lend(bc_loading *l, const bc_batch *b) {
     int free_one = -1;
-    for (int i = 0; i < BC_LENT; i++) {
-        if (l->lent[i][0].storage == NULL) free_one = i;
+    for (int i = 0; i < BC_RECYCLED; i++) {
+        if (l->recycled[i][0].storage == NULL) free_one = i;
     }
     if (free_one < 0) { /* the user keeps them: let one go */
         free_one = 0;
-        for (int role = 0; role < BC_ROLES; role++) bc_array_release(&l->lent[0][role]);
+        for (int role = 0; role < BC_ROLES; role++) bc_array_release(&l->recycled[0][role]);
     }
     for (int role = 0; role < BC_ROLES; role++)
-        bc_array_share(&l->lent[free_one][role], &b->data[role]);
+        bc_array_share(&l->recycled[free_one][role], &b->data[role]);
 }
 
 int bc_loading_held(bc_loading *l) {
     int n = 0;
     pthread_mutex_lock(&l->lock);
-    for (int i = 0; i < BC_LENT; i++) n += l->lent[i][0].storage != NULL && !came_back(l->lent[i]);
+    for (int i = 0; i < BC_RECYCLED; i++)
+        n += l->recycled[i][0].storage != NULL && !came_back(l->recycled[i]);
     pthread_mutex_unlock(&l->lock);
     return n;
 }

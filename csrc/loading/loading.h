@@ -19,17 +19,17 @@ typedef struct bc_loading_options {
 } bc_loading_options;
 
 /* One that could not be read. */
-typedef struct bc_miss {
-    struct bc_miss *next;
+typedef struct bc_read_failure {
+    struct bc_read_failure *next;
     int64_t row, source;
     char text[];
-} bc_miss;
+} bc_read_failure;
 
 /* A batch; bc_batch_release when done with it. */
 typedef struct bc_batch {
     bc_array data[BC_ROLES]; /* f32 (B, samples) */
     bc_row *rows;            /* (B) */
-    bc_miss *misses;         /* in order of the rows */
+    bc_read_failure *read_failures; /* in order of the rows */
 } bc_batch;
 
 /* The memory that the sampler points to must outlive it; nothing starts yet. */
@@ -51,8 +51,8 @@ void bc_loading_seek(bc_loading *l, uint64_t seed, int64_t position);
 double bc_loading_waited(const bc_loading *l); /* seconds, in bc_loading_next */
 
 /* Batches that were handed out and are still held by somebody, of the last
- * BC_LENT; the memory of the others is used again. */
-enum { BC_LENT = 8 };
+ * BC_RECYCLED; the memory of the others is used again. */
+enum { BC_RECYCLED = 8 };
 int bc_loading_held(bc_loading *l);
 
 #endif

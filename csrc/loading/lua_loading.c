@@ -349,7 +349,7 @@ static void push_provenance(lua_State *L, const bc_sampler *s, const bc_batch *b
     push_numbers(L, b, n, role, "gain_db", offsetof(bc_sample, draw.gain_db));
 }
 
-static void push_misses(lua_State *L, const bc_miss *m) {
+static void push_read_failures(lua_State *L, const bc_read_failure *m) {
     lua_newtable(L);
     for (lua_Integer i = 1; m != NULL; m = m->next, i++) {
         lua_createtable(L, 0, 3);
@@ -378,11 +378,11 @@ static void collect(lua_State *L, loader *l) {
     if (bc_loading_held(l->loading) < l->patience) return;
     lua_gc(L, LUA_GCCOLLECT);
     int held = bc_loading_held(l->loading);
-    l->patience = held + 2 < BC_LENT ? held + 2 : BC_LENT;
+    l->patience = held + 2 < BC_RECYCLED ? held + 2 : BC_RECYCLED;
 }
 
 /***
-The next batch, as `bclua.loader` gives it; `misses` are windows that could not be read.
+The next batch, as `bclua.loader` gives it; `read_failures` are windows that could not be read.
 @function loading:next
 @treturn[1] table
 @treturn[2] nil
@@ -417,9 +417,9 @@ static int l_next(lua_State *L) {
         lua_setfield(L, -2, role_names[role]);
     }
     lua_setfield(L, -2, "provenance");
-    if (b->misses != NULL) {
-        push_misses(L, b->misses);
-        lua_setfield(L, -2, "misses");
+    if (b->read_failures != NULL) {
+        push_read_failures(L, b->read_failures);
+        lua_setfield(L, -2, "read_failures");
     }
     bc_batch_release(b);
     return 1;

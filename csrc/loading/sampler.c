@@ -53,7 +53,7 @@ int bc_sampler_check(const bc_sampler *s, int64_t sources, int64_t files, bc_err
 /* ---- Pairs of a walk ---- */
 
 /* Any triplet of another recording than `source`. */
-static int64_t stranger(const bc_sampler *s, int32_t source, bc_random *r) {
+static int64_t other_recording(const bc_sampler *s, int32_t source, bc_random *r) {
     for (;;) {
         int64_t t = (int64_t)bc_random_below(r, (uint64_t)s->triplets);
         if (anchor_source(s, t) != source) return t;
@@ -71,7 +71,7 @@ void bc_sampler_pair(const bc_sampler *s, uint64_t seed, bc_row *rows, int64_t n
         int32_t source = anchor_source(s, rows[i].triplet);
         int64_t start = (int64_t)bc_random_below(&r, (uint64_t)n), k = 0;
         while (k < n && anchor_source(s, rows[(start + k) % n].triplet) == source) k++;
-        rows[i].other = k < n ? rows[(start + k) % n].triplet : stranger(s, source, &r);
+        rows[i].other = k < n ? rows[(start + k) % n].triplet : other_recording(s, source, &r);
     }
 }
 
@@ -183,7 +183,7 @@ static int64_t draw_triplet(const bc_sampler *s, bc_random *r) {
 }
 
 int bc_sampler_row(const bc_sampler *s, uint64_t seed, bc_row *row, float *const out[BC_ROLES],
-                   bc_scratch *scratch, bc_missed *missed, void *context, bc_error *e) {
+                   bc_scratch *scratch, bc_read_failed *failed, void *context, bc_error *e) {
     job j = {s, seed, scratch, false};
     bc_random r;
     seed_sample(&r, seed, row->position, 3);
@@ -193,10 +193,10 @@ int bc_sampler_row(const bc_sampler *s, uint64_t seed, bc_row *row, float *const
         for (; role < BC_ROLES && rc == BC_OK; role++)
             rc = fill_sample(&j, row, role, out[role], e);
         if (rc == BC_OK && bc_interrupted()) rc = BC_STOPPED;
-        if (rc != BC_FAIL || !j.unreadable || missed == NULL) return rc;
-        missed(context, bc_sampler_source(s, role - 1, row->sample[role - 1].window), e->text);
+        if (rc != BC_FAIL || !j.unreadable || failed == NULL) return rc;
+        failed(context, bc_sampler_source(s, role - 1, row->sample[role - 1].window), e->text);
         row->triplet = draw_triplet(s, &r);
-        if (s->walk) row->other = stranger(s, anchor_source(s, row->triplet), &r);
+        if (s->walk) row->other = other_recording(s, anchor_source(s, row->triplet), &r);
     }
     bc_error last = *e;
     return bc_fail(e, "%.300s (and %d other triplets in a row cannot be read)", last.text,

@@ -60,13 +60,13 @@ typedef struct bc_row {
 
 /* Called for each window that could not be read (stream: another triplet takes
  * its place). */
-typedef void bc_missed(void *context, int64_t source, const char *text);
+typedef void bc_read_failed(void *context, int64_t source, const char *text);
 
 /* Fill the crops of a row: out[role] (samples). If a window of a recording
  * cannot be read another triplet, drawn by seed, position and try, takes its
- * place; with tiles that is BC_FAIL, as 1000 misses in a row are. */
+ * place; with tiles that is BC_FAIL, as 1000 failures in a row are. */
 int bc_sampler_row(const bc_sampler *s, uint64_t seed, bc_row *row, float *const out[BC_ROLES],
-                   bc_scratch *scratch, bc_missed *missed, void *context, bc_error *e);
+                   bc_scratch *scratch, bc_read_failed *failed, void *context, bc_error *e);
 
 int32_t bc_sampler_source(const bc_sampler *s, int role, int64_t window);
 

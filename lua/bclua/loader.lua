@@ -286,15 +286,15 @@ function Loader:next()
    end
    if self.groups then batch.groups = groups_of(self.groups, batch.rows) end
    local last
-   for _, miss in ipairs(batch.misses or {}) do
-      if miss.row ~= last then self.replaced = self.replaced + 1 end
-      last = miss.row
-      if not self.named[miss.file] then
-         self.named[miss.file] = true
-         table.insert(self.failures, {path = miss.file, step = "load", reason = miss.reason})
+   for _, failure in ipairs(batch.read_failures or {}) do
+      if failure.row ~= last then self.replaced = self.replaced + 1 end
+      last = failure.row
+      if not self.named[failure.file] then
+         self.named[failure.file] = true
+         table.insert(self.failures, {path = failure.file, step = "load", reason = failure.reason})
       end
    end
-   batch.misses = nil
+   batch.read_failures = nil
    return batch
 end
 
