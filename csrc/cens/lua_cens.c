@@ -146,11 +146,7 @@ static int free_work(lua_State *L) {
 }
 
 static work *push_work(lua_State *L) {
-    work *w = lua_newuserdatauv(L, sizeof *w, 0);
-    *w = (work){0}; /* born empty: collectable from here */
-    luaL_setmetatable(L, WORK);
-    lua_toclose(L, -1);
-    return w;
+    return bc_push_closing(L, sizeof(work), WORK, free_work);
 }
 
 static int take_tuning(void *context, const float *samples, size_t n) {
@@ -380,10 +376,6 @@ BC_EXPORT int luaopen_bclua_cens(lua_State *L) {
         {"cens", l_cens},     {"chroma", l_chroma},     {"cqt", l_cqt},
         {"tuning", l_tuning}, {"quantize", l_quantize}, {NULL, NULL},
     };
-    static const luaL_Reg meta[] = {{"__gc", free_work}, {"__close", free_work}, {NULL, NULL}};
-    luaL_newmetatable(L, WORK);
-    luaL_setfuncs(L, meta, 0);
-    lua_pop(L, 1);
     luaL_newlib(L, functions);
     return 1;
 }

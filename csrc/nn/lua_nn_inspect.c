@@ -36,21 +36,6 @@ static int free_inspector(lua_State *L) {
     return 0;
 }
 
-/* Freed with the call's return, whatever happens. */
-static nn_inspector *push_inspector(lua_State *L) {
-    nn_inspector *i = lua_newuserdatauv(L, sizeof *i, 0);
-    *i = (nn_inspector){NULL, 0, 0, false};
-    if (luaL_newmetatable(L, "bclua.nn.inspector")) {
-        lua_pushcfunction(L, free_inspector);
-        lua_setfield(L, -2, "__close");
-        lua_pushcfunction(L, free_inspector);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    lua_toclose(L, -1);
-    return i;
-}
-
 /*** Call a function, and list what the network's passes write meanwhile, in their order:
 `{layer=, kind=, what= "value", "gradient" (of the layer's value) or "weights" (gradients of),
 bad= (first sample with a NaN or an infinity, from 1; nil: none), first= (sample of the pass,
@@ -62,7 +47,8 @@ range), under= (below it, not 0), most= (largest finite magnitude)}`.
 @raise what run raises; if it closes the network, or inspects it itself */
 int nn_lua_inspect(lua_State *L, nn_network *net, bool *busy) {
     lua_settop(L, 2);
-    nn_inspector *i = push_inspector(L);
+    nn_inspector *i =
+        bc_push_closing(L, sizeof(nn_inspector), "bclua.nn.inspector", free_inspector);
     lua_pushvalue(L, 2);
     *busy = true;
     nn_network_inspect(net, i);

@@ -95,11 +95,7 @@ static int l_free_work(lua_State *L) {
 
 /* Freed with the call's return. */
 static work *push_work(lua_State *L) {
-    work *w = lua_newuserdatauv(L, sizeof *w, 0);
-    *w = (work){0}; /* born empty: collectable from here */
-    luaL_setmetatable(L, WORK);
-    lua_toclose(L, -1);
-    return w;
+    return bc_push_closing(L, sizeof(work), WORK, l_free_work);
 }
 
 static size_t ready(const work *w) {
@@ -463,10 +459,6 @@ BC_EXPORT int luaopen_bclua_spectral(lua_State *L) {
         {"pcen", l_pcen},
         {NULL, NULL},
     };
-    static const luaL_Reg meta[] = {{"__gc", l_free_work}, {"__close", l_free_work}, {NULL, NULL}};
-    luaL_newmetatable(L, WORK);
-    luaL_setfuncs(L, meta, 0);
-    lua_pop(L, 1);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -25,17 +25,7 @@ static int l_hold_free(lua_State *L) {
 }
 
 bc_sql_hold *bc_sql_push_hold(lua_State *L) {
-    bc_sql_hold *hold = lua_newuserdatauv(L, sizeof *hold, 0);
-    memset(hold, 0, sizeof *hold);
-    if (luaL_newmetatable(L, "bclua.sql.hold")) {
-        lua_pushcfunction(L, l_hold_free);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, l_hold_free);
-        lua_setfield(L, -2, "__close");
-    }
-    lua_setmetatable(L, -2);
-    lua_toclose(L, -1);
-    return hold;
+    return bc_push_closing(L, sizeof(bc_sql_hold), "bclua.sql.hold", l_hold_free);
 }
 
 /* ---- Connections ---- */

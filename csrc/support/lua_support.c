@@ -29,6 +29,17 @@ void bc_push_bytes(lua_State *L, void *bytes, size_t n) {
     if (rc != LUA_OK) lua_error(L);
 }
 
+void *bc_push_closing(lua_State *L, size_t size, const char *name, lua_CFunction release) {
+    const luaL_Reg meta[] = {{"__gc", release}, {"__close", release}, {NULL, NULL}};
+    void *p = memset(lua_newuserdatauv(L, size, 0), 0, size);
+    luaL_newmetatable(L, name);
+    luaL_setfuncs(L, meta,
+                  0); /* also where it is there already: memory may have gone out in between */
+    lua_setmetatable(L, -2);
+    lua_toclose(L, -1);
+    return p;
+}
+
 int bc_arg_error(lua_State *L, int arg, const char *format, ...) {
     va_list args;
     va_start(args, format);

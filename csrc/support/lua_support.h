@@ -41,6 +41,10 @@ const char *bc_push_known(lua_State *L, const char *word, const char *const *nam
 /* Push a string of n bytes and free them, also if that raises. */
 void bc_push_bytes(lua_State *L, void *bytes, size_t n);
 
+/* Push size bytes of zeros. release, a metamethod, frees what they hold when this call from Lua
+ * returns, whatever happens, and is called again when they are collected. name: their type. */
+void *bc_push_closing(lua_State *L, size_t size, const char *name, lua_CFunction release);
+
 /* luaL_argerror with a formatted text (lua_pushfstring's formats). */
 int bc_arg_error(lua_State *L, int arg, const char *format, ...);
 
