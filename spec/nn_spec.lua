@@ -338,7 +338,7 @@ describe("a network", function()
       local net = nn.network(small_layers(), {input = {1, 64, 64}})
       local values = 0
       for _, l in ipairs(net.core:layers()) do values = values + 4 * 6 * l.c * l.h * l.w end
-      local train, eval = net.core:footprint(6, {groups = 3, train = true}), net.core:footprint(6)
+      local train, eval = net.core:memory_estimate(6, {groups = 3, train = true}), net.core:memory_estimate(6)
       assert(train.arena < 1.2 * values, "training: gradients and values together")
       assert(eval.arena < 0.4 * values)
       assert(train.kept <= train.arena)

@@ -405,12 +405,12 @@ static int l_reset_times(lua_State *L) {
 
 /*** The bytes that a batch takes: `{weights=, gradients=, moments=, kept=, arena=, scratch=}`,
 and `again`, the passes that are run again for backward.
-@function network:footprint
+@function network:memory_estimate
 @tparam integer n samples
 @tparam[opt] table options `groups` (1), `train` (false), `backward` (as train), `checkpoint` and
  `precision` (the network's; f64 and others cannot be asked of each other)
 @treturn table */
-static int l_footprint(lua_State *L) {
+static int l_memory_estimate(lua_State *L) {
     static const char *const names[] = {"groups",     "train",     "backward",
                                         "checkpoint", "precision", NULL};
     static const char *const precisions[] = {"f32", "f64", "bf16", "f16", NULL};
@@ -435,9 +435,9 @@ static int l_footprint(lua_State *L) {
     o.input_gradient = o.backward && own->input_gradient;
     if (nn_is_double(o.precision) != nn_is_double(own->precision))
         return bc_arg_error(L, 3, "f64 and other precisions need networks of their own");
-    nn_footprint f;
+    nn_memory_estimate f;
     bc_error e = {""};
-    check_status(L, nn_network_footprint(net, &f, &o, &e), &e);
+    check_status(L, nn_network_memory_estimate(net, &f, &o, &e), &e);
     lua_createtable(L, 0, 7);
     set_number(L, "weights", (double)f.weights);
     set_number(L, "gradients", (double)f.gradients);
@@ -495,15 +495,24 @@ static int l_version(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg methods[] = {{"forward", l_forward},     {"backward", l_backward},
-                                   {"commit", l_commit},       {"zero_gradients", l_zero_gradients},
-                                   {"adamw", l_adamw},         {"gradient_norm", l_gradient_norm},
-                                   {"value", l_value},         {"input_gradient", l_input_gradient},
-                                   {"tensors", l_tensors},     {"tensor", l_tensor},
-                                   {"layers", l_layers},       {"reset_times", l_reset_times},
-                                   {"footprint", l_footprint}, {"threads", l_threads},
-                                   {"held", l_held},           {"inspect", l_inspect},
-                                   {"close", l_close},         {NULL, NULL}};
+static const luaL_Reg methods[] = {{"forward", l_forward},
+                                   {"backward", l_backward},
+                                   {"commit", l_commit},
+                                   {"zero_gradients", l_zero_gradients},
+                                   {"adamw", l_adamw},
+                                   {"gradient_norm", l_gradient_norm},
+                                   {"value", l_value},
+                                   {"input_gradient", l_input_gradient},
+                                   {"tensors", l_tensors},
+                                   {"tensor", l_tensor},
+                                   {"layers", l_layers},
+                                   {"reset_times", l_reset_times},
+                                   {"memory_estimate", l_memory_estimate},
+                                   {"threads", l_threads},
+                                   {"held", l_held},
+                                   {"inspect", l_inspect},
+                                   {"close", l_close},
+                                   {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
 

@@ -116,7 +116,7 @@ end
 
 local network = {}
 network.__index = network
-for _, part in ipairs{"bclua.diagnosis", "bclua.footprint", "bclua.step"} do
+for _, part in ipairs{"bclua.diagnosis", "bclua.memory_estimate", "bclua.step"} do
    for name, method in pairs(require(part)) do network[name] = method end
 end
 

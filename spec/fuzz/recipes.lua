@@ -234,7 +234,7 @@ recipes.calls = {
       pcall(self.forward, self, parts(self), {train = true})
       return {self, values.full({random(1, 3), last.c * last.h * last.w}, "f32")}
    end,
-   ["bclua.nn.network:footprint"] = function(self)
+   ["bclua.nn.network:memory_estimate"] = function(self)
       return {self, integer(), {groups = integer(), train = values.boolean(), checkpoint = pick{"auto", "none"}}}
    end,
    ["bclua.learn.nearest"] = function()

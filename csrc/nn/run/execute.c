@@ -335,20 +335,20 @@ int nn_network_input_gradient(const nn_network *net, void *out, bc_error *e) {
     return BC_OK;
 }
 
-int nn_network_footprint(const nn_network *net, nn_footprint *f, const nn_plan_options *o,
-                         bc_error *e) {
+int nn_network_memory_estimate(const nn_network *net, nn_memory_estimate *f,
+                               const nn_plan_options *o, bc_error *e) {
     nn_plan *p;
     if (o->groups == 0 || o->n % o->groups != 0)
         return bc_fail(e, "%zu samples are not %zu equal groups", o->n, o->groups);
     int rc = nn_plan_new(&p, net->g, o, e);
     if (rc != BC_OK) return rc;
     size_t size = element_size(net), weights = net->g->elements[NN_TRAINED] * size;
-    *f = (nn_footprint){.weights = weights + net->g->elements[NN_RUNNING] * size,
-                        .gradients = o->backward ? weights : 0,
-                        .moments = o->backward ? 2 * weights : 0,
-                        .kept = p->kept,
-                        .arena = p->bytes,
-                        .scratch = p->scratch * (size_t)bc_pool_threads(net->pool)};
+    *f = (nn_memory_estimate){.weights = weights + net->g->elements[NN_RUNNING] * size,
+                              .gradients = o->backward ? weights : 0,
+                              .moments = o->backward ? 2 * weights : 0,
+                              .kept = p->kept,
+                              .arena = p->bytes,
+                              .scratch = p->scratch * (size_t)bc_pool_threads(net->pool)};
     for (size_t k = 0; k < p->steps; k++) f->recompute += p->step[k].pass == NN_RECOMPUTE;
     nn_plan_free(p);
     return BC_OK;

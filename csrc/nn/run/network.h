@@ -82,15 +82,15 @@ enum nn_memory { NN_VALUE, NN_GRADIENT, NN_MOMENT1, NN_MOMENT2, NN_MEMORIES };
 bool nn_network_tensor(const nn_network *net, bc_array *view, size_t i, enum nn_memory m);
 
 /* Bytes that a batch takes, without taking them. */
-typedef struct nn_footprint {
+typedef struct nn_memory_estimate {
     size_t weights, gradients, moments;
     size_t kept;      /* of the arena: held from forward to backward */
     size_t arena;     /* all values and gradients of values at their peak */
     size_t scratch;   /* all workers' */
     size_t recompute; /* passes that are run again for backward */
-} nn_footprint;
-int nn_network_footprint(const nn_network *net, nn_footprint *f, const nn_plan_options *o,
-                         bc_error *e);
+} nn_memory_estimate;
+int nn_network_memory_estimate(const nn_network *net, nn_memory_estimate *f,
+                               const nn_plan_options *o, bc_error *e);
 
 /* Bytes of weights, gradients, moments and arena that are there now. */
 size_t nn_network_held(const nn_network *net);

@@ -12,11 +12,11 @@ local network = {}
 local function of_step(self, size, o)
    local checkpoint = o.checkpoint or self.checkpoint
    if checkpoint ~= "role" or o.roles == "joint" then
-      return self.core:footprint(3 * size, {groups = o.roles == "joint" and 1 or 3, train = true,
+      return self.core:memory_estimate(3 * size, {groups = o.roles == "joint" and 1 or 3, train = true,
          precision = o.precision, checkpoint = checkpoint})
    end
-   local back = self.core:footprint(size, {train = true, precision = o.precision, checkpoint = checkpoint})
-   local forth = self.core:footprint(size, {train = true, backward = false, precision = o.precision})
+   local back = self.core:memory_estimate(size, {train = true, precision = o.precision, checkpoint = checkpoint})
+   local forth = self.core:memory_estimate(size, {train = true, backward = false, precision = o.precision})
    back.arena, back.scratch = math.max(back.arena, forth.arena), math.max(back.scratch, forth.scratch)
    return back
 end
