@@ -3,7 +3,7 @@
 -- not? Asked of one network in training and in eval mode, and with group norm in place of batch norm.
 local array, sampling = require "bclua.array", require "bclua.sampling"
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
-local isolation, nn = require "bclua.isolation", require "bclua.nn"
+local independence, nn = require "bclua.batch_independence", require "bclua.nn"
 local plot, tilenet = require "bclua.plot", require "bclua.tilenet"
 
 local parser = experiment.parser("scripts/experiments/gradient_isolation.lua",
@@ -26,7 +26,7 @@ local net, message = tilenet.new{widths = o.widths, z = o.widths[4], seed = o.se
 if o.checkpoint then net, message = tilenet.open(o.checkpoint) end
 if not net then cli.finish("gradient_isolation", nil, message) end
 local layers, about = tilenet.layers(net.options)
-local ok, grouped = pcall(nn.network, isolation.with_group_norm(layers, o.groups), about)
+local ok, grouped = pcall(nn.network, independence.with_group_norm(layers, o.groups), about)
 if not ok then cli.finish("gradient_isolation", nil, ("--groups %d: %s"):format(o.groups, grouped)) end
 
 local n = o.batch + o.batch % 2
@@ -39,10 +39,10 @@ local rows, kinds, map, advice = {}, {}, array.full({n, #CASES * (n + 1) - 1}, 0
 for _, seed in ipairs(experiment.seeds(o)) do
    local batch = (sampling.generator(seed):normal(n * net.samples) * 0.1):reshape{n, net.samples}
    for k, case in ipairs(CASES) do
-      local r = isolation.test(case[2], batch, {mode = case[3].mode, groups = case[3].groups, seed = seed})
+      local r = independence.test(case[2], batch, {mode = case[3].mode, groups = case[3].groups, seed = seed})
       rows[#rows + 1] = {seed = seed, network = case[1], own = r.own, others = r.others, ratio = r.ratio,
          mixing = #r.mixing, dead = #r.dead, passed = r.passed}
-      for _, kind in ipairs(isolation.by_kind(r)) do
+      for _, kind in ipairs(independence.by_kind(r)) do
          kind.seed, kind.network = seed, case[1]
          kinds[#kinds + 1] = kind
       end

@@ -1,6 +1,6 @@
 local array = require "bclua.array"
 local gradient = require "support.gradient"
-local isolation = require "bclua.isolation"
+local independence = require "bclua.batch_independence"
 local nn = require "bclua.nn"
 local tilenet = require "bclua.tilenet"
 
@@ -15,9 +15,9 @@ end
 
 local x = noise({4, 2, 5, 6}, 1, "f32")
 
-describe("isolation.test", function()
+describe("batch_independence.test", function()
    it("names batch norm in training, and no other layer", function()
-      local r = isolation.test(network({"batch_norm", name = "bn"}), x)
+      local r = independence.test(network({"batch_norm", name = "bn"}), x)
       assert.is_false(r.isolated)
       assert.is_true(r.alive)
       assert.is_false(r.passed)
@@ -29,7 +29,7 @@ describe("isolation.test", function()
    end)
 
    it("passes a network with batch norm in eval mode", function()
-      local r = isolation.test(network({"batch_norm", name = "bn"}), x, {mode = "eval"})
+      local r = independence.test(network({"batch_norm", name = "bn"}), x, {mode = "eval"})
       assert.is_true(r.passed)
       assert.same({}, r.mixing)
       assert.equal(0, r.others)
@@ -40,21 +40,21 @@ describe("isolation.test", function()
 
    it("passes without a norm, with group norm and with dropout, in training", function()
       for _, layers in ipairs{{}, {{"group_norm", groups = 2}}, {{"dropout", rate = 0.3}}} do
-         local r = isolation.test(network(layers), x)
+         local r = independence.test(network(layers), x)
          assert.is_true(r.passed)
          assert.equal(0, r.others)
       end
    end)
 
    it("finds each of several norms where they are, and those of one branch", function()
-      local r = isolation.test(nn.network({{"conv2d", name = "a", out = 3, kernel = 1}, {"batch_norm", name = "one"},
+      local r = independence.test(nn.network({{"conv2d", name = "a", out = 3, kernel = 1}, {"batch_norm", name = "one"},
          {"relu"}, {"group_norm", groups = 3, name = "two"}, {"conv2d", from = "a", out = 3, kernel = 1},
          {"batch_norm", name = "three"}, {"add", from = {"two", "three"}}}, {input = {2, 5, 6}}), x)
       assert.same({"one", "three"}, r.mixing)
    end)
 
    it("keeps samples apart that are in groups of their own, as the roles of a triplet are", function()
-      local m = isolation.test(network{"batch_norm"}, x, {groups = 2}).matrix
+      local m = independence.test(network{"batch_norm"}, x, {groups = 2}).matrix
       assert(m[1][2] > 0 and m[4][3] > 0)
       for _, at in ipairs{{1, 3}, {1, 4}, {2, 3}, {3, 1}, {4, 2}} do assert.equal(0, m[at[1]][at[2]]) end
    end)
@@ -63,7 +63,7 @@ describe("isolation.test", function()
       local net = nn.network({{"conv2d", name = "first", out = 4, kernel = 3, bias = true}, {"relu", name = "shut"},
          {"conv2d", out = 2, kernel = 1}, {"average_pool", global = true}}, {input = {2, 5, 6}})
       net:state()["first.bias"]:fill(-1000)
-      local r = isolation.test(net, x)
+      local r = independence.test(net, x)
       assert.is_true(r.isolated)
       assert.is_false(r.alive)
       assert.is_false(r.passed)
@@ -75,11 +75,11 @@ describe("isolation.test", function()
    it("names weights of zero, and a sample that alone is dead", function()
       local net = network()
       net:state()["last.weight"]:fill(0)
-      assert.same({"last"}, isolation.test(net, x).dead)
+      assert.same({"last"}, independence.test(net, x).dead)
       local floor = nn.network({{"decibel", name = "db"}, {"linear", out = 3}}, {input = {2, 5, 6}})
       local one_silent = x:abs() + 0.1
       one_silent[3]:fill(0)
-      local r = isolation.test(floor, one_silent)
+      local r = independence.test(floor, one_silent)
       assert.same({3}, r.dead_samples)
       assert.same({"db"}, r.dead)
    end)
@@ -91,7 +91,7 @@ describe("isolation.test", function()
       local before, gradients = {}, {}
       for name, a in pairs(net:state()) do before[name] = a:copy() end
       for name, a in pairs(net:gradients()) do gradients[name] = a:copy() end
-      isolation.test(net, x)
+      independence.test(net, x)
       for name, a in pairs(net:state()) do assert(array.equal(a, before[name]), name) end
       for name, a in pairs(net:gradients()) do assert(array.equal(a, gradients[name]), name) end
       assert.equal(1, net.step)
@@ -101,36 +101,37 @@ describe("isolation.test", function()
       local layers, about = tilenet.layers{widths = {4, 4, 4, 4}, z = 4, seconds = 1, n_fft = 512}
       local audio = noise({3, about.input[1]}, 2, "f32")
       local net = nn.network(layers, about)
-      local r = isolation.test(net, audio)
+      local r = independence.test(net, audio)
       assert.equal("mel", r.layers[1].layer)
       assert.equal("change", r.layers[1].by)
       assert.is_false(r.layers[1].mixes)
       assert(r.layers[1].own > 0)
       assert.equal("bn1", r.mixing[1])
       for _, row in ipairs(r.layers) do assert.equal(row.kind == "batch_norm", row.mixes, row.layer) end
-      local without = nn.network(isolation.with_group_norm(layers, 2), about)
-      assert.is_true(isolation.test(without, audio).passed)
+      local without = nn.network(independence.with_group_norm(layers, 2), about)
+      assert.is_true(independence.test(without, audio).passed)
       assert.equal("batch_norm", layers[4][1])
    end)
 
    it("has no opinion on nothing: one sample, wrong options, NaN", function()
       local net = network()
-      assert.error_matches(function() isolation.test(net, x:slice(1, 1, 1)) end, "batch: an array of at least two")
-      assert.error_matches(function() isolation.test(net, x, {mood = 1}) end, "unknown option 'mood'")
-      assert.error_matches(function() isolation.test(net, x, {mode = "test"}) end,
+      assert.error_matches(function() independence.test(net, x:slice(1, 1, 1)) end, "batch: an array of at least two")
+      assert.error_matches(function() independence.test(net, x, {mood = 1}) end, "unknown option 'mood'")
+      assert.error_matches(function() independence.test(net, x, {mode = "test"}) end,
          "option 'mode' must be one of train, eval, got 'test'")
-      assert.error_matches(function() isolation.test(net, x, {groups = 4}) end, "4 samples are not 4 equal groups")
-      assert.error_matches(function() isolation.test(net, x * (0 / 0)) end, "batch: it holds NaN")
-      assert.error_matches(function() isolation.test({}, x) end, "net: a network")
+      assert.error_matches(function() independence.test(net, x, {groups = 4}) end, "4 samples are not 4 equal groups")
+      assert.error_matches(function() independence.test(net, x * (0 / 0)) end, "batch: it holds NaN")
+      assert.error_matches(function() independence.test({}, x) end, "net: a network")
       local audio = nn.network({{"mel", sample_rate = 8000, n_fft = 64, hop = 32}}, {input = {900}})
-      assert.error_matches(function() isolation.test(audio, noise({2, 900}, 1, "f32")) end, "no layer hands a gradient")
+      assert.error_matches(function() independence.test(audio, noise({2, 900}, 1, "f32")) end,
+         "no layer hands a gradient")
    end)
 end)
 
-describe("isolation.gradient", function()
+describe("batch_independence.gradient", function()
    for _, mode in ipairs{"train", "eval"} do
       it("is what finite differences give, for the own sample and for others, in " .. mode .. " mode", function()
-         local g, w, f, values = isolation.gradient(network{"batch_norm"}, x, 2, {mode = mode})
+         local g, w, f, values = independence.gradient(network{"batch_norm"}, x, 2, {mode = mode})
          assert.equal(2, #w)
          local scale, eps = g:abs():max(), 1e-5
          for j = 1, 4 do
@@ -150,6 +151,10 @@ describe("isolation.gradient", function()
    end
 
    it("wants a sample of the batch", function()
-      assert.error_matches(function() isolation.gradient(network(), x, 5) end, "sample: 1 to 4 expected, got 5")
+      assert.error_matches(function() independence.gradient(network(), x, 5) end, "sample: 1 to 4 expected, got 5")
    end)
+end)
+
+it("batch_independence is still there by its old name, isolation", function()
+   assert.equal(independence.test, require("bclua.isolation").test)
 end)
