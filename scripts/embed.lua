@@ -165,9 +165,11 @@ local function evaluate(parser)
    c:argument("motif", "Parquet file from `motif consolidate`.")
    c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
    local setting = cli.settings(c, require("bclua.workflow.evaluate").options)
-   setting("--windows", "KIND", "Which 5 s are judged: best (with the best call score), motif (as many, of the best " ..
-      "motifs) or all.")
-   setting("--motifs", "N", "Pairs of windows a recording, of motif and best.")
+   setting("--windows", "KIND", "Which 5 s are judged: best (default: with the best call score), motif (as many, of " ..
+      "the best motifs) or all.")
+   setting("--motifs", "N", "Pairs of windows a recording, of motif and best (default: 3).")
+   setting("--labels", "FILE", "Table from `motif import-labels`: judged are the 5 s around each label, whose text " ..
+      "is in place of the species.")
    setting("--splits", "N", "Random splits by recording.")
    setting("--seed", "N", "Of the splits.")
    setting("--neighbors", "K", "Nearest windows of other recordings that vote.", "k")
@@ -178,7 +180,7 @@ local function evaluate(parser)
    return function(o)
       local workflow = require "bclua.workflow.evaluate"
       local result, message = workflow.run({checkpoint = o.checkpoint, motif = o.motif,
-         dataset_root = o.dataset_root, windows = o.windows, motifs = o.motifs, splits = o.splits,
+         dataset_root = o.dataset_root, windows = o.windows, motifs = o.motifs, labels = o.labels, splits = o.splits,
          seed = o.seed, k = o.neighbors, output = o.output, force = o.force})
       if result then
          print(workflow.text(result, {classes = o.by_class}))

@@ -80,6 +80,45 @@ describe("labels", function()
    end)
 end)
 
+describe("truth of labels", function()
+   local rows = {{source_name = "a", duration_seconds = 30}, {source_name = "b", duration_seconds = 30},
+      {source_name = "c", duration_seconds = 30}}
+   local kept = {a = true, b = true}
+   local function label(name, from, to, text)
+      return {source_name = name, start_s = from, end_s = to, label = text}
+   end
+
+   it("has a window in the middle of each label, called by its text", function()
+      local found, about = labelled.truth(rows, write{label("a", 20, 28, "long"), label("a", 10, 12, "x"),
+         label("a", 12, 13, "y"), label("b", 4, 6, "x"), label("b", 5, 5, "x"), label("b", 5.5, 6, "x")}, 5, kept)
+      assert.same({centres = {11, 12.5, 24}, names = {"x", "y", "long"}}, found.a)
+      assert.same({centres = {5, 5.75}, names = {"x", "x"}}, found.b)
+      assert.same({6, 3, 1, 0}, {about.labels, about.names, about.longer, about.overlapping})
+      assert.same({"longer than a window, judged by their middle: 1 labels"}, labelled.remarks(about))
+   end)
+
+   it("leaves out what is not clear, and counts it", function()
+      local found, about = labelled.truth(rows, write{label("a", 1, 9, "x"), label("a", 2, 3, "x"),
+         label("a", 8, 10, "y"), label("a", 9, 12, "z"), label("a", 20, 21, "x"), label("a", 25, 26),
+         label("a", 30, 31, "x"), label("b", 0, 0.5, "x"), label("b", 1, 2, "y"), label("c", 1, 2, "x"),
+         label("q", 1, 2, "x"), label("q", 3, 4, "x"), label("r", 3, 4, "x")}, 5, kept)
+      assert.same({a = {centres = {2.5, 20.5}, names = {"x", "x"}}}, found)
+      assert.same({"left out, of 2 recordings that are not in the table: 3 labels",
+         "left out, of recordings that are not kept for evaluation: 1 labels", "left out, without a text: 1 labels",
+         "left out, in one window with the time of another text: 5 labels",
+         "left out, behind the end of their recording: 1 labels"}, labelled.remarks(about))
+      assert.equal(2, about.labels)
+   end)
+
+   it("names the file where there is none", function()
+      assert.equal(dir .. "/l.parquet: no label can be judged (left out, of recordings that are not kept for " ..
+         "evaluation: 1 labels; left out, without a text: 1 labels)",
+         select(2, labelled.truth(rows, write{label("c", 1, 2, "x"), label("a", 3, 4)}, 5, kept)))
+      assert.matches("none of its 1 labels is of one of these recordings",
+         select(2, labelled.truth(rows, write{label("q", 1, 2, "x")}, 5, kept)))
+   end)
+end)
+
 describe("triplets of labels", function()
    -- Is a window around a label of that text?
    local function is_at(source, label, loc, seconds)

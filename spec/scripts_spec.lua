@@ -84,8 +84,8 @@ describe("the command line", function()
       ["embed.lua summary"] = "--dim --widths --compression --precision --recompute --batch-size",
       ["embed.lua export"] = "checkpoint --output --stft",
       ["embed.lua replay"] = "folder --threads",
-      ["embed.lua evaluate"] = "checkpoint motif --dataset-root --windows --motifs --splits --seed --neighbors " ..
-            "--by-class --output --force --threads --strict",
+      ["embed.lua evaluate"] = "checkpoint motif --dataset-root --windows --motifs --labels --splits --seed " ..
+            "--neighbors --by-class --output --force --threads --strict",
       ["embed.lua predict"] = "checkpoint inputs --output --hop --partial --precision --batch --threads " ..
          "--force --strict",
       ["browse.lua"] = "run --port --dataset-root --labels --threads",

@@ -3,6 +3,7 @@
 local array = require "bclua.array"
 local files = require "bclua.files"
 local hearing = require "bclua.workflow.hearing"
+local labelled = require "bclua.workflow.labelled"
 local schemas = require "bclua.workflow.schemas"
 local silence = require "bclua.workflow.silence"
 local tables = require "bclua.tables"
@@ -25,8 +26,9 @@ collect.kinds = {"motif", "best", "all"}
 --- Length of a window.
 collect.seconds = SECONDS
 
---- Those kinds in words.
-collect.words = {motif = "motif windows", best = "windows with the best call score", all = "windows"}
+--- Those kinds in words; and `label`, of the windows around labels.
+collect.words = {motif = "motif windows", best = "windows with the best call score", all = "windows",
+   label = "windows around labels"}
 
 -- ---- On a worker ----
 
@@ -63,28 +65,26 @@ function collect.best(item, o)
    return centres
 end
 
--- Windows in whose part of the recording there is sound, their centres, and how many others there are.
+-- Windows in whose part of the recording there is sound, and which ones these are.
 local function with_sound(windows, item, sample_rate)
-   local kept, centres = {}, {}
+   local kept, which = {}, {}
    for i, c in ipairs(item.centres) do
       local first = math.max(0, math.floor((SECONDS / 2 - c) * sample_rate + 0.5))
       local last = math.min(SECONDS, item.duration_s - c + SECONDS / 2) * sample_rate
       if not silence.covers(windows[i]:slice(1, first + 1, math.max(first + 1, math.floor(last))), sample_rate) then
-         kept[#kept + 1], centres[#centres + 1] = windows[i], c
+         kept[#kept + 1], which[#which + 1] = windows[i], i
       end
    end
-   local silent = #item.centres - #kept
-   if silent == 0 or #kept == 0 then return windows:slice(1, 1, #kept), centres, silent end
-   return array.concat(kept):reshape{#kept, windows:shape(2)}, centres, silent
+   if #kept == #item.centres or #kept == 0 then return windows:slice(1, 1, #kept), which end
+   return array.concat(kept):reshape{#kept, windows:shape(2)}, which
 end
 
 --- Some windows of one recording; on a worker state.
 -- @tparam table item `{path=, channel=, centres={seconds,...}, duration_s=, from_s=, seconds=}`: with `from_s` only
 -- that part is decoded
 -- @tparam table o `sample_rate`; `plain`: the plain features, too, of `fmin` to `fmax`
--- @treturn[1] table `{windows= f32 (k, samples), plain= f32 (k, 256), centres=, silent=}`: mean and
--- standard deviation over time of 128 log-mel bands; `centres` of the windows that have sound in them, `silent`:
--- how many others there are
+-- @treturn[1] table `{windows= f32 (k, samples), plain= f32 (k, 256), which=}`: mean and standard deviation over time
+-- of 128 log-mel bands; of the windows that have sound in them: `which` of the centres these are
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function collect.one(item, o)
@@ -102,9 +102,9 @@ function collect.one(item, o)
          {seconds = SECONDS, sample_rate = o.sample_rate, channel = item.channel})
       if not windows then return nil, message end
    end
-   local centres, silent
-   windows, centres, silent = with_sound(windows, item, o.sample_rate)
-   return {windows = windows, centres = centres, silent = silent, plain = o.plain and plain_of(windows, o) or nil}
+   local which
+   windows, which = with_sound(windows, item, o.sample_rate)
+   return {windows = windows, which = which, plain = o.plain and plain_of(windows, o) or nil}
 end
 
 -- ---- Which windows ----
@@ -148,8 +148,45 @@ local function all_pieces(item, size)
    return pieces
 end
 
+-- Pieces of a recording, each some windows around labels that are near each other, decoded by itself.
+local function label_pieces(item, size)
+   local pieces, piece = {}, nil
+   for i, c in ipairs(item.centres) do
+      if not piece or #piece.centres == size or c + SECONDS / 2 - piece.from_s > size * SECONDS then
+         piece = new_piece(item, {})
+         piece.names, piece.from_s = {}, math.floor(math.max(0, c - SECONDS / 2)) -- on a sample at any rate
+         pieces[#pieces + 1] = piece
+      end
+      piece.centres[#piece.centres + 1], piece.names[#piece.names + 1] = c, item.names[i]
+      piece.seconds = c + SECONDS / 2 - piece.from_s
+   end
+   return pieces
+end
+
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds", "motif_0",
    "recorded_at?", "site?", "channel?"}
+
+-- Which recordings have windows of a kind, in SQL.
+local function has_windows(kind)
+   if kind == "label" then return "true" end
+   return "motif_0 is not null" .. (kind == "motif" and "" or
+      (" or duration_seconds >= %g"):format(SECONDS - TOLERANCE_S))
+end
+
+-- Of these rows those that are wanted, with the centres of their windows where these are known already.
+local function items_of(rows, options, wanted, truth)
+   local items = {}
+   for _, row in ipairs(rows) do
+      local found = truth and truth[row.source_name]
+      if wanted[row.source_name] and (found or not truth) then
+         items[#items + 1] = {path = options.dataset_root .. "/" .. row.source_name, name = row.source_name,
+            species = row.species, site = row.site, channel = row.channel, seconds = row.duration_seconds,
+            recorded_at = row.recorded_at, names = found and found.names,
+            centres = options.windows == "motif" and motif_centres(row, options.motifs) or found and found.centres}
+      end
+   end
+   return items
+end
 
 local function read(options)
    local columns = {table.unpack(COLUMNS)}
@@ -157,24 +194,24 @@ local function read(options)
    local relation, message = tables.open(options.motif, schemas.motif, columns)
    if not relation then return nil, message end
    local rows
-   rows, message = require("bclua.sql").query(("from %s where motif_0 is not null%s order by source_name"):format(
-      relation, options.windows == "motif" and "" or (" or duration_seconds >= %g"):format(SECONDS - TOLERANCE_S)))
+   rows, message = require("bclua.sql").query(("from %s where %s order by source_name"):format(relation,
+      has_windows(options.windows)))
    if not rows then return nil, message end
-   local wanted, items = {}, {}
+   local wanted, truth, about = {}, nil, nil
    for _, name in ipairs(options.recordings or {}) do wanted[name] = true end
-   for _, row in ipairs(rows) do
-      if not options.recordings or wanted[row.source_name] then
-         items[#items + 1] = {path = options.dataset_root .. "/" .. row.source_name, name = row.source_name,
-            species = row.species, site = row.site, channel = row.channel, seconds = row.duration_seconds,
-            recorded_at = row.recorded_at,
-            centres = options.windows == "motif" and motif_centres(row, options.motifs) or nil}
-      end
+   if not options.recordings then
+      for _, row in ipairs(rows) do wanted[row.source_name] = true end
    end
+   if options.labels then
+      truth, about = labelled.truth(rows, options.labels, SECONDS, wanted)
+      if not truth then return nil, about end
+   end
+   local items = items_of(rows, options, wanted, truth)
    if #items == 0 then
       return nil, ("%s: none of the recordings kept for evaluation %s"):format(options.motif,
          options.windows == "motif" and "has a motif" or "has a motif, or is as long as a window")
    end
-   return items
+   return items, about
 end
 
 -- ---- The set ----
@@ -184,14 +221,13 @@ Set.__index = Set
 
 -- The pieces of all items: {path=, name=, species=, site=, centres=, ...}
 local function pieces_of(set, items, options)
-   if options.windows == "all" then
-      local pieces = {}
+   local pieces, cut = {}, ({all = all_pieces, label = label_pieces})[options.windows]
+   if cut then
       for _, item in ipairs(items) do
-         for _, piece in ipairs(all_pieces(item, piece_of(options.sample_rate))) do pieces[#pieces + 1] = piece end
+         for _, piece in ipairs(cut(item, piece_of(options.sample_rate))) do pieces[#pieces + 1] = piece end
       end
       return pieces
    end
-   local pieces = {}
    if options.windows == "motif" then
       for i, item in ipairs(items) do pieces[i] = new_piece(item, item.centres) end
       return pieces
@@ -222,14 +258,20 @@ end
 
 -- What a piece gave becomes rows; the sound stays while there is room for it.
 local function add_piece(set, piece, result, limit)
-   set.silent = set.silent + result.silent
-   piece.centres = result.centres
+   local centres, names = {}, piece.names and {}
+   for k, i in ipairs(result.which) do
+      centres[k] = piece.centres[i]
+      if names then names[k] = piece.names[i] end
+   end
+   set.silent = set.silent + #piece.centres - #centres
+   piece.centres, piece.names = centres, names
    if #piece.centres == 0 then return end
    set.pieces[#set.pieces + 1] = piece
-   for _, c in ipairs(piece.centres) do
+   for i, c in ipairs(piece.centres) do
       local n = #set.recordings + 1
       set.recordings[n], set.starts[n] = piece.name, c - SECONDS / 2
-      set.labels[n], set.sites[n] = piece.species, piece.site
+      set.sites[n] = piece.site
+      if names then set.labels[n] = names[i] else set.labels[n] = piece.species end
    end
    set.bytes = set.bytes + result.windows:bytes()
    if set.sound then set.sound[#set.sound + 1] = result.windows end
@@ -248,27 +290,27 @@ local function name_silent(set, pieces)
    end
 end
 
--- Species all of whose recordings failed, and how many recordings were read.
+-- Species (labels) all of whose recordings failed, and how many recordings were read.
 local function count(set, items)
    local read_names, seen, missing = {}, {}, {}
-   for _, piece in ipairs(set.pieces) do
-      if not read_names[piece.name] then
-         read_names[piece.name], seen[piece.species or ""] = true, true
-         set.files = set.files + 1
+   local function each(of, f)
+      for _, name in ipairs(of.names or {of.species}) do
+         if not seen[name] then seen[name] = true; f(name) end
       end
    end
+   for _, piece in ipairs(set.pieces) do
+      each(piece, function() end)
+      if not read_names[piece.name] then read_names[piece.name], set.files = true, set.files + 1 end
+   end
    for _, item in ipairs(items) do
-      if item.species and not seen[item.species] then
-         seen[item.species] = true
-         missing[#missing + 1] = item.species
-      end
+      each(item, function(name) missing[#missing + 1] = name end)
    end
    table.sort(missing)
    set.missing = missing
 end
 
 local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", needed = true},
-   recordings = {"list", of = "string"}, windows = {"choice", collect.kinds, default = "best"},
+   recordings = {"list", of = "string"}, labels = "string", windows = {"choice", collect.kinds, default = "best"},
    motifs = {"integer", default = 3, least = 1, most = 1000}, memory_mb = {"number", default = 1024, least = 0},
    sample_rate = {"integer", least = 1, most = 1000000}, fmin = {"number", least = 0}, fmax = {"number", least = 0},
    quiet = "boolean"}
@@ -276,13 +318,15 @@ local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", ne
 --- Collect the windows of some recordings, what they are called, and plain features of them.
 -- @tparam table options `motif` (Parquet from `consolidate`), `dataset_root`, `recordings` (list of source names; none:
 -- all that have a motif, or, but for "motif", are as long as a window), `windows` ("best"; see `collect.kinds`),
+-- `labels` (Parquet from `import-labels`: the windows are those around labels, whose texts are in place of species),
 -- `motifs` (3: pairs a recording, for "best" twice as many windows), `memory_mb` (1024: sound that is kept; what does
 -- not fit is decoded again for each judgement), `sample_rate`, `fmin`, `fmax` (of the windows and their plain features;
 -- default: what the table was made with), `quiet`
--- @treturn[1] table set: by window `labels` (species) and `sites` (both with holes where there are none), `recordings`
--- (source names), `starts` (seconds) and `plain` (f32 (n, 256): mean and deviation of log-mel bands, decibels);
--- `recorded_at` (by source name); `files` (recordings read), `missing` (species none of whose recordings could be
--- read), `silent` (windows without sound, which are left out), `failures`, `kind`
+-- @treturn[1] table set: by window `labels` (species, or texts of labels) and `sites` (both with holes where there are
+-- none), `recordings` (source names), `starts` (seconds) and `plain` (f32 (n, 256): mean and deviation of log-mel
+-- bands, decibels); `recorded_at` (by source name); `files` (recordings read), `missing` (species none of whose
+-- recordings could be read), `silent` (windows without sound, which are left out), `failures`, `kind`; `labelled`: with
+-- `labels`, how many of them are used, and how many not (see `bclua.workflow.labelled`)
 -- @treturn[2] nil
 -- @treturn[2] string message
 function collect.run(options)
@@ -292,19 +336,19 @@ function collect.run(options)
    o.scored, message = hearing.of_parquet(o.motif)
    if not o.scored then return nil, message end
    for _, name in ipairs{"sample_rate", "fmin", "fmax"} do o[name] = o[name] or o.scored[name] end
-   local items
-   items, message = read(o)
-   if not items then return nil, message end
+   if o.labels then o.windows = "label" end
+   local items, about = read(o)
+   if not items then return nil, about end
    local set = setmetatable({labels = {}, sites = {}, recordings = {}, starts = {}, failures = {}, pieces = {},
       sound = {}, bytes = 0, files = 0, silent = 0, recorded_at = {}, sample_rate = o.sample_rate,
-      kind = o.windows, quiet = o.quiet}, Set)
+      kind = o.windows, labelled = about, quiet = o.quiet}, Set)
    local pieces, plain = pieces_of(set, items, o), {}
    local bar = require("bclua.progress").new("evaluate", #pieces,
-      {unit = o.windows == "all" and "pieces" or "recordings", quiet = o.quiet})
+      {unit = (o.windows == "all" or o.labels) and "pieces" or "recordings", quiet = o.quiet})
    for i, result, why in map(pieces, {plain = true, sample_rate = o.sample_rate, fmin = o.fmin,
       fmax = o.fmax}) do
       if result then
-         if #result.centres > 0 then plain[#plain + 1] = result.plain end
+         if #result.which > 0 then plain[#plain + 1] = result.plain end
          add_piece(set, pieces[i], result, o.memory_mb * 1e6)
          if not set.sound then collectgarbage() end
       else

@@ -114,6 +114,13 @@ local function retrieve(features, detail, options)
    return {retrieval = levels, windows = #detail.recordings, k = options.k, dropped = {}}
 end
 
+-- Why labels cannot be judged, and what there is of them.
+local function too_few(about, message)
+   local remarks = require("bclua.workflow.labelled").remarks(about)
+   table.insert(remarks, 1, ("%d labels of %d names can be judged"):format(about.labels, about.names))
+   return ("%s: %s (%s)"):format(about.path, message, table.concat(remarks, "; "))
+end
+
 local JUDGE = {splits = {"integer", default = 10, least = 1, most = 10000}, seed = {"integer", default = 1, least = 0},
    c = {"number", default = 1, above = 0}, k = {"integer", default = 5, least = 1, most = 10000},
    groups = {"table", default = {}}, recording_groups = {"table", default = {}}}
@@ -127,6 +134,7 @@ local JUDGE = {splits = {"integer", default = 10, least = 1, most = 10000}, seed
 -- @treturn[1] table as `bclua.evaluate.measures` by species; and `recordings` (how many), `splits`, `failures`,
 -- `missing` (species none of whose recordings could be read), `silent` (windows left out because they have no sound),
 -- `nonfinite` (list of `name` of features, `windows` left out because they have NaN or infinite values), `kind`;
+-- `truth`: "species", or "label" where the windows are those of labels, and of these `labelled`, as in the set;
 -- `group`: the same measures by group, if a group has several species; `unlabelled` (windows without a species, left
 -- out where others have one). Where no window has a species there are, in place of the measures, `retrieval`: of each
 -- level ("recording", "site", a group) a table as from `bclua.evaluate.retrieval`, with its `name`
@@ -149,7 +157,8 @@ function evaluate.judge(set, subjects, options)
    else
       result, message = retrieve(features, detail, options)
    end
-   if not result then return nil, message end
+   if not result then return nil, set.labelled and too_few(set.labelled, message) or message end
+   result.truth, result.labelled = has_labels and (set.labelled and "label" or "species") or nil, set.labelled
    result.recordings, result.failures, result.missing, result.kind = set.files, set.failures, set.missing, set.kind
    result.splits, result.nonfinite, result.silent = how.splits, detail.nonfinite, set.silent
    result.unlabelled = detail.unlabelled
@@ -186,35 +195,51 @@ end
 
 --- What `run` takes.
 evaluate.options = {checkpoint = {"string", needed = true}, motif = {"string", needed = true},
-   dataset_root = {"string", needed = true}, windows = {"choice", collect.kinds, default = "best"},
-   motifs = {"integer", default = 3, least = 1, most = 1000}, splits = JUDGE.splits, seed = JUDGE.seed, k = JUDGE.k,
+   dataset_root = {"string", needed = true}, labels = "string", windows = {"choice", collect.kinds},
+   motifs = {"integer", least = 1, most = 1000}, splits = JUDGE.splits, seed = JUDGE.seed, k = JUDGE.k,
    output = "string", force = "boolean", quiet = "boolean"}
+
+-- What is judged: windows of a kind, or those of labels.
+local function set_windows(options)
+   for name, default in pairs{windows = "best", motifs = 3} do
+      if options.labels and options[name] then
+         return nil, ("labels are the windows (--labels): use it without --%s"):format(name)
+      end
+      if not options.labels then options[name] = options[name] or default end
+   end
+   return true
+end
 
 --- Evaluate a checkpoint on the recordings that its triplets left out: by species, where no recording has one by
 -- retrieval.
 -- @tparam table options `checkpoint` (safetensors), `motif` (Parquet from `consolidate`),
--- `dataset_root`, `windows` ("best"), `motifs` (3 pairs a recording), `splits` (10), `seed` (1), `k` (5: neighbours),
--- `output` (folder for tables and pictures), `force`, `quiet`
+-- `dataset_root`, `windows` ("best"), `motifs` (3 pairs a recording), or in place of these `labels` (what
+-- `import-labels` wrote: a window around each label, its text in place of the species); `splits` (10),
+-- `seed` (1), `k` (5: neighbours), `output` (folder for tables and pictures), `force`, `quiet`
 -- @treturn[1] table as from `judge`
 -- @treturn[1] table as from `judge`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.run(options)
    options = check_options(options, evaluate.options)
+   local ok, message = set_windows(options)
+   if not ok then return nil, message end
    local lock = require "bclua.lock"
    local locked <close>, busy = (options.output and lock.folder or lock.take)(options.output)
    if not locked then return nil, busy end
    if options.output then
-      local ok, message = require("bclua.workflow.evaluate_files").open(options)
+      ok, message = require("bclua.workflow.evaluate_files").open(options)
       if not ok then return nil, message end
    end
    local net, metadata = require("bclua.tilenet").open(options.checkpoint)
    if not net then return nil, metadata end
    local recordings, groups, of_recordings = read_metadata(options.checkpoint, metadata)
-   local set, message = nil, groups
+   local set
+   message = groups
    if recordings then
       set, message = evaluate.collect{motif = options.motif, dataset_root = options.dataset_root,
-         recordings = recordings, windows = options.windows, motifs = options.motifs, quiet = options.quiet,
+         recordings = recordings, windows = options.windows, motifs = options.motifs, labels = options.labels,
+         quiet = options.quiet,
          sample_rate = math.tointeger(net.options.sample_rate), fmin = net.options.fmin, fmax = net.options.fmax}
    end
    local result, detail
@@ -230,7 +255,6 @@ function evaluate.run(options)
    net:close()
    if not result then return nil, message end
    if options.output then
-      local ok
       ok, message = require("bclua.workflow.evaluate_files").write(options, result, detail)
       if not ok then return nil, message end
    end

@@ -12,10 +12,10 @@ local evaluate_files = {}
 -- As a name of a column or a file.
 local function plain(name) return (name:lower():gsub("[^%w]+", "_"):gsub("^_+", ""):gsub("_+$", "")) end
 
--- The measures by species and by group, with their name; none where there were no labels.
+-- The measures by species (labels) and by group, with their name; none where there were no labels.
 local function levels(result)
    if result.retrieval then return {} end
-   return {{name = "species", part = result}, result.group and {name = "group", part = result.group} or nil}
+   return {{name = result.truth, part = result}, result.group and {name = "group", part = result.group} or nil}
 end
 
 -- Windows along two principal components, for the first and the last features.
@@ -37,7 +37,7 @@ end
 -- @treturn {table,...} `name` (of the file, without ending), `caption`, `draw` (function of a path)
 function evaluate_files.pictures(result, detail)
    local list, features = {}, detail.features
-   local words = {species = "species", group = "group (family)"}
+   local words = {species = "species", label = "label", group = "group (family)"}
    for _, level in ipairs(levels(result)) do
       local labels = level.name == "group" and detail.groups or detail.species
       add_pca(list, features, labels, level.name, words[level.name])
@@ -126,17 +126,17 @@ local function retrieval_rows(result)
    return rows, {"level", "features", "metric", "nearest", "precision", "chance", "k", "classes", "windows"}
 end
 
--- Where each window lies, what it is, and its features as lists.
-local function window_columns(detail)
+-- Where each window lies, what it is (in the column `truth`), and its features as lists.
+local function window_columns(detail, truth)
    local n = #detail.starts
    local columns = {file = detail.recordings, start_s = {}, end_s = {}, clock_time = {n = n},
-      species = table.move(detail.species, 1, n, 1, {n = n}), site = table.move(detail.sites, 1, n, 1, {n = n}),
+      [truth] = table.move(detail.species, 1, n, 1, {n = n}), site = table.move(detail.sites, 1, n, 1, {n = n}),
       group = detail.groups and table.move(detail.groups, 1, n, 1, {n = n})}
    for i, s in ipairs(detail.starts) do
       columns.start_s[i], columns.end_s[i] = s + 0.0, s + collect.seconds + 0.0
       columns.clock_time[i] = clock.at(detail.recorded_at[detail.recordings[i]], s)
    end
-   local order = {"file", "start_s", "end_s", "clock_time", "species", "site", detail.groups and "group" or nil}
+   local order = {"file", "start_s", "end_s", "clock_time", truth, "site", detail.groups and "group" or nil}
    for _, f in ipairs(detail.features) do
       order[#order + 1] = plain(f.name)
       columns[plain(f.name)] = f.x
@@ -147,7 +147,8 @@ end
 --- The parameters of a folder with results.
 function evaluate_files.parameters(options)
    return {checkpoint = options.checkpoint, motif = options.motif, dataset_root = options.dataset_root,
-      windows = options.windows, motifs = options.motifs, splits = options.splits, seed = options.seed, k = options.k}
+      labels = options.labels, windows = options.windows, motifs = options.motifs, splits = options.splits,
+      seed = options.seed, k = options.k}
 end
 
 --- May results be written into `options.output`? Makes the folder.
@@ -181,9 +182,10 @@ function evaluate_files.write(options, result, detail)
          {order = order, metadata = metadata})
    end
    if not ok then return nil, message end
-   local columns, order = window_columns(detail)
+   local columns, order = window_columns(detail, result.truth or "species")
    ok, message = sql.write_parquet(folder .. "/embeddings.parquet", columns,
-      {order = order, metadata = metadata, types = {clock_time = "varchar", species = "varchar", site = "varchar"}})
+      {order = order, metadata = metadata, types = {clock_time = "varchar", site = "varchar",
+      [result.truth or "species"] = "varchar"}})
    if ok then ok, message = record.write_failures(folder .. "/failures.csv", result.failures) end
    for _, p in ipairs(evaluate_files.pictures(result, detail)) do
       if not ok then return nil, message end

@@ -2,6 +2,7 @@
 -- @module bclua.workflow.evaluate_tables
 local collect = require "bclua.workflow.collect"
 local display = require "bclua.display"
+local labelled = require "bclua.workflow.labelled"
 local check_options = require("bclua.options").check
 
 local tables = {}
@@ -13,7 +14,7 @@ local function percent(v) return ("%.0f %%"):format(100 * v) end
 -- gives their values.
 local function by_level(result, first, names, count, row_name, of)
    local header, rows = {first}, {}
-   for _, level in ipairs(result.group and {"species", "group"} or {"species"}) do
+   for _, level in ipairs({result.truth, result.group and "group" or nil}) do
       for i, name in ipairs(names) do header[#header + 1] = i == 1 and level .. ": " .. name or name end
    end
    for i = 1, count do
@@ -47,7 +48,7 @@ function tables.paired(result)
       end)
 end
 
---- What distances say, of species or (level "group") of groups.
+--- What distances say, of species (labels) or (level "group") of groups.
 function tables.distances(result, level)
    local part, rows = level == "group" and result.group or result, {}
    for i, r in ipairs(part.rows) do
@@ -89,9 +90,12 @@ function tables.sentence(result)
       return ("%d %s of %d recordings that were not used in training; there were no labels, as no recording has a " ..
          "species: what is judged is retrieval"):format(result.windows, collect.words[result.kind], result.recordings)
    end
-   return ("%d %s of %d recordings that were not used in training; %d species%s; accuracy is the mean over " ..
+   local about = result.labelled
+   local truth = about and ("the truth is what %d labels of %s say: %d names, %d of them in several recordings"):format(
+      about.labels, about.path, about.names, result.classes) or ("%d species"):format(result.classes)
+   return ("%d %s of %d recordings that were not used in training; %s%s; accuracy is the mean over " ..
       "classes, mean and standard deviation over %d splits by recording"):format(result.windows,
-      collect.words[result.kind], result.recordings, result.classes,
+      collect.words[result.kind], result.recordings, truth,
       result.group and (" in %d groups"):format(result.group.classes) or "", result.splits)
 end
 
@@ -122,6 +126,9 @@ function tables.left_out(result)
       list[#list + 1] = ("left out, of recordings without a species: %d windows"):format(result.unlabelled)
    end
    add(result.missing, "left out, none of their recordings could be read")
+   if result.labelled then
+      for _, line in ipairs(labelled.remarks(result.labelled)) do list[#list + 1] = line end
+   end
    if (result.silent or 0) > 0 then
       list[#list + 1] = ("left out, silent or constant: %d windows"):format(result.silent)
    end
@@ -139,7 +146,7 @@ end
 
 local function by_species(result, with_classes)
    local parts = {tables.sentence(result), align(tables.accuracy(result)), "", align(tables.paired(result)), "",
-      tables.distances_sentence(result), align(tables.distances(result, "species"))}
+      tables.distances_sentence(result), align(tables.distances(result, result.truth))}
    if result.group then parts[#parts + 1] = align(tables.distances(result, "group")) end
    for _, part in ipairs(with_classes and {result, result.group} or {}) do
       parts[#parts + 1] = ""

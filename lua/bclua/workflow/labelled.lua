@@ -106,6 +106,107 @@ local function warnings_of(path, about, without)
    return list
 end
 
+-- Labels of a recording, in order of time, that are the truth of what is heard: those without a text, behind its end,
+-- or with another name in their time are counted in `about`.
+local function clear_labels(list, duration_s, about)
+   local named, unclear, clear = {}, {}, {}
+   for _, label in ipairs(list) do
+      local why = not label.label and "unnamed" or label.start_s >= duration_s and "past" or nil
+      if why then about[why] = about[why] + 1 else named[#named + 1] = label end
+   end
+   for i, a in ipairs(named) do
+      for k = i + 1, #named do
+         local b = named[k]
+         if b.start_s >= a.end_s then break end
+         if a.label ~= b.label and a.start_s < b.end_s then unclear[a], unclear[b] = true, true end
+      end
+   end
+   for _, label in ipairs(named) do
+      if unclear[label] then about.overlapping = about.overlapping + 1 else clear[#clear + 1] = label end
+   end
+   return clear
+end
+
+-- Windows around labels of a recording, each once, in order of time: `centres` and `names`.
+local function truth_of(list, seconds, duration_s, about)
+   local at, order, found = {}, {}, {centres = {}, names = {}}
+   local function is_long(label) return label.end_s - label.start_s > seconds end
+   for _, label in ipairs(clear_labels(list, duration_s, about)) do
+      local c = labelled.centre(label, seconds, duration_s)
+      if not at[c] then at[c], order[#order + 1] = {name = label.label}, c end
+      at[c].several = at[c].several or at[c].name ~= label.label
+      table.insert(at[c], label)
+   end
+   table.sort(order)
+   for _, c in ipairs(order) do
+      if at[c].several then
+         about.overlapping = about.overlapping + #at[c]
+      else
+         found.centres[#found.centres + 1], found.names[#found.names + 1] = c, at[c].name
+         about.labels = about.labels + #at[c]
+         for _, label in ipairs(at[c]) do
+            if is_long(label) then about.longer = about.longer + 1 end
+         end
+      end
+   end
+   return found
+end
+
+--- Windows of labels as truth: one around each label, in its middle, called by its text. Labels that overlap one
+-- of another text are left out, as such a window is of both.
+-- @tparam {table,...} rows recordings: `source_name`, `duration_seconds`
+-- @tparam string path as for `read`
+-- @tparam number seconds of a window
+-- @tparam table kept set of the source names that count
+-- @treturn[1] table by source name `centres` (seconds) and `names`, in order of time
+-- @treturn[1] table how many there are: `labels` that are used, `names`, `longer` (of these longer than a window);
+-- left out: `others`, of `unknown` recordings, `away` (of recordings that are not kept), `unnamed`, `overlapping`,
+-- `past` (behind the end of the recording); `path`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function labelled.truth(rows, path, seconds, kept)
+   local names = {}
+   for i, row in ipairs(rows) do names[i] = row.source_name end
+   local of, read = labelled.read(path, names)
+   if not of then return nil, read end
+   local about = {path = path, others = read.others, unknown = read.recordings, labels = 0, names = 0, longer = 0,
+      away = 0, unnamed = 0, overlapping = 0, past = 0}
+   local truth, seen = {}, {}
+   for _, row in ipairs(rows) do
+      local list = of[row.source_name] or {}
+      if kept[row.source_name] then
+         local found = truth_of(list, seconds, row.duration_seconds, about)
+         if #found.centres > 0 then truth[row.source_name] = found end
+         for _, name in ipairs(found.names) do
+            if not seen[name] then seen[name], about.names = true, about.names + 1 end
+         end
+      else
+         about.away = about.away + #list
+      end
+   end
+   if about.labels == 0 then
+      return nil, ("%s: no label can be judged (%s)"):format(path, table.concat(labelled.remarks(about), "; "))
+   end
+   return truth, about
+end
+
+--- What is to be said of labels that are no truth, or only in part: a sentence each.
+-- @tparam table about from `truth`
+-- @treturn {string,...}
+function labelled.remarks(about)
+   local list = {}
+   local function add(n, words)
+      if n > 0 then list[#list + 1] = ("%s: %d labels"):format(words, n) end
+   end
+   add(about.others, ("left out, of %d recordings that are not in the table"):format(about.unknown))
+   add(about.away, "left out, of recordings that are not kept for evaluation", about.away)
+   add(about.unnamed, "left out, without a text", about.unnamed)
+   add(about.overlapping, "left out, in one window with the time of another text", about.overlapping)
+   add(about.past, "left out, behind the end of their recording", about.past)
+   add(about.longer, "longer than a window, judged by their middle", about.longer)
+   return list
+end
+
 --- Rows of recordings as rows of recordings and labels: one for each label that is heard in a recording. The label is
 -- in place of the species.
 -- @tparam {table,...} rows `source_name`, `duration_seconds`, `matrix_profile_window`, `cens_sample_rate`, ...

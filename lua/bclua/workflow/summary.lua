@@ -341,15 +341,15 @@ local function training(r, run, folder)
    if #judged > 0 then validation(r, judged) end
 end
 
--- What is said and shown by species.
+-- What is said and shown by species, or labels.
 local function labelled(r, e)
-   r:paragraph("Which species is this window? Logistic regression on " .. tables.sentence(e) .. ".")
+   r:paragraph(("Which %s is this window? Logistic regression on %s."):format(e.truth, tables.sentence(e)))
    r:table(tables.accuracy(e))
    r:paragraph("The embedding against the others on the same splits: mean and standard deviation of the difference, " ..
       "and the shares of the splits that it won and lost.")
    r:table(tables.paired(e))
    r:paragraph(tables.distances_sentence(e) .. ".")
-   r:table(tables.distances(e, "species"))
+   r:table(tables.distances(e, e.truth))
    if e.group then r:table(tables.distances(e, "group")) end
 end
 
@@ -373,7 +373,7 @@ local function evaluation(r, run, folder)
    end
    for _, part in ipairs(e.retrieval and {} or {e, e.group}) do
       local title = "Share of the windows of each %s that was named rightly"
-      r:fold(title:format(part == e and "species" or "group"), function() r:table(tables.classes(part)) end)
+      r:fold(title:format(part == e and e.truth or "group"), function() r:table(tables.classes(part)) end)
    end
 end
 
