@@ -9,15 +9,7 @@ local noise = gradient.noise
 
 -- Two residual blocks with all that can be fused, run again or widened.
 local function layers()
-   local function block(name, from, width, stride)
-      return {
-         {"conv2d", name = name .. ".conv1", from = from, out = width, kernel = 3, stride = stride, padding = 1},
-         {"batch_norm"}, {"relu"},
-         {"conv2d", out = width, kernel = 3, padding = 1}, {"batch_norm", name = name .. ".bn2"},
-         {"conv2d", from = from, out = width, kernel = 1, stride = stride}, {"batch_norm", name = name .. ".short"},
-         {"add", from = {name .. ".bn2", name .. ".short"}}, {"relu", name = name},
-      }
-   end
+   local block = gradient.residual_block
    return {
       {"conv2d", name = "conv1", out = 16, kernel = 3, padding = 1}, {"batch_norm", name = "bn1"},
       {"relu", name = "stem"}, block("one", "stem", 16, 1),

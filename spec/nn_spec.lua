@@ -284,15 +284,7 @@ end)
 
 -- A small network of all kinds of buffers, for the tests below.
 local function small_layers()
-   local function block(name, from, width, stride)
-      return {
-         {"conv2d", name = name .. ".conv1", from = from, out = width, kernel = 3, stride = stride, padding = 1},
-         {"batch_norm"}, {"relu"},
-         {"conv2d", out = width, kernel = 3, padding = 1}, {"batch_norm", name = name .. ".bn2"},
-         {"conv2d", from = from, out = width, kernel = 1, stride = stride}, {"batch_norm", name = name .. ".short"},
-         {"add", from = {name .. ".bn2", name .. ".short"}}, {"relu", name = name},
-      }
-   end
+   local block = gradient.residual_block
    return {
       {"conv2d", name = "conv1", out = 20, kernel = 3, padding = 1}, {"batch_norm"}, {"relu", name = "stem"},
       block("one", "stem", 20, 1), block("two", "one", 24, 2), {"average_pool", global = true, name = "pool"},

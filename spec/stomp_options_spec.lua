@@ -1,5 +1,6 @@
 local array = require "bclua.array"
 local command = require "support.command"
+local profiles = require "support.profiles"
 local sampling = require "bclua.sampling"
 local stomp = require "bclua.stomp"
 
@@ -7,20 +8,13 @@ local inf, nan = math.huge, 0 / 0
 
 -- A smoothed random walk a row, with a silence, a repeat and a NaN.
 local function series(dims, frames, seed)
-   math.randomseed(seed)
-   local rows = {}
+   local x = profiles.walk(dims, frames, seed)
    for d = 1, dims do
-      local row, v = {}, 0
-      for t = 1, frames do
-         v = 0.9 * v + math.random() - 0.5
-         row[t] = v
-      end
-      for t = frames // 4, frames // 4 + 40 do row[t] = 0 end
-      for t = 1, 50 do row[frames - 60 + t] = row[t + 3] end
-      row[frames // 2] = nan
-      rows[d] = row
+      for t = frames // 4, frames // 4 + 40 do x:set(d, t, 0) end
+      for t = 1, 50 do x:set(d, frames - 60 + t, x:at(d, t + 3)) end
+      x:set(d, frames // 2, nan)
    end
-   return array.from(rows, "f64")
+   return x
 end
 
 local function same(a, b, ...)

@@ -3,20 +3,7 @@ local stomp = require "bclua.stomp"
 
 local nan = 0 / 0
 
--- A smoothed random walk a row.
-local function walk(dims, frames, seed)
-   math.randomseed(seed)
-   local rows = {}
-   for d = 1, dims do
-      local row, v = {}, 0
-      for t = 1, frames do
-         v = 0.9 * v + math.random() - 0.5
-         row[t] = v
-      end
-      rows[d] = row
-   end
-   return array.from(rows, "f64")
-end
+local walk = require("support.profiles").walk
 
 local function assert_same_profile(expected, got)
    assert.is_true(array.equal(expected.distance, got.distance))

@@ -14,6 +14,17 @@ end
 
 local noise = gradient.noise
 
+-- The layers of a residual block.
+function gradient.residual_block(name, from, width, stride)
+   return {
+      {"conv2d", name = name .. ".conv1", from = from, out = width, kernel = 3, stride = stride, padding = 1},
+      {"batch_norm"}, {"relu"},
+      {"conv2d", out = width, kernel = 3, padding = 1}, {"batch_norm", name = name .. ".bn2"},
+      {"conv2d", from = from, out = width, kernel = 1, stride = stride}, {"batch_norm", name = name .. ".short"},
+      {"add", from = {name .. ".bn2", name .. ".short"}}, {"relu", name = name},
+   }
+end
+
 local function flat(a) return a:reshape(a:size()) end
 
 local function dot(a, b) return (flat(a) * flat(b)):sum() end
