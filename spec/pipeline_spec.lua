@@ -62,6 +62,12 @@ describe("a configuration file", function()
          ["triplets = {mixture = {0, 0, 0, 0}}"] = "'triplets.mixture': at least one weight must be more than 0",
          ["extract = {cens_sample_rate = 7}"] = "'extract.cens_sample_rate': 7 does not divide 32000",
          ["data = {deployments = '/no.csv'}"] = "'data.deployments': /no.csv: no such file",
+         ["triplets = {labels = '/no.parquet'}"] = "'triplets.labels': /no.parquet: no such file",
+         ["evaluate = {labels = '/no.parquet'}"] = "'evaluate.labels': /no.parquet: no such file",
+         ["triplets = {labels = 'x', pick = 'motif'}"] =
+            "'triplets.pick': not with 'triplets.labels', which are the windows",
+         ["evaluate = {labels = 'x', windows = 'all'}"] =
+            "'evaluate.windows': not with 'evaluate.labels', which are the windows",
          ["evaluate = {splits = 0}"] = "'evaluate.splits' must be an integer from 1 to 10000, got 0",
          ["fit = {batch_size = 0}"] = "'fit.batch_size' must be an integer from 1 to 1048576, got 0",
          ["fit = {beta1 = 1}"] = "'fit.beta1' must be a number of at least 0 and below 1, got 1",
@@ -107,6 +113,38 @@ describe("pipeline over one group", function()
       local page = command.read(dir .. "/run/report.html")
       assert.matches("nothing to learn from", page)
       assert.matches("data:audio/ogg;base64,", page)
+      command.remove(dir)
+   end)
+end)
+
+describe("pipeline with labels", function()
+   it("draws triplets of them and judges them, in recordings without species; its commands do the same", function()
+      local dir, sql = command.folder(), require "bclua.sql"
+      assert(require("bclua.dataset").make(dir .. "/all", {families = 2, species = 1, recordings = 5, short = 0,
+         least_s = 12, most_s = 13}))
+      command.shell(("mkdir %s/card && mv %s/all/train_audio/*/* %s/card/"):format(dir, dir, dir))
+      local labels = dir .. "/labels.parquet"
+      assert(sql.write_parquet(labels, ("select 'card/' || split_part(file, '/', 3) as source_name, start_s::double " ..
+         "as start_s, end_s::double as end_s, split_part(file, '/', 2) as label from %s"):format(
+         sql.csv(dir .. "/all/calls.csv"))))
+      local config = command.write(dir .. "/config.lua", ([[return {triplets = {samples = 40, labels = "%s"},
+         network = {widths = {2, 2, 2, 2}, z = 4}, audit = {limit = 0}, evaluate = {splits = 2, labels = "%s"},
+         fit = {batch_size = 2, batches_per_epoch = 2, max_epochs = 1, validation_triplets = 4}}]]):format(labels,
+         labels))
+      local result = assert(pipeline.run{data = dir .. "/card", run = dir .. "/run", config = config})
+      assert.same({"label", 2}, {result.triplets.group, result.evaluation.classes})
+      local made = require("bclua.workflow.record").of_parquet(result.triplets_path)
+      assert.same({labels, {0, 0, 1, 0}, 5}, {made.labels, made.mixture, made.self_distance})
+      local page = command.read(result.report)
+      assert.matches("Groups are by label.", page, 1, true)
+      assert.matches("Which label is this window?", page, 1, true)
+      assert.matches("windows around labels of 4 recordings that were not used in training; the truth", page, 1, true)
+      local list = require("bclua.workflow.commands").list(result)
+      for _, i in ipairs{3, 7} do
+         assert.matches(" --labels " .. labels, list[i], 1, true)
+         local out, status = command.shell(list[i]:gsub("^bclua", command.quote(command.program)))
+         assert.equal(0, status, out)
+      end
       command.remove(dir)
    end)
 end)

@@ -48,12 +48,10 @@ end
 local function generate(run, c)
    local t = require("bclua.workflow.triplets").of_settings(c.triplets, c.data)
    local words = {"bclua", "scripts/motif.lua", "generate-triplets", "--input", run.motif, "--output",
-      run.triplets_path, "--samples", t.samples, "--seed", t.seed, "--holdout", t.holdout, "--shares", t.shares,
-      "--pick", t.pick}
-   if t.mixture then
-      extend(words, "--mixture", table.concat(t.mixture, ","))
-   else
-      extend(words, "--self", t.self, "--motif", t.motif)
+      run.triplets_path, "--samples", t.samples, "--seed", t.seed, "--holdout", t.holdout, "--shares", t.shares}
+   if t.mixture then extend(words, "--mixture", table.concat(t.mixture, ",")) end
+   for _, name in ipairs{"pick", "labels", "self", "motif"} do
+      if t[name] then extend(words, "--" .. name, t[name]) end
    end
    if run.taxonomy then extend(words, "--taxonomy", run.taxonomy) end
    if t.metadata then extend(words, "--metadata", t.metadata) end
@@ -62,7 +60,7 @@ local function generate(run, c)
    if t.group ~= "" then extend(words, "--group", t.group) end
    if t.exclude_own then extend(words, "--no-self") end
    for _, name in ipairs({"self_distance", "clip_distance", "clips"}) do
-      if t[name] ~= 0 then extend(words, "--" .. name:gsub("_", "-"), t[name]) end
+      if (t[name] or 0) ~= 0 then extend(words, "--" .. name:gsub("_", "-"), t[name]) end
    end
    return words
 end
@@ -105,8 +103,13 @@ function commands.list(run)
    add("bclua", "scripts/motif.lua", "audit", run.triplets_path, "--dataset-root", run.root, "--limit", c.audit.limit,
       "--duration", c.tiles.duration)
    add(table.unpack(fit(run, c)))
-   add("bclua", "scripts/embed.lua", "evaluate", run.fit.checkpoint, run.motif, "--dataset-root", run.root, "--windows",
-      c.evaluate.windows, "--motifs", c.evaluate.motifs, "--splits", c.evaluate.splits)
+   local evaluate = {"bclua", "scripts/embed.lua", "evaluate", run.fit.checkpoint, run.motif, "--dataset-root",
+      run.root}
+   local e = require("bclua.workflow.evaluate").of_settings(c.evaluate)
+   for _, name in ipairs{"windows", "motifs", "labels", "splits"} do
+      if e[name] then extend(evaluate, "--" .. name, e[name]) end
+   end
+   add(table.unpack(evaluate))
    return list
 end
 

@@ -199,6 +199,15 @@ evaluate.options = {checkpoint = {"string", needed = true}, motif = {"string", n
    motifs = {"integer", least = 1, most = 1000}, splits = JUDGE.splits, seed = JUDGE.seed, k = JUDGE.k,
    output = "string", force = "boolean", quiet = "boolean"}
 
+--- The settings `evaluate` of the pipeline as `run` takes them: without a choice of windows where there are labels.
+-- @tparam table e
+function evaluate.of_settings(e)
+   local options = {}
+   for k, v in pairs(e) do options[k] = v end
+   if e.labels == "" then options.labels = nil else options.windows, options.motifs = nil, nil end
+   return options
+end
+
 -- What is judged: windows of a kind, or those of labels.
 local function set_windows(options)
    for name, default in pairs{windows = "best", motifs = 3} do

@@ -20,6 +20,17 @@ local function finder(names)
    end
 end
 
+--- Is this a table of labels?
+-- @tparam string path Parquet or CSV from `import-labels`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function labelled.check(path)
+   local relation, message = tables.open(path, schemas.labels, COLUMNS)
+   if not relation then return nil, message end
+   return true
+end
+
 --- The labels of some recordings.
 -- @tparam string path Parquet or CSV from `import-labels`
 -- @tparam {string,...} names source names; labels with others are matched as `bclua.annotations.match` does

@@ -25,13 +25,13 @@ pipeline.defaults = {
    extract = {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000, channel = "mix", fmin = 0,
       fmax = 0, layout = "parts"},
    triplets = {samples = 20000, seed = 1, holdout = 0.25, shares = "equal", self = 0.5, motif = 0.5, mixture = {},
-      pick = "calls", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0},
+      pick = "calls", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0, labels = ""},
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},
    network = {widths = {8, 16, 32, 64}, z = 64, compression = "log"},
    fit = fit_settings{batch_size = 16, batches_per_epoch = 100, max_epochs = 14, schedule = "cosine", warmup = 20,
       augment = "mix=triplets,shift=1", validation_triplets = 64},
-   evaluate = {windows = "best", motifs = 3, splits = 10},
+   evaluate = {windows = "best", motifs = 3, splits = 10, labels = ""},
 }
 
 --- What the demonstration uses: small enough for a few minutes on two cores.
@@ -104,6 +104,21 @@ local function schema()
          z = channels, compression = {"choice", {"log", "power", "pcen"}}}}}
 end
 
+-- What is wrong with the settings of labels: they are the windows, and there is no other choice of these.
+local function wrong_labels(config, t)
+   if t.labels and t.pick then return "setting 'triplets.pick': not with 'triplets.labels', which are the windows" end
+   local e = config.evaluate
+   if e.labels ~= "" and e.windows ~= pipeline.defaults.evaluate.windows then
+      return "setting 'evaluate.windows': not with 'evaluate.labels', which are the windows"
+   end
+   for name, path in pairs{["triplets.labels"] = t.labels, ["evaluate.labels"] = e.labels} do
+      if path ~= "" then
+         local ok, message = require("bclua.workflow.labelled").check(path)
+         if not ok then return ("setting '%s': %s"):format(name, message) end
+      end
+   end
+end
+
 --- What is wrong with settings that were merged; nil: nothing.
 -- @tparam table config
 -- @treturn ?string message naming the setting
@@ -121,6 +136,8 @@ function pipeline.wrong(config)
       ok, message = require("bclua.deployments").read(c.data.deployments)
       if not ok then return "setting 'data.deployments': " .. message end
    end
+   message = wrong_labels(config, c.triplets)
+   if message then return message end
    local e, mixture = c.extract, c.triplets.mixture
    if e.sample_rate % e.cens_sample_rate ~= 0 then
       return ("setting 'extract.cens_sample_rate': %d does not divide %d"):format(e.cens_sample_rate, e.sample_rate)
@@ -254,10 +271,11 @@ end
 local function sample(run, force)
    local c = run.config
    local message, no_groups
+   local t = require("bclua.workflow.triplets").of_settings(c.triplets, c.data)
    run.triplets, message, no_groups = step(run, "generate-triplets", function()
       local options = {input = run.motif, output = run.triplets_path, taxonomy = run.taxonomy,
          dataset_root = run.root, force = force, keep_scores = run.folder .. "/scores.parquet"}
-      for k, v in pairs(require("bclua.workflow.triplets").of_settings(c.triplets, c.data)) do options[k] = v end
+      for k, v in pairs(t) do options[k] = v end
       return require("bclua.workflow.triplets").run(options)
    end)
    if no_groups then
@@ -265,7 +283,7 @@ local function sample(run, force)
       return true
    end
    if not run.triplets then return nil, message end
-   if require("bclua.workflow.triplet_windows").needs_scores(c.triplets) then
+   if require("bclua.workflow.triplet_windows").needs_scores(t) then
       run.scores = run.folder .. "/scores.parquet"
    end
    local cut
@@ -299,8 +317,10 @@ local function learn(run, force)
    run.metrics = f .. "/metrics.jsonl"
    local judged
    run.evaluation, judged = step(run, "evaluate", function()
-      return require("bclua.workflow.evaluate").run({checkpoint = run.fit.checkpoint, motif = run.motif,
-         dataset_root = run.root, windows = c.evaluate.windows, motifs = c.evaluate.motifs, splits = c.evaluate.splits})
+      local evaluate = require "bclua.workflow.evaluate"
+      local options = evaluate.of_settings(c.evaluate)
+      options.checkpoint, options.motif, options.dataset_root = run.fit.checkpoint, run.motif, run.root
+      return evaluate.run(options)
    end)
    run[run.evaluation and "judged" or "evaluation_message"] = judged
    return true -- a data set too small to evaluate still gets its report

@@ -122,7 +122,7 @@ function trial.run(options)
    if not ok then return nil, message end
    local triplets, scores = options.folder .. "/triplets.parquet", nil
    local draw = require "bclua.workflow.triplets"
-   if require("bclua.workflow.triplet_windows").needs_scores(c.triplets) then
+   if require("bclua.workflow.triplet_windows").needs_scores(draw.of_settings(c.triplets)) then
       scores, message = scores_of(options.run, about, c.triplets.calls, options.quiet)
       if not scores then return nil, message end
    end
@@ -138,9 +138,9 @@ function trial.run(options)
    if not learnt then return nil, message end
    local result = {loss = learnt.loss, validation = learnt.validation and learnt.validation.loss,
       parameters = learnt.parameters, seconds = system.clock() - start, fit = learnt}
-   result.evaluation, message = require("bclua.workflow.evaluate").run(with({
-      checkpoint = learnt.checkpoint, motif = about.motif, dataset_root = about.root, quiet = options.quiet},
-      c.evaluate))
+   local evaluate = require "bclua.workflow.evaluate"
+   result.evaluation, message = evaluate.run(with({checkpoint = learnt.checkpoint, motif = about.motif,
+      dataset_root = about.root, quiet = options.quiet}, evaluate.of_settings(c.evaluate)))
    if result.evaluation then flat(result, result.evaluation) else result.evaluation_message = message end
    return result
 end

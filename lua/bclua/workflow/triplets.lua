@@ -277,13 +277,17 @@ local function tell(result, options)
 end
 
 --- The settings `triplets` of the pipeline as the step takes them: `mixture`, where it has weights, in place of `self`
--- and `motif`.
+-- and `motif`; where there are labels, not those that are as without.
 -- @tparam table t
 -- @tparam[opt] table data the settings `data`, of which the step takes `group` and `metadata`
 function triplets.of_settings(t, data)
    local options = {}
    for k, v in pairs(t) do options[k] = v end
    if next(t.mixture) then options.self, options.motif = nil, nil else options.mixture = nil end
+   if t.labels == "" then options.labels = nil end
+   for _, name in ipairs(options.labels and {"pick", "calls", "self", "motif", "self_distance"} or {}) do
+      if t[name] == require("bclua.workflow.pipeline").defaults.triplets[name] then options[name] = nil end
+   end
    if data then options.group, options.metadata = data.group, data.metadata ~= "" and data.metadata or nil end
    return options
 end
