@@ -36,7 +36,8 @@ describe("experiment: window", function()
 
       it("has a row a setting, with the motif where `extract` finds it", function()
          local item = {path = dir .. "/data/train_audio/synfin1/SYN1001.ogg"}
-         local rows = motif_sweep.one(item, {rates = {10, 20}, windows_s = {3.5, 5}, exclusions = {0.5, 1}})
+         local rows = motif_sweep.one(item, {sample_rate = 32000, rates = {10, 20}, windows_s = {3.5, 5},
+            exclusions = {0.5, 1}})
          assert.equal(8, #rows)
          local analysis = require "bclua.workflow.analysis"
          local r = analysis.analyse(item.path,
@@ -50,6 +51,24 @@ describe("experiment: window", function()
             assert.is_true(row.rank >= 0 and row.rank <= 1)
             assert.is_nil(row.calls)
          end
+      end)
+
+      it("hears at the sample rate that `extract` has", function()
+         local path, rate = dir .. "/fast.wav", 48000
+         local y = assert(require("bclua.audio").load(dir .. "/data/train_audio/synfin1/SYN1001.ogg",
+            {sample_rate = rate}))
+         assert(require("bclua.audio").save(path, y, rate, {format = "wav"}))
+         local row = motif_sweep.one({path = path}, {sample_rate = rate, rates = {10}, windows_s = {5},
+            exclusions = {0.5}})[1]
+         local r = require("bclua.workflow.analysis").analyse(path,
+            {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = rate})
+         assert.same({r.motif_0 / 10, r.motif_1 / 10, r.discord_0 / 10}, {row.a, row.b, row.d})
+         local measured = require("bclua.workflow.score").measure(assert(require("bclua.audio").load(path)),
+            {row.a, row.b}, 5, nil, {sample_rate = rate, fmin = 0, fmax = 0})
+         assert.near((measured[1].score + measured[2].score) / 2, row.score, 1e-9)
+         assert.matches("CENS rate 7: does not divide the sample rate 48000", select(2, sweep{sample_rate = rate,
+            rates = {7}}))
+         assert.equal(6, assert(sweep{sample_rate = 16000}).recordings)
       end)
 
       it("finds more call than a random window has, and less in discords", function()

@@ -13,6 +13,8 @@ Examples:
   bclua scripts/experiments/window.lua --data birds --run runs/birds --windows 2,3,5,8]], {seeds = 1})
 parser:option("--data", "Folder of recordings (default: those of the run)."):argname("DIR")
 parser:option("--recordings", "How many of them.", "40"):argname("N"):convert(cli.integer("--recordings", 1))
+parser:option("--sample-rate", "At which recordings are read (default: that of the run, else 32000)."):argname("HZ")
+   :convert(cli.integer("--sample-rate", 1000, 768000))
 parser:option("--rates", "CENS frames a second.", "5,10,20"):argname("LIST"):convert(cli.numbers("--rates", nil, 0.1))
 parser:option("--windows", "Seconds.", "2,3.5,5,7,10"):argname("LIST"):convert(cli.numbers("--windows", nil, 0.1))
 parser:option("--exclusions", "Parts of a window: pairs that overlap more are no motif.", "0.25,0.5,1")
@@ -24,6 +26,7 @@ local about, message = {data = o.data}, nil
 if not o.data then about, message = require("bclua.workflow.trial").open(o.run) end
 if not about then cli.finish("window", nil, message) end
 local settings = {data = about.data, recordings = o.recordings, rates = o.rates, windows_s = o.windows,
+   sample_rate = o.sample_rate or about.settings and about.settings.extract.sample_rate or nil,
    exclusions = o.exclusions, seeds = experiment.seeds(o)}
 local r
 r, message = motif_sweep.run(settings)

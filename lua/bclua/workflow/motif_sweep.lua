@@ -6,13 +6,13 @@
 -- @module bclua.workflow.motif_sweep
 local dataset = require "bclua.dataset"
 local files = require "bclua.files"
+local hearing = require "bclua.hearing"
 local schemas = require "bclua.workflow.schemas"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
 local motif_sweep = {}
 
-local SAMPLE_RATE = 32000
 local GRID_S = 0.5 -- between windows that a motif's score is compared with
 
 --- What is measured of a motif, by recording; those of calls only where calls are known.
@@ -58,14 +58,15 @@ local function rank_in(sorted, x)
    return (below + equal / 2) / #sorted
 end
 
-local function judge_scores(rows, y, w)
+local function judge_scores(rows, y, w, sample_rate)
    local starts = {}
    for _, row in ipairs(rows) do
       starts[#starts + 1], starts[#starts + 2], starts[#starts + 3] = row.a, row.b, row.d
    end
    local grid = {}
-   for k = 0, math.max(0, math.floor((#y / SAMPLE_RATE - w) / GRID_S)) do starts[#starts + 1] = k * GRID_S end
-   local measured = require("bclua.workflow.score").measure(y, starts, w)
+   for k = 0, math.max(0, math.floor((#y / sample_rate - w) / GRID_S)) do starts[#starts + 1] = k * GRID_S end
+   local measured = require("bclua.workflow.score").measure(y, starts, w, nil,
+      {sample_rate = sample_rate, fmin = 0, fmax = 0})
    for i = 3 * #rows + 1, #starts do grid[#grid + 1] = measured[i].score end
    for i, row in ipairs(rows) do
       local a, b, d = measured[3 * i - 2].score, measured[3 * i - 1].score, measured[3 * i].score
@@ -87,18 +88,18 @@ end
 
 --- All settings on one recording; on a worker state.
 -- @tparam table item `{path=, calls=}`; calls: `{s=, e=, song=}` in seconds, nil if not known
--- @tparam table o `rates` (frames a second), `windows_s`, `exclusions` (parts of a window)
+-- @tparam table o `sample_rate`, `rates` (frames a second), `windows_s`, `exclusions` (parts of a window)
 -- @treturn[1] {table,...} a row a setting: `rate`, `window_s`, `exclusion`, `a`, `b`, `d` (starts of the motif's
 -- windows and the discord's, seconds) and the `measures`; none where one setting is too long for the recording
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function motif_sweep.one(item, o)
-   local y, message = require("bclua.audio").load(item.path, {sample_rate = SAMPLE_RATE})
+   local y, message = require("bclua.audio").load(item.path, {sample_rate = o.sample_rate})
    if not y then return nil, message end
    if #y == 0 or y:max() == y:min() then return nil, item.path .. ": no sound in it" end
    local list, cens = {}, {}
    for i, rate in ipairs(o.rates) do
-      cens[i] = require("bclua.cens").cens(y, {sample_rate = SAMPLE_RATE, hop = SAMPLE_RATE // rate})
+      cens[i] = require("bclua.cens").cens(y, {sample_rate = o.sample_rate, hop = o.sample_rate // rate})
    end
    for _, w in ipairs(o.windows_s) do
       local rows = {}
@@ -106,11 +107,11 @@ function motif_sweep.one(item, o)
          for _, exclusion in ipairs(o.exclusions) do
             local row = find(cens[i], rate, w, exclusion)
             if not row then return {} end
-            if item.calls then judge_calls(row, item.calls, w, #y / SAMPLE_RATE) end
+            if item.calls then judge_calls(row, item.calls, w, #y / o.sample_rate) end
             rows[#rows + 1] = row
          end
       end
-      judge_scores(rows, y, w)
+      judge_scores(rows, y, w, o.sample_rate)
       table.move(rows, 1, #rows, #list + 1, list)
    end
    return list
@@ -184,8 +185,8 @@ end
 
 local function check(o)
    for _, rate in ipairs(o.rates) do
-      if not (rate > 0 and SAMPLE_RATE % rate == 0) then
-         return nil, ("CENS rate %g: does not divide the sample rate %d"):format(rate, SAMPLE_RATE)
+      if not (rate > 0 and o.sample_rate % rate == 0) then
+         return nil, ("CENS rate %g: does not divide the sample rate %d"):format(rate, o.sample_rate)
       end
       for _, w in ipairs(o.windows_s) do
          if rate * w < 2 then return nil, ("a window of %g s has less than 2 frames at %g a second"):format(w, rate) end
@@ -195,14 +196,15 @@ local function check(o)
 end
 
 local POSITIVE = {"list", of = {"number", above = 0}, items = "numbers", shortest = 1, needed = true}
-local OPTIONS = {data = {"string", needed = true}, rates = POSITIVE, windows_s = POSITIVE,
+local OPTIONS = {data = {"string", needed = true}, sample_rate = hearing.settings.sample_rate, rates = POSITIVE,
+   windows_s = POSITIVE,
    exclusions = {"list", of = {"number", least = 0}, items = "numbers", shortest = 1, needed = true},
    recordings = {"integer", least = 0, needed = true},
    seeds = {"list", of = {"integer", least = 0}, items = "integers", shortest = 1, needed = true}, quiet = "boolean"}
 
 --- Try all settings on a sample of recordings, in parallel.
 -- @tparam table options `data` (folder, see `recordings.layout`), `rates`, `windows_s`, `exclusions`, `recordings`
--- (of a sample), `seeds` (of samples), `quiet`
+-- (of a sample), `seeds` (of samples), `sample_rate` (32000), `quiet`
 -- @treturn[1] table `rows` (see `summarise`), `recordings`, `short` (too short for a setting: left out),
 -- `has_calls`, `failures`
 -- @treturn[2] nil
@@ -211,7 +213,8 @@ function motif_sweep.run(options)
    options = check_options(options, OPTIONS)
    local parallel, progress = require "bclua.parallel", require "bclua.progress"
    local recordings = require "bclua.recordings"
-   local o = {rates = options.rates, windows_s = options.windows_s, exclusions = options.exclusions}
+   local o = {sample_rate = options.sample_rate, rates = options.rates, windows_s = options.windows_s,
+      exclusions = options.exclusions}
    local ok, message = check(o)
    if not ok then return nil, message end
    local layout, list, calls
