@@ -60,6 +60,7 @@ describe("a configuration file", function()
          ["triplets = {[true] = 1}"] = "no setting named 'triplets.true'",
          ["triplets = {mixture = {a = 1}}"] = "'triplets.mixture' must be a list of numbers, 4 of them, got a table",
          ["triplets = {mixture = {0, 0, 0, 0}}"] = "'triplets.mixture': at least one weight must be more than 0",
+         ["extract = {layout = 'tree'}"] = "'extract.layout' must be one of parts, files, got 'tree'",
          ["extract = {cens_sample_rate = 7}"] = "'extract.cens_sample_rate': 7 does not divide 32000",
          ["data = {deployments = '/no.csv'}"] = "'data.deployments': /no.csv: no such file",
          ["triplets = {labels = '/no.parquet'}"] = "'triplets.labels': /no.parquet: no such file",

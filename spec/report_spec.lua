@@ -124,6 +124,11 @@ describe("the report of a run", function()
       end
       local out = command.shell(commands[6]:gsub("^bclua", command.quote(command.program)))
       assert.matches("nothing left to do", out)
+      assert.is_nil(commands[1]:find("--layout", 1, true))
+      run.config.extract.layout = "files"
+      local other = require("bclua.workflow.commands").list(run)[1]
+      run.config.extract.layout = "parts"
+      assert.matches(" --layout files", other, 1, true)
    end)
 
    it("has a minute of a recording that is too long to be heard as a whole", function()
