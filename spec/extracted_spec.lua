@@ -108,6 +108,48 @@ describe("results in parts", function()
       assert.same(found[2], found[1])
    end)
 
+   it("have long features in files of their own, which are done again where they are lost", function()
+      put("a.wav", "b.wav")
+      field.mine(dir)
+      local input, long = dir .. "/motif.parquet", extracted_parts.long
+      local function hits()
+         return assert(search.run{query = dir .. "/card/a.wav", input = input, quiet = true, start = 0.5, seconds = 2})
+      end
+      local expected = hits().hits
+      command.remove(dir .. "/motif")
+      field.wav(dir .. "/card/b.wav", {seconds = 8.2})
+      field.wav(dir .. "/card/c.wav", {seconds = 4})
+      extracted_parts.long = 12 * 4 * 60
+      field.mine(dir)
+      local function shown(part)
+         local list = {}
+         for i, row in ipairs(sql.query(("select cens_file as f, cens is null as n from '%s/motif/%s' order by " ..
+            "source_name"):format(dir, part))) do
+            list[i] = ("%s %s"):format(row.f, row.n)
+         end
+         return list
+      end
+      assert.same({"part-000001-1.npy true", "part-000001-2.npy true", "nil false"}, shown("part-000001.parquet"))
+      assert.same({2, {}}, {hits().searched, hits().failures})
+      assert.same({0, 3}, {field.mine(dir).done, field.mine(dir).skipped})
+      os.remove(dir .. "/motif/part-000001-2.npy")
+      assert.equal(dir .. "/motif/part-000001-2.npy: ", hits().failures[1].reason:sub(1, #dir + 26))
+      assert.equal(1, field.mine(dir).done)
+      assert.same({"part-000002-1.npy true"}, shown("part-000002.parquet"))
+      change("a.wav")
+      change("c.wav")
+      assert.equal(2, field.mine(dir).done)
+      field.mine(dir)
+      assert.same({"part-000002.parquet", "part-000003.parquet"}, parts())
+      assert.is_false(files.exists(dir .. "/motif/part-000001-1.npy"))
+      field.wav(dir .. "/card/b.wav") -- as it was
+      os.remove(dir .. "/card/c.wav")
+      put("a.wav")
+      field.mine(dir)
+      extracted_parts.long = long
+      assert.same(expected, hits().hits)
+   end)
+
    it("have a recording's features as `cens`, metadata as columns", function()
       put("a/one.wav", "a/two.wav")
       field.mine(dir)
@@ -308,6 +350,7 @@ describe("a part", function()
          {"replace ('else.wav' as source_name)", "card/b.wav: is not in it"},
          {"replace ([c[:73] for c in cens] as cens)", "card/b.wav: has 73 frames, the table says 81 (run `motif"},
          {"replace (null::float[][] as cens)", "card/b.wav: is not in it"},
+         {"replace ('../x.npy' as cens_file)", "column 'cens_file', row 1: must be a path below a folder"},
          {"replace (cens[:5] as cens)", "card/b.wav: expected the shape (12, frames)"}} do
          sql.write_parquet(path, ("select * %s from %s"):format(case[1], sql.parquet(good)))
          local r = assert(search.run{query = dir .. "/card/a.wav", input = input, quiet = true})

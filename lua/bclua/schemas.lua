@@ -87,7 +87,8 @@ schemas.motif = {
 schemas.metadata = options.extend(schemas.motif, {mp = false, pi = false, folder = false, part_file = false})
 
 --- The parts of `extract`, but for their features, `cens`.
-schemas.extracted = options.extend(schemas.motif, {part_file = false, exclusion = FRAME, version = optional(TEXT),
+schemas.extracted = options.extend(schemas.motif, {part_file = false, cens_file = optional(PATH), exclusion = FRAME,
+   version = optional(TEXT),
    source_bytes = optional(COUNT), source_modified = "integer", warning = "string", clock_warning = "string",
    claimed_seconds = "number", is_best_channel = "boolean", fmin = HERTZ, fmax = HERTZ})
 

@@ -2,8 +2,11 @@
 -- recording, with its metadata, `folder`, `mp`, `pi` and `cens` as columns.
 --
 -- Of a recording that is in several parts the last one counts. The metadata `bclua_failed` of a part names recordings
--- that failed when they were to be done again: what earlier parts have of them no longer counts.
+-- that failed when they were to be done again: what earlier parts have of them no longer counts. The features of a
+-- recording of some ten hours or more are an npy file beside its part, `cens_file`: to write them into Parquet would
+-- take ten times their size in memory.
 -- @module bclua.workflow.extracted_parts
+local array = require "bclua.array"
 local display = require "bclua.display"
 local files = require "bclua.files"
 local json = require "bclua.json"
@@ -20,10 +23,13 @@ local extracted_parts = {}
 --- Bytes of features and profiles in a part, about.
 extracted_parts.bytes = 1 << 24
 
+--- Bytes of features that are a file of their own.
+extracted_parts.long = 1 << 24
+
 local ROW_BYTES = 1000 -- of the metadata, about
 
 local COLUMNS = {table.unpack(metadata.keys)}
-table.move({"folder", "mp", "pi", "cens"}, 1, 4, #COLUMNS + 1, COLUMNS)
+table.move({"folder", "mp", "pi", "cens", "cens_file"}, 1, 5, #COLUMNS + 1, COLUMNS)
 
 -- Of columns that may hold nothing.
 local TYPES = {cens = "float[][]"}
@@ -34,7 +40,7 @@ end
 -- What says whether a recording is done, and with which warning.
 local STATE = {"source_name", "source_bytes", "source_modified", "cens_sample_rate", "matrix_profile_window",
    "sample_rate", "exclusion", "fmin", "fmax", "channel", "is_best_channel", "warning", "clock_warning",
-   "duration_seconds", "claimed_seconds"}
+   "duration_seconds", "claimed_seconds", "cens_file"}
 
 --- The parts of a folder.
 -- @tparam string folder
@@ -66,14 +72,14 @@ local function read_part(path, names)
    return rows, message or failed
 end
 
--- Calls `f` with what counts of each part, from the last part to the first: its name, rows, and whether anything of it
--- does; or its name, nil and what is wrong with it.
+-- Calls `f` with each part, from the last one to the first: its name, the rows that count, whether anything of it does,
+-- and all rows; or its name, nil and what is wrong with it.
 local function each_part(folder, list, names, f)
    local seen = {}
    for i = #list, 1, -1 do
       local rows, failed = read_part(folder .. "/" .. list[i], names)
       if rows then
-         local current, counts = {}, false
+         local current, counts, all = {}, false, rows
          for _, row in ipairs(rows) do
             if not seen[row.source_name] then current[#current + 1] = row end
             seen[row.source_name] = true
@@ -82,7 +88,7 @@ local function each_part(folder, list, names, f)
             counts = counts or not seen[name]
             seen[name] = true
          end
-         f(list[i], current, counts or #current > 0)
+         f(list[i], current, counts or #current > 0, all)
       else
          f(list[i], nil, failed)
       end
@@ -108,15 +114,15 @@ function extracted_parts.has_features(item) return files.exists(item.part) end
 
 -- The features of a whole part, in one array, and where each recording's are.
 local function load_features(path)
-   local relation, kinds = tables.open(path, schemas.extracted, {"source_name"})
+   local relation, kinds = tables.open(path, schemas.extracted, {"source_name", "cens_file"})
    if not relation then return nil, kinds end
    if kinds.cens ~= TYPES.cens:upper() then
       return nil, ("%s: column 'cens' must be %s, got %s"):format(path, TYPES.cens:upper(), kinds.cens or "none")
    end
-   local rows, message = sql.query("select source_name, flatten(cens) as cens from " .. sql.parquet(path))
+   local rows, message = sql.query("select source_name, flatten(cens) as cens, cens_file from " .. sql.parquet(path))
    if not rows then return nil, message end
    local by_name = {}
-   for _, row in ipairs(rows) do by_name[row.source_name] = row.cens end
+   for _, row in ipairs(rows) do by_name[row.source_name] = row.cens_file or row.cens end
    return by_name
 end
 
@@ -142,6 +148,12 @@ function extracted_parts.features(item)
    local c = held.features[item.source_name]
    local about = ("%s: %s"):format(path, item.source_name)
    if not c then return nil, about .. ": is not in it (run `motif consolidate` again)" end
+   if type(c) == "string" then
+      about = files.dirname(path) .. "/" .. c
+      local message
+      c, message = array.load(about, {mmap = true})
+      return c, message or about
+   end
    return #c % 12 == 0 and c:reshape{12, #c // 12} or c, about
 end
 
@@ -155,18 +167,22 @@ local function look(self, list, p)
    local by_name = {}
    for _, item in ipairs(list) do by_name[item.source_name] = item end
    local names, last = extracted_parts.list(self.folder)
-   each_part(self.folder, names, STATE, function(name, rows, about)
+   each_part(self.folder, names, STATE, function(name, rows, about, all)
       local path = self.folder .. "/" .. name
       if not rows then
          progress.note(("extract: %s (kept as %s.damaged; its recordings are done again)"):format(about, name), p.quiet)
          os.rename(path, path .. ".damaged")
       elseif not about then
          os.remove(path)
+         for _, m in ipairs(all) do
+            if m.cens_file then os.remove(self.folder .. "/" .. m.cens_file) end
+         end
       end
       for _, m in ipairs(rows or {}) do
          local item = by_name[m.source_name]
          self.known[m.source_name] = true
-         if item and metadata.is_current(m, item, p) then
+         local has_features = not m.cens_file or files.exists(self.folder .. "/" .. m.cens_file)
+         if item and has_features and metadata.is_current(m, item, p) then
             self.done[m.source_name] = metadata.warning_of(m, item.path) or true
          end
       end
@@ -181,6 +197,20 @@ end
 -- A text that is not UTF-8 has no place in Parquet.
 local function as_column(value) return type(value) == "string" and display.utf8(value) or value end
 
+-- Long features become files, which a part names once they are there.
+local function write_long(path, columns)
+   for i = 1, columns.cens.n do
+      local c = columns.cens[i]
+      if c:bytes() >= extracted_parts.long then
+         local long = path:gsub("%.parquet$", ("-%d.npy"):format(i))
+         local ok, message = array.save(long, c)
+         if not ok then return nil, message end
+         columns.cens[i], columns.cens_file[i] = nil, files.basename(long)
+      end
+   end
+   return true
+end
+
 local function write(path, rows, failed)
    local columns = {}
    for _, name in ipairs(COLUMNS) do
@@ -188,6 +218,8 @@ local function write(path, rows, failed)
       for i, row in ipairs(rows) do column[i] = as_column(row[name]) end
       columns[name] = column
    end
+   local ok, message = write_long(path, columns)
+   if not ok then return nil, message end
    return sql.write_parquet(path, columns, {order = COLUMNS, types = TYPES,
       metadata = {bclua_failed = #failed > 0 and files.json(failed) or nil}})
 end
