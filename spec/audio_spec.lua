@@ -124,8 +124,8 @@ describe("audio", function()
             ("<I4I2I2I4I4I2I2"):pack(16, 3, 2, 8000, 64000, 8, 32) .. "data" .. ("<I4ffff"):pack(16, rows:at(1, 1),
             rows:at(2, 1), rows:at(1, 2), rows:at(2, 2)))
          assert.same({0.5, 0.25}, audio.load(file, {channel = 1}):table())
-         fails("sample 0", audio.load(file, {channel = 2}))
-         fails("sample 0", audio.load(file))
+         fails("sample 0", audio.load(file, {channel = 2, strict = true}))
+         fails("sample 0", audio.load(file, {strict = true}))
       end)
 
       it("keeps an axis of one channel if not mono", function()
@@ -301,15 +301,32 @@ describe("audio", function()
          assert.equal(("its header says 0.300 s, %.3f s are there"):format(#wav / 32000), why)
       end)
 
-      it("fails at the first sample that is not finite", function()
+      it("has silence for samples that are not finite, and says how many; strict fails at the first", function()
          save("n.wav", array.zeros(4000), 8000, {subtype = "float"})
          local bytes = read_bytes("n.wav")
          for _, bad in ipairs({0 / 0, 1 / 0, -1 / 0}) do
             local at = #bytes - 4 * 3000
             local file = write_bytes("nan.wav", bytes:sub(1, at) .. ("<f"):pack(bad) .. bytes:sub(at + 5))
-            fails("nan.wav: sample 1000 %(0.125 s%) is not finite", audio.load(file))
-            assert.equal(1000, #audio.load(file, {seconds = 0.125}))
+            fails("nan.wav: sample 1000 %(0.125 s%) is not finite", audio.load(file, {strict = true}))
+            assert.equal(1000, #audio.load(file, {seconds = 0.125, strict = true}))
+            local y, _, why = assert(audio.load(file, {sample_rate = 16000}))
+            assert.same({8000, 0}, {#y, y:max() - y:min()})
+            assert.equal("1 samples are NaN or infinite, from 0.125 s on: taken for silence", why)
          end
+         local one, two = ("<f"):pack(0.25), ("<f"):pack(0 / 0)
+         save("s.wav", array.zeros({2, 3000}), 8000, {subtype = "float"})
+         bytes = read_bytes("s.wav")
+         local file = write_bytes("nan2.wav", bytes:sub(1, #bytes - 8 * 100) .. (one .. two):rep(100))
+         local y, _, why = assert(audio.load(file, {mono = false}))
+         assert.same({0.25, 0}, {y[1][2950], y[2][2950]})
+         assert.equal("100 samples are NaN or infinite, from 0.362 s on: taken for silence", why)
+         assert.is_nil(select(3, audio.load(file, {channel = 1})))
+         local reader <close> = assert(audio.open(file, {channel = 2})) -- read twice, counted once
+         for _ = 1, 2 do
+            reader:seek_s(0)
+            reader:read(3000)
+         end
+         assert.equal(why, reader:warning())
       end)
 
       it("fails where conversion takes finite samples past the largest float", function()

@@ -196,7 +196,7 @@ describe("plot", function()
       assert.same({pictures(y, "memory")}, {pictures(reader, "reader")})
       command.write(dir .. "/nan.wav", "RIFF" .. string.pack("<I4", 40) .. "WAVEfmt " ..
          string.pack("<I4I2I2I4I4I2I2", 16, 3, 1, 16000, 64000, 4, 32) .. "data" .. string.pack("<I4ff", 8, 0, 0 / 0))
-      local bad <close> = audio.open(dir .. "/nan.wav")
+      local bad <close> = audio.open(dir .. "/nan.wav", {strict = true})
       local ok, message = plot.spectrogram(bad, 16000, dir .. "/bad.png")
       assert.is_nil(ok)
       assert.matches("nan.wav: sample 1 .* not finite", message)

@@ -56,8 +56,8 @@ int64_t bc_audio_tell(const bc_audio *a);   /* next sample, at that rate */
 int bc_audio_seek(bc_audio *a, int64_t sample, bc_error *e);
 
 /* What a reader should be told of the file, NULL if nothing: that its header claims
- * another length, or, once that was met, where it is damaged. */
-const char *bc_audio_warning(const bc_audio *a);
+ * another length, or, once that was met, where it is damaged, and which samples are no number. */
+const char *bc_audio_warning(bc_audio *a);
 
 /* Up to n samples per channel: channel c to out + c*stride. *got < n only at
  * the end, or where the file is damaged (BC_FAIL if strict). BC_FAIL when a sample

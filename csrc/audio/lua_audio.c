@@ -127,7 +127,7 @@ Decode a file, or a part of it.
 All that can be decoded is used, whatever the header says of the length; of a file that is
 truncated (an Ogg stream without its last page, a WAV without all of its data) or damaged
 what is in front of that. What there is to say about it is the third result. A sample that
-is NaN or infinite fails. A part past the end is cut, to no sample if need be.
+is NaN or infinite is 0. A part past the end is cut, to no sample if need be.
 @function load
 @string path
 @tparam[opt] table options `sample_rate` in Hz (default: the file's; another is
@@ -135,8 +135,8 @@ is NaN or infinite fails. A part past the end is cut, to no sample if need be.
   times as much or as little), `start_s`
   (0), `seconds` (all), `mono` (true: arithmetic mean of the channels), `channel` ("mix":
   `mono` decides; "left", "right", or a number from 1: only this one, an error where the file
-  has fewer), `strict` (false: true refuses what is truncated, damaged, or longer or shorter than its
-  header says)
+  has fewer), `strict` (false: true refuses what is truncated, damaged, longer or shorter than its
+  header says, or has samples that are NaN or infinite)
 @treturn bclua.array f32 (samples), or (channels, samples) if not mono
 @treturn integer sample rate
 @treturn ?string a warning: "its header says 1.000 s, 2.000 s are there", "truncated after

@@ -245,8 +245,12 @@ int bc_reader_learn_length(bc_audio *a, bc_error *e) {
     return a->options.strict ? refuse(a, e) : BC_OK;
 }
 
-const char *bc_audio_warning(const bc_audio *a) {
-    return a->warning[0] == '\0' ? NULL : a->warning;
+const char *bc_audio_warning(bc_audio *a) {
+    if (a->bad == 0) return a->warning[0] == '\0' ? NULL : a->warning;
+    snprintf(a->told, sizeof a->told, "%s%s%lld samples are NaN or infinite, from %.3f s on: taken for silence",
+             a->warning, a->warning[0] == '\0' ? "" : "; ", (long long)a->bad,
+             (double)a->bad_from / a->info.sample_rate);
+    return a->told;
 }
 
 static int new_audio(bc_audio **a, const char *path, bc_error *e) {

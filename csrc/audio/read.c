@@ -1,5 +1,6 @@
 /* read.c: decode a sound file block by block, mixed and converted on the way. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -108,6 +109,30 @@ static int fetch(bc_audio *a, float *to, int64_t n, int64_t *got, bool *hole, bc
     return BC_OK;
 }
 
+/* Samples that are no number are silence, and counted once a frame however often it is read; strict: an error. */
+static int silence_bad(bc_audio *a, float *y, int64_t n, bc_error *e) {
+    int64_t bad = bc_audio_first_bad(y, n * a->rows);
+    if (bad < 0) return BC_OK;
+    double at = (double)(a->frame + bad / a->rows) / a->info.sample_rate;
+    if (a->options.strict)
+        return bc_fail(e, "%s: sample %lld (%.3f s) is not finite", a->path,
+                       (long long)(a->frame + bad / a->rows), at);
+    for (int64_t i = bad / a->rows; i < n; i++) {
+        bool whole = true;
+        for (int c = 0; c < a->rows; c++) {
+            float *s = y + i * a->rows + c;
+            if (isfinite(*s)) continue;
+            *s = 0;
+            whole = false;
+        }
+        if (!whole && a->frame + i >= a->bad_end) {
+            if (a->bad++ == 0) a->bad_from = a->frame + i;
+            a->bad_end = a->frame + i + 1;
+        }
+    }
+    return BC_OK;
+}
+
 /* The next n <= block frames as (n, rows); *got < n only at the end. */
 static int decode(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e) {
     bool hole;
@@ -119,12 +144,8 @@ static int decode(bc_audio *a, float *out, int64_t n, int64_t *got, bc_error *e)
         pick(out, a->raw, *got, a->info.channels, a->options.channel);
     else if (a->raw != NULL)
         mix(out, a->raw, *got, a->info.channels);
-    int64_t bad = bc_audio_first_bad(out, *got * a->rows);
-    if (bad >= 0) {
-        bad = a->frame + bad / a->rows;
-        return bc_fail(e, "%s: sample %lld (%.3f s) is not finite", a->path, (long long)bad,
-                       (double)bad / a->info.sample_rate);
-    }
+    rc = silence_bad(a, out, *got, e);
+    if (rc != BC_OK) return rc;
     a->frame += *got;
     if (bc_interrupted()) return BC_STOPPED;
     if (hole) {

@@ -21,7 +21,7 @@ struct bc_audio {
     bc_mpeg *mpeg;     /* reads in place of file */
     bc_vorbis *vorbis; /* the same */
     bc_foreign *foreign; /* the same */
-    char warning[512];
+    char warning[512], told[640]; /* of the file as such; and with the samples that are no number */
     struct stat stat;
     int64_t size;      /* bytes */
     bool seekable;
@@ -31,6 +31,7 @@ struct bc_audio {
     int64_t frames; /* length as far as known: info.frames until the end shows another */
     int64_t frame;  /* the decoder's position */
     int64_t at;     /* the reader's position, at its own rate */
+    int64_t bad, bad_from, bad_end; /* frames that are not finite: how many, the first, behind the last */
     int64_t block;  /* frames per block */
     float *raw;     /* (block, channels): before mixing; NULL if not mixed */
     float *wide;    /* (block, rows): before the rows are taken apart */
