@@ -39,6 +39,14 @@ local function judge(options)
    return evaluate.run(o)
 end
 
+-- The windows of all recordings, by what `windows` says, if anything: collected once, and only read.
+local sets = {}
+local function shared(windows)
+   local name = windows or "plain"
+   sets[name] = sets[name] or assert(set_of{windows = windows})
+   return sets[name]
+end
+
 -- The plain judgement, with its files: made once.
 local out, once
 local function judged_once()
@@ -59,7 +67,7 @@ end
 
 describe("collected windows", function()
    it("of the motifs: five seconds each, none overlapping, named", function()
-      local set = assert(set_of())
+      local set = shared()
       assert.equal(#holdout, set.files)
       assert.same({#set.labels, 256}, set.plain:shape())
       for i = 1, #set.starts do
@@ -99,7 +107,7 @@ describe("collected windows", function()
    end)
 
    it("all of them: one behind the other", function()
-      local set = assert(set_of{windows = "all"})
+      local set = shared("all")
       local rows = sql.query(("select duration_seconds s from %s where source_name = %s"):format(sql.quote(m.motif),
          sql.quote(holdout[1])))
       local n = math.floor(rows[1].s / 5)
@@ -111,7 +119,7 @@ describe("collected windows", function()
    end)
 
    it("are the same where there is no memory to keep them", function()
-      local kept, again = assert(set_of{windows = "all"}), assert(set_of{windows = "all", memory_mb = 1})
+      local kept, again = shared("all"), assert(set_of{windows = "all", memory_mb = 1})
       local function sound(set)
          local parts = {}
          assert(set:each(function(windows, at)
@@ -151,8 +159,8 @@ describe("collected windows", function()
       end)
       change(holdout[2], function(y) return array.concat{y, y * -1}:reshape{2, #y} end)
       local names = {holdout[1], holdout[2], holdout[3]}
+      local all = assert(set_of{windows = "all", recordings = names})
       for _, memory_mb in ipairs{1024, 0} do
-         local all = assert(set_of{windows = "all", recordings = names})
          local set = assert(set_of{windows = "all", recordings = names, dataset_root = root, memory_mb = memory_mb})
          local seen, of_second = 0, 0
          for _, name in ipairs(all.recordings) do of_second = of_second + (name == holdout[2] and 1 or 0) end
@@ -207,7 +215,7 @@ describe("judging", function()
    end)
 
    it("of several networks takes windows that were collected once", function()
-      local set, nets = assert(set_of()), {}
+      local set, nets = shared(), {}
       for i = 1, 2 do nets[i] = {name = "net " .. i, net = tilenet.new{widths = {2, 2, 2, 2}, z = 4, seed = 6 + i}} end
       local result, judged = assert(evaluate.judge(set, {nets[1], nets[2], {name = "plain", x = set.plain}},
          {splits = 2}))
@@ -219,7 +227,7 @@ describe("judging", function()
    end)
 
    it("leaves windows with NaN out for all, and says so", function()
-      local set = assert(set_of())
+      local set = shared()
       local x = set.plain:copy()
       x:set(3, 1, 0 / 0)
       local result, judged = assert(evaluate.judge(set, {{name = "mine", x = x}, {name = "plain", x = set.plain}},
@@ -234,7 +242,7 @@ describe("judging", function()
    end)
 
    it("judges no groups where each has one species", function()
-      local set = assert(set_of())
+      local set = shared()
       local result = assert(evaluate.judge(set, {{name = "plain", x = set.plain}}, {splits = 1,
          groups = {synfin1 = "A", synfin2 = "B", synwre1 = "C", synwre2 = "D"}}))
       assert.is_nil(result.group)
@@ -420,8 +428,18 @@ describe("judging without labels", function()
       return judge(o)
    end
 
+   -- The plain one, with its files: made once.
+   local folder, bare_result
+   local function bare_once()
+      if not bare_result then
+         folder = dir .. "/bare-out"
+         bare_result = {bare_judge{output = folder}}
+      end
+      return assert(table.unpack(bare_result))
+   end
+
    it("is retrieval by recording and by site, beside the untrained network and plain features", function()
-      local result, judged = assert(bare_judge())
+      local result, judged = bare_once()
       assert.same({"recording", "site"}, {result.retrieval[1].name, result.retrieval[2].name})
       assert.same({14, 4}, {result.retrieval[1].classes, result.retrieval[2].classes}) -- two have a single window
       for _, part in ipairs(result.retrieval) do
@@ -455,8 +473,7 @@ describe("judging without labels", function()
    end)
 
    it("writes retrieval, embeddings and pictures", function()
-      local folder = dir .. "/bare-out"
-      local result, judged = assert(bare_judge{output = folder})
+      local result, judged = bare_once()
       local rows = sql.query(("select * from '%s/retrieval.parquet' where level = 'site' and metric = 'cosine' and " ..
          "features = 'embedding'"):format(folder))
       assert.equal(1, #rows)
@@ -471,7 +488,7 @@ describe("judging without labels", function()
    end)
 
    it("finds nearest windows to listen to, one of each site", function()
-      local _, judged = assert(bare_judge())
+      local _, judged = bare_once()
       local list = require("bclua.workflow.neighbors").run{judged = judged}
       local seen = {}
       for _, found in ipairs(list) do
