@@ -194,7 +194,7 @@ describe("labels", function()
          table.concat(rows.columns, " "))
       assert.equal(32, #rows)
       local r = sql.query(("select count(*)::bigint n from read_csv(%s) l join read_parquet(%s) p " ..
-         "using (source_name) where abs(l.start_s - p.motif_0 / 10) < 1e-9 and part = 'a' " ..
+         "using (source_name) where abs(l.start_s - p.motif_0 / 10) < 1e-9 and l.part = 'a' " ..
          "and abs(distance - mp[motif_0 + 1]) < 1e-6"):format(sql.quote(dir .. "/l.csv"), sql.quote(m.motif)))[1]
       assert.equal(16, r.n)
    end)
