@@ -40,7 +40,7 @@ local function fit_options(c)
       setting("--batches-per-epoch", "N", "Batches a round."),
       setting("--round-minutes", "X", "A round by the clock instead."),
       setting("--max-epochs", "N", "Rounds."),
-      setting("--limit", "N", "Use so many triplets of the table, shuffled by --seed (0: all)."),
+      setting("--limit", "N", "Use only N triplets of the table, shuffled by --seed (0: all)."),
       setting("--seed", "N", "Of the first weights, of the order of triplets, of validation."))
    c:group("Steps of AdamW",
       setting("--lr", "X", "Learning rate."),
@@ -72,7 +72,7 @@ local function fit_options(c)
          "leave out."):argname("FILE"),
       c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"),
       setting("--validation-triplets", "N", "How many (0: no validation)."),
-      setting("--patience", "N", "End after so many rounds that were not better (0: never)."))
+      setting("--patience", "N", "Stop after N rounds without improvement (0: never)."))
    c:group("Checkpoints and trouble",
       c:option("--run", "Folder for checkpoints and metrics."):argname("DIR"):default("runs/fit"),
       setting("--checkpoint-minutes", "X", "Between checkpoints within a round (0: none)."),

@@ -207,7 +207,7 @@ describe("trainer.fit", function()
       assert.equal(result.step, n[1] + n[2] + n[3])
    end)
 
-   it("takes a step with every so manieth batch, and ends a round with one", function()
+   it("takes a step after so many batches, and ends a round with one", function()
       local result = assert(fit(small_network(), new_loader(), {accumulate = 2, batches_per_epoch = 3}))
       assert.equal(4, result.step)
       assert.equal(4, result.batches)

@@ -136,7 +136,7 @@ local function square(n)
    return m
 end
 
--- Of each class the share of its windows, over all splits, that were named rightly.
+-- For each class, the share of its windows, over all splits, that were classified correctly.
 local function by_class(confusion)
    local shares = {}
    for k, row in ipairs(confusion) do
@@ -223,7 +223,7 @@ local ACCURACY = {splits = {"integer", default = 10, least = 1, most = 100000},
 -- windows of one recording are never on both sides. A third of each class's recordings
 -- (at least one) tests, the rest trains, as far as recordings with several classes allow: of a class that is not in
 -- what trains no window tests. Accuracy is the mean over classes of the share of
--- their test windows that are named rightly, so that common classes do not count more.
+-- their test windows that are classified correctly, so that common classes do not count more.
 -- @tparam {table,...} features `{name=, x=array (windows, dimensions), finite}`: all are judged
 -- on the same splits
 -- @tparam {string,...} labels of the windows

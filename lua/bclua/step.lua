@@ -199,7 +199,7 @@ end
 --  * `roles` ("separate"): the three roles go through the network as three batches would,
 --    each with batch statistics of its own; "joint": as one batch
 --  * `clip_norm`: longer gradients are shortened to that norm
---  * `accumulate` (1): take the step with every so manieth batch, on the mean of their
+--  * `accumulate` (1): take a step only after this many batches, on the mean of their
 --    gradients; `self.pending` of them are waiting
 -- @treturn[1] table as `nn.loss`; `gradient_norm` (of the mean so far, before clipping),
 --  `clipped`; `stepped`: was it a step; `skipped`; `loss_scale`

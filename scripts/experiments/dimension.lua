@@ -16,7 +16,7 @@ Examples:
 parser:option("--sizes", "Sizes of the embedding.", "64,128,256,512"):argname("LIST")
    :convert(cli.integers("--sizes", nil, 1))
 parser:option("--species", "How many.", "3"):argname("N"):convert(cli.integer("--species", 2))
-parser:option("--motifs", "About so many motif windows of them, if there are.", "300"):argname("K")
+parser:option("--motifs", "About this many of their motif windows, if there are.", "300"):argname("K")
    :convert(cli.integer("--motifs", 1))
 parser:option("--splits", "Into training and test recordings of the regression.", "10"):argname("N")
    :convert(cli.integer("--splits", 1))

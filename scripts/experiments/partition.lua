@@ -34,7 +34,7 @@ r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), na
 if not r then cli.finish("partition", nil, message) end
 
 e:say("Accuracies are of recordings that training did not see, mean and deviation over seeds. Loss, validation and " ..
-   "ordered are of each mixture's own triplets and do not compare; gain is species less that of all partitions.")
+   "ordered are of each mixture's own triplets and do not compare; gain is species minus that of all partitions.")
 local rows = trials.table(r, e)
 local values, labels = {}, {}
 for i, row in ipairs(rows) do

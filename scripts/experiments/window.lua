@@ -7,7 +7,7 @@ local motif_sweep = require "bclua.workflow.motif_sweep"
 
 local parser = experiment.parser("scripts/experiments/window.lua",
    "Which rate of CENS, length of the window and exclusion zone put motifs on calls?", [[
---seeds: so many samples of recordings, taken together.
+--seeds: this many samples of recordings, taken together.
 Examples:
   bclua scripts/experiments/window.lua
   bclua scripts/experiments/window.lua --data birds --run runs/birds --windows 2,3,5,8]], {seeds = 1})

@@ -38,9 +38,9 @@ function tables.accuracy(result)
    return header, rows
 end
 
---- The first features less each of the others, over the same splits.
+--- The first features minus each of the others, over the same splits.
 function tables.paired(result)
-   return by_level(result, result.rows[1].name .. " less", {"difference", "spread", "won", "lost"}, #result.comparisons,
+   return by_level(result, result.rows[1].name .. " minus", {"difference", "spread", "won", "lost"}, #result.comparisons,
       function(i) return result.comparisons[i].name end,
       function(part, i)
          local c = part.comparisons[i]
@@ -60,7 +60,7 @@ function tables.distances(result, level)
    return {level, "neighbours: cosine", "Euclidean", "precision: cosine", "Euclidean", "silhouette"}, rows
 end
 
---- The share of each class's windows that the regression named rightly.
+--- The share of each class's windows that the regression classified correctly.
 function tables.classes(part)
    local header, rows = {"class", "recordings", "windows"}, {}
    for _, r in ipairs(part.rows) do header[#header + 1] = r.name end
@@ -108,7 +108,7 @@ function tables.distances_sentence(result)
          "microphone, too: what counts is the difference to the network that was not trained and to log-mel " ..
          "statistics, not the value"):format(result.k)
    end
-   return ("By the nearest windows of other recordings: share that is named rightly by the %d nearest; precision, " ..
+   return ("By the nearest windows of other recordings: share classified correctly by the %d nearest; precision, " ..
       "the share of the %d nearest that is of the same class; silhouette, from -1 to 1 (Euclidean)"):format(result.k,
       result.k)
 end

@@ -275,7 +275,7 @@ local function round_text(info)
    local text = ("round %d: loss %.4g"):format(info.epoch, info.loss or 0 / 0)
    local v = info.validation
    if v then
-      text = text .. (", validation %.4g, %.1f %% rightly ordered%s"):format(v.loss, 100 * v.ordered,
+      text = text .. (", validation %.4g, %.1f %% correctly ordered%s"):format(v.loss, 100 * v.ordered,
          info.best_epoch == info.epoch and " (best so far)" or "")
    end
    return text

@@ -295,8 +295,8 @@ local function validation(r, judged)
       rows[#rows + 1] = {("%d"):format(m.epoch), ("%.3f"):format(m.loss or 0 / 0), ("%.3f"):format(m.validation.loss),
          ("%.1f %%"):format(100 * m.validation.ordered)}
    end
-   r:table({"round", "loss", "loss of validation", "rightly ordered"}, rows)
-   r:paragraph(("Validation: %d triplets of recordings that training does not see; rightly ordered are those whose " ..
+   r:table({"round", "loss", "loss of validation", "correctly ordered"}, rows)
+   r:paragraph(("Validation: %d triplets of recordings that training does not see; correctly ordered are those whose " ..
       "neighbour is nearer than the distant window."):format(judged[#judged].validation.triplets))
 end
 
@@ -372,7 +372,7 @@ local function evaluation(r, run, folder)
       picture(r, folder, p.name .. ".svg", p.caption, p.draw)
    end
    for _, part in ipairs(e.retrieval and {} or {e, e.group}) do
-      local title = "Share of the windows of each %s that was named rightly"
+      local title = "Share of the windows of each %s that was classified correctly"
       r:fold(title:format(part == e and e.truth or "group"), function() r:table(tables.classes(part)) end)
    end
 end
