@@ -40,8 +40,8 @@ end
 
 --- The first features minus each of the others, over the same splits.
 function tables.paired(result)
-   return by_level(result, result.rows[1].name .. " minus", {"difference", "spread", "won", "lost"}, #result.comparisons,
-      function(i) return result.comparisons[i].name end,
+   return by_level(result, result.rows[1].name .. " minus", {"difference", "spread", "won", "lost"},
+      #result.comparisons, function(i) return result.comparisons[i].name end,
       function(part, i)
          local c = part.comparisons[i]
          return {("%+.3f"):format(c.difference), number(c.spread), percent(c.won), percent(c.lost)}

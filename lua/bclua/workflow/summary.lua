@@ -296,8 +296,8 @@ local function validation(r, judged)
          ("%.1f %%"):format(100 * m.validation.ordered)}
    end
    r:table({"round", "loss", "loss of validation", "correctly ordered"}, rows)
-   r:paragraph(("Validation: %d triplets of recordings that training does not see; correctly ordered are those whose " ..
-      "neighbour is nearer than the distant window."):format(judged[#judged].validation.triplets))
+   r:paragraph(("Validation: %d triplets of recordings that training does not see; correctly ordered are those " ..
+      "whose neighbour is nearer than the distant window."):format(judged[#judged].validation.triplets))
 end
 
 local function training(r, run, folder)

@@ -276,6 +276,10 @@ local function tell(result, options)
       result.recordings, #result.holdout), options.quiet)
 end
 
+--- The settings `triplets` of the pipeline, with their defaults there.
+triplets.settings = {samples = 20000, seed = 1, holdout = 0.25, shares = "equal", self = 0.5, motif = 0.5, mixture = {},
+   pick = "calls", calls = 6, exclude_own = false, self_distance = 0, clip_distance = 0, clips = 0, labels = ""}
+
 --- The settings `triplets` of the pipeline as the step takes them: `mixture`, where it has weights, in place of `self`
 -- and `motif`; where there are labels, not those that are as without.
 -- @tparam table t
@@ -286,7 +290,7 @@ function triplets.of_settings(t, data)
    if next(t.mixture) then options.self, options.motif = nil, nil else options.mixture = nil end
    if t.labels == "" then options.labels = nil end
    for _, name in ipairs(options.labels and {"pick", "calls", "self", "motif", "self_distance"} or {}) do
-      if t[name] == require("bclua.workflow.pipeline").defaults.triplets[name] then options[name] = nil end
+      if t[name] == triplets.settings[name] then options[name] = nil end
    end
    if data then options.group, options.metadata = data.group, data.metadata ~= "" and data.metadata or nil end
    return options
