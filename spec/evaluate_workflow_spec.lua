@@ -2,6 +2,7 @@ local array = require "bclua.array"
 local collect = require "bclua.workflow.collect"
 local command = require "support.command"
 local evaluate = require "bclua.workflow.evaluate"
+local evaluate_tables = require "bclua.workflow.evaluate_tables"
 local files = require "bclua.files"
 local mined = require "support.mined"
 local sql = require "bclua.sql"
@@ -9,23 +10,37 @@ local tilenet = require "bclua.tilenet"
 
 local m, dir, checkpoint, holdout
 
+-- A network that has learnt nothing, with what it says of its training; its path.
+local function network(name, metadata)
+   local path = ("%s/%s.safetensors"):format(dir, name)
+   local net = tilenet.new{widths = {2, 2, 2, 2}, z = 4, seed = 7}
+   assert(net:save(path, {metadata = metadata}))
+   net:close()
+   return path
+end
+
 -- All recordings of the small data set are held out, by a network that has learnt nothing.
 setup(function()
    m, dir = mined.get(), command.folder()
-   checkpoint, holdout = dir .. "/net.safetensors", {}
+   holdout = {}
    local groups = {}
    for _, row in ipairs(sql.query(("select source_name, species from %s where motif_0 is not null order by 1"):format(
       sql.quote(m.motif)))) do
       holdout[#holdout + 1], groups[row.species] = row.source_name, row.species:sub(1, -2)
    end
-   local net = tilenet.new{widths = {2, 2, 2, 2}, z = 4, seed = 7}
-   assert(net:save(checkpoint, {metadata = {holdout_recordings = files.json(holdout), groups = files.json(groups)}}))
-   net:close()
+   checkpoint = network("net", {holdout_recordings = files.json(holdout), groups = files.json(groups)})
 end)
 teardown(function()
    command.remove(dir)
    mined.remove()
 end)
+
+-- The source names of the small data set.
+local function all_names()
+   local list = {}
+   for i, row in ipairs(sql.query("select source_name from " .. sql.quote(m.motif))) do list[i] = row.source_name end
+   return list
+end
 
 local function set_of(options)
    local o = {motif = m.motif, dataset_root = m.data, recordings = holdout, quiet = true}
@@ -267,9 +282,41 @@ describe("judging", function()
    it("names a file that is no checkpoint, and one that held nothing back", function()
       local _, message = judge({checkpoint = m.motif})
       assert.equal(m.motif, message:sub(1, #m.motif))
-      tilenet.new({widths = {2, 2, 2, 2}, z = 4}):save(dir .. "/bare.safetensors")
-      assert.matches("kept away from training", select(2, judge({checkpoint = dir .. "/bare.safetensors"})))
+      assert.matches("all.safetensors: training used all recordings of this table", select(2, judge({
+         checkpoint = network("all", {training_recordings = files.json(all_names())})})), 1, true)
       assert.matches("/nope: no such folder", select(2, judge({dataset_root = "/nope"})))
+   end)
+
+   it("of a table with none of the recordings that were held out is on all that training did not use", function()
+      local used = {holdout[1], "train_audio/x/elsewhere.ogg"}
+      local result, judged = assert(judge({checkpoint = network("others", {training_recordings = files.json(used),
+         holdout_recordings = files.json{"train_audio/x/kept.ogg"}})}))
+      assert.equal("others", result.unseen)
+      assert.equal(#holdout - 1, result.recordings)
+      for _, name in ipairs(judged.recordings) do assert.not_equal(holdout[1], name) end
+      assert.matches("of 15 recordings of a data set that training does not know", evaluate.text(result), 1, true)
+      result = assert(judge({checkpoint = network("bare", {})})) -- of an earlier version, without any kept away
+      assert.equal("unknown", result.unseen)
+      assert.equal(#holdout, result.recordings)
+      assert.matches("of which the checkpoint does not say whether training used them", evaluate.text(result), 1,
+         true)
+      assert.equal("held out", (judged_once()).unseen)
+   end)
+
+   it("begins with how much is named, beside plain features and chance, and what may help", function()
+      local function text(accuracy, spread, plain, difference, of_difference)
+         return evaluate_tables.verdict({kind = "best", chance = 0.05, rows = {{name = "embedding", accuracy = accuracy,
+            spread = spread}, {name = "log-mel", accuracy = plain}}, comparisons = {{difference = difference,
+            spread = of_difference}}})
+      end
+      local head = "The embedding names 52 % of the windows with the best call score of recordings that training " ..
+         "did not see (log-mel 26 %, chance 5 %)."
+      assert.equal(head, text(0.52, 0.03, 0.26, 0.26, 0.04))
+      assert.equal(head .. " Its lead over log-mel is within the spread of the splits.", text(0.52, 0.03, 0.26, 0.03,
+         0.04))
+      assert.matches("It is below log-mel: train longer", text(0.3, 0.03, 0.4, -0.1, 0.04), 1, true)
+      assert.matches("That is no better than chance: train longer", text(0.07, 0.03, 0.01, 0.06, 0.01), 1, true)
+      assert.equal(1, (evaluate.text((judged_once())):find("The embedding names ", 1, true)))
    end)
 
    it("says everything as text, classes if asked", function()
@@ -450,6 +497,7 @@ describe("judging without labels", function()
          judged.sites))
       assert.same(by_site.rows, result.retrieval[2].rows)
       local text = evaluate.text(result)
+      assert.equal(1, (text:find("By the embedding the nearest window is of the same recording for ", 1, true)))
       assert.matches("of 16 recordings that were not used in training; there were no labels", text, 1, true)
       assert.matches("by recording %(14%) +nearest: cosine", text)
       assert.matches("by site %(4%) .*chance", text)

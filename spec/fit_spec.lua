@@ -26,6 +26,9 @@ describe("fit", function()
       local _, metadata = safetensors.load(result.checkpoint)
       assert.matches("synfin1", metadata.groups)
       assert.equal(files.json(mined.get().drawn.holdout), metadata.holdout_recordings)
+      local used = require("cjson").decode(metadata.training_recordings)
+      assert.is_true(#used > 1)
+      for _, name in ipairs(used) do assert.is_nil(metadata.holdout_recordings:find(name, 1, true), name) end
       assert.equal(3, select(2, command.read(dir .. "/metrics.jsonl"):gsub("\n", "\n")))
    end)
 

@@ -166,7 +166,7 @@ local function open(options, data, effects)
    end
    local self = setmetatable({seed = options.seed, batch_size = options.batch_size, store = data.store,
       samples = math.floor(seconds * rate + 0.5), sample_rate = rate, failures = {}, replaced = 0,
-      place = data.place, named = {}}, Loader)
+      sources = data.sources, place = data.place, named = {}}, Loader)
    local all = data.windows.anchor
    self.triplets = #(data.windows.source and all or all.loc)
    self.dropped = (data.total or self.triplets) - self.triplets
@@ -211,7 +211,8 @@ local NEW = options_of.extend(COMMON, {
 -- as many), `augment` (see `augmentation`; a text or a table; without it a crop lies anywhere in its tile),
 -- `workers` (threads; default 1 or 2), `ahead` (2: batches made or ready), `cache_mb` (256: decoded sound kept),
 -- `open` (64: files kept open)
--- @treturn[1] Loader with the fields `triplets` (in use), `dropped` (those without tiles), `store`,
+-- @treturn[1] Loader with the fields `triplets` (in use), `dropped` (those without tiles), `store`, `sources` (names of
+-- all recordings of the table),
 -- `failures` (`{path=, step=, reason=}`, a recording once: it could not be read), `replaced` (triplets whose place
 -- others took because of that)
 -- @treturn[2] nil

@@ -177,20 +177,49 @@ local function untrained(net, seed)
    return require("bclua.tilenet").new(options)
 end
 
--- Of a checkpoint: the recordings that its triplets left out, the groups that they were drawn by, and those of these
--- recordings, with their name.
-local function read_metadata(path, metadata)
+-- The source names of a table from `consolidate`, as a set.
+local function names_of(motif)
+   local sql = require "bclua.sql"
+   local rows, message = sql.columns("select source_name from " .. sql.parquet(motif))
+   if not rows then return nil, message end
+   local set = {}
+   for _, name in ipairs(rows.source_name) do set[name] = true end
+   return set
+end
+
+-- Of a table's recordings those that a training has not used, and which these are: those that its triplets left out
+-- ("held out"); where the table has none of them, as other people's recordings, all that no triplet names ("others");
+-- all, where the checkpoint does not say which those are ("unknown").
+local function unseen(path, known, held, trained)
+   local list, used = {}, {}
+   for _, name in ipairs(held) do
+      if known[name] then list[#list + 1] = name end
+   end
+   if #list > 0 then return list, "held out" end
+   for _, name in ipairs(trained) do used[name] = true end
+   for name in pairs(known) do
+      if not used[name] then list[#list + 1] = name end
+   end
+   table.sort(list)
+   if #list > 0 then return list, #trained > 0 and "others" or "unknown" end
+   return nil, path .. ": training used all recordings of this table (generate-triplets --holdout)"
+end
+
+-- Of a checkpoint: the recordings to judge it on, the groups that its triplets were drawn by, those of these
+-- recordings, with their name, and which recordings they are.
+local function read_metadata(path, metadata, motif)
    local function list(name)
       local value = json.decode(metadata[name] or "")
       return type(value) == "table" and value or {}
    end
-   local recordings, of = list "holdout_recordings", list "holdout_groups"
-   if #recordings == 0 then
-      return nil, path .. ": says of no recordings that they were kept away from training (generate-triplets --holdout)"
-   end
+   local held, of = list "holdout_recordings", list "holdout_groups"
+   local known, message = names_of(motif)
+   if not known then return nil, message end
+   local recordings, which = unseen(path, known, held, list "training_recordings")
+   if not recordings then return nil, which end
    local named = {name = #of > 0 and metadata.group ~= "recording" and metadata.group or nil, groups = {}}
-   for i, name in ipairs(recordings) do named.groups[name] = of[i] end
-   return recordings, list "groups", named
+   for i, name in ipairs(held) do named.groups[name] = of[i] end
+   return recordings, list "groups", named, which
 end
 
 --- What `run` takes.
@@ -219,13 +248,14 @@ local function set_windows(options)
    return true
 end
 
---- Evaluate a checkpoint on the recordings that its triplets left out: by species, where no recording has one by
--- retrieval.
+--- Evaluate a checkpoint on the recordings that its triplets left out, or, of a table that has none of these, on all
+-- that training did not use: by species, where no recording has one by retrieval.
 -- @tparam table options `checkpoint` (safetensors), `motif` (Parquet from `consolidate`),
 -- `dataset_root`, `windows` ("best"), `motifs` (3 pairs a recording), or in place of these `labels` (what
 -- `import-labels` wrote: a window around each label, its text in place of the species); `splits` (10),
 -- `seed` (1), `k` (5: neighbours), `output` (folder for tables and pictures), `force`, `quiet`
--- @treturn[1] table as from `judge`
+-- @treturn[1] table as from `judge`, and `unseen`: which recordings these are: "held out", "others" (that training did
+-- not use), "unknown" (the checkpoint does not say what it was trained on)
 -- @treturn[1] table as from `judge`
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -242,7 +272,7 @@ function evaluate.run(options)
    end
    local net, metadata = require("bclua.tilenet").open(options.checkpoint)
    if not net then return nil, metadata end
-   local recordings, groups, of_recordings = read_metadata(options.checkpoint, metadata)
+   local recordings, groups, of_recordings, which = read_metadata(options.checkpoint, metadata, options.motif)
    local set
    message = groups
    if recordings then
@@ -263,6 +293,7 @@ function evaluate.run(options)
    end
    net:close()
    if not result then return nil, message end
+   result.unseen = which
    if options.output then
       ok, message = require("bclua.workflow.evaluate_files").write(options, result, detail)
       if not ok then return nil, message end

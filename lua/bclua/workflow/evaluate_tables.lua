@@ -84,18 +84,60 @@ function tables.retrieval(part)
       "Euclidean"}, rows
 end
 
+local HELP = "train longer (fit.max_epochs), with more recordings, or with labels"
+
+-- What the last of the others is compared with: none where the embedding is alone.
+local function verdict_of_classes(result)
+   local embedding, lead = result.rows[1], result.comparisons[#result.comparisons]
+   local plain = lead and result.rows[#result.rows]
+   local text = ("The embedding names %s of the %s of recordings that training did not see (%schance %s)."):format(
+      percent(embedding.accuracy), collect.words[result.kind],
+      lead and ("%s %s, "):format(plain.name, percent(plain.accuracy)) or "", percent(result.chance))
+   if embedding.accuracy - embedding.spread <= result.chance then
+      return ("%s That is no better than chance: %s."):format(text, HELP)
+   elseif lead and lead.difference < 0 then
+      return ("%s It is below %s: %s."):format(text, plain.name, HELP)
+   elseif lead and lead.difference <= lead.spread then
+      return ("%s Its lead over %s is within the spread of the splits."):format(text, plain.name)
+   end
+   return text
+end
+
+local function verdict_of_retrieval(result)
+   local part = result.retrieval[1]
+   local plain = part.rows[#part.rows]
+   local text = ("By the embedding the nearest window is of the same %s for %s of the windows (%s %s, chance %s).")
+      :format(part.name, percent(part.rows[1].nearest.cosine), plain.name, percent(plain.nearest.cosine),
+      percent(part.chance))
+   if part.rows[1].nearest.cosine > plain.nearest.cosine then return text end
+   return ("%s It is no better than %s: train longer (fit.max_epochs), or with more recordings."):format(text,
+      plain.name)
+end
+
+--- What it comes to, in a sentence or two: how much the embedding names, beside plain features and chance, and what may
+-- help where that is little.
+-- @treturn string
+function tables.verdict(result)
+   return (result.retrieval and verdict_of_retrieval or verdict_of_classes)(result)
+end
+
+local UNSEEN = {["held out"] = "that were not used in training", others = "of a data set that training does not know",
+   unknown = "of which the checkpoint does not say whether training used them"}
+
 --- What was evaluated, in a sentence.
 function tables.sentence(result)
+   local unseen = UNSEEN[result.unseen or "held out"]
    if result.retrieval then
-      return ("%d %s of %d recordings that were not used in training; there were no labels, as no recording has a " ..
-         "species: what is judged is retrieval"):format(result.windows, collect.words[result.kind], result.recordings)
+      return ("%d %s of %d recordings %s; there were no labels, as no recording has a " ..
+         "species: what is judged is retrieval"):format(result.windows, collect.words[result.kind], result.recordings,
+         unseen)
    end
    local about = result.labelled
    local truth = about and ("the truth is what %d labels of %s say: %d names, %d of them in several recordings"):format(
       about.labels, about.path, about.names, result.classes) or ("%d species"):format(result.classes)
-   return ("%d %s of %d recordings that were not used in training; %s%s; accuracy is the mean over " ..
+   return ("%d %s of %d recordings %s; %s%s; accuracy is the mean over " ..
       "classes, mean and standard deviation over %d splits by recording"):format(result.windows,
-      collect.words[result.kind], result.recordings, truth,
+      collect.words[result.kind], result.recordings, unseen, truth,
       result.group and (" in %d groups"):format(result.group.classes) or "", result.splits)
 end
 
@@ -145,7 +187,8 @@ local function align(header, rows)
 end
 
 local function by_species(result, with_classes)
-   local parts = {tables.sentence(result), align(tables.accuracy(result)), "", align(tables.paired(result)), "",
+   local parts = {tables.verdict(result), tables.sentence(result), align(tables.accuracy(result)), "",
+      align(tables.paired(result)), "",
       tables.distances_sentence(result), align(tables.distances(result, result.truth))}
    if result.group then parts[#parts + 1] = align(tables.distances(result, "group")) end
    for _, part in ipairs(with_classes and {result, result.group} or {}) do
@@ -156,7 +199,7 @@ local function by_species(result, with_classes)
 end
 
 local function by_retrieval(result)
-   local parts = {tables.sentence(result)}
+   local parts = {tables.verdict(result), tables.sentence(result)}
    for i, part in ipairs(result.retrieval) do
       parts[#parts + 1] = align(tables.retrieval(part))
       parts[#parts + 1] = i < #result.retrieval and "" or tables.distances_sentence(result)

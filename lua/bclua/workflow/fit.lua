@@ -364,6 +364,7 @@ function fit.run(options)
    local o = trainer_options(p, options, net, say, about)
    o.resume, o.on_batch, o.on_checkpoint = from, on_batch, on_checkpoint
    o.metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
+      training_recordings = files.json(table.move(l.sources, 1, #l.sources, 1, {})),
       holdout_groups = files.json(about_triplets.holdout_groups or {}), group = about_triplets.group,
       groups = files.json(about_triplets.families or about_triplets.groups or {}), version = system.version(),
       fit = files.json(wanted), channel = channel and tostring(channel)}

@@ -407,6 +407,7 @@ function summary.write(run, path)
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
    local r = report.new("bclua: " .. run.name)
+   if run.evaluation then r:paragraph(tables.verdict(run.evaluation)) end
    recordings(r, run, folder)
    examples(r, run, folder)
    by_day(r, run, folder)
