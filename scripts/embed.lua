@@ -199,13 +199,15 @@ local function predict(parser)
    setting("--hop", "S", "Seconds from window to window (default: the length of a window, 5).")
    setting("--partial", "KIND", "A last window that the recording does not fill: pad it with silence, " ..
       "or drop it.")
+   setting("--deployments", "CSV", "Where each recorder was and when (see `motif extract`): for clock times and sites.")
    setting("--channel", "C", "mix (the mean of all), left, right, best or a number (default: as in training).")
    precision(setting)
    setting("--batch", "N", "Windows at once: memory only.")
    cli.outcome(cli.threads(c))
    return function(o)
       local result, message = require("bclua.workflow.predict").run({checkpoint = o.checkpoint, inputs = o.inputs,
-         output = o.output, hop = o.hop, partial = o.partial, channel = o.channel, precision = o.precision,
+         output = o.output, hop = o.hop, partial = o.partial, channel = o.channel, deployments = o.deployments,
+         precision = o.precision,
          batch = o.batch, force = o.force})
       if result then print(("%s: %d windows"):format(o.output, result.rows)) end
       return result, message

@@ -205,7 +205,7 @@ describe("windows", function()
       local timed, untimed = dir .. "/card/20230514_235958.wav", dir .. "/card/untimed.wav"
       run{untimed}
       local metadata = sql.parquet_metadata(path)
-      assert(sql.write_parquet(dir .. "/old.parquet", "select * exclude (clock_time) from " .. sql.parquet(path),
+      assert(sql.write_parquet(dir .. "/old.parquet", "select * exclude (clock_time, site) from " .. sql.parquet(path),
          {metadata = metadata}))
       assert(os.rename(dir .. "/old.parquet", path))
       assert.equal(0, run{untimed}.done)
@@ -214,6 +214,30 @@ describe("windows", function()
       command.write(untimed, command.read(untimed):sub(1, -2001)) -- it is done again
       assert.equal(1, run{untimed, timed}.done)
       assert.same({3, 3}, {check(read(path), "file")})
+      net:close()
+   end)
+
+   it("and sites in embeddings, as a table of deployments has them", function()
+      local predict, tilenet = require "bclua.workflow.predict", require "bclua.tilenet"
+      local net, path = tilenet.new{widths = {2, 2, 2, 2}, z = 4, seed = 3}, dir .. "/placed.parquet"
+      local timed, untimed = dir .. "/card/20230514_235958.wav", dir .. "/card/untimed.wav"
+      local csv = command.write(dir .. "/sites.csv", "folder,site,timezone,clock_shift\ncard,Moor,+02:00,1:00:00\n")
+      local function run(list, table)
+         return predict.with_network(net, list, {output = path, hop = 2.5, deployments = table, quiet = true})
+      end
+      assert.equal(2, assert(run({timed, untimed}, csv)).done)
+      for _, row in ipairs(read(path)) do
+         assert.equal("Moor", row.site)
+         assert.equal(row.file == timed and clock.at("2023-05-15T00:59:58+02:00", row.start_s) or nil, row.clock_time)
+      end
+      assert.equal(0, assert(run({timed, untimed}, csv)).done)
+      command.write(csv, "folder,site\nelsewhere,Fen\n")
+      assert.matches("other parameters %(deployments = ", select(2, run({timed}, csv)))
+      os.remove(path)
+      local r = assert(run({timed}, csv))
+      assert.matches("no deployment", r.warnings[1].what)
+      assert.is_nil(read(path)[1].site)
+      assert.matches("nix.csv: no such file", select(2, run({timed}, dir .. "/nix.csv")))
       net:close()
    end)
 

@@ -146,8 +146,8 @@ schemas.accepted = {clock_time = CLOCK, source_name = PATH, species = optional(T
    verdict = {"choice", {"accepted", "rejected"}, needed = true}}
 
 --- `embed predict`.
-schemas.embeddings = {clock_time = CLOCK, file = TEXT, start_s = {"number", needed = true, least = 0},
-   end_s = {"number", needed = true, least = 0},
+schemas.embeddings = {clock_time = CLOCK, site = optional(TEXT), file = TEXT,
+   start_s = {"number", needed = true, least = 0}, end_s = {"number", needed = true, least = 0},
    embedding = {"list", of = {"number", nan = true}, items = "numbers", needed = true}}
 
 --- A line of the journal of `embed predict`; its output, too, has `files`.

@@ -19,10 +19,10 @@ local tables = require "bclua.tables"
 local parts = {}
 
 --- The columns of the table.
-parts.columns = {"file", "start_s", "end_s", "clock_time", "embedding"}
+parts.columns = {"file", "start_s", "end_s", "clock_time", "site", "embedding"}
 
--- The same as they are read: earlier versions wrote no clock time.
-local COLUMNS = {"file", "start_s", "end_s", "clock_time?", "embedding"}
+-- The same as they are read: earlier versions wrote no clock time and no site.
+local COLUMNS = {"file", "start_s", "end_s", "clock_time?", "site?", "embedding"}
 
 --- Rows of a part.
 parts.rows = 2048
@@ -113,15 +113,16 @@ local function write(path, chunks)
       columns[key] = array.concat(list)
    end
    local rows = 0
-   columns.clock_time = {}
+   columns.clock_time, columns.site = {}, {}
    for _, chunk in ipairs(chunks) do
       for i = 1, #chunk.start_s do
          rows = rows + 1
          columns.file[rows], columns.clock_time[rows] = chunk.file, clock.at(chunk.recorded_at, chunk.start_s[i])
+         columns.site[rows] = chunk.site
       end
    end
-   columns.clock_time.n = rows
-   return sql.write_parquet(path, columns, {order = parts.columns, types = {clock_time = "varchar"}})
+   columns.clock_time.n, columns.site.n = rows, rows
+   return sql.write_parquet(path, columns, {order = parts.columns, types = {clock_time = "varchar", site = "varchar"}})
 end
 
 --- Begin, or go on.
@@ -199,7 +200,7 @@ function Parts:flush()
 end
 
 --- Rows of the recording that is being done.
--- @tparam table chunk `file`; `recorded_at` or nil; `start_s`, `end_s`: f64 (n); `embedding`: f32 (n, z)
+-- @tparam table chunk `file`; `recorded_at`, `site` or nil; `start_s`, `end_s`: f64 (n); `embedding`: f32 (n, z)
 -- @treturn[2] nil, message
 function Parts:add(chunk)
    self.own[#self.own + 1], self.own_rows = chunk, self.own_rows + #chunk.start_s
@@ -252,7 +253,7 @@ local function quoted(list)
 end
 
 local EMPTY = "select ''::varchar as file, 0::double as start_s, 0::double as end_s, " ..
-   "null::varchar as clock_time, []::float[] as embedding, 0::ubigint as file_index where false"
+   "null::varchar as clock_time, null::varchar as site, []::float[] as embedding, 0::ubigint as file_index where false"
 
 -- All rows: of the output before, then of the parts in their order, but for what was replaced later.
 local function source(self)

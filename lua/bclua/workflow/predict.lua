@@ -2,6 +2,7 @@
 -- @module bclua.workflow.predict
 local account = require "bclua.workflow.account"
 local array = require "bclua.array"
+local deployments = require "bclua.deployments"
 local files = require "bclua.files"
 local hearing = require "bclua.workflow.hearing"
 local lock = require "bclua.lock"
@@ -24,8 +25,13 @@ predict.options = {checkpoint = {"string", needed = true},
    output = {"string", needed = true}, hop = {"number", least = 0.01},
    partial = {"choice", {"pad", "drop"}, default = "pad"},
    precision = {"choice", {"f32", "bf16", "f16", "f64"}, default = "f32"},
-   channel = hearing.given.channel,
+   channel = hearing.given.channel, deployments = "string",
    batch = {"integer", default = 16, least = 1, most = 4096}, force = "boolean", quiet = "boolean"}
+
+local function md5(text)
+   local sql = require "bclua.sql"
+   return assert(sql.query(("select md5(%s) as hash"):format(sql.quote(text))))[1].hash
+end
 
 -- A number that follows from the weights alone: not from where the checkpoint is, nor from what else it holds.
 local function weights_of(net)
@@ -37,8 +43,13 @@ local function weights_of(net)
       local t = state[name]:copy("f64")
       sums[i] = ("%s %a %a"):format(name, t:sum(), (t * t):sum())
    end
-   local sql = require "bclua.sql"
-   return assert(sql.query(("select md5(%s) as hash"):format(sql.quote(table.concat(sums, "\n")))))[1].hash
+   return md5(table.concat(sums, "\n"))
+end
+
+-- What a table of deployments says, as one word; nil without one.
+local function hash_of(path)
+   local function hex(byte) return ("%02x"):format(byte:byte()) end
+   return path and md5((files.read(path):gsub(".", hex))) or nil -- it may be no UTF-8
 end
 
 -- Files and folders as a list of files, each once, in the order of the inputs; what was left out; and what else
@@ -93,9 +104,9 @@ local function estimate(paths, o)
    return sum
 end
 
-local function chunk_of(net, block, path, o, total, recorded_at)
+local function chunk_of(net, block, path, o, total, placed)
    local n = block.count
-   local chunk = {file = path, recorded_at = recorded_at, start_s = array.zeros(n, "f64"),
+   local chunk = {file = path, recorded_at = placed.recorded_at, site = placed.site, start_s = array.zeros(n, "f64"),
       end_s = array.zeros(n, "f64")}
    for i = 1, n do
       chunk.start_s[i], chunk.end_s[i] = windows.times(block.first + i - 1, total, o)
@@ -104,20 +115,28 @@ local function chunk_of(net, block, path, o, total, recorded_at)
    return chunk
 end
 
+-- When and where a recording was made, and what is to be said of that.
+local function place(path, list)
+   if not list then return recorded.of_file(path) end
+   local info = require("bclua.audio").info(path)
+   local fields = recorded.of(path, info and info.tags)
+   return fields, deployments.place(fields, list, path)
+end
+
 -- All windows of all recordings through the network into the store.
 local function embed(net, todo, store, o, quiet)
    local bar = progress.new("predict", estimate(todo, o), {unit = "windows", kept = true, quiet = quiet})
    local r = {done = 0, windows = 0, seconds = 0, failures = {}, bar = bar}
-   local recorded_at
+   local placed, said
    for block in windows.blocks(todo, o, system.threads()) do
       local path, ok, message = todo[block.file], true, nil
-      if block.first == 0 then recorded_at = recorded.of_file(path).recorded_at end
+      if block.first == 0 then placed, said = place(path, o.deployments) end
       if block.message then
          store:discard()
          r.failures[#r.failures + 1] = {path = path, step = "predict", reason = block.message}
       else
          if block.count > 0 then
-            ok, message = store:add(chunk_of(net, block, path, o, block.samples or math.huge, recorded_at))
+            ok, message = store:add(chunk_of(net, block, path, o, block.samples or math.huge, placed))
          end
          r.windows = r.windows + block.count
          bar:update(r.windows, path)
@@ -125,9 +144,10 @@ local function embed(net, todo, store, o, quiet)
          collectgarbage() -- Lua does not see how large windows are
          if ok and block.done then
             local size, modified = files.stamp(path)
+            local warning = block.warning and said and block.warning .. "; " .. said or block.warning or said
             ok, message = store:finish({file = path, bytes = size, modified = modified,
-               windows = block.first + block.count, channel = block.channel, warning = block.warning,
-               seconds = block.warning and block.samples / o.sample_rate})
+               windows = block.first + block.count, channel = block.channel, warning = warning,
+               seconds = warning and block.samples / o.sample_rate})
             r.done, r.seconds = r.done + 1, r.seconds + block.samples / o.sample_rate
          end
          if not ok then return nil, message end
@@ -147,14 +167,15 @@ end
 
 --- Write the embeddings of all windows of some recordings.
 --
--- Output: `file` (the path as given, or as found below a folder), `start_s`, `end_s` (of the sound in the
+-- Output: `file` (the path as given, or as found below a folder), `start_s`, `clock_time` and `site`
+-- (where these are known), `end_s` (of the sound in the
 -- window: less than a window's length where the recording ends in it), `embedding` (list of floats). A second
 -- run adds what is not there or has changed; one that was killed goes on. Embeddings of a recording do not
 -- depend on the others, nor on the number of threads.
 -- @tparam table options `checkpoint`, `inputs` (files and folders), `output` (.parquet), `hop` (seconds from
 -- window to window), `partial` (`pad`: the last window is filled up with silence, `drop`: left out), `channel` (see
 -- `bclua.workflow.hearing`; default: that of the training), `precision`,
--- `batch` (windows at once), `force`, `quiet`
+-- `batch` (windows at once), `deployments` (a CSV, see `bclua.deployments`: clock times and sites), `force`, `quiet`
 -- @treturn[1] table `done`, `skipped`, `windows` (of this run), `rows` (of the table), `seconds` (of sound),
 -- `elapsed_s`, `failures`, `counts` (see `account.of`)
 -- @treturn[2] nil
@@ -208,12 +229,18 @@ function predict.with_network(net, list, options, left_out, others)
    local o = {sample_rate = net.options.sample_rate, length = net.samples, hop_s = options.hop or net.options.seconds,
       drop = options.partial == "drop", block = options.batch,
       channel = hearing.changed{channel = options.channel}.channel}
+   local message
+   if options.deployments then
+      o.deployments, message = deployments.read(options.deployments)
+      if not o.deployments then return nil, message end
+   end
    local parameters = {weights = weights_of(net), window_s = net.options.seconds, hop_s = o.hop_s,
-      sample_rate = o.sample_rate, channel = o.channel, partial = options.partial, precision = options.precision}
+      sample_rate = o.sample_rate, channel = o.channel, partial = options.partial,
+      deployments = hash_of(options.deployments), precision = options.precision}
    local locked <close>, busy = lock.take(options.output)
    if not locked then return nil, busy end
-   local store <close>, message = parts.open(options.output, parameters, options.force)
-   if not store then return nil, message end
+   local store <close>, why = parts.open(options.output, parameters, options.force)
+   if not store then return nil, why end
    local todo, again, failures = choose(list, store)
    local ok, r
    ok, message = store:replace(again)
