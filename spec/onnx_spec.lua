@@ -20,8 +20,8 @@ end
 local SMALL = {widths = {4, 6, 6, 8}, z = 8, seconds = 0.5, n_fft = 512}
 
 -- A network whose running statistics are not those of the start.
-local function small(compression, front_end)
-   local o = {compression = compression, front_end = front_end}
+local function small(compression, front_end, pooling)
+   local o = {compression = compression, front_end = front_end, pooling = pooling}
    for k, v in pairs(SMALL) do o[k] = v end
    local net = tilenet.new(o)
    local x = noise({3, net.samples}, 5)
@@ -117,6 +117,7 @@ describe("onnx", function()
       local sound = noise({3, 16000}, 8)
       sound[2]:fill(0)
       for _, compression in ipairs{"log", "power", "pcen"} do add(compression, small(compression), sound) end
+      add("bands", small("log", nil, "bands"), sound)
       add("stft", small("log"), sound, {stft = true})
       add("mel_trained", small("log", "mel_trained"), sound)
       add("fourier_trained", small("power", "fourier_trained"), sound)

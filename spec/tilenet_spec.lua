@@ -4,6 +4,7 @@ local command = require "support.command"
 local lfs = require "lfs"
 local nn = require "bclua.nn"
 local safetensors = require "bclua.safetensors"
+local sampling = require "bclua.sampling"
 local tilenet = require "bclua.tilenet"
 
 local NARROW = {widths = {8, 16, 32, 64}, z = 32}
@@ -117,6 +118,33 @@ describe("tilenet", function()
       local s = net:summary{batch_size = 64}
       assert.equal(20872128, s.parameters)
       assert(s.memory.total / 64 < 80 * 2 ^ 20, "less than PyTorch takes")
+      net:close()
+   end)
+
+   it("with pooling by bands knows how high a sound is, in values with signs", function()
+      local net = tilenet.new{widths = {4, 4, 4, 4}, z = 6, pooling = "bands"}
+      local shapes = {}
+      for _, l in ipairs(net.core:layers()) do shapes[l.name] = {l.c, l.h, l.w} end
+      assert.same({6, 4, 5}, shapes["layer5.1"])
+      assert.same({6, 4, 1}, shapes.pool)
+      assert.same({6, 1, 1}, shapes.head)
+      assert.same({6, 6, 4, 1}, net:state()["head.weight"]:shape())
+      local x = sampling.generator(2):normal(3 * net.samples):reshape{3, net.samples}:copy("f32")
+      local e = net:forward(x)
+      assert.same({3, 6}, e:shape())
+      assert(e:min() < 0 and e:max() > 0)
+      local path = os.tmpname()
+      assert(net:save(path))
+      local again = assert(tilenet.open(path))
+      assert(array.equal(e, again:forward(x)))
+      os.remove(path)
+      local info = assert(net:train_step({anchor = x, neighbor = x * 0.5, distant = x * 0.1}, {loss = "nt_xent"}))
+      assert(info.gradient_norm > 0)
+      net:close()
+      again:close()
+      -- other sizes of what comes in: the last maps are no longer 4 x 5
+      net = tilenet.new{widths = {2, 2, 2, 2}, z = 3, pooling = "bands", seconds = 8, n_mels = 200}
+      assert.same({1, 3}, net:forward(array.zeros({1, net.samples}, "f32")):shape())
       net:close()
    end)
 
@@ -243,6 +271,7 @@ describe("tilenet", function()
       raises("unknown option 'width' (did you mean 'widths'?", {width = 3})
       raises("option 'widths' must be a list of integers, 4 of them, got a table", {widths = {1, 2}})
       raises("must be one of log, power, pcen, got 'lag'", {compression = "lag"})
+      raises("must be one of mean, bands, got 'max'", {pooling = "max"})
       raises("are 3200 samples: the front end needs more than n_fft = 4096", {seconds = 0.1})
       raises("option 'seconds' must be a number above 0 and of at most 3600, got '5'", {seconds = "5"})
       raises("option 'z' must be an integer of at least 1, got 0", {z = 0})

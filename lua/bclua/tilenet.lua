@@ -3,7 +3,7 @@
 --
 -- mel, compression, 3x3 convolution of stride 2 to `widths[1]`, five stages of
 -- two residual blocks (`widths[1..4]`, `z`; stride 1, 2, 2, 2, 2), 4x4 average
--- pool, z values. Layers are called as in the PyTorch original, so that their
+-- pool (or another `pooling`), z values. Layers are called as in the PyTorch original, so that their
 -- tensors are `conv1.weight`, `bn1.running_mean`, `layer3.0.shortcut.0.weight`...
 -- @module bclua.tilenet
 local json = require "bclua.json"
@@ -30,6 +30,7 @@ tilenet.network_options = {
    fmin = {"number", least = 0, default = 0},
    fmax = {"number", least = 0, default = 0},
    front_end = {"choice", {"fft", "mel_trained", "fourier_trained"}, default = "fft"},
+   pooling = {"choice", {"mean", "bands"}, default = "mean"},
 }
 -- Of the object, not of the network.
 local OBJECT = {seed = "integer", precision = training_options.precision, threads = {"integer", least = 0, most = 1024},
@@ -124,6 +125,20 @@ local function settle(options)
    return o
 end
 
+-- What is left of bands or frames after five strides of 2.
+local function halved(n)
+   for _ = 1, 5 do n = (n - 1) // 2 + 1 end
+   return n
+end
+
+-- From the last maps to the embedding. `mean`: over 4 x 4 of them, the original's choice: how high a call is counts no
+-- longer. `bands`: over time alone, then a linear map of what each of the four bands has, whose values have signs.
+local function pooling_layers(o)
+   if o.pooling == "mean" then return {{"average_pool", name = "pool", kernel = 4}} end
+   return {{"average_pool", name = "pool", kernel = {1, halved(o.samples // o.hop + 1)}},
+           {"conv2d", name = "head", out = o.z, kernel = {halved(o.n_mels), 1}}}
+end
+
 local function build(o)
    local layers = {
       front_end(o),
@@ -141,7 +156,7 @@ local function build(o)
          from, width = name, out
       end
    end
-   layers[#layers + 1] = {"average_pool", name = "pool", kernel = 4}
+   layers[#layers + 1] = pooling_layers(o)
    return layers, {input = {o.samples}}
 end
 
@@ -159,7 +174,8 @@ function tilenet.layers(options) return build(settle(options)) end
 --  ("log", "power", "pcen"), `seed` (1), `sample_rate` (32000), `seconds` (5),
 --  `n_fft` and `hop` (see `frames`; 4096 and 1227 at 32 kHz), `n_mels` (128), `fmin` (0),
 --  `fmax` (half the sample rate),
---  `front_end` ("fft", "mel_trained", "fourier_trained"), `precision`, `checkpoint`, `threads`: see `nn.network`
+--  `front_end` ("fft", "mel_trained", "fourier_trained"), `pooling` ("mean": over frequency and time; "bands":
+--  over time, then a linear map of all bands), `precision`, `checkpoint`, `threads`: see `nn.network`
 -- @treturn network see `bclua.nn`; `net.samples` is the length of a window
 function tilenet.new(options)
    local o = settle(options)

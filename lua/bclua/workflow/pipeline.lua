@@ -27,7 +27,7 @@ pipeline.defaults = {
    triplets = require("bclua.workflow.triplets").settings,
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},
-   network = {widths = {8, 16, 32, 64}, z = 64, compression = "log"},
+   network = {widths = {8, 16, 32, 64}, z = 64, compression = "log", pooling = "mean"},
    fit = fit_settings{batch_size = 16, batches_per_epoch = 100, max_epochs = 14, schedule = "cosine", warmup = 20,
       augment = "mix=triplets,shift=1", validation_triplets = 64},
    evaluate = {windows = "best", motifs = 3, splits = 10, labels = ""},
@@ -93,6 +93,7 @@ local function schema()
    local function of(options, names) return {"table", of = options_of.subset(options, names)} end
    local function step_options(name) return require("bclua.workflow." .. name).options end
    local d, channels = pipeline.defaults, {"integer", least = 1, most = 65536}
+   local network = require("bclua.tilenet").network_options
    local data = {deployments = "string", metadata = "string", group = "string",
       layout = step_options("extract").data_layout}
    return {data = {"table", of = data}, extract = of(step_options("extract"), d.extract),
@@ -100,7 +101,7 @@ local function schema()
       tiles = of(step_options("tiles"), d.tiles), fit = of(step_options("fit"), d.fit),
       evaluate = of(step_options("evaluate"), d.evaluate),
       network = {"table", of = {widths = {"list", of = channels, items = "integers", shortest = 4, longest = 4},
-         z = channels, compression = {"choice", {"log", "power", "pcen"}}}}}
+         z = channels, compression = network.compression, pooling = network.pooling}}}
 end
 
 -- What is wrong with the settings of labels: they are the windows, and there is no other choice of these.

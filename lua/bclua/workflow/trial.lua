@@ -32,6 +32,8 @@ function trial.open(run)
    end
    local about, message = tables.read_json(path, schemas.config)
    if not about then return nil, message end
+   local network = about.config.network
+   if type(network) == "table" then network.pooling = network.pooling or "mean" end -- of a run before there was another
    local settings
    settings, message = pipeline.change(pipeline.defaults, about.config)
    message = not settings and message or pipeline.wrong(settings)
