@@ -179,8 +179,10 @@ end
 
 -- The source names of a table from `consolidate`, as a set.
 local function names_of(motif)
-   local sql = require "bclua.sql"
-   local rows, message = sql.columns("select source_name from " .. sql.parquet(motif))
+   local relation, message = require("bclua.tables").open(motif, require("bclua.schemas").motif, {"source_name"})
+   if not relation then return nil, message end
+   local rows
+   rows, message = require("bclua.sql").columns("from " .. relation)
    if not rows then return nil, message end
    local set = {}
    for _, name in ipairs(rows.source_name) do set[name] = true end
