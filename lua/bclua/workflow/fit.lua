@@ -234,6 +234,7 @@ local function network_of(options)
    local network = hearing.changed(heard)
    network.channel = nil
    for k, v in pairs(options.network) do network[k] = v end
+   if network.pooling == "mean" then network.pooling = nil end -- as of trainings before there was another
    return network, heard.channel
 end
 
