@@ -127,13 +127,7 @@ end)
 describe("labels in a browser", function()
    if not browser.program() then return pending("chromium is missing") end
 
-   local HELP = [[
-      const {page: d, view, wide} = page;
-      const until = async f => {
-         for (let i = 0; i < 400; i++) { if (f()) return true; await new Promise(r => setTimeout(r, 25)); }
-         return false;
-      };
-      const key = k => d.body.dispatchEvent(new view.KeyboardEvent("keydown", {key: k, bubbles: true}));
+   local HELP = browser.help .. [[
       const marks = [...d.querySelectorAll(".label")], names = marks.map(mark => mark.firstChild);
       const stage = d.getElementById("stage").getBoundingClientRect();
       const box = mark => {

@@ -407,13 +407,7 @@ describe("the pages in a browser", function()
    local browser = require "support.browser"
    if not browser.program() then return pending("chromium is missing") end
 
-   local HELP = [[
-      const {page: d, view, wide} = page;
-      const until = async f => {
-         for (let i = 0; i < 400; i++) { if (f()) return true; await new Promise(r => setTimeout(r, 25)); }
-         return false;
-      };
-      const key = k => d.body.dispatchEvent(new view.KeyboardEvent("keydown", {key: k, bubbles: true}));
+   local HELP = browser.help .. [[
       const text = id => d.getElementById(id).textContent;
    ]]
 

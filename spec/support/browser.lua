@@ -106,4 +106,14 @@ function browser.visit(make, path, widths, script)
    end)
 end
 
+--- What scripts of pages begin with: `d`, the document; `until(f)`, ten seconds of patience; `key(k)`, a key pressed.
+browser.help = [[
+      const {page: d, view, wide} = page;
+      const until = async f => {
+         for (let i = 0; i < 400; i++) { if (f()) return true; await new Promise(r => setTimeout(r, 25)); }
+         return false;
+      };
+      const key = k => d.body.dispatchEvent(new view.KeyboardEvent("keydown", {key: k, bubbles: true}));
+]]
+
 return browser
