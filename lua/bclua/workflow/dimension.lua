@@ -58,10 +58,7 @@ local function judge(checkpoint, about, p)
          motifs = math.ceil(p.motifs / (2 * #recordings)), quiet = true}
    end
    if set then
-      local options = {}
-      for k, v in pairs(net.options) do options[k] = v end
-      options.seed = 1 -- of the splits' untrained rival; its weights are no part of what varies
-      local fresh = tilenet.new(options)
+      local fresh = evaluate.untrained(net, 1) -- its weights are no part of what varies
       result, message = evaluate.judge(set, {{name = "embedding", net = net}, {name = "untrained", net = fresh},
          {name = "mel", x = set.plain}}, {splits = p.splits})
       fresh:close()

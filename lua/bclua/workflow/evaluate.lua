@@ -169,8 +169,11 @@ function evaluate.judge(set, subjects, options)
    return result, detail
 end
 
--- The network as it was before training.
-local function untrained(net, seed)
+--- A network as it was before training.
+-- @tparam network net of `bclua.tilenet`
+-- @tparam integer seed of its weights
+-- @treturn network
+function evaluate.untrained(net, seed)
    local options = {}
    for k, v in pairs(net.options) do options[k] = v end
    options.seed = seed
@@ -285,7 +288,7 @@ function evaluate.run(options)
    end
    local result, detail
    if set then
-      local fresh = untrained(net, options.seed)
+      local fresh = evaluate.untrained(net, options.seed)
       result, detail = evaluate.judge(set, {{name = "embedding", net = net}, {name = "untrained network", net = fresh},
          {name = "log-mel mean and deviation", x = set.plain, standardise = true}},
          {splits = options.splits, seed = options.seed, k = options.k, groups = groups,

@@ -138,10 +138,7 @@ local function judge(checkpoint, about, recordings, o)
    local evaluate, tilenet = require "bclua.workflow.evaluate", require "bclua.tilenet"
    local net, message = tilenet.open(checkpoint)
    if not net then return nil, message end
-   local options = {}
-   for k, v in pairs(net.options) do options[k] = v end
-   options.seed = o.seed
-   local fresh = tilenet.new(options)
+   local fresh = evaluate.untrained(net, o.seed)
    local set, row
    set, message = evaluate.collect{motif = about.motif, dataset_root = about.root, recordings = recordings,
       windows = o.windows, quiet = true, sample_rate = math.tointeger(net.options.sample_rate),
@@ -253,10 +250,7 @@ function protocol.trials(options)
             seed = p.seed, windows = o.windows, settings = changes}
       end}
    if not r then return nil, message end
-   if r.failed == #r.rows then
-      return nil, ("all %d trials failed, the first: %s"):format(#r.rows, r.rows[1].error)
-   end
-   return r
+   return trials.unless_all_failed(r)
 end
 
 return protocol

@@ -56,6 +56,16 @@ local function flat(r)
    return row
 end
 
+--- A sweep of which something came.
+-- @tparam table r from `sweep.run`
+-- @treturn[1] table the same
+-- @treturn[2] nil
+-- @treturn[2] string message: all trials failed, and why the first did
+function trials.unless_all_failed(r)
+   if r.failed < #r.rows then return r end
+   return nil, ("all %d trials failed, the first: %s"):format(#r.rows, r.rows[1].error)
+end
+
 local OPTIONS = {run = {"string", needed = true}, path = {"string", needed = true}, grid = "table", seeds = "table",
    quiet = "boolean", name = "string", changes = {"function", needed = true}, options = {"table", default = {}}}
 
@@ -88,10 +98,7 @@ function trials.run(options)
          return flat(result)
       end}
    if not r then return nil, message end
-   if r.failed == #r.rows then
-      return nil, ("all %d trials failed, the first: %s"):format(#r.rows, r.rows[1].error)
-   end
-   return r
+   return trials.unless_all_failed(r)
 end
 
 --- The table of a sweep, with those metrics that its rows have; an experiment is told which trials failed.
