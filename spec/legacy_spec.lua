@@ -78,4 +78,12 @@ describe("tables of triplets", function()
       assert.error_matches(function() legacy.relation(dir .. "/t.parquet", "minutes") end,
          "loc_unit must be 'seconds' or 'frames', got minutes")
    end)
+
+   it("is found under the name it had, as are schemas and hearing", function()
+      for name, what in pairs({legacy = "relation", schemas = "motif", hearing = "of"}) do
+         local now = require("bclua." .. name)[what]
+         assert.is_not_nil(now)
+         assert.equal(now, require("bclua.workflow." .. name)[what])
+      end
+   end)
 end)

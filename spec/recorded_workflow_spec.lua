@@ -98,7 +98,7 @@ describe("recordings of a card", function()
       field.wav(dir .. "/card/moor_20230514_053000Z.wav")
       field.mine(dir)
       local path = dir .. "/motif.parquet"
-      local schemas, tables = require "bclua.workflow.schemas", require "bclua.tables"
+      local schemas, tables = require "bclua.schemas", require "bclua.tables"
       for column, value in pairs{recorded_at = "'yesterday'", latitude = "91.0", longitude = "-181.0"} do
          local bad = ("%s/%s.parquet"):format(dir, column)
          local from = ("select * replace (%s as %s) from %s"):format(value, column, sql.parquet(path))

@@ -3,7 +3,7 @@
 -- @module bclua.workflow.accepted
 local extracted_metadata = require "bclua.workflow.extracted_metadata"
 local files = require "bclua.files"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local system = require "bclua.system"
 local tables = require "bclua.tables"
 

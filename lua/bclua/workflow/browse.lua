@@ -10,7 +10,7 @@ local files = require "bclua.files"
 local labelled = require "bclua.workflow.labelled"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 
@@ -322,7 +322,7 @@ function Browser:labels(format)
    end
    if not list then return nil, message end
    local heard
-   heard, message = require("bclua.workflow.hearing").of_parquet(self.input)
+   heard, message = require("bclua.hearing").of_parquet(self.input)
    if not heard then return nil, message end
    labels.set_full_bands(list, heard)
    return format == "raven" and labels.raven(list) or labels.csv(list)

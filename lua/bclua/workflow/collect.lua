@@ -2,9 +2,9 @@
 -- @module bclua.workflow.collect
 local array = require "bclua.array"
 local files = require "bclua.files"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local labelled = require "bclua.workflow.labelled"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local silence = require "bclua.workflow.silence"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
@@ -48,7 +48,7 @@ end
 
 --- The windows of a recording that look most like calls; on a worker state.
 -- @tparam table item `{path=, channel=, seconds=}`
--- @tparam table o `{count=, scored=}`: how many at most, and what scores are of (see `bclua.workflow.hearing`)
+-- @tparam table o `{count=, scored=}`: how many at most, and what scores are of (see `bclua.hearing`)
 -- @treturn[1] {number,...} their centres
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path

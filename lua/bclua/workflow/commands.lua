@@ -1,7 +1,7 @@
 --- The command lines that repeat a run of the pipeline, step by step.
 -- @module bclua.workflow.commands
 local display = require "bclua.display"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local json = require "bclua.json"
 
 local commands = {}

@@ -4,7 +4,7 @@ local account = require "bclua.workflow.account"
 local deployments = require "bclua.deployments"
 local extracted = require "bclua.workflow.extracted"
 local files = require "bclua.files"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local layouts = require "bclua.recordings.layouts"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
@@ -15,7 +15,7 @@ local check_options = options_of.check
 
 local extract = {}
 
---- What `run` takes; the first three, and those of `bclua.workflow.hearing`, are parameters of the results.
+--- What `run` takes; the first three, and those of `bclua.hearing`, are parameters of the results.
 extract.options = options_of.extend(hearing.settings, {
    cens_sample_rate = {"integer", default = 10, least = 1, most = 1000},
    matrix_profile_window = {"integer", default = 50, least = 1, most = 100000}, exclusion = {"integer", least = 0},
@@ -174,7 +174,7 @@ end
 --- Extract all recordings of a folder.
 -- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
 -- `matrix_profile_window` (50), `exclusion` (round(w/2)); `sample_rate` (32000), `channel` ("mix"), `fmin`, `fmax`: see
--- `bclua.workflow.hearing`;
+-- `bclua.hearing`;
 -- `layout`: a new folder of results is kept as Parquet files of some hundred recordings each (`parts`) or a folder a
 -- recording (`files`); one that is there goes on as it is;
 -- `data_layout` ("auto": what the folders are, see `bclua.recordings.layouts`);

@@ -1,7 +1,7 @@
 --- Step 5: train the network on triplets of tiles.
 -- @module bclua.workflow.fit
 local files = require "bclua.files"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
@@ -326,7 +326,7 @@ end
 -- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `ahead`, `cache_mb` (as of
 -- `bclua.loader`);
 -- `motif` (Parquet from `consolidate`) and `dataset_root`: for validation on the recordings that
--- the triplets leave out; `loc_unit` (of foreign tables: see `bclua.workflow.legacy`);
+-- the triplets leave out; `loc_unit` (of foreign tables: see `bclua.legacy`);
 -- `checkpoint` (go on from this file), `force` (begin anew where the parameters
 -- differ; what was there is set aside), `follow_data` (the same when only the number of recordings
 -- differs), `quiet`

@@ -8,7 +8,7 @@ local match = require "bclua.annotations.match"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local tables = require "bclua.tables"
 
 local import_labels = {}

@@ -1,7 +1,7 @@
 --- Labels at work: the table of `import-labels` as windows of recordings, for triplets, for evaluation, and to look at.
 -- @module bclua.workflow.labelled
 local match = require "bclua.annotations.match"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local tables = require "bclua.tables"
 
 local labelled = {}

@@ -5,11 +5,11 @@ local array = require "bclua.array"
 local clock = require "bclua.clock"
 local extracted_metadata = require "bclua.workflow.extracted_metadata"
 local files = require "bclua.files"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local system = require "bclua.system"
 local tables = require "bclua.tables"
 
@@ -203,7 +203,7 @@ end
 
 --- The full band of all marks: what was looked at and the file can hold.
 -- @tparam {table,...} list from `read`, or `accepted.marks`
--- @tparam table heard `fmin`, `fmax`: see `bclua.workflow.hearing`
+-- @tparam table heard `fmin`, `fmax`: see `bclua.hearing`
 function labels.set_full_bands(list, heard)
    for _, item in ipairs(list) do
       local high = heard.fmax > 0 and math.min(heard.fmax, item.nyquist) or item.nyquist

@@ -7,7 +7,7 @@
 local dataset = require "bclua.dataset"
 local files = require "bclua.files"
 local hearing = require "bclua.hearing"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 

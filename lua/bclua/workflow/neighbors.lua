@@ -5,7 +5,7 @@ local array = require "bclua.array"
 local clock = require "bclua.clock"
 local json = require "bclua.json"
 local files = require "bclua.files"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check
 

@@ -1,7 +1,7 @@
 --- The whole job: from a folder of recordings to a trained embedding and a report.
 -- @module bclua.workflow.pipeline
 local files = require "bclua.files"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local record = require "bclua.workflow.record"
@@ -344,7 +344,7 @@ end
 
 local OPTIONS = options_of.extend(hearing.given, {data = "string", run = "string", config = "string", force = "boolean",
    command = {"string", default = ""}})
---- What `run` takes of `bclua.workflow.hearing`, in place of what the configuration has in `extract`.
+--- What `run` takes of `bclua.hearing`, in place of what the configuration has in `extract`.
 pipeline.hearing = hearing.given
 
 --- Run everything that is not done yet.

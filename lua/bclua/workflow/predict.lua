@@ -4,7 +4,7 @@ local account = require "bclua.workflow.account"
 local array = require "bclua.array"
 local deployments = require "bclua.deployments"
 local files = require "bclua.files"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local lock = require "bclua.lock"
 local parts = require "bclua.workflow.parts"
 local progress = require "bclua.progress"
@@ -174,7 +174,7 @@ end
 -- depend on the others, nor on the number of threads.
 -- @tparam table options `checkpoint`, `inputs` (files and folders), `output` (.parquet), `hop` (seconds from
 -- window to window), `partial` (`pad`: the last window is filled up with silence, `drop`: left out), `channel` (see
--- `bclua.workflow.hearing`; default: that of the training), `precision`,
+-- `bclua.hearing`; default: that of the training), `precision`,
 -- `batch` (windows at once), `deployments` (a CSV, see `bclua.deployments`: clock times and sites), `force`, `quiet`
 -- @treturn[1] table `done`, `skipped`, `windows` (of this run), `rows` (of the table), `seconds` (of sound),
 -- `elapsed_s`, `failures`, `counts` (see `account.of`)

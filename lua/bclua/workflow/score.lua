@@ -10,10 +10,10 @@
 local array = require "bclua.array"
 local clock = require "bclua.clock"
 local files = require "bclua.files"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local silence = require "bclua.workflow.silence"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check

@@ -3,7 +3,7 @@
 local array = require "bclua.array"
 local files = require "bclua.files"
 local record = require "bclua.workflow.record"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local spans = require "bclua.workflow.spans"
 local stores = require "bclua.workflow.stores"
 local tables = require "bclua.tables"

@@ -7,7 +7,7 @@
 -- shards that are there. A later run adds shards for what the index does not have.
 -- @module bclua.workflow.tiles
 local files = require "bclua.files"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local silence = require "bclua.workflow.silence"
@@ -130,7 +130,7 @@ end
 
 -- Distinct (source, loc), by source.
 local function read_wanted(path, loc_unit)
-   local relation, message = require("bclua.workflow.legacy").relation(path, loc_unit)
+   local relation, message = require("bclua.legacy").relation(path, loc_unit)
    if not relation then return nil, message end
    return spans.of_triplets(relation, path)
 end
@@ -364,7 +364,7 @@ tiles.options = {input = {"string", needed = true}, dataset_root = {"string", ne
 -- @tparam table options `input` (Parquet of triplets), `dataset_root` (the folder in
 -- which source names begin), `output` (folder), `store` (`packed`, `flac`, `npy`, or `none`:
 -- only looks whether the recordings are there), `duration` (7 s), `loc_unit` (for tables of
--- the original system: see `bclua.workflow.legacy`), `force`, `quiet`
+-- the original system: see `bclua.legacy`), `force`, `quiet`
 -- @treturn[1] table `{made=, skipped=, failures=, warnings={{path=, step=, what=},...}}` numbers of tiles; warnings of
 -- silent ones
 -- @treturn[2] nil

@@ -8,7 +8,7 @@
 -- print(r.species, r.seconds)
 local files = require "bclua.files"
 local pipeline = require "bclua.workflow.pipeline"
-local schemas = require "bclua.workflow.schemas"
+local schemas = require "bclua.schemas"
 local system = require "bclua.system"
 local tables = require "bclua.tables"
 local check_options = require("bclua.options").check

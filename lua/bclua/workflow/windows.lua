@@ -6,7 +6,7 @@
 -- @module bclua.workflow.windows
 local array = require "bclua.array"
 local best_channel = require "bclua.workflow.best_channel"
-local hearing = require "bclua.workflow.hearing"
+local hearing = require "bclua.hearing"
 local silence = require "bclua.workflow.silence"
 local spans = require "bclua.workflow.spans"
 
@@ -61,7 +61,7 @@ Stream.__index = Stream
 
 --- Begin with the first of some recordings.
 -- @tparam {string,...} paths
--- @tparam table o `sample_rate`, `channel` (see `bclua.workflow.hearing`), `length` (samples of a window), `hop_s`,
+-- @tparam table o `sample_rate`, `channel` (see `bclua.hearing`), `length` (samples of a window), `hop_s`,
 -- `drop`, `block` (windows at most at once)
 -- @treturn stream `stream:next()`
 function windows.open(paths, o)
