@@ -9,7 +9,7 @@
 
 /* Minimise  c * sum_i -log p(label_i | x_i)  +  1/2 |weights|^2  (the bias has
  * no penalty; scikit-learn's LogisticRegression has the same objective) by
- * L-BFGS (Liu & Nocedal, 1989) with a backtracking line search, from zero.
+ * `lbfgs_minimise`, from zero.
  * w (K, D+1): weights, then the bias, of every class. x (N, D), label in
  * 0..K-1; N, D, K >= 1. Stops when no gradient entry exceeds tolerance * c * N, or
  * after `iterations`. *done: iterations taken. With one class all is zero.

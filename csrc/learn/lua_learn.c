@@ -1,12 +1,15 @@
-/* lua_learn.c: the module bclua.learn: what the evaluation of embeddings needs. */
+/* lua_learn.c: the module bclua.learn: what embeddings are evaluated and classified with. */
 #include <math.h>
+#include <string.h>
 
 #include "../array/lua_array.h"
 #include "../support/interrupt.h"
 #include "../support/lua_support.h"
+#include "binary.h"
 #include "logistic.h"
 #include "neighbors.h"
 #include "pca.h"
+#include "ranking.h"
 
 /* Labels 1..K at arg as 0..K-1 in a new array; *classes: K, the largest. */
 static bc_array *push_labels(lua_State *L, int arg, int64_t n, size_t *classes) {
@@ -203,6 +206,158 @@ static int l_pca(lua_State *L) {
     return 1;
 }
 
+/* A matrix of one row a class at arg, of numbers from 0 to `most`. */
+static const double *check_by_class(lua_State *L, int arg, int64_t classes, int64_t n, double most) {
+    const bc_array *a = bc_check_as(L, arg, BC_F64, 2);
+    const double *values = a->data;
+    if (a->shape[0] != classes || a->shape[1] != n)
+        bc_arg_error(L, arg, "%I by %I values, expected %I classes by %I rows",
+                     (lua_Integer)a->shape[0], (lua_Integer)a->shape[1], (lua_Integer)classes,
+                     (lua_Integer)n);
+    for (int64_t i = 0; i < classes * n; i++)
+        if (!(values[i] >= 0 && values[i] <= most))
+            bc_arg_error(L, arg, "a value of %f outside 0..%f", values[i], most);
+    return values;
+}
+
+/*** Fit logistic regressions of classes that need not exclude each other, each by itself
+(c * sum of weight * log loss + 1/2 |weights|^2, the bias without penalty; L-BFGS).
+@function binary_fit
+@tparam array x (rows, columns), finite; scale the columns alike before
+@tparam array targets (classes, rows), 0 to 1: is the row of the class?
+@tparam array weights (classes, rows), 0 or more: how much that counts
+@tparam[opt] table options `c` (1), `iterations` (200), `tolerance` (1e-4), `from`: what an earlier fit gave, to begin
+  with
+@treturn array f64 (classes, columns + 1): weights, then bias, of every class
+@treturn integer iterations taken, most of all classes
+@raise if no step lowers the objective, as its numbers overflow */
+static int l_binary_fit(lua_State *L) {
+    static const char *const names[] = {"c", "iterations", "tolerance", "from", NULL};
+    const bc_array *x = bc_check_as(L, 1, BC_F64, 2), *targets = bc_check_as(L, 2, BC_F64, 2);
+    luaL_argcheck(L, x->shape[0] > 0 && x->shape[1] > 0, 1, "no rows or no columns");
+    luaL_argcheck(L, targets->shape[0] > 0, 2, "no classes");
+    check_finite(L, 1, x);
+    binary_rows rows = {.x = x->data, .n = (size_t)x->shape[0], .d = (size_t)x->shape[1],
+                        .k = (size_t)targets->shape[0]};
+    rows.target = check_by_class(L, 2, targets->shape[0], x->shape[0], 1);
+    rows.weight = check_by_class(L, 3, targets->shape[0], x->shape[0], 1e30);
+    bc_check_options(L, 4, names);
+    double c = bc_opt_number_in(L, 4, "c", 1, 1e-30, 1e30);
+    double tolerance = bc_opt_number_in(L, 4, "tolerance", 1e-4, 0, 1);
+    lua_Integer iterations = bc_opt_integer_in(L, 4, "iterations", 200, 0, 1000000);
+    bc_array *w = bc_push_matrix(L, BC_F64, targets->shape[0], x->shape[1] + 1);
+    if (bc_push_option(L, 4, "from") != LUA_TNIL) {
+        const bc_array *from = bc_check_as(L, lua_gettop(L), BC_F64, 2);
+        if (from->shape[0] != w->shape[0] || from->shape[1] != w->shape[1])
+            return bc_arg_error(L, 4, "option 'from' is of another shape");
+        memcpy(w->data, from->data, rows.k * (rows.d + 1) * sizeof(double));
+    }
+    lua_pop(L, 1);
+    size_t done = 0;
+    bc_pool *pool;
+    int rc = bc_pool_new(&pool, bc_threads());
+    if (rc == BC_OK) {
+        rc = binary_fit(w->data, &done, &rows, c, (size_t)iterations, tolerance, pool,
+                        bc_tick_interrupt, NULL);
+        bc_pool_free(pool);
+    }
+    if (rc == BC_FAIL)
+        return luaL_error(L, "nothing can be fitted: the objective overflows (scale the columns, "
+                             "or lower 'c')");
+    if (rc != BC_OK) return bc_failure(L, rc, NULL);
+    lua_pushinteger(L, (lua_Integer)done);
+    return 2;
+}
+
+/*** Logarithms of the odds that rows are of classes.
+@function binary_scores
+@tparam array w from `binary_fit`
+@tparam array x (rows, columns)
+@treturn array f64 (rows, classes) */
+static int l_binary_scores(lua_State *L) {
+    const bc_array *w = bc_check_as(L, 1, BC_F64, 2), *x = bc_check_as(L, 2, BC_F64, 2);
+    if (w->shape[1] != x->shape[1] + 1)
+        return bc_arg_error(L, 2, "%I columns, the model has %I", (lua_Integer)x->shape[1],
+                            (lua_Integer)w->shape[1] - 1);
+    bc_array *score = bc_push_matrix(L, BC_F64, x->shape[0], w->shape[0]);
+    if (x->shape[0] > 0)
+        binary_scores(score->data, w->data, x->data, (size_t)x->shape[0], (size_t)x->shape[1],
+                      (size_t)w->shape[0]);
+    return 1;
+}
+
+/* Scores and truth, the first two arguments; returns how many there are. */
+static int64_t check_ranked(lua_State *L) {
+    const bc_array *score = bc_check_as(L, 1, BC_F64, 1), *truth = bc_check_as(L, 2, BC_I64, 1);
+    const double *values = score->data;
+    if (truth->shape[0] != score->shape[0])
+        bc_arg_error(L, 2, "%I values for %I scores", (lua_Integer)truth->shape[0],
+                     (lua_Integer)score->shape[0]);
+    for (int64_t i = 0; i < score->shape[0]; i++)
+        if (!(values[i] - values[i] == 0)) luaL_argerror(L, 1, "a score is not finite");
+    return score->shape[0];
+}
+
+/*** How well scores put the rows of a class in front of the others.
+@function ranking
+@tparam array scores (rows), finite
+@tparam array truth i64 (rows): 1 of the class, 0 not
+@tparam[opt] table options `threshold` (0)
+@treturn table `precision` and `recall` of the rows that score the threshold or more, `average_precision` (the sum of
+  precision times the recall gained, over all thresholds), `roc_auc` (the share of pairs in the right order); NaN where
+  there is nothing to divide by */
+static int l_ranking(lua_State *L) {
+    static const char *const names[] = {"threshold", NULL};
+    int64_t n = check_ranked(L);
+    bc_check_options(L, 3, names);
+    double threshold = bc_opt_number(L, 3, "threshold", 0);
+    const bc_array *score = bc_check_array(L, 1), *truth = bc_check_array(L, 2);
+    bc_array *order = bc_push_vector(L, BC_I64, n);
+    ranking r;
+    int rc = ranking_order(order->data, score->data, (size_t)n);
+    if (rc != BC_OK) return bc_failure(L, rc, NULL);
+    ranking_measure(&r, order->data, score->data, truth->data, NULL, (size_t)n, threshold);
+    lua_createtable(L, 0, 4);
+    lua_pushnumber(L, r.precision);
+    lua_setfield(L, -2, "precision");
+    lua_pushnumber(L, r.recall);
+    lua_setfield(L, -2, "recall");
+    lua_pushnumber(L, r.average_precision);
+    lua_setfield(L, -2, "average_precision");
+    lua_pushnumber(L, r.roc_auc);
+    lua_setfield(L, -2, "roc_auc");
+    return 1;
+}
+
+/*** The same of samples of the recordings, drawn with replacement: how much is chance (Efron, 1979).
+@function ranking_bootstrap
+@tparam array scores (rows), finite
+@tparam array truth i64 (rows): 1 of the class, 0 not
+@tparam array groups i64 (rows), 1..G: recordings
+@tparam[opt] table options `times` (1000), `seed` (1), `threshold` (0)
+@treturn array f64 (times, 4): precision, recall, average precision, area under the ROC curve */
+static int l_ranking_bootstrap(lua_State *L) {
+    static const char *const names[] = {"times", "seed", "threshold", NULL};
+    int64_t n = check_ranked(L);
+    size_t groups;
+    bc_check_options(L, 4, names);
+    lua_Integer times = bc_opt_integer_in(L, 4, "times", 1000, 1, 1000000);
+    lua_Integer seed = bc_opt_integer(L, 4, "seed", 1);
+    double threshold = bc_opt_number(L, 4, "threshold", 0);
+    const bc_array *score = bc_check_array(L, 1), *truth = bc_check_array(L, 2);
+    bc_array *group = push_labels(L, 3, n, &groups);
+    bc_array *out = bc_push_matrix(L, BC_F64, times, 4);
+    bc_pool *pool;
+    int rc = bc_pool_new(&pool, bc_threads());
+    if (rc == BC_OK) {
+        rc = ranking_bootstrap(out->data, (size_t)times, score->data, truth->data, group->data,
+                               groups, (size_t)n, threshold, (uint64_t)seed, pool,
+                               bc_tick_interrupt, NULL);
+        bc_pool_free(pool);
+    }
+    return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
+}
+
 BC_EXPORT int luaopen_bclua_learn(lua_State *L);
 BC_EXPORT int luaopen_bclua_learn(lua_State *L) {
     static const luaL_Reg functions[] = {{"logistic_fit", l_fit},
@@ -210,6 +365,10 @@ BC_EXPORT int luaopen_bclua_learn(lua_State *L) {
                                          {"nearest", l_nearest},
                                          {"class_distances", l_class_distances},
                                          {"pca", l_pca},
+                                         {"binary_fit", l_binary_fit},
+                                         {"binary_scores", l_binary_scores},
+                                         {"ranking", l_ranking},
+                                         {"ranking_bootstrap", l_ranking_bootstrap},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;

@@ -56,8 +56,11 @@ local function take(x, rows)
    return out
 end
 
--- What takes the columns of x to mean 0 and deviation 1; what does not vary becomes 0.
-local function scaling(x)
+--- What takes the columns of x to mean 0 and deviation 1, what does not vary to 0: `(x - mean) * scale`.
+-- @tparam array x f64 (windows, dimensions)
+-- @treturn array f64 (dimensions) mean
+-- @treturn array f64 (dimensions) scale
+function evaluate.scaling(x)
    local mean, deviation = x:mean(1), x:std(1)
    local scale = array.zeros(#deviation, "f64")
    for i = 1, #deviation do
@@ -72,7 +75,7 @@ end
 -- @treturn array f64
 function evaluate.standardise(x)
    x = x:copy("f64")
-   local mean, scale = scaling(x)
+   local mean, scale = evaluate.scaling(x)
    return (x - mean) * scale
 end
 
@@ -179,7 +182,7 @@ local function regress(rows, features, classes, numbers, options)
       local truth, taught = pick(numbers, test), pick(numbers, train)
       for i, all in ipairs(doubles) do
          local x = take(all, train)
-         local mean, scale = scaling(x)
+         local mean, scale = evaluate.scaling(x)
          local w = learn.logistic_fit((x - mean) * scale, taught, {c = options.c})
          local guess = learn.logistic_predict(w, (take(all, test) - mean) * scale)
          rows[i].splits[s] = evaluate.balanced(guess, truth, #classes)
