@@ -84,7 +84,7 @@ $B/bclua: $(HOST)
 	@$(CC) $(CFLAGS) $(EXTRA) -rdynamic -o $@.new $(HOST) $(LDFLAGS) $(filter -llua% -L%,$(FOUND)) -lreadline -ldl -pthread && mv $@.new $@
 
 # What :help shows, out of the doc comments.
-DOCUMENTED := $(sort $(wildcard csrc/*/lua_*.c)) $(sort $(wildcard lua/bclua/*.lua lua/bclua/*/*.lua))
+DOCUMENTED := $(sort $(wildcard csrc/*/lua_*.c)) $(sort $(wildcard $(patsubst %,lua/bclua/%.lua,* */* */*/*)))
 $B/help.lua: $(DOCUMENTED) rocks/help.lua | $B/bclua $B/bclua.so $B/libduckdb.so
 	@echo HELP $@
 	@ASAN_OPTIONS=detect_leaks=0 $B/bclua rocks/help.lua $@ $(DOCUMENTED)

@@ -1,7 +1,7 @@
 -- usage: bclua rocks/help.lua OUT FILE...
 -- Write the documentation in the doc comments of source files to OUT, for :help. The build runs it, and
 -- fails where they document what is not there, or leave out what is.
-local helpdoc = require "bclua.helpdoc"
+local helpdoc = require "bclua.repl.helpdoc"
 local system = require "bclua.system"
 
 local items, wrong = helpdoc.collect(table.move(arg, 2, #arg, 1, {}))

@@ -20,7 +20,7 @@ parser:option("--labels", "What `import-labels` wrote: labels are marks on the p
 cli.threads(parser)
 local o = parser:parse()
 local _ <close> = cli.command("browse")
-local result, message = require("bclua.workflow.browse_server").run({run = o.run, dataset_root = o.dataset_root,
+local result, message = require("bclua.workflow.browse.server").run({run = o.run, dataset_root = o.dataset_root,
    labels = o.labels, port = o.port, ready = function(address, b)
       print(("%d recordings of %s: %s (Ctrl-C ends it)"):format(#b.recordings, b.run, address))
       io.stdout:flush()

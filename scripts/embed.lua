@@ -116,7 +116,7 @@ local function replay(parser)
    c:argument("folder", "RUN/nonfinite-STEP, as `fit` named it.")
    cli.threads(c)
    return function(o)
-      local result, message = require("bclua.workflow.nonfinite").replay({folder = o.folder})
+      local result, message = require("bclua.workflow.fit.nonfinite").replay({folder = o.folder})
       if not result then return nil, message end
       print(("%s: %s\n%s"):format(result.reproduced and "again" or "not so here", result.message, result.text))
       return result.reproduced or nil, o.folder .. ": the step is finite here"
@@ -132,7 +132,7 @@ local function export(parser)
       local net, message = require("bclua.tilenet").open(o.checkpoint)
       if not net then return nil, message end
       local bytes
-      bytes, message = require("bclua.onnx").export(net, o.output, {stft = o.stft})
+      bytes, message = require("bclua.format.onnx").export(net, o.output, {stft = o.stft})
       if not bytes then return nil, message end
       print(("%s: %.1f MB; input audio (n, %d) f32, output embedding (n, %d)"):format(o.output, bytes / 1e6,
          net.samples, net.options.z))

@@ -1,7 +1,7 @@
 -- usage: bclua scripts/make_dataset.lua --output DIR [options]
 -- Makes a data set of synthetic bird songs in the BirdCLEF layout.
 local cli = require "bclua.cli"
-local dataset = require "bclua.dataset"
+local dataset = require "bclua.data.dataset"
 local progress = require "bclua.progress"
 
 local default = dataset.defaults

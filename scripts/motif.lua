@@ -180,7 +180,7 @@ local function search(parser)
       if o.all and (o.start or o.dataset_root or o.with_query or o.channel) then
          c:error("--start, --dataset-root, --with-query and --channel are for a query")
       end
-      local module = require(o.all and "bclua.workflow.pairs" or "bclua.workflow.search")
+      local module = require(o.all and "bclua.workflow.search.pairs" or "bclua.workflow.search")
       local result, message = module.run({query = o.query, input = o.input, top = o.top,
          per_recording = o.per_recording, start = o.start, seconds = o.seconds, features = o.features,
          dataset_root = o.dataset_root, with_query = o.with_query, output = o.output, force = o.force,

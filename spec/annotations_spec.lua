@@ -1,5 +1,5 @@
-local annotations = require "bclua.annotations"
-local match = require "bclua.annotations.match"
+local annotations = require "bclua.format.annotations"
+local match = require "bclua.data.annotation_match"
 
 local function tab(...)
    local lines = {}

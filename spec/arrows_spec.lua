@@ -38,7 +38,7 @@ describe("rocks/arrows.lua", function()
 
    it("names a require of what is above", function()
       plant("lua/bclua/text.lua", 'local sql = require "bclua.sql"')
-      finds("lua/bclua/text.lua:1: 'text' (values) requires 'sql' of a layer above (records)")
+      finds("lua/bclua/text.lua:1: 'text' (values) requires 'sql' of a layer above (data)")
    end)
 
    it("names one inside a function, and one of a folder", function()

@@ -1,6 +1,6 @@
 local array = require "bclua.array"
 local gradient = require "support.gradient"
-local independence = require "bclua.batch_independence"
+local independence = require "bclua.evaluate.batch_independence"
 local nn = require "bclua.nn"
 local tilenet = require "bclua.tilenet"
 

@@ -1,4 +1,4 @@
-local batch_search = require "bclua.batch_search"
+local batch_search = require "bclua.experiment.batch_search"
 local files = require "bclua.files"
 local system = require "bclua.system"
 

@@ -1,4 +1,4 @@
-local batches = require "bclua.workflow.batches"
+local batches = require "bclua.workflow.experiments.batches"
 local command = require "support.command"
 local files = require "bclua.files"
 local mined = require "support.mined"

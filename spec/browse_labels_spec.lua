@@ -1,6 +1,6 @@
 -- browse with labels: marks on the pictures of recordings, and a list that plays them.
 local browse = require "bclua.workflow.browse"
-local browse_server = require "bclua.workflow.browse_server"
+local browse_server = require "bclua.workflow.browse.server"
 local browser = require "support.browser"
 local command = require "support.command"
 local mined = require "support.mined"
@@ -57,7 +57,7 @@ describe("labels of a run", function()
       local path = write{label(long, 1, 2, "a"), label(short, 0, 1, "b"), label({source_name = "x/gone.wav"}, 1, 2),
          label({source_name = "x/gone.wav"}, 3, 4), label({source_name = "y/lost.wav"}, 3, 4)}
       local out, status = command.shell(("%s -e %s 2>&1"):format(command.quote(command.program), command.quote(
-         ("require('bclua.workflow.browse_server').run{run = %q, labels = %q, ready = function() os.exit(0) end}")
+         ("require('bclua.workflow.browse.server').run{run = %q, labels = %q, ready = function() os.exit(0) end}")
          :format(m.dir, path))))
       assert.same({("browse: 2 labels of %s are of 2 recordings\nbrowse: 3 labels of %s are of 2 recordings that " ..
          "are not in the table\n"):format(path, path), 0}, {out, status})

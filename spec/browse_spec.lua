@@ -1,7 +1,7 @@
 -- browse: the pages of a run, who gets them, and the motifs that are accepted there.
-local accepted = require "bclua.workflow.accepted"
+local accepted = require "bclua.workflow.verdicts"
 local browse = require "bclua.workflow.browse"
-local browse_server = require "bclua.workflow.browse_server"
+local browse_server = require "bclua.workflow.browse.server"
 local cjson = require "cjson"
 local command = require "support.command"
 local files = require "bclua.files"
@@ -19,7 +19,7 @@ local dir, run, data
 setup(function()
    dir = command.folder()
    run, data = dir .. "/run", dir .. "/data"
-   assert(require("bclua.dataset").make(data, {families = 3, species = 1, recordings = 4, short = 1, least_s = 12,
+   assert(require("bclua.data.dataset").make(data, {families = 3, species = 1, recordings = 4, short = 1, least_s = 12,
       most_s = 12.5}))
    local birds = data .. "/train_audio/"
    local species = files.find(birds)[1]:match("^[^/]+")

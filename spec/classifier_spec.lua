@@ -4,7 +4,7 @@ local command = require "support.command"
 local folds = require "bclua.classifier.folds"
 local judge = require "bclua.classifier.judge"
 local learn = require "bclua.learn"
-local safetensors = require "bclua.safetensors"
+local safetensors = require "bclua.format.safetensors"
 local sampling = require "bclua.sampling"
 local system = require "bclua.system"
 

@@ -1,13 +1,13 @@
 -- Every reader of our tables against every fault in every column that it reads: a message that names file, column
 -- and row, never an error.
-local accepted = require "bclua.workflow.accepted"
+local accepted = require "bclua.workflow.verdicts"
 local command = require "support.command"
 local damage = require "support.damage"
 local files = require "bclua.files"
 local mined = require "support.mined"
 local results = require "support.results"
 local sql = require "bclua.sql"
-local sweep = require "bclua.sweep"
+local sweep = require "bclua.experiment.sweep"
 
 local m, dir, scores, verdicts, trials
 
@@ -78,7 +78,7 @@ local motif = {
       return step("neighbors", "of_features")({motif = path, dataset_root = m.data})
    end, takes = "without rows"},
    ["fit --walk"] = {{"source_name", "cens_sample_rate", "pi"}, function(path)
-      return require("bclua.loader").walk({input = path, dataset_root = m.data})
+      return require("bclua.data.loader").walk({input = path, dataset_root = m.data})
    end},
 }
 
@@ -90,7 +90,7 @@ local triplets = {
    end},
    audit = {ROLES, function(path) return step("audit")({input = path, dataset_root = m.data, limit = 1}) end},
    fit = {ROLES, function(path)
-      return require("bclua.loader").new({triplets = path, dataset_root = m.data})
+      return require("bclua.data.loader").new({triplets = path, dataset_root = m.data})
    end},
 }
 
@@ -106,7 +106,7 @@ local tiles = {
          return step("tiles")({input = m.triplets, dataset_root = m.data, output = index_at(path)})
       end, takes = "missing without rows"},
    fit = {{"source", "loc", "tile", "first", "scale"}, function(path)
-      return require("bclua.loader").new({triplets = m.triplets, tiles = index_at(path)})
+      return require("bclua.data.loader").new({triplets = m.triplets, tiles = index_at(path)})
    end},
 }
 
@@ -319,7 +319,7 @@ describe("damaged JSON", function()
          command.write(path, text)
          is_message(path, nil, calls(consolidate))
          is_message(path, nil, calls(function()
-            return require("bclua.loader").walk({input = dir .. "/one", dataset_root = m.data})
+            return require("bclua.data.loader").walk({input = dir .. "/one", dataset_root = m.data})
          end))
       end
    end)
@@ -345,7 +345,7 @@ describe("damaged JSON", function()
    it("of a run is named with its key", function()
       local run = run_with(m.motif)
       local path = run .. "/config.json"
-      local function trial() return require("bclua.workflow.trial").open(run) end
+      local function trial() return require("bclua.workflow.experiments.trial").open(run) end
       local function browse() return require("bclua.workflow.browse").open({run = run}) end
       for _, text in ipairs(TEXTS) do
          command.write(path, text)
@@ -366,7 +366,7 @@ end)
 
 describe("a damaged journal", function()
    it("is left out from its first wrong line on", function()
-      local parts = require "bclua.workflow.parts"
+      local parts = require "bclua.workflow.predict.partitioned_writer"
       local array = require "bclua.array"
       local file = dir .. "/e.parquet"
       local function item(name) return {file = name, bytes = 1, modified = 2, windows = 1} end

@@ -1,6 +1,6 @@
 local array = require "bclua.array"
 local audio = require "bclua.audio"
-local dataset = require "bclua.dataset"
+local dataset = require "bclua.data.dataset"
 local files = require "bclua.files"
 
 describe("dataset", function()

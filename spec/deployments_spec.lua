@@ -1,8 +1,8 @@
 local clock = require "bclua.clock"
 local command = require "support.command"
-local deployments = require "bclua.deployments"
-local recorded = require "bclua.recorded"
-local zones = require "bclua.zones"
+local deployments = require "bclua.data.deployments"
+local recorded = require "bclua.data.recorded"
+local zones = require "bclua.data.zones"
 
 local function seconds(time) return clock.parse(time).local_s end
 

@@ -1,7 +1,7 @@
 -- Times by hour and day: the table, the picture, the chapter of the report.
 local clock = require "bclua.clock"
 local command = require "support.command"
-local daily = require "bclua.workflow.daily"
+local daily = require "bclua.workflow.summary.daily"
 local diel = require "bclua.plot.diel"
 local plot = require "bclua.plot"
 local report = require "bclua.report"

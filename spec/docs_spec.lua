@@ -176,7 +176,7 @@ describe("what the pages say", function()
       local page = command.read("doc/pipeline.md")
       local losses = page:match("%*%*Losses%*%*: ([^\n]*)%.\n")
       assert.equal(fit.defaults.loss, losses:match("^`%-%-loss ([%w_]+)` %(default%)"), losses)
-      local named, all = {}, {table.unpack(require("bclua.training_options").losses)}
+      local named, all = {}, {table.unpack(require("bclua.train.options").losses)}
       for loss in losses:gsub("%-%-loss ", ""):gmatch("`([%w_]+)`") do named[#named + 1] = loss end
       table.sort(named)
       table.sort(all)
@@ -186,7 +186,7 @@ describe("what the pages say", function()
       local f = pipeline.defaults.fit
       assert.same({tostring(f.batches_per_epoch * f.max_epochs), tostring(f.batch_size)},
          {page:match("training is (%d+) steps of (%d+) triplets")})
-      local dataset = require "bclua.dataset"
+      local dataset = require "bclua.data.dataset"
       local p = {}
       for k, v in pairs(dataset.defaults) do p[k] = v end
       for k, v in pairs(pipeline.demo_data) do p[k] = v end

@@ -1,8 +1,8 @@
 local array = require "bclua.array"
-local collect = require "bclua.workflow.collect"
+local collect = require "bclua.workflow.evaluation_set"
 local command = require "support.command"
 local evaluate = require "bclua.workflow.evaluate"
-local evaluate_tables = require "bclua.workflow.evaluate_tables"
+local evaluate_tables = require "bclua.workflow.evaluate.tables"
 local files = require "bclua.files"
 local mined = require "support.mined"
 local sql = require "bclua.sql"
@@ -537,7 +537,7 @@ describe("judging without labels", function()
 
    it("finds nearest windows to listen to, one of each site", function()
       local _, judged = bare_once()
-      local list = require("bclua.workflow.neighbors").run{judged = judged}
+      local list = require("bclua.workflow.summary.neighbors").run{judged = judged}
       local seen = {}
       for _, found in ipairs(list) do
          local site = found.query.source_name:match("/([^/]+)/")
@@ -613,7 +613,7 @@ end)
 
 describe("nearest windows to listen to", function()
    it("are of other recordings, nearest first", function()
-      local neighbors = require "bclua.workflow.neighbors"
+      local neighbors = require "bclua.workflow.summary.neighbors"
       local _, judged = judged_once()
       local lists = {(assert(neighbors.run{judged = judged})),
          (assert(neighbors.run{checkpoint = checkpoint, motif = m.motif, dataset_root = m.data}))}

@@ -1,8 +1,8 @@
 local command = require "support.command"
-local dimension = require "bclua.workflow.dimension"
+local dimension = require "bclua.workflow.experiments.dimension"
 local mined = require "support.mined"
 local sql = require "bclua.sql"
-local trial = require "bclua.workflow.trial"
+local trial = require "bclua.workflow.experiments.trial"
 
 teardown(mined.remove)
 
@@ -58,8 +58,8 @@ describe("a trial of a sweep", function()
       assert.is_nil(r)
       assert.matches("no setting named 'fit.lrr'", message, 1, true)
       assert.error_matches(function()
-         require("bclua.sweep").run{path = dir .. "/s.parquet", module = "bclua.workflow.trial", name = "point",
-            grid = {["fit.lrr"] = {1}}, fixed = {run = "x"}, known = trial.parameters()}
+         require("bclua.experiment.sweep").run{path = dir .. "/s.parquet", module = "bclua.workflow.experiments.trial",
+            name = "point", grid = {["fit.lrr"] = {1}}, fixed = {run = "x"}, known = trial.parameters()}
       end, "no parameter named 'fit.lrr' (did you mean 'fit.lr'?)", 1, true)
    end)
 

@@ -3,9 +3,9 @@ local command = require "support.command"
 local files = require "bclua.files"
 local mined = require "support.mined"
 local nn = require "bclua.nn"
-local noise = require "bclua.workflow.noise"
+local noise = require "bclua.workflow.experiments.noise"
 local sql = require "bclua.sql"
-local trial = require "bclua.workflow.trial"
+local trial = require "bclua.workflow.experiments.trial"
 
 teardown(mined.remove)
 

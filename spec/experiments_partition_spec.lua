@@ -3,7 +3,7 @@ local files = require "bclua.files"
 local mined = require "support.mined"
 local pipeline = require "bclua.workflow.pipeline"
 local sql = require "bclua.sql"
-local trial = require "bclua.workflow.trial"
+local trial = require "bclua.workflow.experiments.trial"
 local triplets = require "bclua.workflow.triplets"
 
 teardown(mined.remove)

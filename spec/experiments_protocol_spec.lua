@@ -1,8 +1,8 @@
 local command = require "support.command"
 local files = require "bclua.files"
-local protocol = require "bclua.workflow.protocol"
+local protocol = require "bclua.workflow.experiments.protocol"
 local sql = require "bclua.sql"
-local verdicts = require "bclua.workflow.protocol_verdicts"
+local verdicts = require "bclua.workflow.experiments.protocol_verdicts"
 
 describe("scripts/experiments/protocol.lua", function()
    local dir
@@ -12,8 +12,8 @@ describe("scripts/experiments/protocol.lua", function()
          options.quiet = true
          return assert(require("bclua.workflow." .. name).run(options))
       end
-      assert(require("bclua.dataset").make(dir .. "/data", {families = 3, species = 2, recordings = 4, least_s = 12,
-         most_s = 13}))
+      assert(require("bclua.data.dataset").make(dir .. "/data", {families = 3, species = 2, recordings = 4,
+         least_s = 12, most_s = 13}))
       step("extract", {input = dir .. "/data/train_audio", output = dir .. "/motif", matrix_profile_window = 20})
       step("consolidate", {input = dir .. "/motif", output = dir .. "/motif.parquet"})
       assert(files.write_json(dir .. "/config.json", {data = dir .. "/data", config = {

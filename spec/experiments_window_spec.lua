@@ -1,7 +1,7 @@
 local command = require "support.command"
-local dataset = require "bclua.dataset"
+local dataset = require "bclua.data.dataset"
 local files = require "bclua.files"
-local motif_sweep = require "bclua.workflow.motif_sweep"
+local motif_sweep = require "bclua.workflow.experiments.motif_sweep"
 local sql = require "bclua.sql"
 
 describe("experiment: window", function()

@@ -1,12 +1,12 @@
 local array = require "bclua.array"
 local command = require "support.command"
 local consolidate = require "bclua.workflow.consolidate"
-local extracted = require "bclua.workflow.extracted"
-local extracted_parts = require "bclua.workflow.extracted_parts"
+local extracted = require "bclua.data.extracted"
+local extracted_parts = require "bclua.data.extracted_parts"
 local field = require "support.field"
 local files = require "bclua.files"
-local pairs_of = require "bclua.workflow.pairs"
-local part_writer = require "bclua.workflow.part_writer"
+local pairs_of = require "bclua.workflow.search.pairs"
+local part_writer = require "bclua.data.part_writer"
 local search = require "bclua.workflow.search"
 local sql = require "bclua.sql"
 
@@ -98,8 +98,8 @@ describe("results in parts", function()
             local hits = assert(search.run{query = dir .. "/card/a/one.wav", input = input, quiet = true, start = 0.5,
                seconds = 2}).hits
             local shared = assert(pairs_of.run{input = input, quiet = true}).hits
-            local slices = assert(require("bclua.loader.walk").read(dir .. "/motif", dir, 2))
-            local of_table = assert(require("bclua.loader.walk").read(input, dir, 2))
+            local slices = assert(require("bclua.data.walk").read(dir .. "/motif", dir, 2))
+            local of_table = assert(require("bclua.data.walk").read(input, dir, 2))
             found[i] = {hits, shared, slices.paths, slices.windows.neighbor.loc:table(), slices.first:table(),
                of_table.windows.neighbor.loc:table()}
             assert.same({3, 6}, {#hits, #shared})
@@ -382,7 +382,7 @@ describe("a part", function()
             end
             return ok, message
          end
-         require("bclua.workflow.extracted_parts").bytes = 1
+         require("bclua.data.extracted_parts").bytes = 1
          require("bclua.workflow.extract").run{input = %q, output = %q, sample_rate = 16000, matrix_profile_window = 20,
             quiet = true}]]):format(dir .. "/card", dir .. "/motif")})
       assert.equal(137, status, out)

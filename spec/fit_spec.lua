@@ -2,7 +2,7 @@ local command = require "support.command"
 local files = require "bclua.files"
 local fit = require "bclua.workflow.fit"
 local mined = require "support.mined"
-local safetensors = require "bclua.safetensors"
+local safetensors = require "bclua.format.safetensors"
 
 teardown(mined.remove)
 
@@ -137,7 +137,7 @@ describe("fit", function()
    end)
 
    it("orders validation triplets by the distance that the loss has", function()
-      local validation = require "bclua.workflow.validation"
+      local validation = require "bclua.workflow.fit.validation"
       local array = require "bclua.array"
       local m = mined.get()
       local v = assert(validation.new({triplets = m.triplets, motif = m.motif, dataset_root = m.data, folder = dir,
@@ -238,10 +238,11 @@ describe("fit", function()
    end)
 
    it("says when it is the weights that are ill, and that a step is not", function()
-      local nonfinite, tilenet = require "bclua.workflow.nonfinite", require "bclua.tilenet"
+      local nonfinite, tilenet = require "bclua.workflow.fit.nonfinite", require "bclua.tilenet"
       local m = mined.get()
       local net = tilenet.new({widths = {2, 2, 2, 2}, z = 4})
-      local batch = assert(require("bclua.loader").new({triplets = m.triplets, tiles = m.tiles, batch_size = 2})):next()
+      local batch = assert(require("bclua.data.loader").new({triplets = m.triplets, tiles = m.tiles,
+         batch_size = 2})):next()
       local text = nonfinite.report({run = dir, net = net, batch = batch, options = {lr = 1e-3}})
       local folder = text:match("replay (%S+)$")
       assert.is_false(nonfinite.replay({folder = folder}).reproduced)

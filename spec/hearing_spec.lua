@@ -6,7 +6,7 @@ local command = require "support.command"
 local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local best_channel = require "bclua.workflow.best_channel"
-local hearing = require "bclua.hearing"
+local hearing = require "bclua.data.hearing"
 local record = require "bclua.workflow.record"
 local sampling = require "bclua.sampling"
 local score = require "bclua.workflow.score"
@@ -188,7 +188,7 @@ describe("a chain with the best channel", function()
    end)
 
    it("trains from tiles and from recordings on the same sound", function()
-      local loader = require "bclua.loader"
+      local loader = require "bclua.data.loader"
       local a <close> = assert(loader.new{triplets = at.triplets, tiles = at.tiles, batch_size = 4})
       local b <close> = assert(loader.new{triplets = at.triplets, dataset_root = at.root, batch_size = 4})
       assert.same({16000, 16000}, {a.sample_rate, b.sample_rate})

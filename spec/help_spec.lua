@@ -1,8 +1,8 @@
 local command = require "support.command"
 local files = require "bclua.files"
 local help = require "bclua.help"
-local helpdoc = require "bclua.helpdoc"
-local helplive = require "bclua.helplive"
+local helpdoc = require "bclua.repl.helpdoc"
+local helplive = require "bclua.repl.helplive"
 
 describe("helpdoc", function()
    local function one(path, source)

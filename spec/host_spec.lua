@@ -50,7 +50,7 @@ describe("bclua", function()
    end)
 
    it("finds its modules wherever it is started from, and Debian's", function()
-      local code = "require'bclua.array' require'bclua.show' require'cjson' require'lfs' print('ok')"
+      local code = "require'bclua.array' require'bclua.repl.show' require'cjson' require'lfs' print('ok')"
       assert.equal("ok\n", (bclua({"-e", code}, {dir = dir})))
    end)
 

@@ -249,7 +249,7 @@ describe("labels", function()
       local list = assert(labels.read{input = m.motif})
       local last, before = list[#list], 0
       for i = 1, #list - 1 do before = before + list[i].duration_s end
-      assert(require("bclua.workflow.accepted").write(dir .. "/accepted.csv", {{source_name = last.source,
+      assert(require("bclua.workflow.verdicts").write(dir .. "/accepted.csv", {{source_name = last.source,
          species = last.species, start_s = 1, twin_start_s = 6, seconds = 5, distance = 2, verdict = "accepted"}}))
       assert(labels.run(with{format = "raven", accepted = dir .. "/accepted.csv", output = dir .. "/r.txt",
          dataset_root = false}))

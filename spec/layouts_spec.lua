@@ -1,7 +1,7 @@
 local command = require "support.command"
 local files = require "bclua.files"
-local layouts = require "bclua.recordings.layouts"
-local recordings = require "bclua.recordings"
+local layouts = require "bclua.data.layouts"
+local recordings = require "bclua.data.recordings"
 local system = require "bclua.system"
 
 describe("the layout of recordings", function()
@@ -110,7 +110,7 @@ describe("a folder of recordings", function()
       command.write(dir .. "/train_audio/20230514/1.wav", "")
       local program = require("lfs").currentdir() .. "/" .. command.program
       local out = command.shell(("cd %s/train_audio && %s -e %s"):format(dir, command.quote(program),
-         command.quote('print(require("bclua.recordings").list(".")[1].species)')))
+         command.quote('print(require("bclua.data.recordings").list(".")[1].species)')))
       assert.equal("20230514\n", out)
    end)
 end)

@@ -1,5 +1,5 @@
 local command = require "support.command"
-local legacy = require "bclua.legacy"
+local legacy = require "bclua.data.legacy"
 local sql = require "bclua.sql"
 
 describe("tables of triplets", function()
@@ -77,13 +77,5 @@ describe("tables of triplets", function()
       assert.matches("^/none.parquet", select(2, legacy.relation("/none.parquet", "frames")))
       assert.error_matches(function() legacy.relation(dir .. "/t.parquet", "minutes") end,
          "loc_unit must be 'seconds' or 'frames', got minutes")
-   end)
-
-   it("is found under the name it had, as are schemas and hearing", function()
-      for name, what in pairs({legacy = "relation", schemas = "motif", hearing = "of"}) do
-         local now = require("bclua." .. name)[what]
-         assert.is_not_nil(now)
-         assert.equal(now, require("bclua.workflow." .. name)[what])
-      end
    end)
 end)

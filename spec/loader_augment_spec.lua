@@ -1,7 +1,7 @@
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local command = require "support.command"
-local loader = require "bclua.loader"
+local loader = require "bclua.data.loader"
 local loading = require "bclua.loading"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"

@@ -1,7 +1,7 @@
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local command = require "support.command"
-local loader = require "bclua.loader"
+local loader = require "bclua.data.loader"
 local mined = require "support.mined"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"
@@ -545,7 +545,7 @@ describe("loader", function()
       it("stops within a second on Ctrl-C", function()
          local m = mined.get()
          local script = command.write(dir .. "/forever.lua", ([[
-            local l = assert(require("bclua.loader").new{triplets = %q, dataset_root = %q, batch_size = 64, cache_mb = 0})
+            local l = assert(require("bclua.data.loader").new{triplets = %q, dataset_root = %q, batch_size = 64, cache_mb = 0})
             print("ready") io.stdout:flush()
             while true do assert(l:next()) end]]):format(m.triplets, m.data))
          local out, status = command.shell(([[timeout 60 %s %s >%s/out 2>&1 & pid=$!

@@ -1,5 +1,5 @@
 -- Odd names of recordings, and odd recordings, through the steps.
-local accepted = require "bclua.workflow.accepted"
+local accepted = require "bclua.workflow.verdicts"
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local command = require "support.command"
@@ -8,7 +8,7 @@ local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local labels = require "bclua.workflow.labels"
 local listen = require "bclua.workflow.listen"
-local pairs_of = require "bclua.workflow.pairs"
+local pairs_of = require "bclua.workflow.search.pairs"
 local score = require "bclua.workflow.score"
 local search = require "bclua.workflow.search"
 local sql = require "bclua.sql"
@@ -294,7 +294,7 @@ describe("a set without a motif", function()
       local path = dir .. "/old.parquet"
       assert(sql.write_parquet(path, {source_name = {"a", "b"}, cens_sample_rate = {10, 10}, pi = {n = 2}}))
       assert.same({nil, path .. ": 0 recordings with a matrix profile, a walk needs 2"},
-         {require("bclua.loader.walk").read(path, dir, 5)})
+         {require("bclua.data.walk").read(path, dir, 5)})
    end)
 
    it("is searched for a file of just the window's length", function()

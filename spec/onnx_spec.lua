@@ -2,9 +2,9 @@ local array = require "bclua.array"
 local cjson = require "cjson"
 local command = require "support.command"
 local nn = require "bclua.nn"
-local onnx = require "bclua.onnx"
+local onnx = require "bclua.format.onnx"
 local onnx_model = require "support.onnx_model"
-local pb = require "bclua.protobuf"
+local pb = require "bclua.format.protobuf"
 local tilenet = require "bclua.tilenet"
 
 local quote = command.quote

@@ -4,7 +4,7 @@ local audio = require "bclua.audio"
 local command = require "support.command"
 local files = require "bclua.files"
 local lfs = require "lfs"
-local safetensors = require "bclua.safetensors"
+local safetensors = require "bclua.format.safetensors"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 

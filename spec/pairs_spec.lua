@@ -2,14 +2,14 @@
 local array = require "bclua.array"
 local command = require "support.command"
 local consolidate = require "bclua.workflow.consolidate"
-local extracted = require "bclua.workflow.extracted"
+local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
 local mined = require "support.mined"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"
 local stomp = require "bclua.stomp"
 local system = require "bclua.system"
-local pairs_of = require "bclua.workflow.pairs"
+local pairs_of = require "bclua.workflow.search.pairs"
 
 local WINDOW = 50
 

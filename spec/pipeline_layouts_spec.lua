@@ -8,7 +8,7 @@ describe("pipeline", function()
    local dir, sounds
    setup(function()
       dir = command.folder()
-      assert(require("bclua.dataset").make(dir .. "/made", {families = 2, species = 1, recordings = 4, short = 0,
+      assert(require("bclua.data.dataset").make(dir .. "/made", {families = 2, species = 1, recordings = 4, short = 0,
          least_s = 12, most_s = 12.5}))
       sounds = assert(files.find(dir .. "/made/train_audio"))
    end)
@@ -65,7 +65,7 @@ describe("pipeline", function()
       assert.matches("Groups are by habitat.", page, 1, true)
       local rows = sql.query("select site, species from '" .. result.motif .. "' order by source_name")
       assert.same({"north", nil, "south", nil}, {rows[1].site, rows[1].species, rows[8].site, rows[8].species})
-      local list = require("bclua.workflow.commands").list(result)
+      local list = require("bclua.workflow.summary.commands").list(result)
       assert.matches(" %-%-data%-layout site$", list[1])
       assert.matches((" --metadata %s/habitats.csv"):format(dir), list[3], 1, true)
       assert.matches(" %-%-group habitat$", list[3])

@@ -105,7 +105,7 @@ end)
 describe("pipeline over one group", function()
    it("has nothing to learn from, and reports the motifs all the same", function()
       local dir = command.folder()
-      assert(require("bclua.dataset").make(dir .. "/all", {families = 2, species = 1, recordings = 2, short = 0,
+      assert(require("bclua.data.dataset").make(dir .. "/all", {families = 2, species = 1, recordings = 2, short = 0,
          least_s = 12, most_s = 13}))
       command.shell(("mkdir %s/data && mv %s/all/train_audio/synfin1 %s/data/"):format(dir, dir, dir))
       local out, status = command.bclua({"scripts/pipeline.lua", "--data", dir .. "/data", "--run", dir .. "/run"})
@@ -121,7 +121,7 @@ end)
 describe("pipeline with labels", function()
    it("draws triplets of them and judges them, in recordings without species; its commands do the same", function()
       local dir, sql = command.folder(), require "bclua.sql"
-      assert(require("bclua.dataset").make(dir .. "/all", {families = 2, species = 1, recordings = 5, short = 0,
+      assert(require("bclua.data.dataset").make(dir .. "/all", {families = 2, species = 1, recordings = 5, short = 0,
          least_s = 12, most_s = 13}))
       command.shell(("mkdir %s/card && mv %s/all/train_audio/*/* %s/card/"):format(dir, dir, dir))
       local labels = dir .. "/labels.parquet"
@@ -140,7 +140,7 @@ describe("pipeline with labels", function()
       assert.matches("Groups are by label.", page, 1, true)
       assert.matches("Which label is this window?", page, 1, true)
       assert.matches("windows around labels of 4 recordings that were not used in training; the truth", page, 1, true)
-      local list = require("bclua.workflow.commands").list(result)
+      local list = require("bclua.workflow.summary.commands").list(result)
       for _, i in ipairs{3, 7} do
          assert.matches(" --labels " .. labels, list[i], 1, true)
          local out, status = command.shell(list[i]:gsub("^bclua", command.quote(command.program)))

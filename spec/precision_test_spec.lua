@@ -1,6 +1,6 @@
 local gradient = require "support.gradient"
 local nn = require "bclua.nn"
-local precision_test = require "bclua.precision_test"
+local precision_test = require "bclua.experiment.precision_test"
 
 local noise = gradient.noise
 

@@ -2,13 +2,13 @@ local array = require "bclua.array"
 local audio = require "bclua.audio"
 local command = require "support.command"
 local files = require "bclua.files"
-local parts = require "bclua.workflow.parts"
+local parts = require "bclua.workflow.predict.partitioned_writer"
 local predict = require "bclua.workflow.predict"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 local tilenet = require "bclua.tilenet"
-local windows = require "bclua.workflow.windows"
+local windows = require "bclua.workflow.predict.windows"
 
 local RATE = 32000
 

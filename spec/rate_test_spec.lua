@@ -2,7 +2,7 @@ local array = require "bclua.array"
 local curves = require "bclua.curves"
 local gradient = require "support.gradient"
 local nn = require "bclua.nn"
-local rate_test = require "bclua.rate_test"
+local rate_test = require "bclua.experiment.rate_test"
 local sampling = require "bclua.sampling"
 
 local noise = gradient.noise

@@ -1,5 +1,5 @@
 local clock = require "bclua.clock"
-local recorded = require "bclua.recorded"
+local recorded = require "bclua.data.recorded"
 
 -- What a name says, the fields in one text.
 local function of(name, tags)

@@ -55,7 +55,7 @@ describe("recordings of a card", function()
       field.mine(dir, {layout = "files"})
       local path = dir .. "/motif/moor_20230514_053000Z/metadata.json"
       local old = assert(files.read_json(path))
-      for _, key in ipairs(require("bclua.recorded").fields) do old[key] = nil end
+      for _, key in ipairs(require("bclua.data.recorded").fields) do old[key] = nil end
       assert(files.write_json(path, old))
       assert.equal(0, field.mine(dir).done)
       assert.same({{recorded_at = "2023-05-14T05:30:00Z", site = "moor"}}, {rows("recorded_at, site, gain")[1]})
@@ -98,7 +98,7 @@ describe("recordings of a card", function()
       field.wav(dir .. "/card/moor_20230514_053000Z.wav")
       field.mine(dir)
       local path = dir .. "/motif.parquet"
-      local schemas, tables = require "bclua.schemas", require "bclua.tables"
+      local schemas, tables = require "bclua.data.schemas", require "bclua.data.tables"
       for column, value in pairs{recorded_at = "'yesterday'", latitude = "91.0", longitude = "-181.0"} do
          local bad = ("%s/%s.parquet"):format(dir, column)
          local from = ("select * replace (%s as %s) from %s"):format(value, column, sql.parquet(path))
@@ -175,7 +175,7 @@ describe("windows", function()
    end)
 
    it("in hits of a search, and of one for all pairs", function()
-      local search, pairs_of = require "bclua.workflow.search", require "bclua.workflow.pairs"
+      local search, pairs_of = require "bclua.workflow.search", require "bclua.workflow.search.pairs"
       local query = dir .. "/card/untimed.wav"
       for _, ending in ipairs{"parquet", "csv"} do
          local r = assert(search.run{query = query, input = motif, with_query = true, quiet = true,
@@ -242,8 +242,8 @@ describe("windows", function()
    end)
 
    it("in what is looked through in a browser", function()
-      local accepted, browse = require "bclua.workflow.accepted", require "bclua.workflow.browse"
-      local pages = require "bclua.workflow.browse_pages"
+      local accepted, browse = require "bclua.workflow.verdicts", require "bclua.workflow.browse"
+      local pages = require "bclua.workflow.browse.pages"
       local b = assert(browse.open{run = dir, dataset_root = dir})
       for _, row in ipairs(b.recordings) do
          local m, page = b:best_motifs(row)[1], pages.recording(b, row, "token")

@@ -284,7 +284,7 @@ describe("repl", function()
          assert.same({"bclua.stomp"}, session:complete('require "bclua.sto'))
          assert.same({"bclua.workflow.consolidate"}, session:complete("local t = require('bclua.workflow.consol"))
          local all = session:complete('require "bclua.')
-         for _, name in ipairs({"bclua.audio", "bclua.show", "bclua.repl.", "bclua.workflow."}) do
+         for _, name in ipairs({"bclua.audio", "bclua.repl.show", "bclua.repl.", "bclua.workflow."}) do
             assert.is_truthy((" " .. table.concat(all, " ") .. " "):find(" " .. name .. " ", 1, true), name)
          end
       end)

@@ -76,7 +76,7 @@ describe("the report of a run", function()
 
    setup(function()
       dir = command.folder()
-      assert(require("bclua.dataset").make(dir .. "/data", {families = 2, species = 1, recordings = 8, short = 1,
+      assert(require("bclua.data.dataset").make(dir .. "/data", {families = 2, species = 1, recordings = 8, short = 1,
          least_s = 12, most_s = 12.5}))
       command.write(dir .. "/small.lua", [[return {triplets = {samples = 12, shares = "sqrt", clip_distance = 1.5},
          network = {widths = {4, 4, 4, 4}, z = 8}, evaluate = {motifs = 1, splits = 2}, audit = {limit = 0},
@@ -114,7 +114,7 @@ describe("the report of a run", function()
    end)
 
    it("has the commands that repeat its steps, which find that all is done", function()
-      local commands = require("bclua.workflow.commands").list(run)
+      local commands = require("bclua.workflow.summary.commands").list(run)
       assert.equal(7, #commands)
       for _, line in ipairs(commands) do
          assert.matches(report.escape(line), page, 1, true)
@@ -126,7 +126,7 @@ describe("the report of a run", function()
       assert.matches("nothing left to do", out)
       assert.is_nil(commands[1]:find("--layout", 1, true))
       run.config.extract.layout = "files"
-      local other = require("bclua.workflow.commands").list(run)[1]
+      local other = require("bclua.workflow.summary.commands").list(run)[1]
       run.config.extract.layout = "parts"
       assert.matches(" --layout files", other, 1, true)
    end)

@@ -1,6 +1,6 @@
 local array = require "bclua.array"
 local command = require "support.command"
-local safetensors = require "bclua.safetensors"
+local safetensors = require "bclua.format.safetensors"
 
 describe("safetensors", function()
    local folder, path
@@ -172,7 +172,8 @@ describe("safetensors", function()
    end)
 
    it("writes the arrays that a list has, whatever its length claims", function()
-      local core, header = require "bclua.safetensors.core", '{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}'
+      local core = require "bclua.format.safetensors.core"
+      local header = '{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}'
       for _, n in ipairs{0, -1, 7, 1 << 61, math.maxinteger} do
          local list = setmetatable({array.from({1, 2}, "u8")}, {__len = function() return n end})
          assert(core.write(path, header, list))

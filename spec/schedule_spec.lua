@@ -1,4 +1,4 @@
-local schedule = require "bclua.schedule"
+local schedule = require "bclua.train.schedule"
 
 -- Rates of the first `n` batches of `total`; rounds of `per_round`.
 local function rates(o, n, total, per_round)

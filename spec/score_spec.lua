@@ -1,7 +1,7 @@
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local command = require "support.command"
-local dataset = require "bclua.dataset"
+local dataset = require "bclua.data.dataset"
 local files = require "bclua.files"
 local mined = require "support.mined"
 local record = require "bclua.workflow.record"

@@ -1,5 +1,5 @@
 local array = require "bclua.array"
-local show = require "bclua.show"
+local show = require "bclua.repl.show"
 
 describe("show", function()
    it("shows nested tables, cycles and arrays inside tables", function()

@@ -1,8 +1,8 @@
 local command = require "support.command"
 local files = require "bclua.files"
-local points = require "bclua.sweep.points"
+local points = require "bclua.experiment.sweep.points"
 local sql = require "bclua.sql"
-local sweep = require "bclua.sweep"
+local sweep = require "bclua.experiment.sweep"
 local system = require "bclua.system"
 
 local dir
@@ -176,8 +176,8 @@ describe("a sweep", function()
    it("lets nobody else at its file meanwhile", function()
       local out
       run{grid = {x = {1}}, f = function()
-         out = command.bclua({"-e", ("print(require('bclua.sweep').run{path = %q, grid = {x = {1}}, f = print})")
-            :format(path())})
+         out = command.bclua({"-e",
+            ("print(require('bclua.experiment.sweep').run{path = %q, grid = {x = {1}}, f = print})"):format(path())})
          return {loss = 1}
       end}
       assert.matches(path() .. ": bclua", out, 1, true)
@@ -404,7 +404,7 @@ describe("trials in processes", function()
    it("take a function of a Lua file, but not of the one that sweeps", function()
       local file = command.write(dir .. "/one.lua", "return {run = function(p) return {score = p.what} end}")
       assert.equal(4, pool({4}, {module = file}).rows[1].score)
-      local source = "require('bclua.sweep').run{path = %q, grid = {x = {1}}, module = %q, name = 'run'}"
+      local source = "require('bclua.experiment.sweep').run{path = %q, grid = {x = {1}}, module = %q, name = 'run'}"
       command.write(file, source:format(path("t"), file))
       local out = command.bclua({file})
       assert.matches("one.lua: begins a sweep itself; put the function into a file of its own", out, 1, true)
@@ -414,7 +414,7 @@ describe("trials in processes", function()
    local function ended_by(signal, what)
       local script = command.write(dir .. "/sweep.lua", ([[
          package.path = %q
-         require("bclua.sweep").run{path = %q, module = "support.trials", name = "run", metric = "score", workers = 2,
+         require("bclua.experiment.sweep").run{path = %q, module = "support.trials", name = "run", metric = "score", workers = 2,
             grid = {what = {"fine", %q, "other"}}, fixed = {notes = %q}, quiet = true}]]):format(package.path, path(),
          what, dir .. "/notes"))
       local text = [[%s %s >%s/out 2>&1 & p=$!; for i in $(seq 400); do [ "$(wc -l 2>/dev/null <%s/notes)" = 3 ] && break

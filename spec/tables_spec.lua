@@ -1,6 +1,6 @@
 local command = require "support.command"
 local sql = require "bclua.sql"
-local tables = require "bclua.tables"
+local tables = require "bclua.data.tables"
 
 describe("tables", function()
    local dir

@@ -1,7 +1,7 @@
 local command = require "support.command"
-local metrics = require "bclua.metrics"
-local pb = require "bclua.protobuf"
-local tensorboard = require "bclua.tensorboard"
+local metrics = require "bclua.train.metrics"
+local pb = require "bclua.format.protobuf"
+local tensorboard = require "bclua.format.tensorboard"
 
 -- CRC-32C bit by bit, from its polynomial 0x11EDC6F41 as it is written, most
 -- significant bit first: bits reversed on the way in and out.

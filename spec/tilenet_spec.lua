@@ -3,7 +3,7 @@ local audio = require "bclua.audio"
 local command = require "support.command"
 local lfs = require "lfs"
 local nn = require "bclua.nn"
-local safetensors = require "bclua.safetensors"
+local safetensors = require "bclua.format.safetensors"
 local sampling = require "bclua.sampling"
 local tilenet = require "bclua.tilenet"
 

@@ -1,8 +1,8 @@
 local array = require "bclua.array"
 local cjson = require "cjson"
 local command = require "support.command"
-local safetensors = require "bclua.safetensors"
-local trainer = require "bclua.trainer"
+local safetensors = require "bclua.format.safetensors"
+local trainer = require "bclua.train.trainer"
 local training = require "support.training"
 
 local small_network, new_loader = training.network, training.loader

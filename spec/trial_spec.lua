@@ -1,7 +1,7 @@
 local command = require "support.command"
 local files = require "bclua.files"
 local mined = require "support.mined"
-local trial = require "bclua.workflow.trial"
+local trial = require "bclua.workflow.experiments.trial"
 
 teardown(mined.remove)
 
@@ -29,7 +29,7 @@ describe("a trial", function()
 
    it("changes the settings that it is told to, and no others", function()
       local r = assert(run{network = {z = 8}, fit = {max_epochs = 2}})
-      local _, metadata = require("bclua.safetensors").load(r.fit.checkpoint)
+      local _, metadata = require("bclua.format.safetensors").load(r.fit.checkpoint)
       assert.equal(2, r.fit.epochs)
       assert.matches('"z":8', metadata.tilenet)
       assert.matches('"widths":%[2,2,2,2%]', metadata.tilenet)
@@ -42,7 +42,7 @@ describe("a trial", function()
       assert.not_equal(a.loss, b.loss)
       assert.equal(b.loss, again.loss)
       local function held(r)
-         return select(2, require("bclua.safetensors").load(r.fit.checkpoint)).holdout_recordings
+         return select(2, require("bclua.format.safetensors").load(r.fit.checkpoint)).holdout_recordings
       end
       assert.equal(held(a), held(b))
    end)

@@ -23,7 +23,7 @@ describe("style and script of the pages", function()
    end)
 
    it("are what pages have: the report inside, the others from the server", function()
-      local pages, text = require "bclua.workflow.browse_pages", report.new("t"):text()
+      local pages, text = require "bclua.workflow.browse.pages", report.new("t"):text()
       assert.equal(web.read("page.css"), text:match("<style>(.-)</style>"))
       assert.equal(web.read("tables.js"), text:match("<script>(.-)</script>"))
       assert.equal(web.read("page.css") .. web.read("browse.css"), pages.style)

@@ -3,13 +3,13 @@ local audio = require "bclua.audio"
 local cjson = require "cjson"
 local command = require "support.command"
 local consolidate = require "bclua.workflow.consolidate"
-local dataset = require "bclua.dataset"
+local dataset = require "bclua.data.dataset"
 local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local mined = require "support.mined"
-local recordings = require "bclua.recordings"
+local recordings = require "bclua.data.recordings"
 local results = require "support.results"
-local sounds = require "bclua.recordings.sounds"
+local sounds = require "bclua.data.sounds"
 local sql = require "bclua.sql"
 local triplets = require "bclua.workflow.triplets"
 
@@ -337,7 +337,7 @@ describe("extract", function()
          end
          assert.is_true(mp[m.discord_0 + 1] < math.huge)
          assert.is_true(hidden > 200)
-         local calls = require("bclua.workflow.score").calls(audio.load(require("bclua.recordings").list(
+         local calls = require("bclua.workflow.score").calls(audio.load(require("bclua.data.recordings").list(
             dir .. "/train_audio")[1].path, {sample_rate = 32000}), 40, 5, 6)
          assert.is_true(#calls >= 2)
          for _, c in ipairs(calls) do
@@ -531,7 +531,7 @@ describe("generate-triplets", function()
       assert.same({"a", "a_loc", "b", "b_loc", "c", "c_loc", "a_species", "b_species", "c_species", "neighbor",
          "distant", "a_group", "b_group", "c_group"}, rows.columns)
       assert.equal(40, #rows)
-      local family = require("bclua.workflow.groups").read(m.data .. "/taxonomy.csv", "family").values
+      local family = require("bclua.workflow.triplets.groups").read(m.data .. "/taxonomy.csv", "family").values
       for _, r in ipairs(rows) do
          assert.not_equal(family[r.a_species], family[r.c_species])
          assert.equal(family[r.a_species], family[r.b_species])

@@ -1,5 +1,5 @@
 /* lua_safetensors.c: the frame of safetensors files in Lua, as
- * `bclua.safetensors.core`; lua/bclua/safetensors.lua is the face. */
+ * `bclua.format.safetensors.core`; lua/bclua/format/safetensors.lua is the face. */
 #include <string.h>
 
 #include "../array/lua_array.h"
@@ -103,8 +103,8 @@ static int l_write(lua_State *L) {
 static const luaL_Reg functions[] = {
     {"read", l_read}, {"take", l_take}, {"write", l_write}, {NULL, NULL}};
 
-BC_EXPORT int luaopen_bclua_safetensors_core(lua_State *L);
-BC_EXPORT int luaopen_bclua_safetensors_core(lua_State *L) {
+BC_EXPORT int luaopen_bclua_format_safetensors_core(lua_State *L);
+BC_EXPORT int luaopen_bclua_format_safetensors_core(lua_State *L) {
     luaL_newlib(L, functions);
     lua_newtable(L); /* dtypes: name -> bytes of an element */
     const char *name;

@@ -24,7 +24,7 @@ void host_catch_signals(void);
 int host_terminated(void);
 
 /* package.path and cpath: our lua/ and bclua.so first, wherever the program
- * was started from; arg[0]'s and the user's own follow. */
+ * was started from; arg[0]'s and the user's own follow. Old names of modules work from here on. */
 void host_set_paths(lua_State *L);
 
 /* A script that is not where its name says: the one of that name beside our

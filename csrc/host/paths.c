@@ -1,4 +1,4 @@
-/* paths.c: where the Lua modules and bclua.so are. */
+/* paths.c: where the Lua modules and bclua.so are, and the names that modules had. */
 #include <lauxlib.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -26,9 +26,9 @@ static void prepend(lua_State *L, const char *field, const char *path) {
     lua_pop(L, 2);
 }
 
-/* Prepend to package.<field> the first of the places that holds the file. */
-static void add_first(lua_State *L, const char *field, const char *folder,
-                      const char *const *places, size_t n, const char *file, const char *pattern) {
+/* Prepend to package.<field> the first of the places that holds the file; is there one? */
+static int add_first(lua_State *L, const char *field, const char *folder,
+                     const char *const *places, size_t n, const char *file, const char *pattern) {
     char real[PATH_MAX];
     for (size_t i = 0; i < n; i++) {
         int top = lua_gettop(L);
@@ -37,8 +37,9 @@ static void add_first(lua_State *L, const char *field, const char *folder,
                     access(lua_pushfstring(L, "%s/%s", real, file), R_OK) == 0;
         if (found) prepend(L, field, lua_pushfstring(L, "%s/%s", real, pattern));
         lua_settop(L, top);
-        if (found) return;
+        if (found) return 1;
     }
+    return 0;
 }
 
 /* Beside the program: an installation, or a checkout (build/, build/asan/). */
@@ -59,6 +60,11 @@ void host_set_paths(lua_State *L) {
     static const char *const so[] = {"../lib/bclua", "."};
     char folder[PATH_MAX];
     if (!program_folder(folder, sizeof folder)) return;
-    add_first(L, "path", folder, lua, sizeof lua / sizeof *lua, "bclua/repl.lua", "?.lua");
+    int has_modules =
+        add_first(L, "path", folder, lua, sizeof lua / sizeof *lua, "bclua/moved.lua", "?.lua");
     add_first(L, "cpath", folder, so, sizeof so / sizeof *so, "bclua.so", "?.so");
+    if (!has_modules) return;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "bclua.moved");
+    lua_call(L, 1, 0);
 }

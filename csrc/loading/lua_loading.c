@@ -1,6 +1,6 @@
 /* lua_loading.c: the module bclua.loading. */
 /***
-Batches of triplets, made by threads. `bclua.loader` is what scripts use; here are
+Batches of triplets, made by threads. `bclua.data.loader` is what scripts use; here are
 its parts in C.
 @module bclua.loading
 */
@@ -267,7 +267,7 @@ static int open_store(lua_State *L, loader *l, bc_loading_options *o) {
 }
 
 /***
-A loader; its options are checked in `bclua.loader`.
+A loader; its options are checked in `bclua.data.loader`.
 @function new
 @tparam table options `store`, `paths`, `channels` (i32: of each path, 0 for the mean of all),
  `sources`, `windows`, `duration`, `sample_rate`, `samples`, `batch_size`, `seed`, `limit`,
@@ -382,7 +382,7 @@ static void collect(lua_State *L, loader *l) {
 }
 
 /***
-The next batch, as `bclua.loader` gives it; `read_failures` are windows that could not be read.
+The next batch, as `bclua.data.loader` gives it; `read_failures` are windows that could not be read.
 @function loading:next
 @treturn[1] table
 @treturn[2] nil

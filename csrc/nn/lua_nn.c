@@ -53,7 +53,7 @@ static nn_shape read_input_shape(lua_State *L) {
 static enum nn_checkpoint read_checkpoint(lua_State *L, int arg) {
     static const char *const names[] = {"auto", "cheap", "none", "stage", "role", NULL};
     int i = bc_opt_choice(L, arg, "checkpoint", 0, names);
-    return i == 4 ? NN_CHEAP : (enum nn_checkpoint)i; /* bclua.step passes role by role */
+    return i == 4 ? NN_CHEAP : (enum nn_checkpoint)i; /* bclua.train.step passes role by role */
 }
 
 /*** Build a network.

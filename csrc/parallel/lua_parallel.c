@@ -15,6 +15,7 @@
 #include "lua_message.h"
 
 #define MAP "bclua.parallel.map"
+#define MOVED "bclua.moved" /* lets old names of modules be found */
 #define MAXTHREADS BC_MOST_THREADS
 
 /* One item on its way: fed by the caller's thread, done by a worker. */
@@ -41,6 +42,7 @@ struct map {
     int nworkers;
     lua_State *here; /* works on the caller's thread, where no other could be started */
     char *path, *cpath, *module, *function;
+    bool old_names; /* bclua.moved is loaded */
     bc_message options;
     char failure[256]; /* why a worker could not start */
     bool live;         /* lock and conditions exist */
@@ -75,6 +77,11 @@ static int prepare(lua_State *L) {
     lua_setfield(L, -2, "path");
     lua_pushstring(L, m->cpath);
     lua_setfield(L, -2, "cpath");
+    if (m->old_names) {
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, MOVED);
+        lua_call(L, 1, 0);
+    }
     lua_getglobal(L, "require");
     lua_pushstring(L, m->module);
     lua_call(L, 1, 1);
@@ -340,6 +347,13 @@ static char *package_field(lua_State *L, const char *name) {
     return copy;
 }
 
+static bool is_loaded(lua_State *L, const char *module) {
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    bool loaded = lua_getfield(L, -1, module) != LUA_TNIL;
+    lua_pop(L, 2);
+    return loaded;
+}
+
 /* Fail here, with a traceback, rather than in every worker. */
 static void check_function(lua_State *L, const char *module, const char *function) {
     lua_getglobal(L, "require");
@@ -389,6 +403,7 @@ static int l_map(lua_State *L) {
     lua_setiuservalue(L, -2, 1);
     m->path = package_field(L, "path");
     m->cpath = package_field(L, "cpath");
+    m->old_names = is_loaded(L, MOVED);
     m->module = strdup(module);
     m->function = strdup(function);
     lua_Integer items = luaL_len(L, 1); /* once: what it says later counts no more */

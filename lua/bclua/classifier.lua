@@ -16,8 +16,8 @@ local folds = require "bclua.classifier.folds"
 local json = require "bclua.json"
 local judge = require "bclua.classifier.judge"
 local learn = require "bclua.learn"
-local safetensors = require "bclua.safetensors"
-local tables = require "bclua.tables"
+local safetensors = require "bclua.format.safetensors"
+local tables = require "bclua.data.tables"
 local check_options = require("bclua.options").check
 
 local classifier = {}

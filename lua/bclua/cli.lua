@@ -47,7 +47,7 @@ function cli.outcome(parser)
    return parser
 end
 
---- `--loc-unit`, for commands that read triplets: see `bclua.legacy`.
+--- `--loc-unit`, for commands that read triplets: see `bclua.data.legacy`.
 function cli.loc_unit(parser)
    parser:option("--loc-unit", "Of a table by another system: what its locations are, seconds or frames (the " ..
       "original Python system's)."):argname("UNIT"):convert(cli.choice("--loc-unit", {"seconds", "frames"}))
@@ -179,7 +179,7 @@ function cli.settings(parser, schema)
    end
 end
 
---- Options of what is heard of recordings (see `bclua.hearing`), for a command that begins a chain.
+--- Options of what is heard of recordings (see `bclua.data.hearing`), for a command that begins a chain.
 -- @tparam function setting from `cli.settings`
 function cli.hearing(setting)
    setting("--sample-rate", "HZ", "Rate at which recordings are looked at, here and in all later steps.")

@@ -71,7 +71,10 @@ function help.topics()
    return sorted(all)
 end
 
---- What is documented under a name: a module, `module.function`, `type:method`, or a
+-- Has a module this name, with or without its folders?
+local function is_called(module, name) return ("." .. module):sub(-#name - 1) == "." .. name end
+
+--- What is documented under a name: a module (its folders may be left out), `module.function`, `type:method`, or a
 -- function's bare name, which several modules may have.
 -- @tparam string name
 -- @treturn {table,...} items; empty if there is none
@@ -80,12 +83,15 @@ function help.find(name)
    name = name:gsub("^bclua%.", ""):gsub("%(%)$", "")
    if d.topics[name] then return {d.topics[name]} end
    if d.modules[name] then return {d.modules[name]} end
+   for _, short in ipairs(sorted(d.modules)) do
+      if is_called(short, name) then return {d.modules[short]} end
+   end
    -- a method that can be called as a function of its module, and bare names
    local holder, last = name:match("^([%w_%.]-)%.?([%w_]+)$")
    local list = {}
    for _, topic in ipairs(last and sorted(d.topics) or {}) do
       local item = d.topics[topic]
-      if topic:match("[^%.:]+$") == last and (holder == "" or item.module == "bclua." .. holder) then
+      if topic:match("[^%.:]+$") == last and (holder == "" or is_called(item.module, holder)) then
          list[#list + 1] = item
       end
    end

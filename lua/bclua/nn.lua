@@ -43,8 +43,8 @@
 local array = require "bclua.array"
 local core = require "bclua.nn.core"
 local options_of = require "bclua.options"
-local safetensors = require "bclua.safetensors"
-local training_options = require "bclua.training_options"
+local safetensors = require "bclua.format.safetensors"
+local training_options = require "bclua.train.options"
 
 local check_options = options_of.check
 
@@ -116,7 +116,7 @@ end
 
 local network = {}
 network.__index = network
-for _, part in ipairs{"bclua.diagnosis", "bclua.memory_estimate", "bclua.step"} do
+for _, part in ipairs{"bclua.train.diagnosis", "bclua.train.memory_estimate", "bclua.train.step"} do
    for name, method in pairs(require(part)) do network[name] = method end
 end
 

@@ -328,7 +328,7 @@ local DIEL = options_of.extend(COMMON, {
    recordings = {"list", of = "table"},
    latitude = {"number", least = -90, most = 90},
    longitude = {"number", least = -180, most = 180},
-   timezone = {"string", check = function(zone) return select(2, require("bclua.zones").check(zone)) end},
+   timezone = {"string", check = function(zone) return select(2, require("bclua.data.zones").check(zone)) end},
    label = {"string", default = "count"},
    map = MAP,
 })

@@ -12,7 +12,7 @@ local complete = require "bclua.repl.complete"
 local errors = require "bclua.repl.errors"
 local locals = require "bclua.repl.locals"
 local names = require "bclua.repl.names"
-local show = require "bclua.show"
+local show = require "bclua.repl.show"
 
 local repl = {}
 

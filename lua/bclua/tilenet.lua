@@ -9,8 +9,8 @@
 local json = require "bclua.json"
 local nn = require "bclua.nn"
 local options_of = require "bclua.options"
-local safetensors = require "bclua.safetensors"
-local training_options = require "bclua.training_options"
+local safetensors = require "bclua.format.safetensors"
+local training_options = require "bclua.train.options"
 
 local tilenet = {}
 

@@ -3,8 +3,8 @@
 -- of RUNS (5). Without FILE: 30 s of a synthetic recording at 32 kHz.
 local array = require "bclua.array"
 local audio = require "bclua.audio"
-local bench = require "bclua.bench"
-local dataset = require "bclua.dataset"
+local bench = require "bclua.experiment.bench"
+local dataset = require "bclua.data.dataset"
 local sampling = require "bclua.sampling"
 local system = require "bclua.system"
 

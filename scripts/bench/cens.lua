@@ -7,7 +7,7 @@
 -- FILE: a recording (default: the synthetic clip of the specs, 28.8 s).
 local array = require "bclua.array"
 local audio = require "bclua.audio"
-local bench = require "bclua.bench"
+local bench = require "bclua.experiment.bench"
 local cens = require "bclua.cens"
 local spectral = require "bclua.spectral"
 local stomp = require "bclua.stomp"

@@ -7,9 +7,9 @@
 -- HOURS: then one recording so long (FLAC at 48 kHz: noise, and a passage of the others every half a minute), in a
 -- process of its own: time, and the most memory that it had.
 -- LAYOUT: of the results, parts (default) or files.
-local extracted = require "bclua.workflow.extracted"
+local extracted = require "bclua.data.extracted"
 local parallel = require "bclua.parallel"
-local recordings = require "bclua.recordings"
+local recordings = require "bclua.data.recordings"
 local system = require "bclua.system"
 
 local input, runs = arg[1] ~= "" and arg[1] or nil, tonumber(arg[2]) or 3
@@ -18,7 +18,8 @@ os.remove(scratch)
 assert(system.mkdir(scratch))
 
 if not input then
-   assert(require("bclua.dataset").make(scratch .. "/data", {families = 4, species = 2, recordings = 6, short = 0}))
+   assert(require("bclua.data.dataset").make(scratch .. "/data", {families = 4, species = 2, recordings = 6,
+      short = 0}))
    input = scratch .. "/data/train_audio"
 end
 local list = assert(recordings.list(input))

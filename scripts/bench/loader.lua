@@ -3,8 +3,8 @@
 -- recordings themselves, each plain, with noise and gain, with pitch, and with everything.
 -- FOLDER: a data set of recordings (default, and '': 48 synthetic ones of 14 to 44 s).
 local audio = require "bclua.audio"
-local loader = require "bclua.loader"
-local recordings = require "bclua.recordings"
+local loader = require "bclua.data.loader"
+local recordings = require "bclua.data.recordings"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
@@ -17,7 +17,7 @@ os.remove(scratch)
 assert(system.mkdir(scratch))
 if not data then
    data = scratch .. "/data"
-   assert(require("bclua.dataset").make(data, {families = 4, species = 2, recordings = 6, short = 0}))
+   assert(require("bclua.data.dataset").make(data, {families = 4, species = 2, recordings = 6, short = 0}))
 end
 
 -- Windows at random places: 600 triplets.

@@ -2,7 +2,7 @@
 --   [--steps N]
 -- Memory of a training step of the network: what the plan says, and what a process
 -- of its own then takes at its peak (noise).
-local bench = require "bclua.bench"
+local bench = require "bclua.experiment.bench"
 local cli = require "bclua.cli"
 
 local parser = cli.parser("scripts/bench/memory.lua", "Planned and measured memory of a training step.")

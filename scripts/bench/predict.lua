@@ -5,10 +5,10 @@
 -- recording and at the end, which shows that it does not grow.
 -- WIDTH: of the first stage (8; the full network has 64).
 local array, audio = require "bclua.array", require "bclua.audio"
-local bench, files = require "bclua.bench", require "bclua.files"
+local bench, files = require "bclua.experiment.bench", require "bclua.files"
 local predict = require "bclua.workflow.predict"
 local system = require "bclua.system"
-local windows = require "bclua.workflow.windows"
+local windows = require "bclua.workflow.predict.windows"
 
 local minutes, width, runs = tonumber(arg[1]) or 60, tonumber(arg[2]) or 8, tonumber(arg[3]) or 3
 local scratch = os.tmpname()
@@ -17,8 +17,9 @@ assert(system.mkdir(scratch))
 
 -- So many minutes: one recording of the synthetic set after the other.
 local function synthesize(path, length)
-   assert(require("bclua.dataset").make(scratch .. "/data", {families = 1, species = 1, recordings = 4, short = 0}))
-   local list, at = assert(require("bclua.recordings").list(scratch .. "/data/train_audio")), 0
+   assert(require("bclua.data.dataset").make(scratch .. "/data", {families = 1, species = 1, recordings = 4,
+      short = 0}))
+   local list, at = assert(require("bclua.data.recordings").list(scratch .. "/data/train_audio")), 0
    local w = assert(audio.create(path, 32000))
    while w:tell() < length do
       at = at % #list + 1

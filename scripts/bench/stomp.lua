@@ -2,7 +2,7 @@
 -- Matrix profiles on one core: seconds and rate, best and median of RUNS (5).
 -- A self-join counts frames^2 / 2 cells.
 local array = require "bclua.array"
-local bench = require "bclua.bench"
+local bench = require "bclua.experiment.bench"
 local sampling = require "bclua.sampling"
 local stomp = require "bclua.stomp"
 

@@ -6,11 +6,11 @@
 -- FOLDER: a data set of recordings (default, and '': a synthetic one).
 local array = require "bclua.array"
 local audio = require "bclua.audio"
-local bench = require "bclua.bench"
+local bench = require "bclua.experiment.bench"
 local files = require "bclua.files"
-local recordings = require "bclua.recordings"
+local recordings = require "bclua.data.recordings"
 local sampling = require "bclua.sampling"
-local spans = require "bclua.workflow.spans"
+local spans = require "bclua.workflow.segments"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 local tiles = require "bclua.workflow.tiles"
@@ -89,8 +89,8 @@ end
 local function find_data()
    if not data then
       data = scratch .. "/data"
-      assert(require("bclua.dataset").make(data, {families = 3, species = 2, recordings = 6, short = 1, least_s = 14,
-         most_s = 60}))
+      assert(require("bclua.data.dataset").make(data, {families = 3, species = 2, recordings = 6, short = 1,
+         least_s = 14, most_s = 60}))
    end
    return assert(recordings.layout(data))
 end

@@ -4,7 +4,7 @@
 -- and on one. Best and median of REPEATS (5), by wall clock; and per second of
 -- processor time (best), which says more on a machine that others use too.
 local array = require "bclua.array"
-local bench = require "bclua.bench"
+local bench = require "bclua.experiment.bench"
 local system = require "bclua.system"
 local tilenet = require "bclua.tilenet"
 

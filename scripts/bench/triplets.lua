@@ -3,7 +3,7 @@
 -- start to end, best and median of RUNS (5), the least processor time and the most memory
 -- of the process; and the draws alone, in memory.
 local array = require "bclua.array"
-local bench = require "bclua.bench"
+local bench = require "bclua.experiment.bench"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"
 local system = require "bclua.system"

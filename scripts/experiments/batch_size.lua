@@ -1,7 +1,7 @@
 -- usage: bclua scripts/experiments/batch_size.lua [--memory MB] [--precision LIST] [--checkpoint LIST] ...
 -- The largest batch that fits into an amount of memory, with and without recomputation, and how the speed
 -- of training depends on the batch. Steps are taken in processes of their own that cannot take more.
-local batch_search = require "bclua.batch_search"
+local batch_search = require "bclua.experiment.batch_search"
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
 local plot, progress = require "bclua.plot", require "bclua.progress"
 

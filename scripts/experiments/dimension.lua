@@ -2,8 +2,8 @@
 -- How large must an embedding be? The accuracy table of the paper: logistic regression on the motifs of three
 -- species, mean and spread of ten splits by recording, for embeddings of 64 to 512 numbers.
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
-local dimension, sweep = require "bclua.workflow.dimension", require "bclua.sweep"
-local trial, trials = require "bclua.workflow.trial", require "bclua.workflow.trials"
+local dimension, sweep = require "bclua.workflow.experiments.dimension", require "bclua.experiment.sweep"
+local trial, trials = require "bclua.workflow.experiments.trial", require "bclua.workflow.experiments.trials"
 
 local parser = experiment.parser("scripts/experiments/dimension.lua",
    "Train embeddings of several sizes; how well do they tell three species apart?", [[
@@ -38,9 +38,9 @@ local e = experiment.open{run = o.run, name = "dimension", title = "How large mu
    settings = {sizes = o.sizes, seeds = experiment.seeds(o), fixed = fixed}}
 
 local found
-found, message = sweep.run{path = e.folder .. "/trials.parquet", module = "bclua.workflow.dimension", name = "run",
-   grid = {["network.z"] = o.sizes}, seeds = experiment.seeds(o), fixed = fixed, metric = "accuracy", maximise = true,
-   workers = o.workers, force = o.force, retry = o.retry}
+found, message = sweep.run{path = e.folder .. "/trials.parquet", module = "bclua.workflow.experiments.dimension",
+   name = "run", grid = {["network.z"] = o.sizes}, seeds = experiment.seeds(o), fixed = fixed, metric = "accuracy",
+   maximise = true, workers = o.workers, force = o.force, retry = o.retry}
 if not found then cli.finish("dimension", nil, message) end
 for _, row in ipairs(found.rows) do
    if row.error then e:warn(("size %s, seed %d: %s"):format(row["network.z"], row.seed, row.error)) end

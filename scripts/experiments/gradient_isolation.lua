@@ -3,7 +3,7 @@
 -- not? Asked of one network in training and in eval mode, and with group norm in place of batch norm.
 local array, sampling = require "bclua.array", require "bclua.sampling"
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
-local independence, nn = require "bclua.batch_independence", require "bclua.nn"
+local independence, nn = require "bclua.evaluate.batch_independence", require "bclua.nn"
 local plot, tilenet = require "bclua.plot", require "bclua.tilenet"
 
 local parser = experiment.parser("scripts/experiments/gradient_isolation.lua",

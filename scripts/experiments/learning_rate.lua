@@ -1,10 +1,10 @@
 -- usage: bclua scripts/experiments/learning_rate.lua [--run DIR] [--least X] [--most X] [--steps N] ...
 -- Which learning rate? The loss of some training steps while the rate grows from step to step, over several
 -- seeds; a good rate is where it falls fastest, or a tenth of where it is least.
-local batches = require "bclua.workflow.batches"
+local batches = require "bclua.workflow.experiments.batches"
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
 local plot, progress = require "bclua.plot", require "bclua.progress"
-local rate_test, system = require "bclua.rate_test", require "bclua.system"
+local rate_test, system = require "bclua.experiment.rate_test", require "bclua.system"
 local tilenet = require "bclua.tilenet"
 
 local parser = batches.options(experiment.parser("scripts/experiments/learning_rate.lua",

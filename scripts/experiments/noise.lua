@@ -3,8 +3,9 @@
 -- not. On a trained network; with --train also as augmentation of trainings, one for each level and seed.
 local array, cli = require "bclua.array", require "bclua.cli"
 local experiment, fit = require "bclua.experiment", require "bclua.workflow.fit"
-local noise, plot, sweep = require "bclua.workflow.noise", require "bclua.plot", require "bclua.sweep"
-local trial, trials = require "bclua.workflow.trial", require "bclua.workflow.trials"
+local noise, plot = require "bclua.workflow.experiments.noise", require "bclua.plot"
+local sweep = require "bclua.experiment.sweep"
+local trial, trials = require "bclua.workflow.experiments.trial", require "bclua.workflow.experiments.trials"
 
 local parser = trials.options(experiment.parser("scripts/experiments/noise.lua",
    "What do loss and embedding become with noise on the input?", [[

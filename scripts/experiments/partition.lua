@@ -3,7 +3,7 @@
 -- or of its group, the distant window a motif or any clip: each alone, each left out, all.
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
 local plot = require "bclua.plot"
-local trial, trials = require "bclua.workflow.trial", require "bclua.workflow.trials"
+local trial, trials = require "bclua.workflow.experiments.trial", require "bclua.workflow.experiments.trials"
 
 local parser = trials.options(experiment.parser("scripts/experiments/partition.lua",
    "What does each partition of the triplets contribute?", [[

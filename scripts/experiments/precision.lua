@@ -1,10 +1,10 @@
 -- usage: bclua scripts/experiments/precision.lua [--run DIR] [--steps N] [--lr X] [--precision LIST] ...
 -- The same training in f32, bf16 and f16 on the same batches: time, memory, loss, steps left out, and
 -- which layers' values f16 cannot hold.
-local batches = require "bclua.workflow.batches"
+local batches = require "bclua.workflow.experiments.batches"
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
 local plot, progress = require "bclua.plot", require "bclua.progress"
-local precision_test, tilenet = require "bclua.precision_test", require "bclua.tilenet"
+local precision_test, tilenet = require "bclua.experiment.precision_test", require "bclua.tilenet"
 
 local parser = batches.options(experiment.parser("scripts/experiments/precision.lua",
    "Training in several precisions, side by side.", [[

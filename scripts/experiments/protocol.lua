@@ -2,8 +2,9 @@
 -- How good is a training, and is one better than another? Trainings on five choices of recordings and of species, with
 -- two seeds each, judged beside rivals that need none; differences are of pairs, with an interval.
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
-local protocol, trial, trials = require "bclua.workflow.protocol", require "bclua.workflow.trial",
-   require "bclua.workflow.trials"
+local protocol = require "bclua.workflow.experiments.protocol"
+local trial = require "bclua.workflow.experiments.trial"
+local trials = require "bclua.workflow.experiments.trials"
 
 local parser = trials.options(experiment.parser("scripts/experiments/protocol.lua",
    "How good is a training, and is it better than another?", [[
@@ -19,7 +20,7 @@ parser:option("--against", "Name of an earlier one, with the same splits and see
 parser:option("--splits", "Choices of recordings, and of species, that are kept away.", "5"):argname("N")
    :convert(cli.integer("--splits", 1, 1000))
 parser:option("--windows", "What is judged: best (likely calls), motif or all.", "best")
-   :choices(require("bclua.workflow.collect").kinds)
+   :choices(require("bclua.workflow.evaluation_set").kinds)
 local o = parser:parse()
 local _ <close> = cli.command("protocol")
 
@@ -34,5 +35,5 @@ local r
 r, message = protocol.trials{run = o.run, path = assert(e:path("trials.parquet")), set = set, splits = o.splits,
    seeds = experiment.seeds(o), windows = o.windows, options = o}
 if not r then cli.finish("protocol", nil, message) end
-cli.finish("protocol", require("bclua.workflow.protocol_verdicts").tell(e, r.rows, o.against))
+cli.finish("protocol", require("bclua.workflow.experiments.protocol_verdicts").tell(e, r.rows, o.against))
 cli.finish("protocol", e:close())

@@ -2,7 +2,8 @@
 -- What does it contribute that crops shift in time? A training for each shift and seed, all else as in the run;
 -- windows are cut from the recordings as they are needed. From tiles, a shift of s needs 5 + 2 s seconds.
 local cli, experiment = require "bclua.cli", require "bclua.experiment"
-local sweep, trial, trials = require "bclua.sweep", require "bclua.workflow.trial", require "bclua.workflow.trials"
+local sweep = require "bclua.experiment.sweep"
+local trial, trials = require "bclua.workflow.experiments.trial", require "bclua.workflow.experiments.trials"
 
 local parser = trials.options(experiment.parser("scripts/experiments/shift.lua",
    "What does the time shift of crops contribute?", [[

@@ -3,7 +3,7 @@
 -- calls (of a data set with calls.csv), and which agree with the call score (on any recordings)?
 local array, cli = require "bclua.array", require "bclua.cli"
 local experiment, plot = require "bclua.experiment", require "bclua.plot"
-local motif_sweep = require "bclua.workflow.motif_sweep"
+local motif_sweep = require "bclua.workflow.experiments.motif_sweep"
 
 local parser = experiment.parser("scripts/experiments/window.lua",
    "Which rate of CENS, length of the window and exclusion zone put motifs on calls?", [[
@@ -23,7 +23,7 @@ local o = parser:parse()
 local _ <close> = cli.command("window")
 
 local about, message = {data = o.data}, nil
-if not o.data then about, message = require("bclua.workflow.trial").open(o.run) end
+if not o.data then about, message = require("bclua.workflow.experiments.trial").open(o.run) end
 if not about then cli.finish("window", nil, message) end
 local settings = {data = about.data, recordings = o.recordings, rates = o.rates, windows_s = o.windows,
    sample_rate = o.sample_rate or about.settings and about.settings.extract.sample_rate or nil,

@@ -122,7 +122,7 @@ local function prepare(folder)
    assert(audio.save("c.ogg", y:reshape{2, 2000}, 8000))
    assert(array.save("x.npy", y))
    assert(system.write_file("junk", ("\1\2junk"):rep(900)))
-   assert(require("bclua.safetensors").save("t.safetensors", {x = y}))
+   assert(require("bclua.format.safetensors").save("t.safetensors", {x = y}))
    for _, seed in ipairs{1, 2} do hold(sampling.generator(seed)) end
    hold(array.zeros{3, 4})
 end

@@ -306,8 +306,8 @@ recipes.calls = {
    ["bclua.system.sleep"] = function() return {pick{0, 0.001, 0.01, -1}} end,
    ["bclua.system.threads"] = function() return {pick{0, 1, 2}} end,
    ["bclua.system.mkdir"] = function() return {pick{"made", "made/deep/er", "a.wav/x", ""}} end,
-   ["bclua.safetensors.core.write"] = function() return {"out.safetensors", "{}", list(values.array)} end,
-   ["bclua.safetensors.core.take"] = function()
+   ["bclua.format.safetensors.core.write"] = function() return {"out.safetensors", "{}", list(values.array)} end,
+   ["bclua.format.safetensors.core.take"] = function()
       return {values.array(1, "u8"), integer(), values.dtype(), {integer(), random(3)}}
    end,
    ["bclua.stomp.motifs"] = function() return {profile(), integer(), {exclusion = integer()}} end,

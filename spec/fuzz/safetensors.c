@@ -7,10 +7,10 @@
 #include "fuzz.h"
 
 int luaopen_bclua_array(lua_State *L);
-int luaopen_bclua_safetensors_core(lua_State *L);
+int luaopen_bclua_format_safetensors_core(lua_State *L);
 
 static const char check[] =
-    "local safetensors, path, size = require 'bclua.safetensors', ...\n"
+    "local safetensors, path, size = require 'bclua.format.safetensors', ...\n"
     "local tensors, found = safetensors.load(path)\n"
     "if not tensors then return found:sub(1, #path + 2) == path .. ': ' end\n"
     "local bytes = 0\n"
@@ -30,8 +30,8 @@ static lua_State *start(void) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_bclua_array);
     lua_setfield(L, -2, "bclua.array");
-    lua_pushcfunction(L, luaopen_bclua_safetensors_core);
-    lua_setfield(L, -2, "bclua.safetensors.core");
+    lua_pushcfunction(L, luaopen_bclua_format_safetensors_core);
+    lua_setfield(L, -2, "bclua.format.safetensors.core");
     lua_pop(L, 1);
     PROMISE(luaL_loadstring(L, check) == LUA_OK);
     return L;

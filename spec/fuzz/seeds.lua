@@ -57,7 +57,7 @@ assert(array.save(folder .. "/none.npy", array.zeros{0, 3}))
 assert(array.save(folder .. "/deep.npy", array.zeros{1, 2, 1, 2}))
 
 target "safetensors"
-local safetensors = require "bclua.safetensors"
+local safetensors = require "bclua.format.safetensors"
 assert(safetensors.save(folder .. "/all.safetensors", arrays, {note = "line\nbreak", empty = ""}))
 assert(safetensors.save(folder .. "/one.safetensors", {["a.weight"] = array.zeros{2, 1, 1, 2}}))
 assert(safetensors.save(folder .. "/none.safetensors", {}))

@@ -184,7 +184,7 @@ local function broken_off(what, list_of, whole, signal, most_s)
 end
 
 command.write(dir .. "/config.lua", CONFIG)
-assert(require("bclua.dataset").make(dir .. "/data", {families = 2, species = 2, recordings = 4, short = 0,
+assert(require("bclua.data.dataset").make(dir .. "/data", {families = 2, species = 2, recordings = 4, short = 0,
    most_s = 16}))
 local net = require("bclua.tilenet").new{widths = {4, 8, 8, 8}, z = 8}
 assert(net:save(dir .. "/net.safetensors"))

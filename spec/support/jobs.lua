@@ -15,6 +15,8 @@ end
 
 function jobs.world_failure(path) return nil, path .. ": no such file" end
 
+function jobs.required(name) return type(require(name)) end
+
 function jobs.returns_function() return print end
 
 return jobs

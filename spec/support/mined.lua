@@ -12,7 +12,7 @@ local made
 local function copy_recordings(folder)
    local build = command.program:match("^(.*)/[^/]*$") or "build"
    local shelf, name = build .. "/spec", "recordings"
-   for _, path in ipairs{build .. "/bclua.so", "lua/bclua/dataset.lua"} do
+   for _, path in ipairs{build .. "/bclua.so", "lua/bclua/data/dataset.lua"} do
       name = ("%s-%d-%d"):format(name, files.stamp(path))
    end
    local kept = shelf .. "/" .. name
@@ -20,8 +20,8 @@ local function copy_recordings(folder)
       local new = shelf .. "/new-" .. files.basename(os.tmpname())
       command.shell(("rm -rf %s/recordings-*"):format(command.quote(shelf))) -- those of former builds
       assert(system.mkdir(shelf))
-      assert(require("bclua.dataset").make(new, {families = 2, species = 2, recordings = 4, short = 1, least_s = 12,
-         most_s = 15}))
+      assert(require("bclua.data.dataset").make(new, {families = 2, species = 2, recordings = 4, short = 1,
+         least_s = 12, most_s = 15}))
       if not os.rename(new, kept) then command.remove(new) end -- another process was faster
    end
    assert(command.shell(("cp -r %s %s"):format(command.quote(kept), command.quote(folder))) == "")

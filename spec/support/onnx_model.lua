@@ -1,6 +1,6 @@
 -- onnx_model.lua: an ONNX file taken apart, by another reading of onnx.proto than
 -- the writer's: only what its parser gives.
-local pb = require "bclua.protobuf"
+local pb = require "bclua.format.protobuf"
 
 local onnx_model = {}
 

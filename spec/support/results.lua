@@ -1,7 +1,7 @@
 -- results.lua: what `extract` kept of recordings.
 local command = require "support.command"
-local extracted = require "bclua.workflow.extracted"
-local extracted_files = require "bclua.workflow.extracted_files"
+local extracted = require "bclua.data.extracted"
+local extracted_files = require "bclua.data.extracted_files"
 
 local results = {}
 

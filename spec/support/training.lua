@@ -65,7 +65,7 @@ if arg and arg[0] and arg[0]:find("training%.lua$") then
       end
    end
    local net = training.network(precision)
-   local result = assert(require("bclua.trainer").fit(net, training.loader(), o))
+   local result = assert(require("bclua.train.trainer").fit(net, training.loader(), o))
    print(result.step)
 end
 

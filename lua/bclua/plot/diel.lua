@@ -3,7 +3,7 @@
 local array = require "bclua.array"
 local clock = require "bclua.clock"
 local sun = require "bclua.sun"
-local zones = require "bclua.zones"
+local zones = require "bclua.data.zones"
 
 local diel = {}
 

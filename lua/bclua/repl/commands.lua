@@ -3,7 +3,7 @@
 local display = require "bclua.display"
 local lexer = require "bclua.repl.lexer"
 local names = require "bclua.repl.names"
-local show = require "bclua.show"
+local show = require "bclua.repl.show"
 local system = require "bclua.system"
 
 local commands = {}

@@ -44,7 +44,7 @@ function errors.handler(lowest)
          local info = debug.getinfo(level, "Slnf")
          if info.what ~= "C" and not found.locals then found.locals = locals_of(level) end
          info.lowest = level == last
-         local ours = info.name == "_bclua_pass" or info.source:find("/bclua/show.lua", 1, true)
+         local ours = info.name == "_bclua_pass" or info.source:find("/bclua/repl/show.lua", 1, true)
          if not ours then found.frames[#found.frames + 1] = info end
          if #found.frames == MOST_FRAMES // 2 and last - level > MOST_FRAMES // 2 then
             info.skipped = last - MOST_FRAMES // 2 - level

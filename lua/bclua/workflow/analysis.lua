@@ -5,7 +5,7 @@ local array = require "bclua.array"
 local audio = require "bclua.audio"
 local best_channel = require "bclua.workflow.best_channel"
 local cens = require "bclua.cens"
-local hearing = require "bclua.hearing"
+local hearing = require "bclua.data.hearing"
 local silence = require "bclua.workflow.silence"
 local stomp = require "bclua.stomp"
 
@@ -101,7 +101,7 @@ end
 -- one or are those of ultrasound, the tuning, which is that of audible sound, is taken for 0.
 -- @tparam string path
 -- @tparam table p `sample_rate` (Hz), `cens_sample_rate` (frames a second), and optionally `channel`, `fmin`, `fmax`
--- (see `bclua.hearing`), `strict_audio` (refuse what is truncated, damaged, or not as long as its header says)
+-- (see `bclua.data.hearing`), `strict_audio` (refuse what is truncated, damaged, or not as long as its header says)
 -- and `block` (samples that are read at once, about)
 -- @tparam[opt] function tell called with words and a share, as from `progress.slow`
 -- @treturn[1] array f32 (12, frames)

@@ -7,13 +7,13 @@
 local array = require "bclua.array"
 local display = require "bclua.display"
 local files = require "bclua.files"
-local hearing = require "bclua.hearing"
+local hearing = require "bclua.data.hearing"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local remarks = require "bclua.workflow.triplet_remarks"
-local schemas = require "bclua.schemas"
-local spans = require "bclua.workflow.spans"
-local tables = require "bclua.tables"
+local remarks = require "bclua.workflow.triplets.warnings"
+local schemas = require "bclua.data.schemas"
+local spans = require "bclua.workflow.segments"
+local tables = require "bclua.data.tables"
 local check_options = require("bclua.options").check
 
 local audit = {}
@@ -304,7 +304,7 @@ audit.options = {input = {"string", needed = true}, dataset_root = {"string", ne
 --- Audit a table of triplets.
 -- @tparam table options `input` (Parquet), `dataset_root` (the folder in which source names begin), `limit` (1000: so
 -- many recordings, drawn by `seed`, 1; 0: all), `duration` (7: seconds of a tile), `loc_unit` (of foreign tables: see
--- `bclua.legacy`), `output` (.json: everything; .csv or .parquet: a row a tile), `quiet`
+-- `bclua.data.legacy`), `output` (.json: everything; .csv or .parquet: a row a tile), `quiet`
 -- @treturn[1] table `triplets`, `recordings`, `audited`, `distinct_tiles`, `tiles` (looked at), `checks`
 -- (`{name=, tiles=, share=, uses=, example=}`), `overlap` (`{triplets=, share=, shared=, self=, same=}`), `partitions`,
 -- `classes` (by species of the anchor, by recording where it has none: `class_is`), `past`, `warnings`, `failures`
@@ -319,7 +319,7 @@ function audit.run(options)
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
    local relation
-   relation, message = require("bclua.legacy").relation(options.input, options.loc_unit)
+   relation, message = require("bclua.data.legacy").relation(options.input, options.loc_unit)
    if not relation then return nil, message end
    local sources, recordings, distinct = read_sources(relation, options.input, options.limit, options.seed)
    if not sources then return nil, recordings end

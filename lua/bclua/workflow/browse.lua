@@ -1,17 +1,17 @@
 --- A run to look through and listen to: recordings, their motifs, nearest windows, and
--- what one thinks of the motifs. The pages are in `bclua.workflow.browse_pages`, who may see
--- them in `bclua.workflow.browse_server`.
+-- what one thinks of the motifs. The pages are in `bclua.workflow.browse.pages`, who may see
+-- them in `bclua.workflow.browse.server`.
 -- @module bclua.workflow.browse
-local accepted = require "bclua.workflow.accepted"
+local accepted = require "bclua.workflow.verdicts"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
-local extracted = require "bclua.workflow.extracted"
+local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
 local labelled = require "bclua.workflow.labelled"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
-local schemas = require "bclua.schemas"
-local tables = require "bclua.tables"
+local schemas = require "bclua.data.schemas"
+local tables = require "bclua.data.tables"
 local check_options = require("bclua.options").check
 
 local browse = {}
@@ -51,7 +51,7 @@ local function find_root(options)
    local config, message = tables.read_json(path, {data = schemas.config.data})
    if not config then return nil, message .. " (or give --dataset-root)" end
    local layout
-   layout, message = require("bclua.recordings").layout(config.data)
+   layout, message = require("bclua.data.recordings").layout(config.data)
    if not layout then return nil, message .. " (the run's data; say where it is with --dataset-root)" end
    return layout.root
 end
@@ -322,7 +322,7 @@ function Browser:labels(format)
    end
    if not list then return nil, message end
    local heard
-   heard, message = require("bclua.hearing").of_parquet(self.input)
+   heard, message = require("bclua.data.hearing").of_parquet(self.input)
    if not heard then return nil, message end
    labels.set_full_bands(list, heard)
    return format == "raven" and labels.raven(list) or labels.csv(list)

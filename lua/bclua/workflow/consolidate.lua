@@ -1,14 +1,14 @@
 --- Step 2: one Parquet file out of all recordings' metadata and profiles.
 -- @module bclua.workflow.consolidate
 local array = require "bclua.array"
-local deployments = require "bclua.deployments"
-local extracted = require "bclua.workflow.extracted"
+local deployments = require "bclua.data.deployments"
+local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
-local layouts = require "bclua.recordings.layouts"
+local layouts = require "bclua.data.layouts"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local recorded = require "bclua.recorded"
+local recorded = require "bclua.data.recorded"
 local check_options = require("bclua.options").check
 
 local consolidate = {}
@@ -138,7 +138,7 @@ local function write(options, rows, parameters)
 end
 
 --- Consolidate a folder that `extract` wrote.
--- @tparam table options `input` (folder), `output` (Parquet file), `deployments` (a CSV, see `bclua.deployments`;
+-- @tparam table options `input` (folder), `output` (Parquet file), `deployments` (a CSV, see `bclua.data.deployments`;
 -- default: the one that `extract` was given, if any), `force`, `quiet`
 -- @treturn[1] table `{recordings=, failures=, warnings=, gone=}`; gone: recordings that were extracted and are
 -- no longer there, which are left out

@@ -2,15 +2,15 @@
 -- @module bclua.workflow.evaluate
 local array = require "bclua.array"
 local json = require "bclua.json"
-local collect = require "bclua.workflow.collect"
-local tables = require "bclua.workflow.evaluate_tables"
+local collect = require "bclua.workflow.evaluation_set"
+local tables = require "bclua.workflow.evaluate.tables"
 local check_options = require("bclua.options").check
 
 local evaluate = {}
 
 --- Collect the windows of some recordings once, to judge several networks on them.
 -- @function collect
--- @see bclua.workflow.collect
+-- @see bclua.workflow.evaluation_set
 -- @usage local set = assert(evaluate.collect{motif = "motif.parquet", dataset_root = "birds", recordings = names})
 -- local result = assert(evaluate.judge(set, {{name = "mine", net = net}, {name = "plain", x = set.plain}}))
 evaluate.collect = collect.run
@@ -182,7 +182,8 @@ end
 
 -- The source names of a table from `consolidate`, as a set.
 local function names_of(motif)
-   local relation, message = require("bclua.tables").open(motif, require("bclua.schemas").motif, {"source_name"})
+   local relation, message = require("bclua.data.tables").open(motif, require("bclua.data.schemas").motif,
+         {"source_name"})
    if not relation then return nil, message end
    local rows
    rows, message = require("bclua.sql").columns("from " .. relation)
@@ -272,7 +273,7 @@ function evaluate.run(options)
    local locked <close>, busy = (options.output and lock.folder or lock.take)(options.output)
    if not locked then return nil, busy end
    if options.output then
-      ok, message = require("bclua.workflow.evaluate_files").open(options)
+      ok, message = require("bclua.workflow.evaluate.files").open(options)
       if not ok then return nil, message end
    end
    local net, metadata = require("bclua.tilenet").open(options.checkpoint)
@@ -300,13 +301,13 @@ function evaluate.run(options)
    if not result then return nil, message end
    result.unseen = which
    if options.output then
-      ok, message = require("bclua.workflow.evaluate_files").write(options, result, detail)
+      ok, message = require("bclua.workflow.evaluate.files").write(options, result, detail)
       if not ok then return nil, message end
    end
    return result, detail
 end
 
---- The result as text, see `bclua.workflow.evaluate_tables`.
+--- The result as text, see `bclua.workflow.evaluate.tables`.
 evaluate.text = tables.text
 
 return evaluate

@@ -1,11 +1,11 @@
 --- Step 1: CENS, matrix profile, motif and discord of every recording.
 -- @module bclua.workflow.extract
 local account = require "bclua.workflow.account"
-local deployments = require "bclua.deployments"
-local extracted = require "bclua.workflow.extracted"
+local deployments = require "bclua.data.deployments"
+local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
-local hearing = require "bclua.hearing"
-local layouts = require "bclua.recordings.layouts"
+local hearing = require "bclua.data.hearing"
+local layouts = require "bclua.data.layouts"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
@@ -15,7 +15,7 @@ local check_options = options_of.check
 
 local extract = {}
 
---- What `run` takes; the first three, and those of `bclua.hearing`, are parameters of the results.
+--- What `run` takes; the first three, and those of `bclua.data.hearing`, are parameters of the results.
 extract.options = options_of.extend(hearing.settings, {
    cens_sample_rate = {"integer", default = 10, least = 1, most = 1000},
    matrix_profile_window = {"integer", default = 50, least = 1, most = 100000}, exclusion = {"integer", least = 0},
@@ -51,7 +51,7 @@ function extract.one(item, p)
    if not r then return nil, message end
    local info = require("bclua.audio").info(item.path) or {} -- gone since
    local fields
-   fields, r.clock_warning = require("bclua.recorded").of(item.source_name, info.tags)
+   fields, r.clock_warning = require("bclua.data.recorded").of(item.source_name, info.tags)
    for key, value in pairs(fields) do r[key] = value end
    r.site = item.site or r.site
    local kept
@@ -163,7 +163,7 @@ local function account_for(result, options, others, bar)
    bar:finish(("%s; %s of sound in %s%s"):format(account.text(result.counts), progress.duration(result.seconds),
       progress.duration(bar:elapsed()), warned > 0 and
       ("; %d with a warning: %s/warnings.csv"):format(warned, options.output) or ""))
-   local about = require("bclua.recordings.sounds").about(others)
+   local about = require("bclua.data.sounds").about(others)
    if about then progress.note("extract: " .. about, options.quiet) end
    local ok, message = account.write(options.output .. "/counts.json", result.counts)
    if ok then ok, message = record.write_failures(options.output .. "/failures.csv", result.failures) end
@@ -174,11 +174,11 @@ end
 --- Extract all recordings of a folder.
 -- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
 -- `matrix_profile_window` (50), `exclusion` (round(w/2)); `sample_rate` (32000), `channel` ("mix"), `fmin`, `fmax`: see
--- `bclua.hearing`;
+-- `bclua.data.hearing`;
 -- `layout`: a new folder of results is kept as Parquet files of some hundred recordings each (`parts`) or a folder a
 -- recording (`files`); one that is there goes on as it is;
--- `data_layout` ("auto": what the folders are, see `bclua.recordings.layouts`);
--- `species`, `sample_k`, `seed` to take only some; `deployments` (a CSV, see `bclua.deployments`, that is kept for
+-- `data_layout` ("auto": what the folders are, see `bclua.data.layouts`);
+-- `species`, `sample_k`, `seed` to take only some; `deployments` (a CSV, see `bclua.data.deployments`, that is kept for
 -- `consolidate`); `strict_audio` (false: of what is truncated or damaged, or not as
 -- long as its header says, all that can be decoded is used, with a warning); `force`; `quiet`
 -- @treturn[1] table `{done=, skipped=, failures={{path=, step=, reason=},...}, seconds=,
@@ -194,7 +194,7 @@ function extract.run(options)
       placed, message = deployments.read(options.deployments)
       if not placed then return nil, message end
    end
-   local all, left_out, others, taken = require("bclua.recordings").list(options.input, options.data_layout)
+   local all, left_out, others, taken = require("bclua.data.recordings").list(options.input, options.data_layout)
    if not all then return nil, left_out end
    local list
    list, message = select_recordings(all, options)

@@ -1,21 +1,21 @@
 --- Step 5: train the network on triplets of tiles.
 -- @module bclua.workflow.fit
 local files = require "bclua.files"
-local hearing = require "bclua.hearing"
+local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local schedule = require "bclua.schedule"
+local schedule = require "bclua.train.schedule"
 local system = require "bclua.system"
-local training_options = require "bclua.training_options"
+local training_options = require "bclua.train.options"
 
 local fit = {}
 
 -- What is wrong with a text that describes an augmentation.
 local function wrong_augmentation(text)
    if text == "" then return nil end
-   local effects, message = require("bclua.loader").augmentation(text)
+   local effects, message = require("bclua.data.loader").augmentation(text)
    return not effects and message or nil
 end
 
@@ -224,7 +224,7 @@ local function load_triplets(p, options, net)
       if not options.dataset_root then return nil, "without tiles, --dataset-root must say where the recordings are" end
       o.dataset_root = options.dataset_root
    end
-   return require("bclua.loader").new(o)
+   return require("bclua.data.loader").new(o)
 end
 
 -- The options of the network: it hears what the triplets were made of, unless it is told otherwise.
@@ -258,7 +258,7 @@ local function validation(p, options, net, say)
       if p.patience > 0 then return nil, "--patience needs validation: --motif and --dataset-root" end
       return false
    end
-   local v, message, no_triplets = require("bclua.workflow.validation").new({triplets = options.triplets,
+   local v, message, no_triplets = require("bclua.workflow.fit.validation").new({triplets = options.triplets,
       motif = options.motif, dataset_root = options.dataset_root or ".", folder = options.run .. "/validation",
       count = p.validation_triplets, seed = p.seed, sample_rate = math.tointeger(net.options.sample_rate),
       quiet = options.quiet})
@@ -311,7 +311,7 @@ local function trainer_options(p, options, net, say, about)
    end
    function o.report_nonfinite(batch, step_options, skipped)
       if skipped >= MOST_REPORTS then return nil end
-      return require("bclua.workflow.nonfinite").report({run = options.run, net = net, batch = batch,
+      return require("bclua.workflow.fit.nonfinite").report({run = options.run, net = net, batch = batch,
          options = step_options})
    end
    return o
@@ -321,12 +321,12 @@ end
 -- @tparam table options `triplets` (Parquet), `tiles` (folder; without, windows are cut from the recordings),
 -- `run` (folder for checkpoints and metrics), `network` (options of `bclua.tilenet`; `sample_rate`, `fmin` and `fmax`
 -- are those of the triplets unless they say otherwise); any of `fit.defaults`, which
--- are those of `bclua.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0: all),
--- `precision`, `recompute` (`checkpoint` of `bclua.nn`: what is computed again instead of kept), `margin`
+-- are those of `bclua.train.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0:
+-- all), `precision`, `recompute` (`checkpoint` of `bclua.nn`: what is computed again instead of kept), `margin`
 -- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `ahead`, `cache_mb` (as of
--- `bclua.loader`);
+-- `bclua.data.loader`);
 -- `motif` (Parquet from `consolidate`) and `dataset_root`: for validation on the recordings that
--- the triplets leave out; `loc_unit` (of foreign tables: see `bclua.legacy`);
+-- the triplets leave out; `loc_unit` (of foreign tables: see `bclua.data.legacy`);
 -- `checkpoint` (go on from this file), `force` (begin anew where the parameters
 -- differ; what was there is set aside), `follow_data` (the same when only the number of recordings
 -- differs), `quiet`
@@ -370,7 +370,7 @@ function fit.run(options)
       groups = files.json(about_triplets.families or about_triplets.groups or {}), version = system.version(),
       fit = files.json(wanted), channel = channel and tostring(channel)}
    local result
-   result, message = require("bclua.trainer").fit(net, l, o)
+   result, message = require("bclua.train.trainer").fit(net, l, o)
    net:close()
    if not result then return nil, message end
    finish()

@@ -1,15 +1,16 @@
---- Labels that people and other programs have put on recordings, as one table; `bclua.annotations` has what is read.
+--- Labels that people and other programs have put on recordings, as one table; `bclua.format.annotations` has what
+-- is read.
 -- Nothing is lost on the way: each line of a label is in the table, or in the list of those that were not taken.
 -- @module bclua.workflow.import_labels
-local annotations = require "bclua.annotations"
+local annotations = require "bclua.format.annotations"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
-local match = require "bclua.annotations.match"
+local match = require "bclua.data.annotation_match"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local schemas = require "bclua.schemas"
-local tables = require "bclua.tables"
+local schemas = require "bclua.data.schemas"
+local tables = require "bclua.data.tables"
 
 local import_labels = {}
 
@@ -74,7 +75,7 @@ end
 
 -- Those below a folder; how long they are is asked of those alone that have labels.
 local function recordings_of_folder(root)
-   local found, message = require("bclua.recordings").list(root)
+   local found, message = require("bclua.data.recordings").list(root)
    if not found then return nil, message end
    local names, lengths = {}, {}
    for i, r in ipairs(found) do names[i] = r.source_name:match("^[^/]*/(.+)$") end
@@ -298,7 +299,7 @@ import_labels.options = {files = {"list", of = "string", needed = true, shortest
 -- @tparam table options `files` (and folders, for all .txt, .csv and .tsv files in them), `output` (.parquet or .csv),
 -- `input` (Parquet from `consolidate`) or `dataset_root` (folder in which the source names begin): the recordings that
 -- labels may be of, without either each is called as its labels have it; `column`: the one that is the label (default:
--- see `bclua.annotations.read`), `force`, `quiet`
+-- see `bclua.format.annotations.read`), `force`, `quiet`
 -- @treturn[1] table `rows` (as in the table), `unmatched` (`origin`, `line`, `file`, `start_s`, `end_s`, `label`,
 -- `reason`), `recordings` (how many have labels), `files` that were read, `views` (lines of further views of the same
 -- selections), `unlabelled`, `failures`

@@ -1,8 +1,8 @@
 --- Labels at work: the table of `import-labels` as windows of recordings, for triplets, for evaluation, and to look at.
 -- @module bclua.workflow.labelled
-local match = require "bclua.annotations.match"
-local schemas = require "bclua.schemas"
-local tables = require "bclua.tables"
+local match = require "bclua.data.annotation_match"
+local schemas = require "bclua.data.schemas"
+local tables = require "bclua.data.tables"
 
 local labelled = {}
 
@@ -33,7 +33,7 @@ end
 
 --- The labels of some recordings.
 -- @tparam string path Parquet or CSV from `import-labels`
--- @tparam {string,...} names source names; labels with others are matched as `bclua.annotations.match` does
+-- @tparam {string,...} names source names; labels with others are matched as `bclua.data.annotation_match` does
 -- @treturn[1] table lists of labels by source name, in order of time: `start_s`, `end_s`, and, where it is known,
 -- `low_hz`, `high_hz`, `label`, `score`
 -- @treturn[1] table `labels`: how many, `others`: how many are of no such recording, `recordings`: how many have those

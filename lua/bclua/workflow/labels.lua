@@ -3,15 +3,15 @@
 -- @module bclua.workflow.labels
 local array = require "bclua.array"
 local clock = require "bclua.clock"
-local extracted_metadata = require "bclua.workflow.extracted_metadata"
+local extracted_metadata = require "bclua.data.extracted_metadata"
 local files = require "bclua.files"
-local hearing = require "bclua.hearing"
+local hearing = require "bclua.data.hearing"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local schemas = require "bclua.schemas"
+local schemas = require "bclua.data.schemas"
 local system = require "bclua.system"
-local tables = require "bclua.tables"
+local tables = require "bclua.data.tables"
 
 local labels = {}
 
@@ -203,7 +203,7 @@ end
 
 --- The full band of all marks: what was looked at and the file can hold.
 -- @tparam {table,...} list from `read`, or `accepted.marks`
--- @tparam table heard `fmin`, `fmax`: see `bclua.hearing`
+-- @tparam table heard `fmin`, `fmax`: see `bclua.data.hearing`
 function labels.set_full_bands(list, heard)
    for _, item in ipairs(list) do
       local high = heard.fmax > 0 and math.min(heard.fmax, item.nyquist) or item.nyquist
@@ -352,7 +352,7 @@ function labels.run(options)
    end
    local list, message
    if options.accepted then
-      list, message = require("bclua.workflow.accepted").marks(options)
+      list, message = require("bclua.workflow.verdicts").marks(options)
    else
       list, message = labels.read(options_of.subset(options, labels.marks))
    end

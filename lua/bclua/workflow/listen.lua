@@ -25,7 +25,7 @@ local function windows_of(item, root)
    local path, sounds, locs = root .. "/" .. item.source, {}, {}
    for i, mark in ipairs(item.marks) do locs[i] = mark.start_s + item.window_s / 2 end
    local length = math.floor(item.window_s * item.sample_rate + 0.5)
-   local past, message = require("bclua.workflow.spans").read(path, locs, {seconds = item.window_s,
+   local past, message = require("bclua.workflow.segments").read(path, locs, {seconds = item.window_s,
       sample_rate = item.sample_rate, channel = item.channel}, function(samples, windows)
       for _, w in ipairs(windows) do
          sounds[w.index] = fade(samples:slice(1, w.offset + 1, w.offset + length):copy(), item.sample_rate)

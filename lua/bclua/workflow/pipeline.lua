@@ -1,7 +1,7 @@
 --- The whole job: from a folder of recordings to a trained embedding and a report.
 -- @module bclua.workflow.pipeline
 local files = require "bclua.files"
-local hearing = require "bclua.hearing"
+local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local record = require "bclua.workflow.record"
@@ -39,7 +39,7 @@ pipeline.demo = {
    fit = {batches_per_epoch = 25, max_epochs = 8},
 }
 
---- The synthetic recordings of the demonstration: see `bclua.dataset`.
+--- The synthetic recordings of the demonstration: see `bclua.data.dataset`.
 pipeline.demo_data = {recordings = 10, most_s = 30}
 
 -- Whole numbers as integers where the default is one: 1e3 is a float in Lua.
@@ -129,11 +129,11 @@ function pipeline.wrong(config)
    local ok, message = options_of.try(c, schema())
    if not ok then return (message:gsub("^option", "setting")) end
    if c.data.metadata ~= "" then
-      ok, message = require("bclua.workflow.groups").check(c.data.metadata)
+      ok, message = require("bclua.workflow.triplets.groups").check(c.data.metadata)
       if not ok then return "setting 'data.metadata': " .. message end
    end
    if c.data.deployments ~= "" then
-      ok, message = require("bclua.deployments").read(c.data.deployments)
+      ok, message = require("bclua.data.deployments").read(c.data.deployments)
       if not ok then return "setting 'data.deployments': " .. message end
    end
    message = wrong_labels(config, c.triplets)
@@ -232,7 +232,7 @@ local function prepare(options)
    if message then return nil, (options.config and options.config .. ": " or "") .. message end
    local data = options.data and options.data:gsub("(.)/+$", "%1")
    if data then -- before anything is made
-      local recordings = require "bclua.recordings"
+      local recordings = require "bclua.data.recordings"
       local layout, list
       layout, message = recordings.layout(data)
       if layout then list, message = recordings.list(layout.audio, config.data.layout) end
@@ -249,7 +249,7 @@ end
 local function mine(run, force)
    local c, f = run.config, run.folder
    local placed = c.data.deployments ~= "" and c.data.deployments or nil
-   if not placed then os.remove(f .. "/motif/" .. require("bclua.deployments").file) end -- of an earlier run
+   if not placed then os.remove(f .. "/motif/" .. require("bclua.data.deployments").file) end -- of an earlier run
    run.motif, run.triplets_path, run.tiles = f .. "/motif.parquet", f .. "/triplets.parquet", f .. "/tiles"
    local result, message = step(run, "extract", function()
       local options = {input = run.audio, output = f .. "/motif", force = force, deployments = placed,
@@ -283,7 +283,7 @@ local function sample(run, force)
       return true
    end
    if not run.triplets then return nil, message end
-   if require("bclua.workflow.triplet_windows").needs_scores(t) then
+   if require("bclua.workflow.triplets.windows").needs_scores(t) then
       run.scores = run.folder .. "/scores.parquet"
    end
    local cut
@@ -327,12 +327,12 @@ local function learn(run, force)
 end
 
 local function get_data(run)
-   local recordings = require "bclua.recordings"
+   local recordings = require "bclua.data.recordings"
    if not run.data then
       run.data, run.made = run.folder .. "/data", pipeline.demo_data
       local ok, message = step(run, "make data set", function()
          if files.exists(run.data .. "/taxonomy.csv") then return {} end
-         return require("bclua.dataset").make(run.data, pipeline.demo_data)
+         return require("bclua.data.dataset").make(run.data, pipeline.demo_data)
       end)
       if not ok then return nil, message end
    end
@@ -344,7 +344,7 @@ end
 
 local OPTIONS = options_of.extend(hearing.given, {data = "string", run = "string", config = "string", force = "boolean",
    command = {"string", default = ""}})
---- What `run` takes of `bclua.hearing`, in place of what the configuration has in `extract`.
+--- What `run` takes of `bclua.data.hearing`, in place of what the configuration has in `extract`.
 pipeline.hearing = hearing.given
 
 --- Run everything that is not done yet.

@@ -2,18 +2,18 @@
 -- @module bclua.workflow.predict
 local account = require "bclua.workflow.account"
 local array = require "bclua.array"
-local deployments = require "bclua.deployments"
+local deployments = require "bclua.data.deployments"
 local files = require "bclua.files"
-local hearing = require "bclua.hearing"
+local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
-local parts = require "bclua.workflow.parts"
+local parts = require "bclua.workflow.predict.partitioned_writer"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local recorded = require "bclua.recorded"
-local recordings = require "bclua.recordings"
-local sounds = require "bclua.recordings.sounds"
+local recorded = require "bclua.data.recorded"
+local recordings = require "bclua.data.recordings"
+local sounds = require "bclua.data.sounds"
 local system = require "bclua.system"
-local windows = require "bclua.workflow.windows"
+local windows = require "bclua.workflow.predict.windows"
 local check_options, extend = require("bclua.options").check, require("bclua.options").extend
 
 local predict = {}
@@ -174,8 +174,9 @@ end
 -- depend on the others, nor on the number of threads.
 -- @tparam table options `checkpoint`, `inputs` (files and folders), `output` (.parquet), `hop` (seconds from
 -- window to window), `partial` (`pad`: the last window is filled up with silence, `drop`: left out), `channel` (see
--- `bclua.hearing`; default: that of the training), `precision`,
--- `batch` (windows at once), `deployments` (a CSV, see `bclua.deployments`: clock times and sites), `force`, `quiet`
+-- `bclua.data.hearing`; default: that of the training), `precision`,
+-- `batch` (windows at once), `deployments` (a CSV, see `bclua.data.deployments`: clock times and sites), `force`,
+-- `quiet`
 -- @treturn[1] table `done`, `skipped`, `windows` (of this run), `rows` (of the table), `seconds` (of sound),
 -- `elapsed_s`, `failures`, `counts` (see `account.of`)
 -- @treturn[2] nil

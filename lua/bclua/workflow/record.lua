@@ -1,8 +1,8 @@
---- What every step records beside its output: parameters and failures. All of `bclua.provenance` is here, too.
+--- What every step records beside its output: parameters and failures. All of `bclua.data.provenance` is here, too.
 -- @module bclua.workflow.record
 local files = require "bclua.files"
 local progress = require "bclua.progress"
-local provenance = require "bclua.provenance"
+local provenance = require "bclua.data.provenance"
 local system = require "bclua.system"
 
 local record = setmetatable({}, {__index = provenance})

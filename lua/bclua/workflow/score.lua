@@ -10,12 +10,12 @@
 local array = require "bclua.array"
 local clock = require "bclua.clock"
 local files = require "bclua.files"
-local hearing = require "bclua.hearing"
+local hearing = require "bclua.data.hearing"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local schemas = require "bclua.schemas"
+local schemas = require "bclua.data.schemas"
 local silence = require "bclua.workflow.silence"
-local tables = require "bclua.tables"
+local tables = require "bclua.data.tables"
 local check_options = require("bclua.options").check
 
 local score = {}

@@ -4,18 +4,18 @@ local account = require "bclua.workflow.account"
 local audio = require "bclua.audio"
 local audit = require "bclua.workflow.audit"
 local clock = require "bclua.clock"
-local commands = require "bclua.workflow.commands"
-local daily = require "bclua.workflow.daily"
+local commands = require "bclua.workflow.summary.commands"
+local daily = require "bclua.workflow.summary.daily"
 local experiment = require "bclua.experiment"
 local files = require "bclua.files"
 local json = require "bclua.json"
-local neighbors = require "bclua.workflow.neighbors"
+local neighbors = require "bclua.workflow.summary.neighbors"
 local plot = require "bclua.plot"
 local progress = require "bclua.progress"
 local report = require "bclua.report"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
-local tables = require "bclua.workflow.evaluate_tables"
+local tables = require "bclua.workflow.evaluate.tables"
 
 local summary = {}
 
@@ -368,7 +368,7 @@ local function evaluation(r, run, folder)
       labelled(r, e)
    end
    for _, line in ipairs(tables.left_out(e)) do r:warning(line) end
-   for _, p in ipairs(require("bclua.workflow.evaluate_files").pictures(e, run.judged)) do
+   for _, p in ipairs(require("bclua.workflow.evaluate.files").pictures(e, run.judged)) do
       picture(r, folder, p.name .. ".svg", p.caption, p.draw)
    end
    for _, part in ipairs(e.retrieval and {} or {e, e.group}) do

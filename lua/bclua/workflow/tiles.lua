@@ -7,14 +7,14 @@
 -- shards that are there. A later run adds shards for what the index does not have.
 -- @module bclua.workflow.tiles
 local files = require "bclua.files"
-local hearing = require "bclua.hearing"
+local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
 local record = require "bclua.workflow.record"
 local silence = require "bclua.workflow.silence"
-local spans = require "bclua.workflow.spans"
-local stores = require "bclua.workflow.stores"
+local spans = require "bclua.workflow.segments"
+local stores = require "bclua.workflow.tiles.stores"
 local system = require "bclua.system"
-local tile_index = require "bclua.workflow.tile_index"
+local tile_index = require "bclua.workflow.tiles.index"
 local check_options = require("bclua.options").check
 
 local tiles = {}
@@ -130,7 +130,7 @@ end
 
 -- Distinct (source, loc), by source.
 local function read_wanted(path, loc_unit)
-   local relation, message = require("bclua.legacy").relation(path, loc_unit)
+   local relation, message = require("bclua.data.legacy").relation(path, loc_unit)
    if not relation then return nil, message end
    return spans.of_triplets(relation, path)
 end
@@ -138,7 +138,7 @@ end
 -- Size and time of the recordings, and the ids that `extract` gives: they tell 1.ogg from
 -- 1.wav beside it.
 local function describe(sources, root)
-   local recordings = require "bclua.recordings"
+   local recordings = require "bclua.data.recordings"
    local ids, listed = {}, {}
    for _, s in ipairs(sources) do
       local base = s.source:match("^([^/]+)/") or "."
@@ -364,7 +364,7 @@ tiles.options = {input = {"string", needed = true}, dataset_root = {"string", ne
 -- @tparam table options `input` (Parquet of triplets), `dataset_root` (the folder in
 -- which source names begin), `output` (folder), `store` (`packed`, `flac`, `npy`, or `none`:
 -- only looks whether the recordings are there), `duration` (7 s), `loc_unit` (for tables of
--- the original system: see `bclua.legacy`), `force`, `quiet`
+-- the original system: see `bclua.data.legacy`), `force`, `quiet`
 -- @treturn[1] table `{made=, skipped=, failures=, warnings={{path=, step=, what=},...}}` numbers of tiles; warnings of
 -- silent ones
 -- @treturn[2] nil

@@ -1,19 +1,19 @@
 --- Step 3: triplets of windows (anchor, neighbour, distant) as a Parquet table.
 -- @module bclua.workflow.triplets
-local accepted = require "bclua.workflow.accepted"
+local accepted = require "bclua.workflow.verdicts"
 local files = require "bclua.files"
-local groups = require "bclua.workflow.groups"
-local hearing = require "bclua.hearing"
+local groups = require "bclua.workflow.triplets.groups"
+local hearing = require "bclua.data.hearing"
 local labelled = require "bclua.workflow.labelled"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local record = require "bclua.workflow.record"
-local remarks = require "bclua.workflow.triplet_remarks"
-local schemas = require "bclua.schemas"
-local tables = require "bclua.tables"
-local triplet_table = require "bclua.workflow.triplet_table"
-local windows = require "bclua.workflow.triplet_windows"
+local remarks = require "bclua.workflow.triplets.warnings"
+local schemas = require "bclua.data.schemas"
+local tables = require "bclua.data.tables"
+local triplet_table = require "bclua.workflow.triplets.table"
+local windows = require "bclua.workflow.triplets.windows"
 
 local triplets = {}
 
@@ -299,12 +299,12 @@ end
 --- Draw triplets.
 -- @tparam table options `input` (Parquet from `consolidate`), `output` (Parquet),
 -- `samples` (500 000), `seed` (1), `holdout` (0.25: share of each species, or site, that is kept for evaluation);
--- `group`, `metadata`, `taxonomy`: see `bclua.workflow.groups`; `shares`, `mixture` (or `self` and `motif`, as
+-- `group`, `metadata`, `taxonomy`: see `bclua.workflow.triplets.groups`; `shares`, `mixture` (or `self` and `motif`, as
 -- for `triplets.mixture`), `exclude_own`,
 -- `self_distance`, `clip_distance` (seconds), `clips`: see `bclua.sampling.triplets`;
 -- `anchor`, `neighbor` (`motif`, `discord` or `best`; the distant window is of the anchor's kind), `pick`: both, or
 -- `calls`: one of the recording's `calls` (6) windows that look most like calls, a self neighbour another one of them;
--- `accepted_only` (only motifs that were accepted: see `bclua.workflow.accepted`), `accepted` (in this file;
+-- `accepted_only` (only motifs that were accepted: see `bclua.workflow.verdicts`), `accepted` (in this file;
 -- default: accepted.csv beside the input);
 -- `labels` (what `import-labels` wrote): windows are those of labels, which are in place of species; by default
 -- neighbours are of other recordings, distant windows of other labels, and `self_distance` is the length of a window;

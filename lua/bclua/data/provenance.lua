@@ -1,0 +1,99 @@
+--- What files say of how they were made: the parameters in a folder's `parameters.json` and in the metadata of a
+-- Parquet file.
+-- @module bclua.data.provenance
+local files = require "bclua.files"
+local json = require "bclua.json"
+local system = require "bclua.system"
+local tables = require "bclua.data.tables"
+
+local provenance = {}
+
+-- 50 and 50.0 are the same parameter.
+local function text(v)
+   if v == nil then return "none" end
+   if type(v) == "number" then return json.encode(math.tointeger(v) or v) end
+   if type(v) ~= "table" then return tostring(v) end
+   local keys, parts = {}, {}
+   for k in pairs(v) do keys[#keys + 1] = k end
+   table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+   for i, k in ipairs(keys) do
+      parts[i] = type(k) == "number" and text(v[k]) or k .. " = " .. text(v[k])
+   end
+   return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+local function is_map(v) return type(v) == "table" and #v == 0 and next(v) ~= nil end
+
+local function first_difference(made, wanted, prefix)
+   local names = {}
+   for k in pairs(made) do names[#names + 1] = k end
+   for k in pairs(wanted) do
+      if made[k] == nil then names[#names + 1] = k end
+   end
+   table.sort(names)
+   for _, k in ipairs(names) do
+      local a, b = made[k], wanted[k]
+      if is_map(a) and is_map(b) then
+         local found = first_difference(a, b, prefix .. k .. ".")
+         if found then return found end
+      elseif text(a) ~= text(b) and prefix .. k ~= "version" then
+         return ("%s%s = %s, now %s"):format(prefix, k, text(a), text(b))
+      end
+   end
+   return nil
+end
+
+--- In words, the first difference between two tables of parameters; nil if
+-- there is none. `version` never counts.
+function provenance.difference(made, wanted) return first_difference(made, wanted, "") end
+
+--- The parameters of an output folder.
+-- @treturn[1] ?table nil if it has none
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path: they cannot be read
+function provenance.of_folder(folder)
+   local path = folder .. "/parameters.json"
+   if not files.exists(path) then return nil end
+   return tables.read_json(path, {})
+end
+
+--- The parameters of a Parquet file that a step wrote; nil if it has none.
+function provenance.of_parquet(path)
+   local sql = require "bclua.sql"
+   if not files.is_file(path) then return nil end
+   local metadata = sql.parquet_metadata(path)
+   local made = json.decode(metadata and metadata.bclua or "")
+   return type(made) == "table" and #made == 0 and made or nil
+end
+
+--- The metadata for `sql.write_parquet` that `of_parquet` reads back.
+function provenance.for_parquet(parameters)
+   local t = {version = system.version()}
+   for k, v in pairs(parameters) do t[k] = v end
+   return {bclua = files.json(t)}
+end
+
+--- Rows as columns for `sql.write_parquet`, whatever is in them: a column of text and numbers becomes
+-- text, tables become JSON.
+-- @tparam {table,...} rows by column name
+-- @tparam {string,...} names which columns
+-- @treturn table lists by name, each with its length in `n`
+function provenance.columns(rows, names)
+   local result = {}
+   for _, name in ipairs(names) do
+      local kinds, count, list = {}, 0, {n = #rows}
+      for i, row in ipairs(rows) do
+         local v = row[name]
+         if type(v) == "table" then v = files.json(v) end
+         list[i] = v
+         if v ~= nil and not kinds[type(v)] then kinds[type(v)], count = true, count + 1 end
+      end
+      if count > 1 then
+         for i = 1, #rows do list[i] = list[i] ~= nil and tostring(list[i]) or nil end
+      end
+      result[name] = list
+   end
+   return result
+end
+
+return provenance

@@ -1,0 +1,99 @@
+-- The memory that training takes, known before it is taken. The methods are
+-- those of the networks of `bclua.nn`.
+-- @module bclua.nn
+local check_options = require("bclua.options").check
+local system = require "bclua.system"
+local training_options = require "bclua.train.options"
+
+local network = {}
+
+-- What core says of a step on `size` triplets. Role by role, it is the larger of
+-- the pass for the embeddings and the pass with a way back.
+local function of_step(self, size, o)
+   local checkpoint = o.checkpoint or self.checkpoint
+   if checkpoint ~= "role" or o.roles == "joint" then
+      return self.core:memory_estimate(3 * size, {groups = o.roles == "joint" and 1 or 3, train = true,
+         precision = o.precision, checkpoint = checkpoint})
+   end
+   local back = self.core:memory_estimate(size, {train = true, precision = o.precision, checkpoint = checkpoint})
+   local forth = self.core:memory_estimate(size, {train = true, backward = false, precision = o.precision})
+   back.arena, back.scratch = math.max(back.arena, forth.arena), math.max(back.scratch, forth.scratch)
+   return back
+end
+
+local function samples(self)
+   local input = self.core:layers()[1]
+   return input.c * input.h * input.w
+end
+
+--- Bytes that a training step takes.
+-- @tparam table options `batch_size`: triplets; `precision`, `checkpoint` (the network's),
+--  `roles` ("separate")
+-- @treturn table `weights`, `gradients`, `moments` (of the optimiser), `arena` (values and
+--  gradients of layers), of it `kept` from forward to backward, `scratch`, `batch` (the samples
+--  themselves), `process` (what it holds beside), `total`; and `again`, the number of passes
+--  that are run again for backward
+function network:memory(options)
+   local o = check_options(options, training_options.memory)
+   local m = of_step(self, o.batch_size, o)
+   m.batch = 3 * o.batch_size * samples(self) * (self.precision == "f64" and 8 or 4)
+   m.process = math.max(0, (system.memory()) - self.core:held())
+   m.total = m.weights + m.gradients + m.moments + m.arena + m.scratch + m.batch + m.process
+   return m
+end
+
+local LARGEST = {memory = {"number", least = 0, most = math.huge}, precision = training_options.precision,
+   checkpoint = training_options.checkpoint, roles = training_options.roles}
+
+--- The largest batch whose training step fits into memory.
+-- @tparam[opt] table options `memory`: bytes for the whole process (what it has, and what is
+--  free); `precision`, `checkpoint`, `roles`
+-- @treturn integer triplets; 0: not even one
+function network:largest_batch(options)
+   local o = check_options(options, LARGEST)
+   local free = system.memory_free()
+   local limit = o.memory or (free and free + (system.memory())) or math.huge
+   local function fits(n)
+      local ok, m = pcall(self.memory, self, {batch_size = n, precision = o.precision, checkpoint = o.checkpoint,
+                                              roles = o.roles})
+      return ok and m.total <= limit
+   end
+   local least = 1
+   if not fits(1) then -- batch norm may need more than one
+      if not fits(2) then return 0 end
+      least = 2
+   end
+   local most = 2 * least
+   while most < 2 ^ 20 and fits(most) do least, most = most, 2 * most end
+   while most - least > 1 do
+      local middle = (least + most) // 2
+      if fits(middle) then least = middle else most = middle end
+   end
+   return least
+end
+
+local function gigabytes(bytes) return ("%.2f GB"):format(bytes / 1e9) end
+
+--- nil, or why a step on so many triplets cannot be: asked once for each size.
+function network:too_large(size, roles)
+   local key = size .. roles
+   if self.fitting == key then return nil end
+   local free = system.memory_free()
+   if free then
+      local m = self:memory{batch_size = size, roles = roles}
+      local more = m.total - m.process - m.batch - self.core:held() -- the batch is there already
+      if more > free then
+         local fitting = self:largest_batch{roles = roles}
+         local advice = fitting > 0 and ("%d would fit"):format(fitting) or "not even 1 would fit"
+         if self.checkpoint ~= "role" and self.checkpoint ~= "stage" then
+            advice = ("%s, with checkpoint = \"stage\" %d"):format(advice,
+               self:largest_batch{roles = roles, checkpoint = "stage"})
+         end
+         return ("a batch of %d triplets needs %s more than the process has, and %s are free: %s"):format(size,
+            gigabytes(more), gigabytes(free), advice)
+      end
+   end
+   self.fitting = key
+end
+
+return network

@@ -1,0 +1,415 @@
+--- The training loop: rounds of batches, validation, metrics, checkpoints, going on
+-- where a run stopped.
+-- @module bclua.train.trainer
+local checkpoints = require "bclua.train.checkpoints"
+local collapse = require "bclua.train.collapse"
+local is_finite = require("bclua.numbers").is_finite
+local metrics = require "bclua.train.metrics"
+local options_of = require "bclua.options"
+local schedule = require "bclua.train.schedule"
+local system = require "bclua.system"
+local training_options = require "bclua.train.options"
+
+local trainer = {}
+
+local MEANS = {"loss", "loss_n", "loss_d", "active", "spread", "cosine", "gradient_norm"}
+local HEAVY = 1 << 20 -- bytes of a role's samples
+local MOST_SKIPPED = 20 -- batches in a row: the weights, not the batches, are ill
+
+local COUNT = {"integer", least = 0, default = 0}
+
+local FIT = options_of.extend(training_options.step, {
+   run = {"string", needed = true},
+   batches_per_epoch = {"integer", least = 1, default = 100},
+   round_minutes = {"number", least = 0, default = 0},
+   max_epochs = {"integer", least = 1, default = 10},
+   patience = COUNT,
+   schedule = {"choice", schedule.names, default = "constant"},
+   warmup = COUNT,
+   lr_step = {"integer", least = 1},
+   lr_gamma = {"number", least = 0, default = 0.1},
+   lr_final = {"number", least = 0, default = 0},
+   l2 = {"number", least = 0, default = 0.01},
+   temperature = {"number", above = 0, default = 0.1},
+   clip_norm = {"number", least = 0, default = 0},
+   keep = {"integer", least = 1, default = 3},
+   keep_best = {"integer", least = 0, default = 3},
+   checkpoint_minutes = {"number", least = 0, default = 10},
+   checkpoint_batches = COUNT,
+   resume = "string",
+   metadata = "table",
+   on_start = "function",
+   validate = "function",
+   on_batch = "function",
+   on_epoch = "function",
+   on_warning = "function",
+   on_checkpoint = "function",
+   on_nonfinite = {"choice", {"stop", "skip"}, default = "stop"},
+   report_nonfinite = "function",
+})
+
+local function settle(options)
+   local o = options_of.check(options, FIT, 4)
+   if o.schedule == "constant" and o.lr_step then o.schedule = "step" end
+   if o.schedule == "step" and not o.lr_step then error("schedule 'step' needs option 'lr_step'", 3) end
+   if o.patience > 0 and not o.validate then error("option 'patience' needs option 'validate'", 3) end
+   return o
+end
+
+-- --- one training: what is known while it runs ------------------------------------------
+
+local Training = {}
+Training.__index = Training
+
+-- The state at the beginning, with what a checkpoint knows laid over it.
+local function new_state(found)
+   local state = {epochs = 0, batch = 0, seconds = 0, skipped = 0, in_a_row = 0, stale = 0, sum = {}, count = {},
+      best = {}, history = {}}
+   for key, value in pairs(found or {}) do state[key] = value end
+   return state
+end
+
+function Training:loader_state() return self.loader.state and self.loader:state() or nil end
+
+local function shallow(t)
+   local copy = {}
+   for key, value in pairs(t) do copy[key] = value end
+   return copy
+end
+
+-- What batch norm keeps moves with every batch, the weights with every step.
+local function running(net)
+   local found = {}
+   for name, a in pairs(net:state()) do
+      if name:find("%.running_") or name:find("%.num_batches_tracked$") then found[name] = a end
+   end
+   return found
+end
+
+-- Note where the training stands, between two steps: a checkpoint says this, also
+-- when what came after was cut off.
+function Training:mark_step()
+   local s = self.state
+   s.meter = self.meter:state()
+   local state = shallow(s)
+   state.sum, state.count = shallow(s.sum), shallow(s.count)
+   self.mark = {state = state, loader = self:loader_state()}
+   if self.o.accumulate > 1 then
+      self.mark.running = {}
+      for name, a in pairs(running(self.net)) do self.mark.running[name] = a:copy() end
+   end
+end
+
+-- Go back to the last step: batches that wait for theirs are forgotten.
+function Training:back_to_mark()
+   for name, a in pairs(self.mark.running and running(self.net) or {}) do a:fill(self.mark.running[name]) end
+   self.net.pending = 0
+end
+
+function Training:metadata()
+   local metadata, mark = shallow(self.o.metadata or {}), self.mark
+   metadata.epoch, metadata.step = tostring(mark.state.epochs), tostring(self.net.step)
+   metadata.training, metadata.loader = checkpoints.encode(mark.state), mark.loader
+   return metadata
+end
+
+-- Save in the middle of a round.
+function Training:save_last()
+   self:back_to_mark()
+   local path, message = checkpoints.save_last(self.net, self.folder, self:metadata())
+   if not path then return nil, message end
+   self.saved, self.saved_batch = system.clock(), self.state.batch
+   if self.o.on_checkpoint then self.o.on_checkpoint(path, self.net.step) end
+   return path
+end
+
+-- A round ends with a step.
+function Training:is_round_done()
+   local o, s = self.o, self.state
+   if self.net.pending > 0 then return false end
+   if o.round_minutes > 0 then return s.seconds >= 60 * o.round_minutes end
+   return s.batch >= o.batches_per_epoch
+end
+
+-- Steps of the whole training; by the clock they are estimated from the
+-- share of the time that has gone.
+function Training:total()
+   local o, s = self.o, self.state
+   if o.round_minutes <= 0 then return o.max_epochs * ((o.batches_per_epoch - 1) // o.accumulate + 1) end
+   local gone = (s.epochs + math.min(1, s.seconds / (60 * o.round_minutes))) / o.max_epochs
+   return gone > 0 and self.net.step / gone or math.huge
+end
+
+function Training:rate()
+   return schedule.rate(self.o, {step = self.net.step, total = self:total(), epoch = self.state.epochs + 1})
+end
+
+-- Call f; true and its results. Where Ctrl-C or SIGTERM stopped it: false.
+local function unless_interrupted(f, ...)
+   local result = table.pack(pcall(f, ...))
+   if result[1] then return table.unpack(result, 1, result.n) end
+   if system.interrupted() then return false end
+   error(result[2], 0)
+end
+
+-- Options of `train_step`.
+function Training:step_options()
+   local o = self.o
+   return {lr = self:rate(), betas = o.betas, eps = o.eps, weight_decay = o.weight_decay, loss = o.loss,
+      margin = o.margin, l2 = o.l2, temperature = o.temperature, roles = o.roles, accumulate = o.accumulate,
+      clip_norm = o.clip_norm > 0 and o.clip_norm or nil}
+end
+
+-- One batch: what is known of it, or nil and a message; then the batch and the
+-- options of the step, if it is the step that failed.
+function Training:train_batch()
+   local start = system.clock()
+   if self.heavy then collectgarbage() end -- it sees little of a batch's memory
+   local batch, message = self.loader:next()
+   if not batch then return nil, message or "the loader has no more triplets" end
+   self.heavy = batch.anchor:bytes() > HEAVY
+   local loaded, options = system.clock(), self:step_options()
+   local info, why, kind = self.net:train_step(batch, options)
+   if not info and kind == "memory" then return nil, why end
+   if not info then return nil, why, batch, options end
+   info.overflowed, info.step, info.lr, info.triplets = info.skipped, self.net.step, options.lr, #batch.anchor
+   info.seconds, info.wait = system.clock() - start, loaded - start
+   info.triplets_per_second, info.wait_share = info.triplets / info.seconds, info.wait / info.seconds
+   return info
+end
+
+local function line_of(info, kind)
+   local line = {kind = kind, epoch = info.epoch, batch = info.batch, step = info.step, lr = info.lr,
+                 skipped = info.skipped, triplets_per_second = info.triplets_per_second, wait_share = info.wait_share}
+   for _, key in ipairs(MEANS) do line[key] = is_finite(info[key]) and info[key] or nil end
+   return line
+end
+
+-- A batch with a loss or gradient that is not finite, and those that waited with
+-- it, are left out: true to go on.
+function Training:not_finite(message, batch, options)
+   local o, s = self.o, self.state
+   self:back_to_mark()
+   local detail = o.report_nonfinite and o.report_nonfinite(batch, options, s.skipped)
+   local text = ("epoch %d: step %d: %s; weights left as they were%s"):format(s.epochs + 1, self.net.step + 1, message,
+      detail and "\n" .. detail or "")
+   if o.on_nonfinite == "stop" then
+      local path, why = self:save_last()
+      if not path then text = text .. "\n" .. why end
+      return nil, text
+   end
+   s.batch, s.skipped, s.in_a_row = s.batch + 1, s.skipped + 1, s.in_a_row + 1
+   if s.in_a_row >= MOST_SKIPPED then
+      return nil, ("%s\n%d batches in a row: it is not the batches"):format(text, s.in_a_row)
+   end
+   if o.on_warning then o.on_warning("skipped " .. text) end
+   return self.metrics:write({kind = "skipped", epoch = s.epochs + 1, batch = s.batch, step = self.net.step,
+      message = message})
+end
+
+function Training:note_batch(info)
+   local o, s = self.o, self.state
+   s.batch, s.in_a_row, s.seconds = s.batch + 1, 0, s.seconds + info.seconds
+   self.last_rate = info.lr
+   for _, key in ipairs{"triplets", "seconds", "wait"} do s.sum[key] = (s.sum[key] or 0) + info[key] end
+   for _, key in ipairs(MEANS) do
+      if is_finite(info[key]) then
+         s.sum[key], s.count[key] = (s.sum[key] or 0) + info[key], (s.count[key] or 0) + 1
+      end
+   end
+   info.epoch, info.batch, info.skipped, info.round_seconds = s.epochs + 1, s.batch, s.skipped, s.seconds
+   info.batches_per_epoch, info.max_epochs = o.batches_per_epoch, o.max_epochs
+   local warning = self.meter:update(info)
+   if warning and o.on_warning then o.on_warning(("step %d: %s"):format(info.step, warning)) end
+   local ok, message = self.metrics:write(line_of(info, "batch"))
+   if not ok then return nil, message end
+   if o.on_batch then o.on_batch(info) end
+   return true
+end
+
+function Training:is_checkpoint_due()
+   local o, done = self.o, self.state.batch - self.saved_batch
+   if self:is_round_done() or self.net.pending > 0 or done == 0 then return false end
+   return o.checkpoint_batches > 0 and done >= o.checkpoint_batches
+      or o.checkpoint_minutes > 0 and system.clock() - self.saved >= 60 * o.checkpoint_minutes
+end
+
+-- The batches of a round that are left. true; "interrupted"; or nil, message.
+function Training:run_batches()
+   while not self:is_round_done() do
+      local done, info, message, batch, options = unless_interrupted(self.train_batch, self)
+      local ok, why = true, nil
+      if done and info then
+         ok, why = self:note_batch(info)
+      elseif done and batch then
+         ok, why = self:not_finite(message, batch, options)
+      elseif done and not system.interrupted() then
+         return nil, ("epoch %d: %s"):format(self.state.epochs + 1, message)
+      end
+      if not ok then return nil, why end
+      if done and self.net.pending == 0 then self:mark_step() end
+      if system.interrupted() then
+         ok, why = self:save_last()
+         return ok and "interrupted", why
+      end
+      if self:is_checkpoint_due() then
+         ok, why = self:save_last()
+         if not ok then return nil, why end
+      end
+   end
+   return true
+end
+
+-- Means of the round; its sums begin anew.
+function Training:close_round()
+   local s = self.state
+   local info = {epoch = s.epochs + 1, max_epochs = self.o.max_epochs, step = self.net.step, batches = s.batch,
+      lr = self.last_rate or self:rate(), skipped = s.skipped, seconds = s.sum.seconds or 0,
+      triplets = s.sum.triplets or 0, wait = s.sum.wait or 0}
+   for _, key in ipairs(MEANS) do
+      if s.sum[key] then info[key] = s.sum[key] / s.count[key] end
+   end
+   if info.seconds > 0 then
+      info.triplets_per_second, info.wait_share = info.triplets / info.seconds, info.wait / info.seconds
+   end
+   s.epochs, s.batch, s.seconds, s.sum, s.count = s.epochs + 1, 0, 0, {}, {}
+   return info
+end
+
+-- Where the round stands among the best; is it one of them?
+function Training:rank(info)
+   local s, score = self.state, info.validation.loss
+   local first = s.best[1]
+   s.stale = (not first or score < first.score) and 0 or s.stale + 1
+   local at = #s.best + 1
+   while at > 1 and score < s.best[at - 1].score do at = at - 1 end
+   table.insert(s.best, at, {epoch = info.epoch, score = score})
+   for i = #s.best, math.max(self.o.keep_best, 1) + 1, -1 do s.best[i] = nil end
+end
+
+-- Validation, notes and checkpoint of a round whose batches are done.
+function Training:end_round()
+   local o, s = self.o, self.state
+   local validation
+   if o.validate then
+      local done, result, message = unless_interrupted(o.validate, self.net)
+      if not done or system.interrupted() then
+         local ok, why = self:save_last()
+         return ok and "interrupted", why
+      end
+      if result == nil then return nil, message end
+      validation = result and is_finite(result.loss) and result or nil
+      if result and not validation and o.on_warning then
+         o.on_warning(("round %d: the loss of validation is %s"):format(s.epochs + 1, result.loss))
+      end
+   end
+   local info = self:close_round()
+   info.validation = validation
+   s.history[#s.history + 1] = {epoch = info.epoch, step = info.step, loss = info.loss,
+      validation = validation and validation.loss}
+   if validation then self:rank(info) end
+   local line = line_of(info, "epoch")
+   line.validation = validation
+   local ok, message = self.metrics:write(line)
+   if not ok then return nil, message end
+   self:mark_step()
+   local last, best = checkpoints.save_epoch(self.net, self.folder, self:metadata(), info.epoch, o.keep,
+      o.keep_best > 0 and s.best or {})
+   if not last then return nil, best end
+   self.saved, self.saved_batch, info.checkpoint, info.best = system.clock(), 0, last, best
+   info.best_epoch = s.best[1] and s.best[1].epoch
+   return info
+end
+
+function Training:run()
+   local o, s = self.o, self.state
+   local result = {epoch = s.epochs, step = self.net.step, checkpoint = o.resume, history = s.history}
+   if s.epochs < o.max_epochs and o.on_start then
+      local done, ok, message = unless_interrupted(o.on_start)
+      if done and not ok then return nil, message end
+      if not done then return nil, "interrupted" end -- before anything was done
+   end
+   while s.epochs < o.max_epochs do
+      if o.patience > 0 and s.stale >= o.patience then
+         result.stopped = ("no better validation in %d rounds"):format(s.stale)
+         break
+      end
+      local ok, message = self:run_batches()
+      if ok == true then ok, message = self:end_round() end
+      if not ok then return nil, message end
+      if ok == "interrupted" then return {interrupted = true, epoch = s.epochs, step = self.net.step} end
+      result, result.history = ok, s.history
+      if o.on_epoch and o.on_epoch(result) == false then break end
+   end
+   return result
+end
+
+local release = setmetatable({}, {__close = function() system.hold_interrupts(false) end})
+
+--- Train a network.
+-- A round is a fixed number of batches, or a fixed time. At its end the network is
+-- validated, and a checkpoint written (`bclua.train.checkpoints`): weights, optimiser, the
+-- loader's state if it has one, and all that the training knows, so that a run
+-- that was killed goes on to the same bits. In between, a checkpoint is written every few
+-- minutes, and on Ctrl-C or SIGTERM, which then raise as ever.
+--
+-- `<run>/metrics.jsonl` gets a line per batch (`kind` "batch") and one per round
+-- ("epoch", means): epoch, step, loss, loss_n, loss_d, active, spread,
+-- gradient_norm, lr, triplets_per_second, wait_share, skipped; rounds also `validation`.
+-- TensorBoard finds the same in `<run>/tensorboard`. A new run starts them anew;
+-- one that goes on keeps what is not behind its checkpoint.
+-- @tparam network net
+-- @tparam table loader `loader:next()` gives `{anchor=, neighbor=, distant=}`,
+--  arrays (B, samples), or nil and a message; optional `loader:state()` -> string
+--  and `loader:restore(string)` -> true, or nil and a message, to go on from there
+-- @tparam table options `run`: folder to write to.
+--
+--  Length: `batches_per_epoch` (100), or `round_minutes` (0: count batches); `max_epochs` (10);
+--  `patience` (0: never) rounds without better validation after which it ends.
+--
+--  Steps: `schedule`, `lr` (1e-3), `warmup`, `lr_step`, `lr_gamma`, `lr_final` (see
+--  `bclua.train.schedule`; a step of a round by the clock is a share of its time), `betas` ({0.5, 0.999}),
+--  `eps` (1e-8), `weight_decay` (0.01), `loss`, `margin`, `l2` (0.01), `temperature`, `roles`, `clip_norm` (0: none),
+--  `accumulate` (1), as for `train_step` of `bclua.nn`.
+--
+--  Checkpoints: `keep` (3) newest and `keep_best` (3) rounds; `checkpoint_minutes` (10; 0: none between
+--  rounds), `checkpoint_batches` (0); `resume`: checkpoint to go on from; `metadata`: words for them.
+--
+--  What is called: `on_start()`, if there is something to do, false or nil and a message ends it; `validate(net)` ->
+--  table with `loss`, false (none), or nil and a message; `on_batch(info)`;
+--  `on_epoch(info)`, false ends the training; `on_warning(text)`; `on_checkpoint(path, step)`;
+--  `report_nonfinite(batch, options, skipped)` -> text for the message. `on_nonfinite`: "stop", or
+--  "skip" the batch and count it.
+-- @treturn[1] table the last round's means, with `epoch`, `step`, `checkpoint`, `best` (path), `history`,
+--  `stopped` (why it ended early)
+-- @treturn[2] nil
+-- @treturn[2] string message; of a loss or gradient that is not finite, with the
+--  step, before it touches the weights
+-- @raise "interrupted!" once the checkpoint is written
+function trainer.fit(net, loader, options)
+   local o = settle(options)
+   local folder = o.run .. "/checkpoints"
+   local ok, message = system.mkdir(folder)
+   if not ok then return nil, message end
+   local locked <close>, busy = require("bclua.lock").take(o.run)
+   if not locked then return nil, busy end
+   local found
+   if o.resume then
+      found, message = checkpoints.resume(net, loader, o.resume)
+      if not found then return nil, message end
+   end
+   local state = new_state(found)
+   local notes <close>, why = metrics.open(o.run, o.resume and {epochs = state.epochs, batch = state.batch,
+      step = net.step})
+   if not notes then return nil, why end
+   local training = setmetatable({net = net, loader = loader, o = o, folder = folder, state = state, metrics = notes,
+      saved = system.clock(), saved_batch = state.batch,
+      meter = collapse.new({margin = o.margin or training_options.margins[o.loss]}, state.meter)}, Training)
+   net.pending = 0
+   training:mark_step()
+   system.hold_interrupts(true)
+   local guard <close> = release -- luacheck: ignore
+   return training:run()
+end
+
+return trainer

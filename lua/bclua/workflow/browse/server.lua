@@ -1,0 +1,201 @@
+--- Who may see what of a run, and what requests are answered with. It knows no socket: a request is
+-- a table, see `bclua.http`.
+-- @module bclua.workflow.browse.server
+local browse = require "bclua.workflow.browse"
+local clock = require "bclua.clock"
+local files = require "bclua.files"
+local json = require "bclua.json"
+local options_of = require "bclua.options"
+local pages = require "bclua.workflow.browse.pages"
+local progress = require "bclua.progress"
+local system = require "bclua.system"
+
+local server = {}
+
+-- Nothing but what we send runs in a page, and no other site may show or read it.
+local PAGE = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self'; script-src 'self'; " ..
+   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+-- The report has its script, style, pictures and sounds in it; it can reach nothing else.
+local REPORT = "sandbox allow-scripts; default-src 'none'; img-src data:; media-src data:; " ..
+   "style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+local function random_token()
+   local f = assert(io.open("/dev/urandom", "rb"))
+   local bytes = f:read(16)
+   f:close()
+   return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+local Server = {}
+Server.__index = Server
+
+--- What answers requests.
+-- @tparam browser b see `bclua.workflow.browse`
+-- @tparam integer port at which it is reached
+-- @treturn table with `handle`, `token`
+function server.new(b, port)
+   b.report = files.exists(b.run .. "/report.html")
+   return setmetatable({browser = b, token = random_token(),
+      hosts = {["127.0.0.1:" .. port] = true, ["localhost:" .. port] = true}}, Server)
+end
+
+local function reply(status, kind, body, policy)
+   return status, {["Content-Type"] = kind, ["Cache-Control"] = "no-store", ["X-Content-Type-Options"] = "nosniff",
+      ["Content-Security-Policy"] = policy or PAGE, ["Cross-Origin-Resource-Policy"] = "same-origin",
+      ["Referrer-Policy"] = "no-referrer"}, body
+end
+
+local function text(status, message) return reply(status, "text/plain; charset=utf-8", message .. "\n") end
+local function html(body, policy) return reply(200, "text/html; charset=utf-8", body, policy) end
+local function in_json(value) return reply(200, "application/json", json.encode(value)) end
+
+-- Numbers of our own making; what is none is no address.
+local function integer(digits) return #digits <= 9 and math.tointeger(tonumber(digits)) or nil end
+
+local function download(name, kind, body, message)
+   if not body then return text(500, message) end
+   local status, headers, bytes = reply(200, kind .. "; charset=utf-8", body)
+   headers["Content-Disposition"] = 'attachment; filename="' .. name .. '"'
+   return status, headers, bytes
+end
+
+local routes = {
+   {"^/$", function(self) return html(pages.index(self.browser, self.token)) end},
+   {"^/style%.css$", function() return reply(200, "text/css; charset=utf-8", pages.style) end},
+   {"^/script%.js$", function() return reply(200, "text/javascript; charset=utf-8", pages.script) end},
+   {"^/report$", function(self)
+      local body, message = files.read(self.browser.run .. "/report.html")
+      if not body then return text(404, message) end
+      return html(body, REPORT)
+   end},
+   {"^/accepted%.csv$", function(self)
+      local path = self.browser.verdict_path
+      if not files.exists(path) then return text(404, "no verdict yet") end
+      return download("accepted.csv", "text/csv", files.read(path))
+   end},
+   {"^/labels%.csv$", function(self) return download("labels.csv", "text/csv", self.browser:labels("csv")) end},
+   {"^/labels%.txt$", function(self) return download("labels.txt", "text/plain", self.browser:labels("raven")) end},
+   {"^/recording/(%d+)$", function(self, _, row) return html(pages.recording(self.browser, row, self.token)) end},
+   {"^/picture/(%d+)%.png$", function(self, _, row)
+      local picture, message = self.browser:picture(row)
+      if not picture then return text(500, message) end
+      return reply(200, "image/png", picture.bytes)
+   end},
+   {"^/sound/(%d+)/(%d+)%.wav$", function(self, _, row, frame)
+      if frame / row.cens_sample_rate >= row.duration_seconds then return text(404, "past the end") end
+      local bytes, message = self.browser:sound(row, frame)
+      if not bytes then return text(500, message) end
+      return reply(200, "audio/wav", bytes)
+   end},
+   {"^/near/(%d+)/(%d+)$", function(self, request, row, frame)
+      local b = self.browser
+      if request.query.others then
+         local hits, message = b:others(row, frame)
+         if not hits then return text(404, message) end
+         local list = {}
+         for i, h in ipairs(hits) do
+            list[i] = {id = h.row.id, name = h.row.name, species = h.row.species, at = h.at,
+               start_s = h.at / h.row.cens_sample_rate, distance = h.distance,
+               clock = clock.at(h.row.recorded_at, h.at / h.row.cens_sample_rate)}
+         end
+         return in_json(json.list(list))
+      end
+      local twin, message = b:twin(row, frame)
+      if not twin then return text(404, message) end
+      return in_json(twin)
+   end},
+}
+
+local VERDICTS = {accepted = "accepted", rejected = "rejected", none = false}
+
+local function verdict(self, request)
+   local v = json.decode(request.body)
+   if type(v) ~= "table" or VERDICTS[v.verdict] == nil then return text(400, "not a verdict") end
+   local row = self.browser:recording(math.tointeger(v.recording))
+   local at, twin = math.tointeger(v.at), math.tointeger(v.twin)
+   if not row or not at or not twin then return text(404, "no such motif") end
+   local done, message = self.browser:judge(row, at, twin, VERDICTS[v.verdict] or nil)
+   if not done then return text(message == "no such motif" and 404 or 500, message) end
+   return in_json({verdict = v.verdict})
+end
+
+-- The same number of steps wherever they differ.
+local function same(a, b)
+   if type(a) ~= "string" or #a ~= #b then return false end
+   local difference = 0
+   for i = 1, #a do difference = difference | (a:byte(i) ~ b:byte(i)) end
+   return difference == 0
+end
+
+local function route(self, request)
+   for _, r in ipairs(routes) do
+      local first, second = request.path:match(r[1])
+      if first then
+         local row, frame
+         if r[1]:find("%d", 1, true) then
+            row = self.browser:recording(integer(first))
+            frame = second and integer(second)
+            if not row or (second and not frame) then return text(404, "no such recording") end
+         end
+         return r[2](self, request, row, frame)
+      end
+   end
+   return text(404, "no such page")
+end
+
+-- A site that has its name point to 127.0.0.1 sends that name; another site's page its own origin.
+local function answer(self, request)
+   local headers = request.headers
+   if not self.hosts[headers.host or ""] then return text(403, "not this host") end
+   if headers.origin and not self.hosts[headers.origin:match("^http://(.*)$") or ""] then
+      return text(403, "not from there")
+   end
+   if request.method == "GET" or request.method == "HEAD" then return route(self, request) end
+   if request.method ~= "POST" then return text(405, "GET or POST") end
+   if request.path ~= "/verdict" then return text(404, "no such page") end
+   if not same(headers["x-token"], self.token) then return text(403, "wrong token: load the page again") end
+   return verdict(self, request)
+end
+
+--- Answer a request; what goes wrong inside becomes status 500.
+-- @tparam table request `method`, `path`, `query`, `headers`, `body`
+-- @treturn integer status
+-- @treturn table headers
+-- @treturn string body
+function Server:handle(request)
+   local result = table.pack(xpcall(answer, debug.traceback, self, request))
+   if result[1] then return table.unpack(result, 2, result.n) end
+   if system.interrupted() then error("interrupted!", 0) end
+   io.stderr:write("browse: ", tostring(result[2]), "\n")
+   return text(500, "that went wrong; the terminal says more")
+end
+
+local OPTIONS = options_of.extend(browse.options, {port = {"integer", default = 0, least = 0, most = 65535},
+   ready = {"function", needed = true}})
+
+--- Serve a run until Ctrl-C or SIGTERM, which are how it is meant to end: no error.
+-- @tparam table options those of `bclua.workflow.browse.open`; `port` (0: any), `ready` (called with the address)
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+function server.run(options)
+   options = options_of.check(options, OPTIONS)
+   local b, message = browse.open(options_of.subset(options, browse.options))
+   if not b then return nil, message end
+   local s
+   local listener <close>, why = require("bclua.http").open(function(request) return s:handle(request) end,
+      {port = options.port})
+   if not listener then return nil, why end
+   s = server.new(b, listener:port())
+   for _, note in ipairs(b.notes) do progress.note("browse: " .. note) end
+   options.ready(("http://127.0.0.1:%d/"):format(listener:port()), b)
+   system.hold_interrupts(true) -- and never let go: what comes ends the program
+   while true do
+      local ok, done, failed = pcall(listener.step, listener, 1)
+      if system.interrupted() then return true end
+      if not ok then error(done, 0) end
+      if not done then return nil, failed end
+   end
+end
+
+return server

@@ -1,2 +1,0 @@
--- The name that `bclua.legacy` had.
-return setmetatable({}, {__index = require "bclua.legacy"})
