@@ -1,5 +1,5 @@
 -- browse: the pages of a run, who gets them, and the motifs that are accepted there.
-local accepted = require "bclua.workflow.verdicts"
+local verdicts = require "bclua.workflow.verdicts"
 local browse = require "bclua.workflow.browse"
 local browse_server = require "bclua.workflow.browse.server"
 local cjson = require "cjson"
@@ -7,7 +7,7 @@ local command = require "support.command"
 local files = require "bclua.files"
 local http = require "bclua.http"
 local labels = require "bclua.workflow.labels"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 local triplets = require "bclua.workflow.triplets"
@@ -239,14 +239,14 @@ describe("verdicts", function()
       local expected = {{source_name = row.source_name, species = row.species, start_s = m.at / 10,
          twin_start_s = m.twin / 10, seconds = 5.0, distance = tonumber(("%.9g"):format(m.distance)),
          verdict = "accepted"}}
-      assert.same(expected, accepted.read(run .. "/accepted.csv"))
+      assert.same(expected, verdicts.read(run .. "/accepted.csv"))
       assert.equal("accepted", open():best_motifs(row)[1].verdict)
       assert.matches('data-verdict="accepted"', select(2, get("/recording/" .. row.id)), 1, true)
       assert.equal(200, (say("rejected")))
       expected[1].verdict = "rejected"
-      assert.same(expected, accepted.read(run .. "/accepted.csv"))
+      assert.same(expected, verdicts.read(run .. "/accepted.csv"))
       assert.equal(200, (say("none")))
-      assert.same({}, accepted.read(run .. "/accepted.csv"))
+      assert.same({}, verdicts.read(run .. "/accepted.csv"))
    end)
 
    it("lose none that another program has written meanwhile, nor a file that it spoilt", function()
@@ -259,7 +259,7 @@ describe("verdicts", function()
          local m = browser:best_motifs(row)[1]
          assert(browser:judge(row, m.at, m.twin, "accepted"))
       end
-      assert.equal(2, #accepted.read(run .. "/accepted.csv"))
+      assert.equal(2, #verdicts.read(run .. "/accepted.csv"))
       command.write(run .. "/accepted.csv", "my notes\n")
       local m = b:best_motifs(first)[1]
       local ok, message = b:judge(first, m.at, m.twin, "rejected")
@@ -306,18 +306,18 @@ describe("verdicts", function()
       local path = dir .. "/a.csv"
       local row = {source_name = 'x/"a",\n' .. NASTY, species = "a,b", start_s = 1.5, twin_start_s = 0.25,
          seconds = 5.0, distance = 0.125, verdict = "rejected"}
-      assert(accepted.write(path, {row}))
-      assert.same({row}, accepted.read(path))
+      assert(verdicts.write(path, {row}))
+      assert.same({row}, verdicts.read(path))
    end)
 
    it("name the row that is wrong", function()
       local path = command.write(dir .. "/b.csv",
          "source_name,species,start_s,twin_start_s,seconds,distance,verdict\na,b,1,2,5,0,maybe\n")
-      local rows, message = accepted.read(path)
+      local rows, message = verdicts.read(path)
       assert.is_nil(rows)
       assert.equal(path .. ": column 'verdict', row 1: must be one of accepted, rejected, got 'maybe'", message)
       command.write(path, "a,b\n1,2\n")
-      rows, message = accepted.read(path)
+      rows, message = verdicts.read(path)
       assert.is_nil(rows)
       assert.matches(path, message, 1, true)
    end)
@@ -364,12 +364,12 @@ describe("accepted motifs", function()
       accept(4)
       assert(draw())
       assert(draw({force = false}))
-      assert.is_string(record.of_parquet(dir .. "/t.parquet").accepted)
+      assert.is_string(provenance.of_parquet(dir .. "/t.parquet").accepted)
       local b = open()
       for _, v in ipairs(b.verdicts) do v.verdict = v == b.verdicts[1] and "rejected" or v.verdict end
       local chosen = b.verdicts
       chosen[2].verdict, chosen[3].verdict = "rejected", "rejected"
-      assert(accepted.write(run .. "/accepted.csv", chosen))
+      assert(verdicts.write(run .. "/accepted.csv", chosen))
       local _, message = draw({force = false})
       assert.matches("made with other parameters (accepted = ", message, 1, true)
    end)
@@ -377,7 +377,7 @@ describe("accepted motifs", function()
    it("must be there, and motifs", function()
       local _, message = draw()
       assert.equal(run .. "/accepted.csv: no such file; accept motifs with `bclua scripts/browse.lua RUN`", message)
-      assert(accepted.write(run .. "/accepted.csv", {}))
+      assert(verdicts.write(run .. "/accepted.csv", {}))
       _, message = draw()
       assert.equal(run .. "/accepted.csv: no motif of these recordings is accepted", message)
       _, message = draw({pick = "discord"})
@@ -447,7 +447,7 @@ describe("the pages in a browser", function()
       local at = (0.5 - left) / (right - left) * row.duration_seconds * 10
       local last = row.duration_cens - row.matrix_profile_window
       assert.near(math.min(at, last), tonumber(f.at:match("/(%d+)%.wav$")), 1)
-      local kept = accepted.read(run .. "/accepted.csv")
+      local kept = verdicts.read(run .. "/accepted.csv")
       assert.same({1, m.at / 10, "accepted"}, {#kept, kept[1].start_s, kept[1].verdict})
    end)
 
@@ -490,7 +490,7 @@ describe("the pages in a browser", function()
       for i = 1, #motifs do none[i], second[i] = "none", i == 2 and "rejected" or "none" end
       local refused = "true: " .. table.concat(none, " ")
       assert.same({{told = {refused, refused, refused, refused}, judged = table.concat(second, " "), shown = 1}}, found)
-      local kept = accepted.read(run .. "/accepted.csv")
+      local kept = verdicts.read(run .. "/accepted.csv")
       assert.same({1, motifs[2].at / 10, "rejected"}, {#kept, kept[1].start_s, kept[1].verdict})
    end)
 
@@ -620,7 +620,7 @@ describe("http", function()
          row.id, m.at, m.twin, address)
       assert.equal("403", status(body))
       assert.equal("200", status("-H 'X-Token: " .. token .. "' " .. body))
-      assert.equal(1, #accepted.read(run .. "/accepted.csv"))
+      assert.equal(1, #verdicts.read(run .. "/accepted.csv"))
       command.shell(("kill -INT $(cat %s.pid)"):format(log)) -- timeout hands it on
       while not files.read(log):find("status") and system.clock() < deadline do system.sleep(0.05) end
       local said = files.read(log)

@@ -1,6 +1,5 @@
 -- Every reader of our tables against every fault in every column that it reads: a message that names file, column
 -- and row, never an error.
-local accepted = require "bclua.workflow.verdicts"
 local command = require "support.command"
 local damage = require "support.damage"
 local files = require "bclua.files"
@@ -72,7 +71,7 @@ local motif = {
       end,
       takes = "without rows"},
    evaluate = {columns("duration_seconds", "motif_0", "mp", "pi", "site"), function(path)
-      return step("collect")({motif = path, dataset_root = m.data, windows = "motif", motifs = 1})
+      return step("evaluation_set")({motif = path, dataset_root = m.data, windows = "motif", motifs = 1})
    end},
    report = {columns("motif_0", "duration_seconds"), function(path)
       return step("neighbors", "of_features")({motif = path, dataset_root = m.data})
@@ -222,7 +221,7 @@ setup(function()
       rows[i] = {source_name = row.source_name, species = row.species, start_s = row.motif_0 / 10,
          twin_start_s = row.motif_1 / 10, seconds = 5, distance = 1, verdict = "accepted"}
    end
-   assert(accepted.write(verdicts, rows))
+   assert(require("bclua.workflow.verdicts").write(verdicts, rows))
    trials = dir .. "/trials.parquet"
    m.trial = function(p) return {loss = p.x} end
    assert(sweeps.run[2](trials))
@@ -366,7 +365,7 @@ end)
 
 describe("a damaged journal", function()
    it("is left out from its first wrong line on", function()
-      local parts = require "bclua.workflow.predict.partitioned_writer"
+      local partitioned_writer = require "bclua.workflow.predict.partitioned_writer"
       local array = require "bclua.array"
       local file = dir .. "/e.parquet"
       local function item(name) return {file = name, bytes = 1, modified = 2, windows = 1} end
@@ -376,7 +375,7 @@ describe("a damaged journal", function()
          assert(store:finish(item(name)))
          assert(store:flush())
       end
-      local store = assert(parts.open(file, {x = 1}))
+      local store = assert(partitioned_writer.open(file, {x = 1}))
       add(store, "a.wav")
       add(store, "b.wav")
       local path = file .. ".parts/journal.jsonl"
@@ -385,7 +384,7 @@ describe("a damaged journal", function()
          second:gsub("part%-000002", "../part-000001"), second:gsub('"bytes":1', '"bytes":"x"'),
          second:gsub('"files":%b[]', '"files":3'), second:gsub('"serial":2', '"serial":1.5'), "\xff"}) do
          command.write(path, first .. line .. "\n" .. second)
-         local again = calls(function() return parts.open(file, {x = 1}) end)
+         local again = calls(function() return partitioned_writer.open(file, {x = 1}) end)
          assert.is_not_nil(again.done["a.wav"])
          assert.is_nil(again.done["b.wav"])
          assert.equal(first, command.read(path))

@@ -1,5 +1,5 @@
 local array = require "bclua.array"
-local collect = require "bclua.workflow.evaluation_set"
+local evaluation_set = require "bclua.workflow.evaluation_set"
 local command = require "support.command"
 local evaluate = require "bclua.workflow.evaluate"
 local evaluate_tables = require "bclua.workflow.evaluate.tables"
@@ -45,7 +45,7 @@ end
 local function set_of(options)
    local o = {motif = m.motif, dataset_root = m.data, recordings = holdout, quiet = true}
    for k, v in pairs(options or {}) do o[k] = v end
-   return collect.run(o)
+   return evaluation_set.run(o)
 end
 
 local function judge(options)

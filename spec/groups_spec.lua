@@ -1,6 +1,6 @@
 local array = require "bclua.array"
 local command = require "support.command"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local sql = require "bclua.sql"
 local triplets = require "bclua.workflow.triplets"
 
@@ -38,7 +38,7 @@ describe("triplets without species", function()
 
    local function query(text) return sql.query((text:gsub("T", "read_parquet('" .. dir .. "/t.parquet')"))) end
 
-   local function made() return record.of_parquet(dir .. "/t.parquet") end
+   local function made() return provenance.of_parquet(dir .. "/t.parquet") end
 
    it("have their neighbours in the same recording, at its other window, and their distant ones in others", function()
       for _, group in ipairs{false, "species", "recording"} do

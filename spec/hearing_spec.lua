@@ -7,7 +7,7 @@ local extract = require "bclua.workflow.extract"
 local files = require "bclua.files"
 local best_channel = require "bclua.workflow.best_channel"
 local hearing = require "bclua.data.hearing"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local sampling = require "bclua.sampling"
 local score = require "bclua.workflow.score"
 local sql = require "bclua.sql"
@@ -180,7 +180,8 @@ describe("a chain with the best channel", function()
       for _, row in ipairs(rows("from '" .. at.motif .. "'")) do
          assert.equal(tonumber(row.source_name:match("(%d)%.flac")), row.channel)
       end
-      assert.same({16000, "best"}, {record.of_parquet(at.triplets).sample_rate, record.of_parquet(at.triplets).channel})
+      local made = provenance.of_parquet(at.triplets)
+      assert.same({16000, "best"}, {made.sample_rate, made.channel})
       for _, list in pairs(at.scores.calls) do
          for _, start_s in ipairs(list) do assert.is_true(start_s >= 0 and start_s <= 4) end
       end
@@ -218,7 +219,7 @@ describe("a chain with the best channel", function()
       at.step("predict", {checkpoint = run.checkpoint, inputs = list, output = output})
       local m = sql.parquet_metadata(output)
       for i, file in ipairs(require("bclua.json").decode(m.bclua_files)) do assert.equal(i, file.channel) end
-      assert.same({16000, "best"}, {record.of_parquet(output).sample_rate, record.of_parquet(output).channel})
+      assert.same({16000, "best"}, {provenance.of_parquet(output).sample_rate, provenance.of_parquet(output).channel})
       local got = rows(("from '%s' where start_s = 0 order by file"):format(output))
       for i, path in ipairs(list) do
          local y = assert(audio.load(path, {sample_rate = 16000, channel = i, seconds = 5}))
@@ -269,7 +270,7 @@ end)
 describe("a chain at another sample rate", function()
    it("hears what is above 16 kHz, in a band of its own", function()
       local at = chain("bats", 64000, {sample_rate = 64000, channel = "best", fmin = 10000, fmax = 30000}, 12000)
-      local made = record.of_parquet(at.triplets)
+      local made = provenance.of_parquet(at.triplets)
       assert.same({64000, 10000, 30000}, {made.sample_rate, made.fmin, made.fmax})
       local mel = score.mel(made)
       assert.same({64000, 2048, 10000, 30000}, {mel.sample_rate, mel.n_fft, mel.fmin, mel.fmax})
@@ -281,7 +282,7 @@ describe("a chain at another sample rate", function()
       assert.same({64000, 10000, 30000, 320000}, {net.options.sample_rate, net.options.fmin, net.options.fmax,
          net.samples})
       net:close()
-      local set = at.step("collect", {motif = at.motif, dataset_root = at.root})
+      local set = at.step("evaluation_set", {motif = at.motif, dataset_root = at.root})
       assert(set:each(function(windows) assert.equal(320000, windows:shape(2)) end))
       at.step("labels", {input = at.motif, format = "csv", output = at.dir .. "/l.csv"})
       for _, row in ipairs(rows(("from '%s/l.csv'"):format(at.dir))) do

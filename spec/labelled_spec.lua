@@ -94,7 +94,7 @@ describe("truth of labels", function()
       assert.same({centres = {11, 12.5, 24}, names = {"x", "y", "long"}}, found.a)
       assert.same({centres = {5, 5.75}, names = {"x", "x"}}, found.b)
       assert.same({6, 3, 1, 0}, {about.labels, about.names, about.longer, about.overlapping})
-      assert.same({"longer than a window, judged by their middle: 1 labels"}, labelled.remarks(about))
+      assert.same({"longer than a window, judged by their middle: 1 labels"}, labelled.warnings(about))
    end)
 
    it("leaves out what is not clear, and counts it", function()
@@ -106,7 +106,7 @@ describe("truth of labels", function()
       assert.same({"left out, of 2 recordings that are not in the table: 3 labels",
          "left out, of recordings that are not kept for evaluation: 1 labels", "left out, without a text: 1 labels",
          "left out, in one window with the time of another text: 5 labels",
-         "left out, behind the end of their recording: 1 labels"}, labelled.remarks(about))
+         "left out, behind the end of their recording: 1 labels"}, labelled.warnings(about))
       assert.equal(2, about.labels)
    end)
 
@@ -147,7 +147,7 @@ describe("triplets of labels", function()
          assert.is_false(r.a == r.b and r.a_loc == r.b_loc)
          assert.equal(alone[r.a_species], r.a == r.b)
       end
-      local made = require("bclua.workflow.record").of_parquet(dir .. "/t.parquet")
+      local made = require("bclua.data.provenance").of_parquet(dir .. "/t.parquet")
       assert.same({"label", truth, 5.0}, {made.group, made.labels, made.self_distance})
       assert.equal(#made.holdout_recordings, #result.holdout)
       local seen = {}
@@ -189,7 +189,7 @@ describe("triplets of labels", function()
       local t, names = triplets.held_out{triplets = dir .. "/t.parquet", input = m.motif, samples = 500, seed = 1}
       assert(t, names)
       local held = {}
-      for _, name in ipairs(require("bclua.workflow.record").of_parquet(dir .. "/t.parquet").holdout_recordings) do
+      for _, name in ipairs(require("bclua.data.provenance").of_parquet(dir .. "/t.parquet").holdout_recordings) do
          held[name] = true
       end
       for i = 1, 500 do

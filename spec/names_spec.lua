@@ -1,5 +1,5 @@
 -- Odd names of recordings, and odd recordings, through the steps.
-local accepted = require "bclua.workflow.verdicts"
+local verdicts = require "bclua.workflow.verdicts"
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local command = require "support.command"
@@ -262,9 +262,9 @@ describe("a cell of CSV that a spreadsheet takes for a formula", function()
    it("comes back from the verdicts of browse, and from scores", function()
       local row = {source_name = "=a/-b.wav", species = "@c", start_s = 1, twin_start_s = 6, seconds = 5, distance = 2,
          verdict = "accepted"}
-      assert(accepted.write(dir .. "/accepted.csv", {row}))
+      assert(verdicts.write(dir .. "/accepted.csv", {row}))
       assert.matches("'=a/-b.wav,'@c,", command.read(dir .. "/accepted.csv"), 1, true)
-      assert.same(row, accepted.read(dir .. "/accepted.csv")[1])
+      assert.same(row, verdicts.read(dir .. "/accepted.csv")[1])
       record("=x/a.wav", 10)
       mine({input = dir .. "/card/=x"})
       local o = {input = dir .. "/motif.parquet", dataset_root = dir .. "/card", output = dir .. "/s.csv", quiet = true}

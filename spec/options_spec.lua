@@ -108,11 +108,11 @@ end)
 
 describe("every step", function()
    it("refuses an option that it does not know, before anything is made", function()
-      local steps = {"audit.run", "batches.open", "browse.open", "browse_server.run", "collect.run",
-         "consolidate.run", "evaluate.run", "extract.run", "fit.run", "labels.read", "labels.run", "listen.top",
-         "listen.track", "motif_sweep.run", "neighbors.run", "noise.run", "nonfinite.replay", "pairs.run",
-         "pipeline.run", "predict.run", "score.run", "search.run", "tiles.run", "trial.run", "trials.run",
-         "triplets.run", "validation.new"}
+      local steps = {"audit.run", "experiments.batches.open", "browse.open", "browse.server.run",
+         "evaluation_set.run", "consolidate.run", "evaluate.run", "extract.run", "fit.run", "labels.read", "labels.run",
+         "listen.top", "listen.track", "experiments.motif_sweep.run", "summary.neighbors.run", "experiments.noise.run",
+         "fit.nonfinite.replay", "search.pairs.run", "pipeline.run", "predict.run", "score.run", "search.run",
+         "tiles.run", "experiments.trial.run", "experiments.trials.run", "triplets.run", "fit.validation.new"}
       for _, name in ipairs(steps) do
          local module, f = name:match("(.*)%.(.*)")
          assert.error_matches(function() require("bclua.workflow." .. module)[f]{no_such_option = 1} end,

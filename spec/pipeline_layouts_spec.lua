@@ -69,7 +69,7 @@ describe("pipeline", function()
       assert.matches(" %-%-data%-layout site$", list[1])
       assert.matches((" --metadata %s/habitats.csv"):format(dir), list[3], 1, true)
       assert.matches(" %-%-group habitat$", list[3])
-      local made = require("bclua.workflow.record").of_parquet(result.triplets_path)
+      local made = require("bclua.data.provenance").of_parquet(result.triplets_path)
       assert.equal("habitat", made.group)
       assert.equal(4, #made.holdout_groups)
       local levels = {}

@@ -2,7 +2,7 @@ local array = require "bclua.array"
 local audio = require "bclua.audio"
 local command = require "support.command"
 local files = require "bclua.files"
-local parts = require "bclua.workflow.predict.partitioned_writer"
+local partitioned_writer = require "bclua.workflow.predict.partitioned_writer"
 local predict = require "bclua.workflow.predict"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"
@@ -136,11 +136,11 @@ describe("predict", function()
    end)
 
    it("writes the same on any number of threads, and of windows in a part", function()
-      local texts, most = {}, parts.rows
+      local texts, most = {}, partitioned_writer.rows
       for i, case in ipairs{{1, most}, {6, most}, {2, 2}} do
          local before = system.threads()
          system.threads(case[1])
-         parts.rows = case[2]
+         partitioned_writer.rows = case[2]
          local _, _, output = run{batch = 2}
          system.threads(before)
          texts[i] = {}
@@ -148,7 +148,7 @@ describe("predict", function()
             texts[i][k] = row.file .. row.start_s .. table.concat(row.embedding:table(), " ")
          end
       end
-      parts.rows = most
+      partitioned_writer.rows = most
       assert.same(texts[1], texts[2])
       assert.same(texts[1], texts[3])
    end)
@@ -229,10 +229,10 @@ describe("predict", function()
       local bytes = command.read(path)
       local middle = #bytes // 2
       command.write(path, bytes:sub(1, middle) .. ("\0"):rep(9000) .. bytes:sub(middle + 9001))
-      local most = parts.rows
-      parts.rows = 2
+      local most = partitioned_writer.rows
+      partitioned_writer.rows = 2
       local result, _, output = run{inputs = {path, paths[2]}, batch = 1}
-      parts.rows = most
+      partitioned_writer.rows = most
       local there = #assert(audio.load(path)) / RATE
       assert.is_true(there > 15 and there < 20)
       assert.same({2, 6, 0}, {result.done, result.rows, #result.failures})
@@ -325,7 +325,7 @@ describe("parts", function()
 
    it("goes on behind what a killed run has written", function()
       local path = dir .. "/killed.parquet"
-      local store = assert(parts.open(path, P))
+      local store = assert(partitioned_writer.open(path, P))
       add(store, "a", 2, 1)
       assert(store:flush())
       add(store, "b", 1, 2) -- never written
@@ -333,7 +333,7 @@ describe("parts", function()
       local f = io.open(path .. ".parts/journal.jsonl", "a")
       f:write('{"parts": ["part-0')
       f:close()
-      store = assert(parts.open(path, P))
+      store = assert(partitioned_writer.open(path, P))
       assert.equal(2, store.done.a.windows)
       assert.is_nil(store.done.b)
       assert.is_false(files.exists(path .. ".parts/part-000009.parquet"))
@@ -344,16 +344,16 @@ describe("parts", function()
 
    it("loses nothing that comes behind a line that was torn", function()
       local path = dir .. "/torn.parquet"
-      local store = assert(parts.open(path, P))
+      local store = assert(partitioned_writer.open(path, P))
       add(store, "a", 1, 1)
       assert(store:flush())
       local f = io.open(path .. ".parts/journal.jsonl", "a")
       f:write('{"parts": ["part-0')
       f:close()
-      store = assert(parts.open(path, P))
+      store = assert(partitioned_writer.open(path, P))
       add(store, "b", 1, 2)
       assert(store:flush())
-      store = assert(parts.open(path, P)) -- killed once more
+      store = assert(partitioned_writer.open(path, P)) -- killed once more
       assert.equal(1, store.done.b.windows)
       assert.equal(2, store:commit{})
       assert.equal("a1.0 b2.0", names(path))
@@ -361,21 +361,21 @@ describe("parts", function()
 
    it("takes no rows in twice where it was killed with the table there and the parts, too", function()
       local path = dir .. "/twice.parquet"
-      local store = assert(parts.open(path, P))
+      local store = assert(partitioned_writer.open(path, P))
       add(store, "a", 1, 1)
       assert.equal(1, store:commit{})
-      store = assert(parts.open(path, P))
+      store = assert(partitioned_writer.open(path, P))
       add(store, "b", 2, 2)
       assert(store:flush())
       command.shell(("cp -r %s.parts %s.kept"):format(path, path))
       assert.equal(3, store:commit{})
       command.shell(("cp -r %s.kept %s.parts"):format(path, path))
-      store = assert(parts.open(path, P))
+      store = assert(partitioned_writer.open(path, P))
       assert.equal(2, store.done.b.windows)
       assert.equal(3, store:commit{})
       assert.equal("a1.0 b2.0 b2.0", names(path))
       assert.is_false(files.exists(path .. ".parts"))
-      store = assert(parts.open(path, P))
+      store = assert(partitioned_writer.open(path, P))
       add(store, "c", 1, 3)
       assert.equal(4, store:commit{})
       assert.equal("a1.0 b2.0 b2.0 c3.0", names(path))
@@ -383,15 +383,15 @@ describe("parts", function()
 
    it("leaves out a recording that was replaced, wherever it was", function()
       local path = dir .. "/replaced.parquet"
-      local store = assert(parts.open(path, P))
+      local store = assert(partitioned_writer.open(path, P))
       add(store, "a", 1, 1)
       add(store, "b", 1, 1)
       assert.equal(2, store:commit{})
-      store = assert(parts.open(path, P))
+      store = assert(partitioned_writer.open(path, P))
       assert(store:replace{"a"})
       add(store, "a", 2, 2)
       assert(store:flush())
-      store = assert(parts.open(path, P)) -- broken off there, and a changes again
+      store = assert(partitioned_writer.open(path, P)) -- broken off there, and a changes again
       assert.equal(2, store.done.a.windows)
       assert(store:replace{"a"})
       add(store, "a", 1, 3)
@@ -401,12 +401,12 @@ describe("parts", function()
 
    it("still leaves it out after the run that replaced it was broken off", function()
       local path = dir .. "/broken.parquet"
-      local store = assert(parts.open(path, P))
+      local store = assert(partitioned_writer.open(path, P))
       add(store, "a", 1, 1)
       assert.equal(1, store:commit{})
-      store = assert(parts.open(path, P))
+      store = assert(partitioned_writer.open(path, P))
       assert(store:replace{"a"})
-      store = assert(parts.open(path, P))
+      store = assert(partitioned_writer.open(path, P))
       assert.is_nil(store.done.a)
       add(store, "a", 2, 2)
       assert.equal(2, store:commit{})
@@ -415,21 +415,21 @@ describe("parts", function()
 
    it("refuses to go on with other parameters", function()
       local path = dir .. "/other.parquet"
-      local store = assert(parts.open(path, P))
+      local store = assert(partitioned_writer.open(path, P))
       add(store, "a", 1, 1)
       assert(store:flush())
-      local _, message = parts.open(path, {z = 3})
+      local _, message = partitioned_writer.open(path, {z = 3})
       assert.matches("z = 2, now 3", message, 1, true)
-      store = assert(parts.open(path, {z = 3}, true))
+      store = assert(partitioned_writer.open(path, {z = 3}, true))
       assert.is_nil(store.done.a)
    end)
 
    it("makes an empty table where no recording has a window", function()
       local path = dir .. "/empty.parquet"
-      local store = assert(parts.open(path, P))
+      local store = assert(partitioned_writer.open(path, P))
       assert(store:finish{file = "short", bytes = 1, modified = 2, windows = 0})
       assert.equal(0, store:commit{})
       assert.equal("", names(path))
-      assert.equal(0, assert(parts.open(path, P)).done.short.windows)
+      assert.equal(0, assert(partitioned_writer.open(path, P)).done.short.windows)
    end)
 end)

@@ -242,7 +242,7 @@ describe("windows", function()
    end)
 
    it("in what is looked through in a browser", function()
-      local accepted, browse = require "bclua.workflow.verdicts", require "bclua.workflow.browse"
+      local verdicts, browse = require "bclua.workflow.verdicts", require "bclua.workflow.browse"
       local pages = require "bclua.workflow.browse.pages"
       local b = assert(browse.open{run = dir, dataset_root = dir})
       for _, row in ipairs(b.recordings) do
@@ -253,10 +253,10 @@ describe("windows", function()
             "2023%-", "")))
          assert.equal(time ~= nil, page:find(', 2023-05-14 23:59:58+02:00</span>', 1, true) ~= nil)
       end
-      assert.same({1, 1}, {check(accepted.read(dir .. "/accepted.csv"))})
+      assert.same({1, 1}, {check(verdicts.read(dir .. "/accepted.csv"))})
       local csv = command.read(dir .. "/accepted.csv")
       command.write(dir .. "/accepted.csv", (csv:gsub("([^\n,]*,[^,]*,[^,]*),[^,]*(,[^\n]*\n)", "%1%2"))) -- column 4
-      assert.equal(2, #assert(accepted.read(dir .. "/accepted.csv"))) -- as an earlier version wrote it
-      assert.equal(0, check(assert(accepted.read(dir .. "/accepted.csv")), "verdict"))
+      assert.equal(2, #assert(verdicts.read(dir .. "/accepted.csv"))) -- as an earlier version wrote it
+      assert.equal(0, check(assert(verdicts.read(dir .. "/accepted.csv")), "verdict"))
    end)
 end)

@@ -4,7 +4,7 @@ local command = require "support.command"
 local dataset = require "bclua.data.dataset"
 local files = require "bclua.files"
 local mined = require "support.mined"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local sampling = require "bclua.sampling"
 local score = require "bclua.workflow.score"
 local sql = require "bclua.sql"
@@ -357,7 +357,7 @@ describe("score", function()
       check()
       local drawn, discords = command.read(dir .. "/t.parquet"), 0
       for _, pick in pairs(picks) do discords = discords + (pick == "discord" and 1 or 0) end
-      assert.equal(discords, record.of_parquet(dir .. "/t.parquet").discords)
+      assert.equal(discords, provenance.of_parquet(dir .. "/t.parquet").discords)
       assert(draw({dataset_root = m.data}))
       check()
       assert.equal(drawn, command.read(dir .. "/t.parquet"))

@@ -3,7 +3,7 @@ local audio = require "bclua.audio"
 local command = require "support.command"
 local files = require "bclua.files"
 local sampling = require "bclua.sampling"
-local spans = require "bclua.workflow.segments"
+local segments = require "bclua.workflow.segments"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 local tiles = require "bclua.workflow.tiles"
@@ -91,7 +91,7 @@ after_each(function() command.remove(dir) end)
 
 describe("spans", function()
    it("hold windows that overlap or touch, in order", function()
-      local list = spans.merge({30, 0, 5, 10, 100}, 10, 1000)
+      local list = segments.merge({30, 0, 5, 10, 100}, 10, 1000)
       assert.equal(3, #list)
       assert.same({first = 0, last = 20, windows = {2, 3, 4}}, list[1])
       assert.same({first = 30, last = 40, windows = {1}}, list[2])
@@ -99,19 +99,19 @@ describe("spans", function()
    end)
 
    it("end where they would be too long", function()
-      local list = spans.merge({0, 5, 10, 15}, 10, 20)
+      local list = segments.merge({0, 5, 10, 15}, 10, 20)
       assert.same({{0, 20}, {15, 25}}, {{list[1].first, list[1].last}, {list[2].first, list[2].last}})
    end)
 
    it("give the same samples whatever their limit", function()
       put("a/1.wav", noise(40, 1))
       local locs = {0.5, 3, 6, 9.25, 12, 18, 31, 39.9}
-      local path, limit = dir .. "/data/t/a/1.wav", spans.longest_s
-      finally(function() spans.longest_s = limit end)
+      local path, limit = dir .. "/data/t/a/1.wav", segments.longest_s
+      finally(function() segments.longest_s = limit end)
       local function all(longest_s)
          local got = {}
-         spans.longest_s = longest_s
-         assert(spans.read(path, locs, {seconds = 7, sample_rate = RATE}, function(samples, windows)
+         segments.longest_s = longest_s
+         assert(segments.read(path, locs, {seconds = 7, sample_rate = RATE}, function(samples, windows)
             for _, w in ipairs(windows) do got[w.index] = samples:slice(1, w.offset + 1, w.offset + LENGTH):copy() end
             return true
          end))

@@ -1,7 +1,7 @@
 local command = require "support.command"
 local files = require "bclua.files"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local sql = require "bclua.sql"
 
 describe("files", function()
@@ -254,26 +254,26 @@ end)
 
 describe("record", function()
    it("names the first difference, and takes 50 and 50.0 for the same", function()
-      assert.is_nil(record.difference({a = 50, v = {1, 2}}, {a = 50.0, v = {1.0, 2}}))
-      assert.equal("a = 1, now 2", record.difference({a = 1}, {a = 2}))
-      assert.equal("a = none, now 2", record.difference({version = "1"}, {a = 2, version = "2"}))
-      assert.equal("n.w = {8, 16}, now {8, 32}", record.difference({n = {w = {8, 16}}}, {n = {w = {8, 32}}}))
+      assert.is_nil(provenance.difference({a = 50, v = {1, 2}}, {a = 50.0, v = {1.0, 2}}))
+      assert.equal("a = 1, now 2", provenance.difference({a = 1}, {a = 2}))
+      assert.equal("a = none, now 2", provenance.difference({version = "1"}, {a = 2, version = "2"}))
+      assert.equal("n.w = {8, 16}, now {8, 32}", provenance.difference({n = {w = {8, 16}}}, {n = {w = {8, 32}}}))
       assert.equal("seed = 9007199254740993, now 9007199254740992",
-         record.difference({seed = (1 << 53) + 1}, {seed = 1 << 53}))
-      assert.equal("a = 0.30000000000000004, now 0.3", record.difference({a = 0.1 + 0.2}, {a = 0.3}))
+         provenance.difference({seed = (1 << 53) + 1}, {seed = 1 << 53}))
+      assert.equal("a = 0.30000000000000004, now 0.3", provenance.difference({a = 0.1 + 0.2}, {a = 0.3}))
    end)
 
    it("keeps parameters exactly, in folders and in Parquet", function()
       local folder = command.folder()
       local made = {seed = 123456789012345678, rate = 0.1 + 0.2, whole = 2.0, none = {}}
-      assert(record.open_folder(folder, made))
-      assert(record.open_folder(folder, made))
+      assert(provenance.open_folder(folder, made))
+      assert(provenance.open_folder(folder, made))
       made.seed, made.whole = made.seed + 1, 2
-      local ok, message = record.open_folder(folder, made)
+      local ok, message = provenance.open_folder(folder, made)
       assert.is_nil(ok)
       assert.matches("seed = 123456789012345678, now 123456789012345679", message, 1, true)
-      assert(sql.write_parquet(folder .. "/t.parquet", {a = {1}}, {metadata = record.for_parquet(made)}))
-      local back = record.of_parquet(folder .. "/t.parquet")
+      assert(sql.write_parquet(folder .. "/t.parquet", {a = {1}}, {metadata = provenance.for_parquet(made)}))
+      local back = provenance.of_parquet(folder .. "/t.parquet")
       assert.same({made.seed, made.rate, "integer"}, {back.seed, back.rate, math.type(back.whole)})
       command.remove(folder)
    end)

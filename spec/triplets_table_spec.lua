@@ -3,7 +3,7 @@ local chi_square = require "support.chi_square"
 local command = require "support.command"
 local files = require "bclua.files"
 local groups = require "bclua.workflow.triplets.groups"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"
 local triplets = require "bclua.workflow.triplets"
@@ -101,10 +101,11 @@ describe("generate-triplets", function()
       local result = assert(run({taxonomy = dir .. "/tax.csv"}))
       chi_square.check(counts("a_species"), {s1 = 1 / 2, s2 = 1 / 2, s3 = 1, s4 = 1, s5 = 1}, "by family")
       assert.matches("species 's4' is not in tax.csv: it is a group of its own", result.warnings[1], 1, true)
-      assert.same({s1 = "A", s2 = "A", s3 = "C", s4 = "s4", s5 = "s5"}, record.of_parquet(dir .. "/t.parquet").groups)
+      assert.same({s1 = "A", s2 = "A", s3 = "C", s4 = "s4", s5 = "s5"},
+         provenance.of_parquet(dir .. "/t.parquet").groups)
       assert(run({taxonomy = dir .. "/tax.csv", group = "species"}))
       chi_square.check(counts("a_species"), {s1 = 1, s2 = 1, s3 = 1, s4 = 1, s5 = 1}, "by species")
-      local made_of = record.of_parquet(dir .. "/t.parquet")
+      local made_of = provenance.of_parquet(dir .. "/t.parquet")
       assert.same({s1 = "s1", s2 = "s2", s3 = "s3", s4 = "s4", s5 = "s5"}, made_of.groups)
       assert.same({s1 = "A", s2 = "A", s3 = "C", s4 = "s4", s5 = "s5"}, made_of.families) -- for evaluation
 
@@ -123,7 +124,7 @@ describe("generate-triplets", function()
          local a, b, c = files.basename(row.a), files.basename(row.b), files.basename(row.c)
          assert(site[a] == site[b] and site[a] ~= site[c])
       end
-      local made = record.of_parquet(dir .. "/t.parquet")
+      local made = provenance.of_parquet(dir .. "/t.parquet")
       assert.equal("Site", made.group)
       assert.is_nil(next(made.groups)) -- a species is in both
    end)

@@ -556,7 +556,7 @@ describe("generate-triplets", function()
       for _, r in ipairs(sql.query(("select a, b, c from read_parquet(%s)"):format(sql.quote(m.triplets)))) do
          assert.is_nil(out[r.a] or out[r.b] or out[r.c])
       end
-      local made_with = require("bclua.workflow.record").of_parquet(m.triplets)
+      local made_with = require("bclua.data.provenance").of_parquet(m.triplets)
       assert.same(m.drawn.holdout, made_with.holdout_recordings)
    end)
 

@@ -11,7 +11,7 @@ local FOLDERS = {
       loader.augment=augment loader.walk=walk workflow.extracted=extracted workflow.part_writer=part_writer
       workflow.extracted_files=extracted_files workflow.extracted_metadata=extracted_metadata
       workflow.extracted_parts=extracted_parts workflow.hearing=hearing workflow.legacy=legacy
-      workflow.schemas=schemas]],
+      workflow.schemas=schemas workflow.record=provenance]],
    format = "annotations annotations.columns=annotation_columns tensorboard onnx protobuf safetensors",
    train = [[training_options=options memory_estimate snapshot diagnosis step schedule metrics checkpoints collapse
       trainer]],

@@ -10,7 +10,7 @@ local bench = require "bclua.experiment.bench"
 local files = require "bclua.files"
 local recordings = require "bclua.data.recordings"
 local sampling = require "bclua.sampling"
-local spans = require "bclua.workflow.segments"
+local segments = require "bclua.workflow.segments"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 local tiles = require "bclua.workflow.tiles"
@@ -71,15 +71,15 @@ local function count(r, samples, clips)
    end
    for _, locs in pairs(by_recording) do
       local firsts = {}
-      for loc in pairs(locs) do firsts[#firsts + 1] = spans.first(loc, 7, RATE, 4 * RATE) end
+      for loc in pairs(locs) do firsts[#firsts + 1] = segments.first(loc, 7, RATE, 4 * RATE) end
       windows, used = windows + #firsts, used + 1
-      for _, span in ipairs(spans.merge(firsts, 7 * RATE, 120 * RATE)) do
-         samples_stored = samples_stored + span.last - span.first
+      for _, segment in ipairs(segments.merge(firsts, 7 * RATE, 120 * RATE)) do
+         samples_stored = samples_stored + segment.last - segment.first
       end
    end
    local gb = 7 * RATE * windows / 1e9
    print(("%d triplets%s: %d distinct windows of %d recordings; npy %.1f GB; in 16 bits a window each %.1f GB, as " ..
-      "spans %.1f GB (%.1f h)"):format(samples, clips > 0 and ", --clips " .. clips or "", windows, used, gb * 4,
+      "segments %.1f GB (%.1f h)"):format(samples, clips > 0 and ", --clips " .. clips or "", windows, used, gb * 4,
       gb * 2, samples_stored * 2 / 1e9, samples_stored / RATE / 3600))
    return {windows = windows, span_s = samples_stored / RATE}
 end

@@ -290,7 +290,7 @@ local function choose(found)
    return best
 end
 
-local function remarks(found, best)
+local function warnings(found, best)
    local words = {}
    for _, f in ipairs(found) do
       if f.wrong then words[#words + 1] = ("%s has '%s': no such date or time"):format(f.source, cell(f.wrong)) end
@@ -328,7 +328,7 @@ function recorded.of(name, tags)
       for _, key in ipairs{"site", "recorder", "gain", "temperature_c", "battery_v"} do r[key] = r[key] or f[key] end
    end
    r.recorded_at = best and clock.text(best.clock)
-   return r, remarks(found, best)
+   return r, warnings(found, best)
 end
 
 --- The fields of a file, its time only where it is not in doubt.

@@ -9,10 +9,10 @@ local display = require "bclua.display"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
-local remarks = require "bclua.workflow.triplets.warnings"
+local provenance = require "bclua.data.provenance"
+local triplet_warnings = require "bclua.workflow.triplets.warnings"
 local schemas = require "bclua.data.schemas"
-local spans = require "bclua.workflow.segments"
+local segments = require "bclua.workflow.segments"
 local tables = require "bclua.data.tables"
 local check_options = require("bclua.options").check
 
@@ -43,8 +43,8 @@ local UNEVEN = 10 -- times as many triplets of one class as of another
 -- @treturn[2] string message, beginning with the path
 function audit.one(item, o)
    local sampling = require "bclua.sampling"
-   local length, found = spans.length(o.seconds, o.sample_rate), {}
-   local past, duration = spans.read(item.path, item.locs, {seconds = o.seconds, sample_rate = o.sample_rate,
+   local length, found = segments.length(o.seconds, o.sample_rate), {}
+   local past, duration = segments.read(item.path, item.locs, {seconds = o.seconds, sample_rate = o.sample_rate,
       channel = item.channel}, function(samples, windows)
       for _, w in ipairs(windows) do
          local peak, energy, clipped, hash = sampling.measure(samples:slice(1, w.offset + 1, w.offset + length))
@@ -57,7 +57,7 @@ function audit.one(item, o)
    for _, name in ipairs({"loc", "padding", "peak", "rms", "clipped"}) do t[name] = array.zeros(#found, "f64") end
    local total = duration and math.floor(duration * o.sample_rate + 0.5) or math.huge
    for i, tile in ipairs(found) do
-      local first = spans.first(tile.loc, o.seconds, o.sample_rate, total)
+      local first = segments.first(tile.loc, o.seconds, o.sample_rate, total)
       local recorded = math.max(0, math.min(total, first + length) - math.max(0, first))
       t.loc[i], t.padding[i], t.peak[i], t.hash[i] = tile.loc, 1 - recorded / length, tile.peak, tile.hash
       t.rms[i] = recorded > 0 and math.sqrt(tile.energy / recorded) or 0
@@ -68,7 +68,7 @@ end
 
 -- Distinct locations by recording, so many recordings at most.
 local function read_sources(relation, path, limit, seed)
-   local rows, message = spans.of_triplets(relation, path)
+   local rows, message = segments.of_triplets(relation, path)
    if not rows then return nil, message end
    local chosen, tiles = rows, 0
    for _, row in ipairs(rows) do tiles = tiles + #row.locs end
@@ -157,7 +157,7 @@ local function check_table(db, relation, window_s, result)
       overlap("b", "c"), window_s, overlap("a", "b"), relation))[1]
    result.triplets, result.window_s = r.n, window_s
    result.overlap = {triplets = r.overlap, share = r.overlap / r.n, shared = r.shared or 0, self = r.self}
-   result.warnings[1], result.overlap.same = remarks.same(relation)
+   result.warnings[1], result.overlap.same = triplet_warnings.same(relation)
    result.overlap.same = result.overlap.same or 0
    result.partitions = db:query(("select neighbor, distant, count(*)::bigint n from %s group by all order by all")
       :format(relation))
@@ -284,7 +284,7 @@ local function write(db, path, result)
    local select = "select source, loc, padding, peak, rms, clipped_share, silent, clipped, padded, duplicate, " ..
       "printf('%016x', hash) as sound from flagged order by source, loc"
    if lower:find("%.csv$") then return db:write_csv(path, select, {guard = true}) end
-   return db:write_parquet(path, select, {metadata = record.for_parquet({limits = audit.limits,
+   return db:write_parquet(path, select, {metadata = provenance.for_parquet({limits = audit.limits,
       duration = result.duration})})
 end
 
@@ -323,7 +323,7 @@ function audit.run(options)
    if not relation then return nil, message end
    local sources, recordings, distinct = read_sources(relation, options.input, options.limit, options.seed)
    if not sources then return nil, recordings end
-   local made = record.of_parquet(options.input) or {}
+   local made = provenance.of_parquet(options.input) or {}
    local wrong = tables.fault(made, schemas.drawn)
    if wrong then return nil, ("%s: metadata: %s"):format(options.input, wrong) end
    local heard, why = hearing.of_parquet(options.input)

@@ -2,14 +2,14 @@
 -- what one thinks of the motifs. The pages are in `bclua.workflow.browse.pages`, who may see
 -- them in `bclua.workflow.browse.server`.
 -- @module bclua.workflow.browse
-local accepted = require "bclua.workflow.verdicts"
+local verdicts = require "bclua.workflow.verdicts"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
 local labelled = require "bclua.workflow.labelled"
 local lock = require "bclua.lock"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
 local tables = require "bclua.data.tables"
 local check_options = require("bclua.options").check
@@ -94,14 +94,14 @@ function browse.open(options)
       " order by species, site, source_name")
    if not rows then return nil, message end
    local b = setmetatable({run = options.run, input = input, relation = relation, root = root,
-      name = files.basename(options.run), recordings = rows, verdict_path = options.run .. "/" .. accepted.file,
+      name = files.basename(options.run), recordings = rows, verdict_path = options.run .. "/" .. verdicts.file,
       profiles = cache(MOST_PROFILES), pictures = cache(MOST_PICTURES), searches = cache(MOST_NEAREST),
-      exclusion = math.tointeger((record.of_parquet(input) or {}).exclusion)}, Browser)
+      exclusion = math.tointeger((provenance.of_parquet(input) or {}).exclusion)}, Browser)
    for id, row in ipairs(rows) do
       row.id, row.heading = id, row.species or row.site or "recordings"
       row.name = row.source_name:match(row.species and "[^/]*$" or "^[^/]*/(.+)$") or row.source_name
    end
-   b.verdicts, message = accepted.read(b.verdict_path)
+   b.verdicts, message = verdicts.read(b.verdict_path)
    if not b.verdicts then return nil, message end
    b.notes = {}
    if options.labels then b.notes, message = add_labels(rows, options.labels) end
@@ -169,7 +169,7 @@ function Browser:judge(row, at, twin, verdict)
    local locked <close>, busy = lock.take(self.verdict_path, PATIENCE_S)
    if not locked then return nil, busy end
    local rate, rows = row.cens_sample_rate, {}
-   local now, why = accepted.read(self.verdict_path) -- another program may have written it
+   local now, why = verdicts.read(self.verdict_path) -- another program may have written it
    if not now then return nil, why end
    for _, v in ipairs(now) do
       if not same_motif(v, row, at, twin) then rows[#rows + 1] = v end
@@ -180,7 +180,7 @@ function Browser:judge(row, at, twin, verdict)
          seconds = row.matrix_profile_window / rate, distance = motif.distance,
          verdict = verdict}
    end
-   local ok, message = accepted.write(self.verdict_path, rows)
+   local ok, message = verdicts.write(self.verdict_path, rows)
    if not ok then return nil, message end
    self.verdicts = rows
    return true
@@ -318,7 +318,7 @@ function Browser:labels(format)
    local labels = require "bclua.workflow.labels"
    local list, message = {}, nil
    if files.exists(self.verdict_path) then
-      list, message = accepted.marks({accepted = self.verdict_path, input = self.input})
+      list, message = verdicts.marks({accepted = self.verdict_path, input = self.input})
    end
    if not list then return nil, message end
    local heard

@@ -7,7 +7,7 @@ local files = require "bclua.files"
 local layouts = require "bclua.data.layouts"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local recorded = require "bclua.data.recorded"
 local check_options = require("bclua.options").check
 
@@ -103,7 +103,8 @@ local function read_all(folder, failures, quiet)
       rows[#rows + 1] = m
    end)
    if not failed then return nil, left_out end
-   for _, failure in ipairs(record.left_out(left_out, "consolidate", quiet)) do failures[#failures + 1] = failure end
+   left_out = provenance.left_out(left_out, "consolidate", quiet)
+   table.move(left_out, 1, #left_out, #failures + 1, failures)
    for _, one in ipairs(failed) do
       failures[#failures + 1] = {path = one.path, step = "consolidate", reason = one.reason}
    end
@@ -125,7 +126,7 @@ local function deploy(rows, placed)
 end
 
 local function write(options, rows, parameters)
-   local columns, metadata = {}, record.for_parquet(parameters)
+   local columns, metadata = {}, provenance.for_parquet(parameters)
    for _, name in ipairs(consolidate.columns) do
       local column = {n = #rows}
       for i, row in ipairs(rows) do column[i] = row[name] end
@@ -155,11 +156,11 @@ function consolidate.run(options)
    local placed, message = read_deployments(options)
    if message then return nil, message end
    local parameters, ok
-   parameters, message = record.of_folder(options.input)
+   parameters, message = provenance.of_folder(options.input)
    if message then return nil, message end
    parameters = parameters or {}
    parameters.version = nil
-   ok, message = record.check(options.output, record.of_parquet(options.output), parameters, options.force)
+   ok, message = provenance.check(options.output, provenance.of_parquet(options.output), parameters, options.force)
    if not ok then return nil, message end
 
    local failures = {}
@@ -170,8 +171,8 @@ function consolidate.run(options)
    end
    local warnings = deploy(rows, placed)
    ok, message = write(options, rows, parameters)
-   if ok then ok, message = record.write_failures(options.output .. ".failures.csv", failures) end
-   if ok then ok, message = record.write_warnings(options.output .. ".warnings.csv", warnings) end
+   if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", failures) end
+   if ok then ok, message = provenance.write_warnings(options.output .. ".warnings.csv", warnings) end
    if not ok then return nil, message end
    progress.note(("consolidate: %d recordings, %d failed%s%s"):format(#rows, #failures,
       gone > 0 and (", %d no longer there and left out"):format(gone) or "", #warnings > 0 and

@@ -2,7 +2,7 @@
 -- @module bclua.workflow.evaluate
 local array = require "bclua.array"
 local json = require "bclua.json"
-local collect = require "bclua.workflow.evaluation_set"
+local evaluation_set = require "bclua.workflow.evaluation_set"
 local tables = require "bclua.workflow.evaluate.tables"
 local check_options = require("bclua.options").check
 
@@ -13,7 +13,7 @@ local evaluate = {}
 -- @see bclua.workflow.evaluation_set
 -- @usage local set = assert(evaluate.collect{motif = "motif.parquet", dataset_root = "birds", recordings = names})
 -- local result = assert(evaluate.judge(set, {{name = "mine", net = net}, {name = "plain", x = set.plain}}))
-evaluate.collect = collect.run
+evaluate.collect = evaluation_set.run
 
 -- The features of all subjects: networks see each window once, while its sound is there.
 local function features_of(set, subjects)
@@ -116,9 +116,9 @@ end
 
 -- Why labels cannot be judged, and what there is of them.
 local function too_few(about, message)
-   local remarks = require("bclua.workflow.labelled").remarks(about)
-   table.insert(remarks, 1, ("%d labels of %d names can be judged"):format(about.labels, about.names))
-   return ("%s: %s (%s)"):format(about.path, message, table.concat(remarks, "; "))
+   local warnings = require("bclua.workflow.labelled").warnings(about)
+   table.insert(warnings, 1, ("%d labels of %d names can be judged"):format(about.labels, about.names))
+   return ("%s: %s (%s)"):format(about.path, message, table.concat(warnings, "; "))
 end
 
 local JUDGE = {splits = {"integer", default = 10, least = 1, most = 10000}, seed = {"integer", default = 1, least = 0},
@@ -230,7 +230,7 @@ end
 
 --- What `run` takes.
 evaluate.options = {checkpoint = {"string", needed = true}, motif = {"string", needed = true},
-   dataset_root = {"string", needed = true}, labels = "string", windows = {"choice", collect.kinds},
+   dataset_root = {"string", needed = true}, labels = "string", windows = {"choice", evaluation_set.kinds},
    motifs = {"integer", least = 1, most = 1000}, splits = JUDGE.splits, seed = JUDGE.seed, k = JUDGE.k,
    output = "string", force = "boolean", quiet = "boolean"}
 

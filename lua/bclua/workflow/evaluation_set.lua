@@ -9,7 +9,7 @@ local silence = require "bclua.workflow.silence"
 local tables = require "bclua.data.tables"
 local check_options = require("bclua.options").check
 
-local collect = {}
+local evaluation_set = {}
 
 local SECONDS = 5
 local TOLERANCE_S = 0.1 -- of a recording of just a window's length, and its conversion to another sample rate
@@ -21,13 +21,13 @@ local function piece_of(sample_rate) return math.max(1, math.min(PIECE, PIECE * 
 --  * `motif`: both windows of its best motifs, none overlapping
 --  * `best`: as many with the highest call score (`bclua.workflow.score`), none overlapping: the likely calls
 --  * `all`: from its start to its end, one behind the other
-collect.kinds = {"motif", "best", "all"}
+evaluation_set.kinds = {"motif", "best", "all"}
 
 --- Length of a window.
-collect.seconds = SECONDS
+evaluation_set.seconds = SECONDS
 
 --- Those kinds in words; and `label`, of the windows around labels.
-collect.words = {motif = "motif windows", best = "windows with the best call score", all = "windows",
+evaluation_set.words = {motif = "motif windows", best = "windows with the best call score", all = "windows",
    label = "windows around labels"}
 
 -- ---- On a worker ----
@@ -52,7 +52,7 @@ end
 -- @treturn[1] {number,...} their centres
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function collect.best(item, o)
+function evaluation_set.best(item, o)
    local reader <close>, message = require("bclua.audio").open(item.path, {sample_rate = o.scored.sample_rate,
       channel = item.channel})
    if not reader then return nil, message end
@@ -87,7 +87,7 @@ end
 -- of 128 log-mel bands; of the windows that have sound in them: `which` of the centres these are
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function collect.one(item, o)
+function evaluation_set.one(item, o)
    collectgarbage() -- Lua does not see how large the windows before were
    local windows, message
    if item.from_s then
@@ -310,14 +310,15 @@ local function count(set, items)
 end
 
 local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", needed = true},
-   recordings = {"list", of = "string"}, labels = "string", windows = {"choice", collect.kinds, default = "best"},
+   recordings = {"list", of = "string"}, labels = "string",
+   windows = {"choice", evaluation_set.kinds, default = "best"},
    motifs = {"integer", default = 3, least = 1, most = 1000}, memory_mb = {"number", default = 1024, least = 0},
    sample_rate = {"integer", least = 1, most = 1000000}, fmin = {"number", least = 0}, fmax = {"number", least = 0},
    quiet = "boolean"}
 
 --- Collect the windows of some recordings, what they are called, and plain features of them.
 -- @tparam table options `motif` (Parquet from `consolidate`), `dataset_root`, `recordings` (list of source names; none:
--- all that have a motif, or, but for "motif", are as long as a window), `windows` ("best"; see `collect.kinds`),
+-- all that have a motif, or, but for "motif", are as long as a window), `windows` ("best"; see `evaluation_set.kinds`),
 -- `labels` (Parquet from `import-labels`: the windows are those around labels, whose texts are in place of species),
 -- `motifs` (3: pairs a recording, for "best" twice as many windows), `memory_mb` (1024: sound that is kept; what does
 -- not fit is decoded again for each judgement), `sample_rate`, `fmin`, `fmax` (of the windows and their plain features;
@@ -329,7 +330,7 @@ local OPTIONS = {motif = {"string", needed = true}, dataset_root = {"string", ne
 -- `labels`, how many of them are used, and how many not (see `bclua.workflow.labelled`)
 -- @treturn[2] nil
 -- @treturn[2] string message
-function collect.run(options)
+function evaluation_set.run(options)
    local o = check_options(options, OPTIONS)
    if not files.is_folder(o.dataset_root) then return nil, o.dataset_root .. ": no such folder" end
    local message
@@ -393,4 +394,4 @@ function Set:each(f)
    return true
 end
 
-return collect
+return evaluation_set

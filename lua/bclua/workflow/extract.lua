@@ -8,7 +8,7 @@ local hearing = require "bclua.data.hearing"
 local layouts = require "bclua.data.layouts"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local system = require "bclua.system"
 local options_of = require "bclua.options"
 local check_options = options_of.check
@@ -103,7 +103,7 @@ end
 -- The folder of results, and in it what `consolidate` must know: parameters, deployments, which recordings there are
 -- and what their folders were taken for.
 local function open_output(options, p, all, layout)
-   local ok, message = record.open_folder(options.output, p, options.force)
+   local ok, message = provenance.open_folder(options.output, p, options.force)
    if ok and options.deployments then
       local kept
       kept, message = files.read(options.deployments)
@@ -166,8 +166,8 @@ local function account_for(result, options, others, bar)
    local about = require("bclua.data.sounds").about(others)
    if about then progress.note("extract: " .. about, options.quiet) end
    local ok, message = account.write(options.output .. "/counts.json", result.counts)
-   if ok then ok, message = record.write_failures(options.output .. "/failures.csv", result.failures) end
-   if ok then ok, message = record.write_warnings(options.output .. "/warnings.csv", result.warnings) end
+   if ok then ok, message = provenance.write_failures(options.output .. "/failures.csv", result.failures) end
+   if ok then ok, message = provenance.write_warnings(options.output .. "/warnings.csv", result.warnings) end
    return ok, message
 end
 
@@ -215,7 +215,7 @@ function extract.run(options)
    end
    local results <close> = extracted.open(options.output, p.layout, list, p)
    local result = {done = 0, skipped = 0, seconds = 0, warnings = {},
-      failures = record.left_out(left_out, "extract", options.quiet)}
+      failures = provenance.left_out(left_out, "extract", options.quiet)}
    local todo
    todo, message = find_todo(list, results, result)
    if not todo then return nil, message end

@@ -5,7 +5,7 @@ local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local schedule = require "bclua.train.schedule"
 local system = require "bclua.system"
 local training_options = require "bclua.train.options"
@@ -100,7 +100,7 @@ local function only_more_recordings(made, wanted)
    local a, b = type(made.triplets) == "table" and made.triplets.recordings, wanted.triplets.recordings
    if not a or a == b then return false end
    made.triplets.recordings = b
-   local same = record.difference(made, wanted) == nil
+   local same = provenance.difference(made, wanted) == nil
    made.triplets.recordings = a
    return same
 end
@@ -108,21 +108,21 @@ end
 -- The folder of the checkpoints, cleared of those of another training.
 local function open_checkpoints(options, wanted)
    local folder = options.run .. "/checkpoints"
-   local made, damaged = record.of_folder(folder)
-   local difference = damaged or made and record.difference(made, wanted)
+   local made, damaged = provenance.of_folder(folder)
+   local difference = damaged or made and provenance.difference(made, wanted)
    if difference and (options.force or made and options.follow_data and only_more_recordings(made, wanted)) then
       local aside, message = set_aside(options.run)
       if not aside then return nil, message end
       progress.note(("fit: begins anew (%s); the training before is kept in %s"):format(difference, aside),
          options.quiet)
    end
-   local ok, message = record.open_folder(folder, wanted, options.force)
+   local ok, message = provenance.open_folder(folder, wanted, options.force)
    if not ok then return nil, message end
    return folder
 end
 
 local function parameters(p, network, triplets)
-   local made = record.of_parquet(triplets) or {}
+   local made = provenance.of_parquet(triplets) or {}
    made.version = nil
    for _, name in ipairs{"holdout_recordings", "holdout_groups", "groups", "families"} do made[name] = nil end
    local wanted = {network = network, triplets = made, margin = p.margin}
@@ -361,7 +361,7 @@ function fit.run(options)
       table.insert(about, 1, ("%d of %d triplets have no tiles and are left out"):format(l.dropped,
          l.dropped + l.triplets))
    end
-   local about_triplets = record.of_parquet(options.triplets) or {}
+   local about_triplets = provenance.of_parquet(options.triplets) or {}
    local o = trainer_options(p, options, net, say, about)
    o.resume, o.on_batch, o.on_checkpoint = from, on_batch, on_checkpoint
    o.metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),

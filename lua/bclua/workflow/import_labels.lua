@@ -8,7 +8,7 @@ local lock = require "bclua.lock"
 local match = require "bclua.data.annotation_match"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
 local tables = require "bclua.data.tables"
 
@@ -37,7 +37,7 @@ local function list_files(given)
          local found, left_out = files.find(path, is_table)
          if not found then return nil, left_out end
          for _, name in ipairs(found) do list[#list + 1] = path:gsub("(.)/+$", "%1") .. "/" .. name end
-         table.move(record.left_out(left_out, "import-labels", true), 1, #left_out, #failures + 1, failures)
+         table.move(provenance.left_out(left_out, "import-labels", true), 1, #left_out, #failures + 1, failures)
       else
          list[#list + 1] = path
       end
@@ -235,15 +235,15 @@ end
 local function write(options, result, parameters)
    local sql = require "bclua.sql"
    local how = {order = import_labels.columns, types = TYPES}
-   local ok, message = record.write_rows(options.output .. ".unmatched.csv", UNMATCHED, result.unmatched)
-   if ok then ok, message = record.write_failures(options.output .. ".failures.csv", result.failures) end
+   local ok, message = provenance.write_rows(options.output .. ".unmatched.csv", UNMATCHED, result.unmatched)
+   if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", result.failures) end
    if not ok then return nil, message end
    if #result.rows == 0 then return true end
    if options.output:lower():find("%.csv$") then
       how.guard = true
       return sql.write_csv(options.output, result.rows, how)
    end
-   how.metadata = record.for_parquet(parameters)
+   how.metadata = provenance.for_parquet(parameters)
    return sql.write_parquet(options.output, result.rows, how)
 end
 
@@ -317,7 +317,7 @@ function import_labels.run(options)
    local parameters = {files = options.files, column = options.column, input = options.input,
       dataset_root = options.dataset_root}
    local ok
-   ok, message = record.check(options.output, record.of_parquet(options.output), parameters, options.force)
+   ok, message = provenance.check(options.output, provenance.of_parquet(options.output), parameters, options.force)
    if not ok then return nil, message end
    local result = {rows = {}, unmatched = {}, failures = failures, recordings = 0, files = 0, views = 0, unlabelled = 0,
       by_name = 0, seen = {}}

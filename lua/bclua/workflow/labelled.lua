@@ -196,7 +196,7 @@ function labelled.truth(rows, path, seconds, kept)
       end
    end
    if about.labels == 0 then
-      return nil, ("%s: no label can be judged (%s)"):format(path, table.concat(labelled.remarks(about), "; "))
+      return nil, ("%s: no label can be judged (%s)"):format(path, table.concat(labelled.warnings(about), "; "))
    end
    return truth, about
 end
@@ -204,7 +204,7 @@ end
 --- What is to be said of labels that are no truth, or only in part: a sentence each.
 -- @tparam table about from `truth`
 -- @treturn {string,...}
-function labelled.remarks(about)
+function labelled.warnings(about)
    local list = {}
    local function add(n, words)
       if n > 0 then list[#list + 1] = ("%s: %d labels"):format(words, n) end

@@ -8,7 +8,7 @@ local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
 local system = require "bclua.system"
 local tables = require "bclua.data.tables"
@@ -132,7 +132,7 @@ function labels.read(options)
    if not names then return nil, message end
    local calls, failures = read_calls(options)
    if not calls then return nil, failures end
-   local exclusion = math.tointeger((record.of_parquet(options.input) or {}).exclusion)
+   local exclusion = math.tointeger((provenance.of_parquet(options.input) or {}).exclusion)
    local list = {}
    for i = 1, #names, CHUNK do
       local ok

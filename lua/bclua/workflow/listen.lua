@@ -5,7 +5,7 @@ local files = require "bclua.files"
 local labels = require "bclua.workflow.labels"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local system = require "bclua.system"
 
 local listen = {}
@@ -145,7 +145,7 @@ function listen.track(options)
    ok, message = system.write_file(text, labels.audacity(lines))
    if ok then ok, message = writer:commit() end
    if not ok then return nil, message end
-   ok, message = record.write_failures(options.output .. ".failures.csv", failures)
+   ok, message = provenance.write_failures(options.output .. ".failures.csv", failures)
    if not ok then return nil, message end
    bar:finish(("%d windows of %d recordings, %s of sound, %d failed; labels in %s"):format(#lines, #list - #failures,
       progress.duration(seconds), #failures, text))
@@ -182,7 +182,7 @@ function listen.top(options)
       end
       bar:update(i)
    end
-   ok, message = record.write_failures(options.output .. "/failures.csv", failures)
+   ok, message = provenance.write_failures(options.output .. "/failures.csv", failures)
    if not ok then return nil, message end
    if written == 0 then
       return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #list, failures[1].reason)

@@ -4,7 +4,7 @@ local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local system = require "bclua.system"
 
 local pipeline = {}
@@ -366,7 +366,7 @@ function pipeline.run(options)
    if ok then ok, message = mine(run, options.force) end
    if ok then ok, message = sample(run, options.force) end
    if ok then ok, message = learn(run, options.force) end
-   record.write_failures(run.folder .. "/failures.csv", run.failures)
+   provenance.write_failures(run.folder .. "/failures.csv", run.failures)
    if not ok then return nil, message end
    ok, message = files.write_json(run.folder .. "/config.json", {config = run.config, version = system.version(),
       data = run.data, command = run.command, taxonomy = run.taxonomy})

@@ -6,9 +6,9 @@ local deployments = require "bclua.data.deployments"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
-local parts = require "bclua.workflow.predict.partitioned_writer"
+local partitioned_writer = require "bclua.workflow.predict.partitioned_writer"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local recorded = require "bclua.data.recorded"
 local recordings = require "bclua.data.recordings"
 local sounds = require "bclua.data.sounds"
@@ -240,7 +240,7 @@ function predict.with_network(net, list, options, left_out, others)
       deployments = hash_of(options.deployments), precision = options.precision}
    local locked <close>, busy = lock.take(options.output)
    if not locked then return nil, busy end
-   local store <close>, why = parts.open(options.output, parameters, options.force)
+   local store <close>, why = partitioned_writer.open(options.output, parameters, options.force)
    if not store then return nil, why end
    local todo, again, failures = choose(list, store)
    local ok, r
@@ -249,7 +249,7 @@ function predict.with_network(net, list, options, left_out, others)
    if not r then return nil, message end
    table.move(r.failures, 1, #r.failures, #failures + 1, failures)
    r.failures, r.skipped, r.elapsed_s = failures, #list - r.done - #failures, r.bar:elapsed()
-   for _, failure in ipairs(record.left_out(left_out or {}, "predict", options.quiet)) do
+   for _, failure in ipairs(provenance.left_out(left_out or {}, "predict", options.quiet)) do
       failures[#failures + 1] = failure
    end
    r.counts = account.of(others or sounds.none(#list), r)
@@ -262,8 +262,8 @@ function predict.with_network(net, list, options, left_out, others)
    local about = others and sounds.about(others)
    if about then progress.note("predict: " .. about, options.quiet) end
    r.warnings = warnings_of(list, store)
-   ok, message = record.write_failures(options.output .. ".failures.csv", failures)
-   if ok then ok, message = record.write_warnings(options.output .. ".warnings.csv", r.warnings) end
+   ok, message = provenance.write_failures(options.output .. ".failures.csv", failures)
+   if ok then ok, message = provenance.write_warnings(options.output .. ".warnings.csv", r.warnings) end
    if ok and not r.rows then
       return nil, ("all %d recordings failed, the first: %s"):format(#list, failures[1].reason)
    end

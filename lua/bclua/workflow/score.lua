@@ -12,7 +12,7 @@ local clock = require "bclua.clock"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
 local silence = require "bclua.workflow.silence"
 local tables = require "bclua.data.tables"
@@ -255,12 +255,12 @@ local function read(options)
 end
 
 local function write(options, list)
-   local sql, columns = require "bclua.sql", record.columns(list, score.columns)
+   local sql, columns = require "bclua.sql", provenance.columns(list, score.columns)
    if options.output:lower():find("%.csv$") then
       return sql.write_csv(options.output, columns, {order = score.columns, guard = true})
    end
    return sql.write_parquet(options.output, columns, {order = score.columns, types = {clock_time = "varchar"},
-      metadata = record.for_parquet({mel = score.mel(options.heard), window_s = options.window_s,
+      metadata = provenance.for_parquet({mel = score.mel(options.heard), window_s = options.window_s,
          calls = options.calls})})
 end
 
@@ -429,7 +429,7 @@ function score.run(options)
    if options.output then
       options.window_s, options.heard = items[1].seconds, heard
       ok, message = write(options, result.rows)
-      if ok then ok, message = record.write_failures(options.output .. ".failures.csv", result.failures) end
+      if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", result.failures) end
       if not ok then return nil, message end
    end
    return result

@@ -8,7 +8,7 @@ local analysis = require "bclua.workflow.analysis"
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
 local tables = require "bclua.data.tables"
 local options_of = require "bclua.options"
@@ -113,7 +113,7 @@ function search.read_corpus(path)
       "from %s"):format(relation))
    if not made then return nil, message end
    if #made > 1 then return nil, path .. ": recordings were extracted with different parameters" end
-   local parameters = record.of_parquet(path) or {}
+   local parameters = provenance.of_parquet(path) or {}
    local heard, wrong = hearing.of(parameters)
    if not heard then return nil, ("%s: metadata: %s"):format(path, wrong) end
    return rows, {cens_sample_rate = made[1].cens_sample_rate, matrix_profile_window = made[1].matrix_profile_window,
@@ -162,7 +162,7 @@ function search.check_output(options, parameters)
    local kind = path:lower():match("%.(%w+)$")
    if kind ~= "parquet" and kind ~= "csv" then return nil, path .. ": must end in .parquet or .csv (--output)" end
    if kind == "csv" then return true end
-   return record.check(path, record.of_parquet(path), parameters, options.force)
+   return provenance.check(path, provenance.of_parquet(path), parameters, options.force)
 end
 
 --- Write hits as .parquet or .csv.
@@ -182,7 +182,8 @@ function search.write(path, hits, order, parameters)
       if not is_number and name ~= "rank" then types[name] = "varchar" end
    end
    if path:lower():find("%.csv$") then return sql.write_csv(path, columns, {order = order, guard = true}) end
-   return sql.write_parquet(path, columns, {order = order, metadata = record.for_parquet(parameters), types = types})
+   return sql.write_parquet(path, columns, {order = order, metadata = provenance.for_parquet(parameters),
+      types = types})
 end
 
 local function rank(hits, top)

@@ -1,49 +1,49 @@
---- Windows of a recording, and the spans of sound that hold them.
+--- Windows of a recording, and the segments of sound that hold them.
 --
--- Windows that overlap or touch are one span, which is read, quantised and stored once. A
--- span has a limit, so that memory has one: windows past it begin another.
+-- Windows that overlap or touch are one segment, which is read, quantised and stored once. A
+-- segment has a limit, so that memory has one: windows past it begin another.
 -- @module bclua.workflow.segments
 local array = require "bclua.array"
 
-local spans = {}
+local segments = {}
 
---- The longest span in seconds. Where it cuts, at most one window's length is held twice.
-spans.longest_s = 120
+--- The longest segment in seconds. Where it cuts, at most one window's length is held twice.
+segments.longest_s = 120
 
 local BLOCK = 1 << 18
 
 --- Samples of a window.
-function spans.length(seconds, sample_rate) return math.floor(seconds * sample_rate + 0.5) end
+function segments.length(seconds, sample_rate) return math.floor(seconds * sample_rate + 0.5) end
 
 --- The first sample of a window, as `sampling.cut` places it; it may be negative.
 -- @tparam number loc centre in seconds, -1: the whole recording
 -- @tparam number seconds
 -- @tparam number sample_rate
 -- @tparam[opt] integer total samples of the recording, needed where loc is -1
-function spans.first(loc, seconds, sample_rate, total)
+function segments.first(loc, seconds, sample_rate, total)
    if loc >= 0 then return math.floor((loc - seconds / 2) * sample_rate + 0.5) end
-   local length = spans.length(seconds, sample_rate)
+   local length = segments.length(seconds, sample_rate)
    return length > total and -((length - total) // 2) or (total - length) // 2
 end
 
---- The spans of some windows.
+--- The segments of some windows.
 -- @tparam {integer,...} firsts first sample of each, in any order
 -- @tparam integer length of each
--- @tparam integer longest samples of a span, at least length
+-- @tparam integer longest samples of a segment, at least length
 -- @treturn {table,...} `{first=, last=, windows={index into firsts,...}}` in order of first;
 -- last is the sample behind it
-function spans.merge(firsts, length, longest)
+function segments.merge(firsts, length, longest)
    local order, list = {}, {}
    for i = 1, #firsts do order[i] = i end
    table.sort(order, function(a, b) return firsts[a] < firsts[b] or (firsts[a] == firsts[b] and a < b) end)
    for _, i in ipairs(order) do
-      local first, span = firsts[i], list[#list]
-      if not span or first > span.last or first + length - span.first > longest then
-         span = {first = first, last = first, windows = {}}
-         list[#list + 1] = span
+      local first, segment = firsts[i], list[#list]
+      if not segment or first > segment.last or first + length - segment.first > longest then
+         segment = {first = first, last = first, windows = {}}
+         list[#list + 1] = segment
       end
-      span.last = math.max(span.last, first + length)
-      table.insert(span.windows, i)
+      segment.last = math.max(segment.last, first + length)
+      table.insert(segment.windows, i)
    end
    return list
 end
@@ -54,7 +54,7 @@ end
 -- @treturn[1] {table,...} `source`, `channel` (nil: the mean of all), `locs` (seconds, in order); in order of source
 -- @treturn[2] nil
 -- @treturn[2] string message
-function spans.of_triplets(relation, path)
+function segments.of_triplets(relation, path)
    local rows, message = require("bclua.sql").query(([[
       with w as (select a as src, a_channel as channel, a_loc::double as loc from %s
                  union select b, b_channel, b_loc::double from %s union select c, c_channel, c_loc::double from %s)
@@ -81,7 +81,7 @@ Cursor.__index = Cursor
 -- @treturn[1] cursor
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function spans.open(path, sample_rate, channel)
+function segments.open(path, sample_rate, channel)
    local reader, message = require("bclua.audio").open(path, {sample_rate = sample_rate, channel = channel})
    if not reader then return nil, message end
    return setmetatable({reader = reader, at = 0, ended = nil, held = array.zeros(0), held_first = 0}, Cursor)
@@ -139,7 +139,7 @@ local function place(path, cursor, locs, o)
       end
       local known = cursor.reader:info().read_length
       if not known or loc < known / o.sample_rate then
-         firsts[#firsts + 1] = spans.first(loc, o.seconds, o.sample_rate, total)
+         firsts[#firsts + 1] = segments.first(loc, o.seconds, o.sample_rate, total)
          which[#which + 1] = i
       end
    end
@@ -150,31 +150,31 @@ end
 -- @tparam string path
 -- @tparam {number,...} locs centres in seconds, -1: the whole recording
 -- @tparam table o `seconds`, `sample_rate`, `channel` (nil: the mean of all)
--- @tparam function put called for each span, from left to right: `put(samples, windows)` with
--- f32 samples and a list of `{index=, offset=}`: which of locs, and where in the span it
+-- @tparam function put called for each segment, from left to right: `put(samples, windows)` with
+-- f32 samples and a list of `{index=, offset=}`: which of locs, and where in the segment it
 -- begins; what it returns, if it is not true, ends the reading: `nil, message`
 -- @treturn[1] {integer,...} the locs (by index) that are past the end: nothing is put for them
 -- @treturn[1] ?number seconds of the recording, where its end was seen or is known
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
-function spans.read(path, locs, o, put)
-   local cursor, message = spans.open(path, o.sample_rate, o.channel)
+function segments.read(path, locs, o, put)
+   local cursor, message = segments.open(path, o.sample_rate, o.channel)
    if not cursor then return nil, message end
    local reader <close> = cursor.reader
    local known = reader:info().read_length
    local firsts, which = place(path, cursor, locs, o)
    if not firsts then return nil, which end
-   local length, there = spans.length(o.seconds, o.sample_rate), {}
-   local longest = math.max(length, math.floor(spans.longest_s * o.sample_rate))
-   for _, span in ipairs(spans.merge(firsts, length, longest)) do
+   local length, there = segments.length(o.seconds, o.sample_rate), {}
+   local longest = math.max(length, math.floor(segments.longest_s * o.sample_rate))
+   for _, segment in ipairs(segments.merge(firsts, length, longest)) do
       local samples
-      samples, message = cursor:take(span.first, span.last)
+      samples, message = cursor:take(segment.first, segment.last)
       if not samples then return nil, message end
       local windows = {}
-      for _, k in ipairs(span.windows) do
+      for _, k in ipairs(segment.windows) do
          local i = which[k]
          if not cursor.ended or locs[i] < cursor.ended / o.sample_rate then
-            windows[#windows + 1] = {index = i, offset = firsts[k] - span.first}
+            windows[#windows + 1] = {index = i, offset = firsts[k] - segment.first}
             there[i] = true
          end
       end
@@ -199,10 +199,10 @@ end
 -- @treturn[1] {integer,...} those that are past the end, as from `read`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
-function spans.rows(path, locs, o)
-   local length = spans.length(o.seconds, o.sample_rate)
+function segments.rows(path, locs, o)
+   local length = segments.length(o.seconds, o.sample_rate)
    local rows = array.zeros({#locs, length})
-   local past, message = spans.read(path, locs, o, function(samples, windows)
+   local past, message = segments.read(path, locs, o, function(samples, windows)
       for _, w in ipairs(windows) do rows[w.index]:fill(samples:slice(1, w.offset + 1, w.offset + length)) end
       return true
    end)
@@ -210,4 +210,4 @@ function spans.rows(path, locs, o)
    return rows, past
 end
 
-return spans
+return segments

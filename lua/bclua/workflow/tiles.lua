@@ -9,9 +9,9 @@
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local silence = require "bclua.workflow.silence"
-local spans = require "bclua.workflow.segments"
+local segments = require "bclua.workflow.segments"
 local stores = require "bclua.workflow.tiles.stores"
 local system = require "bclua.system"
 local tile_index = require "bclua.workflow.tiles.index"
@@ -56,9 +56,9 @@ end
 
 local ALL = 0.95 -- of a tile: what it is where nothing is to be heard but a click or two
 
--- Is there no sound in a window of a span? Of a recording that is shorter than the window there is.
+-- Is there no sound in a window of a segment? Of a recording that is shorter than the window there is.
 local function is_silent(samples, w, loc, o)
-   return loc >= 0 and silence.covers(samples:slice(1, w.offset + 1, w.offset + spans.length(o.seconds,
+   return loc >= 0 and silence.covers(samples:slice(1, w.offset + 1, w.offset + segments.length(o.seconds,
       o.sample_rate)), o.sample_rate, ALL)
 end
 
@@ -72,7 +72,7 @@ local function cut(source, sink, o)
       fail(path .. ": No such file or directory")
       return result
    end
-   local past, seconds = spans.read(path, source.locs, {seconds = o.seconds, sample_rate = o.sample_rate,
+   local past, seconds = segments.read(path, source.locs, {seconds = o.seconds, sample_rate = o.sample_rate,
       channel = source.channel}, function(samples, windows)
       local ok, message = sink:put(source, samples, windows)
       if not ok then
@@ -132,7 +132,7 @@ end
 local function read_wanted(path, loc_unit)
    local relation, message = require("bclua.data.legacy").relation(path, loc_unit)
    if not relation then return nil, message end
-   return spans.of_triplets(relation, path)
+   return segments.of_triplets(relation, path)
 end
 
 -- Size and time of the recordings, and the ids that `extract` gives: they tell 1.ogg from
@@ -202,16 +202,18 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message with both numbers
 function tiles.check_room(sources, o, free)
-   local length = spans.length(o.seconds, o.sample_rate)
-   local longest, samples, windows = math.max(length, math.floor(spans.longest_s * o.sample_rate)), 0, 0
+   local length = segments.length(o.seconds, o.sample_rate)
+   local longest, samples, windows = math.max(length, math.floor(segments.longest_s * o.sample_rate)), 0, 0
    for _, s in ipairs(sources) do
       local firsts = {}
-      for i, loc in ipairs(s.locs) do firsts[i] = spans.first(loc, o.seconds, o.sample_rate, length) end
+      for i, loc in ipairs(s.locs) do firsts[i] = segments.first(loc, o.seconds, o.sample_rate, length) end
       windows = windows + #firsts
       if o.store == "npy" then
          samples = samples + #firsts * length
       else
-         for _, span in ipairs(spans.merge(firsts, length, longest)) do samples = samples + span.last - span.first end
+         for _, segment in ipairs(segments.merge(firsts, length, longest)) do
+            samples = samples + segment.last - segment.first
+         end
       end
    end
    local bytes = stores.estimate(o.store, samples, windows)
@@ -291,9 +293,9 @@ end
 
 -- The folder, and what of it can stay.
 local function open_output(options, parameters, o)
-   local made = options.force and record.of_folder(o.output)
-   if made and record.difference(made, parameters) then tile_index.remove_all(o.output) end
-   local ok, message = record.open_folder(o.output, parameters, options.force)
+   local made = options.force and provenance.of_folder(o.output)
+   if made and provenance.difference(made, parameters) then tile_index.remove_all(o.output) end
+   local ok, message = provenance.open_folder(o.output, parameters, options.force)
    if not ok then return nil, message end
    local there, sizes = tile_index.read(o, parameters)
    if not there and options.force then return {}, {} end -- a damaged index
@@ -312,8 +314,8 @@ end
 local function finish(wanted, got, there, sizes, parameters, o)
    local progress = require "bclua.progress"
    local made, skipped = got.made, got.skipped + got.before
-   local ok, message = record.write_failures(o.output .. "/failures.csv", got.failures)
-   if ok then ok, message = record.write_warnings(o.output .. "/warnings.csv", got.warnings) end
+   local ok, message = provenance.write_failures(o.output .. "/failures.csv", got.failures)
+   if ok then ok, message = provenance.write_warnings(o.output .. "/warnings.csv", got.warnings) end
    if not ok then return nil, message end
    if made + skipped == 0 then
       return nil, ("%s: all %d recordings failed, the first: %s"):format(wanted.path, #wanted, got.failures[1].reason)

@@ -1,6 +1,6 @@
 --- Step 3: triplets of windows (anchor, neighbour, distant) as a Parquet table.
 -- @module bclua.workflow.triplets
-local accepted = require "bclua.workflow.verdicts"
+local verdicts = require "bclua.workflow.verdicts"
 local files = require "bclua.files"
 local groups = require "bclua.workflow.triplets.groups"
 local hearing = require "bclua.data.hearing"
@@ -8,8 +8,8 @@ local labelled = require "bclua.workflow.labelled"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
-local remarks = require "bclua.workflow.triplets.warnings"
+local provenance = require "bclua.data.provenance"
+local triplet_warnings = require "bclua.workflow.triplets.warnings"
 local schemas = require "bclua.data.schemas"
 local tables = require "bclua.data.tables"
 local triplet_table = require "bclua.workflow.triplets.table"
@@ -165,11 +165,11 @@ end
 triplets.findings = {"recordings", "holdout_recordings", "holdout_groups", "groups", "families", "discords"}
 
 local function check(options, p)
-   local made = record.of_parquet(options.output)
+   local made = provenance.of_parquet(options.output)
    if made then
       for _, name in ipairs(triplets.findings) do made[name] = nil end
    end
-   return record.check(options.output, made, p, options.force)
+   return provenance.check(options.output, made, p, options.force)
 end
 
 local function needed_columns(p)
@@ -192,8 +192,8 @@ local function keep_accepted(rows, options, p)
    if p.anchor ~= "motif" or p.neighbor ~= "motif" then
       return nil, "accepted motifs (--accepted-only) are not picked: use them without --pick, --anchor, --neighbor"
    end
-   local path = options.accepted or files.dirname(options.input) .. "/" .. accepted.file
-   local chosen, message = accepted.choose(rows, path)
+   local path = options.accepted or files.dirname(options.input) .. "/" .. verdicts.file
+   local chosen, message = verdicts.choose(rows, path)
    if not chosen then return nil, message end
    local parts = {}
    for i, row in ipairs(chosen) do parts[i] = ("%s %d %d"):format(row.source_name, row.motif_0, row.motif_1) end
@@ -267,7 +267,7 @@ local function tell(result, options)
    if files.is_file(options.output) then -- no pipe
       local sql = require "bclua.sql"
       local relation = sql.parquet(options.output)
-      result.warnings[#result.warnings + 1] = remarks.same(relation)
+      result.warnings[#result.warnings + 1] = triplet_warnings.same(relation)
       result.partitions = sql.query(("select neighbor, distant, count(*)::bigint n from %s group by all order by all")
          :format(relation))
    end
@@ -331,7 +331,7 @@ function triplets.run(options)
    local held, held_groups = describe_held(away, grouping)
    rows, message = keep_accepted(rows, options, p)
    if not rows then return nil, message end
-   message = remarks.no_groups(options, rows, #held, p.group)
+   message = triplet_warnings.no_groups(options, rows, #held, p.group)
    if message then return nil, message, true end
    local locked <close>, busy = lock.file(options.output)
    if not locked then return nil, busy end
@@ -353,7 +353,7 @@ function triplets.run(options)
    local no_triplets
    ok, message, no_triplets = triplet_table.write(rows, p, options)
    if not ok then return nil, no_triplets and options.input .. ": " .. message or message, no_triplets end
-   remarks.add(rows, p, warnings)
+   triplet_warnings.add(rows, p, warnings)
    local result = {samples = p.samples, group = p.group, recordings = count_recordings(rows), holdout = held,
       warnings = warnings, partitions = {}, failures = failures or {}}
    tell(result, options)
@@ -372,7 +372,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] boolean true if it is the recordings that allow no triplets
 function triplets.held_out(options)
-   local made = record.of_parquet(options.triplets)
+   local made = provenance.of_parquet(options.triplets)
    if not made or not made.holdout_recordings then
       return nil, options.triplets .. ": does not say which recordings were kept away from it"
    end

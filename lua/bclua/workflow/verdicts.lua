@@ -7,10 +7,10 @@ local schemas = require "bclua.data.schemas"
 local system = require "bclua.system"
 local tables = require "bclua.data.tables"
 
-local accepted = {}
+local verdicts = {}
 
 --- The name of the file in a run.
-accepted.file = "accepted.csv"
+verdicts.file = "accepted.csv"
 
 local COLUMNS = {"source_name", "species", "start_s", "clock_time", "twin_start_s", "seconds", "distance", "verdict"}
 local NUMBERS = {"start_s", "twin_start_s", "seconds", "distance"}
@@ -22,7 +22,7 @@ local NUMBERS = {"start_s", "twin_start_s", "seconds", "distance"}
 -- `rejected`), in the file's order
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function accepted.read(path)
+function verdicts.read(path)
    if not files.exists(path) then return {} end
    local asked = table.move(COLUMNS, 1, #COLUMNS, 1, {})
    asked[4] = "clock_time?" -- earlier versions wrote none
@@ -41,7 +41,7 @@ end
 
 --- Write verdicts, whole or not at all, by source name and time.
 -- @treturn[2] nil, message beginning with the path
-function accepted.write(path, rows)
+function verdicts.write(path, rows)
    local sorted = {}
    for i, row in ipairs(rows) do
       sorted[i] = {source_name = row.source_name, species = row.species, verdict = row.verdict,
@@ -62,11 +62,11 @@ end
 -- @treturn[1] integer how many motifs
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function accepted.by_source(path)
+function verdicts.by_source(path)
    if not files.exists(path) then
       return nil, path .. ": no such file; accept motifs with `bclua scripts/browse.lua RUN`"
    end
-   local rows, message = accepted.read(path)
+   local rows, message = verdicts.read(path)
    if not rows then return nil, message end
    local by_source, n = {}, 0
    for _, row in ipairs(rows) do
@@ -91,8 +91,8 @@ end
 -- @treturn[1] {table,...}
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function accepted.choose(rows, path)
-   local by_source, message = accepted.by_source(path)
+function verdicts.choose(rows, path)
+   local by_source, message = verdicts.by_source(path)
    if not by_source then return nil, message end
    local chosen = {}
    for _, row in ipairs(rows) do
@@ -117,8 +117,8 @@ end
 -- @treturn[1] {table,...}
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
-function accepted.marks(options)
-   local by_source, message = accepted.by_source(options.accepted)
+function verdicts.marks(options)
+   local by_source, message = verdicts.by_source(options.accepted)
    if not by_source then return nil, message end
    local relation, rows
    relation, message = tables.open(options.input, schemas.motif, {"source_name", "species", "duration_seconds",
@@ -151,4 +151,4 @@ function accepted.marks(options)
    return list
 end
 
-return accepted
+return verdicts

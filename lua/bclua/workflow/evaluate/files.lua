@@ -1,10 +1,10 @@
 --- What an evaluation found, as files: JSON, Parquet and pictures.
 -- @module bclua.workflow.evaluate.files
 local clock = require "bclua.clock"
-local collect = require "bclua.workflow.evaluation_set"
+local evaluation_set = require "bclua.workflow.evaluation_set"
 local files = require "bclua.files"
 local pictures = require "bclua.evaluate.pictures"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local sql = require "bclua.sql"
 
 local evaluate_files = {}
@@ -133,7 +133,7 @@ local function window_columns(detail, truth)
       [truth] = table.move(detail.species, 1, n, 1, {n = n}), site = table.move(detail.sites, 1, n, 1, {n = n}),
       group = detail.groups and table.move(detail.groups, 1, n, 1, {n = n})}
    for i, s in ipairs(detail.starts) do
-      columns.start_s[i], columns.end_s[i] = s + 0.0, s + collect.seconds + 0.0
+      columns.start_s[i], columns.end_s[i] = s + 0.0, s + evaluation_set.seconds + 0.0
       columns.clock_time[i] = clock.at(detail.recorded_at[detail.recordings[i]], s)
    end
    local order = {"file", "start_s", "end_s", "clock_time", truth, "site", detail.groups and "group" or nil}
@@ -156,7 +156,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: it holds those of other parameters, and there is no `force`
 function evaluate_files.open(options)
-   return record.open_folder(options.output, evaluate_files.parameters(options), options.force)
+   return provenance.open_folder(options.output, evaluate_files.parameters(options), options.force)
 end
 
 --- Write everything: `evaluation.json`, `splits.parquet`, `classes.parquet`, `confusion.parquet`, or, where there were
@@ -170,7 +170,7 @@ end
 function evaluate_files.write(options, result, detail)
    local folder = options.output
    local parameters = evaluate_files.parameters(options)
-   local metadata = record.for_parquet(parameters)
+   local metadata = provenance.for_parquet(parameters)
    local json = clean(result)
    json.parameters = parameters
    local ok, message = files.write_json(folder .. "/evaluation.json", json)
@@ -186,7 +186,7 @@ function evaluate_files.write(options, result, detail)
    ok, message = sql.write_parquet(folder .. "/embeddings.parquet", columns,
       {order = order, metadata = metadata, types = {clock_time = "varchar", site = "varchar",
       [result.truth or "species"] = "varchar"}})
-   if ok then ok, message = record.write_failures(folder .. "/failures.csv", result.failures) end
+   if ok then ok, message = provenance.write_failures(folder .. "/failures.csv", result.failures) end
    for _, p in ipairs(evaluate_files.pictures(result, detail)) do
       if not ok then return nil, message end
       ok, message = p.draw(("%s/%s.svg"):format(folder, p.name))

@@ -1,6 +1,6 @@
 --- What an evaluation found, as tables and text.
 -- @module bclua.workflow.evaluate.tables
-local collect = require "bclua.workflow.evaluation_set"
+local evaluation_set = require "bclua.workflow.evaluation_set"
 local display = require "bclua.display"
 local labelled = require "bclua.workflow.labelled"
 local check_options = require("bclua.options").check
@@ -91,7 +91,7 @@ local function verdict_of_classes(result)
    local embedding, lead = result.rows[1], result.comparisons[#result.comparisons]
    local plain = lead and result.rows[#result.rows]
    local text = ("The embedding names %s of the %s of recordings that training did not see (%schance %s)."):format(
-      percent(embedding.accuracy), collect.words[result.kind],
+      percent(embedding.accuracy), evaluation_set.words[result.kind],
       lead and ("%s %s, "):format(plain.name, percent(plain.accuracy)) or "", percent(result.chance))
    if embedding.accuracy - embedding.spread <= result.chance then
       return ("%s That is no better than chance: %s."):format(text, HELP)
@@ -129,15 +129,15 @@ function tables.sentence(result)
    local unseen = UNSEEN[result.unseen or "held out"]
    if result.retrieval then
       return ("%d %s of %d recordings %s; there were no labels, as no recording has a " ..
-         "species: what is judged is retrieval"):format(result.windows, collect.words[result.kind], result.recordings,
-         unseen)
+         "species: what is judged is retrieval"):format(result.windows, evaluation_set.words[result.kind],
+         result.recordings, unseen)
    end
    local about = result.labelled
    local truth = about and ("the truth is what %d labels of %s say: %d names, %d of them in several recordings"):format(
       about.labels, about.path, about.names, result.classes) or ("%d species"):format(result.classes)
    return ("%d %s of %d recordings %s; %s%s; accuracy is the mean over " ..
       "classes, mean and standard deviation over %d splits by recording"):format(result.windows,
-      collect.words[result.kind], result.recordings, unseen, truth,
+      evaluation_set.words[result.kind], result.recordings, unseen, truth,
       result.group and (" in %d groups"):format(result.group.classes) or "", result.splits)
 end
 
@@ -169,7 +169,7 @@ function tables.left_out(result)
    end
    add(result.missing, "left out, none of their recordings could be read")
    if result.labelled then
-      for _, line in ipairs(labelled.remarks(result.labelled)) do list[#list + 1] = line end
+      for _, line in ipairs(labelled.warnings(result.labelled)) do list[#list + 1] = line end
    end
    if (result.silent or 0) > 0 then
       list[#list + 1] = ("left out, silent or constant: %d windows"):format(result.silent)

@@ -10,27 +10,27 @@ local files = require "bclua.files"
 local json = require "bclua.json"
 local options = require "bclua.options"
 local part_writer = require "bclua.data.part_writer"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 local tables = require "bclua.data.tables"
 
-local parts = {}
+local writer = {}
 
 --- The columns of the table.
-parts.columns = {"file", "start_s", "end_s", "clock_time", "site", "embedding"}
+writer.columns = {"file", "start_s", "end_s", "clock_time", "site", "embedding"}
 
 -- The same as they are read: earlier versions wrote no clock time and no site.
 local COLUMNS = {"file", "start_s", "end_s", "clock_time?", "site?", "embedding"}
 
 --- Rows of a part.
-parts.rows = 2048
+writer.rows = 2048
 
 local ROW_GROUP = 4096 -- as DuckDB holds some of them in memory
 
-local Parts = {}
-Parts.__index = Parts
+local Writer = {}
+Writer.__index = Writer
 
 local function remove_folder(folder)
    for _, name in ipairs(files.find(folder) or {}) do os.remove(folder .. "/" .. name) end
@@ -122,37 +122,37 @@ local function write(path, chunks)
       end
    end
    columns.clock_time.n, columns.site.n = rows, rows
-   return sql.write_parquet(path, columns, {order = parts.columns, types = {clock_time = "varchar", site = "varchar"}})
+   return sql.write_parquet(path, columns, {order = writer.columns, types = {clock_time = "varchar", site = "varchar"}})
 end
 
 --- Begin, or go on.
 -- @tparam string output the Parquet file to make
--- @tparam table parameters as for `record.open_folder`; where others made the output or its parts, it is an error
+-- @tparam table parameters as for `provenance.open_folder`; where others made the output or its parts, it is an error
 -- @tparam ?boolean force then they are redone
--- @treturn[1] parts `done`: `{file=, bytes=, modified=, windows=}` by file
+-- @treturn[1] Writer `done`: `{file=, bytes=, modified=, windows=}` by file
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function parts.open(output, parameters, force)
+function writer.open(output, parameters, force)
    local self = setmetatable({output = output, folder = output .. ".parts", parameters = parameters, list = {},
       lines = 0, done = {}, order = {}, drops = {}, old = 0, own = {}, own_parts = {}, finished = {}, own_rows = 0},
-      Parts)
+      Writer)
    self.writer = part_writer.new(self.folder, 0, write)
-   local made = record.of_parquet(output)
+   local made = provenance.of_parquet(output)
    if files.exists(output) and not made and not force then
       return nil, output .. ": is there, and not of `embed predict`; use --force to replace it, or another output"
    end
-   local ok, message = record.check(output, made, parameters, force)
+   local ok, message = provenance.check(output, made, parameters, force)
    if not ok then return nil, message end
-   local is_same = made and not record.difference(made, parameters)
-   local before, damaged = record.of_folder(self.folder)
+   local is_same = made and not provenance.difference(made, parameters)
+   local before, damaged = provenance.of_folder(self.folder)
    local done, journal = {}, nil
    if is_same then done, journal = read_output(output) end
    if not done and not force then return nil, journal end
-   if force and (damaged or before and record.difference(before, parameters)) or
+   if force and (damaged or before and provenance.difference(before, parameters)) or
       before and done and journal == fingerprint(self.folder) then
       remove_folder(self.folder)
    end
-   ok, message = record.open_folder(self.folder, parameters, force)
+   ok, message = provenance.open_folder(self.folder, parameters, force)
    if not ok then return nil, message end
    for _, item in ipairs(done or {}) do
       self.done[item.file] = item
@@ -182,7 +182,7 @@ end
 --- These recordings are to be done again: what is there of them goes.
 -- @tparam {string,...} list
 -- @treturn[2] nil, message
-function Parts:replace(list)
+function Writer:replace(list)
    if #list == 0 then return true end
    leave_out(self, list)
    return append(self, {parts = {}, files = {}, replaced = list, serial = self.writer.last})
@@ -190,7 +190,7 @@ end
 
 --- Write what is complete.
 -- @treturn[2] nil, message
-function Parts:flush()
+function Writer:flush()
    local name, message = self.writer:flush()
    if message then return nil, message end
    if #self.finished == 0 then return true end
@@ -202,14 +202,14 @@ end
 --- Rows of the recording that is being done.
 -- @tparam table chunk `file`; `recorded_at`, `site` or nil; `start_s`, `end_s`: f64 (n); `embedding`: f32 (n, z)
 -- @treturn[2] nil, message
-function Parts:add(chunk)
+function Writer:add(chunk)
    self.own[#self.own + 1], self.own_rows = chunk, self.own_rows + #chunk.start_s
    local ok, message = true, nil
-   if self.own_rows >= parts.rows or self.writer:is_due(math.huge) then
+   if self.own_rows >= writer.rows or self.writer:is_due(math.huge) then
       ok, message = self:flush() -- what is complete stays in front of it
    end
    if not ok then return nil, message end
-   if self.own_rows < parts.rows then return true end
+   if self.own_rows < writer.rows then return true end
    ok, message = self.writer:write(self.own)
    if not ok then return nil, message end
    self.own_parts[#self.own_parts + 1] = ok
@@ -220,7 +220,7 @@ end
 --- The recording that is being done is complete.
 -- @tparam table item `{file=, bytes=, modified=, windows=}`
 -- @treturn[2] nil, message
-function Parts:finish(item)
+function Writer:finish(item)
    self.done[item.file] = item
    self.order[#self.order + 1] = item.file
    local names, ok, message = self.own_parts, true, nil
@@ -236,12 +236,12 @@ function Parts:finish(item)
    end
    self.own, self.own_rows, self.own_parts = {}, 0, {}
    if not ok then return nil, message end
-   if self.writer:is_due(parts.rows) then return self:flush() end
+   if self.writer:is_due(writer.rows) then return self:flush() end
    return true
 end
 
 --- The recording that is being done failed: nothing of it stays.
-function Parts:discard()
+function Writer:discard()
    for _, name in ipairs(self.own_parts) do os.remove(self.folder .. "/" .. name) end
    self.own, self.own_rows, self.own_parts = {}, 0, {}
 end
@@ -259,7 +259,7 @@ local EMPTY = "select ''::varchar as file, 0::double as start_s, 0::double as en
 local function source(self)
    local shift = self.old > 0 and 1 or 0
    local list = table.move(self.list, 1, #self.list, 1 + shift, shift == 1 and {self.output} or {})
-   local select, unless = "select " .. table.concat(parts.columns, ", ") .. " from ", {}
+   local select, unless = "select " .. table.concat(writer.columns, ", ") .. " from ", {}
    local from = ("(%s union all by name select *, file_index from %s)"):format(EMPTY,
       sql.parquet(list, "union_by_name = true"))
    for i, drop in ipairs(self.drops) do
@@ -273,7 +273,7 @@ end
 -- @treturn[1] integer windows in it
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
-function Parts:commit(metadata)
+function Writer:commit(metadata)
    local ok, message = self:flush()
    if not ok then return nil, message end
    local list, seen, count = {}, {}, 0
@@ -284,7 +284,7 @@ function Parts:commit(metadata)
          table.insert(list, 1, item)
       end
    end
-   local all = record.for_parquet(self.parameters)
+   local all = provenance.for_parquet(self.parameters)
    for key, value in pairs(metadata) do all[key] = value end
    all.bclua_files, all.bclua_journal = files.json(list), fingerprint(self.folder)
    if self.lines > 0 or self.old == 0 then
@@ -298,11 +298,11 @@ function Parts:commit(metadata)
 end
 
 --- Where no table comes of it, now or at all: keep what is complete; no folder stays that holds nothing.
-function Parts:close()
+function Writer:close()
    pcall(system.uninterrupted, self.flush, self)
    if self.lines == 0 then remove_folder(self.folder) end
 end
 
-Parts.__close = Parts.close
+Writer.__close = Writer.close
 
-return parts
+return writer

@@ -8,7 +8,7 @@ local array = require "bclua.array"
 local best_channel = require "bclua.workflow.best_channel"
 local hearing = require "bclua.data.hearing"
 local silence = require "bclua.workflow.silence"
-local spans = require "bclua.workflow.segments"
+local segments = require "bclua.workflow.segments"
 
 local windows = {}
 
@@ -97,7 +97,7 @@ local function take(self)
       local channel, message = best_channel.choose(self.paths[self.file], o.channel, o.sample_rate)
       if channel == nil then return nil, message end
       local cursor
-      cursor, message = spans.open(self.paths[self.file], o.sample_rate, channel or nil)
+      cursor, message = segments.open(self.paths[self.file], o.sample_rate, channel or nil)
       if not cursor then return nil, message end
       self.cursor, self.at, self.channel = cursor, 0, channel or nil
    end

@@ -5,7 +5,7 @@ local array = require "bclua.array"
 local clock = require "bclua.clock"
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local search = require "bclua.workflow.search"
 local system = require "bclua.system"
 local tables = require "bclua.data.tables"
@@ -172,7 +172,7 @@ local PARTIAL = {parameters = {"table", needed = true}, done = COUNT,
 -- What an interrupted run left: tiles that are done, their hits and failures.
 local function resume(path, parameters)
    local kept = path and files.exists(path) and tables.read_json(path, PARTIAL)
-   if not kept or record.difference(kept.parameters, parameters) then return 0, {}, {} end
+   if not kept or provenance.difference(kept.parameters, parameters) then return 0, {}, {} end
    return kept.done, kept.hits, kept.failures
 end
 

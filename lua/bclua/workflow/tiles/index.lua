@@ -2,9 +2,9 @@
 -- @module bclua.workflow.tiles.index
 local array = require "bclua.array"
 local files = require "bclua.files"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
-local spans = require "bclua.workflow.segments"
+local segments = require "bclua.workflow.segments"
 local stores = require "bclua.workflow.tiles.stores"
 local tables = require "bclua.data.tables"
 
@@ -29,18 +29,18 @@ function tile_index.read(o, parameters)
    if not files.exists(path) then return {}, {} end
    local relation, has = tables.open(path, schemas.tiles, READ)
    if not relation then return nil, has end
-   local made = record.of_parquet(path)
+   local made = provenance.of_parquet(path)
    if not (made and has.first and has.scale and has.source_bytes and has.source_modified) then return {}, {} end
    local wrong = tables.fault(made, schemas.tiles_made)
    if wrong then return nil, ("%s: metadata: %s"):format(path, wrong) end
    local sizes = made.sizes or {}
    made.sizes = nil
-   if record.difference(made, parameters) then return {}, {} end
+   if provenance.difference(made, parameters) then return {}, {} end
    local columns, message = require("bclua.sql").columns("select * replace (coalesce(channel, 0) as channel) from " ..
       relation)
    if not columns then return nil, message end
    local by_source, whole = {}, {}
-   local tile_bytes = 128 + 4 * spans.length(o.seconds, o.sample_rate)
+   local tile_bytes = 128 + 4 * segments.length(o.seconds, o.sample_rate)
    for i = 1, #columns.source do
       local name, tile = columns.source[i], columns.tile[i]
       if whole[tile] == nil then whole[tile] = files.stamp(o.output .. "/" .. tile) == (sizes[tile] or tile_bytes) end
@@ -88,7 +88,7 @@ function tile_index.write(there, sizes, parameters, o)
    local metadata = {sizes = used}
    for k, v in pairs(parameters) do metadata[k] = v end
    local ok, message = require("bclua.sql").write_parquet(o.output .. "/index.parquet", columns,
-      {order = COLUMNS, types = {channel = "bigint"}, metadata = record.for_parquet(metadata)})
+      {order = COLUMNS, types = {channel = "bigint"}, metadata = provenance.for_parquet(metadata)})
    if not ok then return nil, message end
    return used
 end

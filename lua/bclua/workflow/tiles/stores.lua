@@ -1,5 +1,5 @@
 --- The three ways to keep tiles: what a worker writes.
--- `packed` and `flac` hold spans, `npy` a file a window; doc/formats.md describes them.
+-- `packed` and `flac` hold segments, `npy` a file a window; doc/formats.md describes them.
 -- @module bclua.workflow.tiles.stores
 local array = require "bclua.array"
 local files = require "bclua.files"
@@ -41,7 +41,7 @@ end
 
 --- Bytes that so many samples take, about.
 -- @tparam string store
--- @tparam integer samples of spans; of windows for `npy`
+-- @tparam integer samples of segments; of windows for `npy`
 -- @tparam integer windows
 function stores.estimate(store, samples, windows)
    if store == "npy" then return samples * 4 + windows * 128 end
@@ -51,7 +51,7 @@ end
 local Npy, Shard = {}, {}
 Npy.__index, Shard.__index = Npy, Shard
 
--- A sink puts the windows of a span, and says in each where its samples are.
+-- A sink puts the windows of a segment, and says in each where its samples are.
 function Npy:put(source, samples, windows)
    local length = self.length
    for _, w in ipairs(windows) do

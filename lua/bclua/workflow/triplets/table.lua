@@ -2,7 +2,7 @@
 -- @module bclua.workflow.triplets.table
 local array = require "bclua.array"
 local progress = require "bclua.progress"
-local record = require "bclua.workflow.record"
+local provenance = require "bclua.data.provenance"
 
 local triplet_table = {}
 
@@ -156,7 +156,7 @@ local function write(path, rows, columns, p, options, parts)
    local from, message, no_triplets = draw(db, path, columns, p, options, parts)
    if not from then return nil, message, no_triplets end
    return db:write_parquet(path, SELECT:format(channels .. groups, from),
-      {metadata = record.for_parquet(p.metadata)})
+      {metadata = provenance.for_parquet(p.metadata)})
 end
 
 --- Draw triplets and write their table; many go through files beside it, of which none is left behind.

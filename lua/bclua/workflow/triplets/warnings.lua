@@ -3,7 +3,7 @@
 -- @module bclua.workflow.triplets.warnings
 local groups = require "bclua.workflow.triplets.groups"
 
-local remarks = {}
+local warnings = {}
 
 local function distance_to(x, row)
    local d = math.huge
@@ -90,7 +90,7 @@ end
 -- @tparam {table,...} rows with `group`, `duration_seconds` and their windows
 -- @tparam table p parameters of the draw, `samples` and `window_s` among them
 -- @tparam {string,...} list to which they are added
-function remarks.add(rows, p, list)
+function warnings.add(rows, p, list)
    local sizes, names = by_group(rows)
    local alone = {}
    for _, name in ipairs(names) do
@@ -123,7 +123,7 @@ end
 --- In how many triplets of a table anchor and neighbour are one window, in words; nil if in none.
 -- @tparam string relation SQL of the table
 -- @treturn ?string
-function remarks.same(relation)
+function warnings.same(relation)
    local same = "filter (a = b and a_loc = b_loc)"
    local r = require("bclua.sql").query(("select count(*)::bigint n, count(*) %s::bigint same, count(distinct a) %s" ..
       "::bigint recordings from %s"):format(same, same, relation))[1]
@@ -134,7 +134,7 @@ function remarks.same(relation)
 end
 
 --- One group only: what can be done about it; nil where there are more.
-function remarks.no_groups(options, rows, held, by)
+function warnings.no_groups(options, rows, held, by)
    local sizes, names = by_group(rows)
    if #names > 1 or #names == 0 then return nil end
    local message = ("%s: triplets need two groups or more, got 1: the %s '%s' (recordings: %d, and %d kept for " ..
@@ -147,4 +147,4 @@ function remarks.no_groups(options, rows, held, by)
       "--metadata), or add recordings of others"
 end
 
-return remarks
+return warnings
