@@ -105,6 +105,15 @@ describe("tables", function()
          {tables.open(path, SCHEMA, {"name", "n"})})
    end)
 
+   it("hold columns of CSV against each other as numbers", function()
+      local schema = {from = "number", to = "number", {"to", with = {"from"}, sql = "to >= from", words = "is before"}}
+      local path = command.write(dir .. "/t.csv", "from,to\n7,10\n")
+      assert(tables.open(path, schema, {"from", "to"}))
+      command.write(path, "from,to\n10,7\n")
+      assert.same({nil, path .. ": column 'to', row 1: is before, got '7'"},
+         {tables.open(path, schema, {"from", "to"})})
+   end)
+
    it("of JSON say which key is wrong", function()
       local path = dir .. "/t.json"
       local function read(text) return tables.read_json(command.write(path, text), SCHEMA) end

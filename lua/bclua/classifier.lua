@@ -17,6 +17,7 @@ local json = require "bclua.json"
 local judge = require "bclua.classifier.judge"
 local learn = require "bclua.learn"
 local safetensors = require "bclua.format.safetensors"
+local sql = require "bclua.sql"
 local tables = require "bclua.data.tables"
 local check_options = require("bclua.options").check
 
@@ -26,7 +27,7 @@ local Model = {}
 Model.__index = Model
 
 --- The strengths that cross-validation tries: the weight of the data against that of small weights.
-classifier.strengths = {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1}
+classifier.strengths = {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3, 10}
 
 --- The probability from which on a window counts as called in the measures of precision and recall.
 classifier.threshold = 0.5
@@ -327,6 +328,20 @@ function Model:threshold(k, precision)
       best = math.max(best, p)
    end
    return nil, best
+end
+
+--- A text that follows from the scores that a model gives alone.
+-- @treturn string
+function Model:identity()
+   local names, numbers = {}, {}
+   for k, c in ipairs(self.classes) do names[k] = c.name end
+   for k = 1, #names do
+      local row = self.weight[k]
+      for i = 1, #row do numbers[#numbers + 1] = ("%a"):format(row[i]) end
+      numbers[#numbers + 1] = ("%a"):format(self.bias[k])
+   end
+   return sql.query(("select md5(%s) as hash"):format(sql.quote(json.encode(names) .. table.concat(numbers, " "))))[1]
+      .hash
 end
 
 local NAMES = {average_precision = "average precision", roc_auc = "ROC-AUC"}

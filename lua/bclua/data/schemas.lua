@@ -136,7 +136,8 @@ schemas.scores = {clock_time = CLOCK, source_name = PATH, species = optional(TEX
 
 --- `import-labels`.
 schemas.labels = {source_name = PATH, start_s = SECONDS, end_s = SECONDS, low_hz = HERTZ, high_hz = HERTZ,
-   label = optional(TEXT), score = "number", origin = optional(TEXT), line = {"integer", least = 1},
+   label = optional(TEXT), score = "number", verdict = {"choice", {"yes", "no", "unsure"}}, origin = optional(TEXT),
+   line = {"integer", least = 1},
    together("end_s", "start_s", "end_s >= start_s", "must not be before 'start_s'")}
 
 --- accepted.csv of `browse`.
@@ -149,6 +150,14 @@ schemas.accepted = {clock_time = CLOCK, source_name = PATH, species = optional(T
 schemas.embeddings = {clock_time = CLOCK, site = optional(TEXT), file = TEXT,
    start_s = {"number", needed = true, least = 0}, end_s = {"number", needed = true, least = 0},
    embedding = {"list", of = {"number", nan = true}, items = "numbers", needed = true}}
+
+--- `classify predict`: windows with the scores of all classes.
+schemas.scored_windows = options.extend(schemas.embeddings, {embedding = false, score = schemas.embeddings.embedding})
+
+--- `classify predict`: detections.
+schemas.detections = {file = TEXT, start_s = schemas.embeddings.start_s, end_s = schemas.embeddings.end_s,
+   clock_time = CLOCK, site = optional(TEXT), label = TEXT, score = NUMBER,
+   probability = {"number", needed = true, least = 0, most = 1}, windows = COUNT}
 
 --- A line of the journal of `embed predict`; its output, too, has `files`.
 schemas.journal = {files = {"list", needed = true, of = {"table", of = {file = TEXT, bytes = COUNT, modified = COUNT,

@@ -170,13 +170,23 @@ local function wanted(t, schema, names)
    return list
 end
 
+-- A rule's condition on the values of its columns, which in CSV are text until they are cast.
+local function rule_sql(t, list, rule)
+   local sql = rule.sql
+   for _, name in ipairs(t.is_text and {rule[1], table.unpack(rule.with)} or {}) do
+      sql = sql:gsub("%f[%w_]" .. name .. "%f[^%w_]", (list[name].value:gsub("%%", "%%%%")))
+   end
+   return sql
+end
+
 -- The rules of several columns, all of which are read.
-local function add_rules(list, schema)
+local function add_rules(t, list, schema)
    for _, rule in ipairs(schema) do
       local here = list[rule[1]] and list[rule[1]].fits
       for _, other in ipairs(rule.with) do here = here and list[other] and list[other].fits end
       if here then
-         list[#list + 1] = {name = rule[1], bad = ("not coalesce(%s, false)"):format(rule.sql), words = rule.words,
+         list[#list + 1] = {name = rule[1], bad = ("not coalesce(%s, false)"):format(rule_sql(t, list, rule)),
+            words = rule.words,
             kind = list[rule[1]].kind, fits = true, is_rule = true}
       end
    end
@@ -231,7 +241,7 @@ function tables.open(path, schema, names)
    local list
    list, message = wanted(t, schema, names)
    if not list then return nil, message end
-   add_rules(list, schema)
+   add_rules(t, list, schema)
    message = find_fault(t, list)
    if message then return nil, message end
    local select = {}

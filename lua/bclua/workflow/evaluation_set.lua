@@ -32,11 +32,14 @@ evaluation_set.words = {motif = "motif windows", best = "windows with the best c
 
 -- ---- On a worker ----
 
--- Of each window the mean and the deviation over time of 128 log-mel bands, in decibels.
-local function plain_of(windows, o)
+--- Of each window the mean and the deviation over time of 128 log-mel bands, in decibels.
+-- @tparam array windows f32 (n, samples)
+-- @tparam table o `sample_rate`, `fmin` and `fmax` in Hz (0: half the sample rate)
+-- @treturn array f32 (n, 256)
+function evaluation_set.statistics(windows, o)
    local spectral = require "bclua.spectral"
    local plain = array.zeros({#windows, 256})
-   local n_fft, hop = require("bclua.tilenet").frames(o.sample_rate, SECONDS * o.sample_rate)
+   local n_fft, hop = require("bclua.tilenet").frames(o.sample_rate, windows:shape(2))
    for i = 1, #windows do
       local db = spectral.log_mel(windows[i], {sample_rate = o.sample_rate, n_fft = n_fft, hop = hop, n_mels = 128,
          fmin = o.fmin, fmax = o.fmax > 0 and o.fmax or nil})
@@ -104,7 +107,7 @@ function evaluation_set.one(item, o)
    end
    local which
    windows, which = with_sound(windows, item, o.sample_rate)
-   return {windows = windows, which = which, plain = o.plain and plain_of(windows, o) or nil}
+   return {windows = windows, which = which, plain = o.plain and evaluation_set.statistics(windows, o) or nil}
 end
 
 -- ---- Which windows ----

@@ -6,7 +6,7 @@ local tables = require "bclua.data.tables"
 
 local labelled = {}
 
-local COLUMNS = {"source_name", "start_s", "end_s", "low_hz?", "high_hz?", "label?", "score?"}
+local COLUMNS = {"source_name", "start_s", "end_s", "low_hz?", "high_hz?", "label?", "score?", "verdict?"}
 
 -- The recording of each name that labels have, by its own name.
 local function finder(names)
@@ -34,18 +34,22 @@ end
 --- The labels of some recordings.
 -- @tparam string path Parquet or CSV from `import-labels`
 -- @tparam {string,...} names source names; labels with others are matched as `bclua.data.annotation_match` does
--- @treturn[1] table lists of labels by source name, in order of time: `start_s`, `end_s`, and, where it is known,
--- `low_hz`, `high_hz`, `label`, `score`
--- @treturn[1] table `labels`: how many, `others`: how many are of no such recording, `recordings`: how many have those
+-- @tparam[opt] table options `verdicts`: also the labels that somebody has not confirmed (verdict `no` or `unsure`)
+-- @treturn[1] table lists of labels by source name, in order of time: `start_s`, `end_s`, `verdict` (`yes` where there
+-- is none), and, where it is known, `low_hz`, `high_hz`, `label`, `score`
+-- @treturn[1] table `labels`: how many, `others`: how many are of no such recording, `recordings`: how many have those;
+-- `has_verdicts`: it is a table of verdicts
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function labelled.read(path, names)
-   local relation, message = tables.open(path, schemas.labels, COLUMNS)
-   if not relation then return nil, message end
-   local rows
-   rows, message = require("bclua.sql").query(("from %s order by start_s, end_s, label"):format(relation))
+function labelled.read(path, names, options)
+   local relation, kinds = tables.open(path, schemas.labels, COLUMNS)
+   if not relation then return nil, kinds end
+   local where = options and options.verdicts and "" or "where coalesce(verdict, 'yes') = 'yes'"
+   local rows, message = require("bclua.sql").query(([[select * replace (coalesce(verdict, 'yes') as verdict) from %s %s
+      order by start_s, end_s, label]]):format(relation, where))
    if not rows then return nil, message end
-   local find, of, about, missing = finder(names), {}, {labels = 0, others = 0, recordings = 0}, {}
+   local find, of, missing = finder(names), {}, {}
+   local about = {labels = 0, others = 0, recordings = 0, has_verdicts = kinds.verdict and true}
    for _, row in ipairs(rows) do
       local name = find(row.source_name)
       if name then

@@ -33,8 +33,10 @@ local function md5(text)
    return assert(sql.query(("select md5(%s) as hash"):format(sql.quote(text))))[1].hash
 end
 
--- A number that follows from the weights alone: not from where the checkpoint is, nor from what else it holds.
-local function weights_of(net)
+--- A number that follows from the weights alone: not from where the checkpoint is, nor from what else it holds.
+-- @tparam network net
+-- @treturn string
+function predict.weights(net)
    local names, sums = {}, {}
    local state = net:state()
    for name in pairs(state) do names[#names + 1] = name end
@@ -75,13 +77,13 @@ local function list_files(inputs)
 end
 
 -- What is to be done of a list, and how much was done before.
-local function choose(list, store)
+local function choose(list, store, step)
    local todo, again, failures = {}, {}, {}
    for _, path in ipairs(list) do
       local size, modified = files.stamp(path)
       local done = store.done[path]
       if not utf8.len(path) then
-         failures[#failures + 1] = {path = path, step = "predict", reason = path .. ": a name that is not UTF-8"}
+         failures[#failures + 1] = {path = path, step = step, reason = path .. ": a name that is not UTF-8"}
       elseif not (done and done.bytes == size and done.modified == modified) then
          if done then again[#again + 1] = path end
          todo[#todo + 1] = path
@@ -104,14 +106,15 @@ local function estimate(paths, o)
    return sum
 end
 
-local function chunk_of(net, block, path, o, total, placed)
+local function chunk_of(net, block, path, o, total, placed, job)
    local n = block.count
    local chunk = {file = path, recorded_at = placed.recorded_at, site = placed.site, start_s = array.zeros(n, "f64"),
       end_s = array.zeros(n, "f64")}
    for i = 1, n do
       chunk.start_s[i], chunk.end_s[i] = windows.times(block.first + i - 1, total, o)
    end
-   chunk.embedding = net:forward(block.windows, {batch_size = o.block}):copy("f32")
+   local z = net:forward(block.windows, {batch_size = o.block})
+   chunk[job.kind.values] = (job.of and job.of(z, block.windows) or z):copy("f32")
    return chunk
 end
 
@@ -124,8 +127,8 @@ local function place(path, list)
 end
 
 -- All windows of all recordings through the network into the store.
-local function embed(net, todo, store, o, quiet)
-   local bar = progress.new("predict", estimate(todo, o), {unit = "windows", kept = true, quiet = quiet})
+local function embed(net, todo, store, o, job, quiet)
+   local bar = progress.new(job.step, estimate(todo, o), {unit = "windows", kept = true, quiet = quiet})
    local r = {done = 0, windows = 0, seconds = 0, failures = {}, bar = bar}
    local placed, said
    for block in windows.blocks(todo, o, system.threads()) do
@@ -133,10 +136,10 @@ local function embed(net, todo, store, o, quiet)
       if block.first == 0 then placed, said = place(path, o.deployments) end
       if block.message then
          store:discard()
-         r.failures[#r.failures + 1] = {path = path, step = "predict", reason = block.message}
+         r.failures[#r.failures + 1] = {path = path, step = job.step, reason = block.message}
       else
          if block.count > 0 then
-            ok, message = store:add(chunk_of(net, block, path, o, block.samples or math.huge, placed))
+            ok, message = store:add(chunk_of(net, block, path, o, block.samples or math.huge, placed, job))
          end
          r.windows = r.windows + block.count
          bar:update(r.windows, path)
@@ -177,11 +180,14 @@ end
 -- `bclua.data.hearing`; default: that of the training), `precision`,
 -- `batch` (windows at once), `deployments` (a CSV, see `bclua.data.deployments`: clock times and sites), `force`,
 -- `quiet`
+-- @tparam[opt] function job_of `job_of(net)` says what is written in place of embeddings, or nil and a message: `step`
+-- (what messages call it), `kind` (see `predict.partitioned_writer`), `of`: function of embeddings and their windows,
+-- f32 (n, samples), that returns the values (n, k); `parameters` beside those of `predict`
 -- @treturn[1] table `done`, `skipped`, `windows` (of this run), `rows` (of the table), `seconds` (of sound),
 -- `elapsed_s`, `failures`, `counts` (see `account.of`)
 -- @treturn[2] nil
 -- @treturn[2] string message
-function predict.run(options)
+function predict.run(options, job_of)
    options = check_options(options, predict.options)
    local ok, message = check(options)
    if not ok then return nil, message end
@@ -190,8 +196,11 @@ function predict.run(options)
    local net, metadata = require("bclua.tilenet").open(options.checkpoint, {precision = options.precision})
    if not net then return nil, metadata end
    options.channel = options.channel or metadata.channel
-   local result
-   result, message = predict.with_network(net, list, options, left_out, others)
+   local result, job
+   if job_of then job, message = job_of(net) end
+   if job or not job_of then
+      result, message = predict.with_network(net, list, options, left_out, others, job)
+   end
    net:close()
    return result, message
 end
@@ -204,18 +213,20 @@ local function summary(r)
 end
 
 -- What there is to say about recordings that were read all the same, in this run or before.
-local function warnings_of(list, store)
+local function warnings_of(list, store, step)
    local warnings = {}
    for _, path in ipairs(list) do
       local item = store.done[path]
       if item and item.warning then
          local info = require("bclua.audio").info(path)
-         warnings[#warnings + 1] = {path = path, step = "predict", what = item.warning, seconds = item.seconds,
+         warnings[#warnings + 1] = {path = path, step = step, what = item.warning, seconds = item.seconds,
             claimed_s = info and info.claimed_s}
       end
    end
    return warnings
 end
+
+local EMBED = {step = "predict", kind = partitioned_writer.kinds.embeddings}
 
 local WITH_NETWORK = extend(predict.options, {checkpoint = "string", inputs = {"list", of = "string"}})
 
@@ -225,7 +236,9 @@ local WITH_NETWORK = extend(predict.options, {checkpoint = "string", inputs = {"
 -- @tparam table options as for `run`; `checkpoint` is only the name in the metadata
 -- @tparam[opt] {table,...} left_out what else there was and counts as failed, from `files.find`
 -- @tparam[opt] table others what else there was, from `recordings.list`
-function predict.with_network(net, list, options, left_out, others)
+-- @tparam[opt] table job what is written in place of embeddings, as from `job_of` of `run`
+function predict.with_network(net, list, options, left_out, others, job)
+   job = job or EMBED
    options = check_options(options, WITH_NETWORK)
    local o = {sample_rate = net.options.sample_rate, length = net.samples, hop_s = options.hop or net.options.seconds,
       drop = options.partial == "drop", block = options.batch,
@@ -235,21 +248,21 @@ function predict.with_network(net, list, options, left_out, others)
       o.deployments, message = deployments.read(options.deployments)
       if not o.deployments then return nil, message end
    end
-   local parameters = {weights = weights_of(net), window_s = net.options.seconds, hop_s = o.hop_s,
+   local parameters = extend({weights = predict.weights(net), window_s = net.options.seconds, hop_s = o.hop_s,
       sample_rate = o.sample_rate, channel = o.channel, partial = options.partial,
-      deployments = hash_of(options.deployments), precision = options.precision}
+      deployments = hash_of(options.deployments), precision = options.precision}, job.parameters or {})
    local locked <close>, busy = lock.take(options.output)
    if not locked then return nil, busy end
-   local store <close>, why = partitioned_writer.open(options.output, parameters, options.force)
+   local store <close>, why = partitioned_writer.open(options.output, parameters, options.force, job.kind)
    if not store then return nil, why end
-   local todo, again, failures = choose(list, store)
+   local todo, again, failures = choose(list, store, job.step)
    local ok, r
    ok, message = store:replace(again)
-   if ok then r, message = embed(net, todo, store, o, options.quiet) end
+   if ok then r, message = embed(net, todo, store, o, job, options.quiet) end
    if not r then return nil, message end
    table.move(r.failures, 1, #r.failures, #failures + 1, failures)
    r.failures, r.skipped, r.elapsed_s = failures, #list - r.done - #failures, r.bar:elapsed()
-   for _, failure in ipairs(provenance.left_out(left_out or {}, "predict", options.quiet)) do
+   for _, failure in ipairs(provenance.left_out(left_out or {}, job.step, options.quiet)) do
       failures[#failures + 1] = failure
    end
    r.counts = account.of(others or sounds.none(#list), r)
@@ -260,8 +273,8 @@ function predict.with_network(net, list, options, left_out, others)
    r.bar:finish(summary(r))
    r.bar = nil
    local about = others and sounds.about(others)
-   if about then progress.note("predict: " .. about, options.quiet) end
-   r.warnings = warnings_of(list, store)
+   if about then progress.note(job.step .. ": " .. about, options.quiet) end
+   r.warnings = warnings_of(list, store, job.step)
    ok, message = provenance.write_failures(options.output .. ".failures.csv", failures)
    if ok then ok, message = provenance.write_warnings(options.output .. ".warnings.csv", r.warnings) end
    if ok and not r.rows then

@@ -1,4 +1,5 @@
---- A table of embeddings that grows recording by recording, in bounded memory, and becomes one Parquet file.
+--- A table of what a network says of windows: it grows recording by recording, in bounded memory, and becomes one
+-- Parquet file.
 --
 -- Rows gather in `OUTPUT.parts/`, a Parquet file for some thousand of them; `journal.jsonl` there says which recordings
 -- are complete and in which parts. A run that was killed goes on behind it; `commit` makes OUTPUT of what was in
@@ -18,11 +19,18 @@ local tables = require "bclua.data.tables"
 
 local writer = {}
 
---- The columns of the table.
-writer.columns = {"file", "start_s", "end_s", "clock_time", "site", "embedding"}
+--- What such tables hold: `values`, the column of lists of floats; the `schema`, and which `command` writes them.
+writer.kinds = {
+   embeddings = {values = "embedding", schema = schemas.embeddings, command = "embed predict"},
+   scores = {values = "score", schema = schemas.scored_windows, command = "classify predict"},
+}
+
+--- The columns of a table.
+-- @tparam table kind of `kinds`
+function writer.columns(kind) return {"file", "start_s", "end_s", "clock_time", "site", kind.values} end
 
 -- The same as they are read: earlier versions wrote no clock time and no site.
-local COLUMNS = {"file", "start_s", "end_s", "clock_time?", "site?", "embedding"}
+local function columns_read(kind) return {"file", "start_s", "end_s", "clock_time?", "site?", kind.values} end
 
 --- Rows of a part.
 writer.rows = 2048
@@ -38,8 +46,8 @@ local function remove_folder(folder)
 end
 
 -- What the output knows of its recordings, and the journal that it took in, as `fingerprint`.
-local function read_output(path)
-   local relation, message = tables.open(path, schemas.embeddings, COLUMNS)
+local function read_output(path, kind)
+   local relation, message = tables.open(path, kind.schema, columns_read(kind))
    if not relation then return nil, message end
    local metadata
    metadata, message = sql.parquet_metadata(path)
@@ -72,7 +80,8 @@ local function read_entry(self, line)
    if not entry or tables.fault(entry, LINE) then return nil end
    for _, name in ipairs(entry.parts) do
       if not name:find("^part%-%d+%.parquet$") then return nil end
-      if not tables.open(self.folder .. "/" .. name, schemas.embeddings, COLUMNS) then return nil end
+      local path = self.folder .. "/" .. name
+      if not tables.open(path, self.kind.schema, columns_read(self.kind)) then return nil end
    end
    return entry
 end
@@ -105,9 +114,9 @@ local function read_journal(self)
    return system.write_file(self.folder .. "/journal.jsonl", good)
 end
 
-local function write(path, chunks)
+local function write(path, chunks, kind)
    local columns = {file = {}}
-   for _, key in ipairs({"start_s", "end_s", "embedding"}) do
+   for _, key in ipairs({"start_s", "end_s", kind.values}) do
       local list = {}
       for i, chunk in ipairs(chunks) do list[i] = chunk[key] end
       columns[key] = array.concat(list)
@@ -122,31 +131,36 @@ local function write(path, chunks)
       end
    end
    columns.clock_time.n, columns.site.n = rows, rows
-   return sql.write_parquet(path, columns, {order = writer.columns, types = {clock_time = "varchar", site = "varchar"}})
+   return sql.write_parquet(path, columns, {order = writer.columns(kind),
+      types = {clock_time = "varchar", site = "varchar"}})
 end
 
 --- Begin, or go on.
 -- @tparam string output the Parquet file to make
 -- @tparam table parameters as for `provenance.open_folder`; where others made the output or its parts, it is an error
 -- @tparam ?boolean force then they are redone
+-- @tparam[opt] table kind of `kinds`: embeddings
 -- @treturn[1] Writer `done`: `{file=, bytes=, modified=, windows=}` by file
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function writer.open(output, parameters, force)
-   local self = setmetatable({output = output, folder = output .. ".parts", parameters = parameters, list = {},
-      lines = 0, done = {}, order = {}, drops = {}, old = 0, own = {}, own_parts = {}, finished = {}, own_rows = 0},
+function writer.open(output, parameters, force, kind)
+   kind = kind or writer.kinds.embeddings
+   local self = setmetatable({kind = kind, output = output, folder = output .. ".parts", parameters = parameters,
+      list = {}, lines = 0, done = {}, order = {}, drops = {}, old = 0,
+      own = {}, own_parts = {}, finished = {}, own_rows = 0},
       Writer)
-   self.writer = part_writer.new(self.folder, 0, write)
+   self.writer = part_writer.new(self.folder, 0, function(name, chunks) return write(name, chunks, kind) end)
    local made = provenance.of_parquet(output)
    if files.exists(output) and not made and not force then
-      return nil, output .. ": is there, and not of `embed predict`; use --force to replace it, or another output"
+      return nil, ("%s: is there, and not of `%s`; use --force to replace it, or another output"):format(output,
+         kind.command)
    end
    local ok, message = provenance.check(output, made, parameters, force)
    if not ok then return nil, message end
    local is_same = made and not provenance.difference(made, parameters)
    local before, damaged = provenance.of_folder(self.folder)
    local done, journal = {}, nil
-   if is_same then done, journal = read_output(output) end
+   if is_same then done, journal = read_output(output, kind) end
    if not done and not force then return nil, journal end
    if force and (damaged or before and provenance.difference(before, parameters)) or
       before and done and journal == fingerprint(self.folder) then
@@ -200,7 +214,8 @@ function Writer:flush()
 end
 
 --- Rows of the recording that is being done.
--- @tparam table chunk `file`; `recorded_at`, `site` or nil; `start_s`, `end_s`: f64 (n); `embedding`: f32 (n, z)
+-- @tparam table chunk `file`; `recorded_at`, `site` or nil; `start_s`, `end_s`: f64 (n); the values, as `embedding`:
+-- f32 (n, z)
 -- @treturn[2] nil, message
 function Writer:add(chunk)
    self.own[#self.own + 1], self.own_rows = chunk, self.own_rows + #chunk.start_s
@@ -253,14 +268,14 @@ local function quoted(list)
 end
 
 local EMPTY = "select ''::varchar as file, 0::double as start_s, 0::double as end_s, " ..
-   "null::varchar as clock_time, null::varchar as site, []::float[] as embedding, 0::ubigint as file_index where false"
+   "null::varchar as clock_time, null::varchar as site, []::float[] as %s, 0::ubigint as file_index where false"
 
 -- All rows: of the output before, then of the parts in their order, but for what was replaced later.
 local function source(self)
    local shift = self.old > 0 and 1 or 0
    local list = table.move(self.list, 1, #self.list, 1 + shift, shift == 1 and {self.output} or {})
-   local select, unless = "select " .. table.concat(writer.columns, ", ") .. " from ", {}
-   local from = ("(%s union all by name select *, file_index from %s)"):format(EMPTY,
+   local select, unless = "select " .. table.concat(writer.columns(self.kind), ", ") .. " from ", {}
+   local from = ("(%s union all by name select *, file_index from %s)"):format(EMPTY:format(self.kind.values),
       sql.parquet(list, "union_by_name = true"))
    for i, drop in ipairs(self.drops) do
       unless[i] = ("not (file_index < %d and file in (%s))"):format(drop.before + shift, quoted(drop.files))
@@ -289,7 +304,7 @@ function Writer:commit(metadata)
    all.bclua_files, all.bclua_journal = files.json(list), fingerprint(self.folder)
    if self.lines > 0 or self.old == 0 then
       local rows = (#self.list > 0 or self.old > 0) and source(self) or
-         "select * exclude (file_index) from (" .. EMPTY .. ")"
+         "select * exclude (file_index) from (" .. EMPTY:format(self.kind.values) .. ")"
       ok, message = sql.write_parquet(self.output, rows, {metadata = all, row_group_size = ROW_GROUP})
       if not ok then return nil, message end
    end

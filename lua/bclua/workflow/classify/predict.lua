@@ -1,0 +1,127 @@
+--- Find the classes of a model in any recordings: decoded, embedded and classified in one pass.
+-- @module bclua.workflow.classify.predict
+local classifier = require "bclua.classifier"
+local detect = require "bclua.detect"
+local display = require "bclua.display"
+local exports = require "bclua.workflow.classify.exports"
+local files = require "bclua.files"
+local lock = require "bclua.lock"
+local log_mel = require "bclua.workflow.classify.log_mel"
+local partitioned_writer = require "bclua.workflow.predict.partitioned_writer"
+local progress = require "bclua.progress"
+local provenance = require "bclua.data.provenance"
+local stream = require "bclua.workflow.predict"
+local train = require "bclua.workflow.classify.train"
+local options_of = require "bclua.options"
+
+local predict = {}
+
+-- What the recordings are read and embedded with; their precision is that of the embeddings that trained.
+local STREAM = options_of.extend(stream.options, {checkpoint = "string", output = false, precision = false})
+
+--- What `run` takes.
+predict.options = options_of.extend(STREAM, detect.options, {model = {"string", needed = true},
+   output = {"string", needed = true}, format = {"choice", exports.formats}})
+
+-- The checkpoint that a model's embeddings are of: the one that is given, else where it was at the training.
+local function checkpoint_of(model, options)
+   local path = options.checkpoint or model.about.checkpoint
+   if type(path) == "string" and files.is_file(path) then return path end
+   return nil, ("%s: its checkpoint is not there: %s (use --checkpoint)"):format(options.model, tostring(path))
+end
+
+-- From embeddings and their windows to scores.
+local function scorer(model, sample_rate)
+   if model.features ~= train.with_log_mel then return function(z) return model:scores(z) end end
+   return function(z, windows) return model:scores(log_mel.append(z, log_mel.statistics(windows, sample_rate))) end
+end
+
+-- What `predict` writes in place of embeddings; refused where the network is another one.
+local function job_of(model, options)
+   return function(net)
+      if stream.weights(net) ~= model.about.weights then
+         return nil, ("%s: was trained on embeddings of another checkpoint than %s"):format(options.model,
+            options.checkpoint)
+      end
+      return {step = "classify", kind = partitioned_writer.kinds.scores, parameters = {classifier = model:identity()},
+         of = scorer(model, net.options.sample_rate)}
+   end
+end
+
+-- The scores of all windows into the folder.
+local function score(model, options)
+   local o = options_of.subset(options, STREAM)
+   o.output, o.precision = options.output .. "/scores.parquet", model.about.precision
+   o.channel = options.channel or model.about.channel
+   return stream.run(o, job_of(model, options))
+end
+
+-- Classes that no threshold makes precise enough.
+local function remarks(thresholds, precision)
+   local list = {}
+   for _, t in ipairs(thresholds) do
+      if not t.threshold then
+         list[#list + 1] = ("left out: %s, which was never called with a precision of %g (at best %.2f)"):format(
+            t.label, precision, t.best)
+      end
+   end
+   return list
+end
+
+--- Find the classes, and write what was found into a folder: `scores.parquet` (all windows; what is there already is
+-- not done again, so that other thresholds cost nothing), `detections.parquet`, `summary.csv` (by day, site and class)
+-- and what `format` asks for.
+-- @tparam table options `model` (of `classify train`), `inputs` (recordings and folders), `output` (a folder);
+-- `threshold` or `precision` as for `bclua.detect`; `format` (see `exports.formats`); `checkpoint` (default: where it
+-- was at the training), `hop`, `partial`, `channel`, `deployments`, `batch`, `force`, `quiet` as for
+-- `bclua.workflow.predict`
+-- @treturn[1] table as from `bclua.workflow.predict`, and `detections` (how many), `thresholds` (as from
+-- `detect.find`), `by_class` (of each `label`, `threshold`, `detections`, `seconds`, `recordings`), `remarks`
+-- @treturn[2] nil
+-- @treturn[2] string message
+function predict.run(options)
+   options = options_of.check(options, predict.options)
+   local model, message = classifier.load(options.model)
+   if not model then return nil, message end
+   options.checkpoint, message = checkpoint_of(model, options)
+   if not options.checkpoint then return nil, message end
+   local thresholds = options_of.subset(options, detect.options)
+   local ok
+   ok, message = detect.thresholds(model, thresholds)
+   if not ok then return nil, message end
+   local locked <close>, busy = lock.folder(options.output)
+   if not locked then return nil, busy end
+   local result
+   result, message = score(model, options)
+   if not result then return nil, message end
+   local made = provenance.of_parquet(options.output .. "/scores.parquet")
+   made.threshold, made.wanted_precision = options.threshold, options.precision
+   thresholds.output, thresholds.metadata = options.output .. "/detections.parquet", provenance.for_parquet(made)
+   local found
+   found, message = detect.find(options.output .. "/scores.parquet", model, thresholds)
+   if not found then return nil, message end
+   result.thresholds, result.remarks = found.thresholds, remarks(found.thresholds, options.precision)
+   ok, message = exports.write(options.output, found.thresholds, {format = options.format,
+      sample_rate = made.sample_rate})
+   if not ok then return nil, message end
+   result.by_class, result.detections = ok.by_class, ok.detections
+   progress.note(("classify: %d detections"):format(ok.detections), options.quiet)
+   return result
+end
+
+--- What was found, as text.
+-- @tparam table result from `run`
+-- @treturn string
+function predict.text(result)
+   local rows = {{"class", "threshold", "detections", "recordings", "minutes", "precision", "recall"}}
+   for _, c in ipairs(result.by_class) do
+      rows[#rows + 1] = {c.label, ("%.3f"):format(c.threshold), tostring(c.detections), tostring(c.recordings),
+         ("%.1f"):format(c.seconds / 60), c.precision and ("%.3f"):format(c.precision) or "",
+         c.recall and ("%.3f"):format(c.recall) or ""}
+   end
+   local lines = display.lines(rows, {false, true, true, true, true, true, true})
+   table.move(result.remarks, 1, #result.remarks, #lines + 1, lines)
+   return table.concat(lines, "\n")
+end
+
+return predict
