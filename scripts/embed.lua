@@ -151,7 +151,7 @@ local function summary(parser)
    setting("--batch-size", "N", "Also the memory of a training step with that many triplets.")
    return function(o)
       local network = network_of(o)
-      network.precision, network.checkpoint, network.sample_rate = o.precision, o.recompute, o.sample_rate
+      network.precision, network.recompute, network.sample_rate = o.precision, o.recompute, o.sample_rate
       local net = require("bclua.tilenet").new(network)
       print(net:summary({batch_size = o.batch_size}))
       local free = system.memory_free()

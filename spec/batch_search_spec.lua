@@ -42,7 +42,7 @@ describe("batch_search", function()
       if sanitized() then return pending("not for a sanitized build") end
       local plain = assert(run{most_seconds = 0}).largest
       assert(assert(run{precision = "bf16", most_seconds = 0}).largest > plain)
-      assert(assert(run{checkpoint = "stage", most_seconds = 0}).largest > plain)
+      assert(assert(run{recompute = "stage", most_seconds = 0}).largest > plain)
    end)
 
    it("leaves out what would take too long, and says so", function()
@@ -157,7 +157,7 @@ describe("batch_search", function()
       local function raises(text, options) assert.error_matches(function() run(options) end, text, 1, true) end
       raises("unknown option 'size'", {size = 1})
       raises("option 'precision' must be one of f32, bf16, f16, got 'f64'", {precision = "f64"})
-      raises("option 'checkpoint' must be one of auto, cheap, none, stage, role, got 'some'", {checkpoint = "some"})
+      raises("option 'recompute' must be one of auto, cheap, none, stage, role, got 'some'", {recompute = "some"})
       raises("option 'memory' must be a number from 1 to 9007199254740992, got 0", {memory = 0})
       raises("option 'steps' must be an integer of at least 1, got 0", {steps = 0})
       raises("option 'most_seconds' must be a number of at least 0, got -1", {most_seconds = -1})

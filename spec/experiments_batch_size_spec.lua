@@ -15,7 +15,7 @@ describe("scripts/experiments/batch_size.lua", function()
 
    it("finds the largest batch for a budget, in a table, a picture and a report", function()
       if os.getenv("BCLUA_SANITIZED") then return pending("not for a sanitized build") end
-      local out, status = run("--memory 80 --precision f32,bf16 --checkpoint none --steps 1 --most-seconds 60")
+      local out, status = run("--memory 80 --precision f32,bf16 --recompute none --steps 1 --most-seconds 60")
       assert.equal(0, status, out)
       local place = dir .. "/experiments/batch_size/"
       local rows = sql.query("from " .. sql.quote(place .. "batch_size.parquet"))
@@ -35,6 +35,7 @@ describe("scripts/experiments/batch_size.lua", function()
    it("says what a budget that is too small would have to be", function()
       local out, status = run("--memory 2 --precision f32 --checkpoint none")
       assert.equal(1, status)
+      assert.matches("^'%-%-checkpoint' is called '%-%-recompute' now\n", out)
       assert.matches("a budget of 2 MB is less than a single triplet takes: %d+ MB", out)
       assert.is_false(files.exists(dir .. "/report.html"))
    end)
@@ -42,7 +43,7 @@ describe("scripts/experiments/batch_size.lua", function()
    it("names what it cannot use", function()
       command.refuses(function(option, value) return run(option .. " " .. value) end, {
          ["--memory much"] = "'much' is not a number", ["--precision f64"] = "'f64' is not one of",
-         ["--checkpoint some"] = "'some' is not one of", ["--steps 0"] = "'0' is outside 1..1000",
+         ["--recompute some"] = "'some' is not one of", ["--steps 0"] = "'0' is outside 1..1000",
       })
    end)
 end)

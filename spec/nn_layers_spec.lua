@@ -121,8 +121,8 @@ describe("going back in eval mode", function()
          {"dropout"}},
    } do
       it("has the gradient that central differences give: " .. name, function()
-         for _, checkpoint in ipairs{"none", "cheap"} do
-            local net, x = gradient.double(layers, {3, 2, 4}, {checkpoint = checkpoint}), noise({4, 3, 2, 4}, 7)
+         for _, recompute in ipairs{"none", "cheap"} do
+            local net, x = gradient.double(layers, {3, 2, 4}, {recompute = recompute}), noise({4, 3, 2, 4}, 7)
             settle(net, x * 3 + 1)
             local worst = gradient.worst(net, x, {eval = true})
             assert(worst < 1e-6, ("off by %g"):format(worst))

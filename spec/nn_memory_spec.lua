@@ -40,17 +40,17 @@ end
 describe("a network trained with less memory", function()
    for _, precision in ipairs{"f32", "f64", "bf16"} do
       it("has the same weights to the bit, values kept or made again, " .. precision, function()
-         local all = two_steps{checkpoint = "none", precision = precision}
-         for _, checkpoint in ipairs{"cheap", "stage"} do
-            for name, a in pairs(two_steps{checkpoint = checkpoint, precision = precision}) do
-               assert(array.equal(a, all[name]), checkpoint .. " " .. name)
+         local all = two_steps{recompute = "none", precision = precision}
+         for _, recompute in ipairs{"cheap", "stage"} do
+            for name, a in pairs(two_steps{recompute = recompute, precision = precision}) do
+               assert(array.equal(a, all[name]), recompute .. " " .. name)
             end
          end
       end)
    end
 
    it("role by role has the same gradients and running statistics, but for the order of sums", function()
-      local all, one = network{precision = "f64"}, network{precision = "f64", checkpoint = "role"}
+      local all, one = network{precision = "f64"}, network{precision = "f64", recompute = "role"}
       local a, b = assert(all:measure(batch(1), {margin = 1})), assert(one:measure(batch(1), {margin = 1}))
       assert.near(a.loss, b.loss, 1e-12)
       for name, g in pairs(all:gradients()) do
@@ -66,15 +66,15 @@ describe("a network trained with less memory", function()
 
    it("needs less of it, the more is made again", function()
       local net = network()
-      local function arena(checkpoint) return net:memory{batch_size = 16, checkpoint = checkpoint}.arena end
+      local function arena(recompute) return net:memory{batch_size = 16, recompute = recompute}.arena end
       assert(arena("cheap") < 0.75 * arena("none"))
       assert(arena("stage") < arena("cheap"))
       assert(arena("role") < 0.5 * arena("cheap"))
       assert.equal(arena("none"), arena("auto"))
-      assert.equal(net:memory{batch_size = 2000, checkpoint = "cheap"}.arena, net:memory{batch_size = 2000}.arena)
-      local m = net:memory{batch_size = 16, checkpoint = "stage"}
+      assert.equal(net:memory{batch_size = 2000, recompute = "cheap"}.arena, net:memory{batch_size = 2000}.arena)
+      local m = net:memory{batch_size = 16, recompute = "stage"}
       assert(m.again > 0 and m.kept < m.arena)
-      assert.equal(0, net:memory{batch_size = 16, checkpoint = "none"}.again)
+      assert.equal(0, net:memory{batch_size = 16, recompute = "none"}.again)
    end)
 
    it("fuses norm, sum and relu without a change of the values", function()
@@ -149,9 +149,9 @@ describe("in 16 bits", function()
 
    it("takes little more than half of the memory for values", function()
       local net = network()
-      for _, checkpoint in ipairs{"none", "cheap"} do
-         local full = net:memory{batch_size = 16, checkpoint = checkpoint}
-         local half = net:memory{batch_size = 16, checkpoint = checkpoint, precision = "bf16"}
+      for _, recompute in ipairs{"none", "cheap"} do
+         local full = net:memory{batch_size = 16, recompute = recompute}
+         local half = net:memory{batch_size = 16, recompute = recompute, precision = "bf16"}
          assert(half.kept < 0.6 * full.kept)
          assert.equal(full.weights + full.moments, half.weights + half.moments)
       end
@@ -163,9 +163,9 @@ describe("the plan of memory", function()
 
    it("says what a process takes, to 3 %", function()
       if sanitized() then return pending("not for a sanitized build") end
-      for _, checkpoint in ipairs{"cheap", "role"} do
+      for _, recompute in ipairs{"cheap", "role"} do
          local output, status = command.bclua{"scripts/bench/memory.lua", "--batch", "12", "--widths", "16,16,16,16",
-                                              "--checkpoint", checkpoint}
+                                              "--recompute", recompute}
          assert.equal(0, status)
          local percent = tonumber(output:match("%(([+-][%d.]+) %%%)"))
          assert(percent and math.abs(percent) < 3, output)
@@ -175,9 +175,9 @@ describe("the plan of memory", function()
    it("finds the largest batch for a given memory", function()
       if sanitized() then return pending("not for a sanitized build") end
       local net = network()
-      for _, checkpoint in ipairs{"cheap", "stage", "role"} do
-         local m = net:memory{batch_size = 200, checkpoint = checkpoint}
-         local found = net:largest_batch{memory = m.total, checkpoint = checkpoint}
+      for _, recompute in ipairs{"cheap", "stage", "role"} do
+         local m = net:memory{batch_size = 200, recompute = recompute}
+         local found = net:largest_batch{memory = m.total, recompute = recompute}
          local grown = math.max(0, system.memory() - m.process) -- what the search itself took is no longer free
          local least = 195 - grown / ((m.total - m.process) / 200)
          assert(found <= 200 and found >= least, ("%d, at least %.1f"):format(found, least))
@@ -218,10 +218,10 @@ describe("the plan of memory", function()
       local net = network()
       assert.error_matches(function() net:memory{} end, "'batch_size' is missing", 1, true)
       assert.error_matches(function() net:memory{batch_size = 0} end, "'batch_size' must be", 1, true)
-      assert.error_matches(function() net:memory{batch_size = 1, checkpoint = "some"} end, "'checkpoint' must be", 1,
+      assert.error_matches(function() net:memory{batch_size = 1, recompute = "some"} end, "'recompute' must be", 1,
          true)
       assert.error_matches(function() net:memory{batch_size = 1, size = 2} end, "unknown option 'size'", 1, true)
-      assert.error_matches(function() network{checkpoint = "all"} end, "'checkpoint'", 1, true)
+      assert.error_matches(function() network{recompute = "all"} end, "'recompute'", 1, true)
    end)
 end)
 
@@ -234,9 +234,9 @@ describe("a diagnosis", function()
       for name, a in pairs(net:state()) do assert(array.equal(a, before[name]), name) end
    end)
 
-   for _, checkpoint in ipairs{"cheap", "role"} do
-      it("names input, weights, layer, role and sample, checkpoint " .. checkpoint, function()
-         local net, b = network{checkpoint = checkpoint}, batch(1)
+   for _, recompute in ipairs{"cheap", "role"} do
+      it("names input, weights, layer, role and sample, recompute " .. recompute, function()
+         local net, b = network{recompute = recompute}, batch(1)
          b.distant:set(3, 1, 2, 2, 0 / 0)
          local d = net:diagnose(b)
          assert.same({"input", "distant", 3}, {d.pass, d.role, d.sample})
@@ -245,7 +245,7 @@ describe("a diagnosis", function()
          d = net:diagnose(b)
          assert.same({"weights", "two.conv1.weight"}, {d.pass, d.layer})
          assert.matches("two.conv1.weight", d.message, 1, true)
-         net = network{checkpoint = checkpoint}
+         net = network{recompute = recompute}
          b.neighbor:set(2, 1, 5, 5, 3e38) -- finite, but not in a convolution's sum
          net:state()["conv1.weight"]:fill(2)
          d = net:diagnose(b)
@@ -266,8 +266,8 @@ describe("a diagnosis", function()
    end)
 
    it("says which layer's values f16 cannot hold, and so does the step that fails", function()
-      for _, checkpoint in ipairs{"cheap", "role"} do
-         local net, b = network{precision = "f16", checkpoint = checkpoint}, batch(1)
+      for _, recompute in ipairs{"cheap", "role"} do
+         local net, b = network{precision = "f16", recompute = recompute}, batch(1)
          b.neighbor = b.neighbor * 1e6
          local said = "conv2d 'conv1': a value is beyond 65504, the largest number of f16"
          assert.equal(said .. " (neighbor, sample 1)", net:diagnose(b).message)
@@ -291,7 +291,7 @@ describe("a diagnosis", function()
       net:state()["conv1.weight"]:fill(1)
       assert(net:ranges(b)[1].value.over > 0)
       assert.matches("conv1 +conv2d", tostring(rows))
-      local by_role = network{checkpoint = "role"}:ranges(b)
+      local by_role = network{recompute = "role"}:ranges(b)
       assert.equal(#rows, #by_role)
       assert.near(rows[1].value.most, by_role[1].value.most, 1e-3 * rows[1].value.most)
       assert.near(rows[2].gradient.most, by_role[2].gradient.most, 1e-3 * rows[2].gradient.most)

@@ -1,4 +1,5 @@
 local array = require "bclua.array"
+local command = require "support.command"
 local options = require "bclua.options"
 local system = require "bclua.system"
 
@@ -96,6 +97,23 @@ describe("options", function()
       local o, message = options.try({k = 0}, SCHEMA)
       assert.is_nil(o)
       assert.equal("option 'k' must be an integer from 1 to 9, got 0", message)
+   end)
+
+   it("take the name that one had, and say the new one once", function()
+      local out = command.bclua({"-e", [[
+         local options = require "bclua.options"
+         local schema = {most = {"integer", was = "limit", default = 1}, inner = {"table", of = {b = {"string", was = "a"}}}}
+         local given = {limit = 3, inner = {a = "x"}}
+         for _ = 1, 2 do
+            local o = options.check(given, schema)
+            print(o.most, o.limit, o.inner.b, given.limit)
+         end
+         print(options.check({}, schema).most, select(2, options.try({limit = "x"}, schema)))
+         print(select(2, options.try({limit = 1, most = 2}, schema)))
+         print(require("bclua.tilenet").new({widths = {2, 2, 2, 2}, checkpoint = "role"}).recompute)]]})
+      assert.equal("'limit' is called 'most' now\n'a' is called 'b' now\n3\tnil\tx\t3\n3\tnil\tx\t3\n" ..
+         "1\toption 'most' must be an integer, got 'x'\nunknown option 'limit' (known: inner, most)\n" ..
+         "'checkpoint' is called 'recompute' now\nrole\n", out)
    end)
 
    it("extend a schema", function()

@@ -50,22 +50,22 @@ static nn_shape read_input_shape(lua_State *L) {
     return (nn_shape){(size_t)v[0], (size_t)v[1], (size_t)v[2]};
 }
 
-static enum nn_checkpoint read_checkpoint(lua_State *L, int arg) {
+static enum nn_recompute read_recompute(lua_State *L, int arg) {
     static const char *const names[] = {"auto", "cheap", "none", "stage", "role", NULL};
-    int i = bc_opt_choice(L, arg, "checkpoint", 0, names);
-    return i == 4 ? NN_CHEAP : (enum nn_checkpoint)i; /* bclua.train.step passes role by role */
+    int i = bc_opt_choice(L, arg, "recompute", 0, names);
+    return i == 4 ? NN_CHEAP : (enum nn_recompute)i; /* bclua.train.step passes role by role */
 }
 
 /*** Build a network.
 @function network
 @tparam {table,...} layers flat list; see bclua.nn
 @tparam table options `input` (shape of one sample), `precision` ("f32", "f64", "bf16", "f16"),
- `threads`, `seed`, `input_gradient`, `checkpoint` ("auto", "cheap", "none", "stage",
+ `threads`, `seed`, `input_gradient`, `recompute` ("auto", "cheap", "none", "stage",
  "role")
 @treturn network */
 static int l_network(lua_State *L) {
     static const char *const names[] = {"input",          "precision",  "threads", "seed",
-                                        "input_gradient", "checkpoint", NULL};
+                                        "input_gradient", "recompute", NULL};
     static const char *const precisions[] = {"f32", "f64", "bf16", "f16", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
@@ -77,7 +77,7 @@ static int l_network(lua_State *L) {
         .threads = (int)threads,
         .seed = (uint64_t)bc_opt_integer(L, 2, "seed", 1),
         .input_gradient = bc_opt_boolean(L, 2, "input_gradient", false),
-        .checkpoint = read_checkpoint(L, 2)};
+        .recompute = read_recompute(L, 2)};
     nn_shape input = read_input_shape(L);
     lua_gc(L, LUA_GCCOLLECT); /* it sees little of a network's memory: free those that are done */
     Network *n = lua_newuserdatauv(L, sizeof *n, 0);
@@ -407,12 +407,12 @@ static int l_reset_times(lua_State *L) {
 and `again`, the passes that are run again for backward.
 @function network:memory_estimate
 @tparam integer n samples
-@tparam[opt] table options `groups` (1), `train` (false), `backward` (as train), `checkpoint` and
+@tparam[opt] table options `groups` (1), `train` (false), `backward` (as train), `recompute` and
  `precision` (the network's; f64 and others cannot be asked of each other)
 @treturn table */
 static int l_memory_estimate(lua_State *L) {
     static const char *const names[] = {"groups",     "train",     "backward",
-                                        "checkpoint", "precision", NULL};
+                                        "recompute", "precision", NULL};
     static const char *const precisions[] = {"f32", "f64", "bf16", "f16", NULL};
     nn_network *net = check_network(L);
     const nn_network_options *own = nn_network_settings(net);
@@ -423,13 +423,13 @@ static int l_memory_estimate(lua_State *L) {
     lua_Integer groups = bc_opt_integer(L, 3, "groups", 1);
     luaL_argcheck(L, groups >= 1, 3, "at least 1 group");
     bool train = bc_opt_boolean(L, 3, "train", false);
-    bool told = bc_push_option(L, 3, "checkpoint") != LUA_TNIL;
+    bool told = bc_push_option(L, 3, "recompute") != LUA_TNIL;
     nn_plan_options o = {
         .n = (size_t)n,
         .groups = (size_t)groups,
         .train = train,
         .backward = bc_opt_boolean(L, 3, "backward", train),
-        .checkpoint = told ? read_checkpoint(L, 3) : own->checkpoint,
+        .recompute = told ? read_recompute(L, 3) : own->recompute,
         .precision = (enum nn_precision)bc_opt_choice(L, 3, "precision", own->precision, precisions),
     };
     o.input_gradient = o.backward && own->input_gradient;

@@ -8,10 +8,27 @@ local system = require "bclua.system"
 
 local cli = {}
 
+local new_names = {} -- of options, by those of before
+
+-- `--new` or `--new=VALUE` in place of the old name of an option.
+local function renamed(word)
+   local old, value = word:match("^(%-%-[^=]+)(.*)$")
+   local new = new_names[old]
+   if not new then return word end
+   options_of.say_renamed(old, new)
+   return new .. value
+end
+
+--- An option has another name now; the one before still works, and says so on stderr.
+-- @tparam string old as in `--ahead`
+-- @tparam string new as in `--prefetch`
+function cli.renamed(old, new) new_names[old] = new end
+
 -- argparse takes every word with a dash in front for an option; a number behind one is its value.
 local function with_values(words)
    local list = {}
    for _, word in ipairs(words) do
+      word = renamed(word)
       local last = list[#list]
       if last and last:find("^%-%-[^=]+$") and word:find("^%-%.?%d") then
          list[#list] = last .. "=" .. word
@@ -174,6 +191,7 @@ function cli.settings(parser, schema)
    return function(option, argname, text, name)
       local rule = schema[name or option:sub(3):gsub("-", "_")]
       local default = rule.default
+      if rule.was then cli.renamed("--" .. rule.was:gsub("_", "-"), option) end
       if type(default) == "number" then default = ("%.14g"):format(default) end
       return parser:option(option, text):argname(argname):default(default):convert(cli.rule(option, rule))
    end

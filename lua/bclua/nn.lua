@@ -120,6 +120,8 @@ for _, part in ipairs{"bclua.train.diagnosis", "bclua.train.memory_estimate", "b
    for name, method in pairs(require(part)) do network[name] = method end
 end
 
+local RENAMED = {recompute = training_options.recompute}
+
 --- Build a network.
 -- @tparam {table,...} layers see above
 -- @tparam table options `input`: shape of one sample, `{samples}` or `{c, h, w}`;
@@ -127,7 +129,7 @@ end
 --  `precision` "f32", "f64", "bf16" or "f16": in the last two values and gradients of layers
 --  are stored in 16 bits, while weights, sums, the front end and the loss stay in f32;
 --  `threads` (the one setting for all);
---  `checkpoint`: what training keeps for the backward pass: "none" (all values), "cheap" (all
+--  `recompute`: what training keeps for the backward pass: "none" (all values), "cheap" (all
 --  but what is quickly made again), "auto" (all while they take at most 1 GiB, else as "cheap"),
 --  "stage" (the joints of the network that make memory smallest; the rest is computed again, a
 --  third more work), "role" (as cheap, for one role at a time, each
@@ -137,11 +139,12 @@ end
 -- @raise if a layer is unknown, badly described, or does not fit its input
 function nn.network(layers, options)
    if type(layers) ~= "table" then error("layers: a list expected, got a " .. type(layers), 2) end
+   if type(options) == "table" then options = options_of.renamed(options, RENAMED) end
    local ok, net = pcall(core.network, flatten(layers, {}, 1), options)
    if not ok then error((tostring(net):gsub("'bclua%.nn%.core%.network'", "'network'")), 2) end
    local self = {core = net, names = {}, position = {}, role = {}, step = 0, pending = 0, metadata = {},
                  options = options, precision = options.precision or "f32",
-                 checkpoint = options.checkpoint or "auto"}
+                 recompute = options.recompute or "auto"}
    for i, tensor in ipairs(net:tensors()) do
       self.names[i] = tensor.name
       self.position[tensor.name] = i
@@ -335,7 +338,7 @@ local SUMMARY = options_of.extend(training_options.memory, {batch_size = {"integ
 
 --- Layers, shapes, parameters and multiply-adds; with a batch size also the
 -- memory that a training step on that many triplets takes.
--- @tparam[opt] table options `batch_size`, `precision`, `checkpoint`, `roles`: see `memory`
+-- @tparam[opt] table options `batch_size`, `precision`, `recompute`, `roles`: see `memory`
 -- @treturn table `layers` (as listed by the network), `parameters`,
 --  `multiply_adds` (one sample, forward), `memory` (see there); `tostring` prints it
 function network:summary(options)

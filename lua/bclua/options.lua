@@ -17,7 +17,8 @@
 -- be given. Numbers: `least`, `most`, `above`, `below`; NaN is refused, and infinity, too, unless `most = math.huge`
 -- allows it; a float that is whole counts as an integer, and becomes one. Strings: `shortest`, `longest` (bytes).
 -- Lists: `of` (the rule of an item), `shortest`, `longest`. Tables: `of` (a schema). `check`: a function of the value
--- that returns what is wrong, as in "'x.jpg' does not end in .png".
+-- that returns what is wrong, as in "'x.jpg' does not end in .png". `was`: the name that the option had: it still
+-- works, and a line on stderr says the new one.
 -- @module bclua.options
 local array = require "bclua.array"
 local system = require "bclua.system"
@@ -143,8 +144,49 @@ local function default_of(rule)
    if type(rule) == "table" then return rule.default end
 end
 
+-- New names by those of before.
+local function old_names(schema)
+   local names = {}
+   for name, rule in pairs(schema) do
+      if type(rule) == "table" and rule.was then names[rule.was] = name end
+   end
+   return names
+end
+
+local said = {} -- once each
+
+--- Say on stderr, once, that something has another name now.
+-- @tparam string old
+-- @tparam string new
+function options.say_renamed(old, new)
+   if said[old] then return end
+   said[old] = true
+   io.stderr:write(("'%s' is called '%s' now\n"):format(old, new))
+end
+
+--- What was given, with the names of today.
+-- @tparam table given
+-- @tparam table schema whose rules have `was`
+-- @tparam[opt] function say called with the old and the new name of each; default: `say_renamed`
+-- @treturn table the same one where no name is old
+function options.renamed(given, schema, say)
+   local result
+   for old, new in pairs(old_names(schema)) do
+      if given[old] ~= nil and schema[old] == nil and given[new] == nil then
+         if not result then
+            result = {}
+            for k, v in next, given do result[k] = v end
+         end
+         result[new], result[old] = given[old], nil;
+         (say or options.say_renamed)(old, new)
+      end
+   end
+   return result or given
+end
+
 function check_table(given, schema, prefix)
    local o, names = {}, {}
+   given = options.renamed(given, schema)
    for name in pairs(given) do
       if schema[name] == nil then return nil, unknown(name, schema, prefix) end
    end

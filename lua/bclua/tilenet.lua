@@ -34,7 +34,7 @@ tilenet.network_options = {
 }
 -- Of the object, not of the network.
 local OBJECT = {seed = "integer", precision = training_options.precision, threads = {"integer", least = 0, most = 1024},
-   checkpoint = training_options.checkpoint}
+   recompute = training_options.recompute}
 local OPTIONS = options_of.extend(tilenet.network_options, OBJECT)
 
 -- What a mel band's power becomes before it meets the first weights.
@@ -175,12 +175,12 @@ function tilenet.layers(options) return build(settle(options)) end
 --  `n_fft` and `hop` (see `frames`; 4096 and 1227 at 32 kHz), `n_mels` (128), `fmin` (0),
 --  `fmax` (half the sample rate),
 --  `front_end` ("fft", "mel_trained", "fourier_trained"), `pooling` ("mean": over frequency and time; "bands":
---  over time, then a linear map of all bands), `precision`, `checkpoint`, `threads`: see `nn.network`
+--  over time, then a linear map of all bands), `precision`, `recompute`, `threads`: see `nn.network`
 -- @treturn network see `bclua.nn`; `net.samples` is the length of a window
 function tilenet.new(options)
    local o = settle(options)
    local layers, about = build(o)
-   about.seed, about.precision, about.threads, about.checkpoint = o.seed, o.precision, o.threads, o.checkpoint
+   about.seed, about.precision, about.threads, about.recompute = o.seed, o.precision, o.threads, o.recompute
    local ok, net = pcall(nn.network, layers, about)
    if not ok then error(net, 2) end
    local known = {}

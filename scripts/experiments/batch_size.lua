@@ -1,4 +1,4 @@
--- usage: bclua scripts/experiments/batch_size.lua [--memory MB] [--precision LIST] [--checkpoint LIST] ...
+-- usage: bclua scripts/experiments/batch_size.lua [--memory MB] [--precision LIST] [--recompute LIST] ...
 -- The largest batch that fits into an amount of memory, with and without recomputation, and how the speed
 -- of training depends on the batch. Steps are taken in processes of their own that cannot take more.
 local batch_search = require "bclua.experiment.batch_search"
@@ -15,8 +15,9 @@ parser:option("--memory", "Budget in MB, for the whole process (default: nine te
    :convert(cli.number("--memory", 1, 1e9))
 parser:option("--precision", "One or more of f32, bf16, f16.", "f32,bf16"):argname("LIST")
    :convert(cli.choices("--precision", {"f32", "bf16", "f16"}))
-parser:option("--checkpoint", "What is computed again, not kept: none, cheap, stage, role, auto.", "none,stage")
-   :argname("LIST"):convert(cli.choices("--checkpoint", {"none", "cheap", "stage", "role", "auto"}))
+cli.renamed("--checkpoint", "--recompute")
+parser:option("--recompute", "What is computed again, not kept: none, cheap, stage, role, auto.", "none,stage")
+   :argname("LIST"):convert(cli.choices("--recompute", {"none", "cheap", "stage", "role", "auto"}))
 parser:option("--widths", "Channels of the network's first four stages.", "8,16,32,64"):argname("A,B,C,D")
    :convert(cli.widths("--widths"))
 parser:option("--dim", "Values of the embedding.", "64"):argname("N"):convert(cli.integer("--dim", 1, 65536))
@@ -30,23 +31,23 @@ local _ <close> = cli.command("batch_size")
 local memory = o.memory and math.floor(o.memory * 1e6) or batch_search.budget()
 if not memory then cli.finish("batch_size", nil, "the system does not say what memory is free: use --memory") end
 local e = experiment.open{run = o.run, name = "batch_size", title = "Batch size, memory and speed", settings = {
-   memory_mb = memory / 1e6, precision = o.precision, checkpoint = o.checkpoint, widths = o.widths, dim = o.dim,
+   memory_mb = memory / 1e6, precision = o.precision, recompute = o.recompute, widths = o.widths, dim = o.dim,
    steps = o.steps, most_seconds = o.most_seconds}}
 
 local rows, speeds, lines, why = {}, {}, {}, nil
 for _, precision in ipairs(o.precision) do
-   for _, checkpoint in ipairs(o.checkpoint) do
-      local name = precision .. ", " .. checkpoint
+   for _, recompute in ipairs(o.recompute) do
+      local name = precision .. ", " .. recompute
       local r, message = batch_search.run{network = {widths = o.widths, z = o.dim},
-         precision = precision, checkpoint = checkpoint, memory = memory, steps = o.steps,
+         precision = precision, recompute = recompute, memory = memory, steps = o.steps,
          most_seconds = o.most_seconds, on_note = function(text) progress.note(("%s: %s"):format(name, text)) end}
       if r then
          e:say(("%s: %s"):format(name, batch_search.text(r)))
-         rows[#rows + 1] = batch_search.row(r, {precision = precision, checkpoint = checkpoint})
+         rows[#rows + 1] = batch_search.row(r, {precision = precision, recompute = recompute})
          local line = {title = name, x = {}, y = {}}
          for i, s in ipairs(r.speeds) do
             line.x[i], line.y[i] = s.batch_size, s.triplets_per_second
-            s.precision, s.checkpoint, s.peak_mb, s.planned_mb = precision, checkpoint, s.peak / 1e6, s.planned / 1e6
+            s.precision, s.recompute, s.peak_mb, s.planned_mb = precision, recompute, s.peak / 1e6, s.planned / 1e6
             speeds[#speeds + 1] = s
          end
          lines[#lines + 1] = #line.x > 0 and line or nil
@@ -58,9 +59,9 @@ for _, precision in ipairs(o.precision) do
    end
 end
 if #rows == 0 then cli.finish("batch_size", nil, why) end
-e:table(rows, {"precision", "checkpoint", "largest", "planned_mb", "peak_mb", "confirmed", "above_size", "above_mb",
+e:table(rows, {"precision", "recompute", "largest", "planned_mb", "peak_mb", "confirmed", "above_size", "above_mb",
    "refused", "triplets_per_second", "levels_off"})
-e:table(speeds, {"precision", "checkpoint", "batch_size", "seconds", "triplets_per_second", "triplets_per_cpu_second",
+e:table(speeds, {"precision", "recompute", "batch_size", "seconds", "triplets_per_second", "triplets_per_cpu_second",
    "planned_mb", "peak_mb"}, {name = "speeds", limit = 24})
 e:picture("speed.svg", "triplets a second against batch size", function(path)
    return plot.line(lines, path, {logx = true, xlabel = "batch size (triplets)", ylabel = "triplets per second"})

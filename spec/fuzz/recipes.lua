@@ -68,7 +68,7 @@ local function network()
    local chain = {#input == 1 and input[1] == 600 and layers[10]() or {"batch_norm"}, {"relu", name = "a"}}
    for _ = 1, random(0, 4) do chain[#chain + 1] = pick(layers)() end
    return {chain, {input = input, precision = pick{"f32", "f64", "bf16", "f16"}, seed = integer(), threads = random(2),
-      input_gradient = values.boolean() and not chain[1][1] == "mel", checkpoint = pick{"auto", "none", "stage"}}}
+      input_gradient = values.boolean() and not chain[1][1] == "mel", recompute = pick{"auto", "none", "stage"}}}
 end
 
 -- A batch that the network of recipes.self takes.
@@ -235,7 +235,7 @@ recipes.calls = {
       return {self, values.full({random(1, 3), last.c * last.h * last.w}, "f32")}
    end,
    ["bclua.nn.network:memory_estimate"] = function(self)
-      return {self, integer(), {groups = integer(), train = values.boolean(), checkpoint = pick{"auto", "none"}}}
+      return {self, integer(), {groups = integer(), train = values.boolean(), recompute = pick{"auto", "none"}}}
    end,
    ["bclua.learn.nearest"] = function()
       return rows(function(x, groups) return {x, groups, {k = random(1, 4), metric = pick{"euclidean", "cosine"}}} end)

@@ -14,7 +14,7 @@
  *                rest depends on) that make the plan smallest; what lies between is
  *                made again, convolutions too.
  * The results are the same to the bit. */
-enum nn_checkpoint { NN_AUTO, NN_CHEAP, NN_KEEP_ALL, NN_STAGE };
+enum nn_recompute { NN_AUTO, NN_CHEAP, NN_KEEP_ALL, NN_STAGE };
 
 typedef struct nn_plan_options {
     size_t n;      /* samples */
@@ -23,7 +23,7 @@ typedef struct nn_plan_options {
     bool backward; /* a backward pass will follow */
     bool input_gradient;
     enum nn_precision precision;
-    enum nn_checkpoint checkpoint;
+    enum nn_recompute recompute;
     const bool *keep; /* per layer: its output must be there at the end; NULL: none */
 } nn_plan_options;
 

@@ -162,7 +162,7 @@ static void choose_drops(bool *drop, const nn_plan *p, const nn_graph *g, size_t
         if (!is_cheap(p, g, i)) all += (double)nn_value_bytes(&f, i);
     for (size_t i = 0; i < g->layers; i++) {
         bool cheap = is_cheap(p, g, i);
-        drop[i] = !is_front(g, i) && (cheap ? p->o.checkpoint != NN_KEEP_ALL : parts > 0);
+        drop[i] = !is_front(g, i) && (cheap ? p->o.recompute != NN_KEEP_ALL : parts > 0);
         if (parts == 0 || is_front(g, i)) continue;
         sum += cheap ? 0 : (double)nn_value_bytes(&f, i);
         if (sum * (double)parts >= all && is_joint(p, g, i)) drop[i] = false, sum = 0;
@@ -198,12 +198,12 @@ static int lay_out_stages(nn_plan *p, const nn_graph *g) {
 }
 
 static int lay_out_as_told(nn_plan *p, const nn_graph *g) {
-    if (p->o.backward && p->o.checkpoint == NN_STAGE) return lay_out_stages(p, g);
-    bool chooses = p->o.checkpoint == NN_AUTO;
-    if (chooses) p->o.checkpoint = NN_KEEP_ALL;
+    if (p->o.backward && p->o.recompute == NN_STAGE) return lay_out_stages(p, g);
+    bool chooses = p->o.recompute == NN_AUTO;
+    if (chooses) p->o.recompute = NN_KEEP_ALL;
     int rc = lay_out(p, g, 0);
     if (rc != BC_OK || !chooses || p->bytes <= KEEP_LIMIT) return rc;
-    p->o.checkpoint = NN_CHEAP;
+    p->o.recompute = NN_CHEAP;
     return lay_out(p, g, 0);
 }
 

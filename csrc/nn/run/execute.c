@@ -279,7 +279,7 @@ int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
                             .backward = o->backward,
                             .input_gradient = o->backward && net->o.input_gradient,
                             .precision = net->o.precision,
-                            .checkpoint = net->o.checkpoint,
+                            .recompute = net->o.recompute,
                             .keep = o->keep};
     if (o->groups == 0 || batch->n % o->groups != 0)
         return bc_fail(e, "%zu samples are not %zu equal groups", batch->n, o->groups);

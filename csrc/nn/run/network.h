@@ -15,7 +15,7 @@ typedef struct nn_network_options {
     int threads;                 /* 0: bc_threads() */
     uint64_t seed;               /* of the first weights */
     bool input_gradient;         /* backward also gives the gradient of the input */
-    enum nn_checkpoint checkpoint;
+    enum nn_recompute recompute;
 } nn_network_options;
 
 /* Takes the graph over, also on failure. Tensor i starts from generator

@@ -62,7 +62,7 @@ local function part(net, layers, first, last, precision)
       inside[layers[i].name] = layers[i].name
       list[#list + 1] = description(layers[i], #from > 1 and from or from[1])
    end
-   local copy = nn.network(list, {input = shape_of(layers[first - 1]), precision = precision, checkpoint = "none",
+   local copy = nn.network(list, {input = shape_of(layers[first - 1]), precision = precision, recompute = "none",
       input_gradient = precision == "f64"})
    local state = net:state()
    for name, a in pairs(copy:state()) do a:fill(state[name]:copy(a:dtype())) end

@@ -58,7 +58,7 @@ local function in_child(job, limit)
 end
 
 local function job_of(o, kind, more)
-   local job = {kind = kind, network = o.network, precision = o.precision, checkpoint = o.checkpoint}
+   local job = {kind = kind, network = o.network, precision = o.precision, recompute = o.recompute}
    for key, value in pairs(more) do job[key] = value end
    return job
 end
@@ -73,7 +73,7 @@ local function ask_plan(o)
    if plan.failure then return nil, plan.failure end
    if plan.largest > 0 then return plan end
    return nil, ("a budget of %s is less than a single triplet takes: %s (%s, recomputation '%s')"):format(
-      megabytes(o.memory), megabytes(plan.one), o.precision, o.checkpoint)
+      megabytes(o.memory), megabytes(plan.one), o.precision, o.recompute)
 end
 
 -- Powers of two below n.
@@ -139,7 +139,7 @@ end
 local OPTIONS = {
    network = {"table", of = tilenet.network_options, default = {}},
    precision = {"choice", {"f32", "bf16", "f16"}, default = "f32"},
-   checkpoint = {"choice", training_options.checkpoint[2], default = "none"},
+   recompute = {"choice", training_options.recompute[2], default = "none", was = "checkpoint"},
    memory = {"number", least = 1, most = 1 << 53},
    steps = {"integer", least = 1, default = 3},
    most_seconds = {"number", least = 0, most = math.huge, default = 120},
@@ -155,7 +155,7 @@ local function settle(options)
 end
 
 --- Search.
--- @tparam[opt] table options `network`: options of `bclua.tilenet`; `precision` ("f32", "bf16", "f16"); `checkpoint`
+-- @tparam[opt] table options `network`: options of `bclua.tilenet`; `precision` ("f32", "bf16", "f16"); `recompute`
 --  ("none": without recomputation; "cheap", "stage", "role", "auto"); `memory`: bytes for the whole process
 --  (default: `budget()`); `steps` (3) at each size, of which the fastest counts; `most_seconds` (120): sizes that would
 --  take longer are left out; `on_note` f(text) is called with what is done next

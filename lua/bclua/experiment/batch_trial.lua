@@ -31,7 +31,7 @@ local function noise(n, samples)
 end
 
 local function network(job)
-   local o = {precision = job.precision, checkpoint = job.checkpoint}
+   local o = {precision = job.precision, recompute = job.recompute}
    for key, value in pairs(job.network) do o[key] = value end
    return require("bclua.tilenet").new(o)
 end

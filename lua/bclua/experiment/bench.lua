@@ -39,19 +39,19 @@ end
 local MEMORY = {
    batch_size = training_options.memory.batch_size,
    precision = training_options.precision,
-   checkpoint = training_options.checkpoint,
+   recompute = training_options.recompute,
    widths = training_options.widths,
    steps = {"integer", least = 1, default = 2},
 }
 
 --- What a training step's memory is said to be, and what this process then takes: to be
 -- called once in a process, for its peak is what is measured.
--- @tparam table options `batch_size`, `precision`, `checkpoint`, `widths`, `steps` (2)
+-- @tparam table options `batch_size`, `precision`, `recompute`, `widths`, `steps` (2)
 -- @treturn table `planned` (see `network:memory`), `taken` (bytes), `cpu_s`
 function bench.training_memory(options)
    local o = check_options(options, MEMORY)
    local net = require("bclua.tilenet").new{widths = o.widths, z = o.widths[4], precision = o.precision,
-      checkpoint = o.checkpoint}
+      recompute = o.recompute}
    local planned, batch = net:memory{batch_size = o.batch_size}, {}
    for i, role in ipairs{"anchor", "neighbor", "distant"} do batch[role] = noise(o.batch_size, net.samples, i) end
    local start = system.cpu_clock()

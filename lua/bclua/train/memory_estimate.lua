@@ -10,12 +10,12 @@ local network = {}
 -- What core says of a step on `size` triplets. Role by role, it is the larger of
 -- the pass for the embeddings and the pass with a way back.
 local function of_step(self, size, o)
-   local checkpoint = o.checkpoint or self.checkpoint
-   if checkpoint ~= "role" or o.roles == "joint" then
+   local recompute = o.recompute or self.recompute
+   if recompute ~= "role" or o.roles == "joint" then
       return self.core:memory_estimate(3 * size, {groups = o.roles == "joint" and 1 or 3, train = true,
-         precision = o.precision, checkpoint = checkpoint})
+         precision = o.precision, recompute = recompute})
    end
-   local back = self.core:memory_estimate(size, {train = true, precision = o.precision, checkpoint = checkpoint})
+   local back = self.core:memory_estimate(size, {train = true, precision = o.precision, recompute = recompute})
    local forth = self.core:memory_estimate(size, {train = true, backward = false, precision = o.precision})
    back.arena, back.scratch = math.max(back.arena, forth.arena), math.max(back.scratch, forth.scratch)
    return back
@@ -27,7 +27,7 @@ local function samples(self)
 end
 
 --- Bytes that a training step takes.
--- @tparam table options `batch_size`: triplets; `precision`, `checkpoint` (the network's),
+-- @tparam table options `batch_size`: triplets; `precision`, `recompute` (the network's),
 --  `roles` ("separate")
 -- @treturn table `weights`, `gradients`, `moments` (of the optimiser), `arena` (values and
 --  gradients of layers), of it `kept` from forward to backward, `scratch`, `batch` (the samples
@@ -43,18 +43,18 @@ function network:memory(options)
 end
 
 local LARGEST = {memory = {"number", least = 0, most = math.huge}, precision = training_options.precision,
-   checkpoint = training_options.checkpoint, roles = training_options.roles}
+   recompute = training_options.recompute, roles = training_options.roles}
 
 --- The largest batch whose training step fits into memory.
 -- @tparam[opt] table options `memory`: bytes for the whole process (what it has, and what is
---  free); `precision`, `checkpoint`, `roles`
+--  free); `precision`, `recompute`, `roles`
 -- @treturn integer triplets; 0: not even one
 function network:largest_batch(options)
    local o = check_options(options, LARGEST)
    local free = system.memory_free()
    local limit = o.memory or (free and free + (system.memory())) or math.huge
    local function fits(n)
-      local ok, m = pcall(self.memory, self, {batch_size = n, precision = o.precision, checkpoint = o.checkpoint,
+      local ok, m = pcall(self.memory, self, {batch_size = n, precision = o.precision, recompute = o.recompute,
                                               roles = o.roles})
       return ok and m.total <= limit
    end
@@ -85,9 +85,9 @@ function network:too_large(size, roles)
       if more > free then
          local fitting = self:largest_batch{roles = roles}
          local advice = fitting > 0 and ("%d would fit"):format(fitting) or "not even 1 would fit"
-         if self.checkpoint ~= "role" and self.checkpoint ~= "stage" then
-            advice = ("%s, with checkpoint = \"stage\" %d"):format(advice,
-               self:largest_batch{roles = roles, checkpoint = "stage"})
+         if self.recompute ~= "role" and self.recompute ~= "stage" then
+            advice = ("%s, with recompute = \"stage\" %d"):format(advice,
+               self:largest_batch{roles = roles, recompute = "stage"})
          end
          return ("a batch of %d triplets needs %s more than the process has, and %s are free: %s"):format(size,
             gigabytes(more), gigabytes(free), advice)

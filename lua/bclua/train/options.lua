@@ -7,8 +7,8 @@ local training_options = {}
 --- How values and gradients of layers are stored.
 training_options.precision = {"choice", {"f32", "f64", "bf16", "f16"}}
 
---- What training keeps for the backward pass.
-training_options.checkpoint = {"choice", {"auto", "cheap", "none", "stage", "role"}}
+--- What training computes again for the backward pass instead of keeping it.
+training_options.recompute = {"choice", {"auto", "cheap", "none", "stage", "role"}, was = "checkpoint"}
 
 --- Channels of a tilenet's first four stages.
 training_options.widths = {"list", of = {"integer", least = 1}, items = "integers", shortest = 4, longest = 4,
@@ -33,11 +33,11 @@ training_options.measure = {
    roles = training_options.roles,
 }
 
---- A schema: what decides how much memory a step takes; `precision` and `checkpoint` are the network's otherwise.
+--- A schema: what decides how much memory a step takes; `precision` and `recompute` are the network's otherwise.
 training_options.memory = {
    batch_size = {"integer", least = 1, needed = true},
    precision = training_options.precision,
-   checkpoint = training_options.checkpoint,
+   recompute = training_options.recompute,
    roles = training_options.roles,
 }
 

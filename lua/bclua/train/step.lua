@@ -67,7 +67,7 @@ end
 -- Role by role, each role goes forward once for the loss and once more for the way back.
 local function embed(self, parts, o)
    local net, seed = self.core, draw_of(self)
-   if self.checkpoint ~= "role" or o.roles == "joint" then
+   if self.recompute ~= "role" or o.roles == "joint" then
       local e = net:forward(parts, {train = true, groups = o.roles == "joint" and 1 or 3, seed = seed})
       return e, function(gradient) net:backward(gradient) end
    end

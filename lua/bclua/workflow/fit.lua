@@ -172,17 +172,17 @@ end
 
 -- Bytes that training on batches of a size takes beside what the process has: the
 -- network's, the batches that the loader makes ahead, and the sound that it keeps.
-local function need(net, p, size, checkpoint)
-   local m = net:memory({batch_size = size, roles = p.roles, checkpoint = checkpoint})
+local function need(net, p, size, recompute)
+   local m = net:memory({batch_size = size, roles = p.roles, recompute = recompute})
    return m.total - m.process + p.ahead * m.batch + (p.tiles and 0 or p.cache_mb * 1e6)
 end
 
 -- The largest batch up to the wanted one that fits; 0: not even one.
-local function largest(net, p, free, checkpoint)
+local function largest(net, p, free, recompute)
    local low, high = 0, p.batch_size
    while low < high do
       local middle = (low + high + 1) // 2
-      local ok, bytes = pcall(need, net, p, middle, checkpoint) -- batch norm refuses a batch of one value
+      local ok, bytes = pcall(need, net, p, middle, recompute) -- batch norm refuses a batch of one value
       if not ok or bytes <= free then low = middle else high = middle - 1 end
    end
    return low
@@ -240,7 +240,7 @@ end
 
 -- The network, within memory.
 local function build(p, options, of_network)
-   local network = {seed = p.seed, precision = p.precision, checkpoint = p.recompute}
+   local network = {seed = p.seed, precision = p.precision, recompute = p.recompute}
    for k, v in pairs(of_network) do network[k] = v end
    local net = require("bclua.tilenet").new(network)
    p.tiles = options.tiles ~= nil
@@ -322,7 +322,7 @@ end
 -- `run` (folder for checkpoints and metrics), `network` (options of `bclua.tilenet`; `sample_rate`, `fmin` and `fmax`
 -- are those of the triplets unless they say otherwise); any of `fit.defaults`, which
 -- are those of `bclua.train.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0:
--- all), `precision`, `recompute` (`checkpoint` of `bclua.nn`: what is computed again instead of kept), `margin`
+-- all), `precision`, `recompute` (as of `bclua.nn`: what is computed again instead of kept), `margin`
 -- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `ahead`, `cache_mb` (as of
 -- `bclua.data.loader`);
 -- `motif` (Parquet from `consolidate`) and `dataset_root`: for validation on the recordings that
