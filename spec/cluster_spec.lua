@@ -238,3 +238,96 @@ describe("cluster.hdbscan", function()
       assert.error_matches(function() cluster.hdbscan(array.zeros({4, 2}), {least = 1}) end, "least")
    end)
 end)
+
+-- t-SNE by the formulas of van der Maaten & Hinton, all rows being neighbours, from the same start.
+function twin.affinities(x, perplexity)
+   local d, p, n = twin.squares(x), {}, x:shape(1)
+   for i = 1, n do
+      local low, high, beta, row = 0, math.huge, 1, nil
+      for _ = 1, 200 do
+         local sum, entropy = 0, 0
+         row = {}
+         for j = 1, n do row[j] = j == i and 0 or math.exp(-beta * d[i][j]); sum = sum + row[j] end
+         for j = 1, n do
+            row[j] = row[j] / sum
+            if row[j] > 0 then entropy = entropy - row[j] * math.log(row[j]) end
+         end
+         if entropy > math.log(perplexity) then low = beta else high = beta end
+         beta = high == math.huge and beta * 2 or (low + high) / 2
+      end
+      p[i] = row
+   end
+   local both = {}
+   for i = 1, n do
+      both[i] = {}
+      for j = 1, n do both[i][j] = (p[i][j] + p[j][i]) / (2 * n) end
+   end
+   return both
+end
+
+-- The loss that t-SNE makes small: how far the affinities on the map are from those of the rows.
+function twin.divergence(p, place)
+   local d, z, loss = twin.squares(place), 0, 0
+   for i, row in ipairs(d) do
+      for j, v in ipairs(row) do
+         if i ~= j then z = z + 1 / (1 + v) end
+      end
+   end
+   for i, row in ipairs(d) do
+      for j, v in ipairs(row) do
+         if i ~= j then loss = loss + p[i][j] * math.log(p[i][j] * z * (1 + v)) end
+      end
+   end
+   return loss
+end
+
+describe("cluster.tsne", function()
+   local function rows(n, d, seed) return sampling.generator(seed):normal(n * d):copy("f64"):reshape{n, d} end
+
+   it("ends where no point can be moved to advantage", function()
+      local x = rows(13, 4, 2)
+      local p, place = twin.affinities(x, 4), cluster.tsne(x)
+      local least = twin.divergence(p, place)
+      assert.is_true(least < 0.6 * twin.divergence(p, rows(13, 2, 3)))
+      for i = 1, 13 do
+         for c = 1, 2 do
+            local at = place:at(i, c)
+            place:set(i, c, at + 1e-3)
+            local up = twin.divergence(p, place)
+            place:set(i, c, at - 1e-3)
+            local down = twin.divergence(p, place)
+            place:set(i, c, at)
+            assert.near(0, (up - down) / 2e-3, 2e-4)
+         end
+      end
+   end)
+
+   it("keeps clouds apart", function()
+      local x = rows(120, 10, 1)
+      for i = 1, 120 do x[i]:fill(x[i] + 8 * (i % 3)) end
+      local place = cluster.tsne(x, {perplexity = 10})
+      local found = cluster.hdbscan(place, {least = 20})
+      assert.same({40, 40, 40}, found.sizes:table())
+      for i = 4, 120 do assert.equal(found.labels[i - 3], found.labels[i]) end
+   end)
+
+   it("is the same to the bit on any number of threads, and by any instructions", function()
+      local x, now, level = rows(150, 5, 4), system.threads(), system.instructions()
+      system.threads(1)
+      local one = cluster.tsne(x, {metric = "cosine"})
+      system.threads(3)
+      system.instructions("plain")
+      local three = cluster.tsne(x * 4, {metric = "cosine"})
+      system.threads(now)
+      system.instructions(level)
+      assert.is_true(array.equal(one, three))
+   end)
+
+   it("takes no rows, few, equal ones, and one column", function()
+      assert.same({0, 2}, cluster.tsne(array.zeros({0, 3})):shape())
+      assert.same({{0, 0}}, cluster.tsne(array.full({1, 3}, 2)):table())
+      assert.same({2, 2}, cluster.tsne(rows(2, 3, 1)):shape())
+      assert.is_true(cluster.tsne(rows(40, 1, 1)):is_finite())
+      assert.equal(0, cluster.tsne(array.full({20, 2}, 5)):abs():max())
+   end)
+end)

@@ -61,7 +61,7 @@ static int link_rows(size_t *order, double *step, const hdbscan_rows *r, bc_pool
     rows_packed rows;
     size_t m = r->least < r->n ? r->least : r->n;
     double *core = malloc((r->n + 1) * sizeof *core);
-    int rc = rows_pack(&rows, r->x, r->n, r->d, r->to_length_one);
+    int rc = rows_pack(&rows, r->x, r->n, r->d);
     if (core == NULL) rc = BC_NOMEM;
     if (rc == BC_OK) rc = reach_core(core, &rows, m, pool, tick, context);
     if (rc == BC_OK) rc = reach_order(order, step, core, &rows, pool, tick, context);

@@ -11,8 +11,7 @@
 typedef struct {
     const double *x; /* (n, d), finite, squares too */
     size_t n, d;
-    size_t least;      /* rows of a cluster, and of a core distance; at least 2 */
-    int to_length_one; /* distances of rows divided by their lengths */
+    size_t least; /* rows of a cluster, and of a core distance; at least 2 */
 } hdbscan_rows;
 
 /* Clusters by density, of any number, each of `least` rows or more (Campello, Moulavi & Sander,

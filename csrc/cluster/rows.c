@@ -7,26 +7,13 @@
 #include "../support/cpu.h"
 #include "../support/error.h"
 
-/* What a row is divided by to have length 1: by its largest value, then by what is left, as squares
- * of tiny or huge values are 0 or infinite. */
-static void scales_of(const double *row, size_t d, double *most, double *length) {
-    double sum = 0;
-    *most = 0;
-    for (size_t c = 0; c < d; c++) *most = fmax(*most, fabs(row[c]));
-    if (*most == 0) *most = 1;
-    for (size_t c = 0; c < d; c++) sum += (row[c] / *most) * (row[c] / *most);
-    *length = sum > 0 ? sqrt(sum) : 1;
-}
-
-int rows_pack(rows_packed *rows, const double *x, size_t n, size_t d, int to_length_one) {
+int rows_pack(rows_packed *rows, const double *x, size_t n, size_t d) {
     size_t blocks = (n + ROWS_LANES - 1) / ROWS_LANES;
     *rows = (rows_packed){calloc(blocks * d * ROWS_LANES + 1, sizeof *rows->x), n, d, blocks};
     if (rows->x == NULL) return BC_NOMEM;
     for (size_t i = 0; i < n; i++) {
         double *to = rows->x + i / ROWS_LANES * d * ROWS_LANES + i % ROWS_LANES;
-        double most = 1, length = 1;
-        if (to_length_one) scales_of(x + i * d, d, &most, &length);
-        for (size_t c = 0; c < d; c++) to[c * ROWS_LANES] = x[i * d + c] / most / length;
+        for (size_t c = 0; c < d; c++) to[c * ROWS_LANES] = x[i * d + c];
     }
     return BC_OK;
 }
@@ -64,4 +51,15 @@ BC_EACH_CPU(static, distances, (double *square, const double *x, const double *p
 
 void rows_distances(double *square, const rows_packed *rows, size_t block, const double *point) {
     distances(square, rows->x + block * rows->d * ROWS_LANES, point, rows->d);
+}
+
+void rows_to_length_one(double *out, const double *x, size_t n, size_t d) {
+    for (size_t i = 0; i < n; i++, x += d, out += d) {
+        double most = 0, sum = 0;
+        for (size_t c = 0; c < d; c++) most = fmax(most, fabs(x[c]));
+        /* by the largest first: squares of tiny or huge values are 0 or infinite */
+        for (size_t c = 0; c < d; c++) out[c] = most > 0 ? x[c] / most : 0;
+        for (size_t c = 0; c < d; c++) sum += out[c] * out[c];
+        for (size_t c = 0; c < d; c++) out[c] /= most > 0 ? sqrt(sum) : 1;
+    }
 }

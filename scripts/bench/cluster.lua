@@ -1,7 +1,7 @@
 -- usage: bclua scripts/bench/cluster.lua [ROWS ...]
 -- Clusters by density of ROWS (5000, 20000, 50000) rows of 64 values, a quarter of them noise: seconds and rate. A pair
--- of rows counts once.
-local bench = require "bclua.bench"
+-- of rows counts once. And a map of the first number of ROWS.
+local bench = require "bclua.experiment.bench"
 local cluster = require "bclua.cluster"
 local sampling = require "bclua.sampling"
 local system = require "bclua.system"
@@ -28,4 +28,8 @@ for _, rows in ipairs(counts) do
    local seconds = bench.time(1, function() found = cluster.hdbscan(x, {least = 10}) end)
    print(("hdbscan %6d x %d  %8.2f s  %7.1f Mpair/s  %d clusters"):format(rows, COLUMNS, seconds,
       1e-6 * rows ^ 2 / 2 / seconds, #found.sizes))
+end
+do
+   local x = clouds(math.tointeger(counts[1]))
+   print(("tsne    %6d x %d  %8.2f s"):format(counts[1], COLUMNS, bench.time(1, function() cluster.tsne(x) end)))
 end
