@@ -149,7 +149,7 @@ describe("loader", function()
          for _, name in ipairs(STORES) do
             local one = batches(new(name, {workers = 1}), 4)
             for _, workers in ipairs({2, 4}) do
-               for i, batch in ipairs(batches(new(name, {workers = workers, ahead = workers}), 4)) do
+               for i, batch in ipairs(batches(new(name, {workers = workers, prefetch = workers}), 4)) do
                   same(one[i], batch)
                end
             end
@@ -218,7 +218,7 @@ describe("loader", function()
    describe("state", function()
       it("goes on exactly where it was taken, whatever was made ahead", function()
          for _, name in ipairs(STORES) do
-            local l <close> = new(name, {workers = 2, ahead = 4})
+            local l <close> = new(name, {workers = 2, prefetch = 4})
             for _ = 1, 3 do assert(l:next()) end
             local state = l:state()
             local expected = {l:next(), l:next()}
@@ -446,7 +446,7 @@ describe("loader", function()
             rewrite(p, command.read(p))
             paths[#paths + 1] = command.quote(p)
          end)
-         o.ahead, o.workers = 1, 1
+         o.prefetch, o.workers = 1, 1
          local l <close> = assert(loader.new(o))
          assert(l:next())
          os.execute("truncate -s 1000 " .. table.concat(paths, " "))
@@ -523,7 +523,7 @@ describe("loader", function()
       end)
 
       it("gives memory of batches that nobody looks at to the next ones", function()
-         local l <close> = new("npy", {ahead = 1})
+         local l <close> = new("npy", {prefetch = 1})
          local kept = l:next()
          local copy = kept.anchor:copy()
          for _ = 1, 10 do l:next() end

@@ -103,7 +103,7 @@ describe("walk", function()
 
    it("does not depend on the number of threads, and goes on where its state was taken", function()
       local one <close> = new({workers = 1})
-      local four <close> = new({workers = 4, ahead = 3})
+      local four <close> = new({workers = 4, prefetch = 3})
       for _ = 1, 3 do same(one:next(), four:next()) end
       local other <close> = new()
       assert(other:restore(one:state()))

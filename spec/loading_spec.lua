@@ -105,7 +105,7 @@ describe("bclua.loading", function()
    end)
 
    it("names the option it refuses", function()
-      for name, bad in pairs{batch_size = {0, 1 << 40}, workers = {0, -1, 1 << 32}, ahead = {0}, open = {0, 1 << 62},
+      for name, bad in pairs{batch_size = {0, 1 << 40}, workers = {0, -1, 1 << 32}, prefetch = {0}, open = {0, 1 << 62},
          samples = {0, 1 << 62}, sample_rate = {0, -1, 1 << 31}, duration = {nan, math.huge, -1},
          cache_bytes = {-1, 1 << 62}} do
          for _, value in ipairs(bad) do raises(("option '%s' must be"):format(name), options{[name] = value}) end

@@ -26,7 +26,7 @@ struct bc_loading {
     int started;
     bool quit, paused;
     int active;      /* rows in the making */
-    slot *slots;     /* a ring of o.ahead */
+    slot *slots;     /* a ring of o.prefetch */
     int head, count; /* the next to hand out; slots in use */
     uint64_t seed;
     int64_t taken, planned; /* triplets handed out, and given to slots */
@@ -58,7 +58,7 @@ int bc_loading_new(bc_loading **to, const bc_loading_options *o) {
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->ready, &clock);
     pthread_condattr_destroy(&clock);
-    l->slots = calloc((size_t)o->ahead, sizeof *l->slots);
+    l->slots = calloc((size_t)o->prefetch, sizeof *l->slots);
     l->threads = calloc((size_t)o->workers, sizeof *l->threads);
     l->order = malloc((size_t)l->n * sizeof *l->order);
     if (l->slots != NULL && l->threads != NULL && l->order != NULL) return BC_OK;
@@ -88,7 +88,8 @@ void bc_loading_free(bc_loading *l) {
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
     for (int i = 0; i < l->started; i++) pthread_join(l->threads[i], NULL);
-    for (int i = 0; l->slots != NULL && i < l->o.ahead; i++) bc_batch_release(&l->slots[i].batch);
+    for (int i = 0; l->slots != NULL && i < l->o.prefetch; i++)
+        bc_batch_release(&l->slots[i].batch);
     for (int i = 0; i < BC_RECYCLED; i++)
         for (int role = 0; role < BC_ROLES; role++) bc_array_release(&l->recycled[i][role]);
     pthread_cond_destroy(&l->ready);
@@ -141,7 +142,7 @@ static int take_memory(bc_loading *l, bc_batch *b) {
 static void plan(bc_loading *l) {
     int64_t n = l->o.batch_size;
     const bc_sampler *s = &l->o.sampler;
-    slot *x = &l->slots[(l->head + l->count++) % l->o.ahead];
+    slot *x = &l->slots[(l->head + l->count++) % l->o.prefetch];
     memset(x, 0, sizeof *x);
     x->failed = n;
     x->rc = take_memory(l, &x->batch);
@@ -163,10 +164,10 @@ static void plan(bc_loading *l) {
 static slot *find_work(bc_loading *l) {
     if (l->paused) return NULL;
     for (int i = 0; i < l->count; i++) {
-        slot *x = &l->slots[(l->head + i) % l->o.ahead];
+        slot *x = &l->slots[(l->head + i) % l->o.prefetch];
         if (x->given < l->o.batch_size) return x;
     }
-    if (l->count == l->o.ahead) return NULL;
+    if (l->count == l->o.prefetch) return NULL;
     plan(l);
     return find_work(l);
 }
@@ -297,7 +298,7 @@ static int start(bc_loading *l, bc_error *e) {
 static void rewind_to(bc_loading *l, int64_t position) {
     l->paused = true;
     while (l->active > 0) pthread_cond_wait(&l->ready, &l->lock);
-    for (; l->count > 0; l->count--, l->head = (l->head + 1) % l->o.ahead)
+    for (; l->count > 0; l->count--, l->head = (l->head + 1) % l->o.prefetch)
         bc_batch_release(&l->slots[l->head].batch);
     l->taken = l->planned = position;
 }
@@ -344,7 +345,7 @@ static int hand_out(bc_loading *l, bc_batch *b, bc_error *e) {
     *b = x->batch;
     memset(&x->batch, 0, sizeof x->batch);
     lend(l, b);
-    l->head = (l->head + 1) % l->o.ahead;
+    l->head = (l->head + 1) % l->o.prefetch;
     l->count--;
     l->taken += l->o.batch_size;
     pthread_cond_broadcast(&l->work);

@@ -10,7 +10,7 @@ typedef struct bc_loading bc_loading;
 typedef struct bc_loading_options {
     bc_sampler sampler;
     int64_t batch_size;
-    int workers, ahead; /* threads; batches that are made or ready */
+    int workers, prefetch; /* threads; batches that are made or ready */
     uint64_t seed;
     const int64_t *first; /* a walk: the slices of each recording, see bc_order_walk */
     int64_t recordings;
@@ -27,8 +27,8 @@ typedef struct bc_read_failure {
 
 /* A batch; bc_batch_release when done with it. */
 typedef struct bc_batch {
-    bc_array data[BC_ROLES]; /* f32 (B, samples) */
-    bc_row *rows;            /* (B) */
+    bc_array data[BC_ROLES];        /* f32 (B, samples) */
+    bc_row *rows;                   /* (B) */
     bc_read_failure *read_failures; /* in order of the rows */
 } bc_batch;
 

@@ -271,14 +271,15 @@ A loader; its options are checked in `bclua.data.loader`.
 @function new
 @tparam table options `store`, `paths`, `channels` (i32: of each path, 0 for the mean of all),
  `sources`, `windows`, `duration`, `sample_rate`, `samples`, `batch_size`, `seed`, `limit`,
- `workers`, `ahead`, `cache_bytes`, `open`, `effects`, `backgrounds`, and of a walk `first` (i64: its slices by recording) and `walkers`
+ `workers`, `prefetch`, `cache_bytes`, `open`, `effects`, `backgrounds`, and of a walk `first` (i64:
+its slices by recording) and `walkers`
 @treturn loading
 */
 static int l_new(lua_State *L) {
     enum { MOST = 1 << 20 };
     static const char *const names[] = {
         "store",      "paths",       "sources", "windows", "duration", "sample_rate", "samples",
-        "batch_size", "seed",        "limit",   "workers", "ahead",    "cache_bytes", "open",
+        "batch_size", "seed",        "limit",   "workers", "prefetch", "cache_bytes", "open",
         "effects",    "backgrounds", "first",   "walkers", "channels", NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     bc_check_options(L, 1, names);
@@ -295,7 +296,7 @@ static int l_new(lua_State *L) {
     bc_sampler *s = &o.sampler;
     o.seed = (uint64_t)bc_opt_integer(L, 1, "seed", 1);
     o.workers = (int)bc_opt_integer_in(L, 1, "workers", 1, 1, 1024);
-    o.ahead = (int)bc_opt_integer_in(L, 1, "ahead", 2, 1, MOST);
+    o.prefetch = (int)bc_opt_integer_in(L, 1, "prefetch", 2, 1, MOST);
     o.open = (int)bc_opt_integer_in(L, 1, "walkers", 16, 1, MOST);
     s->sample_rate = (int)bc_opt_integer_in(L, 1, "sample_rate", 32000, 1, BC_AUDIO_MAX_RATE);
     s->samples = bc_opt_integer_in(L, 1, "samples", 5 * 32000, 1, (lua_Integer)1 << 40);

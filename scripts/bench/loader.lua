@@ -40,7 +40,7 @@ assert(sql.write_parquet(triplets, columns))
 
 -- Crops a second of processor time; the loader's one thread and the taker together.
 local function rate(options, batches)
-   options.triplets, options.batch_size, options.workers, options.ahead = triplets, BATCH, 1, 1
+   options.triplets, options.batch_size, options.workers, options.prefetch = triplets, BATCH, 1, 1
    options.loc_unit = "seconds"
    local l <close> = assert(loader.new(options))
    assert(l:next())

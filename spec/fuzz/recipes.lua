@@ -113,7 +113,7 @@ local function loading()
    local paths = files[store]
    local o = {store = store, paths = paths, sources = {"a", "b", "c", table.unpack({}, 1, #paths - 3)}, duration = 0.2,
       sample_rate = 8000, samples = pick{100, 1600}, batch_size = random(1, 4), seed = integer(), workers = random(2),
-      ahead = random(2), cache_bytes = 1 << 20, open = 4, limit = integer(), windows = {}}
+      prefetch = random(2), cache_bytes = 1 << 20, open = 4, limit = integer(), windows = {}}
    for _, role in ipairs{"anchor", "neighbor", "distant"} do o.windows[role] = windows(n, #paths) end
    if walk then
       local ends = {0, n // 2, n}

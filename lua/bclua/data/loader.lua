@@ -175,7 +175,7 @@ local function open(options, data, effects)
       sources = data.sources,
       windows = data.windows, duration = duration, sample_rate = rate, samples = self.samples,
       batch_size = self.batch_size, seed = self.seed, limit = options.limit,
-      workers = options.workers or math.min(2, system.threads()), ahead = options.ahead,
+      workers = options.workers or math.min(2, system.threads()), prefetch = options.prefetch,
       cache_bytes = math.floor(options.cache_mb * 1e6), open = options.open,
       effects = effects, backgrounds = backgrounds or nil, first = data.first, walkers = options.walkers})
    if options.limit then self.triplets = math.min(self.triplets, options.limit) end
@@ -190,7 +190,7 @@ local COMMON = {
    seed = {"integer", default = 1},
    augment = "any",
    workers = {"integer", least = 1, most = 256},
-   ahead = {"integer", least = 1, most = 1024, default = 2},
+   prefetch = {"integer", least = 1, most = 1024, default = 2, was = "ahead"},
    cache_mb = {"number", least = 0, most = 1 << 30, default = 256},
    open = {"integer", least = 1, most = 65536, default = 64},
 }
@@ -209,7 +209,7 @@ local NEW = options_of.extend(COMMON, {
 -- `seconds` (5) of a crop, `sample_rate` (that of the tiles, or of the table), `seed` (1), `limit` (of the table,
 -- shuffled by the seed, take
 -- as many), `augment` (see `augmentation`; a text or a table; without it a crop lies anywhere in its tile),
--- `workers` (threads; default 1 or 2), `ahead` (2: batches made or ready), `cache_mb` (256: decoded sound kept),
+-- `workers` (threads; default 1 or 2), `prefetch` (2: batches made or ready), `cache_mb` (256: decoded sound kept),
 -- `open` (64: files kept open)
 -- @treturn[1] Loader with the fields `triplets` (in use), `dropped` (those without tiles), `store`, `sources` (names of
 -- all recordings of the table),
@@ -242,7 +242,7 @@ local WALK = options_of.extend(COMMON, {
 -- distant one the anchor of another recording of the batch. A round takes every slice once: recordings in random
 -- order, `walkers` of them at a time, one slice of each in turn.
 -- @tparam table options `input` (Parquet of `consolidate`, or the folder that `extract` wrote), `dataset_root`,
--- `walkers` (16), and `batch_size`, `seconds`, `sample_rate`, `seed`, `augment`, `workers`, `ahead`, `cache_mb`,
+-- `walkers` (16), and `batch_size`, `seconds`, `sample_rate`, `seed`, `augment`, `workers`, `prefetch`, `cache_mb`,
 -- `open` as in `new`; a crop is shifted only if `augment` says so
 -- @treturn[1] Loader as of `new`; `triplets`: slices of a round
 -- @treturn[2] nil

@@ -217,7 +217,7 @@ end
 local function load_triplets(p, options, net)
    local o = {triplets = options.triplets, sample_rate = math.tointeger(net.options.sample_rate), tiles = options.tiles,
       batch_size = p.batch_size, seed = p.seed,
-      loc_unit = options.loc_unit, ahead = p.ahead, cache_mb = p.cache_mb,
+      loc_unit = options.loc_unit, prefetch = p.ahead, cache_mb = p.cache_mb,
       augment = p.augment ~= "" and p.augment or nil,
       limit = p.limit > 0 and p.limit or nil, workers = p.workers > 0 and p.workers or nil}
    if not o.tiles then
