@@ -34,9 +34,10 @@ end
 --- The labels of some recordings.
 -- @tparam string path Parquet or CSV from `import-labels`
 -- @tparam {string,...} names source names; labels with others are matched as `bclua.data.annotation_match` does
--- @tparam[opt] table options `verdicts`: also the labels that somebody has not confirmed (verdict `no` or `unsure`)
--- @treturn[1] table lists of labels by source name, in order of time: `start_s`, `end_s`, `verdict` (`yes` where there
--- is none), and, where it is known, `low_hz`, `high_hz`, `label`, `score`
+-- @tparam[opt] table options `verdicts`: also the labels that somebody has not confirmed (verdict `no` or `unsure`);
+-- where the table has verdicts, a label without one is none
+-- @treturn[1] table lists of labels by source name, in order of time: `start_s`, `end_s`, `verdict` (`yes` where the
+-- table has none), and, where it is known, `low_hz`, `high_hz`, `label`, `score`
 -- @treturn[1] table `labels`: how many, `others`: how many are of no such recording, `recordings`: how many have those;
 -- `has_verdicts`: it is a table of verdicts
 -- @treturn[2] nil
@@ -44,9 +45,10 @@ end
 function labelled.read(path, names, options)
    local relation, kinds = tables.open(path, schemas.labels, COLUMNS)
    if not relation then return nil, kinds end
-   local where = options and options.verdicts and "" or "where coalesce(verdict, 'yes') = 'yes'"
-   local rows, message = require("bclua.sql").query(([[select * replace (coalesce(verdict, 'yes') as verdict) from %s %s
-      order by start_s, end_s, label]]):format(relation, where))
+   local verdict = kinds.verdict and "verdict" or "'yes'"
+   local rows, message = require("bclua.sql").query(([[select * replace (%s as verdict) from %s where %s in (%s)
+      order by start_s, end_s, label]]):format(verdict, relation, verdict,
+      options and options.verdicts and "'yes', 'no', 'unsure'" or "'yes'"))
    if not rows then return nil, message end
    local find, of, missing = finder(names), {}, {}
    local about = {labels = 0, others = 0, recordings = 0, has_verdicts = kinds.verdict and true}
