@@ -123,7 +123,7 @@ describe("with all instructions", function()
       local function layers() -- products round differently: only those of the definition are the same
          return {{"mel", sample_rate = RATE, n_fft = 256, hop = 64, n_mels = 16}, {"decibel"}, {"center"},
             {"conv2d", out = 5, kernel = 3, padding = 1, algorithm = "plain"}, {"batch_norm"}, {"relu"},
-            {"average_pool", kernel = 2}, {"dropout"},
+            {"max_pool", kernel = 2}, {"dropout"},
             {"conv2d", out = 6, kernel = 3, stride = 2, algorithm = "plain"}, {"group_norm", groups = 2}, {"relu"},
             {"average_pool", global = true}}
       end

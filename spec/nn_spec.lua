@@ -71,6 +71,12 @@ describe("gradients in double precision agree with central differences:", functi
       check({{"average_pool", kernel = {3, 2}, stride = {1, 2}}}, {2, 5, 5})
       check({{"average_pool", global = true}}, {3, 4, 5})
    end)
+   it("max pool, of one layer with an average pool", function()
+      check({{"max_pool", kernel = 2}}, {2, 4, 5})
+      check({{"max_pool", kernel = {3, 2}, stride = {1, 2}}}, {2, 5, 5})
+      check({{"conv2d", name = "a", out = 2, kernel = 1}, {"average_pool", name = "mean", kernel = {1, 4}},
+         {"max_pool", name = "most", from = "a", kernel = {1, 4}}, {"add", from = {"mean", "most"}}}, {2, 3, 4})
+   end)
    it("decibel", function() check({{"decibel"}}, {1, 4, 5}, {positive = 3}) end)
    it("center", function()
       check({{"center", over = "clip", scale = 0.3}}, {2, 4, 5})
@@ -152,6 +158,16 @@ end)
 describe("the other layers", function()
    local function run(layer, input, x) return nn.network({layer}, {input = input}):forward(x) end
 
+   it("max_pool takes the largest, and the gradient goes to the first of equals", function()
+      local x = array.from({{1, 7, 3, 9, 0}, {4, 2, 7, 7, 0}, {8, 8, 8, 8, 8}}, "f64"):reshape{1, 1, 3, 5}
+      assert.same({{7, 9}}, run({"max_pool", kernel = 2}, {1, 3, 5}, x:copy("f32")):table())
+      local net = nn.network({{"max_pool", kernel = 2}}, {input = {1, 2, 2}, precision = "f64", input_gradient = true})
+      net.core:forward({array.full({1, 1, 2, 2}, 3, "f64")}, {train = true})
+      net.core:backward(array.full({1, 1}, 1, "f64"))
+      assert.same({1, 0, 0, 0}, net.core:input_gradient():reshape{4}:table())
+      local y = run({"max_pool", global = true}, {1, 1, 3}, array.from{1, nan, 2}:reshape{1, 1, 1, 3})
+      assert.equal("nan", tostring(y:at(1, 1)):match("nan"))
+   end)
    it("average_pool does not see what is behind the last whole window", function()
       local x = array.from{{{{1, 2, 3, 4, 99}, {5, 6, 7, 8, 99}, {99, 99, 99, 99, 99}}}}
       assert.same({{3.5, 5.5}}, run({"average_pool", kernel = 2}, {1, 3, 5}, x):table())

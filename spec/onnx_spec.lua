@@ -35,8 +35,10 @@ local function maps()
       {"conv2d", name = "a", out = 5, kernel = {3, 2}, stride = {2, 1}, padding = {1, 0}, bias = true},
       {"batch_norm", eps = 1e-3}, {"relu", name = "b"},
       {"conv2d", out = 5, kernel = 3, padding = 1}, {"add", from = "b"}, {"center", over = "clip", scale = 2},
-      {"group_norm", name = "g", groups = 1}, {"dropout", rate = 0.5},
-      {"average_pool", kernel = {2, 3}, stride = {1, 2}}, {"linear", out = 7}, {"relu"},
+      {"group_norm", name = "g", groups = 1}, {"dropout", name = "d", rate = 0.5},
+      {"max_pool", name = "most", kernel = {2, 3}, stride = {1, 2}},
+      {"average_pool", from = "d", kernel = {2, 3}, stride = {1, 2}}, {"add", from = "most"},
+      {"linear", out = 7}, {"relu"},
       {"linear", out = 3, bias = false},
    }, {input = {2, 9, 10}, seed = 4})
 end

@@ -38,7 +38,7 @@
 --  * `filterbank`: `sample_rate`, `n_mels` (128), `fmin` (0), `fmax`. A spectrum to bands,
 --    max(0, matrix * spectrum); the matrix is trained and starts as that of `mel`.
 --  * `relu`; `add` (the layer before and `from`, or `from = {"a", "b"}`);
---    `average_pool`: `kernel` (pair), `stride` (as kernel), or `global = true`.
+--    `average_pool`, `max_pool`: `kernel` (pair), `stride` (as kernel), or `global = true`.
 -- @module bclua.nn
 local array = require "bclua.array"
 local core = require "bclua.nn.core"

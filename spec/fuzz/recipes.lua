@@ -58,6 +58,7 @@ local layers = {
    function() return {"batch_norm"} end, function() return {"relu", name = pick{"a", "b"}} end,
    function() return {"group_norm", groups = random(2)} end, function() return {"dropout", rate = random()} end,
    function() return {"average_pool", kernel = random(2)} end, function() return {"average_pool", global = true} end,
+   function() return {"max_pool", kernel = random(2)} end,
    function() return {"linear", out = random(5)} end, function() return {"add", from = pick{"a", "b"}} end,
    function() return {"mel", sample_rate = 8000, n_fft = 64, hop = 32, n_mels = 8} end,
    function() return {"decibel"} end, function() return {"pcen"} end, function() return {"center"} end,
@@ -65,7 +66,7 @@ local layers = {
 
 local function network()
    local input = pick{{600}, {1, 8, 6}, {2, 5, 4}, {3}}
-   local chain = {#input == 1 and input[1] == 600 and layers[10]() or {"batch_norm"}, {"relu", name = "a"}}
+   local chain = {#input == 1 and input[1] == 600 and layers[11]() or {"batch_norm"}, {"relu", name = "a"}}
    for _ = 1, random(0, 4) do chain[#chain + 1] = pick(layers)() end
    return {chain, {input = input, precision = pick{"f32", "f64", "bf16", "f16"}, seed = integer(), threads = random(2),
       input_gradient = values.boolean() and not chain[1][1] == "mel", recompute = pick{"auto", "none", "stage"}}}

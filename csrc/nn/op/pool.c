@@ -1,13 +1,16 @@
-/* pool.c: average pooling: an item is one channel of all samples. */
+/* pool.c: average and maximum pooling: an item is one channel of all samples. */
+#include <string.h>
+
 #include "real.h"
 
 enum { POOL_KH, POOL_KW, POOL_SH, POOL_SW, POOL_GLOBAL };
 
-NN_PASSES(pool);
+NN_PASSES(average_pool);
+NN_PASSES(max_pool);
 
 /* Mean over kh x kw windows of one plane (h, w) -> (oh, ow), no padding; rows
  * and columns behind the last whole window are not seen, as in PyTorch. */
-static void pool_plane_forward(real *y, const real *x, const nn_conv *s) {
+static void average_plane(real *y, const real *x, const nn_conv *s) {
     for (size_t oy = 0; oy < s->oh; oy++)
         for (size_t ox = 0; ox < s->ow; ox++) {
             double sum = 0;
@@ -18,9 +21,7 @@ static void pool_plane_forward(real *y, const real *x, const nn_conv *s) {
         }
 }
 
-static void pool_plane_backward(real *dx, const real *dy, const nn_conv *s, bool add) {
-    if (!add)
-        for (size_t i = 0; i < s->h * s->w; i++) dx[i] = 0;
+static void average_plane_back(real *dx, const real *dy, const nn_conv *s) {
     for (size_t oy = 0; oy < s->oh; oy++)
         for (size_t ox = 0; ox < s->ow; ox++) {
             real share = (real)((double)*dy++ / (double)(s->kh * s->kw));
@@ -30,29 +31,84 @@ static void pool_plane_backward(real *dx, const real *dy, const nn_conv *s, bool
         }
 }
 
-static void pool_item(void *context, size_t c, int worker) {
-    const nn_run *r = context;
-    nn_conv s = nn_layer_conv(r->layer, r->n);
-    (void)worker;
-    for (size_t k = c * s.n; k < (c + 1) * s.n; k++)
-        pool_plane_forward((real *)r->out + k * s.oh * s.ow, (const real *)r->in[0] + k * s.h * s.w,
-                           &s);
+/* Where the largest value of a window is, the first of equals, as in PyTorch; a NaN is the largest.
+ */
+static size_t largest(const real *x, const nn_conv *s) {
+    size_t at = 0;
+    for (size_t ky = 0; ky < s->kh; ky++)
+        for (size_t kx = 0; kx < s->kw; kx++) {
+            size_t k = ky * s->w + kx;
+            if (x[k] > x[at] || x[k] != x[k]) at = k;
+        }
+    return at;
 }
 
-static void pool_back_item(void *context, size_t c, int worker) {
-    const nn_run *r = context;
-    nn_conv s = nn_layer_conv(r->layer, r->n);
-    (void)worker;
-    for (size_t k = c * s.n; k < (c + 1) * s.n; k++)
-        pool_plane_backward((real *)r->grad_in[0] + k * s.h * s.w,
-                            (const real *)r->grad_out + k * s.oh * s.ow, &s, r->add[0]);
+static void max_plane(real *y, const real *x, const nn_conv *s) {
+    for (size_t oy = 0; oy < s->oh; oy++)
+        for (size_t ox = 0; ox < s->ow; ox++) {
+            const real *window = x + oy * s->sh * s->w + ox * s->sw;
+            *y++ = window[largest(window, s)];
+        }
 }
 
-void NN(nn_pool_pass)(const nn_run *r) {
-    nn_run_items(r, pool_item, r->layer->shape.c);
+static void max_plane_back(real *dx, const real *dy, const real *x, const nn_conv *s) {
+    for (size_t oy = 0; oy < s->oh; oy++)
+        for (size_t ox = 0; ox < s->ow; ox++) {
+            size_t corner = oy * s->sh * s->w + ox * s->sw;
+            dx[corner + largest(x + corner, s)] += *dy++;
+        }
 }
-void NN(nn_pool_back)(const nn_run *r) {
-    nn_run_items(r, pool_back_item, r->layer->shape.c);
+
+static void pool_channel(const nn_run *r, size_t c, bool of_largest) {
+    nn_conv s = nn_layer_conv(r->layer, r->n);
+    for (size_t k = c * s.n; k < (c + 1) * s.n; k++) {
+        const real *x = (const real *)r->in[0] + k * s.h * s.w;
+        (of_largest ? max_plane : average_plane)((real *)r->out + k * s.oh * s.ow, x, &s);
+    }
+}
+
+static void pool_channel_back(const nn_run *r, size_t c, bool of_largest) {
+    nn_conv s = nn_layer_conv(r->layer, r->n);
+    size_t plane = s.h * s.w;
+    for (size_t k = c * s.n; k < (c + 1) * s.n; k++) {
+        real *dx = (real *)r->grad_in[0] + k * plane;
+        const real *dy = (const real *)r->grad_out + k * s.oh * s.ow;
+        if (!r->add[0]) memset(dx, 0, plane * sizeof *dx);
+        if (of_largest)
+            max_plane_back(dx, dy, (const real *)r->in[0] + k * plane, &s);
+        else
+            average_plane_back(dx, dy, &s);
+    }
+}
+
+static void average_item(void *context, size_t c, int worker) {
+    (void)worker;
+    pool_channel(context, c, false);
+}
+static void average_back_item(void *context, size_t c, int worker) {
+    (void)worker;
+    pool_channel_back(context, c, false);
+}
+static void max_item(void *context, size_t c, int worker) {
+    (void)worker;
+    pool_channel(context, c, true);
+}
+static void max_back_item(void *context, size_t c, int worker) {
+    (void)worker;
+    pool_channel_back(context, c, true);
+}
+
+void NN(nn_average_pool_pass)(const nn_run *r) {
+    nn_run_items(r, average_item, r->layer->shape.c);
+}
+void NN(nn_average_pool_back)(const nn_run *r) {
+    nn_run_items(r, average_back_item, r->layer->shape.c);
+}
+void NN(nn_max_pool_pass)(const nn_run *r) {
+    nn_run_items(r, max_item, r->layer->shape.c);
+}
+void NN(nn_max_pool_back)(const nn_run *r) {
+    nn_run_items(r, max_back_item, r->layer->shape.c);
 }
 
 #ifndef NN_DOUBLE
@@ -81,6 +137,14 @@ const nn_kind nn_kind_average_pool = {.name = "average_pool",
                                       .flags = 0,
                                       .options = pool_options,
                                       .build = build_pool,
-                                      .forward = NN_IN_BOTH(nn_pool_pass),
-                                      .backward = NN_IN_BOTH(nn_pool_back)};
+                                      .forward = NN_IN_BOTH(nn_average_pool_pass),
+                                      .backward = NN_IN_BOTH(nn_average_pool_back)};
+
+const nn_kind nn_kind_max_pool = {.name = "max_pool",
+                                  .inputs = 1,
+                                  .flags = NN_KEEPS_INPUT,
+                                  .options = pool_options,
+                                  .build = build_pool,
+                                  .forward = NN_IN_BOTH(nn_max_pool_pass),
+                                  .backward = NN_IN_BOTH(nn_max_pool_back)};
 #endif

@@ -261,17 +261,20 @@ local function group_norm(g, l, from)
    return g:node("Add", {scaled, column "bias"}, name)
 end
 
-local function average_pool(g, l, from)
-   local o = l.options
-   if o.global then return g:node("GlobalAveragePool", from, l.name) end
-   local stride = {o.stride[1] > 0 and o.stride[1] or o.kernel[1], o.stride[2] > 0 and o.stride[2] or o.kernel[2]}
-   return g:node("AveragePool", from, l.name, {kernel_shape = o.kernel, strides = stride})
+-- A pool of some kind, "Average" or "Max".
+local function pool(kind)
+   return function(g, l, from)
+      local o = l.options
+      if o.global then return g:node("Global" .. kind .. "Pool", from, l.name) end
+      local stride = {o.stride[1] > 0 and o.stride[1] or o.kernel[1], o.stride[2] > 0 and o.stride[2] or o.kernel[2]}
+      return g:node(kind .. "Pool", from, l.name, {kernel_shape = o.kernel, strides = stride})
+   end
 end
 
 local KINDS = {
    mel = mel, spectrum = spectrum, fourier = fourier, filterbank = filterbank, decibel = decibel, center = center,
    pcen = pcen, conv2d = conv2d, linear = linear, batch_norm = batch_norm, group_norm = group_norm,
-   average_pool = average_pool,
+   average_pool = pool "Average", max_pool = pool "Max",
    relu = function(g, l, from) return g:node("Relu", from, l.name) end,
    add = function(g, l, from) return g:node("Add", from, l.name) end,
    dropout = function(g, l, from) return g:node("Identity", from, l.name) end, -- eval mode
