@@ -12,8 +12,11 @@ local function network_options(c)
          :convert(cli.widths("--widths")),
       c:option("--compression", "What becomes of mel power: log, power or pcen."):argname("KIND"):default("log")
          :convert(cli.choice("--compression", {"log", "power", "pcen"})),
-      c:option("--pooling", "From maps to the embedding: mean (over frequency and time) or bands (over time, then " ..
-         "all bands)."):argname("KIND"):default("mean"):convert(cli.choice("--pooling", {"mean", "bands"})),
+      c:option("--pooling", "From maps to the embedding: mean (over frequency and time) or bands (mean and " ..
+         "maximum over time, then a linear map of all bands)."):argname("KIND"):default("mean")
+         :convert(cli.choice("--pooling", {"mean", "bands"})),
+      c:option("--projection", "Values of a linear map of the embedding that only the loss sees; 0: none.")
+         :argname("N"):default("0"):convert(cli.integer("--projection", 0, 65536)),
       c:option("--front-end", "What is trained before it: fft (nothing), mel_trained (the mel matrix) or " ..
          "fourier_trained (dense Fourier kernels too: 16.8 million weights, slow)."):argname("KIND"):default("fft")
          :convert(cli.choice("--front-end", {"fft", "mel_trained", "fourier_trained"}))
@@ -21,7 +24,7 @@ end
 
 local function network_of(o)
    return {widths = o.widths, z = o.dim, compression = o.compression,
-      pooling = o.pooling ~= "mean" and o.pooling or nil,
+      pooling = o.pooling ~= "mean" and o.pooling or nil, projection = o.projection > 0 and o.projection or nil,
       front_end = o.front_end ~= "fft" and o.front_end or nil}
 end
 

@@ -75,14 +75,15 @@ describe("the command line", function()
          "--accepted --threads --strict",
       ["motif.lua import-labels"] = "files --output --input --dataset-root --column --force --strict",
       ["embed.lua"] = "fit summary evaluate predict export replay",
-      ["embed.lua fit"] = "triplets tiles --dim --widths --compression --pooling --front-end --run --batch-size " ..
-         "--accumulate " ..
-         "--batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule --warmup --lr-step --lr-gamma " ..
+      ["embed.lua fit"] = "triplets tiles --dim --widths --compression --pooling --projection --front-end --run " ..
+         "--batch-size --accumulate --batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule " ..
+         "--warmup --lr-step --lr-gamma " ..
          "--lr-final --beta1 --beta2 --weight-decay --clip-norm --loss --margin --l2 --temperature --roles " ..
          "--precision --recompute --motif --dataset-root --validation-triplets --patience " ..
          "--augment --workers --ahead --cache-mb --checkpoint-minutes --keep --keep-best --on-nonfinite --seed " ..
          "--checkpoint --loc-unit --threads --force",
-      ["embed.lua summary"] = "--dim --widths --compression --pooling --precision --recompute --batch-size",
+      ["embed.lua summary"] = "--dim --widths --compression --pooling --projection --precision --recompute " ..
+         "--batch-size",
       ["embed.lua export"] = "checkpoint --output --stft",
       ["embed.lua replay"] = "folder --threads",
       ["embed.lua evaluate"] = "checkpoint motif --dataset-root --windows --motifs --labels --splits --seed " ..

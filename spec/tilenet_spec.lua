@@ -125,10 +125,11 @@ describe("tilenet", function()
       local net = tilenet.new{widths = {4, 4, 4, 4}, z = 6, pooling = "bands"}
       local shapes = {}
       for _, l in ipairs(net.core:layers()) do shapes[l.name] = {l.c, l.h, l.w} end
-      assert.same({6, 4, 5}, shapes["layer5.1"])
-      assert.same({6, 4, 1}, shapes.pool)
+      assert.same({4, 4, 5}, shapes["layer5.1"])
+      assert.same({4, 4, 1}, shapes.mean)
+      assert.same({4, 4, 1}, shapes.max)
       assert.same({6, 1, 1}, shapes.head)
-      assert.same({6, 6, 4, 1}, net:state()["head.weight"]:shape())
+      assert.same({6, 4, 4, 1}, net:state()["head.max.weight"]:shape())
       local x = sampling.generator(2):normal(3 * net.samples):reshape{3, net.samples}:copy("f32")
       local e = net:forward(x)
       assert.same({3, 6}, e:shape())
@@ -146,6 +147,26 @@ describe("tilenet", function()
       net = tilenet.new{widths = {2, 2, 2, 2}, z = 3, pooling = "bands", seconds = 8, n_mels = 200}
       assert.same({1, 3}, net:forward(array.zeros({1, net.samples}, "f32")):shape())
       net:close()
+   end)
+
+   it("shows the loss a projection of the embedding, which a checkpoint's network is without", function()
+      local net = narrow{pooling = "bands", projection = 3, z = 6}
+      local x = noise(3, 5)
+      assert.same({3, 3}, net:forward(x):shape())
+      local info = assert(net:train_step({anchor = x, neighbor = x * 0.5, distant = x * 0.1}, {loss = "nt_xent"}))
+      assert(info.gradient_norm > 0)
+      local path = os.tmpname()
+      assert(net:save(path, {optimizer = true}))
+      local again = assert(tilenet.open(path))
+      assert.equal(0, again.options.projection)
+      assert(array.equal(net:activations({x}, {"head"}).head:reshape{3, 6}, again:forward(x)))
+      -- training goes on with it
+      local further = narrow{pooling = "bands", projection = 3, z = 6, seed = 9}
+      assert(further:load(path, {optimizer = true}))
+      assert(array.equal(net:forward(x), further:forward(x)))
+      assert.error_matches(function() assert(again:load(path)) end, "'projection.linear.[a-z]+' is not one of")
+      os.remove(path)
+      for _, n in ipairs{net, again, further} do n:close() end
    end)
 
    it("has a projected shortcut where the stride or the width changes, only there", function()

@@ -225,7 +225,7 @@ end
 
 -- Pairs (array of the network, array of the file) for all wanted tensors, or
 -- nil and what does not match.
-local function match(self, tensors, optimizer)
+local function match(self, tensors, optimizer, ignore)
    local pairs_found, used = {}, {}
    local function take(own, name)
       local found = tensors[name]
@@ -248,27 +248,30 @@ local function match(self, tensors, optimizer)
       end
    end
    for name in pairs(tensors) do
-      if not used[name] and not name:find("^optimizer%.") then
+      local is_ignored = name:find("^optimizer%.") or ignore and name:sub(1, #ignore) == ignore
+      if not used[name] and not is_ignored then
          return nil, ("tensor '%s' is not one of the network's"):format(name)
       end
    end
    return pairs_found
 end
 
-local LOAD = {optimizer = {"boolean", default = false}}
+local LOAD = {optimizer = {"boolean", default = false}, ignore = "string"}
 
 --- Load weights, from our own checkpoints or from a PyTorch `state_dict` of the
 -- same network. All tensors must be there and fit, else nothing is changed.
 -- @tparam string path of a safetensors file
--- @tparam[opt] table options `optimizer` (false): its state too, to go on training
+-- @tparam[opt] table options `optimizer` (false): its state too, to go on training; `ignore`: tensors whose names begin
+-- with this may be in the file though the network has none of them
 -- @treturn[1] table the file's metadata
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function network:load(path, options)
-   local optimizer = check_options(options, LOAD).optimizer
+   local o = check_options(options, LOAD)
+   local optimizer = o.optimizer
    local tensors, metadata = safetensors.load(path)
    if not tensors then return nil, metadata end
-   local found, wrong = match(self, tensors, optimizer)
+   local found, wrong = match(self, tensors, optimizer, o.ignore)
    local step = tensors["optimizer.step"]
    if found and optimizer and not (step and step:size() == 1) then
       found, wrong = nil, "tensor 'optimizer.step' is missing"

@@ -3,7 +3,8 @@
 --
 -- mel, compression, 3x3 convolution of stride 2 to `widths[1]`, five stages of
 -- two residual blocks (`widths[1..4]`, `z`; stride 1, 2, 2, 2, 2), 4x4 average
--- pool (or another `pooling`), z values. Layers are called as in the PyTorch original, so that their
+-- pool (or another `pooling`), z values. In training a `projection` may follow, which sees the loss
+-- in place of the embedding and is dropped afterwards. Layers are called as in the PyTorch original, so that their
 -- tensors are `conv1.weight`, `bn1.running_mean`, `layer3.0.shortcut.0.weight`...
 -- @module bclua.tilenet
 local json = require "bclua.json"
@@ -31,6 +32,7 @@ tilenet.network_options = {
    fmax = {"number", least = 0, default = 0},
    front_end = {"choice", {"fft", "mel_trained", "fourier_trained"}, default = "fft"},
    pooling = {"choice", {"mean", "bands"}, default = "mean"},
+   projection = {"integer", least = 0, most = 65536, default = 0},
 }
 -- Of the object, not of the network.
 local OBJECT = {seed = "integer", precision = training_options.precision, threads = {"integer", least = 0, most = 1024},
@@ -132,12 +134,28 @@ local function halved(n)
 end
 
 -- From the last maps to the embedding. `mean`: over 4 x 4 of them, the original's choice: how high a call is counts no
--- longer. `bands`: over time alone, then a linear map of what each of the four bands has, whose values have signs.
-local function pooling_layers(o)
+-- longer. `bands`: of each band the mean and the maximum over time (a call may be short), then a linear map of all of
+-- them, whose values have signs.
+local function pooling_layers(o, from)
    if o.pooling == "mean" then return {{"average_pool", name = "pool", kernel = 4}} end
-   return {{"average_pool", name = "pool", kernel = {1, halved(o.samples // o.hop + 1)}},
-           {"conv2d", name = "head", out = o.z, kernel = {halved(o.n_mels), 1}}}
+   local time, bands = {1, halved(o.samples // o.hop + 1)}, {halved(o.n_mels), 1}
+   return {{"average_pool", name = "mean", kernel = time},
+           {"conv2d", name = "head.mean", out = o.z, kernel = bands},
+           {"max_pool", name = "max", from = from, kernel = time},
+           {"conv2d", name = "head.max", out = o.z, kernel = bands},
+           {"add", name = "head", from = "head.mean"}}
 end
+
+-- What a loss asks for is not all that an embedding should know: so the loss sees a projection of it, which is not part
+-- of what is used later (Chen et al., 2020, A simple framework for contrastive learning of visual representations).
+local PROJECTION = "projection."
+local function projection_layers(o)
+   if o.projection == 0 then return {} end
+   return {{"relu", name = PROJECTION .. "relu"}, {"linear", name = PROJECTION .. "linear", out = o.projection}}
+end
+
+-- Channels of a stage: the last has as many as there are values of the embedding, unless a linear map makes these.
+local function channels(o, stage) return o.widths[stage] or o.pooling == "mean" and o.z or o.widths[4] end
 
 local function build(o)
    local layers = {
@@ -149,14 +167,15 @@ local function build(o)
    }
    local from, width = "stem", o.widths[1]
    for stage = 1, 5 do
-      local out = o.widths[stage] or o.z
+      local out = channels(o, stage)
       for i = 0, 1 do
          local name, stride = ("layer%d.%d"):format(stage, i), (stage > 1 and i == 0) and 2 or 1
          layers[#layers + 1] = block(name, from, out, stride, stride ~= 1 or out ~= width)
          from, width = name, out
       end
    end
-   layers[#layers + 1] = pooling_layers(o)
+   layers[#layers + 1] = pooling_layers(o, from)
+   layers[#layers + 1] = projection_layers(o)
    return layers, {input = {o.samples}}
 end
 
@@ -175,7 +194,8 @@ function tilenet.layers(options) return build(settle(options)) end
 --  `n_fft` and `hop` (see `frames`; 4096 and 1227 at 32 kHz), `n_mels` (128), `fmin` (0),
 --  `fmax` (half the sample rate),
 --  `front_end` ("fft", "mel_trained", "fourier_trained"), `pooling` ("mean": over frequency and time; "bands":
---  over time, then a linear map of all bands), `precision`, `recompute`, `threads`: see `nn.network`
+--  mean and maximum over time, then a linear map of all bands), `projection` (0: none; values that the loss sees in
+--  place of the embedding), `precision`, `recompute`, `threads`: see `nn.network`
 -- @treturn network see `bclua.nn`; `net.samples` is the length of a window
 function tilenet.new(options)
    local o = settle(options)
@@ -192,7 +212,7 @@ end
 
 local OPEN = {threads = OBJECT.threads, precision = OBJECT.precision}
 
---- The network of a checkpoint: built from its metadata, with its weights.
+--- The network of a checkpoint: built from its metadata, with its weights, without the `projection` of its training.
 -- @tparam string path
 -- @tparam[opt] table options `threads`, `precision`: see `new`
 -- @treturn[1] network
@@ -205,10 +225,10 @@ function tilenet.open(path, options)
    if not tensors then return nil, metadata end
    local known = json.decode(metadata.tilenet or "")
    if type(known) ~= "table" then return nil, path .. ": no metadata of a tilenet" end
-   known.threads, known.precision = o.threads, o.precision
+   known.threads, known.precision, known.projection = o.threads, o.precision, 0
    local ok, net = pcall(tilenet.new, known)
    if not ok then return nil, ("%s: %s"):format(path, net) end
-   local loaded, message = net:load(path)
+   local loaded, message = net:load(path, {ignore = PROJECTION})
    if not loaded then
       net:close()
       return nil, message

@@ -234,7 +234,9 @@ local function network_of(options)
    local network = hearing.changed(heard)
    network.channel = nil
    for k, v in pairs(options.network) do network[k] = v end
-   if network.pooling == "mean" then network.pooling = nil end -- as of trainings before there was another
+   -- as of trainings before there was another
+   if network.pooling == "mean" then network.pooling = nil end
+   if network.projection == 0 then network.projection = nil end
    return network, heard.channel
 end
 

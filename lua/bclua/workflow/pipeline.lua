@@ -27,9 +27,9 @@ pipeline.defaults = {
    triplets = require("bclua.workflow.triplets").settings,
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},
-   network = {widths = {8, 16, 32, 64}, z = 64, compression = "log", pooling = "mean"},
-   fit = fit_settings{batch_size = 16, batches_per_epoch = 100, max_epochs = 14, schedule = "cosine", warmup = 20,
-      augment = "mix=triplets,shift=1", validation_triplets = 64},
+   network = {widths = {8, 16, 32, 64}, z = 256, compression = "log", pooling = "bands", projection = 64},
+   fit = fit_settings{loss = "supcon", batch_size = 16, batches_per_epoch = 100, max_epochs = 14, schedule = "cosine",
+      warmup = 20, augment = "mix=triplets,shift=1", validation_triplets = 64},
    evaluate = {windows = "best", motifs = 3, splits = 10, labels = ""},
 }
 
@@ -101,7 +101,7 @@ local function schema()
       tiles = of(step_options("tiles"), d.tiles), fit = of(step_options("fit"), d.fit),
       evaluate = of(step_options("evaluate"), d.evaluate),
       network = {"table", of = {widths = {"list", of = channels, items = "integers", shortest = 4, longest = 4},
-         z = channels, compression = network.compression, pooling = network.pooling}}}
+         z = channels, compression = network.compression, pooling = network.pooling, projection = network.projection}}}
 end
 
 -- What is wrong with the settings of labels: they are the windows, and there is no other choice of these.

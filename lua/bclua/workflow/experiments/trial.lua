@@ -33,7 +33,9 @@ function trial.open(run)
    local about, message = tables.read_json(path, schemas.config)
    if not about then return nil, message end
    local network = about.config.network
-   if type(network) == "table" then network.pooling = network.pooling or "mean" end -- of a run before there was another
+   if type(network) == "table" then -- of a run before there were others
+      network.pooling, network.projection = network.pooling or "mean", network.projection or 0
+   end
    local settings
    settings, message = pipeline.change(pipeline.defaults, about.config)
    message = not settings and message or pipeline.wrong(settings)

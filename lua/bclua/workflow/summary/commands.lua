@@ -72,7 +72,7 @@ local function fit(run, c)
    local words = {"bclua", "scripts/embed.lua", "fit", run.triplets_path}
    if c.tiles.store ~= "none" then extend(words, run.tiles) end
    extend(words, "--run", run.folder, "--motif", run.motif, "--dataset-root", run.root, "--dim", n.z, "--widths",
-      table.concat(n.widths, ","), "--compression", n.compression, "--pooling", n.pooling)
+      table.concat(n.widths, ","), "--compression", n.compression, "--pooling", n.pooling, "--projection", n.projection)
    return extend(words, table.unpack(differing(settings, require("bclua.workflow.fit").defaults)))
 end
 
