@@ -1,4 +1,4 @@
--- usage: bclua scripts/classify.lua train|predict ... [options]
+-- usage: bclua scripts/classify.lua train|predict|update ... [options]
 -- Learns calls from labels, and finds them in any recordings.
 local cli = require "bclua.cli"
 
@@ -44,6 +44,8 @@ local function predict(parser)
       "recordings held back in training, was right.")
    setting("--threshold", "P", "Call all classes from this probability on (without --precision: 0.5).")
    setting("--format", "KIND", "Also csv, raven, audacity (a folder of tracks), birdnet or kaleidoscope.")
+   setting("--review", "N", "Draw N windows of each class, from all probabilities, to be judged by ear: review.csv.")
+   setting("--seed", "N", "Of these.")
    c:option("--checkpoint", "The network of the model's embeddings, where it is no longer where it was.")
       :argname("FILE")
    setting("--hop", "S", "Seconds from window to window (default: the length of a window, 5).")
@@ -55,10 +57,30 @@ local function predict(parser)
    return function(o)
       local workflow = require "bclua.workflow.classify.predict"
       local result, message = workflow.run({model = o.model, inputs = o.inputs, output = o.output,
-         precision = o.precision, threshold = o.threshold, format = o.format, checkpoint = o.checkpoint, hop = o.hop,
-         partial = o.partial, deployments = o.deployments, channel = o.channel, batch = o.batch, force = o.force})
+         precision = o.precision, threshold = o.threshold, format = o.format, review = o.review, seed = o.seed,
+         checkpoint = o.checkpoint, hop = o.hop, partial = o.partial, deployments = o.deployments,
+         channel = o.channel, batch = o.batch, force = o.force})
       if result then print(workflow.text(result) .. "\nwritten: " .. o.output) end
       return result, message
+   end
+end
+
+local function update(parser)
+   local c = parser:command("update", "Probabilities and thresholds of a model by verdicts on windows of other " ..
+      "recordings.")
+   c:argument("model", "A file from `classify train`.")
+   c:argument("review", "review.csv from `classify predict --review`, with verdicts.")
+   c:option("--output", "File to write."):argname("MODEL.safetensors"):count(1)
+   return function(o)
+      local result, message = require("bclua.workflow.classify.review").update{model = o.model, review = o.review,
+         output = o.output}
+      if not result then return nil, message end
+      for _, c_ in ipairs(result.classes) do
+         print(("%s: %d windows judged, %d yes%s"):format(c_.label, c_.judged, c_.yes,
+            c_.used and "" or "; as it was, as verdicts are all alike"))
+      end
+      print("written: " .. o.output)
+      return result
    end
 end
 
@@ -69,7 +91,7 @@ Example:
   bclua scripts/classify.lua predict calls.safetensors summer --output found --precision 0.9
     --format raven]])
    :require_command(true):command_target("command")
-local commands = {train = train(parser), predict = predict(parser)}
+local commands = {train = train(parser), predict = predict(parser), update = update(parser)}
 
 local options = parser:parse()
 local name = "classify " .. options.command

@@ -8,6 +8,7 @@ local files = require "bclua.files"
 local import_labels = require "bclua.workflow.import_labels"
 local log_mel = require "bclua.workflow.classify.log_mel"
 local predict = require "bclua.workflow.classify.predict"
+local review = require "bclua.workflow.classify.review"
 local provenance = require "bclua.data.provenance"
 local sampling = require "bclua.sampling"
 local sql = require "bclua.sql"
@@ -46,38 +47,39 @@ local function detections_of(windows, model, thresholds)
    return list
 end
 
+-- A model of two classes of which only the calibration counts.
+local function model_of(names)
+   local g, set = sampling.generator(1), {x = array.zeros({40, 2}, "f64"), classes = names,
+      truth = array.zeros({2, 40}, "f64"), groups = {}}
+   for i = 1, 40 do
+      local k = i % 2 + 1
+      set.truth:set(k, i, 1)
+      set.x:set(i, k, 1 + g:normal() * 0.8)
+      set.groups[i] = "r" .. i // 8
+   end
+   return assert(classifier.train(set, {samples = 10}))
+end
+
+-- Scores of windows as `predict` writes them.
+local function write(dir, windows)
+   local columns = {file = {}, start_s = {}, end_s = {}, clock_time = {n = #windows}, site = {n = #windows},
+      score = array.zeros({#windows, 2}, "f32")}
+   for i, w in ipairs(windows) do
+      columns.file[i], columns.start_s[i], columns.end_s[i] = w.file, w.start_s, w.end_s
+      columns.clock_time[i], columns.site[i] = w.clock_time, w.site
+      columns.score:set(i, 1, w.score[1])
+      columns.score:set(i, 2, w.score[2])
+      w.score = {columns.score:at(i, 1), columns.score:at(i, 2)}
+   end
+   local path = dir .. "/scores.parquet"
+   assert(sql.write_parquet(path, columns, {types = {clock_time = "varchar", site = "varchar"}}))
+   return path
+end
+
 describe("detect", function()
    local dir
    setup(function() dir = command.folder() end)
    teardown(function() command.remove(dir) end)
-
-   -- A model of two classes of which only the calibration counts.
-   local function model_of(names)
-      local g, set = sampling.generator(1), {x = array.zeros({40, 2}, "f64"), classes = names,
-         truth = array.zeros({2, 40}, "f64"), groups = {}}
-      for i = 1, 40 do
-         local k = i % 2 + 1
-         set.truth:set(k, i, 1)
-         set.x:set(i, k, 1 + g:normal() * 0.8)
-         set.groups[i] = "r" .. i // 8
-      end
-      return assert(classifier.train(set, {samples = 10}))
-   end
-
-   local function write(windows)
-      local columns = {file = {}, start_s = {}, end_s = {}, clock_time = {n = #windows}, site = {n = #windows},
-         score = array.zeros({#windows, 2}, "f32")}
-      for i, w in ipairs(windows) do
-         columns.file[i], columns.start_s[i], columns.end_s[i] = w.file, w.start_s, w.end_s
-         columns.clock_time[i], columns.site[i] = w.clock_time, w.site
-         columns.score:set(i, 1, w.score[1])
-         columns.score:set(i, 2, w.score[2])
-         w.score = {columns.score:at(i, 1), columns.score:at(i, 2)}
-      end
-      local path = dir .. "/scores.parquet"
-      assert(sql.write_parquet(path, columns, {types = {clock_time = "varchar", site = "varchar"}}))
-      return path
-   end
 
    it("joins windows that overlap or touch, and no others", function()
       local g, windows = sampling.generator(3), {}
@@ -90,7 +92,7 @@ describe("detect", function()
          end
       end
       local model = model_of{"a", "b '\""}
-      local found = assert(detect.find(write(windows), model, {threshold = 0.7}))
+      local found = assert(detect.find(write(dir, windows), model, {threshold = 0.7}))
       local expected = detections_of(windows, model, {0.7, 0.7})
       assert.is_true(#expected > 20)
       assert.equal(#expected, #found.rows)
@@ -123,9 +125,9 @@ describe("detect", function()
          return {file = file, site = site, clock_time = clock_time, start_s = start_s, end_s = start_s + 5,
             score = {score, -9}}
       end
-      local path = write{window("a", "s", "2023-05-14T23:59:57", 0, 9),
+      local path = write(dir, {window("a", "s", "2023-05-14T23:59:57", 0, 9),
          window("a", "s", "2023-05-14T23:59:59.5", 2.5, 9),
-         window("a", "s", "2023-05-15T00:00:02", 5, -9), window("b", nil, nil, 0, 9)}
+         window("a", "s", "2023-05-15T00:00:02", 5, -9), window("b", nil, nil, 0, 9)})
       local model = model_of{"a", "b"}
       local out = dir .. "/d.parquet"
       local found = assert(detect.find(path, model, {output = out}))
@@ -138,6 +140,112 @@ describe("detect", function()
       assert.same({"2023-05-15", "s", "a", 0}, row(5))
       assert.near(5 / 3600, summary[3].hours, 1e-12)
       assert.same({7.5, 1}, {summary[3].seconds, summary[3].recordings})
+   end)
+end)
+
+describe("review", function()
+   local dir, model, windows, truth
+   setup(function()
+      dir = command.folder()
+      model = model_of{"a", "b"}
+      model.about.sample_rate = RATE
+      for k = 1, 2 do
+         model.calibration:set(k, 1, 1)
+         model.calibration:set(k, 2, 0)
+      end
+      local g = sampling.generator(5)
+      windows, truth = {}, {}
+      for i = 1, 4000 do
+         local w = {file = "r" .. i // 100, start_s = i % 100 * 5.0, end_s = i % 100 * 5 + 5.0,
+            score = {3 * g:normal() - 3, i == 1 and NAN or -30}}
+         windows[i] = w
+         -- rarer than the model thinks
+         truth[("%s %g"):format(w.file, w.start_s)] = g:uniform() < 1 / (1 + math.exp(-(1.5 * w.score[1] - 2)))
+      end
+      write(dir, windows)
+   end)
+   teardown(function() command.remove(dir) end)
+
+   local function drawn() return assert(sql.query("from " .. sql.csv(dir .. "/review.csv", "header = true"))) end
+
+   local function redraw(options)
+      os.remove(dir .. "/review.csv")
+      local n = assert(review.draw(dir, model, options))
+      local rows = drawn()
+      assert.equal(n, #rows)
+      return rows
+   end
+
+   it("draws as many windows from each band, and more where some lack", function()
+      local rows, count, there, seen = redraw{windows = 60, seed = 1}, {}, {}, {}
+      for _, w in ipairs(windows) do
+         local p = model:probabilities(array.from({w.score}, "f64")):at(1, 1)
+         local band = 0
+         for _, low in ipairs(review.bands) do band = p >= low and low or band end
+         there[band] = (there[band] or 0) + 1
+      end
+      for _, row in ipairs(rows) do
+         local key = ("%s %s %g"):format(row.label, row.source_name, row.start_s)
+         assert.is_nil(seen[key])
+         seen[key] = true
+         if row.label == "a" then
+            count[row.band] = (count[row.band] or 0) + 1
+            assert.equal(there[row.band], row.band_windows)
+            assert.is_true(row.probability >= row.band - 1e-6)
+         end
+      end
+      for _, band in ipairs(review.bands) do assert.equal(10, count[band]) end
+      assert.equal(120, #rows) -- of b, too, which has one band only
+      assert.same(rows, redraw{windows = 60, seed = 1})
+      assert.are_not.same(rows, redraw{windows = 60, seed = 2})
+   end)
+
+   it("leaves a table that is there", function()
+      command.write(dir .. "/review.csv", "mine")
+      assert.equal(0, review.draw(dir, model, {windows = 60, seed = 1}))
+      assert.equal("mine", command.read(dir .. "/review.csv"))
+   end)
+
+   local function judge(rows, verdict)
+      for _, row in ipairs(rows) do row.verdict = verdict(row) end
+      command.write(dir .. "/review.csv", files.csv(sql.names(rows), rows))
+      return review.update{model = dir .. "/m.safetensors", review = dir .. "/review.csv",
+         output = dir .. "/new.safetensors"}
+   end
+
+   it("makes thresholds of verdicts that hold for all windows", function()
+      assert(model:save(dir .. "/m.safetensors"))
+      local result = assert(judge(redraw{windows = 400, seed = 3}, function(row)
+         return row.label == "a" and truth[("%s %g"):format(row.source_name, row.start_s)] and "yes" or "no"
+      end))
+      assert.same({true, false}, {result.classes[1].used, result.classes[2].used})
+      local new = assert(classifier.load(dir .. "/new.safetensors"))
+      assert.equal(400, new.classes[1].reviewed.windows)
+      assert.near(1.5, new.calibration:at(1, 1), 0.4)
+      local function of_all(m, threshold)
+         local found, called, own, expected = 0, 0, 0, 0
+         for _, w in ipairs(windows) do
+            local p = m:probabilities(array.from({{w.score[1], 0}}, "f64")):at(1, 1)
+            local is = truth[("%s %g"):format(w.file, w.start_s)]
+            own, expected = own + (is and 1 or 0), expected + p
+            if p >= threshold then called, found = called + 1, found + (is and 1 or 0) end
+         end
+         return found / called, found / own, expected / own
+      end
+      for _, wanted in ipairs{0.6, 0.8} do
+         local threshold, _, recall = new:threshold(1, wanted)
+         local precision, of_truth, share = of_all(new, threshold)
+         assert.near(wanted, precision, 0.08)
+         assert.near(recall, of_truth, 0.12)
+         assert.near(1, share, 0.15)
+      end
+      assert.is_true(select(3, of_all(model, 0.5)) > 1.5)
+   end)
+
+   it("needs verdicts of both kinds", function()
+      local result, message = judge(redraw{windows = 20, seed = 1}, function() return "unsure" end)
+      assert.is_nil(result)
+      assert.equal(dir .. "/review.csv: no class has verdicts of both kinds, yes and no", message)
    end)
 end)
 
@@ -374,6 +482,26 @@ describe("classify", function()
          local _, set = read({HEAD .. ("%s,0,5,a\n%s,0,5,a\n"):format(one, two)}, {group = "site"})
          assert.same({S2 = true, S1 = true}, {[set.groups[1]] = true, [set.groups[8]] = true})
       end)
+   end)
+
+   it("cuts what is to be judged, and learns from verdicts", function()
+      assert(learn())
+      local out = dir .. "/reviewed"
+      local result = assert(find{output = out, review = 6})
+      assert.equal(12, result.drawn)
+      local rows = assert(sql.query("from " .. sql.csv(out .. "/review.csv", "header = true")))
+      for _, row in ipairs(rows) do
+         local y = assert(audio.load(out .. "/" .. row.clip))
+         assert.near(5 * RATE, #y, 1)
+         local p = dir:sub(2) .. "/data/" .. files.basename(row.source_name)
+         assert.equal(p, row.source_name)
+         row.verdict = truth[("/%s %g %s"):format(row.source_name, row.start_s, row.label)] and "yes" or "no"
+      end
+      command.write(out .. "/review.csv", files.csv(sql.names(rows), rows))
+      local model = assert(learn{labels = {labels, out .. "/review.csv"}})
+      assert.equal(8, model.classes[1].windows)
+      model = assert(learn{labels = {out .. "/review.csv"}})
+      assert.is_true(model.classes[1].examined < 20)
    end)
 
    it("is a command", function()

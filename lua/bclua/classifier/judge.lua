@@ -19,20 +19,22 @@ local FREE = 1e6 -- `c` of a fit that nothing holds back
 -- none all get the share of the class.
 -- @tparam array scores f64 (rows)
 -- @tparam array truth i64 (rows), 1 and 0, of both at least one
+-- @tparam[opt] array weights f64 (rows): of how many each is one
 -- @treturn number slope, 0 or more
 -- @treturn number offset
-function judge.calibrate(scores, truth)
+function judge.calibrate(scores, truth, weights)
    local n, own = #scores, truth:sum()
    local t = truth:copy("f64")
    local targets = t * ((own + 1) / (own + 2)) + (1 - t) * (1 / (n - own + 2))
+   weights = weights and weights / weights:mean() or array.full(n, 1, "f64")
    local mean, deviation = scores:mean(), scores:std()
    if deviation > 1e-12 then
       local x = ((scores - mean) / deviation):reshape{n, 1}
-      local w = learn.binary_fit(x, targets:reshape{1, n}, array.full({1, n}, 1), {c = FREE / n, tolerance = 1e-9})
+      local w = learn.binary_fit(x, targets:reshape{1, n}, weights:reshape{1, n}, {c = FREE / n, tolerance = 1e-9})
       local slope = w:at(1, 1) / deviation
       if slope > 0 then return slope, w:at(1, 2) - slope * mean end
    end
-   local share = targets:mean()
+   local share = (targets * weights):mean()
    return 0.0, math.log(share / (1 - share))
 end
 
@@ -40,18 +42,20 @@ end
 -- bring along.
 -- @tparam array scores (rows)
 -- @tparam array truth i64 (rows)
+-- @tparam[opt] array weights f64 (rows): of how many each is one
 -- @treturn array f64 (n, 3): threshold, precision and recall of the rows that score as much or more
-function judge.operating_points(scores, truth)
-   local order, own, n = {}, truth:sum(), judge.points
+function judge.operating_points(scores, truth, weights)
+   weights = weights or array.full(#scores, 1, "f64")
+   local order, own, n = {}, (truth:copy("f64") * weights):sum(), judge.points
    for i = 1, #scores do order[i] = i end
    table.sort(order, function(a, b) return scores[a] > scores[b] or scores[a] == scores[b] and a < b end)
-   local points, found, at = array.zeros({n, 3}, "f64"), 0, 1
+   local points, found, called, at = array.zeros({n, 3}, "f64"), 0, 0, 1
    for i, row in ipairs(order) do
-      found = found + truth[row]
+      found, called = found + weights[row] * truth[row], called + weights[row]
       local is_last = i == #order or scores[order[i + 1]] < scores[row]
-      while is_last and at <= n and found >= math.ceil(at * own / n) and found > 0 do
+      while is_last and at <= n and found >= at * own / n * (1 - 1e-12) and found > 0 do
          points:set(at, 1, scores[row])
-         points:set(at, 2, found / i)
+         points:set(at, 2, found / called)
          points:set(at, 3, found / own)
          at = at + 1
       end

@@ -159,6 +159,10 @@ schemas.detections = {file = TEXT, start_s = schemas.embeddings.start_s, end_s =
    clock_time = CLOCK, site = optional(TEXT), label = TEXT, score = NUMBER,
    probability = {"number", needed = true, least = 0, most = 1}, windows = COUNT}
 
+--- review.csv of `classify predict --review`, with verdicts.
+schemas.reviewed = options.extend(schemas.labels, {score = NUMBER,
+   band = {"number", needed = true, least = 0, most = 1}, band_windows = {"integer", needed = true, least = 1}})
+
 --- A line of the journal of `embed predict`; its output, too, has `files`.
 schemas.journal = {files = {"list", needed = true, of = {"table", of = {file = TEXT, bytes = COUNT, modified = COUNT,
    windows = COUNT}}}, serial = optional(COUNT), replaced = {"list", of = {"string"}}}

@@ -10,6 +10,7 @@ local log_mel = require "bclua.workflow.classify.log_mel"
 local partitioned_writer = require "bclua.workflow.predict.partitioned_writer"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
+local review = require "bclua.workflow.classify.review"
 local stream = require "bclua.workflow.predict"
 local train = require "bclua.workflow.classify.train"
 local options_of = require "bclua.options"
@@ -21,7 +22,8 @@ local STREAM = options_of.extend(stream.options, {checkpoint = "string", output 
 
 --- What `run` takes.
 predict.options = options_of.extend(STREAM, detect.options, {model = {"string", needed = true},
-   output = {"string", needed = true}, format = {"choice", exports.formats}})
+   output = {"string", needed = true}, format = {"choice", exports.formats},
+   review = {"integer", least = 1, most = 100000}, seed = {"integer", default = 1, least = 0}})
 
 -- The checkpoint that a model's embeddings are of: the one that is given, else where it was at the training.
 local function checkpoint_of(model, options)
@@ -73,10 +75,11 @@ end
 -- and what `format` asks for.
 -- @tparam table options `model` (of `classify train`), `inputs` (recordings and folders), `output` (a folder);
 -- `threshold` or `precision` as for `bclua.detect`; `format` (see `exports.formats`); `checkpoint` (default: where it
--- was at the training), `hop`, `partial`, `channel`, `deployments`, `batch`, `force`, `quiet` as for
+-- was at the training), `review` (so many windows of each class are drawn, see `bclua.workflow.classify.review`, with
+-- `seed`), `hop`, `partial`, `channel`, `deployments`, `batch`, `force`, `quiet` as for
 -- `bclua.workflow.predict`
 -- @treturn[1] table as from `bclua.workflow.predict`, and `detections` (how many), `thresholds` (as from
--- `detect.find`), `by_class` (of each `label`, `threshold`, `detections`, `seconds`, `recordings`), `remarks`
+-- `detect.find`), `by_class` (of each `label`, `threshold`, `detections`, `seconds`, `recordings`), `remarks`, `drawn`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function predict.run(options)
@@ -105,6 +108,10 @@ function predict.run(options)
       sample_rate = made.sample_rate})
    if not ok then return nil, message end
    result.by_class, result.detections = ok.by_class, ok.detections
+   if options.review then
+      result.drawn, message = review.draw(options.output, model, {windows = options.review, seed = options.seed})
+      if not result.drawn then return nil, message end
+   end
    progress.note(("classify: %d detections"):format(ok.detections), options.quiet)
    return result
 end
@@ -120,6 +127,11 @@ function predict.text(result)
          c.recall and ("%.3f"):format(c.recall) or ""}
    end
    local lines = display.lines(rows, {false, true, true, true, true, true, true})
+   if result.drawn then
+      lines[#lines + 1] = result.drawn == 0 and "review.csv is there already, and stays" or
+         ("to be judged: %d windows in review.csv (verdict: yes, no or unsure), their sound in review/"):format(
+         result.drawn)
+   end
    table.move(result.remarks, 1, #result.remarks, #lines + 1, lines)
    return table.concat(lines, "\n")
 end
