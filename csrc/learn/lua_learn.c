@@ -10,6 +10,7 @@
 #include "neighbors.h"
 #include "pca.h"
 #include "ranking.h"
+#include "scan.h"
 
 /* Labels 1..K at arg as 0..K-1 in a new array; *classes: K, the largest. */
 static bc_array *push_labels(lua_State *L, int arg, int64_t n, size_t *classes) {
@@ -358,6 +359,48 @@ static int l_ranking_bootstrap(lua_State *L) {
     return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
 }
 
+/*** The rows of a large table that are nearest to any of some queries: every row is looked at, once.
+@function scan
+@tparam array x f32 (rows, columns), row after row in one piece, mapped from an npy file say; rows with a NaN or an
+  infinity are near to nothing
+@tparam array queries (queries, columns), finite, up to 1e150
+@tparam[opt] table options `k` (10), `metric` ("cosine": 1 - cos, 1 for a row of zeros, or "euclidean")
+@treturn array i64 (up to k): numbers of rows from 1, nearest first, of equals the earlier first
+@treturn array f64: their distances
+@treturn array i64: which of the queries each is nearest to
+@usage local rows, distances = learn.scan(array.load("windows.npy", {mmap = true}), query, {k = 50}) */
+static int l_scan(lua_State *L) {
+    static const char *const names[] = {"k", "metric", NULL};
+    const bc_array *x = bc_check_array(L, 1), *query = bc_check_as(L, 2, BC_F64, 2);
+    if (x->dtype != BC_F32 || x->ndim != 2 || !bc_array_contiguous(x))
+        return luaL_argerror(L, 1, "f32 (rows, columns) in one piece expected");
+    if (query->shape[1] != x->shape[1])
+        return bc_arg_error(L, 2, "%I columns, the table has %I", (lua_Integer)query->shape[1],
+                            (lua_Integer)x->shape[1]);
+    check_squares(L, 2, query->data, query->shape[0] * query->shape[1]);
+    bc_check_options(L, 3, names);
+    lua_Integer k = bc_opt_integer_in(L, 3, "k", 10, 1, 1000000);
+    scan_table table = {x->data, (size_t)x->shape[0], (size_t)x->shape[1], query->data,
+                        (size_t)query->shape[0], NEIGHBORS_COSINE};
+    if (bc_opt_choice(L, 3, "metric", 1, metrics) == 0) table.metric = NEIGHBORS_EUCLIDEAN;
+    if (k > x->shape[0]) k = x->shape[0];
+    size_t found = 0;
+    scan_hit *hit = lua_newuserdatauv(L, ((size_t)k + 1) * sizeof *hit, 0);
+    bc_pool *pool;
+    int rc = k == 0 ? BC_OK : bc_pool_new(&pool, bc_threads());
+    if (rc == BC_OK && k > 0) {
+        rc = scan_nearest(hit, &found, (size_t)k, &table, pool, bc_tick_interrupt, NULL);
+        bc_pool_free(pool);
+    }
+    if (rc != BC_OK) return bc_failure(L, rc, NULL);
+    int64_t *row = bc_push_vector(L, BC_I64, (int64_t)found)->data;
+    double *distance = bc_push_vector(L, BC_F64, (int64_t)found)->data;
+    int64_t *which = bc_push_vector(L, BC_I64, (int64_t)found)->data;
+    for (size_t i = 0; i < found; i++)
+        row[i] = hit[i].row + 1, distance[i] = hit[i].distance, which[i] = hit[i].query + 1;
+    return 3;
+}
+
 BC_EXPORT int luaopen_bclua_learn(lua_State *L);
 BC_EXPORT int luaopen_bclua_learn(lua_State *L) {
     static const luaL_Reg functions[] = {{"logistic_fit", l_fit},
@@ -365,6 +408,7 @@ BC_EXPORT int luaopen_bclua_learn(lua_State *L) {
                                          {"nearest", l_nearest},
                                          {"class_distances", l_class_distances},
                                          {"pca", l_pca},
+                                         {"scan", l_scan},
                                          {"binary_fit", l_binary_fit},
                                          {"binary_scores", l_binary_scores},
                                          {"ranking", l_ranking},

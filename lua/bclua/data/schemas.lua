@@ -163,6 +163,9 @@ schemas.detections = {file = TEXT, start_s = schemas.embeddings.start_s, end_s =
 schemas.reviewed = options.extend(schemas.labels, {score = NUMBER,
    band = {"number", needed = true, least = 0, most = 1}, band_windows = {"integer", needed = true, least = 1}})
 
+--- What `bclua.index` says of the table that it is of.
+schemas.index = {bytes = COUNT, modified = COUNT}
+
 --- A line of the journal of `embed predict`; its output, too, has `files`.
 schemas.journal = {files = {"list", needed = true, of = {"table", of = {file = TEXT, bytes = COUNT, modified = COUNT,
    windows = COUNT}}}, serial = optional(COUNT), replaced = {"list", of = {"string"}}}
