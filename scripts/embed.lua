@@ -4,103 +4,32 @@ local cli = require "bclua.cli"
 local fit = require "bclua.workflow.fit"
 local options_of = require "bclua.options"
 local system = require "bclua.system"
+local tilenet = require "bclua.tilenet"
 
-local function network_options(c)
-   return c:option("--dim", "Values of the embedding."):argname("N"):default("512")
-         :convert(cli.integer("--dim", 1, 65536)),
-      c:option("--widths", "Channels of the first four stages."):argname("A,B,C,D"):default("64,128,256,512")
-         :convert(cli.widths("--widths")),
-      c:option("--compression", "What becomes of mel power: log, power or pcen."):argname("KIND"):default("log")
-         :convert(cli.choice("--compression", {"log", "power", "pcen"})),
-      c:option("--pooling", "From maps to the embedding: mean (over frequency and time) or bands (mean and " ..
-         "maximum over time, then a linear map of all bands)."):argname("KIND"):default("mean")
-         :convert(cli.choice("--pooling", {"mean", "bands"})),
-      c:option("--projection", "Values of a linear map of the embedding that only the loss sees; 0: none.")
-         :argname("N"):default("0"):convert(cli.integer("--projection", 0, 65536)),
-      c:option("--front-end", "What is trained before it: fft (nothing), mel_trained (the mel matrix) or " ..
-         "fourier_trained (dense Fourier kernels too: 16.8 million weights, slow)."):argname("KIND"):default("fft")
-         :convert(cli.choice("--front-end", {"fft", "mel_trained", "fourier_trained"}))
-end
-
-local function network_of(o)
-   return {widths = o.widths, z = o.dim, compression = o.compression,
-      pooling = o.pooling ~= "mean" and o.pooling or nil, projection = o.projection > 0 and o.projection or nil,
-      front_end = o.front_end ~= "fft" and o.front_end or nil}
-end
-
-local function recompute(setting)
-   return setting("--recompute", "KIND", "What is computed again, not kept: cheap (what costs little), none, auto " ..
-      "(cheap where keeping all takes more than 1 GiB), stage (most: a third more work), role (one role at a time).")
-end
-
-local function precision(setting)
-   return setting("--precision", "KIND", "How values are stored: f32, bf16, f16 (half the memory) or f64.")
-end
+local NETWORK = "z widths compression pooling projection front_end"
 
 local function fit_options(c)
-   local setting = cli.settings(c, fit.options)
-   c:group("The network", network_options(c))
-   c:group("How long",
-      setting("--batch-size", "N", "Triplets a batch."),
-      setting("--accumulate", "N", "Batches a step: their gradients' mean, in the memory of one."),
-      setting("--batches-per-epoch", "N", "Batches a round."),
-      setting("--round-minutes", "X", "A round by the clock instead."),
-      setting("--max-epochs", "N", "Rounds."),
-      setting("--limit", "N", "Use only N triplets of the table, shuffled by --seed (0: all)."),
-      setting("--seed", "N", "Of the first weights, of the order of triplets, of validation."))
-   c:group("Steps of AdamW",
-      setting("--lr", "X", "Learning rate."),
-      setting("--schedule", "KIND", "Of the rate: constant, step, cosine or one_cycle."),
-      setting("--warmup", "N", "Steps in which it rises from 0."),
-      setting("--lr-step", "N", "Rounds after which it falls (schedule step),"),
-      setting("--lr-gamma", "X", "by this factor."),
-      setting("--lr-final", "X", "Where cosine ends."),
-      setting("--beta1", "X", "Memory of the mean gradient."),
-      setting("--beta2", "X", "Memory of its square."),
-      setting("--weight-decay", "X", "Pull of the weights to 0."),
-      setting("--clip-norm", "X", "Longest gradient (0: any)."))
-   c:group("The loss",
-      setting("--loss", "KIND", "nt_xent or supcon (contrastive), triplet, triplet_cosine, semi_hard or batch_hard."),
-      setting("--margin", "X", "Of the triplet losses (0: the loss's own: 50, for cosines 0.5)."),
-      setting("--l2", "X", "Weight of the embeddings' norms."),
-      setting("--temperature", "X", "Of nt_xent and supcon."),
-      setting("--roles", "KIND", "Statistics of batch norm per role, or of all together: " ..
-         "separate or joint."))
-   c:group("Batches",
-      setting("--augment", "LIST", "Effects on each crop, as in shift=1,noise=5:40,gain=20,pitch=2.")
-         :show_default(false),
-      setting("--workers", "N", "Threads that make batches (0: 1 or 2)."),
-      setting("--ahead", "N", "Batches made before they are needed."),
-      setting("--cache-mb", "X", "Decoded sound that is kept."))
-   c:group("Memory", precision(setting), recompute(setting))
-   c:group("Validation",
-      c:option("--motif", "Parquet file from `motif consolidate`: judge every round on recordings that the triplets " ..
-         "leave out."):argname("FILE"),
-      c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"),
-      setting("--validation-triplets", "N", "How many (0: no validation)."),
-      setting("--patience", "N", "Stop after N rounds without improvement (0: never)."))
-   c:group("Checkpoints and trouble",
-      c:option("--run", "Folder for checkpoints and metrics."):argname("DIR"):default("runs/fit"),
-      setting("--checkpoint-minutes", "X", "Between checkpoints within a round (0: none)."),
-      setting("--keep", "N", "Newest rounds that stay."),
-      setting("--keep-best", "N", "Best rounds that stay."),
-      c:option("--checkpoint", "Go on from this file (default: the run's last one)."):argname("FILE"),
-      setting("--on-nonfinite", "KIND", "Where loss or gradient is NaN or infinite: stop, or skip it."),
-      c:flag("--force", "Begin anew where other parameters were used; the training before is set aside."))
+   local function group(title, names) c:group(title, cli.options(c, fit.options, names)) end
+   c:group("The network", cli.options(c, tilenet.network_options, NETWORK))
+   group("How long", "batch_size accumulate batches_per_epoch round_minutes max_epochs limit seed")
+   group("Steps of AdamW", "lr schedule warmup lr_step lr_gamma lr_final beta1 beta2 eps weight_decay clip_norm")
+   group("The loss", "loss margin l2 temperature roles")
+   group("Batches", "augment workers prefetch cache_mb")
+   group("Memory", "precision recompute")
+   group("Validation", "motif dataset_root validation_triplets patience")
+   group("Checkpoints and trouble",
+      "run checkpoint_minutes keep keep_best checkpoint on_nonfinite force")
 end
 
 local function train(parser)
    local c = parser:command("fit", "Train the network on triplets; a second run goes on where the first stopped.")
-   c:argument("triplets", "Parquet file from `motif generate-triplets`.")
-   c:argument("tiles", "Folder from `motif extract-triplets`; without it, windows are cut from the recordings " ..
-      "below --dataset-root."):args("?")
+   cli.options(c, fit.options, "triplets tiles")
    fit_options(c)
-   cli.threads(cli.loc_unit(c))
+   cli.options(c, fit.options, "loc_unit")
+   cli.threads(c)
    return function(o)
-      local options = {triplets = o.triplets, tiles = o.tiles, run = o.run, motif = o.motif,
-         dataset_root = o.dataset_root, checkpoint = o.checkpoint, loc_unit = o.loc_unit, force = o.force,
-         network = network_of(o)}
-      for key in pairs(fit.settings) do options[key] = o[key] end
+      local options = options_of.subset(o, fit.options)
+      options.network = options_of.subset(o, tilenet.network_options)
       if o.motif and not o.dataset_root then
          return nil, "validation needs both --motif and --dataset-root"
       end
@@ -143,19 +72,18 @@ local function export(parser)
    end
 end
 
+local SUMMARY = options_of.extend(tilenet.options, {
+   sample_rate = {"integer", default = 32000, least = 1000, most = 768000, unit = "Hz",
+      text = "Sample rate of the recordings, as `motif extract` had it."},
+   precision = fit.settings.precision, recompute = fit.settings.recompute,
+   batch_size = {"integer", least = 1, text = "Also show the memory of a training step with N triplets."}})
+
 local function summary(parser)
    local c = parser:command("summary", "Layers, shapes, parameters, multiply-adds, and the memory of a step.")
-   local setting = cli.settings(c, options_of.extend(fit.settings, {batch_size = {"integer", least = 1}}))
-   network_options(c)
-   c:option("--sample-rate", "Of the recordings, as `motif extract` had it, in Hz."):argname("HZ"):default("32000")
-      :convert(cli.integer("--sample-rate", 1000, 768000))
-   precision(setting)
-   recompute(setting)
-   setting("--batch-size", "N", "Also the memory of a training step with that many triplets.")
+   cli.options(c, SUMMARY, NETWORK .. " sample_rate precision recompute batch_size")
    return function(o)
-      local network = network_of(o)
-      network.precision, network.recompute, network.sample_rate = o.precision, o.recompute, o.sample_rate
-      local net = require("bclua.tilenet").new(network)
+      local network = options_of.subset(o, tilenet.options)
+      local net = tilenet.new(network)
       print(net:summary({batch_size = o.batch_size}))
       local free = system.memory_free()
       if o.batch_size and free then print(("free memory: %.1f MB"):format(free / 1e6)) end
@@ -207,7 +135,7 @@ local function predict(parser)
       "or drop it.")
    setting("--deployments", "CSV", "Where each recorder was and when (see `motif extract`): for clock times and sites.")
    setting("--channel", "C", "mix (the mean of all), left, right, best or a number (default: as in training).")
-   precision(setting)
+   cli.options(c, options_of.extend({precision = fit.settings.precision}), "precision")
    setting("--batch", "N", "Windows at once: memory only.")
    cli.outcome(cli.threads(c))
    return function(o)

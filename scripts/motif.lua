@@ -127,7 +127,7 @@ local function cut(parser)
    setting("--store", "KIND", "packed: 16 bits in a few files; flac: the same, compressed; npy: a file a tile; " ..
       "none: nothing, train from the recordings.")
    setting("--duration", "S", "Seconds of a tile; training crops 5 s out of it.")
-   cli.loc_unit(c)
+   cli.options(c, require("bclua.workflow.tiles").options, "loc_unit")
    cli.threads(cli.outcome(c))
    return function(o)
       if not o.output and o.store ~= "none" then parser:error("missing option '--output'") end

@@ -164,6 +164,8 @@ describe("what the pages say", function()
       local known = {["--lua-version"] = true, ["--logdir"] = true} -- of luarocks, of TensorBoard
       local sources = command.shell("cat $(find scripts lua -name '*.lua') csrc/host/*.c")
       for option in sources:gmatch('"(%-%-%l[%w-]*)') do known[option] = true end
+      local completion = command.read(command.program:match("^(.*)/") .. "/bclua.bash") -- also what schemas declare
+      for option in completion:gmatch("%-%-%l[%w-]*") do known[option] = true end
       for _, path in ipairs(PATHS) do
          for option in command.read(path):gmatch("%f[%-%w]%-%-%l[%w-]*") do
             assert(known[option], ("%s: there is no option %s"):format(path, option))

@@ -71,6 +71,18 @@ describe("fit", function()
       assert.equal(3, select(2, command.read(dir .. "/metrics.jsonl"):gsub("\n", "\n")))
    end)
 
+   it("records what it was made with as trainings did before there was a schema, and takes old names", function()
+      local result = assert(run(dir, {ahead = 3, workers = 1, patience = 0, warmup = 1, schedule = "cosine",
+         network = {widths = {2, 2, 2, 2}, z = 4, compression = "log", pooling = "mean", front_end = "fft"}}))
+      assert.equal(1, result.epochs)
+      local made = files.read_json(dir .. "/checkpoints/parameters.json")
+      made.version, made.triplets = nil, nil
+      assert.same({batch_size = 2, batches_per_epoch = 2, lr = 0.001, lr_step = 0, lr_gamma = 0.1, l2 = 0.01, seed = 1,
+         margin = 0, warmup = 1, schedule = "cosine", max_epochs = 1,
+         network = {widths = {2, 2, 2, 2}, z = 4, compression = "log"}}, made)
+      assert.error_matches(function() run(dir, {network = {widht = 1}}) end, "unknown option 'widht'")
+   end)
+
    it("begins anew for more recordings only where it is told to follow the data", function()
       assert(run(dir))
       local path = dir .. "/checkpoints/parameters.json"

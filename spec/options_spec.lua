@@ -116,6 +116,14 @@ describe("options", function()
          "'checkpoint' is called 'recompute' now\nrole\n", out)
    end)
 
+   it("are recorded always, never, or where they are not the default", function()
+      local schema = {lr = {"number", default = 1, record = "always"},
+         keep = {"integer", default = 3, record = "never"}, clip = {"number", default = 0}, path = "string"}
+      assert.same({lr = 1}, options.recorded({lr = 1, keep = 5, clip = 0.0}, schema))
+      assert.same({lr = 2, clip = 1, path = "x", other = 7},
+         options.recorded({lr = 2, clip = 1, path = "x", other = 7}, schema))
+   end)
+
    it("extend a schema", function()
       local more = options.extend(SCHEMA, {k = {"integer", default = 7}, path = false})
       assert.equal(7, options.check({}, more).k)
@@ -153,6 +161,11 @@ describe("every step", function()
          wrong{network = {widths = {8}}})
       assert.equal("setting 'fit.lr' must be a number of at least 0, got " .. tostring(0 / 0),
          wrong{fit = {lr = 0 / 0}})
+      local said = {}
+      local changed = assert(pipeline.change(pipeline.defaults, {fit = {ahead = 5}, triplets = {group = "site"}},
+         function(...) said[#said + 1] = table.concat({...}, " ") end))
+      assert.same({5, "site", nil, "ahead prefetch"},
+         {changed.fit.prefetch, changed.data.group, changed.triplets.group, said[1]})
       assert.equal("setting 'triplets.mixture[2]' must be a number of at least 0, got -1",
          wrong{triplets = {mixture = {1, -1, 0, 0}}})
    end)

@@ -80,7 +80,7 @@ describe("the command line", function()
          "--warmup --lr-step --lr-gamma " ..
          "--lr-final --beta1 --beta2 --weight-decay --clip-norm --loss --margin --l2 --temperature --roles " ..
          "--precision --recompute --motif --dataset-root --validation-triplets --patience " ..
-         "--augment --workers --ahead --cache-mb --checkpoint-minutes --keep --keep-best --on-nonfinite --seed " ..
+         "--augment --workers --prefetch --cache-mb --checkpoint-minutes --keep --keep-best --on-nonfinite --seed " ..
          "--checkpoint --loc-unit --threads --force",
       ["embed.lua summary"] = "--dim --widths --compression --pooling --projection --precision --recompute " ..
          "--batch-size",
@@ -159,7 +159,7 @@ describe("the command line", function()
       for words, message in pairs({
          ["fit @/t @/tiles --lr x"] = "--lr: 'x' is not a number",
          ["fit @/t @/tiles --lr=-0.1"] = "--lr: '-0.1' is below 0",
-         ["fit @/t @/tiles --widths 1,2,3"] = "--widths: '1,2,3' is not four whole numbers",
+         ["fit @/t @/tiles --widths 1,2,3"] = "--widths: '1,2,3' is not 4 numbers with commas",
          ["fit @/t @/tiles --batch-size 0"] = "--batch-size: '0' is outside 1..1048576",
          ["summary --dim 0"] = "--dim: '0' is outside 1..65536",
          ["summary --compression cubic"] = "--compression: 'cubic' is not one of log, power, pcen",

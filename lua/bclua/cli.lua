@@ -64,13 +64,6 @@ function cli.outcome(parser)
    return parser
 end
 
---- `--loc-unit`, for commands that read triplets: see `bclua.data.legacy`.
-function cli.loc_unit(parser)
-   parser:option("--loc-unit", "Of a table by another system: what its locations are, seconds or frames (the " ..
-      "original Python system's)."):argname("UNIT"):convert(cli.choice("--loc-unit", {"seconds", "frames"}))
-   return parser
-end
-
 local function within(option, text, x, least, most)
    if x >= least and (not most or x <= most) then return x end
    local limits = most and ("outside %.14g..%.14g"):format(least, most) or ("below %.14g"):format(least)
@@ -124,19 +117,6 @@ function cli.numbers(option, count, least) return list_of(cli.number(option, lea
 -- @tparam integer least
 function cli.integers(option, count, least) return list_of(cli.integer(option, least), option, count) end
 
---- The same for the channels of the network's first four stages, as a list.
--- @tparam string option
-function cli.widths(option)
-   return function(text)
-      local list = {}
-      for n in text:gmatch("[^,]+") do list[#list + 1] = math.tointeger(tonumber(n)) or 0 end
-      local ok = #list == 4
-      for _, n in ipairs(list) do ok = ok and n >= 1 and n <= 65536 end
-      if not ok then return nil, ("%s: '%s' is not four whole numbers, as in 64,128,256,512"):format(option, text) end
-      return list
-   end
-end
-
 --- The same for the name of a sound file that can be written.
 -- @tparam string option
 function cli.sound_file(option)
@@ -159,7 +139,8 @@ function cli.choice(option, words)
    end
 end
 
---- The same for what a rule of `bclua.options` allows: an integer, a number, or one of some words; else any text.
+--- The same for what a rule of `bclua.options` allows: an integer, a number, one of some words,
+-- or several with commas between them; else any text.
 -- @tparam string option
 -- @tparam table rule
 function cli.rule(option, rule)
@@ -175,6 +156,9 @@ function cli.rule(option, rule)
       end
    end
    if rule[1] == "choice" then return cli.choice(option, rule[2]) end
+   if rule[1] == "list" then
+      return list_of(cli.rule(option, rule.of), option, rule.shortest == rule.longest and rule.shortest or nil)
+   end
    return function(text)
       local wrong = rule.check and rule.check(text)
       if wrong then return nil, ("%s: %s"):format(option, wrong) end
@@ -195,6 +179,49 @@ function cli.settings(parser, schema)
       if type(default) == "number" then default = ("%.14g"):format(default) end
       return parser:option(option, text):argname(argname):default(default):convert(cli.rule(option, rule))
    end
+end
+
+-- What stands for a value in the help, by unit and by type.
+local UNIT = {s = "S", min = "MIN", Hz = "HZ", MB = "MB"}
+local VALUE = {integer = "N", number = "X", choice = "KIND", string = "FILE", list = "LIST", any = "VALUE"}
+
+-- The name on the command line.
+local function option_of(name, rule) return "--" .. (rule.option or name):gsub("_", "-") end
+
+-- A default as it would be typed; nil: there is none to show.
+local function typed(value)
+   if type(value) == "table" then return value[1] and table.concat(value, ",") or nil end
+   if type(value) == "number" then return ("%.14g"):format(value) end
+   return type(value) == "string" and value ~= "" and value or nil
+end
+
+local function add(parser, name, rule)
+   local option = option_of(name, rule)
+   if rule.argument then
+      local is_list = rule[1] == "list"
+      return parser:argument(rule.argument, rule.text):target(name):args(is_list and "+" or rule.needed and 1 or "?")
+         :convert(cli.rule(rule.argument, is_list and rule.of or rule))
+   end
+   if rule.was then cli.renamed(option_of(rule.was, {}), option) end
+   if rule[1] == "boolean" then return parser:flag(option, rule.text):target(name) end
+   return parser:option(option, rule.text):argname(rule.arg or UNIT[rule.unit] or VALUE[rule[1]]):target(name)
+      :count(rule.needed and 1 or "?"):default(typed(rule.default)):convert(cli.rule(option, rule))
+end
+
+--- Add options, and arguments, to a parser: what they are called, say, take and are by default is what a schema of
+-- `bclua.options` has. Their values are found under the names in the schema: `options.subset(parsed, schema)`.
+-- @param parser
+-- @tparam table schema
+-- @tparam string names of some of its options, with blanks between them, in the order of the help
+-- @return the options, for a group
+function cli.options(parser, schema, names)
+   local list = {}
+   for name in names:gmatch("%S+") do
+      local rule = assert(schema[name], name)
+      local option = add(parser, name, rule)
+      option.setting, list[#list + 1] = {name = name, rule = rule}, option
+   end
+   return table.unpack(list)
 end
 
 --- Options of what is heard of recordings (see `bclua.data.hearing`), for a command that begins a chain.

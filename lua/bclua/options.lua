@@ -19,6 +19,10 @@
 -- Lists: `of` (the rule of an item), `shortest`, `longest`. Tables: `of` (a schema). `check`: a function of the value
 -- that returns what is wrong, as in "'x.jpg' does not end in .png". `was`: the name that the option had: it still
 -- works, and a line on stderr says the new one.
+--
+-- For people, on the command line (`bclua.cli`) and in doc/settings.md: `text`, `unit` ("s", "Hz", "MB"), `arg` (what
+-- stands for the value, "FILE" say), `option` (its name there, where it is another one), `argument` (its name as an
+-- argument by position). `record`: see `options.recorded`.
 -- @module bclua.options
 local array = require "bclua.array"
 local system = require "bclua.system"
@@ -258,6 +262,21 @@ function options.subset(values, schema)
    local some = {}
    for name in pairs(schema) do some[name] = values[name] end
    return some
+end
+
+--- Of checked options those that a record of how something was made has: by `record` of their rule "always",
+-- "never", or, without it, where they are not the default, so that records of before there was an option hold.
+-- @tparam table values
+-- @tparam table schema
+-- @treturn table also what the schema does not know
+function options.recorded(values, schema)
+   local made = {}
+   for name, value in pairs(values) do
+      local rule = schema[name]
+      local record = type(rule) == "table" and rule.record
+      if record == "always" or record ~= "never" and value ~= default_of(rule) then made[name] = value end
+   end
+   return made
 end
 
 --- A schema with others laid over it.

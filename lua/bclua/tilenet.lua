@@ -21,8 +21,10 @@ local LEAST = 3 * 2 ^ 5 + 1 | 0
 --- A schema of `bclua.options`: what makes the network, and what its metadata keep.
 tilenet.network_options = {
    widths = training_options.widths,
-   z = {"integer", least = 1, default = 512},
-   compression = {"choice", {"log", "power", "pcen"}, default = "log"},
+   z = {"integer", least = 1, most = 65536, default = 512, record = "always", option = "dim",
+      text = "Number of values in the embedding."},
+   compression = {"choice", {"log", "power", "pcen"}, default = "log", record = "always",
+      text = "What the network sees of mel power: log, power or pcen."},
    sample_rate = {"number", least = 1, most = 1e6, default = 32000},
    seconds = {"number", above = 0, most = 3600, default = 5},
    n_fft = {"integer", least = 2, default = false},
@@ -30,14 +32,20 @@ tilenet.network_options = {
    n_mels = {"integer", least = LEAST, default = 128},
    fmin = {"number", least = 0, default = 0},
    fmax = {"number", least = 0, default = 0},
-   front_end = {"choice", {"fft", "mel_trained", "fourier_trained"}, default = "fft"},
-   pooling = {"choice", {"mean", "bands"}, default = "mean"},
-   projection = {"integer", least = 0, most = 65536, default = 0},
+   front_end = {"choice", {"fft", "mel_trained", "fourier_trained"}, default = "fft",
+      text = "What is trained before the first layer: fft (nothing), mel_trained (the mel matrix) or " ..
+         "fourier_trained (dense Fourier kernels, too: 16.8 million weights, slow)."},
+   pooling = {"choice", {"mean", "bands"}, default = "mean",
+      text = "From maps to the embedding: mean (over frequency and time) or bands (mean and maximum over " ..
+         "time, then a linear map of all bands)."},
+   projection = {"integer", default = 0, least = 0, most = 65536,
+      text = "Values of a linear map of the embedding that only the loss sees (0: none)."},
 }
 -- Of the object, not of the network.
 local OBJECT = {seed = "integer", precision = training_options.precision, threads = {"integer", least = 0, most = 1024},
    recompute = training_options.recompute}
-local OPTIONS = options_of.extend(tilenet.network_options, OBJECT)
+--- The same, and what makes the object.
+tilenet.options = options_of.extend(tilenet.network_options, OBJECT)
 
 -- What a mel band's power becomes before it meets the first weights.
 --
@@ -110,7 +118,7 @@ end
 
 -- All options, with what follows from them.
 local function settle(options)
-   local o = options_of.check(options, OPTIONS, 4)
+   local o = options_of.check(options, tilenet.options, 4)
    o.samples = math.floor(o.seconds * o.sample_rate + 0.5)
    local hop
    o.n_fft, hop = tilenet.frames(o.sample_rate, o.samples, o.n_fft or nil)

@@ -13,7 +13,7 @@ cli.renamed("--checkpoint", "--recompute")
 parser:option("--recompute", "auto, cheap, none, stage or role."):argname("C"):default("auto")
    :convert(cli.choice("--recompute", {"auto", "cheap", "none", "stage", "role"}))
 parser:option("--widths", "Channels of the first four stages; the last is also the embedding's size.")
-   :argname("A,B,C,D"):default("64,128,256,512"):convert(cli.widths("--widths"))
+   :argname("A,B,C,D"):default("64,128,256,512"):convert(cli.rule("--widths", require("bclua.train.options").widths))
 parser:option("--steps", "Training steps."):argname("N"):default("2"):convert(cli.integer("--steps", 1))
 local o = parser:parse()
 

@@ -15,7 +15,7 @@ Examples:
 parser:option("--batch", "Samples; rounded up to an even number.", "4"):argname("N")
    :convert(cli.integer("--batch", 4, 64))
 parser:option("--widths", "Channels of the first four stages; the last is also the embedding's size.", "8,16,32,64")
-   :argname("A,B,C,D"):convert(cli.widths("--widths"))
+   :argname("A,B,C,D"):convert(cli.rule("--widths", require("bclua.train.options").widths))
 parser:option("--groups", "Of group norm: they must divide the widths.", "4"):argname("N")
    :convert(cli.integer("--groups", 1))
 parser:option("--checkpoint", "Test this trained network, not a new one."):argname("FILE")

@@ -55,11 +55,11 @@ local function effects_of(a)
 end
 
 --- Check an augmentation.
--- @tparam ?table|string a as `parse` returns or takes it; nil: none
+-- @tparam ?table|string a as `parse` returns or takes it; nil, "": none
 -- @tparam integer level of the error, for the caller's place
 -- @treturn ?table effects by role
 function augment.check(a, level)
-   if a == nil then return nil end
+   if a == nil or a == "" then return nil end
    local effects, message
    if type(a) == "string" then a, message = augment.parse(a) end
    if a and type(a) ~= "table" then message = "a table or text expected, got " .. tostring(a) end

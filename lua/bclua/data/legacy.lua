@@ -13,8 +13,9 @@ local tables = require "bclua.data.tables"
 
 local legacy = {}
 
---- What `loc_unit` may be.
-legacy.units = {"seconds", "frames"}
+--- The rule of the option `loc_unit`.
+legacy.loc_unit = {"choice", {"seconds", "frames"}, arg = "UNIT", text = "Unit of the locations in a table from " ..
+   "another system: seconds, or frames (the original Python system's)."}
 
 -- What the original ran with.
 local CENS_SAMPLE_RATE, WINDOW = 10, 50
@@ -41,7 +42,7 @@ local function derived(name)
 end
 
 local function check_unit(unit)
-   for _, known in ipairs(legacy.units) do
+   for _, known in ipairs(legacy.loc_unit[2]) do
       if unit == nil or unit == known then return end
    end
    error(("loc_unit must be 'seconds' or 'frames', got %s"):format(tostring(unit)), 3)

@@ -171,34 +171,54 @@ local function open(options, data, effects)
    self.triplets = #(data.windows.source and all or all.loc)
    self.dropped = (data.total or self.triplets) - self.triplets
    if self.dropped == 0 then self.place = nil end
+   local limit = options.limit and options.limit > 0 and options.limit or nil
    self.core = require("bclua.loading").new({store = data.store, paths = data.paths, channels = data.channels,
       sources = data.sources,
       windows = data.windows, duration = duration, sample_rate = rate, samples = self.samples,
-      batch_size = self.batch_size, seed = self.seed, limit = options.limit,
-      workers = options.workers or math.min(2, system.threads()), prefetch = options.prefetch,
+      batch_size = self.batch_size, seed = self.seed, limit = limit,
+      workers = options.workers > 0 and options.workers or math.min(2, system.threads()),
+      prefetch = options.prefetch,
       cache_bytes = math.floor(options.cache_mb * 1e6), open = options.open,
       effects = effects, backgrounds = backgrounds or nil, first = data.first, walkers = options.walkers})
-   if options.limit then self.triplets = math.min(self.triplets, options.limit) end
+   if limit then self.triplets = math.min(self.triplets, limit) end
    return self
 end
 
-local COMMON = {
+-- What is wrong with a text that describes an augmentation.
+local function wrong_augmentation(text)
+   if text == "" then return nil end
+   local effects, message = augment.parse(text)
+   return not effects and message or nil
+end
+
+--- A schema: the settings that the command line has, too.
+loader.settings = {
+   batch_size = {"integer", default = 64, least = 1, most = 1 << 20, record = "always", text = "Triplets in a batch."},
+   limit = {"integer", default = 0, least = 0, most = (1 << 32) - 1,
+      text = "Use only N triplets of the table, shuffled by --seed (0: all)."},
+   seed = {"integer", default = 1, least = 0, record = "always",
+      text = "Seed of the first weights, the order of triplets and validation."},
+   augment = {"string", default = "", check = wrong_augmentation, arg = "LIST",
+      text = "Effects on each crop, as in shift=1,noise=5:40,gain=20,pitch=2."},
+   workers = {"integer", default = 0, least = 0, most = 256, record = "never",
+      text = "Threads that make batches (0: 1 or 2)."},
+   prefetch = {"integer", default = 2, least = 1, most = 1024, record = "never", was = "ahead",
+      text = "Batches made before they are needed."},
+   cache_mb = {"number", default = 256, least = 0, most = 1 << 30, record = "never", unit = "MB",
+      text = "Decoded sound to keep in memory."},
+}
+
+local COMMON = options_of.extend(loader.settings, {
    dataset_root = "string",
-   batch_size = {"integer", least = 1, most = 1 << 20, default = 64},
    seconds = {"number", least = 0.001, most = 3600, default = 5},
    sample_rate = {"integer", least = 1000, most = 768000},
-   seed = {"integer", default = 1},
    augment = "any",
-   workers = {"integer", least = 1, most = 256},
-   prefetch = {"integer", least = 1, most = 1024, default = 2, was = "ahead"},
-   cache_mb = {"number", least = 0, most = 1 << 30, default = 256},
    open = {"integer", least = 1, most = 65536, default = 64},
-}
+})
 local NEW = options_of.extend(COMMON, {
    triplets = {"string", needed = true},
    tiles = "string",
    duration = {"number", least = 0.001, most = 36000},
-   limit = {"integer", least = 1, most = (1 << 32) - 1},
    loc_unit = {"choice", {"seconds", "frames"}},
 })
 
@@ -207,9 +227,9 @@ local NEW = options_of.extend(COMMON, {
 -- `extract-triplets` wrote (any store), or `dataset_root`: then there are no tiles, and crops are cut from
 -- the recordings, where `duration` (7 s) takes the place of a tile's length. Further `batch_size` (64),
 -- `seconds` (5) of a crop, `sample_rate` (that of the tiles, or of the table), `seed` (1), `limit` (of the table,
--- shuffled by the seed, take
--- as many), `augment` (see `augmentation`; a text or a table; without it a crop lies anywhere in its tile),
--- `workers` (threads; default 1 or 2), `prefetch` (2: batches made or ready), `cache_mb` (256: decoded sound kept),
+-- shuffled by the seed, take as many; 0: all), `augment` (see `augmentation`; a text or a table; without it a crop lies
+-- anywhere in its tile),
+-- `workers` (threads; 0: 1 or 2), `prefetch` (2: batches made or ready), `cache_mb` (256: decoded sound kept),
 -- `open` (64: files kept open)
 -- @treturn[1] Loader with the fields `triplets` (in use), `dropped` (those without tiles), `store`, `sources` (names of
 -- all recordings of the table),
@@ -232,6 +252,7 @@ function loader.new(options)
 end
 
 local WALK = options_of.extend(COMMON, {
+   limit = false,
    input = {"string", needed = true},
    dataset_root = {"string", needed = true},
    walkers = {"integer", least = 1, most = 65536},

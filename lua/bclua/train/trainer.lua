@@ -16,26 +16,13 @@ local MEANS = {"loss", "loss_n", "loss_d", "active", "spread", "cosine", "gradie
 local HEAVY = 1 << 20 -- bytes of a role's samples
 local MOST_SKIPPED = 20 -- batches in a row: the weights, not the batches, are ill
 
-local COUNT = {"integer", least = 0, default = 0}
+--- A schema: the settings of a training as `fit` takes them.
+trainer.settings = options_of.extend(training_options.settings, {beta1 = false, beta2 = false,
+   betas = training_options.step.betas, loss = training_options.measure.loss, margin = training_options.measure.margin})
 
-local FIT = options_of.extend(training_options.step, {
+local FIT = options_of.extend(trainer.settings, {
    run = {"string", needed = true},
-   batches_per_epoch = {"integer", least = 1, default = 100},
-   round_minutes = {"number", least = 0, default = 0},
-   max_epochs = {"integer", least = 1, default = 10},
-   patience = COUNT,
-   schedule = {"choice", schedule.names, default = "constant"},
-   warmup = COUNT,
-   lr_step = {"integer", least = 1},
-   lr_gamma = {"number", least = 0, default = 0.1},
-   lr_final = {"number", least = 0, default = 0},
-   l2 = {"number", least = 0, default = 0.01},
-   temperature = {"number", above = 0, default = 0.1},
-   clip_norm = {"number", least = 0, default = 0},
-   keep = {"integer", least = 1, default = 3},
-   keep_best = {"integer", least = 0, default = 3},
-   checkpoint_minutes = {"number", least = 0, default = 10},
-   checkpoint_batches = COUNT,
+   checkpoint_batches = {"integer", least = 0, default = 0},
    resume = "string",
    metadata = "table",
    on_start = "function",
@@ -44,14 +31,13 @@ local FIT = options_of.extend(training_options.step, {
    on_epoch = "function",
    on_warning = "function",
    on_checkpoint = "function",
-   on_nonfinite = {"choice", {"stop", "skip"}, default = "stop"},
    report_nonfinite = "function",
 })
 
 local function settle(options)
    local o = options_of.check(options, FIT, 4)
-   if o.schedule == "constant" and o.lr_step then o.schedule = "step" end
-   if o.schedule == "step" and not o.lr_step then error("schedule 'step' needs option 'lr_step'", 3) end
+   if o.schedule == "constant" and o.lr_step > 0 then o.schedule = "step" end
+   if o.schedule == "step" and o.lr_step == 0 then error("schedule 'step' needs option 'lr_step'", 3) end
    if o.patience > 0 and not o.validate then error("option 'patience' needs option 'validate'", 3) end
    return o
 end

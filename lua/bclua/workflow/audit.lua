@@ -7,6 +7,7 @@
 local array = require "bclua.array"
 local display = require "bclua.display"
 local files = require "bclua.files"
+local legacy = require "bclua.data.legacy"
 local hearing = require "bclua.data.hearing"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
@@ -298,7 +299,7 @@ end
 --- What `run` takes.
 audit.options = {input = {"string", needed = true}, dataset_root = {"string", needed = true},
    limit = {"integer", default = 1000, least = 0}, seed = {"integer", default = 1, least = 0},
-   duration = {"number", default = 7, least = 0.1, most = 600}, loc_unit = {"choice", {"seconds", "frames"}},
+   duration = {"number", default = 7, least = 0.1, most = 600}, loc_unit = legacy.loc_unit,
    output = "string", quiet = "boolean"}
 
 --- Audit a table of triplets.
@@ -319,7 +320,7 @@ function audit.run(options)
       return nil, options.dataset_root .. ": no such folder (--dataset-root)"
    end
    local relation
-   relation, message = require("bclua.data.legacy").relation(options.input, options.loc_unit)
+   relation, message = legacy.relation(options.input, options.loc_unit)
    if not relation then return nil, message end
    local sources, recordings, distinct = read_sources(relation, options.input, options.limit, options.seed)
    if not sources then return nil, recordings end

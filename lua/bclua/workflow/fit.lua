@@ -2,77 +2,46 @@
 -- @module bclua.workflow.fit
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
+local legacy = require "bclua.data.legacy"
+local loader = require "bclua.data.loader"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
+local recordings = require "bclua.data.recordings"
 local schedule = require "bclua.train.schedule"
 local system = require "bclua.system"
+local tilenet = require "bclua.tilenet"
+local trainer = require "bclua.train.trainer"
 local training_options = require "bclua.train.options"
 
 local fit = {}
 
--- What is wrong with a text that describes an augmentation.
-local function wrong_augmentation(text)
-   if text == "" then return nil end
-   local effects, message = require("bclua.data.loader").augmentation(text)
-   return not effects and message or nil
-end
-
---- Every setting of a training, as `bclua.options` has them; 0 turns off what can be off.
-fit.settings = {
-   batch_size = {"integer", default = 64, least = 1, most = 1 << 20},
-   batches_per_epoch = {"integer", default = 100, least = 1},
-   round_minutes = {"number", default = 0, least = 0},
-   max_epochs = {"integer", default = 10, least = 1},
-   limit = {"integer", default = 0, least = 0, most = (1 << 32) - 1},
-   lr = {"number", default = 1e-3, least = 0},
-   schedule = {"choice", schedule.names, default = "constant"},
-   warmup = {"integer", default = 0, least = 0},
-   lr_step = {"integer", default = 0, least = 0},
-   lr_gamma = {"number", default = 0.1, least = 0, most = 1},
-   lr_final = {"number", default = 0, least = 0},
-   beta1 = {"number", default = 0.5, least = 0, below = 1},
-   beta2 = {"number", default = 0.999, least = 0, below = 1},
-   eps = {"number", default = 1e-8, above = 0},
-   weight_decay = {"number", default = 0.01, least = 0},
-   clip_norm = {"number", default = 0, least = 0},
-   accumulate = {"integer", default = 1, least = 1},
-   loss = {"choice", training_options.losses, default = "nt_xent"},
-   margin = {"number", default = 0, least = 0},
-   l2 = {"number", default = 0.01, least = 0},
-   temperature = {"number", default = 0.1, least = 1e-6},
-   roles = {"choice", {"separate", "joint"}, default = "separate"},
-   precision = {"choice", {"f32", "bf16", "f16", "f64"}, default = "f32"},
-   recompute = {"choice", {"auto", "cheap", "none", "stage", "role"}, default = "auto"},
-   seed = {"integer", default = 1, least = 0},
-   patience = {"integer", default = 0, least = 0},
-   keep = {"integer", default = 3, least = 1},
-   keep_best = {"integer", default = 3, least = 0},
-   checkpoint_minutes = {"number", default = 10, least = 0},
-   on_nonfinite = {"choice", {"stop", "skip"}, default = "stop"},
-   validation_triplets = {"integer", default = 256, least = 0},
-   augment = {"string", default = "", check = wrong_augmentation},
-   workers = {"integer", default = 0, least = 0, most = 256},
-   ahead = {"integer", default = 2, least = 1, most = 1024},
-   cache_mb = {"number", default = 256, least = 0, most = 1 << 30},
-}
+--- A schema: every setting of a training, as `bclua.options` has them.
+fit.settings = options_of.extend(loader.settings, training_options.settings, {
+   precision = options_of.extend(training_options.precision, {default = "f32"}),
+   recompute = options_of.extend(training_options.recompute, {default = "auto", record = "never", was = false}),
+   validation_triplets = {"integer", default = 256, least = 0, record = "never",
+      text = "Triplets to validate on (0: no validation)."},
+})
 
 --- Their defaults.
 fit.defaults = options_of.defaults(fit.settings)
 
 --- What `run` takes.
-fit.options = options_of.extend(fit.settings, {triplets = {"string", needed = true}, tiles = "string",
-   run = {"string", needed = true}, network = {"table", default = {}}, motif = "string", dataset_root = "string",
-   loc_unit = {"choice", {"seconds", "frames"}}, checkpoint = "string", force = "boolean", follow_data = "boolean",
-   free_memory = {"integer", least = 0}, quiet = "boolean"})
+fit.options = options_of.extend(fit.settings, {
+   triplets = {"string", needed = true, argument = "triplets", text = "Parquet file from `motif generate-triplets`."},
+   tiles = {"string", argument = "tiles", text = "Folder from `motif extract-triplets`; without it, windows are cut " ..
+      "from the recordings below --dataset-root."},
+   run = {"string", default = "runs/fit", arg = "DIR", text = "Folder for checkpoints and metrics."},
+   network = {"table", default = {}},
+   motif = {"string", arg = "FILE", text = "Parquet file from `motif consolidate`: validate every round on " ..
+      "recordings that the triplets leave out."},
+   dataset_root = recordings.dataset_root, loc_unit = legacy.loc_unit,
+   checkpoint = {"string", arg = "FILE", text = "Resume from this file (default: the run's last one)."},
+   force = {"boolean", text = "Start over if other parameters were used; the training before is set aside."},
+   follow_data = "boolean", free_memory = {"integer", least = 0}, quiet = "boolean"})
 
--- These change nothing in the weights that a number of steps gives.
-local FREE = {"max_epochs", "patience", "keep", "keep_best", "checkpoint_minutes", "on_nonfinite",
-   "validation_triplets", "recompute", "workers", "ahead", "cache_mb"}
--- These were always recorded; the others where they are not the default, so that a
--- run of before they came goes on.
-local ALWAYS = {"batch_size", "batches_per_epoch", "lr", "lr_step", "lr_gamma", "l2", "seed"}
 local MUCH_WAITING = 0.2 -- of the time, for batches
 local MOST_REPORTS = 3 -- of skipped batches: each holds the batch and the weights
 
@@ -125,12 +94,8 @@ local function parameters(p, network, triplets)
    local made = provenance.of_parquet(triplets) or {}
    made.version = nil
    for _, name in ipairs{"holdout_recordings", "holdout_groups", "groups", "families"} do made[name] = nil end
-   local wanted = {network = network, triplets = made, margin = p.margin}
-   for key, default in pairs(fit.defaults) do
-      if p[key] ~= default then wanted[key] = p[key] end
-   end
-   for _, key in ipairs(ALWAYS) do wanted[key] = p[key] end
-   for _, key in ipairs(FREE) do wanted[key] = nil end
+   local wanted = options_of.recorded(options_of.subset(p, fit.settings), fit.settings)
+   wanted.network, wanted.triplets = network, made
    if schedule.needs_total(p.schedule) then wanted.max_epochs = p.max_epochs end
    return wanted
 end
@@ -160,8 +125,7 @@ local function reporter(p, quiet)
 end
 
 local function settings(options)
-   local p = {}
-   for k in pairs(fit.settings) do p[k] = options[k] end
+   local p = options_of.subset(options, fit.settings)
    p.margin = fit.margin(p)
    return p
 end
@@ -171,10 +135,10 @@ local function gigabytes(bytes)
 end
 
 -- Bytes that training on batches of a size takes beside what the process has: the
--- network's, the batches that the loader makes ahead, and the sound that it keeps.
+-- network's, the batches that the loader prefetches, and the sound that it keeps.
 local function need(net, p, size, recompute)
    local m = net:memory({batch_size = size, roles = p.roles, recompute = recompute})
-   return m.total - m.process + p.ahead * m.batch + (p.tiles and 0 or p.cache_mb * 1e6)
+   return m.total - m.process + p.prefetch * m.batch + (p.tiles and 0 or p.cache_mb * 1e6)
 end
 
 -- The largest batch up to the wanted one that fits; 0: not even one.
@@ -190,7 +154,7 @@ end
 
 --- Does training on such batches fit into memory? Said before anything is allocated.
 -- @tparam network net
--- @tparam table p `batch_size`, `roles`, `recompute`, `ahead`, `cache_mb`, `tiles` (are there any?)
+-- @tparam table p `batch_size`, `roles`, `recompute`, `prefetch`, `cache_mb`, `tiles` (are there any?)
 -- @tparam[opt] integer free bytes; default: what the system says
 -- @treturn[1] integer bytes that it takes
 -- @treturn[2] nil
@@ -215,16 +179,14 @@ function fit.check_memory(net, p, free)
 end
 
 local function load_triplets(p, options, net)
-   local o = {triplets = options.triplets, sample_rate = math.tointeger(net.options.sample_rate), tiles = options.tiles,
-      batch_size = p.batch_size, seed = p.seed,
-      loc_unit = options.loc_unit, prefetch = p.ahead, cache_mb = p.cache_mb,
-      augment = p.augment ~= "" and p.augment or nil,
-      limit = p.limit > 0 and p.limit or nil, workers = p.workers > 0 and p.workers or nil}
+   local o = options_of.subset(p, loader.settings)
+   o.triplets, o.tiles, o.loc_unit = options.triplets, options.tiles, options.loc_unit
+   o.sample_rate = math.tointeger(net.options.sample_rate)
    if not o.tiles then
       if not options.dataset_root then return nil, "without tiles, --dataset-root must say where the recordings are" end
       o.dataset_root = options.dataset_root
    end
-   return require("bclua.data.loader").new(o)
+   return loader.new(o)
 end
 
 -- The options of the network: it hears what the triplets were made of, unless it is told otherwise.
@@ -233,10 +195,7 @@ local function network_of(options)
    if not heard then return nil, message end
    local network = hearing.changed(heard)
    network.channel = nil
-   for k, v in pairs(options.network) do network[k] = v end
-   -- as of trainings before there was another
-   if network.pooling == "mean" then network.pooling = nil end
-   if network.projection == 0 then network.projection = nil end
+   for k, v in pairs(options_of.recorded(options.network, tilenet.network_options)) do network[k] = v end
    return network, heard.channel
 end
 
@@ -244,7 +203,7 @@ end
 local function build(p, options, of_network)
    local network = {seed = p.seed, precision = p.precision, recompute = p.recompute}
    for k, v in pairs(of_network) do network[k] = v end
-   local net = require("bclua.tilenet").new(network)
+   local net = tilenet.new(network)
    p.tiles = options.tiles ~= nil
    local bytes, message = fit.check_memory(net, p, options.free_memory)
    if not bytes then
@@ -286,12 +245,8 @@ end
 
 -- The trainer's options. Nothing is said and cut where there is nothing left to do.
 local function trainer_options(p, options, net, say, about)
-   local o = {run = options.run, betas = {p.beta1, p.beta2}, lr_step = p.lr_step > 0 and p.lr_step or nil}
-   for _, key in ipairs{"batches_per_epoch", "round_minutes", "max_epochs", "lr", "schedule", "warmup", "lr_gamma",
-      "lr_final", "eps", "weight_decay", "clip_norm", "accumulate", "loss", "margin", "l2", "temperature", "roles",
-      "patience", "keep", "keep_best", "checkpoint_minutes", "on_nonfinite"} do
-      o[key] = p[key]
-   end
+   local o = options_of.subset(p, trainer.settings)
+   o.run, o.betas = options.run, {p.beta1, p.beta2}
    local judge
    function o.on_start()
       for _, text in ipairs(about) do say(text) end
@@ -325,7 +280,7 @@ end
 -- are those of the triplets unless they say otherwise); any of `fit.defaults`, which
 -- are those of `bclua.train.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0:
 -- all), `precision`, `recompute` (as of `bclua.nn`: what is computed again instead of kept), `margin`
--- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `ahead`, `cache_mb` (as of
+-- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `prefetch`, `cache_mb` (as of
 -- `bclua.data.loader`);
 -- `motif` (Parquet from `consolidate`) and `dataset_root`: for validation on the recordings that
 -- the triplets leave out; `loc_unit` (of foreign tables: see `bclua.data.legacy`);
@@ -372,7 +327,7 @@ function fit.run(options)
       groups = files.json(about_triplets.families or about_triplets.groups or {}), version = system.version(),
       fit = files.json(wanted), channel = channel and tostring(channel)}
    local result
-   result, message = require("bclua.train.trainer").fit(net, l, o)
+   result, message = trainer.fit(net, l, o)
    net:close()
    if not result then return nil, message end
    finish()

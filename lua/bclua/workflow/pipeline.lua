@@ -9,15 +9,6 @@ local system = require "bclua.system"
 
 local pipeline = {}
 
--- The settings of `fit`, with others where a data set of some hundred recordings and
--- a laptop want them.
-local function fit_settings(changes)
-   local settings = {}
-   for k, v in pairs(require("bclua.workflow.fit").defaults) do settings[k] = v end
-   for k, v in pairs(changes) do settings[k] = v end
-   return settings
-end
-
 --- Every setting, by step; a configuration file returns a table like this one with
 -- what is to differ.
 pipeline.defaults = {
@@ -28,8 +19,9 @@ pipeline.defaults = {
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},
    network = {widths = {8, 16, 32, 64}, z = 256, compression = "log", pooling = "bands", projection = 64},
-   fit = fit_settings{loss = "supcon", batch_size = 16, batches_per_epoch = 100, max_epochs = 14, schedule = "cosine",
-      warmup = 20, augment = "mix=triplets,shift=1", validation_triplets = 64},
+   fit = options_of.extend(require("bclua.workflow.fit").defaults, {loss = "supcon", batch_size = 16,
+      batches_per_epoch = 100, max_epochs = 14, schedule = "cosine", warmup = 20, augment = "mix=triplets,shift=1",
+      validation_triplets = 64}),
    evaluate = {windows = "best", motifs = 3, splits = 10, labels = ""},
 }
 
@@ -74,34 +66,37 @@ function pipeline.merge(defaults, changes, where)
    return result
 end
 
---- Settings with changes laid over them, also those of earlier versions: `triplets.group` is `data.group` now.
--- @treturn[2] nil, message naming the key
-function pipeline.change(settings, changes)
-   local t, data = changes.triplets, changes.data or {}
-   if type(t) == "table" and t.group ~= nil and type(data) == "table" and data.group == nil then
-      local new = {data = {group = t.group}, triplets = {}}
-      for k, v in next, data do new.data[k] = v end
-      for k, v in next, t do new.triplets[k] = k ~= "group" and v or nil end
-      for k, v in next, changes do new[k] = new[k] or v end
-      changes = new
+-- The rules of each setting: those of the steps.
+local function schema()
+   local function of(options, values) return {"table", of = options_of.subset(options, values)} end
+   local function step_options(name) return require("bclua.workflow." .. name).options end
+   local d = pipeline.defaults
+   local all = {data = {"table", of = {deployments = "string", metadata = "string", group = "string",
+      layout = step_options("extract").data_layout}},
+      network = of(require("bclua.tilenet").network_options, d.network)}
+   for _, name in ipairs{"extract", "triplets", "audit", "tiles", "fit", "evaluate"} do
+      all[name] = of(step_options(name), d[name])
    end
-   return pipeline.merge(settings, changes)
+   return all
 end
 
--- What each setting may be: what the steps take.
-local function schema()
-   local function of(options, names) return {"table", of = options_of.subset(options, names)} end
-   local function step_options(name) return require("bclua.workflow." .. name).options end
-   local d, channels = pipeline.defaults, {"integer", least = 1, most = 65536}
-   local network = require("bclua.tilenet").network_options
-   local data = {deployments = "string", metadata = "string", group = "string",
-      layout = step_options("extract").data_layout}
-   return {data = {"table", of = data}, extract = of(step_options("extract"), d.extract),
-      triplets = of(step_options("triplets"), d.triplets), audit = of(step_options("audit"), d.audit),
-      tiles = of(step_options("tiles"), d.tiles), fit = of(step_options("fit"), d.fit),
-      evaluate = of(step_options("evaluate"), d.evaluate),
-      network = {"table", of = {widths = {"list", of = channels, items = "integers", shortest = 4, longest = 4},
-         z = channels, compression = network.compression, pooling = network.pooling, projection = network.projection}}}
+--- Settings with changes laid over them, also those of earlier versions: `triplets.group` is `data.group` now, and
+-- rules say what else was called otherwise.
+-- @tparam table settings
+-- @tparam table changes
+-- @tparam[opt] function say called with the old and the new name of a setting; default: a line on stderr
+-- @treturn[2] nil, message naming the key
+function pipeline.change(settings, changes, say)
+   local new, rules = {}, schema()
+   for step, values in next, changes do
+      local rule = rules[step]
+      new[step] = rule and type(values) == "table" and options_of.renamed(values, rule.of, say) or values
+   end
+   local t, data = new.triplets, new.data or {}
+   if type(t) == "table" and t.group ~= nil and type(data) == "table" and data.group == nil then
+      new.data, new.triplets = options_of.extend(data, {group = t.group}), options_of.extend(t, {group = false})
+   end
+   return pipeline.merge(settings, new)
 end
 
 -- What is wrong with the settings of labels: they are the windows, and there is no other choice of these.

@@ -7,6 +7,7 @@
 -- shards that are there. A later run adds shards for what the index does not have.
 -- @module bclua.workflow.tiles
 local files = require "bclua.files"
+local legacy = require "bclua.data.legacy"
 local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
 local provenance = require "bclua.data.provenance"
@@ -130,7 +131,7 @@ end
 
 -- Distinct (source, loc), by source.
 local function read_wanted(path, loc_unit)
-   local relation, message = require("bclua.data.legacy").relation(path, loc_unit)
+   local relation, message = legacy.relation(path, loc_unit)
    if not relation then return nil, message end
    return segments.of_triplets(relation, path)
 end
@@ -356,7 +357,7 @@ end
 tiles.options = {input = {"string", needed = true}, dataset_root = {"string", needed = true},
    output = {"string", default = false}, store = {"choice", stores.names, default = "packed"},
    duration = {"number", default = 7, least = 0.1, most = 600},
-   loc_unit = {"choice", {"seconds", "frames"}}, force = "boolean", quiet = "boolean"}
+   loc_unit = legacy.loc_unit, force = "boolean", quiet = "boolean"}
 
 --- Cut the tiles of all triplets.
 --

@@ -23,7 +23,7 @@ function batches.options(parser, defaults)
    parser:option("--batch-size", "Triplets of a batch.", tostring(defaults.batch_size)):argname("N")
       :convert(cli.integer("--batch-size", 1, 65536))
    parser:option("--widths", "Channels of the network's first four stages (default: the run's).")
-      :argname("A,B,C,D"):convert(cli.widths("--widths"))
+      :argname("A,B,C,D"):convert(cli.rule("--widths", require("bclua.train.options").widths))
    parser:option("--dim", "Values of the embedding (default: the run's)."):argname("N")
       :convert(cli.integer("--dim", 1, 65536))
    return parser

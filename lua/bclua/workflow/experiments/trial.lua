@@ -37,7 +37,7 @@ function trial.open(run)
       network.pooling, network.projection = network.pooling or "mean", network.projection or 0
    end
    local settings
-   settings, message = pipeline.change(pipeline.defaults, about.config)
+   settings, message = pipeline.change(pipeline.defaults, about.config, function() end) -- nobody has typed them
    message = not settings and message or pipeline.wrong(settings)
    if message then return nil, path .. ": " .. message end
    local layout
