@@ -356,8 +356,14 @@ describe("classify", function()
       local y = assert(audio.load(row.file, {sample_rate = RATE, start_s = 5, seconds = 5})):reshape{1, 5 * RATE}
       local s = model:scores(log_mel.append(net:forward(y), log_mel.statistics(y, RATE)))[1]
       assert.is_true((s - row.score):abs():max() < 1e-4)
-      local gone = assert(learn{log_mel = "auto"})
-      assert.equal(2, #gone.tried)
+      local auto = assert(learn{log_mel = "auto"})
+      assert.same({"embedding", "log-mel", "embedding and log-mel"}, {auto.tried[1].name, auto.tried[2].name,
+         auto.tried[3].name})
+      auto.features, auto.weight, auto.about = train.log_mel, model.weight:slice(2, 33, 288):copy(), model.about
+      assert(auto:save(dir .. "/plain.safetensors"))
+      assert(find{model = dir .. "/plain.safetensors", output = dir .. "/plain"})
+      row = rows_of(dir .. "/plain/scores.parquet")[2]
+      assert.is_true((auto:scores(log_mel.statistics(y, RATE))[1] - row.score):abs():max() < 1e-4)
    end)
 
    it("writes layouts that import-labels reads back", function()

@@ -27,7 +27,7 @@ local Model = {}
 Model.__index = Model
 
 --- The strengths that cross-validation tries: the weight of the data against that of small weights.
-classifier.strengths = {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3, 10}
+classifier.strengths = {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3, 10, 30}
 
 --- The probability from which on a window counts as called in the measures of precision and recall.
 classifier.threshold = 0.5

@@ -1,8 +1,8 @@
 -- usage: bclua scripts/bench/predict.lua [MINUTES [WIDTH [RUNS]]]
 -- `embed predict` of one long recording (60 minutes of synthetic sound, OGG at 32 kHz): windows a second of
--- decoding alone, of the network alone, and of both together, best and median of RUNS (3), and processor time,
--- which tells what they cost when the machine has other work; and the process's memory after a sixth of the
--- recording and at the end, which shows that it does not grow.
+-- decoding alone, of the network alone, of both together, and of `classify predict` with ten classes, best and median
+-- of RUNS (3), and processor time, which tells what they cost when the machine has other work; and the process's memory
+-- after a sixth of the recording and at the end, which shows that it does not grow.
 -- WIDTH: of the first stage (8; the full network has 64).
 local array, audio = require "bclua.array", require "bclua.audio"
 local bench, files = require "bclua.experiment.bench", require "bclua.files"
@@ -48,9 +48,9 @@ local function decode(path)
    for block in windows.blocks({path}, o, 1) do assert(not block.message, block.message) end
 end
 
-local function run(path)
+local function run(path, job)
    os.remove(scratch .. "/out.parquet")
-   assert(predict.with_network(net, {path}, {output = scratch .. "/out.parquet", quiet = true}))
+   assert(predict.with_network(net, {path}, {output = scratch .. "/out.parquet", quiet = true}, nil, nil, job))
    return system.memory() / 1e6, select(2, system.memory()) / 1e6
 end
 
@@ -64,6 +64,10 @@ _, peak = run(scratch .. "/long.ogg")
 print(("memory of all of it: process at most %.0f MB; the table %.1f MB"):format(peak,
    files.stamp(scratch .. "/out.parquet") / 1e6))
 measure("predict", 1, function() run(scratch .. "/long.ogg") end)
+local weights = require("bclua.sampling").generator(1):normal(10 * (net.options.z + 1)):reshape{10, net.options.z + 1}
+local scores = {step = "classify", kind = require("bclua.workflow.predict.partitioned_writer").kinds.scores,
+   of = function(z) return require("bclua.learn").binary_scores(weights, z) end}
+measure("classify", 1, function() run(scratch .. "/long.ogg", scores) end)
 measure("decoding alone", 1, function() decode(scratch .. "/long.ogg") end)
 local some = array.zeros({math.min(64, count), net.samples})
 for i = 1, #some do some[i]:fill(require("bclua.sampling").generator(i):normal(net.samples)) end

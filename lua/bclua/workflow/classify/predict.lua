@@ -34,8 +34,12 @@ end
 
 -- From embeddings and their windows to scores.
 local function scorer(model, sample_rate)
-   if model.features ~= train.with_log_mel then return function(z) return model:scores(z) end end
-   return function(z, windows) return model:scores(log_mel.append(z, log_mel.statistics(windows, sample_rate))) end
+   local name = model.features
+   if name ~= train.log_mel and name ~= train.with_log_mel then return function(z) return model:scores(z) end end
+   return function(z, windows)
+      local plain = log_mel.statistics(windows, sample_rate)
+      return model:scores(name == train.log_mel and plain or log_mel.append(z, plain))
+   end
 end
 
 -- What `predict` writes in place of embeddings; refused where the network is another one.

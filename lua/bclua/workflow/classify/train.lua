@@ -9,7 +9,9 @@ local options_of = require "bclua.options"
 
 local train = {}
 
---- What features are called that have the statistics of log-mel bands behind the embedding.
+--- What the statistics of log-mel bands are called as features,
+train.log_mel = "log-mel"
+--- and these behind the embedding.
 train.with_log_mel = "embedding and log-mel"
 
 --- What `run` takes.
@@ -29,8 +31,12 @@ local function add_log_mel(set, options)
       progress.note("classify train: without log-mel statistics: " .. message, options.quiet)
       return true
    end
-   set.features[options.log_mel == "yes" and 1 or 2] = {name = train.with_log_mel,
-      x = log_mel.append(set.features[1].x, plain)}
+   local both = {name = train.with_log_mel, x = log_mel.append(set.features[1].x, plain)}
+   if options.log_mel == "yes" then
+      set.features = {both}
+   else
+      set.features[2], set.features[3] = {name = train.log_mel, x = plain}, both
+   end
    return true
 end
 
@@ -45,9 +51,9 @@ end
 
 --- Train, and save the model.
 -- @tparam table options `labels`, `embeddings`, `group`, `background`, `none` as for
--- `bclua.workflow.classify.examples`; `output` (.safetensors); `log_mel` (`auto`: statistics of log-mel bands beside
--- the embedding, where cross-validation is the better for it and the recordings are there; `yes`, `no`); `c`, `folds`,
--- `balance`, `seed`, `samples` as for `bclua.classifier`; `quiet`
+-- `bclua.workflow.classify.examples`; `output` (.safetensors); `log_mel` (`auto`: the embedding, statistics of log-mel
+-- bands or both, whatever is best in cross-validation, where the recordings are there; `yes`: both; `no`); `c`,
+-- `folds`, `balance`, `seed`, `samples` as for `bclua.classifier`; `quiet`
 -- @treturn[1] model as from `classifier.train`, and `remarks` (what was not used, in sentences)
 -- @treturn[2] nil
 -- @treturn[2] string message
