@@ -159,6 +159,19 @@ describe("the pages", function()
    end
 end)
 
+-- A row of a table cannot be broken.
+describe("the lines of a page", function()
+   for _, path in ipairs{"CHANGELOG.md", table.unpack(PATHS)} do
+      it("have at most 100 characters: " .. path, function()
+         local number = 0
+         for line in command.read(path):gmatch("([^\n]*)\n") do
+            number = number + 1
+            assert(line:find("^|") or utf8.len(line) <= 100, ("%s:%d: %s"):format(path, number, line))
+         end
+      end)
+   end
+end)
+
 describe("what the pages say", function()
    it("of options: there are such", function()
       local known = {["--lua-version"] = true, ["--logdir"] = true} -- of luarocks, of TensorBoard
@@ -176,7 +189,7 @@ describe("what the pages say", function()
    it("of defaults: they are so", function()
       local fit, pipeline = require "bclua.workflow.fit", require "bclua.workflow.pipeline"
       local page = command.read("doc/pipeline.md")
-      local losses = page:match("%*%*Losses%*%*: ([^\n]*)%.\n")
+      local losses = page:match("%*%*Losses%*%*: (.-)%.%s")
       assert.equal(fit.defaults.loss, losses:match("^`%-%-loss ([%w_]+)` %(default%)"), losses)
       local named, all = {}, {table.unpack(require("bclua.train.options").losses)}
       for loss in losses:gsub("%-%-loss ", ""):gmatch("`([%w_]+)`") do named[#named + 1] = loss end
