@@ -1,5 +1,6 @@
 -- usage: bclua scripts/pipeline.lua [--data DIR] [--run DIR] [--config FILE.lua]
 -- The whole job: recordings in, motifs, triplets, a trained embedding and a report out.
+local advice = require "bclua.workflow.evaluate.advice"
 local cli = require "bclua.cli"
 local display = require "bclua.display"
 local evaluate = require "bclua.workflow.evaluate"
@@ -33,6 +34,7 @@ if not run then cli.finish("pipeline", run, message) end
 for _, t in ipairs(run.times) do print(("%-20s %s"):format(t.step, progress.duration(t.seconds))) end
 if run.evaluation then
    print(evaluate.text(run.evaluation))
+   for _, help in ipairs(advice.of(run)) do print(display.line("what may help: " .. help)) end
 else
    print("no evaluation: " .. display.line(tostring(run.evaluation_message)))
 end

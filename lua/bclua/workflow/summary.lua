@@ -1,6 +1,7 @@
 --- The report of a run: what went in, what was found, what was learnt.
 -- @module bclua.workflow.summary
 local account = require "bclua.workflow.account"
+local advice = require "bclua.workflow.evaluate.advice"
 local audio = require "bclua.audio"
 local audit = require "bclua.workflow.audit"
 local clock = require "bclua.clock"
@@ -408,6 +409,8 @@ function summary.write(run, path)
    if not ok then return nil, message end
    local r = report.new("bclua: " .. run.name)
    if run.evaluation then r:paragraph(tables.verdict(run.evaluation)) end
+   local help = advice.of(run)
+   if #help > 0 then r:warning("What may help: " .. table.concat(help, "; ") .. ".") end
    recordings(r, run, folder)
    examples(r, run, folder)
    by_day(r, run, folder)
