@@ -44,7 +44,7 @@ local function write_tracks(folder, rows, list)
 end
 
 -- The layout that is asked for; those that are not, and would be of other thresholds, go.
-local function write_layout(folder, rows, options)
+local function write_layout(folder, relation, options)
    for format, name in pairs(layouts.files) do
       if format ~= options.format then os.remove(folder .. "/" .. name) end
    end
@@ -55,6 +55,8 @@ local function write_layout(folder, rows, options)
    if not options.format then return true end
    local list, seconds = recordings_of(folder)
    if not list then return nil, seconds end
+   local rows, message = sql.query("from " .. relation .. " order by file, start_s, label")
+   if not rows then return nil, message end
    if options.format == "audacity" then return write_tracks(folder, rows, list) end
    local text = layouts[options.format](rows, {columns = detect.columns, files = list, seconds = seconds,
       sample_rate = options.sample_rate})
@@ -62,21 +64,30 @@ local function write_layout(folder, rows, options)
 end
 
 -- How much of each class there is.
-local function count(rows, thresholds)
-   local of, list, seen = {}, {}, {}
+local function count(relation, thresholds)
+   local rows, message = sql.query(([[select label, count(*)::bigint as detections, sum(end_s - start_s) as seconds,
+      count(distinct file)::bigint as recordings from %s group by label]]):format(relation))
+   if not rows then return nil, message end
+   local of, list, all = {}, {}, 0
+   for _, row in ipairs(rows) do of[row.label] = row end
    for _, t in ipairs(thresholds) do
+      local row = of[t.label] or {detections = 0, seconds = 0, recordings = 0}
       if t.threshold then
          list[#list + 1] = {label = t.label, threshold = t.threshold, precision = t.precision, recall = t.recall,
-            detections = 0, seconds = 0, recordings = 0}
-         of[t.label], seen[t.label] = list[#list], {}
+            detections = row.detections, seconds = row.seconds, recordings = row.recordings}
+         all = all + row.detections
       end
    end
-   for _, d in ipairs(rows) do
-      local c = of[d.label]
-      c.detections, c.seconds = c.detections + 1, c.seconds + d.end_s - d.start_s
-      if not seen[d.label][d.file] then seen[d.label][d.file], c.recordings = true, c.recordings + 1 end
+   return {by_class = list, detections = all}
+end
+
+local function write_summary(folder, thresholds)
+   local summary, message = detect.summary(folder .. "/scores.parquet", folder .. "/detections.parquet", thresholds)
+   if not summary then return nil, message end
+   for _, row in ipairs(summary) do
+      for _, name in ipairs{"hours", "seconds", "best"} do row[name] = row[name] and ("%.6g"):format(row[name]) end
    end
-   return list
+   return system.write_file(folder .. "/summary.csv", files.csv(SUMMARY, summary))
 end
 
 --- Write `summary.csv` and a layout.
@@ -87,21 +98,14 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function exports.write(folder, thresholds, options)
-   local scores, detections = folder .. "/scores.parquet", folder .. "/detections.parquet"
-   local relation, message = tables.open(detections, schemas.detections, detect.columns)
+   local relation, message = tables.open(folder .. "/detections.parquet", schemas.detections, detect.columns)
    if not relation then return nil, message end
-   local rows, summary, ok
-   rows, message = sql.query("from " .. relation .. " order by file, start_s, label")
-   if not rows then return nil, message end
-   summary, message = detect.summary(scores, detections, thresholds)
-   if not summary then return nil, message end
-   for _, row in ipairs(summary) do
-      for _, name in ipairs{"hours", "seconds", "best"} do row[name] = row[name] and ("%.6g"):format(row[name]) end
-   end
-   ok, message = system.write_file(folder .. "/summary.csv", files.csv(SUMMARY, summary))
-   if ok then ok, message = write_layout(folder, rows, options) end
-   if not ok then return nil, message end
-   return {by_class = count(rows, thresholds), detections = #rows}
+   local result, ok
+   result, message = count(relation, thresholds)
+   if not result then return nil, message end
+   ok, message = write_summary(folder, thresholds)
+   if ok then ok, message = write_layout(folder, relation, options) end
+   return ok and result, message
 end
 
 return exports
