@@ -148,6 +148,19 @@ local function predict(parser)
    end
 end
 
+local function cluster(parser)
+   local workflow = require "bclua.workflow.cluster"
+   local c = parser:command("cluster", "What is in the recordings: clusters of their windows, each with an example, " ..
+      "and a map.")
+   cli.options(c, workflow.options, "embeddings output least metric column scores labels names map force")
+   cli.threads(c)
+   return function(o)
+      local result, message = workflow.run(options_of.subset(o, workflow.options))
+      if result then print(workflow.text(result) .. "\nwritten: " .. o.output) end
+      return result, message
+   end
+end
+
 local parser = cli.parser("scripts/embed.lua", "Train an embedding of calls on triplets, look at it, evaluate it.", [[
 Example:
   bclua scripts/embed.lua summary --dim 512 --batch-size 64
@@ -158,10 +171,11 @@ Example:
     --dataset-root birds
   bclua scripts/embed.lua predict runs/fit/checkpoints/best.safetensors night.flac july
     --output calls.parquet
+  bclua scripts/embed.lua cluster calls.parquet --output clusters.parquet
   bclua scripts/embed.lua export runs/fit/checkpoints/best.safetensors --output calls.onnx]])
    :require_command(true):command_target("command")
 local commands = {fit = train(parser), summary = summary(parser), evaluate = evaluate(parser),
-   predict = predict(parser), export = export(parser), replay = replay(parser)}
+   predict = predict(parser), cluster = cluster(parser), export = export(parser), replay = replay(parser)}
 
 local options = parser:parse()
 local name = "embed " .. options.command

@@ -232,19 +232,30 @@ local function sort(rows)
    end)
 end
 
-local function write(options, result, parameters)
+--- Write a table of labels.
+-- @tparam string path .parquet or .csv
+-- @tparam {table,...} rows by `import_labels.columns`
+-- @tparam table parameters for the metadata
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function import_labels.write_table(path, rows, parameters)
    local sql = require "bclua.sql"
    local how = {order = import_labels.columns, types = TYPES}
+   if path:lower():find("%.csv$") then
+      how.guard = true
+      return sql.write_csv(path, rows, how)
+   end
+   how.metadata = provenance.for_parquet(parameters)
+   return sql.write_parquet(path, rows, how)
+end
+
+local function write(options, result, parameters)
    local ok, message = provenance.write_rows(options.output .. ".unmatched.csv", UNMATCHED, result.unmatched)
    if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", result.failures) end
    if not ok then return nil, message end
    if #result.rows == 0 then return true end
-   if options.output:lower():find("%.csv$") then
-      how.guard = true
-      return sql.write_csv(options.output, result.rows, how)
-   end
-   how.metadata = provenance.for_parquet(parameters)
-   return sql.write_parquet(options.output, result.rows, how)
+   return import_labels.write_table(options.output, result.rows, parameters)
 end
 
 -- Reasons without what differs from line to line, the most frequent first.
