@@ -11,7 +11,7 @@ local parser = cli.parser("scripts/pipeline.lua", "From a folder of recordings t
 A second run skips what is finished and retries what failed. Without --data, a small
 synthetic data set is made. The configuration file returns the settings that are to
 differ from those in lua/bclua/workflow/pipeline.lua:
-  return {triplets = {samples = 5000}, fit = {batch_size = 32, max_epochs = 20}}
+  return {triplets = {samples = 5000}, fit = {batch_size = 32, max_rounds = 20}}
 What the folders are, a CSV about the recordings and the groups of triplets:
   return {data = {layout = "site", metadata = "sites.csv", group = "habitat"}}
 Examples:

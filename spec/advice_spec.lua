@@ -4,7 +4,7 @@ describe("advice", function()
    local function evaluation(lead) return {classes = 4, comparisons = {{difference = lead, spread = 0.05}}} end
    local function rounds(validation)
       local list = {}
-      for i, v in ipairs(validation) do list[i] = {epoch = i, loss = 10 - i, validation = v} end
+      for i, v in ipairs(validation) do list[i] = {round = i, loss = 10 - i, validation = v} end
       return {history = list}
    end
    local function of(run)

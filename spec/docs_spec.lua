@@ -199,7 +199,7 @@ describe("what the pages say", function()
       assert.equal(pipeline.defaults.tiles.store, page:match("| `(%w+)` %(default%) |"))
       page = command.read("doc/quickstart.md")
       local f = pipeline.defaults.fit
-      assert.same({tostring(f.batches_per_epoch * f.max_epochs), tostring(f.batch_size)},
+      assert.same({tostring(f.batches_per_round * f.max_rounds), tostring(f.batch_size)},
          {page:match("training is (%d+) steps of (%d+) triplets")})
       local dataset = require "bclua.data.dataset"
       local p = {}

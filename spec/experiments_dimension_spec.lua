@@ -61,6 +61,7 @@ describe("a trial of a sweep", function()
          require("bclua.experiment.sweep").run{path = dir .. "/s.parquet", module = "bclua.workflow.experiments.trial",
             name = "point", grid = {["fit.lrr"] = {1}}, fixed = {run = "x"}, known = trial.parameters()}
       end, "no parameter named 'fit.lrr' (did you mean 'fit.lr'?)", 1, true)
+      assert.equal(14, trial.parameters().fit.max_epochs) -- as max_rounds was called
    end)
 
    it("fails where no recording of the species was kept away", function()

@@ -18,7 +18,7 @@ describe("scripts/experiments/protocol.lua", function()
       step("consolidate", {input = dir .. "/motif", output = dir .. "/motif.parquet"})
       assert(files.write_json(dir .. "/config.json", {data = dir .. "/data", config = {
          extract = {matrix_profile_window = 20}, triplets = {samples = 40}, network = {widths = {2, 2, 2, 2}, z = 4},
-         fit = {batch_size = 4, batches_per_epoch = 2, max_epochs = 1, validation_triplets = 0}}}))
+         fit = {batch_size = 4, batches_per_round = 2, max_rounds = 1, validation_triplets = 0}}}))
    end)
    teardown(function() command.remove(dir) end)
 

@@ -9,7 +9,7 @@ teardown(mined.remove)
 local function run(folder, options)
    local m = mined.get()
    local o = {triplets = m.triplets, tiles = m.tiles, run = folder, network = {widths = {2, 2, 2, 2}, z = 4},
-      batch_size = 2, batches_per_epoch = 2, max_epochs = 1, quiet = true}
+      batch_size = 2, batches_per_round = 2, max_rounds = 1, quiet = true}
    for k, v in pairs(options or {}) do o[k] = v end
    o.tiles = o.tiles or nil
    return fit.run(o)
@@ -22,7 +22,7 @@ describe("fit", function()
 
    it("leaves a checkpoint that says what it was made of", function()
       local result = assert(run(dir))
-      assert.equal(1, result.epochs)
+      assert.equal(1, result.rounds)
       local _, metadata = safetensors.load(result.checkpoint)
       assert.matches("synfin1", metadata.groups)
       assert.equal(files.json(mined.get().drawn.holdout), metadata.holdout_recordings)
@@ -45,15 +45,15 @@ describe("fit", function()
 
    it("goes on to more rounds as an unbroken run would, and stops when there are none", function()
       assert(run(dir .. "/a"))
-      local second = assert(run(dir .. "/a", {max_epochs = 2}))
-      assert.equal(2, second.epochs)
-      local whole = assert(run(dir .. "/b", {max_epochs = 2}))
+      local second = assert(run(dir .. "/a", {max_rounds = 2}))
+      assert.equal(2, second.rounds)
+      local whole = assert(run(dir .. "/b", {max_rounds = 2}))
       local a, b = safetensors.load(second.checkpoint), safetensors.load(whole.checkpoint)
       for name, value in pairs(a) do
          assert.is_true(require("bclua.array").equal(value, b[name]), name)
       end
       local before = command.read(second.checkpoint)
-      assert(run(dir .. "/a", {max_epochs = 2}))
+      assert(run(dir .. "/a", {max_rounds = 2}))
       assert.equal(before, command.read(second.checkpoint))
    end)
 
@@ -74,13 +74,17 @@ describe("fit", function()
    it("records what it was made with as trainings did before there was a schema, and takes old names", function()
       local result = assert(run(dir, {ahead = 3, workers = 1, patience = 0, warmup = 1, schedule = "cosine",
          network = {widths = {2, 2, 2, 2}, z = 4, compression = "log", pooling = "mean", front_end = "fft"}}))
-      assert.equal(1, result.epochs)
+      assert.equal(1, result.rounds)
       local made = files.read_json(dir .. "/checkpoints/parameters.json")
       made.version, made.triplets = nil, nil
-      assert.same({batch_size = 2, batches_per_epoch = 2, lr = 0.001, lr_step = 0, lr_gamma = 0.1, l2 = 0.01, seed = 1,
-         margin = 0, warmup = 1, schedule = "cosine", max_epochs = 1,
+      assert.same({batch_size = 2, batches_per_round = 2, lr = 0.001, lr_step = 0, lr_gamma = 0.1, l2 = 0.01, seed = 1,
+         margin = 0, warmup = 1, schedule = "cosine", max_rounds = 1,
          network = {widths = {2, 2, 2, 2}, z = 4, compression = "log"}}, made)
       assert.error_matches(function() run(dir, {network = {widht = 1}}) end, "unknown option 'widht'")
+      local path = dir .. "/checkpoints/parameters.json"
+      local text = command.read(path):gsub("batches_per_round", "batches_per_epoch")
+      command.write(path, (text:gsub("max_rounds", "max_epochs")))
+      assert(run(dir, {warmup = 1, schedule = "cosine", network = {widths = {2, 2, 2, 2}, z = 4, compression = "log"}}))
    end)
 
    it("begins anew for more recordings only where it is told to follow the data", function()
@@ -104,7 +108,7 @@ describe("fit", function()
 
    it("judges every round on recordings that the triplets leave out, and keeps the best", function()
       local m = mined.get()
-      local o = {motif = m.motif, dataset_root = m.data, validation_triplets = 12, max_epochs = 2}
+      local o = {motif = m.motif, dataset_root = m.data, validation_triplets = 12, max_rounds = 2}
       local result = assert(run(dir .. "/a", o))
       assert.equal(12, result.validation.triplets)
       assert.is_true(result.validation.ordered >= 0 and result.validation.ordered <= 1)
@@ -112,7 +116,7 @@ describe("fit", function()
       local lines = {}
       for line in command.read(dir .. "/a/metrics.jsonl"):gmatch("[^\n]+") do
          local l = require("cjson").decode(line)
-         if l.kind == "epoch" then lines[#lines + 1] = l.validation.loss end
+         if l.kind == "round" then lines[#lines + 1] = l.validation.loss end
       end
       assert.equal(2, #lines)
       assert.equal(result.validation.loss, run(dir .. "/b", o).validation.loss)
@@ -191,14 +195,14 @@ describe("fit", function()
       local fits = tonumber(message:match("batch%-size (%d+)"))
       assert(fits >= 1 and fits < 64)
       assert.is_false(files.exists(dir .. "/checkpoints"))
-      assert(run(dir, {batch_size = fits, free_memory = 150e6, batches_per_epoch = 1}))
+      assert(run(dir, {batch_size = fits, free_memory = 150e6, batches_per_round = 1}))
       assert.matches("not even a batch of 1 fits", select(2, run(dir, {free_memory = 1e3})))
    end)
 
    it("trains on recordings without tiles, on part of the table, and on altered sound", function()
       local m = mined.get()
       local result = assert(run(dir .. "/a", {tiles = false, dataset_root = m.data, limit = 6, augment = "gain=6"}))
-      assert.equal(1, result.epochs)
+      assert.equal(1, result.rounds)
       assert.same({}, result.failures)
       assert.matches("limit = 6, now none", select(2, run(dir .. "/a", {tiles = false, dataset_root = m.data,
          augment = "gain=6"})), 1, true)
@@ -224,7 +228,7 @@ describe("fit", function()
          local folder = dir .. "/" .. name
          local result, message = run(folder, {tiles = tiles})
          assert.is_nil(result)
-         assert.matches("^epoch 1: step 1: .*weights left as they were\n", message)
+         assert.matches("^round 1: step 1: .*weights left as they were\n", message)
          assert.matches("sample %d%).*; train_audio/.* at %d+%.%d+ s\n", message)
          local kept = message:match("to see it again: bclua scripts/embed.lua replay (%S+)")
          assert.equal(folder .. "/nonfinite-1", kept)
@@ -243,7 +247,7 @@ describe("fit", function()
    end)
 
    it("skips such batches if it is told to", function()
-      local _, message = run(dir .. "/run", {tiles = spoiled(0 / 0), on_nonfinite = "skip", batches_per_epoch = 30})
+      local _, message = run(dir .. "/run", {tiles = spoiled(0 / 0), on_nonfinite = "skip", batches_per_round = 30})
       assert.matches("20 batches in a row", message)
       assert.is_true(files.exists(dir .. "/run/nonfinite-1-3/report.json"))
       assert.is_false(files.exists(dir .. "/run/nonfinite-1-4"))

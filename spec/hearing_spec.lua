@@ -210,7 +210,7 @@ describe("a chain with the best channel", function()
 
    it("is that of the checkpoint, and of what it predicts", function()
       local run = at.step("fit", {triplets = at.triplets, tiles = at.tiles, run = at.dir .. "/run",
-         network = {widths = {2, 2, 2, 2}, z = 4}, batch_size = 2, batches_per_epoch = 1, max_epochs = 1,
+         network = {widths = {2, 2, 2, 2}, z = 4}, batch_size = 2, batches_per_round = 1, max_rounds = 1,
          validation_triplets = 0})
       local net, metadata = assert(tilenet.open(run.checkpoint))
       assert.same({16000, 2048, "best"}, {net.options.sample_rate, net.options.n_fft, metadata.channel})
@@ -276,7 +276,7 @@ describe("a chain at another sample rate", function()
       assert.same({64000, 2048, 10000, 30000}, {mel.sample_rate, mel.n_fft, mel.fmin, mel.fmax})
       check_tiles(at, 64000)
       local run = at.step("fit", {triplets = at.triplets, run = at.dir .. "/run", dataset_root = at.root,
-         network = {widths = {2, 2, 2, 2}, z = 4}, batch_size = 2, batches_per_epoch = 1, max_epochs = 1,
+         network = {widths = {2, 2, 2, 2}, z = 4}, batch_size = 2, batches_per_round = 1, max_rounds = 1,
          validation_triplets = 0})
       local net = assert(tilenet.open(run.checkpoint))
       assert.same({64000, 10000, 30000, 320000}, {net.options.sample_rate, net.options.fmin, net.options.fmax,

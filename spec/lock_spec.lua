@@ -121,7 +121,7 @@ describe("two programs", function()
       ["motif.lua extract-triplets"] = {"out", "DIR/triplets.parquet --dataset-root DATA --output @"},
       ["motif.lua search"] = {"out.parquet", "--all --input DIR/motif.parquet --output @"},
       ["embed.lua fit"] = {"out", "DIR/triplets.parquet DIR/tiles --widths 2,2,2,2 --dim 4 --batch-size 2 " ..
-         "--batches-per-epoch 1 --max-epochs 1 --run @"},
+         "--batches-per-round 1 --max-rounds 1 --run @"},
       ["embed.lua predict"] = {"out.parquet", "DIR/net.safetensors DATA/train_audio --output @"},
       ["embed.lua evaluate"] = {"out", "DIR/net.safetensors DIR/motif.parquet --dataset-root DATA --output @"},
       ["make_dataset.lua"] = {"out", "--families 1 --species 1 --recordings 1 --output @"},

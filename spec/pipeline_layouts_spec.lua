@@ -23,7 +23,7 @@ describe("pipeline", function()
       end
       command.write(dir .. "/config.lua", ([[return {data = {%s}, triplets = {samples = 12, holdout = 0.5},
          network = {widths = {2, 2, 2, 2}, z = 4}, evaluate = {motifs = 1, splits = 1}, audit = {limit = 2},
-         fit = {batch_size = 2, batches_per_epoch = 2, max_epochs = 1, validation_triplets = 2}}]]):format(data or ""))
+         fit = {batch_size = 2, batches_per_round = 2, max_rounds = 1, validation_triplets = 2}}]]):format(data or ""))
       local getenv = os.getenv
       rawset(os, "getenv", function(name) return name == "BCLUA_QUIET" and "1" or getenv(name) end)
       local result, message = pipeline.run({data = dir .. "/" .. folder, run = dir .. "/run-" .. folder,

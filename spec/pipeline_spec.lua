@@ -130,7 +130,7 @@ describe("pipeline with labels", function()
          sql.csv(dir .. "/all/calls.csv"))))
       local config = command.write(dir .. "/config.lua", ([[return {triplets = {samples = 40, labels = "%s"},
          network = {widths = {2, 2, 2, 2}, z = 4}, audit = {limit = 0}, evaluate = {splits = 2, labels = "%s"},
-         fit = {batch_size = 2, batches_per_epoch = 2, max_epochs = 1, validation_triplets = 4}}]]):format(labels,
+         fit = {batch_size = 2, batches_per_round = 2, max_rounds = 1, validation_triplets = 4}}]]):format(labels,
          labels))
       local result = assert(pipeline.run{data = dir .. "/card", run = dir .. "/run", config = config})
       assert.same({"label", 2}, {result.triplets.group, result.evaluation.classes})

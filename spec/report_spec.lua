@@ -80,7 +80,7 @@ describe("the report of a run", function()
          least_s = 12, most_s = 12.5}))
       command.write(dir .. "/small.lua", [[return {triplets = {samples = 12, shares = "sqrt", clip_distance = 1.5},
          network = {widths = {4, 4, 4, 4}, z = 8}, evaluate = {motifs = 1, splits = 2}, audit = {limit = 0},
-         fit = {batch_size = 4, batches_per_epoch = 2, max_epochs = 1, validation_triplets = 4, lr = 3e-4}}]])
+         fit = {batch_size = 4, batches_per_round = 2, max_rounds = 1, validation_triplets = 4, lr = 3e-4}}]])
       experiment(dir .. "/a run")
       local getenv = os.getenv
       rawset(os, "getenv", function(name) return name == "BCLUA_QUIET" and "1" or getenv(name) end)

@@ -5,7 +5,7 @@ local function rates(o, n, total, per_round)
    local list = {}
    for step = 0, n - 1 do
       list[step + 1] = schedule.rate(o, {step = step, total = total or math.huge,
-         epoch = step // (per_round or 10) + 1})
+         round = step // (per_round or 10) + 1})
    end
    return list
 end
@@ -42,8 +42,8 @@ describe("schedule", function()
    it("begins where the end is not known yet, and stays at the end behind it", function()
       near({4}, rates({schedule = "cosine", lr = 4}, 1))
       near({0.04}, rates({schedule = "one_cycle", lr = 1}, 1))
-      assert.near(0, schedule.rate({schedule = "cosine", lr = 4}, {step = 12, total = 10, epoch = 3}), 1e-15)
-      assert.near(4e-6, schedule.rate({schedule = "one_cycle", lr = 1}, {step = 12, total = 10, epoch = 3}), 1e-15)
-      assert.near(1, schedule.rate({schedule = "one_cycle", lr = 1}, {step = 0, total = 1, epoch = 1}), 1)
+      assert.near(0, schedule.rate({schedule = "cosine", lr = 4}, {step = 12, total = 10, round = 3}), 1e-15)
+      assert.near(4e-6, schedule.rate({schedule = "one_cycle", lr = 1}, {step = 12, total = 10, round = 3}), 1e-15)
+      assert.near(1, schedule.rate({schedule = "one_cycle", lr = 1}, {step = 0, total = 1, round = 1}), 1)
    end)
 end)

@@ -76,7 +76,7 @@ describe("the command line", function()
       ["motif.lua import-labels"] = "files --output --input --dataset-root --column --force --strict",
       ["embed.lua"] = "fit summary evaluate predict export replay",
       ["embed.lua fit"] = "triplets tiles --dim --widths --compression --pooling --projection --front-end --run " ..
-         "--batch-size --accumulate --batches-per-epoch --round-minutes --max-epochs --limit --lr --schedule " ..
+         "--batch-size --accumulate --batches-per-round --round-minutes --max-rounds --limit --lr --schedule " ..
          "--warmup --lr-step --lr-gamma " ..
          "--lr-final --beta1 --beta2 --weight-decay --clip-norm --loss --margin --l2 --temperature --roles " ..
          "--precision --recompute --motif --dataset-root --validation-triplets --patience " ..
@@ -360,7 +360,7 @@ describe("a data set through all commands", function()
    -- One bad recording beside eight good ones.
    local ARGUMENTS = "--data @/data --run @/run --config @/config.lua "
    local CONFIG = "return {network = {widths = {2, 2, 2, 2}, z = 4}, triplets = {samples = %d}, " ..
-      "fit = {batch_size = 2, batches_per_epoch = 2, max_epochs = 1}, evaluate = {splits = 2}}"
+      "fit = {batch_size = 2, batches_per_round = 2, max_rounds = 1}, evaluate = {splits = 2}}"
 
    setup(function()
       command.write(dir .. "/config.lua", CONFIG:format(8))
@@ -423,10 +423,10 @@ describe("a data set through all commands", function()
       assert.equal(command.read(dir .. "/run/triplets.parquet"), command.read(dir .. "/t.parquet"))
       step("motif.lua", "extract-triplets @/t.parquet --dataset-root @/data --output @/tiles")
       local out = step("embed.lua", "fit @/t.parquet @/tiles --dim 4 --widths 2,2,2,2 --batch-size 2 " ..
-         "--batches-per-epoch 2 --max-epochs 1 --run @/fit")
+         "--batches-per-round 2 --max-rounds 1 --run @/fit")
       assert.matches("^" .. dir:gsub("%p", "%%%0") .. "/fit/checkpoints/last.safetensors: 1 round, loss ", out)
       out = step("embed.lua", "fit @/t.parquet @/tiles --dim 4 --widths 2,2,2,2 --batch-size 2 " ..
-         "--batches-per-epoch 2 --max-epochs 1 --run @/fit")
+         "--batches-per-round 2 --max-rounds 1 --run @/fit")
       assert.matches("nothing left to do\n$", out)
       out = step("embed.lua", "evaluate @/fit/checkpoints/last.safetensors @/m.parquet --dataset-root @/data " ..
          "--splits 2")
@@ -460,7 +460,7 @@ describe("a data set through all commands", function()
       {"motif.lua", "extract-top-motif @/run/motif.parquet --dataset-root @/data --output %s/top"},
       {"motif.lua", "labels @/run/motif.parquet --output %s/labels"},
       {"embed.lua", "fit @/run/triplets.parquet @/run/tiles --dim 4 --widths 2,2,2,2 --batch-size 2 " ..
-         "--batches-per-epoch 1 --max-epochs 1 --run %s/fit"},
+         "--batches-per-round 1 --max-rounds 1 --run %s/fit"},
       {"make_dataset.lua", "--output %s/data --families 1 --species 1 --recordings 1 --short 0 --least 12 --most 12"},
       {"pipeline.lua", "--data @/data --config @/config.lua --run %s/run"},
    }

@@ -321,7 +321,7 @@ describe("sweep's options", function()
    end)
 
    it("name parameters that do not exist, and those of another type", function()
-      local known = {fit = {lr = 1e-3, max_epochs = 5}, widths = {1, 2}}
+      local known = {fit = {lr = 1e-3, max_rounds = 5}, widths = {1, 2}}
       rejects("grid: no parameter named 'fit.lrr' (did you mean 'fit.lr'?)",
          {grid = {["fit.lrr"] = {1}}, known = known})
       rejects("fixed: no parameter named 'zzzzzzz'", {grid = {["fit.lr"] = {1}}, fixed = {zzzzzzz = 1}, known = known})

@@ -13,8 +13,8 @@ describe("trainer.fit", function()
    after_each(function() command.remove(run) end)
 
    local function fit(net, loader, options)
-      local o = {run = run, batches_per_epoch = 3, max_epochs = 2, margin = 1}
-      for key, value in pairs(options or {}) do o[key] = value end
+      local o = {run = run, batches_per_round = 3, max_rounds = 2, margin = 1}
+      for key, value in pairs(options or {}) do o[key] = value or nil end -- false: not given
       return trainer.fit(net, loader, o)
    end
 
@@ -26,17 +26,17 @@ describe("trainer.fit", function()
 
    it("trains for rounds of batches and notes every one", function()
       local seen = {}
-      local result = assert(fit(small_network(), new_loader(), {max_epochs = 8, lr = 0.03,
-         on_batch = function(i) seen[#seen + 1] = ("%d.%d/%d"):format(i.epoch, i.batch, i.batches_per_epoch) end,
-         on_epoch = function(info) seen[#seen + 1] = "epoch " .. info.epoch end}))
+      local result = assert(fit(small_network(), new_loader(), {max_rounds = 8, lr = 0.03,
+         on_batch = function(i) seen[#seen + 1] = ("%d.%d/%d"):format(i.round, i.batch, i.batches_per_round) end,
+         on_round = function(info) seen[#seen + 1] = "round " .. info.round end}))
       assert.equal(24, result.step)
-      assert.equal(8, result.epoch)
-      assert.same({"1.1/3", "1.2/3", "1.3/3", "epoch 1", "2.1/3"}, {table.unpack(seen, 1, 5)})
+      assert.equal(8, result.round)
+      assert.same({"1.1/3", "1.2/3", "1.3/3", "round 1", "2.1/3"}, {table.unpack(seen, 1, 5)})
       local lines = metrics()
       assert.equal(32, #lines)
       for i, line in ipairs(lines) do
-         assert.equal(i % 4 == 0 and "epoch" or "batch", line.kind)
-         for _, key in ipairs{"epoch", "step", "loss", "loss_n", "loss_d", "active", "spread", "lr", "gradient_norm",
+         assert.equal(i % 4 == 0 and "round" or "batch", line.kind)
+         for _, key in ipairs{"round", "step", "loss", "loss_n", "loss_d", "active", "spread", "lr", "gradient_norm",
             "triplets_per_second", "wait_share"} do
             assert.is_number(line[key], key)
          end
@@ -46,20 +46,20 @@ describe("trainer.fit", function()
       assert(lines[32].loss < 0.8 * lines[4].loss, ("%g -> %g"):format(lines[4].loss, lines[32].loss))
    end)
 
-   it("writes a checkpoint per epoch, the last under two names", function()
+   it("writes a checkpoint per round, the last under two names", function()
       local net = small_network()
       local result = assert(fit(net, new_loader()))
       local folder = run .. "/checkpoints"
       assert.equal(folder .. "/last.safetensors", result.checkpoint)
-      assert.equal(command.read(folder .. "/epoch-2.safetensors"), command.read(result.checkpoint))
-      assert.not_equal(command.read(folder .. "/epoch-1.safetensors"), command.read(result.checkpoint))
+      assert.equal(command.read(folder .. "/round-2.safetensors"), command.read(result.checkpoint))
+      assert.not_equal(command.read(folder .. "/round-1.safetensors"), command.read(result.checkpoint))
       local names = {}
       for name in require("lfs").dir(folder) do names[#names + 1] = name end
       table.sort(names)
-      assert.same({".", "..", "epoch-1.safetensors", "epoch-2.safetensors", "last.safetensors"}, names)
+      assert.same({".", "..", "last.safetensors", "round-1.safetensors", "round-2.safetensors"}, names)
       local again = small_network()
       local metadata = assert(again:load(result.checkpoint))
-      assert.equal("2", metadata.epoch)
+      assert.equal("2", metadata.round)
       assert.equal("6", metadata.step)
       assert(array.equal(net:state()["head.weight"], again:state()["head.weight"]))
    end)
@@ -68,37 +68,37 @@ describe("trainer.fit", function()
       local lfs = require "lfs"
       assert(require("bclua.system").mkdir(run .. "/checkpoints"))
       lfs.link(run .. "/disk", run .. "/checkpoints/last.safetensors", true)
-      assert(fit(small_network(), new_loader(), {max_epochs = 1}))
+      assert(fit(small_network(), new_loader(), {max_rounds = 1}))
       assert.equal("link", lfs.symlinkattributes(run .. "/checkpoints/last.safetensors", "mode"))
-      assert.equal(command.read(run .. "/checkpoints/epoch-1.safetensors"), command.read(run .. "/disk"))
+      assert.equal(command.read(run .. "/checkpoints/round-1.safetensors"), command.read(run .. "/disk"))
    end)
 
    it("keeps the newest checkpoints only, and copies where links are unknown", function()
       local lfs = require "lfs"
       local link = lfs.link
       lfs.link = function() return nil, "Operation not permitted" end
-      local ok, result = pcall(fit, small_network(), new_loader(), {max_epochs = 4, keep = 2})
+      local ok, result = pcall(fit, small_network(), new_loader(), {max_rounds = 4, keep = 2})
       lfs.link = link
       assert.is_true(ok)
       local names = {}
       for name in lfs.dir(run .. "/checkpoints") do names[#names + 1] = name end
       table.sort(names)
-      assert.same({".", "..", "epoch-3.safetensors", "epoch-4.safetensors", "last.safetensors"}, names)
-      assert.equal(command.read(run .. "/checkpoints/epoch-4.safetensors"), command.read(result.checkpoint))
+      assert.same({".", "..", "last.safetensors", "round-3.safetensors", "round-4.safetensors"}, names)
+      assert.equal(command.read(run .. "/checkpoints/round-4.safetensors"), command.read(result.checkpoint))
    end)
 
    it("goes on from a checkpoint to the same bits as an unbroken run, even after a kill", function()
       local whole = small_network()
-      assert(fit(whole, new_loader(), {max_epochs = 4}))
+      assert(fit(whole, new_loader(), {max_rounds = 4}))
       local all = metrics()
       local first = small_network()
       assert.error_matches(function()
-         fit(first, new_loader(), {max_epochs = 4,
+         fit(first, new_loader(), {max_rounds = 4,
             on_batch = function(info) if info.step == 8 then error("killed") end end})
       end, "killed")
       assert.equal(8 + 2, #metrics())
       local second = small_network()
-      assert(fit(second, new_loader(), {max_epochs = 4, resume = run .. "/checkpoints/last.safetensors"}))
+      assert(fit(second, new_loader(), {max_rounds = 4, resume = run .. "/checkpoints/last.safetensors"}))
       for name, a in pairs(whole:state()) do assert(array.equal(a, second:state()[name]), name) end
       local lines = metrics()
       assert.equal(#all, #lines)
@@ -109,9 +109,9 @@ describe("trainer.fit", function()
    end)
 
    it("lowers the learning rate in steps", function()
-      assert(fit(small_network(), new_loader(), {max_epochs = 5, lr = 0.01, lr_step = 2, lr_gamma = 0.5}))
+      assert(fit(small_network(), new_loader(), {max_rounds = 5, lr = 0.01, lr_step = 2, lr_gamma = 0.5}))
       local rates = {}
-      for _, line in ipairs(metrics()) do rates[line.epoch] = line.lr end
+      for _, line in ipairs(metrics()) do rates[line.round] = line.lr end
       assert.same({0.01, 0.01, 0.005, 0.005, 0.0025}, rates)
    end)
 
@@ -119,24 +119,24 @@ describe("trainer.fit", function()
       local net = small_network()
       local result, message = fit(net, new_loader(5))
       assert.is_nil(result)
-      assert.matches("^epoch 2: step 5: the loss is %-?nan.*; weights left as they were$", message)
+      assert.matches("^round 2: step 5: the loss is %-?nan.*; weights left as they were$", message)
       assert.equal(4, net.step)
       local other = small_network()
-      assert(fit(other, new_loader(), {batches_per_epoch = 4, max_epochs = 1}))
+      assert(fit(other, new_loader(), {batches_per_round = 4, max_rounds = 1}))
       for name, a in pairs(net:state()) do assert(array.equal(a, other:state()[name]), name) end
    end)
 
    it("hands on what the loader says", function()
       local result, message = fit(small_network(), {next = function() return nil, "x.npy: truncated" end})
       assert.is_nil(result)
-      assert.equal("epoch 1: x.npy: truncated", message)
+      assert.equal("round 1: x.npy: truncated", message)
       assert.matches("no more triplets", select(2, fit(small_network(), {next = function() end})))
    end)
 
-   it("ends when on_epoch says so", function()
-      local result = assert(fit(small_network(), new_loader(), {max_epochs = 9,
-         on_epoch = function(info) return info.epoch < 2 end}))
-      assert.equal(2, result.epoch)
+   it("ends when on_round says so", function()
+      local result = assert(fit(small_network(), new_loader(), {max_rounds = 9,
+         on_round = function(info) return info.round < 2 end}))
+      assert.equal(2, result.round)
    end)
 
    it("says why it cannot go on from a file", function()
@@ -147,9 +147,9 @@ describe("trainer.fit", function()
       assert.matches("optimizer", select(2, fit(net, new_loader(), {resume = path})))
       assert(net:save(path, {optimizer = true}))
       assert.matches("no checkpoint of a training run", select(2, fit(net, new_loader(), {resume = path})))
-      assert(net:save(path, {optimizer = true, metadata = {epoch = "1"}}))
+      assert(net:save(path, {optimizer = true, metadata = {round = "1"}}))
       assert.matches("holds no state of the loader", select(2, fit(net, new_loader(), {resume = path})))
-      assert(net:save(path, {optimizer = true, metadata = {epoch = "1", loader = "?"}}))
+      assert(net:save(path, {optimizer = true, metadata = {round = "1", loader = "?"}}))
       assert.equal(path .. ": loader: not a number", select(2, fit(net, new_loader(), {resume = path})))
    end)
 
@@ -166,8 +166,8 @@ describe("trainer.fit", function()
       end
       raises("unknown option 'learning_rate'", {learning_rate = 1})
       raises("option 'lr' must be a number of at least 0, got '1'", {lr = "1"})
-      raises("option 'max_epochs' must be an integer of at least 1", {max_epochs = 0})
-      raises("option 'batches_per_epoch' must be an integer", {batches_per_epoch = 1.5})
+      raises("option 'max_rounds' must be an integer of at least 1", {max_rounds = 0})
+      raises("option 'batches_per_round' must be an integer", {batches_per_round = 1.5})
       assert.error_matches(function() trainer.fit(small_network(), new_loader(), {}) end, "option 'run' is missing")
    end)
 
@@ -185,7 +185,7 @@ describe("trainer.fit", function()
    end)
 
    it("follows a schedule batch by batch", function()
-      assert(fit(small_network(), new_loader(), {schedule = "one_cycle", lr = 1e-2, batches_per_epoch = 5}))
+      assert(fit(small_network(), new_loader(), {schedule = "one_cycle", lr = 1e-2, batches_per_round = 5}))
       local rates = {}
       for _, line in ipairs(metrics()) do
          if line.kind == "batch" then rates[line.step] = line.lr end
@@ -197,18 +197,18 @@ describe("trainer.fit", function()
    end)
 
    it("ends a round by the clock", function()
-      local result = assert(fit(small_network(), new_loader(), {round_minutes = 0.02 / 60, max_epochs = 3}))
-      assert.equal(3, result.epoch)
+      local result = assert(fit(small_network(), new_loader(), {round_minutes = 0.02 / 60, max_rounds = 3}))
+      assert.equal(3, result.round)
       assert(result.seconds >= 0.02)
       local n = {}
       for _, line in ipairs(metrics()) do
-         if line.kind == "batch" then n[line.epoch] = (n[line.epoch] or 0) + 1 end
+         if line.kind == "batch" then n[line.round] = (n[line.round] or 0) + 1 end
       end
       assert.equal(result.step, n[1] + n[2] + n[3])
    end)
 
    it("takes a step after so many batches, and ends a round with one", function()
-      local result = assert(fit(small_network(), new_loader(), {accumulate = 2, batches_per_epoch = 3}))
+      local result = assert(fit(small_network(), new_loader(), {accumulate = 2, batches_per_round = 3}))
       assert.equal(4, result.step)
       assert.equal(4, result.batches)
       local same = small_network()
@@ -243,22 +243,66 @@ describe("trainer.fit", function()
       local warnings = {}
       local result = assert(fit(small_network(), new_loader(), {validate = judge{0 / 0, 3},
          on_warning = function(text) warnings[#warnings + 1] = text end}))
-      assert.equal(2, result.best_epoch)
+      assert.equal(2, result.best_round)
       assert.matches("^round 1: the loss of validation is %-?nan$", warnings[1])
    end)
 
+   -- What an earlier version, to which rounds were epochs, would have left.
+   local function make_old(folder)
+      for name in require("lfs").dir(folder .. "/checkpoints") do
+         if name:find("safetensors") then
+            local path = folder .. "/checkpoints/" .. name
+            local tensors, metadata = assert(safetensors.load(path))
+            metadata.epoch, metadata.round = metadata.round, nil
+            metadata.training = metadata.training:gsub('"round', '"epoch')
+            assert(safetensors.save(path:gsub("round", "epoch"), tensors, metadata))
+            if path:find("round") then assert(os.remove(path)) end
+         end
+      end
+      local path = folder .. "/metrics.jsonl"
+      command.write(path, (command.read(path):gsub('"round"', '"epoch"')))
+   end
+
+   it("goes on with what an earlier version left, and takes the names that options had", function()
+      local losses, whole = {5, 1, 2, 3}, small_network()
+      assert(fit(whole, new_loader(), {max_rounds = 4, validate = judge(losses)}))
+      local folder, options, names = run .. "/old", require "bclua.options", {}
+      assert(fit(small_network(), new_loader(), {run = folder, validate = judge(losses)}))
+      make_old(folder)
+      local say = options.say_renamed
+      finally(function() options.say_renamed = say end)
+      function options.say_renamed(old, new) names[old] = new end
+      local net, rounds = small_network(), {}
+      local result = assert(fit(net, new_loader(), {run = folder, resume = folder .. "/checkpoints/last.safetensors",
+         max_epochs = 4, keep = 1, keep_best = 1, validate = judge{2, 3}, max_rounds = false,
+         on_epoch = function(info) rounds[#rounds + 1] = info.round end}))
+      assert.same({max_epochs = "max_rounds", on_epoch = "on_round"}, names)
+      assert.same({3, 4}, rounds)
+      assert.equal(2, result.best_round)
+      for i, past in ipairs(result.history) do assert.same({i, losses[i]}, {past.round, past.validation}) end
+      for name, a in pairs(whole:state()) do assert(array.equal(a, net:state()[name]), name) end
+      local kept = {}
+      for name in require("lfs").dir(folder .. "/checkpoints") do kept[#kept + 1] = name end
+      table.sort(kept)
+      assert.same({".", "..", "best.safetensors", "epoch-2.safetensors", "last.safetensors", "round-4.safetensors"},
+         kept)
+      assert.equal(command.read(folder .. "/checkpoints/epoch-2.safetensors"),
+         command.read(folder .. "/checkpoints/best.safetensors"))
+      assert.equal(4 * 4, select(2, command.read(folder .. "/metrics.jsonl"):gsub("\n", "\n")))
+   end)
+
    it("keeps the best rounds and stops when none is better", function()
-      local result = assert(fit(small_network(), new_loader(), {max_epochs = 9, patience = 3, keep = 1, keep_best = 2,
+      local result = assert(fit(small_network(), new_loader(), {max_rounds = 9, patience = 3, keep = 1, keep_best = 2,
          validate = judge{5, 2, 4, 3, 6, 1}}))
-      assert.equal(5, result.epoch)
+      assert.equal(5, result.round)
       assert.equal("no better validation in 3 rounds", result.stopped)
       local folder = run .. "/checkpoints"
       local names = {}
       for name in require("lfs").dir(folder) do names[#names + 1] = name end
       table.sort(names)
-      assert.same({".", "..", "best.safetensors", "epoch-2.safetensors", "epoch-4.safetensors", "epoch-5.safetensors",
-         "last.safetensors"}, names)
-      assert.equal(command.read(folder .. "/epoch-2.safetensors"), command.read(folder .. "/best.safetensors"))
+      assert.same({".", "..", "best.safetensors", "last.safetensors", "round-2.safetensors", "round-4.safetensors",
+         "round-5.safetensors"}, names)
+      assert.equal(command.read(folder .. "/round-2.safetensors"), command.read(folder .. "/best.safetensors"))
       local lines = metrics()
       assert.same({loss = 6, ordered = 0.5}, lines[#lines].validation)
    end)
@@ -269,10 +313,10 @@ describe("trainer.fit", function()
          on_warning = function(text) warnings[#warnings + 1] = text end}))
       assert.equal(5, result.step)
       assert.equal(1, result.skipped)
-      assert.matches("^skipped epoch 2: step 5: .*distant, sample 2", warnings[1])
+      assert.matches("^skipped round 2: step 5: .*distant, sample 2", warnings[1])
       for name, a in pairs(net:state()) do assert(a:is_finite(), name) end
       net:state()["conv1.weight"]:fill(0 / 0)
-      local _, message = fit(net, new_loader(), {on_nonfinite = "skip", batches_per_epoch = 40})
+      local _, message = fit(net, new_loader(), {on_nonfinite = "skip", batches_per_round = 40})
       assert.matches("20 batches in a row: it is not the batches$", message)
    end)
 
@@ -290,7 +334,7 @@ describe("trainer.fit", function()
    end)
 
    it("goes back to the last step when a batch that waits for it is not finite", function()
-      local o = {accumulate = 3, batches_per_epoch = 6, lr = 0.02}
+      local o = {accumulate = 3, batches_per_round = 6, lr = 0.02}
       local whole = small_network()
       assert(fit(whole, new_loader(), o))
       local _, message = fit(small_network(), new_loader(8), o)
@@ -298,9 +342,9 @@ describe("trainer.fit", function()
       o.resume = run .. "/checkpoints/last.safetensors"
       local _, metadata = safetensors.load(o.resume)
       assert.equal("6", metadata.loader)
-      command.shell("rm " .. run .. "/checkpoints/epoch-*")
+      command.shell("rm " .. run .. "/checkpoints/round-*")
       local net = small_network()
-      _, message = fit(net, new_loader(11), {accumulate = 3, batches_per_epoch = 6, lr = 0.02, resume = o.resume,
+      _, message = fit(net, new_loader(11), {accumulate = 3, batches_per_round = 6, lr = 0.02, resume = o.resume,
          report_nonfinite = function(batch, options) -- as a diagnosis does
             net:measure(new_loader():next(), {margin = options.margin})
             return #batch.anchor .. " triplets"
@@ -315,7 +359,7 @@ describe("trainer.fit", function()
       local warnings = {}
       local net = small_network()
       net:state()["head.weight"]:fill(0)
-      assert(fit(net, new_loader(), {lr = 1e-9, batches_per_epoch = 60, max_epochs = 1, margin = 50,
+      assert(fit(net, new_loader(), {lr = 1e-9, batches_per_round = 60, max_rounds = 1, margin = 50,
          on_warning = function(text) warnings[#warnings + 1] = text end}))
       assert.equal(1, #warnings)
       assert.matches("^step 50: ", warnings[1])
@@ -336,12 +380,12 @@ describe("a run in a process of its own", function()
       local first, one = safetensors.load(dir .. "/" .. a .. path)
       local second, two = safetensors.load(dir .. "/" .. b .. path)
       for name, value in pairs(first) do assert(array.equal(value, second[name]), name) end
-      for _, key in ipairs{"step", "epoch", "loader", "training"} do assert.equal(one[key], two[key], key) end
+      for _, key in ipairs{"step", "round", "loader", "training"} do assert.equal(one[key], two[key], key) end
       local function lines(run)
          local list = {}
          for line in command.read(dir .. "/" .. run .. "/metrics.jsonl"):gmatch("[^\n]+") do
             local l = cjson.decode(line)
-            list[#list + 1] = ("%s %d.%s %d %.14g %.14g"):format(l.kind, l.epoch, l.batch, l.step, l.loss, l.lr)
+            list[#list + 1] = ("%s %d.%s %d %.14g %.14g"):format(l.kind, l.round, l.batch, l.step, l.loss, l.lr)
          end
          return list
       end
@@ -361,7 +405,7 @@ describe("a run in a process of its own", function()
    end
 
    it("reaches the same bits after SIGKILL in the middle of a round, on any number of threads", function()
-      local options = "margin = 1, batches_per_epoch = 5, max_epochs = 3, checkpoint_batches = 2, lr = 0.02, "
+      local options = "margin = 1, batches_per_round = 5, max_rounds = 3, checkpoint_batches = 2, lr = 0.02, "
          .. "schedule = 'cosine', warmup = 3, clip_norm = 0.5, validate = true"
       broken_off(options, 1)
       command.remove(dir .. "/whole")
@@ -370,17 +414,17 @@ describe("a run in a process of its own", function()
    end)
 
    it("does so in the middle of batches that wait for their step", function()
-      broken_off("margin = 1, batches_per_epoch = 9, max_epochs = 4, checkpoint_batches = 1, lr = 0.02, "
+      broken_off("margin = 1, batches_per_round = 9, max_rounds = 4, checkpoint_batches = 1, lr = 0.02, "
          .. "accumulate = 3, schedule = 'one_cycle'", 2)
    end)
 
    it("does so in f16, whose scale of the loss moves", function()
-      broken_off("margin = 1, batches_per_epoch = 70, max_epochs = 3, checkpoint_batches = 7, lr = 0.02, "
+      broken_off("margin = 1, batches_per_round = 70, max_rounds = 3, checkpoint_batches = 7, lr = 0.02, "
          .. "precision = 'f16'", 2)
    end)
 
    it("keeps its state on Ctrl-C and SIGTERM, and goes on from it", function()
-      local options = "margin = 1, batches_per_epoch = 10, max_epochs = 2, slow = true"
+      local options = "margin = 1, batches_per_round = 10, max_rounds = 2, slow = true"
       train("whole", "{" .. options .. "}")
       for signal, expected in pairs{INT = 130, TERM = 143} do
          command.remove(dir .. "/broken")

@@ -22,15 +22,15 @@ describe("a trial", function()
          "group", "group_spread", "group_untrained", "group_mel", "seconds", "parameters"} do
          assert.equal("number", type(r[name]), name)
       end
-      assert.equal(1, r.fit.epochs)
+      assert.equal(1, r.fit.rounds)
       assert.equal(r.evaluation.rows[1].accuracy, r.species)
       assert.equal(r.evaluation.group.rows[3].accuracy, r.group_mel)
    end)
 
    it("changes the settings that it is told to, and no others", function()
-      local r = assert(run{network = {z = 8}, fit = {max_epochs = 2}})
+      local r = assert(run{network = {z = 8}, fit = {max_rounds = 2}})
       local _, metadata = require("bclua.format.safetensors").load(r.fit.checkpoint)
-      assert.equal(2, r.fit.epochs)
+      assert.equal(2, r.fit.rounds)
       assert.matches('"z":8', metadata.tilenet)
       assert.matches('"widths":%[2,2,2,2%]', metadata.tilenet)
    end)

@@ -33,7 +33,7 @@ local species
 species, message = dimension.species(about.motif, o.species)
 if not species then cli.finish("dimension", nil, message) end
 local fixed = {run = o.run, species = species, motifs = o.motifs, splits = o.splits, config = about.settings,
-   ["triplets.holdout"] = o.holdout, ["fit.max_epochs"] = o.rounds, ["fit.batches_per_epoch"] = o.batches}
+   ["triplets.holdout"] = o.holdout, ["fit.max_rounds"] = o.rounds, ["fit.batches_per_round"] = o.batches}
 local e = experiment.open{run = o.run, name = "dimension", title = "How large must an embedding be?",
    settings = {sizes = o.sizes, seeds = experiment.seeds(o), fixed = fixed}}
 

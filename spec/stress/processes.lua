@@ -16,7 +16,7 @@ local failed = 0
 
 local CONFIG = [[return {triplets = {samples = 200, calls = 3}, network = {widths = {4, 8, 8, 8}, z = 8},
    audit = {limit = 4}, evaluate = {splits = 2},
-   fit = {batch_size = 4, batches_per_epoch = 4, max_epochs = 2, validation_triplets = 8}}]]
+   fit = {batch_size = 4, batches_per_round = 4, max_rounds = 2, validation_triplets = 8}}]]
 
 local function complain(...)
    failed = failed + 1
@@ -106,7 +106,7 @@ local function steps(run)
          "--dataset-root DIR/data"):format(r, r),
       ("scripts/motif.lua extract-triplets %s/triplets.parquet --dataset-root DIR/data --output %s/tiles"):format(r, r),
       ("scripts/embed.lua fit %s/triplets.parquet %s/tiles --run %s --dim 8 --widths 4,8,8,8 --batch-size 4 " ..
-         "--batches-per-epoch 4 --max-epochs 2"):format(r, r, r),
+         "--batches-per-round 4 --max-rounds 2"):format(r, r, r),
       ("scripts/embed.lua predict DIR/net.safetensors DIR/data/train_audio --output %s/calls.parquet"):format(r),
    }
 end

@@ -51,7 +51,7 @@ end
 function mined.run()
    local m = mined.get()
    local config = {triplets = {samples = 40}, network = {widths = {2, 2, 2, 2}, z = 4},
-      fit = {batch_size = 2, batches_per_epoch = 2, max_epochs = 1, validation_triplets = 4},
+      fit = {batch_size = 2, batches_per_round = 2, max_rounds = 1, validation_triplets = 4},
       evaluate = {windows = "motif", splits = 2}}
    assert(require("bclua.files").write_json(m.dir .. "/config.json", {config = config, data = m.data}))
    return m.dir

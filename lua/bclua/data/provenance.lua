@@ -3,6 +3,7 @@
 -- @module bclua.data.provenance
 local files = require "bclua.files"
 local json = require "bclua.json"
+local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local system = require "bclua.system"
 local tables = require "bclua.data.tables"
@@ -49,13 +50,17 @@ end
 function provenance.difference(made, wanted) return first_difference(made, wanted, "") end
 
 --- The parameters of an output folder.
+-- @tparam string folder
+-- @tparam[opt] table schema as for `open_folder`
 -- @treturn[1] ?table nil if it has none
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path: they cannot be read
-function provenance.of_folder(folder)
+function provenance.of_folder(folder, schema)
    local path = folder .. "/parameters.json"
    if not files.exists(path) then return nil end
-   return tables.read_json(path, {})
+   local made, message = tables.read_json(path, {})
+   if not made or not schema then return made, message end
+   return options_of.renamed(made, schema, function() end)
 end
 
 --- The parameters of a Parquet file that a step wrote; nil if it has none.
@@ -115,12 +120,16 @@ function provenance.check(path, made, wanted, force)
 end
 
 --- Check and then write the parameters of an output folder.
+-- @tparam string folder
+-- @tparam table wanted
+-- @tparam ?boolean force
+-- @tparam[opt] table schema of the parameters, for those that earlier versions called otherwise
 -- @treturn[2] nil, message
-function provenance.open_folder(folder, wanted, force)
+function provenance.open_folder(folder, wanted, force, schema)
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
    local made
-   made, message = provenance.of_folder(folder)
+   made, message = provenance.of_folder(folder, schema)
    if message and not force then return nil, message .. " (use --force to redo everything)" end
    ok, message = provenance.check(folder, made, wanted, force)
    if not ok then return nil, message end

@@ -1,9 +1,10 @@
 --- The folder of a training's checkpoints: the newest, the best, and where the
 -- training stands.
 --
--- `epoch-N.safetensors` after round N; `last.safetensors` the newest state, be it
+-- `round-N.safetensors` after round N; `last.safetensors` the newest state, be it
 -- in the middle of a round; `best.safetensors` the best round's. The last two
--- share their bytes with an `epoch-N` file where the file system knows links.
+-- share their bytes with a `round-N` file where the file system knows links. Earlier
+-- versions called rounds epochs, here and in the metadata: their runs go on.
 -- @module bclua.train.checkpoints
 local files = require "bclua.files"
 local json = require "bclua.json"
@@ -36,16 +37,23 @@ local function link(path, name)
    return system.write_file(name, bytes)
 end
 
-local function epoch_path(folder, epoch) return ("%s/epoch-%d.safetensors"):format(folder, epoch) end
+local function round_path(folder, round) return ("%s/round-%d.safetensors"):format(folder, round) end
+
+-- The same of a round that is over, perhaps by an earlier version.
+local function kept_path(folder, round)
+   local path = round_path(folder, round)
+   return files.exists(path) and path or ("%s/epoch-%d.safetensors"):format(folder, round)
+end
 
 -- Remove rounds before this one that are neither among the newest nor the best.
-local function prune(folder, epoch, keep, best)
+local function prune(folder, round, keep, best)
    local wanted = {}
-   for n = epoch - keep + 1, epoch do wanted[n] = true end
-   for _, b in ipairs(best) do wanted[b.epoch] = true end
+   for n = round - keep + 1, round do wanted[n] = true end
+   for _, b in ipairs(best) do wanted[b.round] = true end
    for name in lfs.dir(folder) do
-      local n = math.tointeger(tonumber(name:match("^epoch%-(%d+)%.safetensors$") or ""))
-      if n and n <= epoch and not wanted[n] then os.remove(folder .. "/" .. name) end
+      local word, digits = name:match("^(%l+)%-(%d+)%.safetensors$")
+      local n = (word == "round" or word == "epoch") and math.tointeger(tonumber(digits))
+      if n and n <= round and not wanted[n] then os.remove(folder .. "/" .. name) end
    end
 end
 
@@ -63,25 +71,30 @@ end
 -- @tparam network net
 -- @tparam string folder
 -- @tparam table metadata
--- @tparam integer epoch
+-- @tparam integer round
 -- @tparam integer keep how many of the newest rounds stay
--- @tparam {table,...} best `{epoch=, score=}`: rounds that stay, the best one first
+-- @tparam {table,...} best `{round=, score=}`: rounds that stay, the best one first
 -- @treturn[1] string path of `last.safetensors`
 -- @treturn[1] ?string path of `best.safetensors`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function checkpoints.save_epoch(net, folder, metadata, epoch, keep, best)
-   local path = epoch_path(folder, epoch)
+function checkpoints.save_round(net, folder, metadata, round, keep, best)
+   local path = round_path(folder, round)
    local ok, message = net:save(path, {optimizer = true, metadata = metadata})
    local last, first = folder .. "/last.safetensors", nil
    if ok then ok, message = link(path, last) end
    if ok and best[1] then
       first = folder .. "/best.safetensors"
-      ok, message = link(epoch_path(folder, best[1].epoch), first)
+      ok, message = link(kept_path(folder, best[1].round), first)
    end
    if not ok then return nil, message end
-   prune(folder, epoch, keep, best)
+   prune(folder, round, keep, best)
    return last, first
+end
+
+-- What earlier versions called `epoch`.
+local function as_round(list)
+   for _, item in ipairs(list or {}) do item.round = item.round or item.epoch end
 end
 
 --- Load weights, optimiser and loader as a checkpoint left them.
@@ -91,15 +104,17 @@ end
 function checkpoints.resume(net, loader, path)
    local metadata, message = net:load(path, {optimizer = true})
    if not metadata then return nil, message end
-   local epochs = math.tointeger(tonumber(metadata.epoch))
-   if not epochs then return nil, path .. ": no checkpoint of a training run (its metadata have no epoch)" end
+   local rounds = math.tointeger(tonumber(metadata.round or metadata.epoch))
+   if not rounds then return nil, path .. ": no checkpoint of a training run (its metadata have no round)" end
    if loader.restore then
       if not metadata.loader then return nil, path .. ": holds no state of the loader" end
       local ok, why = loader:restore(metadata.loader)
       if not ok then return nil, ("%s: loader: %s"):format(path, why) end
    end
    local state = checkpoints.decode(metadata.training) or {}
-   state.epochs = epochs
+   state.rounds, state.epochs = rounds, nil
+   as_round(state.best)
+   as_round(state.history)
    return state
 end
 

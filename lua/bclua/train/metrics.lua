@@ -20,9 +20,10 @@ local function drop_later(path, at)
    local kept = {}
    for line in text:gmatch("[^\n]+") do
       local entry = json.decode(line)
-      local epoch = type(entry) == "table" and tonumber(entry.epoch)
-      if at and epoch and (epoch <= at.epochs
-         or epoch == at.epochs + 1 and entry.kind ~= "epoch" and (tonumber(entry.batch) or math.huge) <= at.batch) then
+      local round = type(entry) == "table" and tonumber(entry.round or entry.epoch) -- as earlier versions
+      if at and round and (round <= at.rounds
+         or round == at.rounds + 1 and entry.kind ~= "round" and entry.kind ~= "epoch"
+         and (tonumber(entry.batch) or math.huge) <= at.batch) then
          kept[#kept + 1] = line .. "\n"
       end
    end
@@ -31,7 +32,7 @@ end
 
 --- Open `<run>/metrics.jsonl` and a new event file in `<run>/tensorboard`.
 -- @tparam string run
--- @tparam[opt] table at what is noted behind this is dropped: `epochs` that are complete,
+-- @tparam[opt] table at what is noted behind this is dropped: `rounds` that are complete,
 --  `batch` of the next one, `step`; none: all
 -- @treturn[1] Metrics
 -- @treturn[2] nil
@@ -54,7 +55,7 @@ function metrics.open(run, at)
    return setmetatable({path = path, file = file, board = board}, Metrics)
 end
 
-local TAG = {batch = "batch/", epoch = "round/"}
+local TAG = {batch = "batch/", round = "round/"}
 
 -- Tag -> number; what lies in a table within gets its name as a prefix.
 local function scalars(entry, prefix, out)

@@ -33,10 +33,11 @@ training_options.margins = {triplet = 50, semi_hard = 50, batch_hard = 50, tripl
 --- A schema: every setting of a training; 0 turns off what can be off. What tables, sound and files a training has are
 -- settings of `bclua.data.loader` and `bclua.workflow.fit`.
 training_options.settings = {
-   batches_per_epoch = {"integer", default = 100, least = 1, record = "always", text = "Batches in a round."},
+   batches_per_round = {"integer", default = 100, least = 1, record = "always", was = "batches_per_epoch",
+      text = "Batches in a round."},
    round_minutes = {"number", default = 0, least = 0, unit = "min",
       text = "End a round after this time instead (0: count batches)."},
-   max_epochs = {"integer", default = 10, least = 1, record = "never", text = "Rounds to train."},
+   max_rounds = {"integer", default = 10, least = 1, record = "never", was = "max_epochs", text = "Rounds to train."},
    patience = {"integer", default = 0, least = 0, record = "never",
       text = "Stop after N rounds without improvement in validation (0: never)."},
    lr = {"number", default = 1e-3, least = 0, record = "always", text = "Learning rate."},

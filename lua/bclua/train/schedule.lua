@@ -34,7 +34,7 @@ end
 
 local RATE = {
    constant = function(o) return o.lr end,
-   step = function(o, at) return o.lr * o.lr_gamma ^ ((at.epoch - 1) // o.lr_step) end,
+   step = function(o, at) return o.lr * o.lr_gamma ^ ((at.round - 1) // o.lr_step) end,
    cosine = function(o, at)
       local warmup = o.warmup or 0
       return half_cosine(o.lr, o.lr_final or 0, share(at.step - warmup, at.total - warmup))
@@ -46,7 +46,7 @@ local RATE = {
 -- @tparam table o `schedule` (one of `names`), `lr`; `warmup` (0 batches);
 --  `lr_step` (rounds) and `lr_gamma` of "step"; `lr_final` (0) of "cosine"
 -- @tparam table at `step`: batches before this one; `total`: batches of the whole
---  training, perhaps infinite; `epoch`: round from 1
+--  training, perhaps infinite; `round`: from 1
 -- @treturn number
 function schedule.rate(o, at)
    local rate = RATE[o.schedule](o, at)

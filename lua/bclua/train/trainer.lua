@@ -28,7 +28,7 @@ local FIT = options_of.extend(trainer.settings, {
    on_start = "function",
    validate = "function",
    on_batch = "function",
-   on_epoch = "function",
+   on_round = {"function", was = "on_epoch"},
    on_warning = "function",
    on_checkpoint = "function",
    report_nonfinite = "function",
@@ -49,7 +49,7 @@ Training.__index = Training
 
 -- The state at the beginning, with what a checkpoint knows laid over it.
 local function new_state(found)
-   local state = {epochs = 0, batch = 0, seconds = 0, skipped = 0, in_a_row = 0, stale = 0, sum = {}, count = {},
+   local state = {rounds = 0, batch = 0, seconds = 0, skipped = 0, in_a_row = 0, stale = 0, sum = {}, count = {},
       best = {}, history = {}}
    for key, value in pairs(found or {}) do state[key] = value end
    return state
@@ -94,7 +94,7 @@ end
 
 function Training:metadata()
    local metadata, mark = shallow(self.o.metadata or {}), self.mark
-   metadata.epoch, metadata.step = tostring(mark.state.epochs), tostring(self.net.step)
+   metadata.round, metadata.step = tostring(mark.state.rounds), tostring(self.net.step)
    metadata.training, metadata.loader = checkpoints.encode(mark.state), mark.loader
    return metadata
 end
@@ -114,20 +114,20 @@ function Training:is_round_done()
    local o, s = self.o, self.state
    if self.net.pending > 0 then return false end
    if o.round_minutes > 0 then return s.seconds >= 60 * o.round_minutes end
-   return s.batch >= o.batches_per_epoch
+   return s.batch >= o.batches_per_round
 end
 
 -- Steps of the whole training; by the clock they are estimated from the
 -- share of the time that has gone.
 function Training:total()
    local o, s = self.o, self.state
-   if o.round_minutes <= 0 then return o.max_epochs * ((o.batches_per_epoch - 1) // o.accumulate + 1) end
-   local gone = (s.epochs + math.min(1, s.seconds / (60 * o.round_minutes))) / o.max_epochs
+   if o.round_minutes <= 0 then return o.max_rounds * ((o.batches_per_round - 1) // o.accumulate + 1) end
+   local gone = (s.rounds + math.min(1, s.seconds / (60 * o.round_minutes))) / o.max_rounds
    return gone > 0 and self.net.step / gone or math.huge
 end
 
 function Training:rate()
-   return schedule.rate(self.o, {step = self.net.step, total = self:total(), epoch = self.state.epochs + 1})
+   return schedule.rate(self.o, {step = self.net.step, total = self:total(), round = self.state.rounds + 1})
 end
 
 -- Call f; true and its results. Where Ctrl-C or SIGTERM stopped it: false.
@@ -165,7 +165,7 @@ function Training:train_batch()
 end
 
 local function line_of(info, kind)
-   local line = {kind = kind, epoch = info.epoch, batch = info.batch, step = info.step, lr = info.lr,
+   local line = {kind = kind, round = info.round, batch = info.batch, step = info.step, lr = info.lr,
                  skipped = info.skipped, triplets_per_second = info.triplets_per_second, wait_share = info.wait_share}
    for _, key in ipairs(MEANS) do line[key] = is_finite(info[key]) and info[key] or nil end
    return line
@@ -177,7 +177,7 @@ function Training:not_finite(message, batch, options)
    local o, s = self.o, self.state
    self:back_to_mark()
    local detail = o.report_nonfinite and o.report_nonfinite(batch, options, s.skipped)
-   local text = ("epoch %d: step %d: %s; weights left as they were%s"):format(s.epochs + 1, self.net.step + 1, message,
+   local text = ("round %d: step %d: %s; weights left as they were%s"):format(s.rounds + 1, self.net.step + 1, message,
       detail and "\n" .. detail or "")
    if o.on_nonfinite == "stop" then
       local path, why = self:save_last()
@@ -189,7 +189,7 @@ function Training:not_finite(message, batch, options)
       return nil, ("%s\n%d batches in a row: it is not the batches"):format(text, s.in_a_row)
    end
    if o.on_warning then o.on_warning("skipped " .. text) end
-   return self.metrics:write({kind = "skipped", epoch = s.epochs + 1, batch = s.batch, step = self.net.step,
+   return self.metrics:write({kind = "skipped", round = s.rounds + 1, batch = s.batch, step = self.net.step,
       message = message})
 end
 
@@ -203,8 +203,8 @@ function Training:note_batch(info)
          s.sum[key], s.count[key] = (s.sum[key] or 0) + info[key], (s.count[key] or 0) + 1
       end
    end
-   info.epoch, info.batch, info.skipped, info.round_seconds = s.epochs + 1, s.batch, s.skipped, s.seconds
-   info.batches_per_epoch, info.max_epochs = o.batches_per_epoch, o.max_epochs
+   info.round, info.batch, info.skipped, info.round_seconds = s.rounds + 1, s.batch, s.skipped, s.seconds
+   info.batches_per_round, info.max_rounds = o.batches_per_round, o.max_rounds
    local warning = self.meter:update(info)
    if warning and o.on_warning then o.on_warning(("step %d: %s"):format(info.step, warning)) end
    local ok, message = self.metrics:write(line_of(info, "batch"))
@@ -230,7 +230,7 @@ function Training:run_batches()
       elseif done and batch then
          ok, why = self:not_finite(message, batch, options)
       elseif done and not system.interrupted() then
-         return nil, ("epoch %d: %s"):format(self.state.epochs + 1, message)
+         return nil, ("round %d: %s"):format(self.state.rounds + 1, message)
       end
       if not ok then return nil, why end
       if done and self.net.pending == 0 then self:mark_step() end
@@ -249,7 +249,7 @@ end
 -- Means of the round; its sums begin anew.
 function Training:close_round()
    local s = self.state
-   local info = {epoch = s.epochs + 1, max_epochs = self.o.max_epochs, step = self.net.step, batches = s.batch,
+   local info = {round = s.rounds + 1, max_rounds = self.o.max_rounds, step = self.net.step, batches = s.batch,
       lr = self.last_rate or self:rate(), skipped = s.skipped, seconds = s.sum.seconds or 0,
       triplets = s.sum.triplets or 0, wait = s.sum.wait or 0}
    for _, key in ipairs(MEANS) do
@@ -258,7 +258,7 @@ function Training:close_round()
    if info.seconds > 0 then
       info.triplets_per_second, info.wait_share = info.triplets / info.seconds, info.wait / info.seconds
    end
-   s.epochs, s.batch, s.seconds, s.sum, s.count = s.epochs + 1, 0, 0, {}, {}
+   s.rounds, s.batch, s.seconds, s.sum, s.count = s.rounds + 1, 0, 0, {}, {}
    return info
 end
 
@@ -269,7 +269,7 @@ function Training:rank(info)
    s.stale = (not first or score < first.score) and 0 or s.stale + 1
    local at = #s.best + 1
    while at > 1 and score < s.best[at - 1].score do at = at - 1 end
-   table.insert(s.best, at, {epoch = info.epoch, score = score})
+   table.insert(s.best, at, {round = info.round, score = score})
    for i = #s.best, math.max(self.o.keep_best, 1) + 1, -1 do s.best[i] = nil end
 end
 
@@ -286,36 +286,36 @@ function Training:end_round()
       if result == nil then return nil, message end
       validation = result and is_finite(result.loss) and result or nil
       if result and not validation and o.on_warning then
-         o.on_warning(("round %d: the loss of validation is %s"):format(s.epochs + 1, result.loss))
+         o.on_warning(("round %d: the loss of validation is %s"):format(s.rounds + 1, result.loss))
       end
    end
    local info = self:close_round()
    info.validation = validation
-   s.history[#s.history + 1] = {epoch = info.epoch, step = info.step, loss = info.loss,
+   s.history[#s.history + 1] = {round = info.round, step = info.step, loss = info.loss,
       validation = validation and validation.loss}
    if validation then self:rank(info) end
-   local line = line_of(info, "epoch")
+   local line = line_of(info, "round")
    line.validation = validation
    local ok, message = self.metrics:write(line)
    if not ok then return nil, message end
    self:mark_step()
-   local last, best = checkpoints.save_epoch(self.net, self.folder, self:metadata(), info.epoch, o.keep,
+   local last, best = checkpoints.save_round(self.net, self.folder, self:metadata(), info.round, o.keep,
       o.keep_best > 0 and s.best or {})
    if not last then return nil, best end
    self.saved, self.saved_batch, info.checkpoint, info.best = system.clock(), 0, last, best
-   info.best_epoch = s.best[1] and s.best[1].epoch
+   info.best_round = s.best[1] and s.best[1].round
    return info
 end
 
 function Training:run()
    local o, s = self.o, self.state
-   local result = {epoch = s.epochs, step = self.net.step, checkpoint = o.resume, history = s.history}
-   if s.epochs < o.max_epochs and o.on_start then
+   local result = {round = s.rounds, step = self.net.step, checkpoint = o.resume, history = s.history}
+   if s.rounds < o.max_rounds and o.on_start then
       local done, ok, message = unless_interrupted(o.on_start)
       if done and not ok then return nil, message end
       if not done then return nil, "interrupted" end -- before anything was done
    end
-   while s.epochs < o.max_epochs do
+   while s.rounds < o.max_rounds do
       if o.patience > 0 and s.stale >= o.patience then
          result.stopped = ("no better validation in %d rounds"):format(s.stale)
          break
@@ -323,9 +323,10 @@ function Training:run()
       local ok, message = self:run_batches()
       if ok == true then ok, message = self:end_round() end
       if not ok then return nil, message end
-      if ok == "interrupted" then return {interrupted = true, epoch = s.epochs, step = self.net.step} end
-      result, result.history = ok, s.history
-      if o.on_epoch and o.on_epoch(result) == false then break end
+      if ok == "interrupted" then return {interrupted = true, round = s.rounds, step = self.net.step} end
+      result = ok
+      result.history = s.history
+      if o.on_round and o.on_round(result) == false then break end
    end
    return result
 end
@@ -340,7 +341,7 @@ local release = setmetatable({}, {__close = function() system.hold_interrupts(fa
 -- minutes, and on Ctrl-C or SIGTERM, which then raise as ever.
 --
 -- `<run>/metrics.jsonl` gets a line per batch (`kind` "batch") and one per round
--- ("epoch", means): epoch, step, loss, loss_n, loss_d, active, spread,
+-- ("round", means): round, step, loss, loss_n, loss_d, active, spread,
 -- gradient_norm, lr, triplets_per_second, wait_share, skipped; rounds also `validation`.
 -- TensorBoard finds the same in `<run>/tensorboard`. A new run starts them anew;
 -- one that goes on keeps what is not behind its checkpoint.
@@ -350,7 +351,7 @@ local release = setmetatable({}, {__close = function() system.hold_interrupts(fa
 --  and `loader:restore(string)` -> true, or nil and a message, to go on from there
 -- @tparam table options `run`: folder to write to.
 --
---  Length: `batches_per_epoch` (100), or `round_minutes` (0: count batches); `max_epochs` (10);
+--  Length: `batches_per_round` (100), or `round_minutes` (0: count batches); `max_rounds` (10);
 --  `patience` (0: never) rounds without better validation after which it ends.
 --
 --  Steps: `schedule`, `lr` (1e-3), `warmup`, `lr_step`, `lr_gamma`, `lr_final` (see
@@ -363,10 +364,10 @@ local release = setmetatable({}, {__close = function() system.hold_interrupts(fa
 --
 --  What is called: `on_start()`, if there is something to do, false or nil and a message ends it; `validate(net)` ->
 --  table with `loss`, false (none), or nil and a message; `on_batch(info)`;
---  `on_epoch(info)`, false ends the training; `on_warning(text)`; `on_checkpoint(path, step)`;
+--  `on_round(info)`, false ends the training; `on_warning(text)`; `on_checkpoint(path, step)`;
 --  `report_nonfinite(batch, options, skipped)` -> text for the message. `on_nonfinite`: "stop", or
 --  "skip" the batch and count it.
--- @treturn[1] table the last round's means, with `epoch`, `step`, `checkpoint`, `best` (path), `history`,
+-- @treturn[1] table the last round's means, with `round`, `step`, `checkpoint`, `best` (path), `history`,
 --  `stopped` (why it ended early)
 -- @treturn[2] nil
 -- @treturn[2] string message; of a loss or gradient that is not finite, with the
@@ -385,7 +386,7 @@ function trainer.fit(net, loader, options)
       if not found then return nil, message end
    end
    local state = new_state(found)
-   local notes <close>, why = metrics.open(o.run, o.resume and {epochs = state.epochs, batch = state.batch,
+   local notes <close>, why = metrics.open(o.run, o.resume and {rounds = state.rounds, batch = state.batch,
       step = net.step})
    if not notes then return nil, why end
    local training = setmetatable({net = net, loader = loader, o = o, folder = folder, state = state, metrics = notes,

@@ -77,7 +77,7 @@ end
 -- The folder of the checkpoints, cleared of those of another training.
 local function open_checkpoints(options, wanted)
    local folder = options.run .. "/checkpoints"
-   local made, damaged = provenance.of_folder(folder)
+   local made, damaged = provenance.of_folder(folder, fit.settings)
    local difference = damaged or made and provenance.difference(made, wanted)
    if difference and (options.force or made and options.follow_data and only_more_recordings(made, wanted)) then
       local aside, message = set_aside(options.run)
@@ -85,7 +85,7 @@ local function open_checkpoints(options, wanted)
       progress.note(("fit: begins anew (%s); the training before is kept in %s"):format(difference, aside),
          options.quiet)
    end
-   local ok, message = provenance.open_folder(folder, wanted, options.force)
+   local ok, message = provenance.open_folder(folder, wanted, options.force, fit.settings)
    if not ok then return nil, message end
    return folder
 end
@@ -96,7 +96,7 @@ local function parameters(p, network, triplets)
    for _, name in ipairs{"holdout_recordings", "holdout_groups", "groups", "families"} do made[name] = nil end
    local wanted = options_of.recorded(options_of.subset(p, fit.settings), fit.settings)
    wanted.network, wanted.triplets = network, made
-   if schedule.needs_total(p.schedule) then wanted.max_epochs = p.max_epochs end
+   if schedule.needs_total(p.schedule) then wanted.max_rounds = p.max_rounds end
    return wanted
 end
 
@@ -106,14 +106,14 @@ local function reporter(p, quiet)
    local bar, n = nil, 0
    local function on_batch(info)
       local timed = p.round_minutes > 0
-      local round = timed and 60 * p.round_minutes or p.batches_per_epoch
+      local round = timed and 60 * p.round_minutes or p.batches_per_round
       local now = timed and info.round_seconds or info.batch
-      local before = (info.epoch - 1) * round + now - (timed and info.seconds or 1)
-      bar = bar or progress.new("fit", p.max_epochs * round, {unit = timed and "s" or "batches", done = before,
+      local before = (info.round - 1) * round + now - (timed and info.seconds or 1)
+      bar = bar or progress.new("fit", p.max_rounds * round, {unit = timed and "s" or "batches", done = before,
          quiet = quiet})
       n = timed and n + info.seconds or n + 1
       bar:update(timed and math.floor(n) or n, ("round %d  loss %.3f  n %.2f  d %.2f  active %.0f %%  spread %.3g  "
-         .. "%.3g triplets/s  waiting %.0f %%%s"):format(info.epoch, info.loss, info.loss_n, info.loss_d,
+         .. "%.3g triplets/s  waiting %.0f %%%s"):format(info.round, info.loss, info.loss_n, info.loss_d,
          100 * info.active, info.spread, info.triplets_per_second, 100 * info.wait_share,
          info.skipped > 0 and ("  %d skipped"):format(info.skipped) or ""))
    end
@@ -234,11 +234,11 @@ local function validation(p, options, net, say)
 end
 
 local function round_text(info)
-   local text = ("round %d: loss %.4g"):format(info.epoch, info.loss or 0 / 0)
+   local text = ("round %d: loss %.4g"):format(info.round, info.loss or 0 / 0)
    local v = info.validation
    if v then
       text = text .. (", validation %.4g, %.1f %% correctly ordered%s"):format(v.loss, 100 * v.ordered,
-         info.best_epoch == info.epoch and " (best so far)" or "")
+         info.best_round == info.round and " (best so far)" or "")
    end
    return text
 end
@@ -259,7 +259,7 @@ local function trainer_options(p, options, net, say, about)
          temperature = p.temperature, batch_size = p.batch_size})
    end
    function o.on_warning(text) say("warning: " .. text) end
-   function o.on_epoch(info)
+   function o.on_round(info)
       say(round_text(info))
       if (info.wait_share or 0) > MUCH_WAITING then
          say(("%.0f %% of the time went into waiting for batches: more --workers, or tiles in place of recordings")
@@ -288,7 +288,7 @@ end
 -- differ; what was there is set aside), `follow_data` (the same when only the number of recordings
 -- differs), `quiet`
 -- @treturn[1] table `checkpoint` (path of the last one), `best` (path, with validation), `parameters`,
--- `batch_size`, `epochs`, `loss` and `validation` (of the last round), `stopped`, `failures` (recordings
+-- `batch_size`, `rounds`, `loss` and `validation` (of the last round), `stopped`, `failures` (recordings
 -- that could not be read)
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -334,7 +334,7 @@ function fit.run(options)
    for _, failure in ipairs(l.failures) do say(("%s: left out: %s"):format(failure.path, failure.reason)) end
    if result.stopped then say("ended early: " .. result.stopped) end
    return {checkpoint = result.checkpoint or from, best = result.best, parameters = parameter_count,
-      batch_size = p.batch_size, epochs = result.epoch, loss = result.loss, validation = result.validation,
+      batch_size = p.batch_size, rounds = result.round, loss = result.loss, validation = result.validation,
       stopped = result.stopped, history = result.history, failures = l.failures}
 end
 

@@ -20,7 +20,7 @@ pipeline.defaults = {
    tiles = {duration = 7, store = "packed"},
    network = {widths = {8, 16, 32, 64}, z = 256, compression = "log", pooling = "bands", projection = 64},
    fit = options_of.extend(require("bclua.workflow.fit").defaults, {loss = "supcon", batch_size = 16,
-      batches_per_epoch = 100, max_epochs = 14, schedule = "cosine", warmup = 20, augment = "mix=triplets,shift=1",
+      batches_per_round = 100, max_rounds = 14, schedule = "cosine", warmup = 20, augment = "mix=triplets,shift=1",
       validation_triplets = 64}),
    evaluate = {windows = "best", motifs = 3, splits = 10, labels = ""},
 }
@@ -28,7 +28,7 @@ pipeline.defaults = {
 --- What the demonstration uses: small enough for a few minutes on two cores.
 pipeline.demo = {
    triplets = {samples = 2000},
-   fit = {batches_per_epoch = 25, max_epochs = 8},
+   fit = {batches_per_round = 25, max_rounds = 8},
 }
 
 --- The synthetic recordings of the demonstration: see `bclua.data.dataset`.

@@ -284,7 +284,9 @@ local function read_metrics(path)
       local m = json.decode(line)
       local kind = type(m) == "table" and m.kind
       if kind == "batch" and type(m.loss) == "number" then metrics[#metrics + 1] = m end
-      if kind == "epoch" and type(m.validation) == "table" then judged[#judged + 1] = m end
+      if (kind == "round" or kind == "epoch") and type(m.validation) == "table" then -- epoch: of earlier versions
+         judged[#judged + 1], m.round = m, m.round or m.epoch
+      end
    end
    return metrics, judged
 end
@@ -293,7 +295,7 @@ local function validation(r, judged)
    local rows = {}
    for i = math.max(1, #judged - MOST_ROUNDS + 1), #judged do
       local m = judged[i]
-      rows[#rows + 1] = {("%d"):format(m.epoch), ("%.3f"):format(m.loss or 0 / 0), ("%.3f"):format(m.validation.loss),
+      rows[#rows + 1] = {("%d"):format(m.round), ("%.3f"):format(m.loss or 0 / 0), ("%.3f"):format(m.validation.loss),
          ("%.1f %%"):format(100 * m.validation.ordered)}
    end
    r:table({"round", "loss", "loss of validation", "correctly ordered"}, rows)

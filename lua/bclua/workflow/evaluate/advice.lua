@@ -28,12 +28,12 @@ end
 local function of_length(history)
    local losses, name = curve(history)
    local n, best = #losses, 1
-   if n < 3 then return ("%d rounds are a short training: train longer (fit.max_epochs)"):format(n) end
+   if n < 3 then return ("%d rounds are a short training: train longer (fit.max_rounds)"):format(n) end
    for i = 2, n do
       if losses[i] < losses[best] then best = i end
    end
    if best == n then
-      return ("%s was still falling in the last of %d rounds: train longer (fit.max_epochs)"):format(name, n)
+      return ("%s was still falling in the last of %d rounds: train longer (fit.max_rounds)"):format(name, n)
    elseif best <= EARLY * n and losses[n] > RISEN * losses[best] then
       return ("%s was least after round %d of %d and has risen since: the network learns its recordings by heart; more "
          .. "recordings will help, a longer training will not"):format(name, best, n)

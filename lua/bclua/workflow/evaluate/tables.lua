@@ -84,7 +84,7 @@ function tables.retrieval(part)
       "Euclidean"}, rows
 end
 
-local HELP = "train longer (fit.max_epochs), with more recordings, or with labels"
+local HELP = "train longer (fit.max_rounds), with more recordings, or with labels"
 
 -- What the last of the others is compared with: none where the embedding is alone.
 local function verdict_of_classes(result)
@@ -110,7 +110,7 @@ local function verdict_of_retrieval(result)
       :format(part.name, percent(part.rows[1].nearest.cosine), plain.name, percent(plain.nearest.cosine),
       percent(part.chance))
    if part.rows[1].nearest.cosine > plain.nearest.cosine then return text end
-   return ("%s It is no better than %s: train longer (fit.max_epochs), or with more recordings."):format(text,
+   return ("%s It is no better than %s: train longer (fit.max_rounds), or with more recordings."):format(text,
       plain.name)
 end
 

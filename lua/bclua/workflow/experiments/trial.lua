@@ -4,7 +4,7 @@
 -- @module bclua.workflow.experiments.trial
 -- @usage
 -- local r = assert(trial.run{run = "runs/birds", folder = "runs/birds/experiments/wide/1",
---    settings = {network = {z = 256}, fit = {max_epochs = 2}}})
+--    settings = {network = {z = 256}, fit = {max_rounds = 2}}})
 -- print(r.species, r.seconds)
 local files = require "bclua.files"
 local pipeline = require "bclua.workflow.pipeline"
@@ -151,7 +151,14 @@ end
 
 --- The parameters that `trial.point` takes, with their defaults: for `known` of `bclua.experiment.sweep`.
 -- @treturn table
-function trial.parameters() return with({run = ""}, pipeline.defaults) end
+function trial.parameters()
+   local known = with({run = ""}, pipeline.defaults)
+   known.fit = with({}, known.fit)
+   for name, rule in pairs(require("bclua.workflow.fit").settings) do -- what was called otherwise, too
+      if rule.was then known.fit[rule.was] = known.fit[name] end
+   end
+   return known
+end
 
 --- Settings by names with dots as nested tables: `["network.z"] = 64` becomes `{network = {z = 64}}`.
 -- @tparam table values

@@ -30,7 +30,7 @@ end
 --- What `--rounds` and `--batches` change of the settings.
 -- @tparam table o `rounds`, `batches`, or nil
 -- @treturn table
-function trials.shortened(o) return {fit = {max_epochs = o.rounds, batches_per_epoch = o.batches}} end
+function trials.shortened(o) return {fit = {max_rounds = o.rounds, batches_per_round = o.batches}} end
 
 --- Settings with others over them, step by step.
 -- @tparam table changes by step, tables of values by name
