@@ -1,66 +1,28 @@
 -- usage: bclua scripts/classify.lua train|predict|update ... [options]
 -- Learns calls from labels, and finds them in any recordings.
 local cli = require "bclua.cli"
+local options_of = require "bclua.options"
 
 local function train(parser)
+   local workflow = require "bclua.workflow.classify.train"
    local c = parser:command("train", "Learn classes from labels and the embeddings of their recordings; say how well.")
-   c:option("--labels", "Table from `motif import-labels`, or one with a column `verdict`; may be given several times.")
-      :argname("FILE"):count("+")
-   c:option("--embeddings", "Table from `embed predict`."):argname("FILE.parquet"):count(1)
-   c:option("--output", "File to write."):argname("MODEL.safetensors"):count(1)
-   local setting = cli.settings(c, require("bclua.workflow.classify.train").options)
-   setting("--group", "KIND", "What is wholly in training or wholly held back: recording or site.")
-   setting("--background", "KIND", "Windows of labelled recordings without a label: of no class (negative), or " ..
-      "nobody knows (ignore), where not every call has a label.")
-   c:option("--none", "Texts of labels that say that nothing is heard, with commas between them."):argname("LIST")
-      :default("nocall")
-   setting("--log-mel", "KIND", "Statistics of log-mel bands beside the embedding: yes, no, or auto (what is best " ..
-      "of the embedding, these and both).")
-   setting("--balance", "KIND", "equal: windows that are of a class weigh as much as all others; none.")
-   setting("--c", "X", "Strength: weight of the data against that of small weights (default: by cross-validation).")
-   setting("--folds", "N", "Of cross-validation.")
-   setting("--samples", "N", "Of recordings, for the intervals.")
-   setting("--seed", "N", "Of folds and samples.")
+   cli.options(c, workflow.options, "labels embeddings output group background none log_mel balance c folds " ..
+      "samples seed")
    cli.threads(c)
    return function(o)
-      local workflow = require "bclua.workflow.classify.train"
-      local none = {}
-      for word in o.none:gmatch("[^,]+") do none[#none + 1] = word end
-      local result, message = workflow.run({labels = o.labels, embeddings = o.embeddings, output = o.output,
-         group = o.group, background = o.background, none = none, log_mel = o.log_mel, balance = o.balance, c = o.c,
-         folds = o.folds, samples = o.samples, seed = o.seed})
+      local result, message = workflow.run(options_of.subset(o, workflow.options))
       if result then print(workflow.text(result) .. "\nwritten: " .. o.output) end
       return result, message
    end
 end
 
 local function predict(parser)
-   local c = parser:command("predict", "Find the classes of a model in any recordings: detections, and a summary by " ..
-      "day and site.")
-   c:argument("model", "A file from `classify train`.")
-   c:argument("inputs", "Recordings, and folders of them."):args("+")
-   c:option("--output", "Folder to write; what is scored in it already is not done again."):argname("DIR"):count(1)
-   local setting = cli.settings(c, require("bclua.workflow.classify.predict").options)
-   setting("--precision", "P", "Call each class from the probability on at which this share of its windows, on " ..
-      "recordings held back in training, was right.")
-   setting("--threshold", "P", "Call all classes from this probability on (without --precision: 0.5).")
-   setting("--format", "KIND", "Also csv, raven, audacity (a folder of tracks), birdnet or kaleidoscope.")
-   setting("--review", "N", "Draw N windows of each class, from all probabilities, to be judged by ear: review.csv.")
-   setting("--seed", "N", "Of these.")
-   c:option("--checkpoint", "The network of the model's embeddings, where it is no longer where it was.")
-      :argname("FILE")
-   setting("--hop", "S", "Seconds from window to window (default: the length of a window, 5).")
-   setting("--partial", "KIND", "A last window that the recording does not fill: pad it with silence, or drop it.")
-   setting("--deployments", "CSV", "Where each recorder was and when (see `motif extract`): for clock times and sites.")
-   setting("--channel", "C", "mix (the mean of all), left, right, best or a number (default: as in training).")
-   setting("--batch", "N", "Windows at once: memory only.")
-   cli.outcome(cli.threads(c))
+   local workflow = require "bclua.workflow.classify.predict"
+   local _, of = cli.step(parser, "predict", "Find the classes of a model in any recordings: detections, and a " ..
+      "summary by day and site.", workflow.options, "model inputs output precision threshold format review seed " ..
+      "checkpoint hop partial deployments channel batch")
    return function(o)
-      local workflow = require "bclua.workflow.classify.predict"
-      local result, message = workflow.run({model = o.model, inputs = o.inputs, output = o.output,
-         precision = o.precision, threshold = o.threshold, format = o.format, review = o.review, seed = o.seed,
-         checkpoint = o.checkpoint, hop = o.hop, partial = o.partial, deployments = o.deployments,
-         channel = o.channel, batch = o.batch, force = o.force})
+      local result, message = workflow.run(of(o))
       if result then print(workflow.text(result) .. "\nwritten: " .. o.output) end
       return result, message
    end

@@ -92,30 +92,13 @@ local function summary(parser)
 end
 
 local function evaluate(parser)
-   local c = parser:command("evaluate",
-      "How much of the species is in the embedding, on recordings that training did not see; where there are no " ..
-      "species, are windows nearest to those of their own recording, their own site?")
-   c:argument("checkpoint", "A .safetensors file from `fit`.")
-   c:argument("motif", "Parquet file from `motif consolidate`.")
-   c:option("--dataset-root", "Folder that holds the source names (the one above train_audio)."):argname("DIR"):count(1)
-   local setting = cli.settings(c, require("bclua.workflow.evaluate").options)
-   setting("--windows", "KIND", "Which 5 s are judged: best (default: with the best call score), motif (as many, of " ..
-      "the best motifs) or all.")
-   setting("--motifs", "N", "Pairs of windows a recording, of motif and best (default: 3).")
-   setting("--labels", "FILE", "Table from `motif import-labels`: judged are the 5 s around each label, whose text " ..
-      "is in place of the species.")
-   setting("--splits", "N", "Random splits by recording.")
-   setting("--seed", "N", "Of the splits.")
-   setting("--neighbors", "K", "Nearest windows of other recordings that vote.", "k")
+   local workflow = require "bclua.workflow.evaluate"
+   local c, of = cli.step(parser, "evaluate", "How much of the species is in the embedding, on recordings that " ..
+      "training did not see; where there are no species, are windows nearest to those of their own recording, their " ..
+      "own site?", workflow.options, "checkpoint motif dataset_root windows motifs labels splits seed k output")
    c:flag("--by-class", "Also a line for each species (and group), where there are any.")
-   c:option("--output", "Folder for evaluation.json, for embeddings, splits, classes and confusion (without species " ..
-      "retrieval) as Parquet, and for pictures."):argname("DIR")
-   cli.threads(cli.outcome(c))
    return function(o)
-      local workflow = require "bclua.workflow.evaluate"
-      local result, message = workflow.run({checkpoint = o.checkpoint, motif = o.motif,
-         dataset_root = o.dataset_root, windows = o.windows, motifs = o.motifs, labels = o.labels, splits = o.splits,
-         seed = o.seed, k = o.neighbors, output = o.output, force = o.force})
+      local result, message = workflow.run(of(o))
       if result then
          print(workflow.text(result, {classes = o.by_class}))
          if o.output then print("written: " .. o.output) end
@@ -125,24 +108,11 @@ local function evaluate(parser)
 end
 
 local function predict(parser)
-   local c = parser:command("predict", "The embedding of every window of any recordings, as one Parquet file.")
-   c:argument("checkpoint", "A .safetensors file from `fit`.")
-   c:argument("inputs", "Recordings, and folders of them."):args("+")
-   c:option("--output", "File to write; what is in it already is not done again."):argname("FILE.parquet"):count(1)
-   local setting = cli.settings(c, require("bclua.workflow.predict").options)
-   setting("--hop", "S", "Seconds from window to window (default: the length of a window, 5).")
-   setting("--partial", "KIND", "A last window that the recording does not fill: pad it with silence, " ..
-      "or drop it.")
-   setting("--deployments", "CSV", "Where each recorder was and when (see `motif extract`): for clock times and sites.")
-   setting("--channel", "C", "mix (the mean of all), left, right, best or a number (default: as in training).")
-   cli.options(c, options_of.extend({precision = fit.settings.precision}), "precision")
-   setting("--batch", "N", "Windows at once: memory only.")
-   cli.outcome(cli.threads(c))
+   local workflow = require "bclua.workflow.predict"
+   local _, of = cli.step(parser, "predict", "The embedding of every window of any recordings, as one Parquet file.",
+      workflow.options, "checkpoint inputs output hop partial deployments channel precision batch")
    return function(o)
-      local result, message = require("bclua.workflow.predict").run({checkpoint = o.checkpoint, inputs = o.inputs,
-         output = o.output, hop = o.hop, partial = o.partial, channel = o.channel, deployments = o.deployments,
-         precision = o.precision,
-         batch = o.batch, force = o.force})
+      local result, message = workflow.run(of(o))
       if result then print(("%s: %d windows"):format(o.output, result.rows)) end
       return result, message
    end

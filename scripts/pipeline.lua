@@ -21,7 +21,7 @@ parser:option("--data", "Folder of recordings: train_audio/SPECIES/ID.ogg and a 
    "SITE/DATE/ID.wav, or ID.wav."):argname("DIR")
 parser:option("--run", "Folder for everything that is made (default: runs/NAME of the data)."):argname("DIR")
 parser:option("--config", "Lua file that returns a table of settings."):argname("FILE")
-cli.hearing(cli.settings(parser, pipeline.hearing))
+cli.options(parser, pipeline.hearing, "sample_rate channel fmin fmax")
 cli.threads(cli.outcome(parser))
 local o = parser:parse()
 local _ <close> = cli.command("pipeline")

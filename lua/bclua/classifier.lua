@@ -33,9 +33,15 @@ classifier.strengths = {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3, 10, 
 classifier.threshold = 0.5
 
 --- What `train` takes beside the set.
-classifier.options = {c = {"number", above = 0, most = 1e6}, folds = {"integer", default = 5, least = 2, most = 100},
-   balance = {"choice", {"equal", "none"}, default = "equal"}, seed = {"integer", default = 1, least = 0},
-   samples = {"integer", default = 1000, least = 10, most = 100000}}
+classifier.options = {
+   c = {"number", above = 0, most = 1e6,
+      text = "Inverse strength of regularisation (default: chosen by cross-validation)."},
+   folds = {"integer", default = 5, least = 2, most = 100, text = "Folds of cross-validation."},
+   balance = {"choice", {"equal", "none"}, default = "equal",
+      text = "equal: windows that are of a class weigh as much as all others; none."},
+   seed = {"integer", default = 1, least = 0, text = "Seed of folds and samples."},
+   samples = {"integer", default = 1000, least = 10, most = 100000,
+      text = "Bootstrap samples of recordings, for the intervals."}}
 
 -- ---- The set ----
 

@@ -57,11 +57,16 @@ function cli.threads(parser)
    return parser
 end
 
+--- `--strict`.
+function cli.strict(parser)
+   parser:flag("--strict", "Exit with an error if any recording failed.")
+   return parser
+end
+
 --- `--force` and `--strict`.
 function cli.outcome(parser)
    parser:flag("--force", "Redo output that was made with other parameters.")
-   parser:flag("--strict", "Exit with an error if any recording failed.")
-   return parser
+   return cli.strict(parser)
 end
 
 local function within(option, text, x, least, most)
@@ -117,16 +122,6 @@ function cli.numbers(option, count, least) return list_of(cli.number(option, lea
 -- @tparam integer least
 function cli.integers(option, count, least) return list_of(cli.integer(option, least), option, count) end
 
---- The same for the name of a sound file that can be written.
--- @tparam string option
-function cli.sound_file(option)
-   return function(text)
-      local extension = (text:match("%.(%w+)$") or ""):lower()
-      if extension == "flac" or extension == "ogg" or extension == "wav" then return text end
-      return nil, ("%s: '%s' does not end in .flac, .ogg or .wav"):format(option, text)
-   end
-end
-
 --- The same for one of several words.
 -- @tparam string option
 -- @tparam {string,...} words
@@ -166,18 +161,20 @@ function cli.rule(option, rule)
    end
 end
 
---- What adds options to a parser whose limits and defaults are those of a schema of `bclua.options`.
--- @param parser
--- @tparam table schema
--- @treturn function (option, argname, text[, name]): adds one; `name` of its rule, where it is another than the
--- option's (`--batch-size`: `batch_size`); returns the option
-function cli.settings(parser, schema)
-   return function(option, argname, text, name)
-      local rule = schema[name or option:sub(3):gsub("-", "_")]
-      local default = rule.default
-      if rule.was then cli.renamed("--" .. rule.was:gsub("_", "-"), option) end
-      if type(default) == "number" then default = ("%.14g"):format(default) end
-      return parser:option(option, text):argname(argname):default(default):convert(cli.rule(option, rule))
+--- The same for a list of such words, with commas between them.
+-- @tparam string option
+-- @tparam {string,...} words
+function cli.choices(option, words)
+   local one = cli.choice(option, words)
+   return function(text)
+      local list, seen = {}, {}
+      for word in (text .. ","):gmatch("([^,]*),") do
+         local x, message = one(word)
+         if not x then return nil, message end
+         if seen[x] then return nil, ("%s: '%s' is named twice"):format(option, x) end
+         list[#list + 1], seen[x] = x, true
+      end
+      return list
    end
 end
 
@@ -204,8 +201,27 @@ local function add(parser, name, rule)
    end
    if rule.was then cli.renamed(option_of(rule.was, {}), option) end
    if rule[1] == "boolean" then return parser:flag(option, rule.text):target(name) end
+   if rule.repeated then
+      return parser:option(option, rule.text):argname(rule.arg):target(name):count(rule.needed and "+" or "*")
+         :convert(cli.rule(option, rule.of))
+   end
    return parser:option(option, rule.text):argname(rule.arg or UNIT[rule.unit] or VALUE[rule[1]]):target(name)
-      :count(rule.needed and 1 or "?"):default(typed(rule.default)):convert(cli.rule(option, rule))
+      :count((rule.needed or rule.asked) and 1 or "?"):default(typed(rule.default)):convert(cli.rule(option, rule))
+end
+
+--- A command of a script that does one step: its options are those of the step, `--threads`, `--strict`, and `--force`
+-- where the step has that.
+-- @param parser
+-- @tparam string name
+-- @tparam string description
+-- @tparam table schema
+-- @tparam string names as for `options`
+-- @return the command; and a function that gives, of what was parsed, the step's options
+function cli.step(parser, name, description, schema, names)
+   local c = parser:command(name, description)
+   cli.options(c, schema, names)
+   cli.threads(schema.force and cli.outcome(c) or cli.strict(c))
+   return c, function(parsed) return options_of.subset(parsed, schema) end
 end
 
 --- Add options, and arguments, to a parser: what they are called, say, take and are by default is what a schema of
@@ -222,32 +238,6 @@ function cli.options(parser, schema, names)
       option.setting, list[#list + 1] = {name = name, rule = rule}, option
    end
    return table.unpack(list)
-end
-
---- Options of what is heard of recordings (see `bclua.data.hearing`), for a command that begins a chain.
--- @tparam function setting from `cli.settings`
-function cli.hearing(setting)
-   setting("--sample-rate", "HZ", "Rate at which recordings are looked at, here and in all later steps.")
-   setting("--channel", "C", "mix (the mean of all), left, right, best (in which most stands out), or a number.")
-   setting("--fmin", "HZ", "Look at nothing below, against wind say (0: no limit of its own).")
-   setting("--fmax", "HZ", "Look at nothing above (0: no limit of its own).")
-end
-
---- The same for a list of such words, with commas between them.
--- @tparam string option
--- @tparam {string,...} words
-function cli.choices(option, words)
-   local one = cli.choice(option, words)
-   return function(text)
-      local list, seen = {}, {}
-      for word in (text .. ","):gmatch("([^,]*),") do
-         local x, message = one(word)
-         if not x then return nil, message end
-         if seen[x] then return nil, ("%s: '%s' is named twice"):format(option, x) end
-         list[#list + 1], seen[x] = x, true
-      end
-      return list
-   end
 end
 
 local Command = {__close = function(self, e)

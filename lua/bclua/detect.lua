@@ -19,7 +19,11 @@ local SCORES = {"file", "start_s", "end_s", "clock_time?", "site?", "score"}
 local EDGE_S = 1e-6 -- windows that touch go on
 
 --- What chooses thresholds.
-detect.options = {threshold = {"number", least = 0, most = 1}, precision = {"number", above = 0, most = 1}}
+detect.options = {
+   threshold = {"number", least = 0, most = 1, arg = "P",
+      text = "Call all classes from this probability up (without --precision: 0.5)."},
+   precision = {"number", above = 0, most = 1, arg = "P", text = "Call each class from the probability at which " ..
+      "this share of its windows, on recordings held back in training, was right."}}
 
 --- From which probability on each class is called.
 -- @tparam model model of `bclua.classifier`

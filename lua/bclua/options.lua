@@ -22,7 +22,8 @@
 --
 -- For people, on the command line (`bclua.cli`) and in doc/settings.md: `text`, `unit` ("s", "Hz", "MB"), `arg` (what
 -- stands for the value, "FILE" say), `option` (its name there, where it is another one), `argument` (its name as an
--- argument by position). `record`: see `options.recorded`.
+-- argument by position), `asked` (must be given there), `repeated` (a list: the option is given once an item).
+-- `record`: see `options.recorded`.
 -- @module bclua.options
 local array = require "bclua.array"
 local system = require "bclua.system"

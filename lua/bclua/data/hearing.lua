@@ -27,10 +27,14 @@ end
 --- A schema of `bclua.options`. `channel`: "mix" (the mean of all), "left", "right", "best", or a number from 1; `fmin`
 -- and `fmax` in Hz: what lies outside is not looked at (0: as far as each step looks).
 hearing.settings = {
-   sample_rate = {"integer", default = 32000, least = 1000, most = 768000},
-   channel = {"any", default = "mix", check = wrong_channel},
-   fmin = {"number", default = 0, least = 0, most = 384000},
-   fmax = {"number", default = 0, least = 0, most = 384000},
+   sample_rate = {"integer", default = 32000, least = 1000, most = 768000, unit = "Hz",
+      text = "Sample rate at which recordings are analysed, here and in all later steps."},
+   channel = {"any", default = "mix", check = wrong_channel, arg = "C",
+      text = "mix (the mean of all channels), left, right, best (the one in which most stands out), or a number."},
+   fmin = {"number", default = 0, least = 0, most = 384000, unit = "Hz",
+      text = "Ignore what lies below, wind for example (0: no limit)."},
+   fmax = {"number", default = 0, least = 0, most = 384000, unit = "Hz", text = "Ignore what lies above (0: no " ..
+      "limit)."},
 }
 
 --- The same without defaults, for steps whose input says it: false is "as there".

@@ -8,10 +8,6 @@ local system = require "bclua.system"
 
 local recordings = {}
 
---- The rule of the option `dataset_root` of the later steps.
-recordings.dataset_root = {"string", arg = "DIR", text = "Folder in which the source names begin (the one above " ..
-   "train_audio)."}
-
 local function is_taxonomy(name) return name:lower():match("taxonomy.*%.csv$") ~= nil end
 
 -- Which layout it is, and whether that is said or plain.

@@ -4,6 +4,7 @@
 -- windows overlap; how many triplets each class and partition has; and what to do about it.
 -- The recordings are decoded once each, in parallel.
 -- @module bclua.workflow.audit
+local rules = require "bclua.data.rules"
 local array = require "bclua.array"
 local display = require "bclua.display"
 local files = require "bclua.files"
@@ -297,10 +298,14 @@ local function check_output(path)
 end
 
 --- What `run` takes.
-audit.options = {input = {"string", needed = true}, dataset_root = {"string", needed = true},
-   limit = {"integer", default = 1000, least = 0}, seed = {"integer", default = 1, least = 0},
-   duration = {"number", default = 7, least = 0.1, most = 600}, loc_unit = legacy.loc_unit,
-   output = "string", quiet = "boolean"}
+audit.options = {
+   input = rules.triplets,
+   dataset_root = rules.needed_root,
+   limit = {"integer", default = 1000, least = 0, text = "Check only N recordings, drawn by --seed (0: all)."},
+   seed = {"integer", default = 1, least = 0, text = "Seed of --limit."},
+   duration = rules.duration, loc_unit = legacy.loc_unit,
+   output = {"string", text = "All of it as .json, or a row per tile as .csv or .parquet."},
+   quiet = "boolean"}
 
 --- Audit a table of triplets.
 -- @tparam table options `input` (Parquet), `dataset_root` (the folder in which source names begin), `limit` (1000: so

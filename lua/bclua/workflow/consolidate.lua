@@ -9,7 +9,8 @@ local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local recorded = require "bclua.data.recorded"
-local check_options = require("bclua.options").check
+local options_of = require "bclua.options"
+local rules = require "bclua.data.rules"
 
 local consolidate = {}
 
@@ -53,7 +54,12 @@ function consolidate.source(parquet)
    return not files.is_folder(folder) and files.is_folder(beside) and beside or folder
 end
 
-local OPTIONS = {input = {"string", needed = true}, output = {"string", needed = true}, deployments = "string",
+--- What `run` takes.
+consolidate.options = {
+   input = {"string", needed = true, arg = "DIR", text = "Folder that `extract` wrote."},
+   output = {"string", needed = true, text = "Parquet file to write."},
+   deployments = options_of.extend(rules.deployments, {text = rules.deployments.text .. " Default: the one that " ..
+      "`extract` was given."}),
    force = "boolean", quiet = "boolean"}
 
 -- The deployments that are asked for, else those that `extract` was given.
@@ -146,7 +152,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function consolidate.run(options)
-   options = check_options(options, OPTIONS)
+   options = options_of.check(options, consolidate.options)
    if not files.is_folder(options.input) then return nil, options.input .. ": no such folder" end
    if not extracted.layout_of(options.input) then
       return nil, options.input .. ": no results below it (run `motif extract` first)"

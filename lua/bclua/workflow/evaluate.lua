@@ -1,10 +1,11 @@
 --- Step 6: what a trained embedding knows of recordings that it has not seen.
 -- @module bclua.workflow.evaluate
+local rules = require "bclua.data.rules"
 local array = require "bclua.array"
 local json = require "bclua.json"
 local evaluation_set = require "bclua.workflow.evaluation_set"
 local tables = require "bclua.workflow.evaluate.tables"
-local check_options = require("bclua.options").check
+local options_of = require "bclua.options"
 
 local evaluate = {}
 
@@ -121,8 +122,12 @@ local function too_few(about, message)
    return ("%s: %s (%s)"):format(about.path, message, table.concat(warnings, "; "))
 end
 
-local JUDGE = {splits = {"integer", default = 10, least = 1, most = 10000}, seed = {"integer", default = 1, least = 0},
-   c = {"number", default = 1, above = 0}, k = {"integer", default = 5, least = 1, most = 10000},
+local JUDGE = {
+   splits = {"integer", default = 10, least = 1, most = 10000, text = "Random splits by recording."},
+   seed = {"integer", default = 1, least = 0, text = "Seed of the splits."},
+   c = {"number", default = 1, above = 0},
+   k = {"integer", default = 5, least = 1, most = 10000, option = "neighbors", arg = "K",
+      text = "Nearest windows of other recordings that vote."},
    groups = {"table", default = {}}, recording_groups = {"table", default = {}}}
 
 --- Judge networks or features on a set of windows, all on the same splits.
@@ -143,7 +148,7 @@ local JUDGE = {splits = {"integer", default = 10, least = 1, most = 10000}, seed
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.judge(set, subjects, options)
-   options = check_options(options, JUDGE)
+   options = options_of.check(options, JUDGE)
    local features, message = features_of(set, subjects)
    if not features then return nil, message end
    local detail
@@ -229,10 +234,20 @@ local function read_metadata(path, metadata, motif)
 end
 
 --- What `run` takes.
-evaluate.options = {checkpoint = {"string", needed = true}, motif = {"string", needed = true},
-   dataset_root = {"string", needed = true}, labels = "string", windows = {"choice", evaluation_set.kinds},
-   motifs = {"integer", least = 1, most = 1000}, splits = JUDGE.splits, seed = JUDGE.seed, k = JUDGE.k,
-   output = "string", force = "boolean", quiet = "boolean"}
+evaluate.options = {
+   checkpoint = rules.checkpoint,
+   motif = options_of.extend(rules.motif, {argument = "motif"}),
+   dataset_root = rules.needed_root,
+   labels = {"string", text = "Table from `motif import-labels`: judge the 5 s around each label, its text in place " ..
+      "of the species."},
+   windows = {"choice", evaluation_set.kinds, text = "Which 5 s to judge: best (default: with the best call score), " ..
+      "motif (as many, of the best motifs) or all."},
+   motifs = {"integer", least = 1, most = 1000,
+      text = "Pairs of windows per recording, of motif and best (default: 3)."},
+   splits = JUDGE.splits, seed = JUDGE.seed, k = JUDGE.k,
+   output = {"string", arg = "DIR", text = "Folder for evaluation.json, for embeddings, splits, classes and " ..
+      "confusion (without species retrieval) as Parquet, and for pictures."},
+   force = "boolean", quiet = "boolean"}
 
 --- The settings `evaluate` of the pipeline as `run` takes them: without a choice of windows where there are labels.
 -- @tparam table e
@@ -266,7 +281,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function evaluate.run(options)
-   options = check_options(options, evaluate.options)
+   options = options_of.check(options, evaluate.options)
    local ok, message = set_windows(options)
    if not ok then return nil, message end
    local lock = require "bclua.lock"

@@ -9,6 +9,7 @@ local layouts = require "bclua.data.layouts"
 local lock = require "bclua.lock"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
+local rules = require "bclua.data.rules"
 local system = require "bclua.system"
 local options_of = require "bclua.options"
 local check_options = options_of.check
@@ -17,12 +18,27 @@ local extract = {}
 
 --- What `run` takes; the first three, and those of `bclua.data.hearing`, are parameters of the results.
 extract.options = options_of.extend(hearing.settings, {
-   cens_sample_rate = {"integer", default = 10, least = 1, most = 1000},
-   matrix_profile_window = {"integer", default = 50, least = 1, most = 100000}, exclusion = {"integer", least = 0},
-   input = {"string", needed = true}, output = {"string", needed = true}, species = "string",
-   data_layout = {"choice", layouts.names, default = "auto"}, strict_audio = {"boolean", default = false},
-   layout = {"choice", extracted.layouts, default = "parts"}, sample_k = {"integer", least = 1}, deployments = "string",
-   seed = {"integer", default = 1, least = 0}, force = "boolean", quiet = "boolean"})
+   cens_sample_rate = {"integer", default = 10, least = 1, most = 1000, option = "cens-sr", unit = "frames/s",
+      text = "CENS frames per second."},
+   matrix_profile_window = {"integer", default = 50, least = 1, most = 100000, option = "mp-window", unit = "frames",
+      text = "Length of a window in CENS frames."},
+   exclusion = {"integer", least = 0, unit = "frames",
+      text = "Frames on either side of a window that cannot match it (default: half the window)."},
+   input = {"string", needed = true, arg = "DIR", text = "Folder of recordings: SPECIES/ID.ogg, SITE/DATE/ID.wav, " ..
+      "ID.wav."},
+   output = {"string", needed = true, arg = "DIR", text = "Folder for the results."},
+   species = options_of.extend(rules.species, {text = "Only this species (a folder of the input)."}),
+   data_layout = {"choice", layouts.names, default = "auto", text = "What the first folders are: species, site, " ..
+      "flat (nothing); auto guesses, and says what it took them for."},
+   layout = {"choice", extracted.layouts, default = "parts", text = "How a new folder keeps results: parts (Parquet " ..
+      "files of some hundred recordings each) or files (a folder per recording). One that has results stays as it is."},
+   sample_k = {"integer", least = 1, arg = "K", text = "Only K recordings, drawn by --seed."},
+   seed = {"integer", default = 1, least = 0, text = "Seed of --sample-k."},
+   strict_audio = {"boolean", default = false, text = "Refuse recordings that are truncated, damaged, or not as " ..
+      "long as their header says; by default all that can be decoded is used, with a warning."},
+   deployments = options_of.extend(rules.deployments, {text = rules.deployments.text .. " A second run with another " ..
+      "one computes nothing anew; `consolidate` then takes it."}),
+   force = "boolean", quiet = "boolean"})
 
 --- What is wrong with settings that must fit each other.
 -- @tparam table o `sample_rate`, `cens_sample_rate`, `fmin`, `fmax`

@@ -8,7 +8,7 @@ local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
-local recordings = require "bclua.data.recordings"
+local rules = require "bclua.data.rules"
 local schedule = require "bclua.train.schedule"
 local system = require "bclua.system"
 local tilenet = require "bclua.tilenet"
@@ -30,14 +30,14 @@ fit.defaults = options_of.defaults(fit.settings)
 
 --- What `run` takes.
 fit.options = options_of.extend(fit.settings, {
-   triplets = {"string", needed = true, argument = "triplets", text = "Parquet file from `motif generate-triplets`."},
+   triplets = rules.triplets,
    tiles = {"string", argument = "tiles", text = "Folder from `motif extract-triplets`; without it, windows are cut " ..
       "from the recordings below --dataset-root."},
    run = {"string", default = "runs/fit", arg = "DIR", text = "Folder for checkpoints and metrics."},
    network = {"table", default = {}},
    motif = {"string", arg = "FILE", text = "Parquet file from `motif consolidate`: validate every round on " ..
       "recordings that the triplets leave out."},
-   dataset_root = recordings.dataset_root, loc_unit = legacy.loc_unit,
+   dataset_root = rules.dataset_root, loc_unit = legacy.loc_unit,
    checkpoint = {"string", arg = "FILE", text = "Resume from this file (default: the run's last one)."},
    force = {"boolean", text = "Start over if other parameters were used; the training before is set aside."},
    follow_data = "boolean", free_memory = {"integer", least = 0}, quiet = "boolean"})

@@ -2,6 +2,7 @@
 -- is read.
 -- Nothing is lost on the way: each line of a label is in the table, or in the list of those that were not taken.
 -- @module bclua.workflow.import_labels
+local rules = require "bclua.data.rules"
 local annotations = require "bclua.format.annotations"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
@@ -302,9 +303,16 @@ local function check_output(path)
 end
 
 --- What `run` takes.
-import_labels.options = {files = {"list", of = "string", needed = true, shortest = 1},
-   output = {"string", needed = true, check = check_output}, input = "string", dataset_root = "string",
-   column = "string", force = "boolean", quiet = "boolean"}
+import_labels.options = {
+   files = {"list", of = "string", needed = true, shortest = 1, argument = "files",
+      text = "Files of labels, and folders of them."},
+   output = {"string", needed = true, check = check_output, text = "The labels, as a .parquet or .csv file."},
+   input = options_of.extend(rules.motif, {needed = false,
+      text = "Parquet file from `motif consolidate`: the recordings that have labels."}),
+   dataset_root = options_of.extend(rules.dataset_root, {text = rules.dataset_root.text .. " In place of --input."}),
+   column = {"string", arg = "NAME", text = "Column that is the label (default: Species, Annotation, Label, Common " ..
+      "Name, ...)."},
+   force = "boolean", quiet = "boolean"}
 
 --- Read files of labels, find their recordings, and write one table.
 -- @tparam table options `files` (and folders, for all .txt, .csv and .tsv files in them), `output` (.parquet or .csv),

@@ -1,6 +1,7 @@
 --- Where motifs, discords and likely calls are, for people who look and listen: label tracks for Audacity,
 -- selection tables for Raven, CSV.
 -- @module bclua.workflow.labels
+local rules = require "bclua.data.rules"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
 local extracted_metadata = require "bclua.data.extracted_metadata"
@@ -107,9 +108,15 @@ local function read_chunk(options, relation, first, last, exclusion, calls, list
 end
 
 --- What chooses windows, here and in `bclua.workflow.listen`.
-labels.marks = {input = {"string", needed = true}, kind = {"choice", labels.kinds, default = "both"},
-   top = {"integer", default = 1, least = 1, most = 1000}, calls = {"integer", default = 6, least = 1, most = 10000},
-   scores = "string", dataset_root = {"string", default = false}, species = "string", quiet = "boolean"}
+labels.marks = {
+   input = options_of.extend(rules.motif, {argument = "input"}),
+   kind = {"choice", labels.kinds, default = "both", text = "motif, discord or both; calls (what looks most like " ..
+      "calls, see `score`); or all."},
+   top = {"integer", default = 1, least = 1, most = 1000, arg = "K", text = "Motifs and discords per recording."},
+   calls = {"integer", default = 6, least = 1, most = 10000, text = "Likely calls per recording, at most."},
+   scores = {"string", text = "What `score` wrote, for calls (default: they are found below --dataset-root)."},
+   dataset_root = {"string", default = false, arg = "DIR", text = rules.dataset_root.text},
+   species = rules.species, quiet = "boolean"}
 
 --- The motif and discord windows, and likely calls, of all recordings of a consolidated table.
 -- @tparam table options `input` (Parquet from `consolidate`), `kind` (`motif`, `discord`,
@@ -335,7 +342,12 @@ end
 
 --- What `run` takes.
 labels.options = options_of.extend(labels.marks, {
-   format = {"choice", labels.formats, default = "audacity"}, output = {"string", needed = true}, accepted = "string"})
+   dataset_root = {"string", default = false, arg = "DIR", text = rules.dataset_root.text .. " Looks for the " ..
+      "frequency band of each window (else: the full band)."},
+   format = {"choice", labels.formats, default = "audacity", text = "audacity (a label track per recording), raven " ..
+      "(one selection table, the recordings in sequence, by name) or csv."},
+   output = {"string", needed = true, arg = "PATH", text = "Folder for audacity: PATH.txt; file for the others."},
+   accepted = {"string", text = "accepted.csv of `browse`: only the motifs accepted there."}})
 
 --- Write labels.
 -- @tparam table options those of `read`; `format` (`audacity`: a folder of label tracks,

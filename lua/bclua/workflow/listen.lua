@@ -1,5 +1,6 @@
 --- Motifs and discords to listen to: all of a set as one track, or a file each.
 -- @module bclua.workflow.listen
+local rules = require "bclua.data.rules"
 local array = require "bclua.array"
 local files = require "bclua.files"
 local labels = require "bclua.workflow.labels"
@@ -101,9 +102,19 @@ local function append(writer, item, sounds, gap, lines)
    return true
 end
 
+-- What is wrong with the name of a sound file that is to be written.
+local function wrong_sound_file(path)
+   local extension = (path:match("%.(%w+)$") or ""):lower()
+   if extension == "flac" or extension == "ogg" or extension == "wav" then return nil end
+   return ("'%s' does not end in .flac, .ogg or .wav"):format(path)
+end
+
 --- What `track` takes.
-listen.track_options = options_of.extend(labels.marks, {dataset_root = {"string", needed = true},
-   output = {"string", needed = true}, gap = {"number", default = 0.5, least = 0, most = 60}})
+listen.track_options = options_of.extend(labels.marks, {
+   dataset_root = rules.needed_root,
+   output = {"string", needed = true, check = wrong_sound_file,
+      text = "Sound file: .flac, .ogg or .wav; beside it, as .txt, an Audacity label track."},
+   gap = {"number", default = 0.5, least = 0, most = 60, unit = "s", text = "Silence between windows."}})
 
 --- All motifs, or discords, of a set as one sound file, in order of recordings and ranks, and
 -- beside it, as `.txt`, a label track for Audacity that says which is which.
@@ -154,7 +165,8 @@ end
 
 --- What `top` takes.
 listen.top_options = options_of.extend(listen.track_options, {gap = false,
-   format = {"choice", {"flac", "ogg", "wav"}, default = "flac"}})
+   output = {"string", needed = true, arg = "DIR", text = "Folder: PATH_motif1a_START.FORMAT, ..._discord1_START."},
+   format = {"choice", {"flac", "ogg", "wav"}, default = "flac", text = "flac, ogg or wav."}})
 
 --- The top motifs and discords of each recording as short sound files:
 -- `<output>/<path>_motif1a_<start>.<format>`.

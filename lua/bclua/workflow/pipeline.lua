@@ -71,8 +71,9 @@ local function schema()
    local function of(options, values) return {"table", of = options_of.subset(options, values)} end
    local function step_options(name) return require("bclua.workflow." .. name).options end
    local d = pipeline.defaults
-   local all = {data = {"table", of = {deployments = "string", metadata = "string", group = "string",
-      layout = step_options("extract").data_layout}},
+   local e, t = step_options("extract"), step_options("triplets")
+   local all = {data = {"table", of = {deployments = e.deployments, layout = e.data_layout, metadata = t.metadata,
+      group = t.group}},
       network = of(require("bclua.tilenet").network_options, d.network)}
    for _, name in ipairs{"extract", "triplets", "audit", "tiles", "fit", "evaluate"} do
       all[name] = of(step_options(name), d[name])

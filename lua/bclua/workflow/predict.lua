@@ -1,5 +1,6 @@
 --- The embedding of every window of any recordings, as a table.
 -- @module bclua.workflow.predict
+local rules = require "bclua.data.rules"
 local account = require "bclua.workflow.account"
 local array = require "bclua.array"
 local deployments = require "bclua.data.deployments"
@@ -14,19 +15,29 @@ local recordings = require "bclua.data.recordings"
 local sounds = require "bclua.data.sounds"
 local system = require "bclua.system"
 local windows = require "bclua.workflow.predict.windows"
+local training_options = require "bclua.train.options"
 local check_options, extend = require("bclua.options").check, require("bclua.options").extend
 
 local predict = {}
 
 --- What `run` does unless told otherwise; `hop`: the length of a window.
 --- What `run` takes.
-predict.options = {checkpoint = {"string", needed = true},
-   inputs = {"list", of = "string", items = "paths", shortest = 1, needed = true},
-   output = {"string", needed = true}, hop = {"number", least = 0.01},
-   partial = {"choice", {"pad", "drop"}, default = "pad"},
-   precision = {"choice", {"f32", "bf16", "f16", "f64"}, default = "f32"},
-   channel = hearing.given.channel, deployments = "string",
-   batch = {"integer", default = 16, least = 1, most = 4096}, force = "boolean", quiet = "boolean"}
+predict.options = {
+   checkpoint = rules.checkpoint,
+   inputs = {"list", of = "string", items = "paths", shortest = 1, needed = true, argument = "inputs",
+      text = "Recordings, and folders of them."},
+   output = {"string", needed = true, arg = "FILE.parquet",
+      text = "File to write; what is in it already is not done again."},
+   hop = {"number", least = 0.01, unit = "s",
+      text = "Seconds from window to window (default: the length of a window, 5)."},
+   partial = {"choice", {"pad", "drop"}, default = "pad",
+      text = "A last window that the recording does not fill: pad it with silence, or drop it."},
+   precision = extend(training_options.precision, {default = "f32"}),
+   channel = extend(hearing.given.channel,
+      {text = "mix (the mean of all channels), left, right, best or a number (default: as in training)."}),
+   deployments = rules.deployments,
+   batch = {"integer", default = 16, least = 1, most = 4096, text = "Windows at once: affects memory only."},
+   force = "boolean", quiet = "boolean"}
 
 local function md5(text)
    local sql = require "bclua.sql"

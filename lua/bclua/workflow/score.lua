@@ -16,7 +16,8 @@ local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
 local silence = require "bclua.workflow.silence"
 local tables = require "bclua.data.tables"
-local check_options = require("bclua.options").check
+local options_of = require "bclua.options"
+local rules = require "bclua.data.rules"
 
 local score = {}
 
@@ -376,9 +377,18 @@ function score.calls_by_score(path)
 end
 
 --- What `run` takes.
-score.options = {input = {"string", needed = true}, dataset_root = "string", output = "string",
-   calls = {"integer", default = 6, least = 0, most = 10000}, recordings = {"list", of = "string"},
-   fmin = hearing.given.fmin, fmax = hearing.given.fmax, quiet = "boolean"}
+score.options = {
+   input = rules.motif,
+   dataset_root = options_of.extend(rules.dataset_root, {asked = true}),
+   output = {"string", asked = true, text = "The scores, as a .parquet or .csv file."},
+   calls = {"integer", default = 6, least = 0, most = 10000,
+      text = "Likely calls to list per recording, at most: the windows with the highest scores."},
+   recordings = {"list", of = "string"},
+   fmin = options_of.extend(hearing.given.fmin,
+      {text = "Ignore what lies below (0: 150 Hz; default: as --input was made)."}),
+   fmax = options_of.extend(hearing.given.fmax,
+      {text = "Ignore what lies above (0: 15/32 of the sample rate; default: as --input was made)."}),
+   quiet = "boolean"}
 
 --- Score motif and discord of all recordings that have them, and find the likely calls of these and of those that
 -- are only as long as a window.
@@ -391,7 +401,7 @@ score.options = {input = {"string", needed = true}, dataset_root = "string", out
 -- @treturn[2] nil
 -- @treturn[2] string message
 function score.run(options)
-   options = check_options(options, score.options)
+   options = options_of.check(options, score.options)
    local parallel = require "bclua.parallel"
    local ok, message = true, nil
    if options.output then ok, message = check_output(options.output) end

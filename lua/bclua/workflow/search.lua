@@ -1,6 +1,7 @@
 --- Which recordings contain this call? One window of a query against every
 -- window of every recording: squared distances of CENS, as in the profiles.
 -- @module bclua.workflow.search
+local rules = require "bclua.data.rules"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
 local display = require "bclua.display"
@@ -68,7 +69,11 @@ local function choose_window(path, r, p, options)
    return first, window
 end
 
-local QUERY = {start = {"number", least = 0, most = 1e6}, seconds = {"number", least = 0.001, most = 3600}}
+local QUERY = {
+   start = {"number", least = 0, most = 1e6, unit = "s", text = "Search for the window that starts here (default: " ..
+      "all of a short file, else its best motif)."},
+   seconds = {"number", least = 0.001, most = 3600, unit = "s",
+      text = "Length of the window (default: the matrix profile's window)."}}
 
 --- The query: CENS of the file, then one window of it. All of a file that is no
 -- longer than the matrix profile's window, else its best motif window, unless
@@ -239,12 +244,21 @@ local function compare(rows, query, p, features, options)
 end
 
 --- What `run` takes.
-search.options = {query = {"string", needed = true}, input = {"string", needed = true},
-   start = QUERY.start, seconds = QUERY.seconds,
-   channel = hearing.given.channel,
-   top = {"integer", default = 20, least = 1, most = 1000000},
-   per_recording = {"integer", default = 1, least = 1, most = 1000000}, features = "string", dataset_root = "string",
-   with_query = {"boolean", default = false}, output = "string", force = "boolean", quiet = "boolean"}
+search.options = options_of.extend(QUERY, {
+   query = {"string", needed = true, argument = "query",
+      text = "Sound file; if it is one of the recordings, that one is left out."},
+   input = rules.motif,
+   channel = options_of.extend(hearing.given.channel, {text = "Channel of the query: mix, left, right, best or a " ..
+      "number (default: as --input was made)."}),
+   top = {"integer", default = 20, least = 1, most = 1000000, arg = "K", text = "Number of hits."},
+   per_recording = {"integer", default = 1, least = 1, most = 1000000,
+      text = "Hits per recording (--all: per two recordings), at most."},
+   features = {"string", arg = "DIR", text = "Folder that `extract` wrote (default: the one that was consolidated)."},
+   dataset_root = options_of.extend(rules.dataset_root, {text = rules.dataset_root.text .. " Computes features that " ..
+      "were not kept."}),
+   with_query = {"boolean", default = false, text = "Do not leave out the recording that is the query."},
+   output = {"string", text = "The hits as a .parquet or .csv file, too."},
+   force = "boolean", quiet = "boolean"})
 
 --- Search a corpus.
 -- @tparam table options `query` (sound file), `input` (Parquet from `consolidate`); `start`,

@@ -6,6 +6,7 @@
 -- removed: a run that was broken off is dealt out like the first time and takes over the
 -- shards that are there. A later run adds shards for what the index does not have.
 -- @module bclua.workflow.tiles
+local rules = require "bclua.data.rules"
 local files = require "bclua.files"
 local legacy = require "bclua.data.legacy"
 local hearing = require "bclua.data.hearing"
@@ -354,10 +355,13 @@ local function check_only(wanted, options)
 end
 
 --- What `run` takes.
-tiles.options = {input = {"string", needed = true}, dataset_root = {"string", needed = true},
-   output = {"string", default = false}, store = {"choice", stores.names, default = "packed"},
-   duration = {"number", default = 7, least = 0.1, most = 600},
-   loc_unit = legacy.loc_unit, force = "boolean", quiet = "boolean"}
+tiles.options = {
+   input = rules.triplets,
+   dataset_root = rules.needed_root,
+   output = {"string", default = false, arg = "DIR", text = "Folder for the tiles (not with --store none)."},
+   store = {"choice", stores.names, default = "packed", text = "packed (16 bits in a few files), flac (the same, " ..
+      "compressed), npy (a file per tile) or none (nothing: train from the recordings)."},
+   duration = rules.duration, loc_unit = legacy.loc_unit, force = "boolean", quiet = "boolean"}
 
 --- Cut the tiles of all triplets.
 --

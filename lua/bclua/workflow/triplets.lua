@@ -10,6 +10,7 @@ local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local triplet_warnings = require "bclua.workflow.triplets.warnings"
+local rules = require "bclua.data.rules"
 local schemas = require "bclua.data.schemas"
 local tables = require "bclua.data.tables"
 local triplet_table = require "bclua.workflow.triplets.table"
@@ -19,37 +20,55 @@ local triplets = {}
 
 local KINDS = {"motif", "discord", "best"}
 
---- Every setting, as `bclua.options` has them.
-triplets.settings = {
-   samples = {"integer", default = 500000, least = 1, most = 1000000000},
-   seed = {"integer", default = 1, least = 0},
-   holdout = {"number", default = 0.25, least = 0, most = 0.5},
-   shares = {"choice", {"equal", "natural", "sqrt"}, default = "equal"},
-   self = {"number", least = 0, most = 1},
-   motif = {"number", least = 0, most = 1},
-   mixture = {"list", of = {"number", least = 0}, items = "numbers", shortest = 4, longest = 4},
-   pick = {"choice", {"motif", "discord", "best", "calls"}},
-   anchor = {"choice", KINDS},
-   neighbor = {"choice", KINDS},
-   calls = {"integer", default = 6, least = 1, most = 10000},
-   exclude_own = {"boolean", default = false},
-   self_distance = {"number", least = 0, most = 1e6},
-   clip_distance = {"number", default = 0, least = 0, most = 1e6},
-   clips = {"integer", default = 0, least = 0, most = 1000000},
-   group = "string",
-   labels = "string",
-}
-
 --- What `run` takes.
-triplets.options = options_of.extend(triplets.settings, {input = {"string", needed = true},
-   output = {"string", needed = true}, metadata = "string", taxonomy = "string", scores = "string",
-   keep_scores = "string", accepted = "string", accepted_only = "boolean", dataset_root = "string",
-   force = "boolean", quiet = "boolean"})
+triplets.options = {
+   samples = {"integer", default = 500000, least = 1, most = 1000000000, text = "Number of triplets."},
+   seed = {"integer", default = 1, least = 0, text = "Same seed, same triplets."},
+   holdout = {"number", default = 0.25, least = 0, most = 0.5,
+      text = "Share of each species', or site's, recordings to keep away for evaluation."},
+   shares = {"choice", {"equal", "natural", "sqrt"}, default = "equal",
+      text = "How often each group or species is drawn: equal, natural (by its recordings) or sqrt."},
+   self = {"number", least = 0, most = 1,
+      text = "Share of neighbours from the anchor's own recording (default: 0.5; with --labels 0)."},
+   motif = {"number", least = 0, most = 1, text = "Share of distant windows that are motifs; the others are random " ..
+      "clips (default: 0.5; with --labels 1)."},
+   mixture = {"list", of = {"number", least = 0}, items = "numbers", shortest = 4, longest = 4, arg = "A,B,C,D",
+      text = "Weights of self and motif, self and clip, group and motif, group and clip."},
+   pick = {"choice", {"motif", "discord", "best", "calls"}, text = "Which window of a recording to take: motif, " ..
+      "discord, best (of the two, see `score`), or calls (any of those that look most like calls)."},
+   anchor = {"choice", KINDS, text = "Like --pick, for anchors and distant windows only."},
+   neighbor = {"choice", KINDS, text = "Like --pick, for neighbours only."},
+   calls = {"integer", default = 6, least = 1, most = 10000, text = "Likely calls per recording, at most."},
+   exclude_own = {"boolean", default = false, option = "no-self",
+      text = "Never take a neighbour from the anchor's own recording."},
+   self_distance = {"number", least = 0, most = 1e6, unit = "s", text = "Least distance between the centres of " ..
+      "anchor and neighbour in one recording; if there is none, the group gives another (default: 0; with --labels " ..
+      "a window)."},
+   clip_distance = {"number", default = 0, least = 0, most = 1e6, unit = "s",
+      text = "Least distance between the centres of a clip and the windows of its recording."},
+   clips = {"integer", default = 0, least = 0, most = 1000000, arg = "K", text = "Different clips per recording (0: " ..
+      "no limit); a limit bounds the tiles to store."},
+   group = {"string", arg = "COLUMN", text = "What makes a group: species (default; where there are none, " ..
+      "recording), recording, family, site, hour, date, or a column of --metadata or --input."},
+   labels = {"string", text = "What `import-labels` wrote: windows are around labels, groups are labels, neighbours " ..
+      "of other recordings, distant windows of other labels."},
+   input = rules.motif,
+   output = {"string", needed = true, text = "Parquet file to write."},
+   metadata = {"string", arg = "CSV", text = "CSV of recordings (column source_name, filename, ...) or of species " ..
+      "(SPECIES_CODE, primary_label, ...)."},
+   taxonomy = {"string", arg = "CSV", text = "CSV with SPECIES_CODE and FAMILY: groups are families (else species)."},
+   scores = {"string", text = "What `score` wrote, for --pick best and calls."},
+   keep_scores = "string",
+   accepted = {"string", text = "Only motifs that this file from `browse` has as accepted."},
+   accepted_only = {"boolean", text = "Only motifs that were accepted in `browse`: by accepted.csv beside the input."},
+   dataset_root = options_of.extend(rules.dataset_root, {text = rules.dataset_root.text .. " Needed for --pick best " ..
+      "and calls without --scores."}),
+   force = "boolean", quiet = "boolean"}
 
 -- The parameters of a table, as it says them itself, where it says nothing else.
 local DEFAULTS = {mixture = {0.25, 0.25, 0.25, 0.25}, anchor = "motif", neighbor = "motif", self_distance = 0}
 for _, name in ipairs{"samples", "seed", "holdout", "shares", "calls", "exclude_own", "clip_distance", "clips"} do
-   DEFAULTS[name] = triplets.settings[name].default
+   DEFAULTS[name] = triplets.options[name].default
 end
 
 local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_window", "duration_seconds",

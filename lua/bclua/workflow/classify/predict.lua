@@ -18,12 +18,19 @@ local options_of = require "bclua.options"
 local predict = {}
 
 -- What the recordings are read and embedded with; their precision is that of the embeddings that trained.
-local STREAM = options_of.extend(stream.options, {checkpoint = "string", output = false, precision = false})
+local STREAM = options_of.extend(stream.options, {output = false, precision = false,
+   checkpoint = {"string", text = "The network of the model's embeddings, where it is no longer where it was."}})
 
 --- What `run` takes.
-predict.options = options_of.extend(STREAM, detect.options, {model = {"string", needed = true},
-   output = {"string", needed = true}, format = {"choice", exports.formats},
-   review = {"integer", least = 1, most = 100000}, seed = {"integer", default = 1, least = 0}})
+predict.options = options_of.extend(STREAM, detect.options, {
+   model = {"string", needed = true, argument = "model", text = "A file from `classify train`."},
+   output = {"string", needed = true, arg = "DIR",
+      text = "Folder to write; what is scored in it already is not done again."},
+   format = {"choice", exports.formats, text = "Also csv, raven, audacity (a folder of tracks), birdnet or " ..
+      "kaleidoscope."},
+   review = {"integer", least = 1, most = 100000,
+      text = "Draw N windows of each class, from all probabilities, to be judged by ear: review.csv."},
+   seed = {"integer", default = 1, least = 0, text = "Seed of --review."}})
 
 -- The checkpoint that a model's embeddings are of: the one that is given, else where it was at the training.
 local function checkpoint_of(model, options)

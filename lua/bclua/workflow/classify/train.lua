@@ -15,12 +15,20 @@ train.log_mel = "log-mel"
 train.with_log_mel = "embedding and log-mel"
 
 --- What `run` takes.
-train.options = options_of.extend(classifier.options, {labels = {"list", of = "string", items = "paths", shortest = 1,
-   needed = true}, embeddings = {"string", needed = true}, output = {"string", needed = true},
-   group = {"choice", {"recording", "site"}, default = "recording"},
-   background = {"choice", {"negative", "ignore"}, default = "negative"},
-   none = {"list", of = "string", default = {"nocall"}},
-   log_mel = {"choice", {"auto", "yes", "no"}, default = "auto"}, quiet = "boolean"})
+train.options = options_of.extend(classifier.options, {
+   labels = {"list", of = "string", items = "paths", shortest = 1, needed = true, repeated = true, arg = "FILE",
+      text = "Table from `motif import-labels`, or one with a column `verdict`; may be given several times."},
+   embeddings = {"string", needed = true, arg = "FILE.parquet", text = "Table from `embed predict`."},
+   output = {"string", needed = true, arg = "MODEL.safetensors", text = "File to write."},
+   group = {"choice", {"recording", "site"}, default = "recording",
+      text = "What is wholly in training or wholly held back: recording or site."},
+   background = {"choice", {"negative", "ignore"}, default = "negative", text = "Windows of labelled recordings " ..
+      "without a label: of no class (negative), or unknown (ignore), if not every call has a label."},
+   none = {"list", of = "string", items = "texts", default = {"nocall"},
+      text = "Texts of labels that say that nothing is heard, with commas between them."},
+   log_mel = {"choice", {"auto", "yes", "no"}, default = "auto",
+      text = "Statistics of log-mel bands beside the embedding: yes, no, or auto (if they help)."},
+   quiet = "boolean"})
 
 -- What may be used beside the embedding: with `auto` what cannot be computed is only said.
 local function add_log_mel(set, options)

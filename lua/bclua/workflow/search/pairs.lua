@@ -9,7 +9,7 @@ local provenance = require "bclua.data.provenance"
 local search = require "bclua.workflow.search"
 local system = require "bclua.system"
 local tables = require "bclua.data.tables"
-local check_options = require("bclua.options").check
+local options_of = require "bclua.options"
 
 local pairs_of = {}
 
@@ -232,10 +232,9 @@ local function describe(hits, rows, rate)
    return hits
 end
 
-local OPTIONS = {input = {"string", needed = true}, top = {"integer", default = 20, least = 1, most = 1000000},
-   per_recording = {"integer", default = 1, least = 1, most = 1000000},
-   seconds = {"number", least = 0.001, most = 3600}, features = "string", output = "string",
-   save_every = {"number", default = 5, least = 0}, force = "boolean", quiet = "boolean"}
+--- What `run` takes.
+pairs_of.options = options_of.extend(require("bclua.workflow.search").options, {query = false, start = false,
+   channel = false, dataset_root = false, with_query = false, save_every = {"number", default = 5, least = 0}})
 
 --- Compare all recordings of a corpus with all others.
 -- @tparam table options `input` (Parquet from `consolidate`), `top` (20), `per_recording`
@@ -249,7 +248,7 @@ local OPTIONS = {input = {"string", needed = true}, top = {"integer", default = 
 -- @treturn[2] nil
 -- @treturn[2] string message
 function pairs_of.run(options)
-   options = check_options(options, OPTIONS)
+   options = options_of.check(options, pairs_of.options)
    local rows, p = search.read_corpus(options.input)
    if not rows then return nil, p end
    local features, message = search.find_features({input = options.input, features = options.features}, rows)
