@@ -38,9 +38,9 @@ local function update(parser)
       local result, message = require("bclua.workflow.classify.review").update{model = o.model, review = o.review,
          output = o.output}
       if not result then return nil, message end
-      for _, c_ in ipairs(result.classes) do
-         print(("%s: %d windows judged, %d yes%s"):format(c_.label, c_.judged, c_.yes,
-            c_.used and "" or "; as it was, as verdicts are all alike"))
+      for _, one in ipairs(result.classes) do
+         print(("%s: %d windows judged, %d yes%s"):format(one.label, one.judged, one.yes,
+            one.used and "" or "; as it was, as verdicts are all alike"))
       end
       print("written: " .. o.output)
       return result
