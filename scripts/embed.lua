@@ -131,6 +131,19 @@ local function cluster(parser)
    end
 end
 
+local function search(parser)
+   local workflow = require "bclua.workflow.similar"
+   local c = parser:command("search", "The windows of a table of embeddings that sound most like an example.")
+   cli.options(c, workflow.options, "query embeddings checkpoint top metric verify candidates channel with_query " ..
+      "output")
+   cli.outcome(cli.threads(c))
+   return function(o)
+      local result, message = workflow.run(options_of.subset(o, workflow.options))
+      if result then print(workflow.text(result)) end
+      return result, message
+   end
+end
+
 local parser = cli.parser("scripts/embed.lua", "Train an embedding of calls on triplets, look at it, evaluate it.", [[
 Example:
   bclua scripts/embed.lua summary --dim 512 --batch-size 64
@@ -142,10 +155,12 @@ Example:
   bclua scripts/embed.lua predict runs/fit/checkpoints/best.safetensors night.flac july
     --output calls.parquet
   bclua scripts/embed.lua cluster calls.parquet --output clusters.parquet
+  bclua scripts/embed.lua search night.flac@12.5 --embeddings calls.parquet --verify
   bclua scripts/embed.lua export runs/fit/checkpoints/best.safetensors --output calls.onnx]])
    :require_command(true):command_target("command")
 local commands = {fit = train(parser), summary = summary(parser), evaluate = evaluate(parser),
-   predict = predict(parser), cluster = cluster(parser), export = export(parser), replay = replay(parser)}
+   predict = predict(parser), cluster = cluster(parser), search = search(parser), export = export(parser),
+   replay = replay(parser)}
 
 local options = parser:parse()
 local name = "embed " .. options.command
