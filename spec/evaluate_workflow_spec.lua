@@ -1,57 +1,23 @@
+-- Evaluations: what is judged, said and written.
 local array = require "bclua.array"
-local evaluation_set = require "bclua.workflow.evaluation_set"
 local command = require "support.command"
 local evaluate = require "bclua.workflow.evaluate"
 local evaluate_tables = require "bclua.workflow.evaluate.tables"
 local files = require "bclua.files"
-local mined = require "support.mined"
+local evaluations = require "support.evaluations"
 local sql = require "bclua.sql"
 local tilenet = require "bclua.tilenet"
 
-local m, dir, checkpoint, holdout
-
--- A network that has learnt nothing, with what it says of its training; its path.
-local function network(name, metadata)
-   local path = ("%s/%s.safetensors"):format(dir, name)
-   local net = tilenet.new{widths = {2, 2, 2, 2}, z = 4, seed = 7}
-   assert(net:save(path, {metadata = metadata}))
-   net:close()
-   return path
-end
-
--- All recordings of the small data set are held out, by a network that has learnt nothing.
-setup(function()
-   m, dir = mined.get(), command.folder()
-   holdout = {}
-   local groups = {}
-   for _, row in ipairs(sql.query(("select source_name, species from %s where motif_0 is not null order by 1"):format(
-      sql.quote(m.motif)))) do
-      holdout[#holdout + 1], groups[row.species] = row.source_name, row.species:sub(1, -2)
-   end
-   checkpoint = network("net", {holdout_recordings = files.json(holdout), groups = files.json(groups)})
-end)
-teardown(function()
-   command.remove(dir)
-   mined.remove()
-end)
+local judge, network, set_of = evaluations.judge, evaluations.network, evaluations.set_of
+local m, dir, holdout, checkpoint
+setup(function() m, dir, holdout, checkpoint = evaluations.open() end)
+teardown(evaluations.close)
 
 -- The source names of the small data set.
 local function all_names()
    local list = {}
    for i, row in ipairs(sql.query("select source_name from " .. sql.quote(m.motif))) do list[i] = row.source_name end
    return list
-end
-
-local function set_of(options)
-   local o = {motif = m.motif, dataset_root = m.data, recordings = holdout, quiet = true}
-   for k, v in pairs(options or {}) do o[k] = v end
-   return evaluation_set.run(o)
-end
-
-local function judge(options)
-   local o = {checkpoint = checkpoint, motif = m.motif, dataset_root = m.data, splits = 3, quiet = true}
-   for k, v in pairs(options or {}) do o[k] = v end
-   return evaluate.run(o)
 end
 
 -- The windows of all recordings, by what `windows` says, if anything: collected once, and only read.
@@ -79,132 +45,6 @@ local function without(name, names)
    for _, gone in ipairs(names) do os.remove(copy .. "/" .. gone) end
    return copy
 end
-
-describe("collected windows", function()
-   it("of the motifs: five seconds each, none overlapping, named", function()
-      local set = shared()
-      assert.equal(#holdout, set.files)
-      assert.same({#set.labels, 256}, set.plain:shape())
-      for i = 1, #set.starts do
-         for j = 1, i - 1 do
-            assert.is_true(set.recordings[i] ~= set.recordings[j] or math.abs(set.starts[i] - set.starts[j]) >= 5)
-         end
-         assert.matches("/" .. set.labels[i] .. "/", set.recordings[i], 1, true)
-      end
-      local first
-      set:each(function(windows, at) if at == 1 then first = windows[1] end end)
-      local y = assert(require("bclua.audio").load(m.data .. "/" .. set.recordings[1], {sample_rate = 32000}))
-      local at = math.floor(set.starts[1] * 32000 + 0.5)
-      assert.is_true(array.equal(first, y:slice(1, at + 1, at + 160000)))
-   end)
-
-   it("of the best call score: as many at most, in order of time, with more song than the first seconds", function()
-      local set = assert(set_of{windows = "best", motifs = 1})
-      local calls = sql.query(("select file, start_s, end_s from %s"):format(sql.quote(m.data .. "/calls.csv")))
-      local function song(file, from)
-         local sum = 0
-         for _, c in ipairs(calls) do
-            if c.file == file then sum = sum + math.max(0, math.min(from + 5, c.end_s) - math.max(from, c.start_s)) end
-         end
-         return sum
-      end
-      local most = {}
-      for i, start in ipairs(set.starts) do
-         local name = set.recordings[i]
-         assert.is_true(start >= 0)
-         assert.is_true(i == 1 or name ~= set.recordings[i - 1] or start >= set.starts[i - 1] + 5)
-         assert.is_true(i < 3 or name ~= set.recordings[i - 2])
-         most[name] = math.max(most[name] or 0, song(name, start))
-      end
-      local better = 0
-      for name, seconds in pairs(most) do better = better + (seconds > song(name, 0) and 1 or 0) end
-      assert.is_true(better >= 14, better .. " of 16")
-   end)
-
-   it("all of them: one behind the other", function()
-      local set = shared("all")
-      local rows = sql.query(("select duration_seconds s from %s where source_name = %s"):format(sql.quote(m.motif),
-         sql.quote(holdout[1])))
-      local n = math.floor(rows[1].s / 5)
-      for i = 1, n do
-         assert.equal(holdout[1], set.recordings[i])
-         assert.equal(5 * (i - 1), set.starts[i])
-      end
-      assert.equal(holdout[2], set.recordings[n + 1])
-   end)
-
-   it("are the same where there is no memory to keep them", function()
-      local kept, again = shared("all"), assert(set_of{windows = "all", memory_mb = 1})
-      local function sound(set)
-         local parts = {}
-         assert(set:each(function(windows, at)
-            assert.equal(1 + (parts.n or 0), at)
-            parts[#parts + 1], parts.n = windows, (parts.n or 0) + #windows
-         end))
-         return array.concat(parts)
-      end
-      assert.is_nil(again.sound)
-      assert.is_true(array.equal(sound(kept), sound(again)))
-   end)
-
-   it("name a species none of whose recordings can be read", function()
-      local gone = {}
-      for _, name in ipairs(holdout) do
-         if name:find("synfin1", 1, true) then gone[#gone + 1] = name end
-      end
-      local root = without("gone", gone)
-      local set = assert(set_of{dataset_root = root})
-      assert.same({"synfin1"}, set.missing)
-      assert.equal(#gone, #set.failures)
-      local result = assert(judge{dataset_root = root})
-      assert.equal(3, result.classes)
-      assert.matches("none of their recordings could be read: synfin1", evaluate.text(result), 1, true)
-   end)
-
-   it("leave out silence and constants, and name recordings that have nothing else", function()
-      local audio = require "bclua.audio"
-      local root = without("silent", {})
-      local function change(name, f)
-         local y, rate = assert(audio.load(root .. "/" .. name))
-         assert(audio.save(root .. "/" .. name, f(y:copy()), rate, {format = "flac"})) -- zeros stay zeros
-      end
-      change(holdout[1], function(y)
-         y:slice(1, 1, 5 * 32000):fill(0)
-         return y
-      end)
-      change(holdout[2], function(y) return array.concat{y, y * -1}:reshape{2, #y} end)
-      local names = {holdout[1], holdout[2], holdout[3]}
-      local all = assert(set_of{windows = "all", recordings = names})
-      for _, memory_mb in ipairs{1024, 0} do
-         local set = assert(set_of{windows = "all", recordings = names, dataset_root = root, memory_mb = memory_mb})
-         local seen, of_second = 0, 0
-         for _, name in ipairs(all.recordings) do of_second = of_second + (name == holdout[2] and 1 or 0) end
-         assert.equal(#all.starts - 1 - of_second, #set.starts)
-         assert.equal(1 + of_second, set.silent)
-         assert.same({holdout[1], 5}, {set.recordings[1], set.starts[1]})
-         assert.equal(root .. "/" .. holdout[2], set.failures[1].path)
-         assert.matches("its channels cancel each other", set.failures[1].reason)
-         assert(set:each(function(windows) seen = seen + #windows end))
-         assert.same({#set.starts, #set.starts}, {seen, #set.plain})
-      end
-      local best = assert(set_of{recordings = names, dataset_root = root})
-      assert.matches("its channels cancel each other", best.failures[1].reason)
-      assert.equal(0, best.silent)
-      assert.matches("left out, silent or constant: %d windows", evaluate.text((assert(judge{windows = "all",
-         dataset_root = root}))))
-   end)
-
-   it("fail where nothing can be read, and take no other names", function()
-      local _, message = set_of{dataset_root = without("empty", holdout)}
-      assert.matches("^" .. dir .. "/empty/", message)
-      assert.matches("/nope: no such folder", select(2, set_of{dataset_root = "/nope"}))
-      _, message = set_of{recordings = {"no such"}}
-      assert.matches("none of the recordings kept for evaluation has a motif", message)
-      assert.error_matches(function() set_of{windows = "worst"} end,
-         "option 'windows' must be one of motif, best, all, got 'worst'")
-      assert.error_matches(function() set_of{window = "best"} end, "unknown option 'window'")
-   end)
-end)
 
 describe("judging", function()
    it("compares embedding, untrained network and plain features on recordings held out", function()
@@ -327,136 +167,6 @@ describe("judging", function()
       assert.matches("neighbours: cosine  Euclidean  precision: cosine", text, 1, true)
       assert.is_nil(text:find("synfin1", 1, true))
       assert.matches("synfin1 ", evaluate.text(result, {classes = true}), 1, true)
-   end)
-end)
-
-describe("judging by labels", function()
-   -- The true calls, each song a label; the recordings themselves know no species.
-   local bare, truth, rows
-   setup(function()
-      bare, truth = dir .. "/unnamed.parquet", dir .. "/labels.parquet"
-      assert(sql.write_parquet(bare, ("select * replace (null::varchar as species) from %s"):format(
-         sql.quote(m.motif))))
-      rows = sql.query(("select file as source_name, start_s::double as start_s, end_s::double as end_s, " ..
-         "split_part(file, '/', 2) as label from %s order by all"):format(sql.csv(m.data .. "/calls.csv")))
-      assert(sql.write_parquet(truth, rows))
-   end)
-
-   local function write(list)
-      assert(sql.write_parquet(dir .. "/some.parquet", list))
-      return dir .. "/some.parquet"
-   end
-
-   it("takes the window around each label, and its text for the truth", function()
-      local folder = dir .. "/by-label"
-      local result, judged = assert(judge{motif = bare, labels = truth, output = folder})
-      local about = result.labelled
-      assert.same({"label", 4, 16}, {result.truth, result.classes, result.recordings})
-      assert.equal(#rows, about.labels + about.others + about.away)
-      for i, name in ipairs(judged.recordings) do
-         local near = false
-         for _, row in ipairs(rows) do
-            near = near or row.source_name == name and row.label == judged.species[i] and
-               row.start_s < judged.starts[i] + 5 and row.end_s > judged.starts[i]
-         end
-         assert.is_true(near)
-      end
-      local text = evaluate.text(result)
-      assert.matches(("%d windows around labels of 16 recordings that were not used in training; the truth is what " ..
-         "%d labels of %s say: 4 names, 4 of them in several recordings in 2 groups; accuracy"):format(result.windows,
-         result.labelled.labels, truth), text, 1, true)
-      assert.matches("label: accuracy", text, 1, true)
-      assert.is_nil(text:find("species", 1, true))
-      local written = sql.query(("select * from '%s/embeddings.parquet'"):format(folder))
-      assert.equal(judged.species[2], written[2].label)
-      assert.equal("label", sql.query(("select level from '%s/confusion.parquet'"):format(folder))[1].level)
-      assert.matches("<svg", command.read(folder .. "/confusion-label.svg"), 1, true)
-      assert.equal(truth, files.read_json(folder .. "/evaluation.json").labelled.path)
-   end)
-
-   it("hears what is there, also where it is decoded again", function()
-      local kept = assert(set_of{labels = truth})
-      local again, n = assert(set_of{labels = truth, memory_mb = 1}), 0
-      assert.is_nil(again.sound)
-      local sound = {}
-      kept:each(function(windows, at) for i = 1, #windows do sound[at + i - 1] = windows[i] end end)
-      again:each(function(windows, at)
-         for i = 1, #windows do
-            n = n + 1
-            assert.is_true(array.equal(sound[at + i - 1], windows[i]))
-         end
-      end)
-      assert.equal(#kept.starts, n)
-      for _, i in ipairs{1, n // 2, n} do
-         local y = assert(require("bclua.audio").load(m.data .. "/" .. kept.recordings[i], {sample_rate = 32000}))
-         local window = require("bclua.sampling").cut(y, 32000, array.from({kept.starts[i] + 2.5}, "f64"), 5)
-         assert.is_true(array.equal(window[1], sound[i]))
-      end
-   end)
-
-   it("takes labels far apart out of a long recording", function()
-      local audio, root = require "bclua.audio", dir .. "/long"
-      local y = assert(audio.load(m.data .. "/" .. holdout[1], {sample_rate = 32000}))
-      local night = array.zeros(400 * 32000)
-      for _, s in ipairs{100, 150, 390} do
-         night:slice(1, s * 32000 + 1, s * 32000 + 320000):fill(y:slice(1, 1, 320000))
-      end
-      command.shell("mkdir -p " .. command.quote(files.dirname(root .. "/" .. holdout[1])))
-      assert(audio.save(root .. "/" .. holdout[1], night, 32000, {format = "flac"}))
-      night = audio.load(root .. "/" .. holdout[1])
-      assert(sql.write_parquet(dir .. "/long.parquet", ("select * replace (400.0 as duration_seconds) from %s " ..
-         "where source_name = %s"):format(sql.quote(m.motif), sql.quote(holdout[1]))))
-      local list = {}
-      for i, s in ipairs{10, 102.25, 153, 394} do
-         list[i] = {source_name = holdout[1], start_s = s, end_s = s + 1.0, label = "call " .. i}
-      end
-      local set = assert(set_of{motif = dir .. "/long.parquet", dataset_root = root, labels = write(list)})
-      assert.same({"call 2", "call 3", "call 4"}, set.labels)
-      assert.same({100.25, 151, 392}, set.starts)
-      assert.equal(1, set.silent)
-      assert.same({"call 1"}, set.missing)
-      set:each(function(windows, at)
-         for i = 1, #windows do
-            local from = set.starts[at + i - 1] * 32000 // 1
-            assert.is_true(array.equal(night:slice(1, from + 1, from + 160000), windows[i]))
-         end
-      end)
-   end)
-
-   it("says what of the labels is not judged", function()
-      local list = table.move(rows, 1, #rows, 1, {})
-      for i, row in ipairs(rows) do
-         if row.source_name == holdout[2] then
-            list[i] = {source_name = row.source_name, start_s = row.start_s, end_s = row.end_s, label = "once"}
-         end
-      end
-      list[#list + 1] = {source_name = "elsewhere.wav", start_s = 9.0, end_s = 9.5, label = "synfin1"}
-      local held = {table.unpack(holdout, 2)}
-      local set = assert(set_of{motif = bare, labels = write(list), recordings = held})
-      local result = evaluate.judge(set, {{name = "x", x = set.plain}}, {splits = 1})
-      local text = evaluate.text(result)
-      assert.matches("of 1 recordings that are not in the table: 1 labels", text, 1, true)
-      assert.matches("of recordings that are not kept for evaluation: %d+ labels", text)
-      result = assert(judge{motif = bare, labels = write(list)})
-      assert.same({"once"}, result.dropped)
-      assert.matches("5 names, 4 of them in several recordings", evaluate.text(result), 1, true)
-      assert.matches("left out, for want of a second recording: once", evaluate.text(result), 1, true)
-   end)
-
-   it("refuses other windows, labels of nothing, and one name", function()
-      assert.matches("labels are the windows %(%-%-labels%): use it without %-%-windows", select(2, judge{
-         labels = truth, windows = "all"}))
-      assert.matches("nix.parquet: no such file", select(2, judge{labels = dir .. "/nix.parquet"}))
-      local list = {}
-      for i, row in ipairs(rows) do
-         list[i] = {source_name = row.source_name, start_s = row.start_s, end_s = row.end_s, label = "bird"}
-      end
-      local _, message = judge{labels = write(list)}
-      assert.matches("^" .. dir .. "/some.parquet: evaluation needs two classes with two recordings each, got 1 " ..
-         "%(%d+ labels of 1 names can be judged", message)
-      list = {{source_name = holdout[1], start_s = 1.0, end_s = 2.0, label = "a"},
-         {source_name = holdout[2], start_s = 1.0, end_s = 2.0, label = "b"}}
-      assert.matches("got 0 %(with one recording: a, b%) %(2 labels of 2 names", select(2, judge{labels = write(list)}))
    end)
 end)
 
