@@ -10,6 +10,7 @@
 #   make fuzz       libFuzzer over what reads files, and seams, for a minute (FUZZ_S=60)
 #   make seams      every C function with wrong arguments, under sanitizers (FUZZ_CALLS=1000000, FUZZ_S)
 #   make bench      the benchmarks under scripts/bench
+#   make settings   doc/settings.md anew, when options have changed
 #   make doc        the reference of all functions, by LDoc: build/doc/index.html
 #   make deps       install what is missing (asks for root only if something is)
 #   make deps-check name what is missing, install nothing

@@ -12,23 +12,6 @@ local OWN = {{"-e", "execute a statement"}, {"-i", "enter the REPL after the scr
    {"--threads", "threads for everything"}, {"-h", "show help"}, {"--help", "show help"}, {"--", "end of the options"},
    {"-", "standard input is the script"}}
 
--- The parser that a script makes: it gets no further than parsing.
-local function parser_of(path)
-   local made, parser = cli.parser, nil
-   local done = {}
-   cli.parser = function(...)
-      parser = made(...)
-      for _, name in ipairs({"parse", "pparse"}) do parser[name] = function() error(done, 0) end end
-      return parser
-   end
-   local before = arg
-   arg = {[0] = path} -- luacheck: ignore
-   local ok, message = pcall(dofile, path)
-   arg, cli.parser = before, made -- luacheck: ignore
-   if not ok and message ~= done then error(message, 0) end
-   return parser
-end
-
 local function first_sentence(text)
    text = (text or ""):gsub("%s+", " ")
    return (text:match("^(.-)%.%f[%s%z]") or text):sub(1, 60)
@@ -47,7 +30,7 @@ end
 local function describe(paths)
    local scripts = {}
    for _, path in ipairs(paths) do
-      local parser = parser_of(path)
+      local parser = cli.parser_of(path)
       if parser then
          local commands = {}
          scripts[#scripts + 1] = {name = path:match("[^/]+$"), path = path:match("scripts/.*$"), commands = commands}

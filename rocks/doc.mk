@@ -1,6 +1,10 @@
-# doc.mk: the reference of all functions. Included by the Makefile.
+# doc.mk: the page of all settings, the reference of all functions. Included by the Makefile.
 
-.PHONY: doc
+.PHONY: doc settings
+
+# Options of the scripts, out of their parsers; a spec compares.
+settings: build
+	@$(RUN) rocks/settings.lua doc/settings.md
 
 # LDoc reads what :help shows, and says nothing unless something is wrong.
 doc: all

@@ -138,9 +138,8 @@ What others have labelled, as one table:
   bclua scripts/motif.lua import-labels raven/*.txt birdnet.csv --input motif.parquet --output labels.parquet
   bclua scripts/motif.lua generate-triplets --input motif.parquet --labels labels.parquet --output triplets.parquet]])
    :require_command(true):command_target("command")
-local commands = {extract = extract(parser), consolidate = consolidate(parser),
-   score = score(parser), audit = audit(parser),
-   ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser),
+local commands = {extract = extract(parser), consolidate = consolidate(parser), score = score(parser),
+   ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser), audit = audit(parser),
    search = search(parser), ["motif-track"] = track(parser), ["extract-top-motif"] = top_motif(parser),
    labels = labels(parser), ["import-labels"] = import_labels(parser)}
 

@@ -172,6 +172,32 @@ describe("the lines of a page", function()
    end
 end)
 
+describe("the page of settings", function()
+   it("is what `make settings` writes, and has every setting of the pipeline", function()
+      local folder = command.folder()
+      local out, status = command.bclua({"rocks/settings.lua", folder .. "/settings.md"})
+      assert.equal(0, status, out)
+      local page = command.read(folder .. "/settings.md")
+      command.remove(folder)
+      assert(page == command.read("doc/settings.md"), "doc/settings.md is out of date: make settings")
+      local pipeline = require "bclua.workflow.pipeline"
+      for step, settings in pairs(pipeline.defaults) do
+         for name in pairs(settings) do
+            assert.is_truthy(page:find(("`%s.%s`"):format(step, name), 1, true), step .. "." .. name)
+         end
+      end
+   end)
+
+   it("has default, limits, unit and text of an option, and the pipeline's own default", function()
+      local page = command.read("doc/settings.md")
+      for _, row in ipairs{"| `--dataset-root DIR` | needed |  |  |",
+         "| `--batch-size N` | 64 | an integer from 1 to 1048576 | `fit.batch_size` (16) | Triplets in a batch. |",
+         "| `--duration S` | 7 | a number from 0.1 to 600, s | `tiles.duration` | Length of a tile; "} do
+         assert.is_truthy(page:find(row, 1, true), row)
+      end
+   end)
+end)
+
 describe("what the pages say", function()
    it("of options: there are such", function()
       local known = {["--lua-version"] = true, ["--logdir"] = true} -- of luarocks, of TensorBoard

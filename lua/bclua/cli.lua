@@ -50,6 +50,25 @@ function cli.parser(script, description, epilog)
    return parser
 end
 
+--- The parser that a script makes: it is run as far as it parses its command line.
+-- @tparam string path of the script
+-- @return nil: it makes none
+-- @raise what goes wrong before
+function cli.parser_of(path)
+   local made, parser, done = cli.parser, nil, {}
+   cli.parser = function(...)
+      parser = made(...)
+      for _, name in ipairs({"parse", "pparse"}) do parser[name] = function() error(done, 0) end end
+      return parser
+   end
+   local before = arg
+   arg = {[0] = path} -- luacheck: ignore
+   local ok, message = pcall(dofile, path)
+   arg, cli.parser = before, made -- luacheck: ignore
+   if not ok and message ~= done then error(message, 0) end
+   return parser
+end
+
 --- `--threads`, obeyed at once.
 function cli.threads(parser)
    parser:option("--threads", "Threads for everything (default: BCLUA_THREADS, else all cores)."):argname("N")

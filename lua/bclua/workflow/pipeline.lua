@@ -66,8 +66,9 @@ function pipeline.merge(defaults, changes, where)
    return result
 end
 
--- The rules of each setting: those of the steps.
-local function schema()
+--- The rules of each setting, those of the steps: a schema of `bclua.options`.
+-- @treturn table
+function pipeline.schema()
    local function of(options, values) return {"table", of = options_of.subset(options, values)} end
    local function step_options(name) return require("bclua.workflow." .. name).options end
    local d = pipeline.defaults
@@ -88,7 +89,7 @@ end
 -- @tparam[opt] function say called with the old and the new name of a setting; default: a line on stderr
 -- @treturn[2] nil, message naming the key
 function pipeline.change(settings, changes, say)
-   local new, rules = {}, schema()
+   local new, rules = {}, pipeline.schema()
    for step, values in next, changes do
       local rule = rules[step]
       new[step] = rule and type(values) == "table" and options_of.renamed(values, rule.of, say) or values
@@ -122,7 +123,7 @@ function pipeline.wrong(config)
    local c = {}
    for name, values in pairs(config) do c[name] = values end
    c.triplets = require("bclua.workflow.triplets").of_settings(c.triplets)
-   local ok, message = options_of.try(c, schema())
+   local ok, message = options_of.try(c, pipeline.schema())
    if not ok then return (message:gsub("^option", "setting")) end
    if c.data.metadata ~= "" then
       ok, message = require("bclua.workflow.triplets.groups").check(c.data.metadata)
