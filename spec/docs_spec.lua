@@ -201,6 +201,7 @@ end)
 describe("what the pages say", function()
    it("of options: there are such", function()
       local known = {["--lua-version"] = true, ["--logdir"] = true} -- of luarocks, of TensorBoard
+      for option in ("--array --cpus-per-task --time --requeue"):gmatch("%S+") do known[option] = true end -- of Slurm
       local sources = command.shell("cat $(find scripts lua -name '*.lua') csrc/host/*.c")
       for option in sources:gmatch('"(%-%-%l[%w-]*)') do known[option] = true end
       local completion = command.read(command.program:match("^(.*)/") .. "/bclua.bash") -- also what schemas declare

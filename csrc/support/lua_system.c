@@ -85,10 +85,12 @@ static int l_processors(lua_State *L) {
 
 /*** Has the user asked to stop (Ctrl-C, SIGTERM, SIGHUP)?
 @function interrupted
-@treturn boolean */
+@treturn boolean
+@treturn integer the number of the signal; 0: none */
 static int l_interrupted(lua_State *L) {
     lua_pushboolean(L, bc_interrupted() != 0);
-    return 1;
+    lua_pushinteger(L, bc_interrupted());
+    return 2;
 }
 
 /*** Hold Ctrl-C, SIGTERM and SIGHUP off: while held they stop kernels, which raise, but no

@@ -1,9 +1,11 @@
 --- Command lines: argparse with what all our scripts have in common.
 -- @module bclua.cli
 local argparse = require "argparse"
+local deadline = require "bclua.deadline"
 local display = require "bclua.display"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
+local shards = require "bclua.data.shards"
 local system = require "bclua.system"
 
 local cli = {}
@@ -86,6 +88,27 @@ end
 function cli.outcome(parser)
    parser:flag("--force", "Redo output that was made with other parameters.")
    return cli.strict(parser)
+end
+
+local goes_on = false -- Is the command part of a job that is started again for what is left?
+
+--- Run a step whose work many processes may share: its `shard`, where none is given, is what a scheduler says, which a
+-- line on stderr tells, and its `time_limit` the end of the job; SIGTERM ends it with status 75 where it has a shard or
+-- a time limit.
+-- @tparam string name of the step
+-- @tparam table o its options
+-- @tparam function run
+-- @return what `run` does; or nil and a message
+function cli.shared(name, o, run)
+   if not o.shard then
+      local shard, variable = shards.of_environment()
+      if not shard and variable then return nil, variable end
+      o.shard = shard
+      if shard then progress.note(("%s: --shard %s, by %s"):format(name, shard, variable)) end
+   end
+   o.time_limit = deadline.minutes(o.time_limit)
+   goes_on = o.shard ~= nil or o.time_limit ~= nil
+   return run(o)
 end
 
 local function within(option, text, x, least, most)
@@ -259,8 +282,15 @@ function cli.options(parser, schema, names)
    return table.unpack(list)
 end
 
+local SIGTERM = 15 -- a scheduler's
+
 local Command = {__close = function(self, e)
-   if e ~= nil and system.interrupted() then error(self.name .. ": " .. progress.interrupted(), 0) end
+   local is_interrupted, signal = system.interrupted()
+   if e == nil or not is_interrupted then return end
+   local message = self.name .. ": " .. progress.interrupted()
+   if not goes_on or signal ~= SIGTERM then error(message, 0) end
+   io.stderr:write("bclua: ", display.line(message), "\n")
+   os.exit(deadline.again, true)
 end}
 
 --- From here on the script is at its work: Ctrl-C, SIGTERM or SIGHUP end it with a line that says what is kept.
@@ -269,7 +299,8 @@ end}
 -- @usage local _ <close> = cli.command("motif extract")
 function cli.command(name) return setmetatable({name = name}, Command) end
 
---- End the script: after `nil, message` with the message on stderr and status 1.
+--- End the script: after `nil, message` with the message on stderr and status 1; with status 75 where `stopped` says
+-- that time was up.
 -- @tparam string name of the command, for the message
 -- @param result what the work returned
 -- @tparam[opt] string message
@@ -280,6 +311,10 @@ function cli.finish(name, result, message, options)
       if system.interrupted() then error("interrupted!", 0) end
       io.stderr:write(display.line(name .. ": " .. tostring(message)), "\n")
       os.exit(1, true)
+   end
+   if type(result) == "table" and result.stopped then
+      io.stderr:write(name, ": time is up; run the same command to go on\n")
+      os.exit(deadline.again, true)
    end
    local failures = type(result) == "table" and result.failures or {}
    if options and options.strict and #failures > 0 then

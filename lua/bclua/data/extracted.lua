@@ -79,6 +79,15 @@ end
 -- and a message that begins with a path
 function extracted.open(folder, layout, list, p) return MODULES[layout].open(folder, list, p) end
 
+--- Write a piece of many processes' work, see `extracted_parts.write_piece`.
+extracted.write_piece = extracted_parts.write_piece
+
+--- What became of a piece, see `extracted_parts.piece`.
+extracted.piece = extracted_parts.piece
+
+--- Why recordings of pieces failed, see `extracted_parts.reasons`.
+extracted.reasons = extracted_parts.reasons
+
 --- Read all results of a folder.
 -- @tparam string folder
 -- @tparam {string,...} names what is read: of `keys`, and `mp` (f64), `pi` (i64)

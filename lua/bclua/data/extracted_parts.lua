@@ -211,7 +211,7 @@ local function write_long(path, columns)
    return true
 end
 
-local function write(path, rows, failed)
+local function write(path, rows, failed, reasons)
    local columns = {}
    for _, name in ipairs(COLUMNS) do
       local column = {n = #rows}
@@ -221,8 +221,69 @@ local function write(path, rows, failed)
    local ok, message = write_long(path, columns)
    if not ok then return nil, message end
    return sql.write_parquet(path, columns, {order = COLUMNS, types = TYPES,
-      metadata = {bclua_failed = #failed > 0 and files.json(failed) or nil}})
+      metadata = {bclua_failed = #failed > 0 and files.json(failed) or nil,
+         bclua_reasons = reasons and next(reasons) and files.json(reasons) or nil}})
 end
+
+-- ---- Pieces: parts whose recordings a manifest says ----
+
+--- Write a piece: the same bytes, whoever does so and however often.
+-- @tparam string folder
+-- @tparam integer number
+-- @tparam {table,...} rows as `Parts:add` takes them, in order of their names
+-- @tparam table reasons why the others failed, by source name
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function extracted_parts.write_piece(folder, number, rows, reasons)
+   local failed = {}
+   for name in pairs(reasons) do failed[#failed + 1] = name end
+   table.sort(failed)
+   return write(part_writer.path(folder, number), rows, failed, reasons)
+end
+
+local function read_reasons(path)
+   local m = sql.parquet_metadata(path)
+   local reasons = m and m.bclua_reasons and json.decode(m.bclua_reasons)
+   return type(reasons) == "table" and reasons or {}
+end
+
+--- What became of a piece.
+-- @tparam string folder
+-- @tparam integer number
+-- @tparam {table,...} list the recordings that are to be in it
+-- @tparam table p parameters
+-- @treturn ?table by source name `true`, or why it failed; nil: it is not there, not readable, or of other parameters,
+-- files or recordings
+function extracted_parts.piece(folder, number, list, p)
+   local path = part_writer.path(folder, number)
+   if not files.is_file(path) then return nil end
+   local rows = read_part(path, STATE)
+   if not rows then return nil end
+   local found, by_name = read_reasons(path), {}
+   for _, row in ipairs(rows) do by_name[row.source_name] = row end
+   for _, item in ipairs(list) do
+      local m = by_name[item.source_name]
+      local is_there = m and metadata.is_current(m, item, p) and
+         (not m.cens_file or files.exists(folder .. "/" .. m.cens_file))
+      if m and not is_there or not m and type(found[item.source_name]) ~= "string" then return nil end
+      found[item.source_name] = found[item.source_name] or true
+   end
+   return found
+end
+
+--- Why recordings of pieces failed.
+-- @tparam string folder
+-- @treturn table by source name
+function extracted_parts.reasons(folder)
+   local all = {}
+   for _, name in ipairs((extracted_parts.list(folder))) do
+      for source, reason in pairs(read_reasons(folder .. "/" .. name)) do all[source] = reason end
+   end
+   return all
+end
+
+-- ---- Parts one after the other ----
 
 --- Begin, or go on.
 -- @tparam string folder

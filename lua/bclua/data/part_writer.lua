@@ -1,6 +1,7 @@
 --- A partitioned writer: what gathers in memory becomes Parquet files of a folder, `part-000001.parquet` and on, each
 -- written whole or not at all.
 -- @module bclua.data.part_writer
+local files = require "bclua.files"
 local system = require "bclua.system"
 
 local part_writer = {}
@@ -28,6 +29,12 @@ function part_writer.list(folder)
    table.sort(names, function(a, b) return numbers[a] < numbers[b] end)
    return names, last
 end
+
+--- The path of a part.
+-- @tparam string folder
+-- @tparam integer number
+-- @treturn string
+function part_writer.path(folder, number) return ("%s/part-%06d.parquet"):format(folder, number) end
 
 --- Begin.
 -- @tparam string folder
@@ -58,9 +65,9 @@ end
 -- @treturn[2] string message, beginning with the path
 function Writer:write(items)
    self.last = self.last + 1
-   local name = ("part-%06d.parquet"):format(self.last)
-   local ok, message = self.write_part(self.folder .. "/" .. name, items)
-   return ok and name, message
+   local path = part_writer.path(self.folder, self.last)
+   local ok, message = self.write_part(path, items)
+   return ok and files.basename(path), message
 end
 
 --- A part of what has gathered, if anything has.

@@ -92,6 +92,11 @@ schemas.extracted = options.extend(schemas.motif, {part_file = false, cens_file 
    source_bytes = optional(COUNT), source_modified = "integer", warning = "string", clock_warning = "string",
    claimed_seconds = "number", is_best_channel = "boolean", fmin = HERTZ, fmax = HERTZ})
 
+--- manifest.parquet of `extract --shard`.
+schemas.manifest = {piece = {"integer", needed = true, least = 1}, source_name = PATH, below = PATH,
+   species = optional(TEXT), site = optional(TEXT), id = PATH, bytes = COUNT, modified = {"integer", needed = true},
+   seconds = SECONDS}
+
 --- config.json of the pipeline; the settings are `pipeline.merge`'s.
 schemas.config = {config = {"table", needed = true, words = "must be an object"}, data = {"string", needed = true}}
 

@@ -6,6 +6,7 @@ local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
 local layouts = require "bclua.data.layouts"
 local lock = require "bclua.lock"
+local manifest = require "bclua.data.manifest"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local recorded = require "bclua.data.recorded"
@@ -92,6 +93,19 @@ local function place(m, layout)
    end
 end
 
+-- Recordings that shards failed at, or have not come to.
+local function missing_of(folder, rows, quiet)
+   if not manifest.is_in(folder) then return {} end
+   local there = {}
+   for _, row in ipairs(rows) do there[row.source_name] = true end
+   local missing, message = manifest.missing(folder, there)
+   if missing and missing[1] then
+      progress.note(("consolidate: %d recordings are missing, the first: %s"):format(#missing, missing[1].reason),
+         quiet)
+   end
+   return missing, message
+end
+
 -- The recordings of a folder, in order of their names; failures go to `failures`. Second value: how many are no longer
 -- there.
 local function read_all(folder, failures, quiet)
@@ -111,6 +125,9 @@ local function read_all(folder, failures, quiet)
    if not failed then return nil, left_out end
    left_out = provenance.left_out(left_out, "consolidate", quiet)
    table.move(left_out, 1, #left_out, #failures + 1, failures)
+   local missing, message = missing_of(folder, rows, quiet)
+   if not missing then return nil, message end
+   table.move(missing, 1, #missing, #failed + 1, failed)
    for _, one in ipairs(failed) do
       failures[#failures + 1] = {path = one.path, step = "consolidate", reason = one.reason}
    end

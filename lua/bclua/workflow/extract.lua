@@ -1,17 +1,20 @@
 --- Step 1: CENS, matrix profile, motif and discord of every recording.
 -- @module bclua.workflow.extract
 local account = require "bclua.workflow.account"
+local deadline = require "bclua.deadline"
 local deployments = require "bclua.data.deployments"
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local layouts = require "bclua.data.layouts"
 local lock = require "bclua.lock"
+local manifest = require "bclua.data.manifest"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local rules = require "bclua.data.rules"
 local system = require "bclua.system"
 local options_of = require "bclua.options"
+local shards = require "bclua.data.shards"
 local check_options = options_of.check
 
 local extract = {}
@@ -38,6 +41,7 @@ extract.options = options_of.extend(hearing.settings, {
       "long as their header says; by default all that can be decoded is used, with a warning."},
    deployments = options_of.extend(rules.deployments, {text = rules.deployments.text .. " A second run with another " ..
       "one computes nothing anew; `consolidate` then takes it."}),
+   shard = shards.rules.shard, time_limit = shards.rules.time_limit,
    force = "boolean", quiet = "boolean"})
 
 --- What is wrong with settings that must fit each other.
@@ -116,9 +120,8 @@ local function parameters_of(options)
    return p
 end
 
--- The folder of results, and in it what `consolidate` must know: parameters, deployments, which recordings there are
--- and what their folders were taken for.
-local function open_output(options, p, all, layout)
+-- The folder of results, and in it what `consolidate` must know: parameters and deployments.
+local function open_output(options, p)
    local ok, message = provenance.open_folder(options.output, p, options.force)
    if ok and options.deployments then
       local kept
@@ -126,6 +129,12 @@ local function open_output(options, p, all, layout)
       if not kept then return nil, message end
       ok, message = system.write_file(options.output .. "/" .. deployments.file, kept)
    end
+   return ok, message
+end
+
+-- The same, and which recordings there are and what their folders were taken for.
+local function begin_output(options, p, all, layout)
+   local ok, message = open_output(options, p)
    if not ok then return nil, message end
    return files.write_json(options.output .. "/recordings.json", {layout = layout, names = names_of(all)})
 end
@@ -157,7 +166,7 @@ local function layout_in(options)
    return there or options.layout
 end
 
-local function do_all(todo, p, results, result, bar)
+local function do_all(todo, p, results, result, bar, is_late)
    for i, found, why in require("bclua.parallel").map(todo, "bclua.workflow.extract", "one", p) do
       if found then
          result.done, result.seconds = result.done + 1, result.seconds + found.seconds
@@ -169,6 +178,8 @@ local function do_all(todo, p, results, result, bar)
          results:fail(todo[i])
       end
       bar:update(i)
+      result.stopped = i < #todo and is_late()
+      if result.stopped then break end
    end
    return results:flush()
 end
@@ -187,6 +198,46 @@ local function account_for(result, options, others, bar)
    return ok, message
 end
 
+-- List the recordings for all shards, and begin their folder.
+local function begin_shards(options, p)
+   local all, left_out, _, taken = require("bclua.data.recordings").list(options.input, options.data_layout)
+   if not all then return nil, left_out end
+   local list, message = select_recordings(all, options)
+   if not list then return nil, message end
+   local ok
+   ok, message = begin_output(options, p, all, taken.layout)
+   if not ok then return nil, message end
+   progress.note("extract: " .. layouts.words(all, taken), options.quiet)
+   local named, failures = {}, provenance.left_out(left_out, "extract", options.quiet)
+   for _, item in ipairs(list) do
+      if utf8.len(item.source_name) then
+         named[#named + 1] = item
+      else
+         fail({failures = failures}, item.path, item.path .. ": a name that is not UTF-8")
+      end
+   end
+   ok, message = provenance.write_failures(options.output .. "/failures.csv", failures)
+   return ok and named, message
+end
+
+-- Only a shard of the work, beside other processes.
+local function run_shard(options, p)
+   if options.layout ~= "parts" then return nil, "shards: need --layout parts" end
+   local settings = {species = options.species, sample_k = options.sample_k, seed = options.sample_k and options.seed,
+      data_layout = options.data_layout}
+   local ok, message = system.mkdir(options.output)
+   if not ok then return nil, message end
+   local frozen
+   frozen, message = manifest.open(options.output, options.input, settings, function()
+      return begin_shards(options, p)
+   end)
+   if not frozen then return nil, message end
+   ok, message = open_output(options, p)
+   if not ok then return nil, message end
+   p.layout, p.strict_audio, p.quiet = "parts", options.strict_audio, options.quiet
+   return require("bclua.workflow.extract.pieces").run(frozen, options, p)
+end
+
 --- Extract all recordings of a folder.
 -- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
 -- `matrix_profile_window` (50), `exclusion` (round(w/2)); `sample_rate` (32000), `channel` ("mix"), `fmin`, `fmax`: see
@@ -194,11 +245,14 @@ end
 -- `layout`: a new folder of results is kept as Parquet files of some hundred recordings each (`parts`) or a folder a
 -- recording (`files`); one that is there goes on as it is;
 -- `data_layout` ("auto": what the folders are, see `bclua.data.layouts`);
--- `species`, `sample_k`, `seed` to take only some; `deployments` (a CSV, see `bclua.data.deployments`, that is kept for
--- `consolidate`); `strict_audio` (false: of what is truncated or damaged, or not as
--- long as its header says, all that can be decoded is used, with a warning); `force`; `quiet`
+-- `species`, `sample_k`, `seed` to take only some; `shard` (`3/64`: only this part of the work, see
+-- `bclua.workflow.extract.pieces`); `time_limit` (minutes, after which it stops and keeps what is done);
+-- `deployments` (a CSV, see `bclua.data.deployments`, that is kept for `consolidate`); `strict_audio` (false: of what
+-- is truncated or damaged, or not as long as its header says, all that can be decoded is used, with a warning);
+-- `force`; `quiet`
 -- @treturn[1] table `{done=, skipped=, failures={{path=, step=, reason=},...}, seconds=,
--- warnings={{path=, step=, what=, seconds=, claimed_s=},...}, counts=}`, the last from `account.of`
+-- warnings={{path=, step=, what=, seconds=, claimed_s=},...}, counts=, stopped=}`, `counts` from `account.of`;
+-- stopped: time was up before all was done
 -- @treturn[2] nil
 -- @treturn[2] string message: nothing could be done
 function extract.run(options)
@@ -210,6 +264,7 @@ function extract.run(options)
       placed, message = deployments.read(options.deployments)
       if not placed then return nil, message end
    end
+   if options.shard or manifest.is_in(options.output) then return run_shard(options, p) end
    local all, left_out, others, taken = require("bclua.data.recordings").list(options.input, options.data_layout)
    if not all then return nil, left_out end
    local list
@@ -219,7 +274,7 @@ function extract.run(options)
    if not locked then return nil, busy end
    local is_new = not files.exists(options.output .. "/parameters.json")
    local ok
-   ok, message = open_output(options, p, all, taken.layout)
+   ok, message = begin_output(options, p, all, taken.layout)
    if not ok then return nil, message end
    progress.note("extract: " .. layouts.words(all, taken), options.quiet)
 
@@ -237,7 +292,7 @@ function extract.run(options)
    if not todo then return nil, message end
    local bar = progress.new("extract", #list, {unit = "recordings", kept = true, done = result.skipped,
       quiet = options.quiet})
-   ok, message = do_all(todo, p, results, result, bar)
+   ok, message = do_all(todo, p, results, result, bar, deadline.new(options.time_limit))
    if not ok then return nil, message end
    result.counts = account.of(others, result, #all - #list)
    ok, message = account_for(result, options, others, bar)

@@ -1,0 +1,184 @@
+--- The manifest of a folder of results that many processes fill: `manifest.parquet`, the recordings as they were when
+-- the first of them began, with sizes, times of change and seconds, cut into pieces.
+--
+-- Pieces follow from the recordings alone: about a thousand of equal seconds, though none shorter than a minute or
+-- longer than four hours. So they are the same whichever process froze the manifest and however many there are; a
+-- shard is some pieces in a row.
+-- @module bclua.data.manifest
+local audio = require "bclua.audio"
+local extracted = require "bclua.data.extracted"
+local files = require "bclua.files"
+local lock = require "bclua.lock"
+local provenance = require "bclua.data.provenance"
+local schemas = require "bclua.data.schemas"
+local sql = require "bclua.sql"
+local tables = require "bclua.data.tables"
+
+local manifest = {}
+
+local PIECES, SHORTEST_S, LONGEST_S = 1024, 60, 4 * 3600
+local LEAST_S = 0.1 -- of a recording: it is opened, whatever is in it
+local PATIENCE_S = 3600 -- while another process lists the recordings
+
+local COLUMNS = {"piece", "source_name", "below", "species", "site", "id", "bytes", "modified", "seconds"}
+local TYPES = {}
+for _, name in ipairs(COLUMNS) do TYPES[name] = tables.sql_type(schemas.manifest[name]) end
+
+local function path_of(folder) return folder .. "/manifest.parquet" end
+
+--- Does a folder have one?
+-- @tparam string folder
+function manifest.is_in(folder) return files.exists(path_of(folder)) end
+
+--- Number the pieces of recordings in a row.
+-- @tparam {number,...} seconds of each
+-- @treturn {integer,...} the piece of each, from 1
+function manifest.cut(seconds)
+   local total = 0
+   for _, s in ipairs(seconds) do total = total + math.max(s, LEAST_S) end
+   local length = math.min(math.max(total / PIECES, SHORTEST_S), LONGEST_S)
+   local pieces, at, last, number = {}, 0, nil, 0
+   for i, s in ipairs(seconds) do
+      local slot = at // length
+      if slot ~= last then number, last = number + 1, slot end
+      pieces[i], at = number, at + math.max(s, LEAST_S)
+   end
+   return pieces
+end
+
+-- Recordings as columns.
+local function columns_of(list, root)
+   local columns = {}
+   for _, name in ipairs(COLUMNS) do columns[name] = {n = #list} end
+   for i, item in ipairs(list) do
+      local info = audio.info(item.path)
+      columns.below[i] = item.path:sub(#root + 2)
+      columns.bytes[i], columns.modified[i] = files.stamp(item.path)
+      columns.bytes[i], columns.modified[i] = columns.bytes[i] or 0, columns.modified[i] or 0
+      columns.seconds[i] = info and info.seconds or 0.0
+      for _, name in ipairs{"source_name", "species", "site", "id"} do columns[name][i] = item[name] end
+   end
+   columns.piece = manifest.cut(columns.seconds)
+   columns.piece.n = #list
+   return columns
+end
+
+local Manifest = {}
+Manifest.__index = Manifest
+
+-- What is there; nil and a message where it was frozen with other settings.
+local function read(folder, root, settings)
+   local path = path_of(folder)
+   local relation, message = tables.open(path, schemas.manifest, COLUMNS)
+   if not relation then return nil, message end
+   local difference = provenance.difference(provenance.of_parquet(path) or {}, settings)
+   if difference then
+      return nil, ("%s: was frozen with other settings (%s); take those, or another output"):format(path, difference)
+   end
+   local sums
+   sums, message = sql.query(("select piece, sum(greatest(seconds, %g))::double as seconds, count(*) as n from %s " ..
+      "group by piece order by piece"):format(LEAST_S, relation))
+   if not sums then return nil, message end
+   local total = 0
+   for _, sum in ipairs(sums) do total = total + sum.seconds end
+   return setmetatable({path = path, relation = relation, root = root, sums = sums, total = total}, Manifest)
+end
+
+--- Read the manifest of a folder of results; where there is none, freeze one. Any number of processes may do so at
+-- once.
+-- @tparam string folder
+-- @tparam string root folder of the recordings
+-- @tparam table settings that say which recordings there are, which all processes must share
+-- @tparam function list called where there is none, by one process at a time: the recordings, as from
+-- `recordings.list`, below `root`; or nil and a message
+-- @treturn[1] manifest
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with a path
+function manifest.open(folder, root, settings, list)
+   root = root:gsub("(.)/+$", "%1")
+   if manifest.is_in(folder) then return read(folder, root, settings) end
+   local locked <close>, busy = lock.take(folder, PATIENCE_S)
+   if not locked then return nil, busy end
+   if manifest.is_in(folder) then return read(folder, root, settings) end -- while we waited
+   if extracted.layout_of(folder) then
+      return nil, folder .. ": has results of a run without shards; take another output"
+   end
+   local found, message = list()
+   if not found then return nil, message end
+   local ok
+   ok, message = sql.write_parquet(path_of(folder), columns_of(found, root), {order = COLUMNS, types = TYPES,
+      metadata = provenance.for_parquet(settings)})
+   if not ok then return nil, message end
+   return read(folder, root, settings)
+end
+
+--- The pieces of a shard: those whose middle is in its part of all seconds.
+-- @tparam table shard `index`, `count`
+-- @treturn {integer,...}
+function Manifest:pieces(shard)
+   local list, at = {}, 0
+   for _, sum in ipairs(self.sums) do
+      if (at + sum.seconds / 2) / self.total * shard.count // 1 + 1 == shard.index then list[#list + 1] = sum.piece end
+      at = at + sum.seconds
+   end
+   return list
+end
+
+--- The recordings of some pieces in a row.
+-- @tparam integer first
+-- @tparam integer last
+-- @treturn[1] {table,...} `{piece=, path=, source_name=, species=, site=, id=, bytes=, modified=, seconds=}`, by piece
+-- and name
+-- @treturn[2] nil
+-- @treturn[2] string message
+function Manifest:recordings(first, last)
+   local rows, message = sql.query(("from %s where piece between %d and %d order by piece, source_name"):format(
+      self.relation, first, last))
+   if not rows then return nil, message end
+   local list = {}
+   for i, row in ipairs(rows) do
+      row.path = self.root .. "/" .. row.below
+      list[i] = row
+   end
+   return list
+end
+
+--- Are these recordings what they were?
+-- @tparam {table,...} list from `recordings`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path of the first that is not
+function Manifest:check(list)
+   for _, item in ipairs(list) do
+      local size, modified = files.stamp(item.path)
+      if size ~= item.bytes or modified ~= item.modified then
+         return nil, ("%s: %s since %s was frozen; restore it, or take another output"):format(item.path,
+            size and "was changed" or "is gone", self.path)
+      end
+   end
+   return true
+end
+
+--- The recordings of a folder's manifest that a consolidation lacks.
+-- @tparam string folder
+-- @tparam table there true by source name: those that it has
+-- @treturn[1] {table,...} `{path=, reason=}`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function manifest.missing(folder, there)
+   local relation, message = tables.open(path_of(folder), schemas.manifest, {"source_name", "piece"})
+   if not relation then return nil, message end
+   local rows
+   rows, message = sql.query("select source_name, piece from " .. relation .. " order by piece, source_name")
+   if not rows then return nil, message end
+   local list, reasons = {}, extracted.reasons(folder)
+   for _, row in ipairs(rows) do
+      if not there[row.source_name] then
+         list[#list + 1] = {path = row.source_name, reason = reasons[row.source_name] or
+            ("%s: is not extracted yet (piece %d)"):format(row.source_name, row.piece)}
+      end
+   end
+   return list
+end
+
+return manifest
