@@ -228,20 +228,24 @@ function dataset.one(index, o)
    return audio.save(path, dataset.render(r, o.parameters), o.parameters.sample_rate)
 end
 
-local PARAMETERS = {
-   families = {"integer", least = 1, most = #FAMILIES, default = 3},
-   species = {"integer", least = 1, most = #EPITHETS, default = 2},
-   recordings = {"integer", least = 1, most = 900, default = 6},
-   short = {"integer", least = 0, most = 1000, default = 2},
-   least_s = {"number", least = 12, most = 3600, default = 14},
-   most_s = {"number", least = 12, most = 3600, default = 44},
-   sample_rate = {"integer", least = 16000, most = 192000, default = 32000},
-   seed = {"integer", least = 0, most = 1 << 31, default = 1},
+--- A schema: what decides what is in a data set.
+dataset.options = {
+   families = {"integer", least = 1, most = #FAMILIES, default = 3, text = "Families, each with its style of song."},
+   species = {"integer", least = 1, most = #EPITHETS, default = 2, text = "Species per family."},
+   recordings = {"integer", least = 1, most = 900, default = 6, text = "Recordings per species."},
+   short = {"integer", least = 0, most = 1000, default = 2,
+      text = "Species with one more recording, shorter than 5 s."},
+   least_s = {"number", least = 12, most = 3600, default = 14, unit = "s", option = "least",
+      text = "Length of the shortest of the others."},
+   most_s = {"number", least = 12, most = 3600, default = 44, unit = "s", option = "most",
+      text = "Length of the longest."},
+   sample_rate = {"integer", least = 16000, most = 192000, default = 32000, unit = "Hz", text = "Sample rate."},
+   seed = {"integer", least = 0, most = 1 << 31, default = 1, text = "Another seed gives other birds."},
 }
-local MAKE = options_of.extend(PARAMETERS, {threads = {"integer", least = 1, most = 1024}, progress = "function"})
+local MAKE = options_of.extend(dataset.options, {threads = {"integer", least = 1, most = 1024}, progress = "function"})
 
 --- What `make` does unless told otherwise.
-dataset.defaults = options_of.check(nil, PARAMETERS)
+dataset.defaults = options_of.check(nil, dataset.options)
 
 -- A folder is new, or holds (part of) the very same data set.
 local function open_folder(dir, p)
@@ -304,7 +308,7 @@ end
 function dataset.make(dir, options)
    local o, p = options_of.check(options, MAKE), {}
    if o.most_s < o.least_s then error("option 'most_s' must not be below least_s", 2) end
-   for name in pairs(PARAMETERS) do p[name] = o[name] end
+   for name in pairs(dataset.options) do p[name] = o[name] end
    p.least_s, p.most_s = p.least_s + 0.0, p.most_s + 0.0 -- as `dataset.json` has them
    local locked <close>, busy = require("bclua.lock").folder(dir)
    if not locked then return nil, busy end

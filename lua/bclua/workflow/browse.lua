@@ -71,7 +71,13 @@ local function add_labels(rows, path)
 end
 
 --- What `open` takes.
-browse.options = {run = {"string", needed = true}, dataset_root = "string", labels = "string"}
+browse.options = {
+   run = {"string", needed = true, argument = "run", text = "Folder that `pipeline` wrote, or another that has a " ..
+      "motif.parquet from `motif consolidate`."},
+   dataset_root = {"string", arg = "DIR",
+      text = "Folder in which the source names begin (default: what the run's config.json says)."},
+   labels = {"string", text = "What `import-labels` wrote: labels are marks on the pictures, and a list to listen to."},
+}
 
 --- Open a run.
 -- @tparam table options `run` (folder of `pipeline`, or one that has a motif.parquet),

@@ -170,7 +170,9 @@ function Server:handle(request)
    return text(500, "that went wrong; the terminal says more")
 end
 
-local OPTIONS = options_of.extend(browse.options, {port = {"integer", default = 0, least = 0, most = 65535},
+--- What `run` takes.
+server.options = options_of.extend(browse.options, {
+   port = {"integer", default = 0, least = 0, most = 65535, text = "Port of 127.0.0.1 (0: any that is free)."},
    ready = {"function", needed = true}})
 
 --- Serve a run until Ctrl-C or SIGTERM, which are how it is meant to end: no error.
@@ -179,7 +181,7 @@ local OPTIONS = options_of.extend(browse.options, {port = {"integer", default = 
 -- @treturn[2] nil
 -- @treturn[2] string message
 function server.run(options)
-   options = options_of.check(options, OPTIONS)
+   options = options_of.check(options, server.options)
    local b, message = browse.open(options_of.subset(options, browse.options))
    if not b then return nil, message end
    local s
