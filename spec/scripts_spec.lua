@@ -59,7 +59,7 @@ describe("the command line", function()
       ["motif.lua"] = "extract consolidate generate-triplets extract-triplets motif-track extract-top-motif labels " ..
          "import-labels",
       ["motif.lua extract"] = "--input --output --species --cens-sr --mp-window --exclusion --sample-k --seed " ..
-         "--deployments --shard --time-limit --threads --force --strict",
+         "--deployments --shard --claim --stale --time-limit --threads --force --strict",
       ["motif.lua consolidate"] = "--input --output --deployments --force --strict",
       ["motif.lua generate-triplets"] = "--input --output --samples --taxonomy --holdout --seed --force " ..
          "--accepted --accepted-only --labels",

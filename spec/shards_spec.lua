@@ -1,6 +1,7 @@
 -- The work of one step by many processes: what a scheduler says, the manifest, and the same bytes whoever did what.
 local array = require "bclua.array"
 local audio = require "bclua.audio"
+local claims = require "bclua.data.claims"
 local command = require "support.command"
 local consolidate = require "bclua.workflow.consolidate"
 local deadline = require "bclua.deadline"
@@ -83,6 +84,29 @@ describe("bclua.data.manifest", function()
    end)
 end)
 
+describe("bclua.data.claims", function()
+   local dir
+   before_each(function() dir = command.folder() end)
+   after_each(function() command.remove(dir) end)
+
+   it("gives a piece to one, until it is released or not heard of, whatever the local clock says", function()
+      local one <close> = assert(claims.open(dir, 100))
+      local two <close> = assert(claims.open(dir, 100))
+      assert.is_true(one:take(7))
+      assert.is_false(two:take(7))
+      one:release()
+      assert.is_true(two:take(7))
+      two:release()
+      assert.is_true(one:take(8))
+      lfs.touch(one.own, os.time() - 1000) -- as if it had been killed
+      assert.is_true(two:take(8))
+      one:release() -- is not its own any more
+      assert.is_false(one:take(8))
+      two:close()
+      assert.is_true(one:take(8))
+   end)
+end)
+
 describe("extract by shards", function()
    local dir, input, output, whole
    local count = 0
@@ -157,6 +181,22 @@ describe("extract by shards", function()
       assert.equal(0, status, out)
       out, status = command.shell(words .. "2/2")
       assert.equal(0, status, out)
+      assert.equal(whole, (finish()))
+   end)
+
+   it("claims pieces, takes over those of the killed, and makes the same bytes", function()
+      math.randomseed(7)
+      local words = ("%s scripts/motif.lua extract --input %s --output %s --sample-rate 16000 --mp-window 20 " ..
+         "--threads 1 --claim --stale 1"):format(command.quote(command.program), command.quote(input),
+         command.quote(output))
+      local lines = {}
+      for i = 1, 4 do
+         lines[i] = ("%s & p=$!; sleep %.2f; kill -KILL $p"):format(words, 0.2 + 0.6 * math.random())
+      end
+      local out, status = command.shell(table.concat(lines, "; ") .. "; " .. words .. " & a=$!; " .. words ..
+         " & b=$!; wait $a && wait $b")
+      assert.equal(0, status, out)
+      for name in lfs.dir(output .. "/claims") do assert.is_nil(name:find("^piece"), name) end
       assert.equal(whole, (finish()))
    end)
 

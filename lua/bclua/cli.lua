@@ -100,14 +100,14 @@ local goes_on = false -- Is the command part of a job that is started again for 
 -- @tparam function run
 -- @return what `run` does; or nil and a message
 function cli.shared(name, o, run)
-   if not o.shard then
+   if not o.shard and not o.claim then
       local shard, variable = shards.of_environment()
       if not shard and variable then return nil, variable end
       o.shard = shard
       if shard then progress.note(("%s: --shard %s, by %s"):format(name, shard, variable)) end
    end
    o.time_limit = deadline.minutes(o.time_limit)
-   goes_on = o.shard ~= nil or o.time_limit ~= nil
+   goes_on = o.shard ~= nil or o.claim or o.time_limit ~= nil
    return run(o)
 end
 

@@ -1,6 +1,7 @@
 --- Step 1: CENS, matrix profile, motif and discord of every recording.
 -- @module bclua.workflow.extract
 local account = require "bclua.workflow.account"
+local claims = require "bclua.data.claims"
 local deadline = require "bclua.deadline"
 local deployments = require "bclua.data.deployments"
 local extracted = require "bclua.data.extracted"
@@ -41,7 +42,8 @@ extract.options = options_of.extend(hearing.settings, {
       "long as their header says; by default all that can be decoded is used, with a warning."},
    deployments = options_of.extend(rules.deployments, {text = rules.deployments.text .. " A second run with another " ..
       "one computes nothing anew; `consolidate` then takes it."}),
-   shard = shards.rules.shard, time_limit = shards.rules.time_limit,
+   shard = shards.rules.shard, claim = claims.rules.claim, stale = claims.rules.stale,
+   time_limit = shards.rules.time_limit,
    force = "boolean", quiet = "boolean"})
 
 --- What is wrong with settings that must fit each other.
@@ -246,7 +248,8 @@ end
 -- recording (`files`); one that is there goes on as it is;
 -- `data_layout` ("auto": what the folders are, see `bclua.data.layouts`);
 -- `species`, `sample_k`, `seed` to take only some; `shard` (`3/64`: only this part of the work, see
--- `bclua.workflow.extract.pieces`); `time_limit` (minutes, after which it stops and keeps what is done);
+-- `bclua.workflow.extract.pieces`), or `claim` (true: whatever no other process is at) and `stale` (seconds after which
+-- what another one has claimed is taken over); `time_limit` (minutes, after which it stops and keeps what is done);
 -- `deployments` (a CSV, see `bclua.data.deployments`, that is kept for `consolidate`); `strict_audio` (false: of what
 -- is truncated or damaged, or not as long as its header says, all that can be decoded is used, with a warning);
 -- `force`; `quiet`
@@ -264,7 +267,8 @@ function extract.run(options)
       placed, message = deployments.read(options.deployments)
       if not placed then return nil, message end
    end
-   if options.shard or manifest.is_in(options.output) then return run_shard(options, p) end
+   if options.shard and options.claim then return nil, "--shard and --claim exclude each other" end
+   if options.shard or options.claim or manifest.is_in(options.output) then return run_shard(options, p) end
    local all, left_out, others, taken = require("bclua.data.recordings").list(options.input, options.data_layout)
    if not all then return nil, left_out end
    local list
