@@ -24,7 +24,9 @@ typedef struct {
     size_t k, first;
 } job;
 
-static double sum_of(lanes v) {
+/* By address: how a vector is passed depends on the instructions that a function is compiled for. */
+static inline double sum_of(const lanes *sums) {
+    lanes v = *sums;
     return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
@@ -41,7 +43,7 @@ BC_EACH_CPU(static, squares, (double *out, const float *x, const double *point, 
             sum += v * v;
         }
         for (; c < d; c++) rest += (x[c] - point[c]) * (x[c] - point[c]);
-        out[i] = sum_of(sum) + rest;
+        out[i] = sum_of(&sum) + rest;
     }
 }
 
@@ -63,8 +65,8 @@ BC_EACH_CPU(static, angles,
             rest += v * point[c];
             more += v * v;
         }
-        double both = sqrt(sum_of(square) + more) * length;
-        out[i] = both > 0 ? 1 - (sum_of(dot) + rest) / both : both + 1; /* NaN stays NaN */
+        double both = sqrt(sum_of(&square) + more) * length;
+        out[i] = both > 0 ? 1 - (sum_of(&dot) + rest) / both : both + 1; /* NaN stays NaN */
     }
 }
 

@@ -249,6 +249,15 @@ recipes.calls = {
       return rows(function(x) return {values.full({3, x:shape(2) + 1}, "f64"), x} end)
    end,
    ["bclua.learn.pca"] = function() return rows(function(x) return {x, {components = 1}} end) end,
+   ["bclua.learn.scan"] = function()
+      return rows(function(x) return {x:copy("f32"), x, {k = random(1, 4), metric = pick{"euclidean", "cosine"}}} end)
+   end,
+   ["bclua.cluster.hdbscan"] = function()
+      return rows(function(x) return {x, {least = random(2, 4), metric = pick{"euclidean", "cosine"}}} end)
+   end,
+   ["bclua.cluster.tsne"] = function()
+      return rows(function(x) return {x, {perplexity = random(1, 9), metric = pick{"euclidean", "cosine"}}} end)
+   end,
    ["bclua.stomp.self_join"] = join(), ["bclua.stomp.join"] = join(nil, true),
    ["bclua.stomp.z_self_join"] = join(1), ["bclua.stomp.z_join"] = join(1, true),
    ["bclua.stomp.matches"] = matches(), ["bclua.stomp.z_matches"] = matches(1),
