@@ -22,7 +22,7 @@ local SKIPPED = {
 
 -- As one reads them who is new here.
 local IN_ORDER = {"README.md", "doc/quickstart.md", "doc/tutorial.md", "doc/pipeline.md", "doc/experiment.md",
-   "doc/detect.md", "doc/clusters.md", "doc/sweep.md"}
+   "doc/detect.md", "doc/explore.md", "doc/sweep.md"}
 
 local function read(path) return pages.parse(command.read(path)) end
 
