@@ -19,7 +19,7 @@ defaults (`bclua scripts/pipeline.lua --data birds --config mine.lua`):
 
 <!-- file: mine.lua -->
 ```lua
-return {extract = {fmin = 200}, fit = {batch_size = 32, max_epochs = 20}}
+return {extract = {fmin = 200}, fit = {batch_size = 32, max_rounds = 20}}
 ```
 
 If the pipeline has a default of its own, it follows the setting's name in brackets. What has no

@@ -122,7 +122,8 @@ local function cluster(parser)
    local workflow = require "bclua.workflow.cluster"
    local c = parser:command("cluster", "What is in the recordings: clusters of their windows, each with an example, " ..
       "and a map.")
-   cli.options(c, workflow.options, "embeddings output least metric column scores labels names map force")
+   cli.options(c, workflow.options, "embeddings output least metric whiten column scores labels " ..
+      "names map force")
    cli.threads(c)
    return function(o)
       local result, message = workflow.run(options_of.subset(o, workflow.options))

@@ -62,6 +62,22 @@ describe("embed cluster", function()
       assert.is_false(files.exists(folder .. "/clusters.svg"))
    end)
 
+   it("whitens within recordings, where it is told to", function()
+      -- one kind a recording, and a loud nuisance that differs from window to window
+      local path = write("nuisance.parquet", function(c)
+         for i = 1, 72 do
+            c.file[i] = ("rec%s-%d.wav"):format(c.species[i] or "none", i % 5)
+            c.embedding:set(i, 8, ((i * 37) % 71 - 35) * (c.species[i] and 1 or 0.1))
+         end
+      end)
+      local plain, whitened = assert(run{embeddings = path}), assert(run{embeddings = path, whiten = true})
+      assert.is_true(plain.agreement < 0.5)
+      assert.equal(3, #whitened.clusters)
+      assert.is_true(whitened.agreement > 0.9)
+      local _, message = run{embeddings = path, force = false}
+      assert.matches("whiten", message, 1, true)
+   end)
+
    it("takes the window nearest to all others of a cluster for its example", function()
       local path = write("a.parquet")
       assert(run{embeddings = path, metric = "euclidean"})

@@ -13,6 +13,7 @@ local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local sql = require "bclua.sql"
 local tables = require "bclua.data.tables"
+local whiten = require "bclua.evaluate.whiten"
 local windows = require "bclua.workflow.cluster.windows"
 local check_options = require("bclua.options").check
 
@@ -49,6 +50,8 @@ clusters.options = {
    names = {"string", arg = "FILE.csv", text = "Names for clusters (columns cluster, name): their windows become " ..
       "labels, in FILE.labels.parquet."},
    map = {"integer", default = 4000, least = 0, most = 20000, arg = "N", text = "Most windows on the map (0: no map)."},
+   whiten = {"boolean", text = "Whiten the embeddings within recordings first: what differs between windows of one " ..
+      "recording weighs less. For recordings of a species each, not for soundscapes."},
    force = {"boolean", text = "Replace clusters that were made with other parameters."},
    quiet = "boolean"}
 
@@ -253,7 +256,8 @@ end
 local function parameters_of(options)
    local bytes, modified = files.stamp(options.embeddings)
    return {embeddings = options.embeddings, embeddings_bytes = bytes, embeddings_modified = modified,
-      least = options.least, metric = options.metric, column = options.column, scores = options.scores}
+      least = options.least, metric = options.metric, column = options.column, scores = options.scores,
+      whiten = options.whiten or nil}
 end
 
 --- Find the clusters of a table of embeddings.
@@ -279,6 +283,7 @@ function clusters.run(options)
    set, message = windows.read(options)
    if not set then return nil, message end
    progress.note(("cluster: %d windows"):format(set.n), options.quiet)
+   if options.whiten then set.x = whiten(set.x, set.file):copy("f32") end
    local found = cluster.hdbscan(set.x, {least = options.least, metric = options.metric})
    local names, lines = read_names(options.names, #found.sizes)
    if not names then return nil, lines end
