@@ -37,7 +37,7 @@ describe("scripts/experiments/gradient_isolation.lua", function()
       command.refuses(run, {
          ["--groups 3"] = "--groups 3: ", ["--batch 2"] = "'2' is outside 4..64",
          ["--checkpoint none.safetensors"] = "gradient_isolation: none.safetensors: ",
-         ["--widths 4,4"] = "'4,4' is not four whole numbers", ["--samples 2"] = "unknown option '--samples'",
+         ["--widths 4,4"] = "'4,4' is not 4 numbers", ["--samples 2"] = "unknown option '--samples'",
       })
       assert.is_false(files.exists(dir .. "/experiments"))
    end)

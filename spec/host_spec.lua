@@ -159,7 +159,7 @@ describe("bclua", function()
       os.remove(dir .. "/started")
       local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
          "kill -INT $pid; touch %s/stop; wait $pid"):format(command.program, script, dir, dir))
-      assert.matches("^false\tmine\tfalse\tbad argument #1 [^\n]*\n19999900002\tfalse\n19999900001\tfalse\n" ..
+      assert.matches("^false\tmine\tfalse\tbad argument #1 [^\n]*\n19999900002\tfalse\t0\n19999900001\tfalse\t0\n" ..
          "[^\n]*interrupted!\n$", out)
       assert.equal(130, status)
    end)
