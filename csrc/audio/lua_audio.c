@@ -158,7 +158,10 @@ static int l_load(lua_State *L) {
     reader *r = push_reader(L);
     int rc = bc_audio_open(&r->audio, path, &o, &e);
     if (rc == BC_OK) rc = read_range(L, r, start_s, seconds, &e);
-    if (rc != BC_OK) return bc_failure(L, rc, &e);
+    if (rc != BC_OK) {
+        close_reader(r); /* now: a program that hangs is not left to the collector */
+        return bc_failure(L, rc, &e);
+    }
     lua_pushinteger(L, bc_audio_rate(r->audio));
     lua_pushstring(L, bc_audio_warning(r->audio)); /* nil for NULL */
     close_reader(r);
