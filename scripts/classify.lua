@@ -1,7 +1,6 @@
 -- usage: bclua scripts/classify.lua train|predict|update ... [options]
 -- Learns calls from labels, and finds them in any recordings.
 local cli = require "bclua.cli"
-local options_of = require "bclua.options"
 
 local function train(parser)
    local workflow = require "bclua.workflow.classify.train"
@@ -9,23 +8,15 @@ local function train(parser)
    cli.options(c, workflow.options, "labels embeddings output group background none log_mel balance c folds " ..
       "samples seed")
    cli.threads(c)
-   return function(o)
-      local result, message = workflow.run(options_of.subset(o, workflow.options))
-      if result then print(workflow.text(result) .. "\nwritten: " .. o.output) end
-      return result, message
-   end
+   return cli.tells(workflow)
 end
 
 local function predict(parser)
    local workflow = require "bclua.workflow.classify.predict"
-   local _, of = cli.step(parser, "predict", "Find the classes of a model in any recordings: detections, and a " ..
+   cli.step(parser, "predict", "Find the classes of a model in any recordings: detections, and a " ..
       "summary by day and site.", workflow.options, "model inputs output precision threshold format review seed " ..
       "checkpoint hop partial deployments channel batch")
-   return function(o)
-      local result, message = workflow.run(of(o))
-      if result then print(workflow.text(result) .. "\nwritten: " .. o.output) end
-      return result, message
-   end
+   return cli.tells(workflow)
 end
 
 local function update(parser)

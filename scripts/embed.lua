@@ -125,11 +125,7 @@ local function cluster(parser)
    cli.options(c, workflow.options, "embeddings output least metric whiten column scores labels " ..
       "names map force")
    cli.threads(c)
-   return function(o)
-      local result, message = workflow.run(options_of.subset(o, workflow.options))
-      if result then print(workflow.text(result) .. "\nwritten: " .. o.output) end
-      return result, message
-   end
+   return cli.tells(workflow)
 end
 
 local function search(parser)

@@ -43,6 +43,16 @@ static void check_squares(lua_State *L, int arg, const double *values, int64_t n
             bc_arg_error(L, arg, "a value of %f, whose square overflows (1e150 at most)", values[i]);
 }
 
+/* What a fit came to: the weights are on the stack. */
+static int push_fitted(lua_State *L, int rc, size_t iterations) {
+    if (rc == BC_FAIL)
+        return luaL_error(L, "nothing can be fitted: the objective overflows (scale the columns, "
+                             "or lower 'c')");
+    if (rc != BC_OK) return bc_failure(L, rc, NULL);
+    lua_pushinteger(L, (lua_Integer)iterations);
+    return 2;
+}
+
 /*** Fit a multinomial logistic regression (objective as scikit-learn's:
 c * sum of log losses + 1/2 |weights|^2, the bias without penalty; L-BFGS).
 @function logistic_fit
@@ -68,12 +78,7 @@ static int l_fit(lua_State *L) {
     int rc = logistic_fit(w->data, &done, x->data, labels->data, (size_t)x->shape[0],
                           (size_t)x->shape[1], classes, c, (size_t)iterations, tolerance,
                           bc_tick_interrupt, NULL);
-    if (rc == BC_FAIL)
-        return luaL_error(L, "nothing can be fitted: the objective overflows (scale the columns, "
-                             "or lower 'c')");
-    if (rc != BC_OK) return bc_failure(L, rc, NULL);
-    lua_pushinteger(L, (lua_Integer)done);
-    return 2;
+    return push_fitted(L, rc, done);
 }
 
 /*** The most likely class of each row.
@@ -262,12 +267,7 @@ static int l_binary_fit(lua_State *L) {
                         bc_tick_interrupt, NULL);
         bc_pool_free(pool);
     }
-    if (rc == BC_FAIL)
-        return luaL_error(L, "nothing can be fitted: the objective overflows (scale the columns, "
-                             "or lower 'c')");
-    if (rc != BC_OK) return bc_failure(L, rc, NULL);
-    lua_pushinteger(L, (lua_Integer)done);
-    return 2;
+    return push_fitted(L, rc, done);
 }
 
 /*** Logarithms of the odds that rows are of classes.

@@ -11,6 +11,7 @@
 -- local p = model:probabilities(model:scores(other_x))
 local array = require "bclua.array"
 local display = require "bclua.display"
+local distances = require "bclua.evaluate.distances"
 local evaluate = require "bclua.evaluate"
 local folds = require "bclua.classifier.folds"
 local json = require "bclua.json"
@@ -55,16 +56,6 @@ local function check_features(features, rows)
    return true
 end
 
--- Numbers of names, in their order of appearance.
-local function numbers_of(names)
-   local known, count, out = {}, 0, array.zeros(#names, "i64")
-   for i, name in ipairs(names) do
-      if not known[name] then count, known[name] = count + 1, count + 1 end
-      out[i] = known[name]
-   end
-   return out, count
-end
-
 -- Truth without NaN (classes, rows), and 1 where it is known.
 local function split_known(truth)
    local known = array.zeros({truth:shape(1), truth:shape(2)}, "f64")
@@ -77,12 +68,6 @@ local function split_known(truth)
       end
    end
    return filled, known
-end
-
-local function take(matrix, rows)
-   local out = array.zeros({#rows, matrix:shape(2)}, "f64")
-   for i, row in ipairs(rows) do out[i]:fill(matrix[row]) end
-   return out
 end
 
 -- Windows and recordings that are of a class, and recordings that are not.
@@ -275,16 +260,16 @@ function classifier.train(set, options)
    local features = set.features or {{name = "embedding", x = set.x}}
    local ok, message = check_set(set, features)
    if not ok then return nil, message end
-   local groups, n = numbers_of(set.groups)
-   if n < 2 then
+   local groups, names = distances.numbers(set.groups)
+   if #names < 2 then
       return nil, ("all windows are of one %s: two are needed, so that one can judge the other"):format(
          set.unit or "recording")
    end
-   o.groups, o.strengths = n, o.c and {o.c} or classifier.strengths
+   o.groups, o.strengths = #names, o.c and {o.c} or classifier.strengths
    local truth, known = split_known(set.truth)
    local rows, classes, dropped = choose(set, truth, known, groups)
    if #rows == 0 then return nil, nothing(dropped) end
-   truth, known = take(truth, rows), take(known, rows)
+   truth, known = evaluate.take(truth, rows), evaluate.take(known, rows)
    local best, tried = validate(features, truth, known, groups, o)
    local model = setmetatable({classes = classes, features = best.name, c = best.c, folds = best.folds, tried = tried,
       dropped = dropped, balance = o.balance, about = {}}, Model)

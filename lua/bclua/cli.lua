@@ -266,6 +266,17 @@ function cli.step(parser, name, description, schema, names)
    return c, function(parsed) return options_of.subset(parsed, schema) end
 end
 
+--- What a command does that runs a step and prints what came of it, and where that is written.
+-- @tparam table workflow the step: `run(options)`, `options` (their schema), `text(result)`
+-- @treturn function of what was parsed: the step's result, or nil and a message
+function cli.tells(workflow)
+   return function(parsed)
+      local result, message = workflow.run(options_of.subset(parsed, workflow.options))
+      if result then print(workflow.text(result) .. "\nwritten: " .. parsed.output) end
+      return result, message
+   end
+end
+
 --- Add options, and arguments, to a parser: what they are called, say, take and are by default is what a schema of
 -- `bclua.options` has. Their values are found under the names in the schema: `options.subset(parsed, schema)`.
 -- @param parser

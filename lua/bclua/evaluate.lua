@@ -50,7 +50,11 @@ local function split(by_class, generator)
    return train, test
 end
 
-local function take(x, rows)
+--- Some rows of a matrix.
+-- @tparam array x (n, dimensions)
+-- @tparam {integer,...} rows from 1
+-- @treturn array f64 (#rows, dimensions)
+function evaluate.take(x, rows)
    local out = array.zeros({#rows, x:shape(2)}, "f64")
    for i, row in ipairs(rows) do out[i]:fill(x[row]) end
    return out
@@ -181,10 +185,10 @@ local function regress(rows, features, classes, numbers, options)
       local train, test = split(classes, sampling.generator(options.seed, s))
       local truth, taught = pick(numbers, test), pick(numbers, train)
       for i, all in ipairs(doubles) do
-         local x = take(all, train)
+         local x = evaluate.take(all, train)
          local mean, scale = evaluate.scaling(x)
          local w = learn.logistic_fit((x - mean) * scale, taught, {c = options.c})
-         local guess = learn.logistic_predict(w, (take(all, test) - mean) * scale)
+         local guess = learn.logistic_predict(w, (evaluate.take(all, test) - mean) * scale)
          rows[i].splits[s] = evaluate.balanced(guess, truth, #classes)
          local confusion = rows[i].confusion
          for t = 1, #truth do confusion[truth[t]][guess[t]] = confusion[truth[t]][guess[t]] + 1 end
@@ -287,7 +291,7 @@ function evaluate.measures(features, labels, recordings, options)
    result.k, result.precision_chance = k, distances.chance(truth, groups)
    result.knn_chance = distances.vote_chance(truth, groups, k)
    for i, f in ipairs(features) do
-      local x, row = take(f.x, kept), result.rows[i]
+      local x, row = evaluate.take(f.x, kept), result.rows[i]
       if f.standardise then x = evaluate.standardise(x) end
       row.knn, row.precision = {}, {}
       for _, metric in ipairs(METRICS) do
