@@ -10,7 +10,7 @@ local NETWORK = "z widths compression pooling projection front_end"
 
 local function fit_options(c)
    local function group(title, names) c:group(title, cli.options(c, fit.options, names)) end
-   c:group("The network", cli.options(c, tilenet.network_options, NETWORK))
+   c:group("The network", cli.options(c, fit.network, NETWORK))
    group("How long", "batch_size accumulate batches_per_round round_minutes max_rounds limit seed")
    group("Steps of AdamW", "lr schedule warmup lr_step lr_gamma lr_final beta1 beta2 eps weight_decay clip_norm")
    group("The loss", "loss margin l2 temperature roles")
@@ -29,7 +29,7 @@ local function train(parser)
    cli.threads(c)
    return function(o)
       local options = options_of.subset(o, fit.options)
-      options.network = options_of.subset(o, tilenet.network_options)
+      options.network = options_of.subset(o, fit.network)
       if o.motif and not o.dataset_root then
          return nil, "validation needs both --motif and --dataset-root"
       end
@@ -72,7 +72,7 @@ local function export(parser)
    end
 end
 
-local SUMMARY = options_of.extend(tilenet.options, {
+local SUMMARY = options_of.extend(tilenet.options, fit.network, {
    sample_rate = {"integer", default = 32000, least = 1000, most = 768000, unit = "Hz",
       text = "Sample rate of the recordings, as `motif extract` had it."},
    precision = fit.settings.precision, recompute = fit.settings.recompute,

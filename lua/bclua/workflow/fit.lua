@@ -28,13 +28,21 @@ fit.settings = options_of.extend(loader.settings, training_options.settings, {
 --- Their defaults.
 fit.defaults = options_of.defaults(fit.settings)
 
+local function with_default(rule, value) return options_of.extend(rule, {default = value}) end
+local of = tilenet.network_options
+
+--- A schema: the network that is trained. What travelled best to other recordings is the default, not what
+-- `bclua.tilenet` makes by itself: the original's.
+fit.network = options_of.extend(of, {widths = with_default(of.widths, {8, 16, 32, 64}), z = with_default(of.z, 256),
+   pooling = with_default(of.pooling, "bands"), projection = with_default(of.projection, 64)})
+
 --- What `run` takes.
 fit.options = options_of.extend(fit.settings, {
    triplets = rules.triplets,
    tiles = {"string", argument = "tiles", text = "Folder from `motif extract-triplets`; without it, windows are cut " ..
       "from the recordings below --dataset-root."},
    run = {"string", default = "runs/fit", arg = "DIR", text = "Folder for checkpoints and metrics."},
-   network = {"table", default = {}},
+   network = {"table", of = fit.network, default = {}},
    motif = {"string", arg = "FILE", text = "Parquet file from `motif consolidate`: validate every round on " ..
       "recordings that the triplets leave out."},
    dataset_root = rules.dataset_root, loc_unit = legacy.loc_unit,

@@ -1,6 +1,7 @@
 --- The whole job: from a folder of recordings to a trained embedding and a report.
 -- @module bclua.workflow.pipeline
 local files = require "bclua.files"
+local fit = require "bclua.workflow.fit"
 local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
 local options_of = require "bclua.options"
@@ -18,8 +19,9 @@ pipeline.defaults = {
    triplets = require("bclua.workflow.triplets").settings,
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},
-   network = {widths = {8, 16, 32, 64}, z = 256, compression = "log", pooling = "bands", projection = 64},
-   fit = options_of.extend(require("bclua.workflow.fit").defaults, {loss = "supcon", batch_size = 16,
+   network = options_of.subset(options_of.defaults(fit.network), {widths = true, z = true, compression = true,
+      pooling = true, projection = true}),
+   fit = options_of.extend(fit.defaults, {batch_size = 16,
       batches_per_round = 100, max_rounds = 14, schedule = "cosine", warmup = 20, augment = "mix=triplets,shift=1",
       validation_triplets = 64}),
    evaluate = {windows = "best", motifs = 3, splits = 10, labels = ""},
@@ -75,7 +77,7 @@ function pipeline.schema()
    local e, t = step_options("extract"), step_options("triplets")
    local all = {data = {"table", of = {deployments = e.deployments, layout = e.data_layout, metadata = t.metadata,
       group = t.group}},
-      network = of(require("bclua.tilenet").network_options, d.network)}
+      network = of(fit.network, d.network)}
    for _, name in ipairs{"extract", "triplets", "audit", "tiles", "fit", "evaluate"} do
       all[name] = of(step_options(name), d[name])
    end

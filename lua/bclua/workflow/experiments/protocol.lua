@@ -25,6 +25,7 @@ protocol.questions = {"held-out recordings", "unseen species"}
 --- What is judged: a name in columns, and in words; the first is what is asked about.
 protocol.subjects = {
    {"embedding", "embedding"},
+   {"embedding_whitened", "embedding, whitened within recordings"},
    {"both", "embedding beside log-mel"},
    {"untrained", "untrained network"},
    {"mel", "log-mel mean and deviation"},
@@ -103,9 +104,10 @@ end
 -- Features of all subjects, in their order.
 local function features_of(detail)
    local e, untrained, mel = detail.features[1].x, detail.features[2].x, detail.features[3].x
-   local x = {embedding = e, both = beside(e, mel), untrained = untrained,
-      mel = require("bclua.evaluate").standardise(mel),
-      whitened = require "bclua.evaluate.whiten"(mel, detail.recordings)}
+   local whiten = require "bclua.evaluate.whiten"
+   local x = {embedding = e, embedding_whitened = whiten(e, detail.recordings), both = beside(e, mel),
+      untrained = untrained, mel = require("bclua.evaluate").standardise(mel),
+      whitened = whiten(mel, detail.recordings)}
    local list = {}
    for i, subject in ipairs(protocol.subjects) do list[i] = {name = subject[1], x = x[subject[1]]} end
    return list
