@@ -8,7 +8,7 @@ local progress = require "bclua.progress"
 local parser = cli.parser("scripts/make_dataset.lua", "Make a data set of synthetic bird songs.",
    "Writes DIR/train_audio/<species>/<id>.ogg, DIR/taxonomy.csv and the true times, DIR/calls.csv.")
 parser:option("--output", "Folder to make."):argname("DIR"):count(1)
-cli.options(parser, dataset.options, "families species recordings short least_s most_s sample_rate seed")
+cli.options(parser, dataset.options, "families species recordings short least_s most_s others sample_rate seed")
 cli.threads(parser)
 local o = parser:parse()
 local _ <close> = cli.command("make_dataset")

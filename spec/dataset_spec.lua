@@ -50,6 +50,37 @@ synwre1,Synthetic Wren 1,Fictitroglodytes prima,Fictitroglodytidae (Synthetic Wr
       end
    end)
 
+   it("has soundscapes: the same birds, and others for a while, some over each other", function()
+      local p, alone = complete({families = 4, species = 1, recordings = 4, short = 0, least_s = 20, most_s = 25,
+         others = 2}), complete({families = 4, species = 1, recordings = 4, short = 0, least_s = 20, most_s = 25})
+      local _, before = dataset.plan(alone)
+      local _, recordings = dataset.plan(p)
+      local over = 0
+      for i, r in ipairs(recordings) do
+         local heard, species = {}, 0
+         for k, event in ipairs(r.performances) do
+            if k <= #before[i].performances then
+               assert.same(before[i].performances[k], event)
+            else
+               assert.is_true(event.species ~= r.species and event.start_s >= 0 and event.end_s <= r.seconds)
+               if not heard[event.species] then heard[event.species], species = true, species + 1 end
+               for j = 1, #before[i].performances do
+                  local main = r.performances[j]
+                  if main.start_s < event.end_s and event.start_s < main.end_s then over = over + 1 end
+               end
+            end
+         end
+         assert.equal(2, species)
+      end
+      assert.is_true(over > 0)
+      local last = recordings[1].performances[#recordings[1].performances]
+      local function power(r, from, to)
+         local y = dataset.render(r, p):slice(1, from * p.sample_rate // 1 + 1, to * p.sample_rate // 1)
+         return (y * y):mean()
+      end
+      assert.is_true(power(recordings[1], last.start_s, last.end_s) > power(before[1], last.start_s, last.end_s))
+   end)
+
    it("sings at the times it says, and nowhere else", function()
       local calls, by_file = dataset.calls(dir)
       local n = 0

@@ -3,7 +3,8 @@
 -- Families have a style (whistles, trills, harmonic stacks, buzzes), species
 -- of a family share it but have their own syllables, pitch and rhythm. A song
 -- is a sequence of syllables; each recording repeats the songs of its species,
--- slightly varied, at known times over wind, rain and insects.
+-- slightly varied, at known times over wind, rain and insects; other species may sing in between
+-- and at the same time.
 --
 --     DIR/train_audio/<species>/<id>.ogg
 --     DIR/taxonomy.csv    SPECIES_CODE,PRIMARY_COM_NAME,SCI_NAME,FAMILY
@@ -51,8 +52,9 @@ local SYLLABLES = 5 -- of a species
 local SONG_PARTS, PART_S = 3, 0.8 -- a part repeats one syllable for about so long
 local BOUT = 4 -- songs; CENS is smoothed over 4 s, so that one alone would be half background
 
--- Streams of the seed: one per species, one per recording.
-local SPECIES_STREAM, RECORDING_STREAM = 1 << 20, 1 << 21
+-- Streams of the seed: one per species, one per recording, and one for what else sings in it.
+local SPECIES_STREAM, RECORDING_STREAM, OTHERS_STREAM = 1 << 20, 1 << 21, 1 << 23
+local VISIT_S = {8, 16} -- how long another species is heard
 
 local function between(g, range) return range[1] + (range[2] - range[1]) * g:uniform() end
 
@@ -140,6 +142,26 @@ local function performances(species, seconds, g)
    return list
 end
 
+-- Other species, each for a while of its own, nearer or farther, whoever sings meanwhile.
+local function visits(r, all, p)
+   local g, list, n = sampling.generator(p.seed, OTHERS_STREAM + r.number), {}, 0
+   local order = g:shuffle(#all)
+   for i = 1, #all do
+      local species = all[order[i]]
+      if species ~= r.species and n < p.others then
+         n = n + 1
+         local seconds = math.min(r.seconds, between(g, VISIT_S))
+         local from, level = (r.seconds - seconds) * g:uniform(), decibels(-9 + 12 * g:uniform())
+         for _, event in ipairs(performances(species, seconds, g)) do
+            event.species, event.level = species, event.level * level
+            event.start_s, event.end_s = event.start_s + from, event.end_s + from
+            list[#list + 1] = event
+         end
+      end
+   end
+   return list
+end
+
 --- Everything that is random in a recording, without its sound.
 -- @tparam table species one of `dataset.species`
 -- @tparam integer number of the recording in the data set
@@ -161,7 +183,7 @@ function dataset.recording(species, number, p, short)
 end
 
 local function sing(y, r, event, sample_rate, g)
-   local style = STYLES[r.species.style]
+   local style = STYLES[(event.species or r.species).style]
    for _, note in ipairs(event.song.notes) do
       local s = note.syllable
       local hz = s.hz * event.pitch * semitones(wobble(g, 0.05) - s.sweep / 2)
@@ -204,7 +226,9 @@ function dataset.plan(p)
    for k, s in ipairs(species) do
       for i = 1, p.recordings + (k <= p.short and 1 or 0) do
          -- a number per species and recording: more of one moves no other
-         recordings[#recordings + 1] = dataset.recording(s, k * 1000 + i, p, i > p.recordings)
+         local r = dataset.recording(s, k * 1000 + i, p, i > p.recordings)
+         for _, event in ipairs(visits(r, species, p)) do table.insert(r.performances, event) end
+         recordings[#recordings + 1] = r
       end
    end
    return species, recordings
@@ -239,6 +263,8 @@ dataset.options = {
       text = "Length of the shortest of the others."},
    most_s = {"number", least = 12, most = 3600, default = 44, unit = "s", option = "most",
       text = "Length of the longest."},
+   others = {"integer", least = 0, most = 16, default = 0, text = "Other species that are heard for a while in each " ..
+      "recording, also over each other: soundscapes."},
    sample_rate = {"integer", least = 16000, most = 192000, default = 32000, unit = "Hz", text = "Sample rate."},
    seed = {"integer", least = 0, most = 1 << 31, default = 1, text = "Another seed gives other birds."},
 }
@@ -254,9 +280,10 @@ local function open_folder(dir, p)
       local old, message = files.read_json(path)
       if not old then return nil, message end
       for name, value in pairs(p) do
-         if old[name] ~= value then
+         local had = old[name] or dataset.defaults[name] -- one that an earlier version did not have
+         if had ~= value then
             return nil, ("%s: a data set with %s %.14g, not %.14g: remove it or take another folder"):format(
-               dir, name, tonumber(old[name]) or 0 / 0, value)
+               dir, name, tonumber(had) or 0 / 0, value)
          end
       end
       return true
@@ -279,8 +306,8 @@ local function write_tables(dir, species, recordings)
    end
    for _, r in ipairs(recordings) do
       for _, event in ipairs(r.performances) do
-         calls[#calls + 1] = {file = source_name(r), species = r.species.code, song = event.song.name,
-            start_s = ("%.3f"):format(event.start_s), end_s = ("%.3f"):format(event.end_s)}
+         calls[#calls + 1] = {file = source_name(r), species = (event.species or r.species).code,
+            song = event.song.name, start_s = ("%.3f"):format(event.start_s), end_s = ("%.3f"):format(event.end_s)}
       end
    end
    local ok, message = system.write_file(dir .. "/taxonomy.csv",
@@ -298,9 +325,9 @@ end
 -- @tparam string dir the folder
 -- @tparam[opt] table options `families` (3, up to 8), `species` per family (2, up to 9),
 -- `recordings` per species (6), `short` (2: species that have one more recording,
--- shorter than 5 s), `least_s`, `most_s` (14, 44: length of the others), `sample_rate`
--- (32000), `seed` (1); `threads`; `progress` (called with how many of how many
--- recordings are done)
+-- shorter than 5 s), `least_s`, `most_s` (14, 44: length of the others), `others` (0: of
+-- other species how many sing in each recording), `sample_rate` (32000), `seed` (1); `threads`;
+-- `progress` (called with how many of how many recordings are done)
 -- @treturn[1] table `{species=, recordings=, calls=, seconds=}` numbers
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
