@@ -154,6 +154,7 @@ look() {
 	has ffmpeg || hint ffmpeg
 	has luacheck || want lua-check
 	has luarocks || want luarocks
+	has mpirun || want openmpi-bin # ranks in specs; it is opened where a launcher starts bclua
 	# DuckDB needs a way to come, as long as it is not there.
 	if ! have_library && ! has npm; then
 		has curl || has wget || need curl ca-certificates

@@ -189,7 +189,7 @@ describe("rocks/deps.sh", function()
    local function deps(arguments, lacking, env)
       command.shell("rm -f " .. quote(tools) .. "/*")
       for name in ("sh dirname uname cat id basename ln mkdir cc pkg-config lua5.4 make gnuplot luacheck " ..
-         "luarocks npm sha256sum cut grep awk ls"):gmatch("%S+") do
+         "mpirun luarocks npm sha256sum cut grep awk ls"):gmatch("%S+") do
          if not lacking[name] then
             command.shell(("found=$(command -v %s) && ln -s $found %s/"):format(name, quote(tools)))
          end

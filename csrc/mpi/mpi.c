@@ -1,0 +1,294 @@
+/* mpi.c: MPI without its headers: what libraries disagree about is a table of two rows. */
+#include "mpi.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../support/interrupt.h"
+
+/* Handles are pointers in Open MPI and ints in MPICH (and Intel MPI, MVAPICH): an int is passed
+ * where a pointer would be, in the lower half of a register. */
+typedef void *handle;
+
+enum { FUNNELED = 1, PIECE = 1 << 30, TEXT = 1024 /* of errors, longer than either library's */ };
+
+#define FUNCTIONS(F)                                                  \
+    F(Init_thread, (int *, char ***, int, int *))                     \
+    F(Initialized, (int *))                                           \
+    F(Finalize, (void))                                               \
+    F(Abort, (handle, int))                                           \
+    F(Comm_rank, (handle, int *))                                     \
+    F(Comm_size, (handle, int *))                                     \
+    F(Comm_set_errhandler, (handle, handle))                          \
+    F(Error_string, (int, char *, int *))                             \
+    F(Isend, (const void *, int, handle, int, int, handle, handle *)) \
+    F(Irecv, (void *, int, handle, int, int, handle, handle *))       \
+    F(Test, (handle *, int *, void *))                                \
+    F(Cancel, (handle *))
+
+#define DECLARE(name, arguments) int(*name) arguments;
+static struct { FUNCTIONS(DECLARE) } mpi;
+
+/* Constants of both binary interfaces; a name is that of a variable of the library. */
+typedef struct interface {
+    const char *file, *world_name, *byte_name, *return_name;
+    uintptr_t world, byte, errors_return, no_status;
+} interface;
+
+static const interface interfaces[] = {
+    {"libmpi.so.40", "ompi_mpi_comm_world", "ompi_mpi_byte", "ompi_mpi_errors_return", 0, 0, 0, 0},
+    {"libmpi.so.12", NULL, NULL, NULL, 0x44000000, 0x4c00010d, 0x54000001, 1},
+    {"libmpich.so.12", NULL, NULL, NULL, 0x44000000, 0x4c00010d, 0x54000001, 1}};
+enum { INTERFACES = sizeof interfaces / sizeof *interfaces };
+
+/* Variables of launchers: the rank, the number of ranks (one of two), whose library is tried first.
+ */
+static const struct {
+    const char *rank, *size, *other_size;
+    int first;
+} launchers[] = {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", NULL, 0},
+                 {"PMIX_RANK", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", 0},
+                 {"PMI_RANK", "PMI_SIZE", "SLURM_NTASKS", 1}};
+enum { LAUNCHERS = sizeof launchers / sizeof *launchers };
+
+static struct {
+    bool started, broken;
+    int rank, size;
+    pid_t process; /* a fork of it is no rank */
+    const char *file;
+    handle world, byte;
+    void *no_status;
+} own = {.size = 1};
+
+/* ---- the library ---- */
+
+/* Find all functions: false where one is missing. */
+static bool find_functions(void *so) {
+    void *f;
+    /* ISO C knows no cast from data to code */
+#define FIND(name, arguments)    \
+    f = dlsym(so, "MPI_" #name); \
+    if (f == NULL) return false; \
+    memcpy(&mpi.name, &f, sizeof f);
+    FUNCTIONS(FIND)
+    return true;
+}
+
+static handle constant(void *so, const char *name, uintptr_t value) {
+    return name != NULL ? dlsym(so, name) : (handle)value;
+}
+
+/* Open the library of a row. Its plug-ins look for its symbols: RTLD_GLOBAL. */
+static bool open_library(const interface *i, handle *errors_return, bc_error *e) {
+    void *so = dlopen(i->file, RTLD_NOW | RTLD_GLOBAL);
+    if (so == NULL) {
+        const char *why = dlerror();
+        if (e->text[0] == '\0') bc_fail(e, "%s", why != NULL ? why : i->file);
+        return false;
+    }
+    own.world = constant(so, i->world_name, i->world);
+    own.byte = constant(so, i->byte_name, i->byte);
+    own.no_status = (void *)i->no_status;
+    *errors_return = constant(so, i->return_name, i->errors_return);
+    own.file = i->file;
+    if (find_functions(so) && own.world != NULL && own.byte != NULL && *errors_return != NULL)
+        return true;
+    bc_fail(e, "%s: not the MPI that its name promises", i->file);
+    return false;
+}
+
+static int fail(int code, const char *what, bc_error *e) {
+    char text[TEXT] = "";
+    int length = 0;
+    mpi.Error_string(code, text, &length);
+    own.broken = true;
+    return bc_fail(e, "MPI: %s: %s", what, text);
+}
+
+/* The launcher's row; -1: none, or it started this process alone. */
+static int find_launcher(void) {
+    for (int i = 0; i < LAUNCHERS; i++) {
+        if (getenv(launchers[i].rank) == NULL) continue;
+        const char *size = getenv(launchers[i].size);
+        if (size == NULL && launchers[i].other_size != NULL) size = getenv(launchers[i].other_size);
+        return size != NULL && strcmp(size, "1") == 0 ? -1 : i;
+    }
+    return -1;
+}
+
+/* At the end of the program: all ranks together, or, where one failed, none. Nobody hears
+ * Ctrl-C any more, so that it ends the wait for others. */
+static void leave(int status, void *unused) {
+    (void)unused;
+    if (getpid() != own.process) return;
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    if (status == 0 && !own.broken)
+        mpi.Finalize();
+    else
+        mpi.Abort(own.world, status != 0 ? status : 1);
+}
+
+/* Programs that this one starts are no ranks. */
+static void forget_launcher(void) {
+    for (int i = 0; i < LAUNCHERS; i++) unsetenv(launchers[i].rank);
+    unsetenv("PMI_FD");
+}
+
+static int join(int first, bc_error *e) {
+    handle errors_return;
+    bool opened = false;
+    int already = 0, provided = 0;
+    e->text[0] = '\0';
+    for (int i = 0; i < INTERFACES && !opened; i++)
+        opened = open_library(&interfaces[(first + i) % INTERFACES], &errors_return, e);
+    if (!opened) return BC_FAIL;
+    mpi.Initialized(&already); /* by another module of a stock Lua: then it finalizes, too */
+    int rc = already ? 0 : mpi.Init_thread(NULL, NULL, FUNNELED, &provided);
+    if (rc != 0) return fail(rc, "it does not start", e);
+    mpi.Comm_set_errhandler(own.world, errors_return);
+    mpi.Comm_rank(own.world, &own.rank);
+    mpi.Comm_size(own.world, &own.size);
+    own.process = getpid();
+    if (!already && on_exit(leave, NULL) != 0) return bc_fail(e, "MPI: on_exit failed");
+    forget_launcher();
+    return BC_OK;
+}
+
+int bc_mpi_start(bc_error *e) {
+    if (getpid() != gettid()) return bc_fail(e, "MPI is for the main thread only");
+    if (own.started) return own.broken ? bc_fail(e, "MPI: ended by an error before") : BC_OK;
+    int launcher = find_launcher();
+    bc_error why;
+    if (launcher >= 0 && join(launchers[launcher].first, &why) != BC_OK)
+        return bc_fail(e, "%s says that there are several ranks, but %.400s",
+                       launchers[launcher].rank, why.text);
+    own.started = true;
+    return BC_OK;
+}
+
+int bc_mpi_rank(void) {
+    return own.rank;
+}
+int bc_mpi_size(void) {
+    return own.size;
+}
+const char *bc_mpi_library(void) {
+    return own.file;
+}
+
+/* ---- messages ---- */
+
+/* Looks often at first, then rests in between: the ranks of a machine may share its cores. */
+static int wait_for(handle *request, const char *what, bc_error *e) {
+    static const struct timespec pause = {0, 50000};
+    for (int tries = 0;; tries++) {
+        int done = 0, rc = mpi.Test(request, &done, own.no_status);
+        if (rc != 0) return fail(rc, what, e);
+        if (done) return BC_OK;
+        if (bc_interrupted()) return BC_STOPPED;
+        if (tries > 2000) nanosleep(&pause, NULL);
+    }
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* At most PIECE bytes each way, counts being ints; a part of no bytes is none. */
+static int exchange_piece(const void *out, size_t out_bytes, int to, void *in, size_t in_bytes,
+                          int from, bc_error *e) {
+    handle send = NULL, receive = NULL;
+    int rc = 0, status = BC_OK;
+    if (in_bytes > 0) rc = mpi.Irecv(in, (int)in_bytes, own.byte, from, 0, own.world, &receive);
+    if (rc != 0) return fail(rc, "receive", e);
+    if (out_bytes > 0) rc = mpi.Isend(out, (int)out_bytes, own.byte, to, 0, own.world, &send);
+    if (rc != 0) return fail(rc, "send", e);
+    if (in_bytes > 0) status = wait_for(&receive, "receive", e);
+    if (status == BC_STOPPED) mpi.Cancel(&receive);
+    if (status == BC_OK && out_bytes > 0) status = wait_for(&send, "send", e);
+    if (status != BC_OK) own.broken = true;
+    return status;
+}
+
+int bc_mpi_exchange(const void *out, size_t out_bytes, int to, void *in, size_t in_bytes, int from,
+                    bc_error *e) {
+    if (out == NULL) out_bytes = 0;
+    if (in == NULL) in_bytes = 0;
+    if (own.broken) return bc_fail(e, "MPI: ended by an error before");
+    int rc = BC_OK;
+    for (size_t at = 0; rc == BC_OK && (at < out_bytes || at < in_bytes); at += PIECE) {
+        size_t sent = at < out_bytes ? smaller(PIECE, out_bytes - at) : 0;
+        size_t received = at < in_bytes ? smaller(PIECE, in_bytes - at) : 0;
+        rc = exchange_piece((const char *)out + (sent > 0 ? at : 0), sent, to,
+                            (char *)in + (received > 0 ? at : 0), received, from, e);
+    }
+    return rc;
+}
+
+/* By dissemination: after step d a rank has heard of the 2 d before it. */
+int bc_mpi_barrier(bc_error *e) {
+    char token = 0, other;
+    int rc = BC_OK;
+    for (int d = 1; d < own.size && rc == BC_OK; d *= 2)
+        rc = bc_mpi_exchange(&token, 1, (own.rank + d) % own.size, &other, 1,
+                             (own.rank - d + own.size) % own.size, e);
+    return rc;
+}
+
+/* Along a binomial tree: those that have it double. */
+int bc_mpi_broadcast(void *bytes, size_t n, int root, bc_error *e) {
+    int me = (own.rank - root + own.size) % own.size, rc = BC_OK;
+    for (int d = 1; d < own.size && rc == BC_OK; d *= 2) {
+        if (me < d && me + d < own.size)
+            rc = bc_mpi_exchange(bytes, n, (me + d + root) % own.size, NULL, 0, 0, e);
+        else if (me >= d && me < 2 * d)
+            rc = bc_mpi_exchange(NULL, 0, 0, bytes, n, (me - d + root) % own.size, e);
+    }
+    return rc;
+}
+
+/* ---- sums ---- */
+
+/* What a rank has summed after `steps` exchanges: [from, to) of n. */
+static void part_of(size_t *from, size_t *to, size_t n, int rank, int steps) {
+    *from = 0, *to = n;
+    for (int k = 0; k < steps; k++) {
+        size_t middle = *from + (*to - *from) / 2;
+        *(rank >> k & 1 ? from : to) = middle;
+    }
+}
+
+/* In each step two ranks share the work on what both have: one adds up the lower half, one the
+ * upper; then they give each other back what they have. a + b is b + a, so that the tree alone
+ * decides the bits. */
+#define SUM(name, real)                                                                 \
+    int name(real *x, size_t n, real *room, bc_error *e) {                              \
+        int steps = 0, rc = BC_OK;                                                      \
+        size_t from, to, other, end;                                                    \
+        while (1 << steps < own.size) steps++;                                          \
+        for (int k = 0; k < steps && rc == BC_OK; k++) {                                \
+            int partner = own.rank ^ 1 << k;                                            \
+            part_of(&from, &to, n, own.rank, k + 1);                                    \
+            part_of(&other, &end, n, partner, k + 1);                                   \
+            rc = bc_mpi_exchange(x + other, (end - other) * sizeof *x, partner, room,   \
+                                 (to - from) * sizeof *x, partner, e);                  \
+            for (size_t i = from; rc == BC_OK && i < to; i++) x[i] += room[i - from];   \
+        }                                                                               \
+        for (int k = steps - 1; k >= 0 && rc == BC_OK; k--) {                           \
+            int partner = own.rank ^ 1 << k;                                            \
+            part_of(&from, &to, n, own.rank, k + 1);                                    \
+            part_of(&other, &end, n, partner, k + 1);                                   \
+            rc = bc_mpi_exchange(x + from, (to - from) * sizeof *x, partner, x + other, \
+                                 (end - other) * sizeof *x, partner, e);                \
+        }                                                                               \
+        return rc;                                                                      \
+    }
+SUM(bc_mpi_sum_f32, float)
+SUM(bc_mpi_sum_f64, double)
