@@ -110,10 +110,10 @@ end
 local function predict(parser)
    local workflow = require "bclua.workflow.predict"
    local _, of = cli.step(parser, "predict", "The embedding of every window of any recordings, as one Parquet file.",
-      workflow.options, "checkpoint inputs output hop partial deployments channel precision batch")
+      workflow.options, "checkpoint inputs output hop partial deployments channel precision batch shard time_limit")
    return function(o)
-      local result, message = workflow.run(of(o))
-      if result then print(("%s: %d windows"):format(o.output, result.rows)) end
+      local result, message = cli.shared("predict", of(o), workflow.run)
+      if result and result.rows then print(("%s: %d windows"):format(o.output, result.rows)) end
       return result, message
    end
 end

@@ -31,17 +31,17 @@ end
 local function score(parser)
    local workflow = require "bclua.workflow.score"
    local _, of = cli.step(parser, "score", "What looks like a call: the motif of a recording or its discord, and " ..
-      "what else?", workflow.options, "input dataset_root output calls fmin fmax")
-   return function(o) return workflow.run(of(o)) end
+      "what else?", workflow.options, "input dataset_root output calls fmin fmax shard time_limit")
+   return function(o) return cli.shared("score", of(o), workflow.run) end
 end
 
 local function cut(parser)
    local workflow = require "bclua.workflow.tiles"
    local c, of = cli.step(parser, "extract-triplets", "Cut the windows of all triplets out of the recordings.",
-      workflow.options, "input dataset_root output store duration loc_unit")
+      workflow.options, "input dataset_root output store duration loc_unit shard time_limit")
    return function(o)
       if not o.output and o.store ~= "none" then c:error("missing option '--output'") end
-      return workflow.run(of(o))
+      return cli.shared("extract-triplets", of(o), workflow.run)
    end
 end
 

@@ -326,6 +326,22 @@ describe("classify", function()
       assert.same({16, "S1", "2023-05-13T00:00:00"}, {#d, d[1].site, d[1].clock_time})
    end)
 
+   it("makes the same of shards, once all are done", function()
+      assert(learn())
+      assert(find{output = dir .. "/plain"})
+      for n = 1, 3, 2 do
+         local out = dir .. "/shards" .. n
+         for i = n, 1, -1 do
+            local r = assert(find{output = out, shard = i .. "/" .. n})
+            assert.equal(i == 1, r.detections ~= nil)
+            assert.equal(i == 1, files.exists(out .. "/detections.parquet"))
+         end
+         assert.same(rows_of(dir .. "/plain/detections.parquet"), rows_of(out .. "/detections.parquet"))
+         assert.equal(command.read(dir .. "/plain/summary.csv"), command.read(out .. "/summary.csv"))
+      end
+      assert.is_true(command.read(dir .. "/shards1/scores.parquet") == command.read(dir .. "/shards3/scores.parquet"))
+   end)
+
    it("scores windows as the model scores their embeddings", function()
       local model = assert(learn())
       assert(find{output = dir .. "/scored", hop = 5})

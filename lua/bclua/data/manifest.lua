@@ -1,5 +1,5 @@
---- The manifest of a folder of results that many processes fill: `manifest.parquet`, the recordings as they were when
--- the first of them began, with sizes, times of change and seconds, cut into pieces.
+--- The manifest of work that many processes share: `manifest.parquet`, the recordings as they were when the first of
+-- them began, with sizes, times of change and seconds, cut into pieces.
 --
 -- Pieces follow from the recordings alone: about a thousand of equal seconds, though none shorter than a minute or
 -- longer than four hours. So they are the same whichever process froze the manifest and however many there are; a
@@ -8,6 +8,7 @@
 local audio = require "bclua.audio"
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
+local json = require "bclua.json"
 local lock = require "bclua.lock"
 local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
@@ -18,7 +19,9 @@ local manifest = {}
 
 local PIECES, SHORTEST_S, LONGEST_S = 1024, 60, 4 * 3600
 local LEAST_S = 0.1 -- of a recording: it is opened, whatever is in it
-local PATIENCE_S = 3600 -- while another process lists the recordings
+
+--- Seconds to wait while another process lists the recordings, or makes an output of all pieces.
+manifest.patience_s = 3600
 
 local COLUMNS = {"piece", "source_name", "below", "species", "site", "id", "bytes", "modified", "seconds"}
 local TYPES = {}
@@ -46,20 +49,31 @@ function manifest.cut(seconds)
    return pieces
 end
 
+-- Size and time of a file; zeros: there is none.
+local function stamp(path)
+   local size, modified = files.stamp(path)
+   return size or 0, modified or 0
+end
+
+local function seconds_of(path)
+   local info = audio.info(path)
+   return info and info.seconds or 0.0
+end
+
 -- Recordings as columns.
 local function columns_of(list, root)
    local columns = {}
    for _, name in ipairs(COLUMNS) do columns[name] = {n = #list} end
    for i, item in ipairs(list) do
-      local info = audio.info(item.path)
-      columns.below[i] = item.path:sub(#root + 2)
-      columns.bytes[i], columns.modified[i] = files.stamp(item.path)
-      columns.bytes[i], columns.modified[i] = columns.bytes[i] or 0, columns.modified[i] or 0
-      columns.seconds[i] = info and info.seconds or 0.0
-      for _, name in ipairs{"source_name", "species", "site", "id"} do columns[name][i] = item[name] end
+      columns.below[i] = root and item.path:sub(#root + 2) or item.path
+      columns.bytes[i], columns.modified[i] = stamp(item.path)
+      columns.seconds[i] = item.seconds or seconds_of(item.path)
+      for _, name in ipairs{"source_name", "species", "site", "id", "piece"} do columns[name][i] = item[name] end
    end
-   columns.piece = manifest.cut(columns.seconds)
-   columns.piece.n = #list
+   if not list[1].piece then
+      columns.piece = manifest.cut(columns.seconds)
+      columns.piece.n = #list
+   end
    return columns
 end
 
@@ -79,35 +93,38 @@ local function read(folder, root, settings)
    sums, message = sql.query(("select piece, sum(greatest(seconds, %g))::double as seconds, count(*) as n from %s " ..
       "group by piece order by piece"):format(LEAST_S, relation))
    if not sums then return nil, message end
-   local total = 0
+   local total, metadata = 0, sql.parquet_metadata(path)
    for _, sum in ipairs(sums) do total = total + sum.seconds end
-   return setmetatable({path = path, relation = relation, root = root, sums = sums, total = total}, Manifest)
+   return setmetatable({path = path, relation = relation, root = root, sums = sums, total = total,
+      left_out = json.decode(metadata and metadata.bclua_left_out or "[]") or {}}, Manifest)
 end
 
 --- Read the manifest of a folder of results; where there is none, freeze one. Any number of processes may do so at
 -- once.
 -- @tparam string folder
--- @tparam string root folder of the recordings
+-- @tparam ?string root folder of the recordings; nil: their paths say it
 -- @tparam table settings that say which recordings there are, which all processes must share
--- @tparam function list called where there is none, by one process at a time: the recordings, as from
--- `recordings.list`, below `root`; or nil and a message
--- @treturn[1] manifest
+-- @tparam function list called where there is none, by one process at a time: the recordings, at least one, as from
+-- `recordings.list`, below `root`, with `seconds` and `piece` where these are known; and what was left out, `{path=,
+-- reason=}`, or nil; or nil and a message
+-- @treturn[1] manifest `sums`: of each `piece` its `seconds` and how many recordings (`n`); `total` seconds; `left_out`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function manifest.open(folder, root, settings, list)
-   root = root:gsub("(.)/+$", "%1")
+   root = root and root:gsub("(.)/+$", "%1")
    if manifest.is_in(folder) then return read(folder, root, settings) end
-   local locked <close>, busy = lock.take(folder, PATIENCE_S)
+   local locked <close>, busy = lock.take(folder, manifest.patience_s)
    if not locked then return nil, busy end
    if manifest.is_in(folder) then return read(folder, root, settings) end -- while we waited
    if extracted.layout_of(folder) then
       return nil, folder .. ": has results of a run without shards; take another output"
    end
-   local found, message = list()
-   if not found then return nil, message end
-   local ok
-   ok, message = sql.write_parquet(path_of(folder), columns_of(found, root), {order = COLUMNS, types = TYPES,
-      metadata = provenance.for_parquet(settings)})
+   local found, left_out = list()
+   if not found then return nil, left_out end
+   local metadata = provenance.for_parquet(settings)
+   metadata.bclua_left_out = left_out and left_out[1] and files.json(left_out) or nil
+   local ok, message = sql.write_parquet(path_of(folder), columns_of(found, root), {order = COLUMNS, types = TYPES,
+      metadata = metadata})
    if not ok then return nil, message end
    return read(folder, root, settings)
 end
@@ -124,6 +141,11 @@ function Manifest:pieces(shard)
    return list
 end
 
+--- The path of a recording.
+-- @tparam string below
+-- @treturn string
+function Manifest:path_of(below) return self.root and self.root .. "/" .. below or below end
+
 --- The recordings of some pieces in a row.
 -- @tparam integer first
 -- @tparam integer last
@@ -137,7 +159,7 @@ function Manifest:recordings(first, last)
    if not rows then return nil, message end
    local list = {}
    for i, row in ipairs(rows) do
-      row.path = self.root .. "/" .. row.below
+      row.path = self:path_of(row.below)
       list[i] = row
    end
    return list
@@ -150,10 +172,10 @@ end
 -- @treturn[2] string message, beginning with the path of the first that is not
 function Manifest:check(list)
    for _, item in ipairs(list) do
-      local size, modified = files.stamp(item.path)
+      local size, modified = stamp(item.path)
       if size ~= item.bytes or modified ~= item.modified then
          return nil, ("%s: %s since %s was frozen; restore it, or take another output"):format(item.path,
-            size and "was changed" or "is gone", self.path)
+            files.exists(item.path) and "was changed" or "is gone", self.path)
       end
    end
    return true

@@ -92,10 +92,14 @@ schemas.extracted = options.extend(schemas.motif, {part_file = false, cens_file 
    source_bytes = optional(COUNT), source_modified = "integer", warning = "string", clock_warning = "string",
    claimed_seconds = "number", is_best_channel = "boolean", fmin = HERTZ, fmax = HERTZ})
 
---- manifest.parquet of `extract --shard`.
-schemas.manifest = {piece = {"integer", needed = true, least = 1}, source_name = PATH, below = PATH,
-   species = optional(TEXT), site = optional(TEXT), id = PATH, bytes = COUNT, modified = {"integer", needed = true},
-   seconds = SECONDS}
+--- manifest.parquet of steps with `--shard`; paths may lead anywhere, as those on a command line.
+schemas.manifest = {piece = {"integer", needed = true, least = 1}, source_name = TEXT, below = TEXT,
+   species = optional(TEXT), site = optional(TEXT), id = optional(TEXT), bytes = COUNT,
+   modified = {"integer", needed = true}, seconds = SECONDS}
+
+--- What the metadata of a piece say.
+schemas.piece = {files = {"list", needed = true, of = {"table", of = {file = TEXT, bytes = COUNT,
+   modified = {"integer", needed = true}}}}}
 
 --- config.json of the pipeline; the settings are `pipeline.merge`'s.
 schemas.config = {config = {"table", needed = true, words = "must be an object"}, data = {"string", needed = true}}

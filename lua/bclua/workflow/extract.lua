@@ -10,6 +10,7 @@ local hearing = require "bclua.data.hearing"
 local layouts = require "bclua.data.layouts"
 local lock = require "bclua.lock"
 local manifest = require "bclua.data.manifest"
+local pieces = require "bclua.workflow.pieces"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local rules = require "bclua.data.rules"
@@ -222,6 +223,26 @@ local function begin_shards(options, p)
    return ok and named, message
 end
 
+-- The pieces of a manifest, for `bclua.workflow.pieces`.
+local function step_of(options, p)
+   local step = {name = "extract", folder = options.output}
+   local function set_folders(list)
+      for _, item in ipairs(list) do item.folder = (item.species and item.species .. "/" or "") .. item.id end
+      return list
+   end
+   function step.path(number) return pieces.path(options.output, number) end
+   function step.look(number, list) return extracted.piece(options.output, number, set_folders(list), p) end
+   function step.run(list, keep)
+      for i, found, why in require("bclua.parallel").map(list, "bclua.workflow.extract", "one", p) do
+         local goes_on, message = keep(list[i], found, why)
+         if not goes_on then return goes_on, message end
+      end
+      return true
+   end
+   function step.write(number, rows, reasons) return extracted.write_piece(options.output, number, rows, reasons) end
+   return step
+end
+
 -- Only a shard of the work, beside other processes.
 local function run_shard(options, p)
    if options.layout ~= "parts" then return nil, "shards: need --layout parts" end
@@ -237,7 +258,7 @@ local function run_shard(options, p)
    ok, message = open_output(options, p)
    if not ok then return nil, message end
    p.layout, p.strict_audio, p.quiet = "parts", options.strict_audio, options.quiet
-   return require("bclua.workflow.extract.pieces").run(frozen, options, p)
+   return pieces.run(frozen, step_of(options, p), options)
 end
 
 --- Extract all recordings of a folder.
@@ -248,7 +269,7 @@ end
 -- recording (`files`); one that is there goes on as it is;
 -- `data_layout` ("auto": what the folders are, see `bclua.data.layouts`);
 -- `species`, `sample_k`, `seed` to take only some; `shard` (`3/64`: only this part of the work, see
--- `bclua.workflow.extract.pieces`), or `claim` (true: whatever no other process is at) and `stale` (seconds after which
+-- `bclua.workflow.pieces`), or `claim` (true: whatever no other process is at) and `stale` (seconds after which
 -- what another one has claimed is taken over); `time_limit` (minutes, after which it stops and keeps what is done);
 -- `deployments` (a CSV, see `bclua.data.deployments`, that is kept for `consolidate`); `strict_audio` (false: of what
 -- is truncated or damaged, or not as long as its header says, all that can be decoded is used, with a warning);

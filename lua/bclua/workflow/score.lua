@@ -11,6 +11,7 @@ local array = require "bclua.array"
 local clock = require "bclua.clock"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
+local pieces = require "bclua.workflow.pieces"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local schemas = require "bclua.data.schemas"
@@ -255,12 +256,13 @@ local function read(options)
    return items
 end
 
-local function write(options, list)
-   local sql, columns = require "bclua.sql", provenance.columns(list, score.columns)
+-- Rows as columns, or SQL of them, into the table that was asked for.
+local function write(options, source)
+   local sql = require "bclua.sql"
    if options.output:lower():find("%.csv$") then
-      return sql.write_csv(options.output, columns, {order = score.columns, guard = true})
+      return sql.write_csv(options.output, source, {order = score.columns, guard = true})
    end
-   return sql.write_parquet(options.output, columns, {order = score.columns, types = {clock_time = "varchar"},
+   return sql.write_parquet(options.output, source, {order = score.columns, types = {clock_time = "varchar"},
       metadata = provenance.for_parquet({mel = score.mel(options.heard), window_s = options.window_s,
          calls = options.calls})})
 end
@@ -388,16 +390,82 @@ score.options = {
       {text = "Ignore what lies below (0: 150 Hz; default: as --input was made)."}),
    fmax = options_of.extend(hearing.given.fmax,
       {text = "Ignore what lies above (0: 15/32 of the sample rate; default: as --input was made)."}),
-   quiet = "boolean"}
+   shard = pieces.rules.shard, time_limit = pieces.rules.time_limit, quiet = "boolean"}
+
+-- What a worker needs to know.
+local function settings_of(options)
+   return {seconds = options.window_s, calls = options.calls, sample_rate = options.heard.sample_rate,
+      fmin = options.heard.fmin, fmax = options.heard.fmax}
+end
+
+local PART_TYPES = {source_name = "varchar", species = "varchar", kind = "varchar", start_s = "double",
+   clock_time = "varchar", energy = "double", contrast = "double", score = "double", pick = "boolean"}
+
+-- The pieces of a manifest, for `bclua.workflow.pieces`.
+local function step_of(options, items, frozen)
+   local sql, by_name, folder = require "bclua.sql", {}, pieces.folder(options.output)
+   for _, item in ipairs(items) do by_name[item.source_name] = item end
+   local step = {name = "score", folder = folder, output = options.output}
+   function step.path(number) return pieces.path(folder, number) end
+   function step.look(number, list) return pieces.look(step.path(number), list) end
+   function step.run(list, keep)
+      local todo = {}
+      for i, row in ipairs(list) do todo[i] = by_name[row.source_name] end
+      for i, measured, why in require("bclua.parallel").map(todo, "bclua.workflow.score", "one",
+         settings_of(options)) do
+         local rows, row = {}, list[i]
+         if measured then add(rows, todo[i], measured) end
+         local goes_on, message = keep(row, measured and {seconds = row.seconds, kept = {rows = rows,
+            file = {file = row.source_name, bytes = row.bytes, modified = row.modified}}}, why)
+         if not goes_on then return goes_on, message end
+      end
+      return true
+   end
+   function step.write(number, kept, reasons)
+      local rows, done = {}, {}
+      for i, one in ipairs(kept) do
+         table.move(one.rows, 1, #one.rows, #rows + 1, rows)
+         done[i] = one.file
+      end
+      return sql.write_parquet(step.path(number), provenance.columns(rows, score.columns), {order = score.columns,
+         types = PART_TYPES, metadata = pieces.metadata(done, reasons)})
+   end
+   function step.merge(paths)
+      local all, failures = pieces.gather(frozen, paths, "score")
+      if not all then return nil, failures end
+      local ok, message = write(options, ("select %s from %s order by file_index, file_row_number"):format(
+         table.concat(score.columns, ", "), sql.parquet(paths, "file_row_number = true")))
+      if not ok then return nil, message end
+      return provenance.write_failures(options.output .. ".failures.csv", failures)
+   end
+   return step
+end
+
+-- Only a shard of the work, beside other processes.
+local function run_shard(options, items)
+   local bytes, modified = files.stamp(options.input)
+   local settings = settings_of(options)
+   settings.input = {bytes = bytes, modified = modified}
+   local frozen, message = pieces.open(options.output, options.dataset_root, settings, function()
+      local list = {}
+      for i, item in ipairs(items) do
+         list[i] = {source_name = item.source_name, path = item.path, seconds = item.duration_s}
+      end
+      return list
+   end)
+   if not frozen then return nil, message end
+   return pieces.run(frozen, step_of(options, items, frozen), options)
+end
 
 --- Score motif and discord of all recordings that have them, and find the likely calls of these and of those that
 -- are only as long as a window.
 -- @tparam table options `input` (Parquet from `consolidate`), `dataset_root` (the folder in which source
 -- names begin), `output` (.parquet or .csv; none: only the result), `calls` (6 likely calls of a recording at
 -- most), `recordings` (list of source names: only these), `fmin`, `fmax` (Hz: what is looked at, 0: 150 Hz to 15/32 of
--- the sample rate; default: what the input was made with), `quiet`
+-- the sample rate; default: what the input was made with), `shard` (`3/64`: only this part of the work, see
+-- `bclua.workflow.pieces`), `time_limit` (minutes, after which it stops and keeps what is done), `quiet`
 -- @treturn[1] table `picks` (`motif` or `discord` by source name), `calls` (starts in seconds by source name),
--- `rows`, `scored`, `discords` (recordings), `failures`
+-- `rows`, `scored`, `discords` (recordings), `failures`; with a shard or a time limit as from `pieces.run`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function score.run(options)
@@ -415,10 +483,13 @@ function score.run(options)
    if not heard then return nil, message end
    items, message = read(options)
    if not items then return nil, message end
+   options.window_s, options.heard = items[1].seconds, heard
+   if options.output and (options.time_limit or pieces.is_shared(options, pieces.folder(options.output))) then
+      return run_shard(options, items)
+   end
    local bar = progress.new("score", #items, {unit = "recordings", quiet = options.quiet})
    local result = {picks = {}, rows = {}, scored = 0, discords = 0, failures = {}}
-   for i, measured, why in parallel.map(items, "bclua.workflow.score", "one", {seconds = items[1].seconds,
-      calls = options.calls, sample_rate = heard.sample_rate, fmin = heard.fmin, fmax = heard.fmax}) do
+   for i, measured, why in parallel.map(items, "bclua.workflow.score", "one", settings_of(options)) do
       if measured then
          local pick = add(result.rows, items[i], measured)
          result.picks[items[i].source_name] = pick
@@ -437,8 +508,7 @@ function score.run(options)
       progress.duration(bar:elapsed())))
    result.calls = starts_of(result.rows)
    if options.output then
-      options.window_s, options.heard = items[1].seconds, heard
-      ok, message = write(options, result.rows)
+      ok, message = write(options, provenance.columns(result.rows, score.columns))
       if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", result.failures) end
       if not ok then return nil, message end
    end

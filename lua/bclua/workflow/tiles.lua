@@ -10,14 +10,19 @@ local rules = require "bclua.data.rules"
 local files = require "bclua.files"
 local legacy = require "bclua.data.legacy"
 local hearing = require "bclua.data.hearing"
+local deadline = require "bclua.deadline"
 local lock = require "bclua.lock"
+local manifest = require "bclua.data.manifest"
+local pieces = require "bclua.workflow.pieces"
 local provenance = require "bclua.data.provenance"
+local shards_of = require "bclua.data.shards"
 local silence = require "bclua.workflow.silence"
 local segments = require "bclua.workflow.segments"
 local stores = require "bclua.workflow.tiles.stores"
 local system = require "bclua.system"
 local tile_index = require "bclua.workflow.tiles.index"
-local check_options = require("bclua.options").check
+local options_of = require "bclua.options"
+local check_options = options_of.check
 
 local tiles = {}
 
@@ -40,7 +45,7 @@ end
 
 local function note_path(output, number) return ("%s/%s/%05d.json"):format(output, tile_index.unfinished, number) end
 
--- What an earlier run wrote about this shard; nil if that was another one, or none.
+-- What an earlier run, or another process, wrote about this shard; nil if that was another one, or none.
 local function read_note(shard, o)
    local path = note_path(o.output, shard.number)
    if not files.exists(path) then return nil end
@@ -50,7 +55,7 @@ local function read_note(shard, o)
    local bytes = name and files.stamp(o.output .. "/" .. name)
    if bytes ~= note.result.bytes or type(note.result.sources) ~= "table" then return nil end
    for _, source in ipairs(note.result.sources) do
-      if #source.failures > 0 then return nil end -- what could not be read then may be readable now
+      if #source.failures > 0 and not o.keep_failures then return nil end -- it may be readable now
    end
    note.result.before = true
    return note.result
@@ -103,7 +108,8 @@ end
 
 --- Write one shard, on a worker state, or take over what an earlier run wrote.
 -- @tparam table shard `{number=, sources={{source=, channel=, locs={...}, id=, bytes=, modified=},...}}`
--- @tparam table o `store`, `root`, `output`, `seconds`, `sample_rate`
+-- @tparam table o `store`, `root`, `output`, `seconds`, `sample_rate`, `keep_failures` (a shard of which recordings
+-- failed is not done again)
 -- @treturn[1] table `{sources={{first=, scale=, failures=, warning=},...}, bytes=, before=}`: for each source
 -- lists as long as its locs: the first sample in the shard (-1: not there), the scale
 -- @treturn[2] nil
@@ -276,11 +282,12 @@ end
 
 -- Cut what is missing; the windows go into `there`. Returns their number, how many of them an
 -- earlier run had cut, the failures and the warnings.
-local function cut_all(shards, there, sizes, o, quiet)
+local function cut_all(shards, there, sizes, o, options)
    local parallel, progress = require "bclua.parallel", require "bclua.progress"
-   local total, done, cut_now, before, failures, warnings = 0, 0, 0, 0, {}, {}
+   local total, done, cut_now, before, failures, warnings, stopped = 0, 0, 0, 0, {}, {}, false
+   local is_late = deadline.new(options.time_limit)
    for _, shard in ipairs(shards) do total = total + #shard.sources end
-   local bar = progress.new("extract-triplets", total, {unit = "recordings", kept = true, quiet = quiet})
+   local bar = progress.new("extract-triplets", total, {unit = "recordings", kept = true, quiet = options.quiet})
    for i, result, why in parallel.map(shards, "bclua.workflow.tiles", "one", o) do
       if not result then return nil, why end
       local n, failed, warned = take_over(shards[i], result, there, sizes, o)
@@ -289,8 +296,10 @@ local function cut_all(shards, there, sizes, o, quiet)
       table.move(warned, 1, #warned, #warnings + 1, warnings)
       done = done + #shards[i].sources
       bar:update(done, cut_now .. " tiles")
+      stopped = i < #shards and is_late()
+      if stopped then break end
    end
-   return {made = cut_now, before = before, failures = failures, warnings = warnings, bar = bar}
+   return {made = cut_now, before = before, failures = failures, warnings = warnings, bar = bar, stopped = stopped}
 end
 
 -- The folder, and what of it can stay.
@@ -361,7 +370,114 @@ tiles.options = {
    output = {"string", default = false, arg = "DIR", text = "Folder for the tiles (not with --store none)."},
    store = {"choice", stores.names, default = "packed", text = "packed (16 bits in a few files), flac (the same, " ..
       "compressed), npy (a file per tile) or none (nothing: train from the recordings)."},
-   duration = rules.duration, loc_unit = legacy.loc_unit, force = "boolean", quiet = "boolean"}
+   duration = rules.duration, loc_unit = legacy.loc_unit,
+   shard = shards_of.rules.shard, time_limit = shards_of.rules.time_limit, force = "boolean", quiet = "boolean"}
+
+-- What there is to do, and what is there: the same for all processes as long as nobody has finished.
+local function plan(wanted, options, parameters, o)
+   local there, sizes = open_output(options, parameters, o)
+   if not there then return nil, sizes end
+   local todo, skipped = missing(wanted, there)
+   local shards = tiles.shards(todo, next_number(sizes))
+   local free, message = system.disk_free(o.output)
+   if not free then return nil, message end
+   local room
+   room, message = tiles.check_room(todo, o, free + written(shards, o))
+   if not room then return nil, message end
+   local ok
+   ok, message = system.mkdir(o.output .. "/" .. tile_index.unfinished)
+   if not ok then return nil, message end
+   return {shards = shards, there = there, sizes = sizes, skipped = skipped}
+end
+
+-- Cut, and make the index.
+local function cut_and_finish(work, wanted, options, parameters, o)
+   local got, message = cut_all(work.shards, work.there, work.sizes, o, options)
+   if not got then return nil, message end
+   if got.stopped then return got end
+   got.skipped = work.skipped
+   return finish(wanted, got, work.there, work.sizes, parameters, o)
+end
+
+-- The pieces of a manifest, for `bclua.workflow.pieces`: shards, of which each keeps a note.
+local function step_of(work, wanted, parameters, o)
+   local step = {name = "extract-triplets", folder = o.output .. "/" .. tile_index.unfinished,
+      output = o.output .. "/index.parquet"}
+   o.keep_failures = true
+   function step.path(number) return note_path(o.output, work.shards[number].number) end
+   function step.look(number, list)
+      local note, found = read_note(work.shards[number], o), {}
+      for i, item in ipairs(note and list or {}) do found[item.source_name] = note.sources[i].failures[1] or true end
+      return note and found
+   end
+   function step.run(list, keep)
+      local todo = {}
+      for i, item in ipairs(list) do
+         if i == 1 or list[i - 1].piece ~= item.piece then todo[#todo + 1] = work.shards[item.piece] end
+      end
+      local again, at = options_of.extend(o, {keep_failures = false}), 0
+      for _, result, why in require("bclua.parallel").map(todo, "bclua.workflow.tiles", "one", again) do
+         if not result then return nil, why end
+         for _, source in ipairs(result.sources) do
+            at = at + 1
+            local failure = source.failures[1]
+            local goes_on, message = keep(list[at], not failure and {seconds = list[at].seconds} or nil, failure)
+            if not goes_on then return goes_on, message end
+         end
+      end
+      return true
+   end
+   function step.write() return true end -- its worker did
+   function step.merge()
+      local locked <close>, busy = lock.take(o.output, manifest.patience_s)
+      if not locked then return nil, busy end
+      return cut_and_finish(work, wanted, {quiet = true}, parameters, o)
+   end
+   return step
+end
+
+-- The shards of the work as recordings for a manifest.
+local function items_of(shards, o)
+   local list = {}
+   for number, shard in ipairs(shards) do
+      for _, s in ipairs(shard.sources) do
+         list[#list + 1] = {piece = number, source_name = s.source, path = o.root .. "/" .. s.source,
+            seconds = #s.locs * o.seconds}
+      end
+   end
+   return list
+end
+
+-- Begin with the others: what there is to do, and its manifest; nil where there is nothing. Locked, as who finishes
+-- takes notes and manifest away.
+local function begin_shards(wanted, options, parameters, o)
+   local locked <close>, busy = lock.take(o.output, manifest.patience_s)
+   if not locked then return nil, busy end
+   local work, message = plan(wanted, options, parameters, o)
+   if not work then return nil, message end
+   local bytes, modified = files.stamp(options.input)
+   local settings = options_of.extend(parameters, {input = {bytes = bytes, modified = modified},
+      shards = #work.shards})
+   if #work.shards == 0 then
+      local result
+      result, message = cut_and_finish(work, wanted, options, parameters, o)
+      if result then result.merged = true end
+      return work, nil, result, message
+   end
+   local frozen
+   frozen, message = manifest.open(o.output .. "/" .. tile_index.unfinished, o.root, settings, function()
+      return items_of(work.shards, o)
+   end)
+   return frozen and work, frozen or message
+end
+
+-- Only a shard of the work, beside other processes.
+local function run_shard(wanted, options, parameters, o)
+   local work, frozen, result, message = begin_shards(wanted, options, parameters, o)
+   if not work then return nil, frozen end
+   if not frozen then return result, message end
+   return pieces.run(frozen, step_of(work, wanted, parameters, o), options)
+end
 
 --- Cut the tiles of all triplets.
 --
@@ -371,9 +487,11 @@ tiles.options = {
 -- @tparam table options `input` (Parquet of triplets), `dataset_root` (the folder in
 -- which source names begin), `output` (folder), `store` (`packed`, `flac`, `npy`, or `none`:
 -- only looks whether the recordings are there), `duration` (7 s), `loc_unit` (for tables of
--- the original system: see `bclua.data.legacy`), `force`, `quiet`
--- @treturn[1] table `{made=, skipped=, failures=, warnings={{path=, step=, what=},...}}` numbers of tiles; warnings of
--- silent ones
+-- the original system: see `bclua.data.legacy`), `shard` (`3/64`: only this part of the work, see
+-- `bclua.workflow.pieces`; whoever does the last one makes the index), `time_limit` (minutes, after which it stops and
+-- keeps what is done), `force`, `quiet`
+-- @treturn[1] table `{made=, skipped=, failures=, warnings={{path=, step=, what=},...}, stopped=}` numbers of tiles;
+-- warnings of silent ones; stopped: time was up; with a shard as from `pieces.run`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function tiles.run(options)
@@ -392,25 +510,18 @@ function tiles.run(options)
    local parameters = {duration = options.duration, sample_rate = heard.sample_rate, store = options.store}
    local o = {root = root, output = options.output, store = parameters.store, seconds = parameters.duration,
       sample_rate = parameters.sample_rate}
+   if pieces.is_shared(options, o.output .. "/" .. tile_index.unfinished) then
+      local ok
+      ok, message = system.mkdir(o.output)
+      if not ok then return nil, message end
+      return run_shard(wanted, options, parameters, o)
+   end
    local locked <close>, busy = lock.folder(o.output)
    if not locked then return nil, busy end
-   local there, sizes = open_output(options, parameters, o)
-   if not there then return nil, sizes end
-   local todo, skipped = missing(wanted, there)
-   local shards = tiles.shards(todo, next_number(sizes))
-   local free, room
-   free, message = system.disk_free(o.output)
-   if not free then return nil, message end
-   room, message = tiles.check_room(todo, o, free + written(shards, o))
-   if not room then return nil, message end
-   local ok
-   ok, message = system.mkdir(o.output .. "/" .. tile_index.unfinished)
-   if not ok then return nil, message end
-   local got
-   got, message = cut_all(shards, there, sizes, o, options.quiet)
-   if not got then return nil, message end
-   got.skipped = skipped
-   return finish(wanted, got, there, sizes, parameters, o)
+   local work
+   work, message = plan(wanted, options, parameters, o)
+   if not work then return nil, message end
+   return cut_and_finish(work, wanted, options, parameters, o)
 end
 
 return tiles

@@ -7,11 +7,14 @@ local exports = require "bclua.workflow.classify.exports"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
 local log_mel = require "bclua.workflow.classify.log_mel"
+local manifest = require "bclua.data.manifest"
 local partitioned_writer = require "bclua.workflow.predict.partitioned_writer"
+local pieces = require "bclua.workflow.pieces"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local review = require "bclua.workflow.classify.review"
 local stream = require "bclua.workflow.predict"
+local system = require "bclua.system"
 local train = require "bclua.workflow.classify.train"
 local options_of = require "bclua.options"
 
@@ -69,6 +72,12 @@ local function score(model, options)
    return stream.run(o, job_of(model, options))
 end
 
+-- The folder to ourselves, unless shards are at work in it together.
+local function lock_unless(is_shared, folder)
+   if is_shared then return lock.take(nil) end
+   return lock.folder(folder)
+end
+
 -- Classes that no threshold makes precise enough.
 local function remarks(thresholds, precision)
    local list = {}
@@ -87,7 +96,7 @@ end
 -- @tparam table options `model` (of `classify train`), `inputs` (recordings and folders), `output` (a folder);
 -- `threshold` or `precision` as for `bclua.detect`; `format` (see `exports.formats`); `checkpoint` (default: where it
 -- was at the training), `review` (so many windows of each class are drawn, see `bclua.workflow.classify.review`, with
--- `seed`), `hop`, `partial`, `channel`, `deployments`, `batch`, `force`, `quiet` as for
+-- `seed`), `hop`, `partial`, `channel`, `deployments`, `batch`, `shard`, `time_limit`, `force`, `quiet` as for
 -- `bclua.workflow.predict`
 -- @treturn[1] table as from `bclua.workflow.predict`, and `detections` (how many), `thresholds` (as from
 -- `detect.find`), `by_class` (of each `label`, `threshold`, `detections`, `seconds`, `recordings`), `remarks`, `drawn`
@@ -103,11 +112,16 @@ function predict.run(options)
    local ok
    ok, message = detect.thresholds(model, thresholds)
    if not ok then return nil, message end
-   local locked <close>, busy = lock.folder(options.output)
-   if not locked then return nil, busy end
+   ok, message = system.mkdir(options.output)
+   if not ok then return nil, message end
+   local is_shared = pieces.is_shared(options, pieces.folder(options.output .. "/scores.parquet"))
+   local alone <close>, busy = lock_unless(is_shared, options.output)
+   if not alone then return nil, busy end
    local result
    result, message = score(model, options)
-   if not result then return nil, message end
+   if not result or result.stopped or is_shared and not result.merged then return result, message end
+   local locked <close>, other = lock.take(options.output, manifest.patience_s) -- as several shards may come to the end
+   if not locked then return nil, other end
    local made = provenance.of_parquet(options.output .. "/scores.parquet")
    made.threshold, made.wanted_precision = options.threshold, options.precision
    thresholds.output, thresholds.metadata = options.output .. "/detections.parquet", provenance.for_parquet(made)

@@ -114,7 +114,20 @@ local function read_journal(self)
    return system.write_file(self.folder .. "/journal.jsonl", good)
 end
 
-local function write(path, chunks, kind)
+local EMPTY = "select ''::varchar as file, 0::double as start_s, 0::double as end_s, " ..
+   "null::varchar as clock_time, null::varchar as site, []::float[] as %s, 0::ubigint as file_index where false"
+
+-- No rows of a table.
+local function none(kind) return "select * exclude (file_index) from (" .. EMPTY:format(kind.values) .. ")" end
+
+--- Write rows as a part.
+-- @tparam string path
+-- @tparam {table,...} chunks as `Writer:add` takes them
+-- @tparam table kind of `kinds`
+-- @tparam[opt] table metadata
+-- @treturn[2] nil, message
+function writer.write_part(path, chunks, kind, metadata)
+   if #chunks == 0 then return sql.write_parquet(path, none(kind), {metadata = metadata}) end
    local columns = {file = {}}
    for _, key in ipairs({"start_s", "end_s", kind.values}) do
       local list = {}
@@ -131,8 +144,24 @@ local function write(path, chunks, kind)
       end
    end
    columns.clock_time.n, columns.site.n = rows, rows
-   return sql.write_parquet(path, columns, {order = writer.columns(kind),
+   return sql.write_parquet(path, columns, {order = writer.columns(kind), metadata = metadata,
       types = {clock_time = "varchar", site = "varchar"}})
+end
+
+--- Make an output of the parts of shards, whole or not at all.
+-- @tparam string output
+-- @tparam {string,...} paths of the parts
+-- @tparam {table,...} list what `Writer:finish` takes, of all recordings in them
+-- @tparam table parameters
+-- @tparam table metadata
+-- @tparam table kind of `kinds`
+-- @treturn[2] nil, message
+function writer.merge(output, paths, list, parameters, metadata, kind)
+   local all = provenance.for_parquet(parameters)
+   for key, value in pairs(metadata) do all[key] = value end
+   all.bclua_files = files.json(list)
+   return sql.write_parquet(output, ("select %s from %s"):format(table.concat(writer.columns(kind), ", "),
+      sql.parquet(paths)), {metadata = all, row_group_size = ROW_GROUP})
 end
 
 --- Begin, or go on.
@@ -149,7 +178,9 @@ function writer.open(output, parameters, force, kind)
       list = {}, lines = 0, done = {}, order = {}, drops = {}, old = 0,
       own = {}, own_parts = {}, finished = {}, own_rows = 0},
       Writer)
-   self.writer = part_writer.new(self.folder, 0, function(name, chunks) return write(name, chunks, kind) end)
+   self.writer = part_writer.new(self.folder, 0, function(name, chunks)
+      return writer.write_part(name, chunks, kind)
+   end)
    local made = provenance.of_parquet(output)
    if files.exists(output) and not made and not force then
       return nil, ("%s: is there, and not of `%s`; use --force to replace it, or another output"):format(output,
@@ -256,9 +287,11 @@ function Writer:finish(item)
 end
 
 --- The recording that is being done failed: nothing of it stays.
+-- @treturn boolean true
 function Writer:discard()
    for _, name in ipairs(self.own_parts) do os.remove(self.folder .. "/" .. name) end
    self.own, self.own_rows, self.own_parts = {}, 0, {}
+   return true
 end
 
 local function quoted(list)
@@ -266,9 +299,6 @@ local function quoted(list)
    for i, text in ipairs(list) do words[i] = sql.quote(text) end
    return table.concat(words, ", ")
 end
-
-local EMPTY = "select ''::varchar as file, 0::double as start_s, 0::double as end_s, " ..
-   "null::varchar as clock_time, null::varchar as site, []::float[] as %s, 0::ubigint as file_index where false"
 
 -- All rows: of the output before, then of the parts in their order, but for what was replaced later.
 local function source(self)
@@ -303,8 +333,7 @@ function Writer:commit(metadata)
    for key, value in pairs(metadata) do all[key] = value end
    all.bclua_files, all.bclua_journal = files.json(list), fingerprint(self.folder)
    if self.lines > 0 or self.old == 0 then
-      local rows = (#self.list > 0 or self.old > 0) and source(self) or
-         "select * exclude (file_index) from (" .. EMPTY:format(self.kind.values) .. ")"
+      local rows = (#self.list > 0 or self.old > 0) and source(self) or none(self.kind)
       ok, message = sql.write_parquet(self.output, rows, {metadata = all, row_group_size = ROW_GROUP})
       if not ok then return nil, message end
    end

@@ -111,7 +111,7 @@ function tile_index.remove_unused(output, sizes)
    local folder = output .. "/" .. tile_index.unfinished
    if not files.is_folder(folder) then return end
    for name in lfs.dir(folder) do
-      if name:find("%.json$") then os.remove(folder .. "/" .. name) end
+      if name:find("%.json$") or name == "manifest.parquet" then os.remove(folder .. "/" .. name) end
    end
    lfs.rmdir(folder)
 end
