@@ -130,6 +130,21 @@ describe("fit", function()
       assert.same({m.data, 32000}, {stamp.dataset_root, stamp.sample_rate})
    end)
 
+   it("has a score of each group for the cross-entropy, which the embedding is without", function()
+      local m = mined.get()
+      local result = assert(run(dir, {loss = "cross_entropy", motif = m.motif, dataset_root = m.data,
+         validation_triplets = 4}))
+      local groups = require("bclua.data.loader").count_groups(m.triplets)
+      assert.is_true(groups > 1)
+      local tensors = safetensors.load(result.checkpoint)
+      assert.same({groups, 4}, tensors["projection.linear.weight"]:shape())
+      assert.equal(groups, files.read_json(dir .. "/checkpoints/parameters.json").network.projection)
+      local net = assert(require("bclua.tilenet").open(result.checkpoint))
+      assert.same({1, 4}, net:forward(require("bclua.array").zeros{1, net.samples}):shape())
+      net:close()
+      assert.is_true(result.validation.loss > 0)
+   end)
+
    it("judges on likely calls where the triplets are of likely calls", function()
       local m = mined.get()
       local triplets = dir .. "/calls.parquet"

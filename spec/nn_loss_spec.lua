@@ -2,7 +2,7 @@ local array = require "bclua.array"
 local nn = require "bclua.nn"
 
 local nan = 0 / 0
-local KINDS = {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon"}
+local KINDS = {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon", "cross_entropy"}
 
 local function noise(shape, seed, dtype)
    math.randomseed(seed)
@@ -17,7 +17,9 @@ describe("a loss", function()
       it(kind .. " has the gradient that central differences give", function()
          for place, margin in ipairs{0.02, 0.4} do
             local e, o = noise({12, 4}, 5), {loss = kind, margin = margin, l2 = 0.3, temperature = 0.4}
-            if place == 2 then o.groups = array.from({1, 2, 1, -1, 1, 2, 1, -1, 2, 3, -1, 4}, "i32") end
+            if place == 2 or kind == "cross_entropy" then
+               o.groups = array.from({1, 2, 1, -1, 1, 2, 1, -1, 2, 3, -1, 0}, "i32")
+            end
             local _, de = nn.loss(e, o)
             local x, g, eps = e:reshape(48), de:reshape(48), 1e-6
             assert(g:abs():max() > 0.01)
@@ -34,15 +36,16 @@ describe("a loss", function()
       end)
 
       it(kind .. " is finite for silent and for equal embeddings, NaN for NaN", function()
+         local groups = array.from({0, 1, 2, 0, 1, -1}, "i32")
          for _, e in ipairs{array.zeros{6, 3}, array.full({6, 3}, 0.5)} do
-            local info, de = nn.loss(e, {loss = kind})
+            local info, de = nn.loss(e, {loss = kind, groups = kind == "cross_entropy" and groups or nil})
             assert(info.loss == info.loss and math.abs(info.loss) < math.huge)
             assert(info.cosine == info.cosine and info.spread == 0)
             assert(de:is_finite())
          end
          local e = noise({6, 3}, 1)
          e:set(2, 2, nan)
-         local loss = nn.loss(e, {loss = kind, l2 = 0}).loss
+         local loss = nn.loss(e, {loss = kind, l2 = 0, groups = kind == "cross_entropy" and groups or nil}).loss
          assert(loss ~= loss)
       end)
    end
@@ -145,6 +148,26 @@ describe("a loss", function()
       assert(info.loss > 0 and info.loss < math.huge and g:is_finite())
    end)
 
+   it("of groups is the cross-entropy of scores, a tenth of the target on all groups", function()
+      local e, groups = noise({6, 4}, 3), {3, 0, -1, 2, -1, 3}
+      local rows, expected, wrong = e:table(), 0, 0
+      for i, own in ipairs(groups) do
+         local sum, highest = 0, 1
+         for k, x in ipairs(rows[i]) do
+            sum = sum + math.exp(x)
+            if x > rows[i][highest] then highest = k end
+         end
+         for k, x in ipairs(own >= 0 and rows[i] or {}) do
+            expected = expected - (k == own + 1 and 0.925 or 0.025) * (x - math.log(sum)) / 4
+         end
+         if own >= 0 and highest ~= own + 1 then wrong = wrong + 1 / 4 end
+      end
+      local info, g = nn.loss(e, {loss = "cross_entropy", groups = array.from(groups, "i32"), l2 = 0})
+      assert.near(expected, info.loss, 1e-12)
+      assert.equal(wrong, info.active)
+      assert.equal(0, g[3]:abs():max() + g[5]:abs():max()) -- of no group
+   end)
+
    it("sees collapse onto a point and onto a line", function()
       local line = array.from({{1, 1}, {2, 2}, {3, 3}}, "f64")
       assert.near(1, nn.loss(line).cosine, 1e-12)
@@ -161,6 +184,10 @@ describe("a loss", function()
          assert.error_matches(function() nn.loss(e, {groups = groups}) end,
             "option 'groups': an array of 6 numbers expected", 1, true)
       end
+      assert.error_matches(function() nn.loss(e, {loss = "cross_entropy"}) end, "'groups' is missing", 1, true)
+      assert.error_matches(function()
+         nn.loss(e, {loss = "cross_entropy", groups = array.from({0, 1, 1, 0, 2, 1}, "i32")})
+      end, "group 2, but there are scores of 2", 1, true)
       assert.error_matches(function() nn.loss(array.zeros{4, 2}) end, "(3 B, z) expected, got (4, 2)", 1, true)
    end)
 end)
@@ -189,8 +216,10 @@ describe("a training step", function()
       for _, kind in ipairs(KINDS) do
          for _, roles in ipairs{"separate", "joint"} do
             local net, o = network(), {loss = kind, roles = roles, margin = 1, lr = 1e-2}
-            local first, last = assert(net:train_step(batch(1), o)).loss, nil
-            for _ = 1, 20 do last = assert(net:train_step(batch(1), o)).loss end
+            local examples = batch(1)
+            examples.groups = kind == "cross_entropy" and array.from({0, 1, 2, 3, 0, 1, 2, 3, 1, 2, 3, 5}, "i32") or nil
+            local first, last = assert(net:train_step(examples, o)).loss, nil
+            for _ = 1, 20 do last = assert(net:train_step(examples, o)).loss end
             assert(last < first, ("%s %s: %g -> %g"):format(kind, roles, first, last))
          end
       end

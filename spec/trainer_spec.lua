@@ -179,7 +179,7 @@ describe("trainer.fit", function()
       raises("schedule 'step' needs option 'lr_step'", {schedule = "step"})
       raises("option 'schedule' must be one of constant, step, cosine, one_cycle, got 'linear'", {schedule = "linear"})
       raises("option 'loss' must be one of triplet, triplet_cosine, semi_hard, batch_hard, nt_xent, supcon, " ..
-         "got 'hinge'",
+         "cross_entropy, got 'hinge'",
          {loss = "hinge"})
       raises("option 'on_nonfinite' must be one of stop, skip, got 'ignore'", {on_nonfinite = "ignore"})
    end)

@@ -8,8 +8,8 @@
 static nn_loss_options read_options(lua_State *L, int arg, double *scale) {
     static const char *const names[] = {"loss",  "margin", "l2", "temperature",
                                         "scale", "groups", NULL};
-    static const char *const kinds[] = {"triplet", "triplet_cosine", "semi_hard", "batch_hard",
-                                        "nt_xent", "supcon",         NULL};
+    static const char *const kinds[] = {"triplet", "triplet_cosine", "semi_hard",     "batch_hard",
+                                        "nt_xent", "supcon",         "cross_entropy", NULL};
     bc_check_options(L, arg, names);
     nn_loss_options o = {.kind = (enum nn_loss_kind)bc_opt_choice(L, arg, "loss", 0, kinds)};
     o.margin = bc_opt_number(L, arg, "margin", o.kind == NN_TRIPLET_COSINE ? 0.5 : 50);
@@ -18,6 +18,15 @@ static nn_loss_options read_options(lua_State *L, int arg, double *scale) {
     *scale = bc_opt_number(L, arg, "scale", 1);
     if (!(o.temperature > 0)) bc_arg_error(L, arg, "option 'temperature' must be above 0");
     return o;
+}
+
+/* Each embedding has as many scores as there are groups. */
+static void check_scores(lua_State *L, const int32_t *group, int64_t n, int64_t z) {
+    if (group == NULL) bc_arg_error(L, 2, "option 'groups' is missing: 'cross_entropy' needs them");
+    for (int64_t i = 0; i < n; i++)
+        if (group[i] >= z)
+            bc_arg_error(L, 2, "option 'groups': group %d, but there are scores of %I (from 0)",
+                         (int)group[i], (lua_Integer)z);
 }
 
 /* Option `groups` of the options at 2, kept alive on the stack; NULL: there is none. */
@@ -60,6 +69,7 @@ int nn_lua_loss(lua_State *L) {
         return bc_arg_error(L, 1, "array of (3 B, z) expected, got (%I, %I)",
                             (lua_Integer)e->shape[0], (lua_Integer)e->shape[1]);
     o.group = read_groups(L, e->shape[0]);
+    if (o.kind == NN_CROSS_ENTROPY) check_scores(L, o.group, e->shape[0], e->shape[1]);
     bc_array *wide = bc_push_array(L, BC_F64, 2, e->shape);
     nn_loss_info info;
     int rc = nn_loss(&info, wide->data, e->data, &o, (size_t)e->shape[0] / 3, (size_t)e->shape[1]);

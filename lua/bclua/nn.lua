@@ -61,6 +61,9 @@ local nn = {}
 --  * `nt_xent`: p and n are two views of one thing; for each view, -log softmax of
 --    cos / temperature to its other view, among all other views and all distant ones; those of
 --    its own group, by `groups`, are left out (Chen et al., 2020)
+--  * `cross_entropy`: the z values are scores of the groups 0 to z - 1: for each embedding of a
+--    group -log softmax of its own's, a tenth of the target spread over all groups (label smoothing,
+--    Szegedy et al., 2016)
 --  * `supcon`: all of one group are views of one thing: for each embedding that has positives
 --    (its other view, all others of its group) the mean over them of -log softmax of
 --    cos / temperature among all others (Khosla et al., 2020, the sum outside of the logarithm);
@@ -72,18 +75,21 @@ local nn = {}
 -- @tparam array e (3B, z): anchors, neighbours, distant ones
 -- @tparam[opt] table options `loss` ("triplet"), `margin` (50; 0.5 for cosines), `l2` (0.01),
 --  `temperature` (0.1), `scale` (1) of the gradient; `groups`, integers (3B): the group of each
---  embedding, below 0 of none (default: nobody has one)
+--  embedding, below 0 of none (default: nobody has one; `cross_entropy` needs them, below z)
 -- @treturn table `loss`; `loss_n`, `loss_d`: mean distance (1 - cos for the losses of cosines) to
 --  the neighbour and to the triplet's own distant one; `active`: share of triplets that still give
---  a gradient (`nt_xent`, `supcon`: of embeddings whose nearest is no positive); `spread`: root mean
---  square distance of the embeddings from their mean; `cosine`: mean cosine of two of them
+--  a gradient (`nt_xent`, `supcon`: of embeddings whose nearest is no positive; `cross_entropy`: of
+--  those whose own group has not the highest score); `spread`: root mean square distance of the
+--  embeddings from their mean; `cosine`: mean cosine of two of them
 -- @treturn array gradient (3B, z)
 nn.loss = core.loss
 
---- Does a loss see directions only, so that 1 - cos is the distance that it learns?
+local OF_COSINES = {triplet_cosine = true, nt_xent = true, supcon = true, cross_entropy = true}
+
+--- Does a loss see directions, so that 1 - cos is the distance that it learns?
 -- @tparam string loss
 -- @treturn boolean
-function nn.of_cosines(loss) return loss == "nt_xent" or loss == "supcon" or loss == "triplet_cosine" end
+function nn.of_cosines(loss) return OF_COSINES[loss] or false end
 
 --- The triplet loss: `loss` with the options as arguments.
 -- @tparam array e (3B, z)

@@ -39,7 +39,7 @@ tilenet.network_options = {
       text = "From maps to the embedding: mean (over frequency and time) or bands (mean and maximum over " ..
          "time, then a linear map of all bands)."},
    projection = {"integer", default = 0, least = 0, most = 65536,
-      text = "Values of a linear map of the embedding that only the loss sees (0: none)."},
+      text = "Values of a linear map of the embedding that only the loss sees (0: none; with cross_entropy: groups)."},
 }
 -- Of the object, not of the network.
 local OBJECT = {seed = "integer", precision = training_options.precision, threads = {"integer", least = 0, most = 1024},

@@ -212,11 +212,47 @@ static void contrastive(const work *w) {
         size_t positives = count_positives(w, i);
         if (positives > 0) contrast(w, i, positives, 1 / (double)rows);
     }
+}
+
+/* --- scores of groups ----------------------------------------------------------------------- */
+
+/* Scores x of an embedding of a group, of `each` weight; their gradient into dx. */
+static void classify(const work *w, const double *x, double *dx, size_t own, double each) {
+    double top = -HUGE_VAL, sum = 0;
+    for (size_t k = 0; k < w->z; k++)
+        if (!(x[k] <= top)) top = x[k];
+    for (size_t k = 0; k < w->z; k++) sum += exp(x[k] - top);
+    for (size_t k = 0; k < w->z; k++) {
+        double wanted = NN_SMOOTHING / (double)w->z + (k == own ? 1 - NN_SMOOTHING : 0);
+        w->info->loss += each * wanted * (log(sum) - (x[k] - top));
+        dx[k] += each * (exp(x[k] - top) / sum - wanted);
+    }
+    w->info->active += x[own] < top ? each : 0;
+}
+
+static void cross_entropy(const work *w) {
+    const int32_t *group = w->o->group;
+    size_t rows = 0;
+    for (size_t i = 0; i < 3 * w->b; i++) rows += group[i] >= 0;
+    for (size_t i = 0; i < 3 * w->b; i++)
+        if (group[i] >= 0)
+            classify(w, at(w, i), w->de + i * w->z, (size_t)group[i], 1 / (double)rows);
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
+/* How far apart triplets are, for losses that see directions. */
+static void measure_cosines(const work *w) {
     double each = 1 / (double)w->b;
     for (size_t i = 0; i < w->b; i++) {
         w->info->neighbor += each * (1 - cosine(w, i, w->b + i));
         w->info->distant += each * (1 - cosine(w, i, 2 * w->b + i));
     }
+}
+
+static void triplets(const work *w) {
+    for (size_t i = 0; i < w->b; i++)
+        w->o->kind == NN_TRIPLET_COSINE ? triplet_of_cosines(w, i) : triplet_of_distances(w, i);
 }
 
 int nn_loss(nn_loss_info *info, double *de, const double *e, const nn_loss_options *o, size_t b,
@@ -227,11 +263,12 @@ int nn_loss(nn_loss_info *info, double *de, const double *e, const nn_loss_optio
     for (size_t k = 0; k < 3 * b; k++) w.norm[k] = sqrt(bc_dot(at(&w, k), at(&w, k), z));
     *info = (nn_loss_info){.spread = spread(&w), .cosine = mean_cosine(&w)};
     memset(de, 0, 3 * b * z * sizeof *de);
-    if (o->kind == NN_NT_XENT || o->kind == NN_SUPCON)
-        contrastive(&w);
-    else
-        for (size_t i = 0; i < b; i++)
-            o->kind == NN_TRIPLET_COSINE ? triplet_of_cosines(&w, i) : triplet_of_distances(&w, i);
+    switch (o->kind) {
+    case NN_NT_XENT:
+    case NN_SUPCON: contrastive(&w), measure_cosines(&w); break;
+    case NN_CROSS_ENTROPY: cross_entropy(&w), measure_cosines(&w); break;
+    default: triplets(&w);
+    }
     add_norms(&w);
     free(scratch);
     return BC_OK;

@@ -22,23 +22,32 @@
  *                     of p and n each other, and all of the same group (Khosla et al.,
  *                     2020, L_out)
  *
+ * NN_CROSS_ENTROPY    the z values are scores of the groups 0 to z-1: for each of the 3B
+ *                     embeddings that has a group, -log softmax of its own group's, with
+ *                     NN_SMOOTHING of the target spread over all z (Szegedy et al., 2016)
+ *
  * The loss is the mean of that, plus mean(l2 (|p| + |n| + |d|)). The gradient of a
  * norm is 0 at 0, and so is the cosine with a vector of norm 0. */
-enum nn_loss_kind { NN_TRIPLET, NN_TRIPLET_COSINE, NN_SEMI_HARD, NN_BATCH_HARD, NN_NT_XENT, NN_SUPCON };
+enum nn_loss_kind { NN_TRIPLET, NN_TRIPLET_COSINE, NN_SEMI_HARD, NN_BATCH_HARD, NN_NT_XENT, NN_SUPCON,
+                    NN_CROSS_ENTROPY };
+
+#define NN_SMOOTHING 0.1
 
 typedef struct nn_loss_options {
     enum nn_loss_kind kind;
     double margin, l2, temperature;
-    const int32_t *group; /* (3B) of the last two; < 0: of none; NULL: nobody has one */
+    const int32_t *group; /* (3B) of the last three; < 0: of none; NULL: nobody has one;
+                           * NN_CROSS_ENTROPY: below z, and never NULL */
 } nn_loss_options;
 
 /* What the loss saw; means over the batch. */
 typedef struct nn_loss_info {
     double loss;
-    double neighbor; /* mean distance p to n; 1 - cos for the two losses of cosines */
+    double neighbor; /* mean distance p to n; 1 - cos for losses that see directions */
     double distant;  /* mean distance p to d, the triplet's own d */
     double active;   /* share of triplets that give a gradient; NT-Xent and SupCon: of
-                      * embeddings whose nearest is no positive */
+                      * embeddings whose nearest is no positive, cross-entropy: of those
+                      * whose own group has not the highest score */
     double spread;   /* root mean square distance of the embeddings from their mean */
     double cosine;   /* mean cosine of two different embeddings: 1 when all is one line */
 } nn_loss_info;

@@ -24,6 +24,30 @@ local loader = {augmentation = augment.parse}
 
 -- ---- Tables ----
 
+-- The group of each role, and all groups as a query; tables of earlier versions name species alone.
+local function groups_in(relation)
+   local of, all = {}, {}
+   for i, role in ipairs{"a", "b", "c"} do
+      of[i] = ("coalesce(%s_group, %s_species, %s)"):format(role, role, role)
+      all[i] = ("select %s as name from %s"):format(of[i], relation)
+   end
+   return of, table.concat(all, " union ")
+end
+
+--- How many groups a table of triplets has: their numbers in batches go from 0 to one less.
+-- @tparam string triplets Parquet
+-- @tparam[opt] string loc_unit as of `bclua.data.legacy`
+-- @treturn[1] integer
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function loader.count_groups(triplets, loc_unit)
+   local relation, message = require("bclua.data.legacy").relation(triplets, loc_unit)
+   if not relation then return nil, message end
+   local rows
+   rows, message = require("bclua.sql").query(("select count(*) as n from (%s)"):format(select(2, groups_in(relation))))
+   return rows and rows[1].n, message
+end
+
 -- What a table of triplets holds, compactly: `sources` (names) and their `channels` (0: the mean of all), columns `a`,
 -- `b`, `c` (numbers of sources from 0), their locations and groups (numbers). Names become numbers by types of the
 -- database.
@@ -35,14 +59,10 @@ local function read_triplets(db, relation, path)
       group by name order by name]]):format(relation, relation, relation))
    if not sources then return nil, message end
    if #sources.name == 0 then return nil, path .. ": no triplets" end
-   local of, all = {}, {}
-   for i, role in ipairs{"a", "b", "c"} do -- tables of earlier versions name species alone
-      of[i] = ("coalesce(%s_group, %s_species, %s)"):format(role, role, role)
-      all[i] = ("select %s as name from %s"):format(of[i], relation)
-   end
+   local of, all = groups_in(relation)
    local ok, t
    ok, message = db:exec(("create type recording as enum (%s); create type of_group as enum (%s order by name)"):format(
-      distinct, table.concat(all, " union ")))
+      distinct, all))
    if not ok then return nil, message end
    t, message = db:columns(([[select enum_code(a::recording)::integer as a, enum_code(b::recording)::integer as b,
       enum_code(c::recording)::integer as c, a_loc::double as a_loc, b_loc::double as b_loc, c_loc::double as c_loc,

@@ -24,11 +24,11 @@ training_options.roles = {"choice", {"separate", "joint"}, default = "separate",
    text = "Batch norm takes its statistics per role (separate) or over all three (joint)."}
 
 --- The losses.
-training_options.losses = {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon"}
+training_options.losses = {"triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon", "cross_entropy"}
 
 --- The margin of each loss; of those that have none 0.
 training_options.margins = {triplet = 50, semi_hard = 50, batch_hard = 50, triplet_cosine = 0.5, nt_xent = 0,
-   supcon = 0}
+   supcon = 0, cross_entropy = 0}
 
 --- A schema: every setting of a training; 0 turns off what can be off. What tables, sound and files a training has are
 -- settings of `bclua.data.loader` and `bclua.workflow.fit`.
@@ -57,7 +57,8 @@ training_options.settings = {
    accumulate = {"integer", default = 1, least = 1,
       text = "Batches per step: the mean of their gradients, in the memory of one."},
    loss = {"choice", training_options.losses, default = "supcon", record = "always",
-      text = "supcon or nt_xent (contrastive), triplet, triplet_cosine, semi_hard or batch_hard."},
+      text = "cross_entropy (of groups), supcon or nt_xent (contrastive), triplet, triplet_cosine, semi_hard or " ..
+         "batch_hard."},
    margin = {"number", default = 0, least = 0, record = "always",
       text = "Margin of the triplet losses (0: the loss's own: 50, for cosines 0.5)."},
    l2 = {"number", default = 0.01, least = 0, record = "always",

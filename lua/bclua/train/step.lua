@@ -194,8 +194,8 @@ end
 -- @tparam[opt] table options
 --
 --  * `lr` (1e-3), `betas` ({0.5, 0.999}), `eps` (1e-8), `weight_decay` (0.01)
---  * `loss` ("triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon"), `margin` (50;
---    0.5 for cosines), `l2` (0.01), `temperature` (0.1): see `nn.loss`
+--  * `loss` ("triplet", "triplet_cosine", "semi_hard", "batch_hard", "nt_xent", "supcon",
+--    "cross_entropy"), `margin` (50; 0.5 for cosines), `l2` (0.01), `temperature` (0.1): see `nn.loss`
 --  * `roles` ("separate"): the three roles go through the network as three batches would,
 --    each with batch statistics of its own; "joint": as one batch
 --  * `clip_norm`: longer gradients are shortened to that norm

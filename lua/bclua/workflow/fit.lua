@@ -197,6 +197,21 @@ local function load_triplets(p, options, net)
    return loader.new(o)
 end
 
+--- What the loss sees of a network: for `cross_entropy` a score of each group of the triplets.
+-- @tparam table network options of `bclua.tilenet`; `projection` is changed
+-- @tparam string loss
+-- @tparam string triplets Parquet
+-- @tparam[opt] string loc_unit as of `bclua.data.legacy`
+-- @treturn[1] table network
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function fit.project(network, loss, triplets, loc_unit)
+   if loss ~= "cross_entropy" then return network end
+   local n, message = loader.count_groups(triplets, loc_unit)
+   network.projection = n
+   return n and network, message
+end
+
 -- The options of the network: it hears what the triplets were made of, unless it is told otherwise.
 local function network_of(options)
    local heard, message = hearing.of_parquet(options.triplets)
@@ -204,7 +219,8 @@ local function network_of(options)
    local network = hearing.changed(heard)
    network.channel = nil
    for k, v in pairs(options_of.recorded(options.network, tilenet.network_options)) do network[k] = v end
-   return network, heard.channel
+   network, message = fit.project(network, options.loss, options.triplets, options.loc_unit)
+   return network, network and heard.channel or message
 end
 
 -- The network, within memory.

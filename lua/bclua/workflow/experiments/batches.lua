@@ -73,6 +73,8 @@ function batches.open(options)
    local network, fit = {}, found.settings.fit
    for key, value in pairs(found.settings.network) do network[key] = value end
    network.widths, network.z = o.widths or network.widths, o.dim or network.z
+   network, message = require("bclua.workflow.fit").project(network, fit.loss, found.triplets)
+   if not network then return nil, message end
    local source = {triplets = found.triplets, tiles = found.tiles, dataset_root = not found.tiles and found.root or nil,
       batch_size = o.batch_size, augment = fit.augment ~= "" and fit.augment or nil}
    local function loader(seed)

@@ -171,13 +171,15 @@ local MEASURE = {loss = {"string", needed = true}, margin = "number", l2 = "numb
 --- Judge a network, in eval mode.
 -- @tparam network net
 -- @tparam table options of the loss: `loss`, `margin`, `l2`, `temperature`; and `batch_size`:
--- losses that look at other triplets of a batch see so many
+-- losses that look at other triplets of a batch see so many; in place of `cross_entropy` it is `supcon`
 -- @treturn table `loss`, `loss_n`, `loss_d`, `active`, `spread` as in training; `ordered`: share of
 -- triplets whose neighbour is nearer than the distant one, as the loss has distances; `triplets`
 function Validation:measure(net, options)
    options = check_options(options, MEASURE)
    local nn = require "bclua.nn"
    local parts, is_cosine = {}, nn.of_cosines(options.loss)
+   -- There may be groups that training has no score for: how near those of one group are can be told of all.
+   local loss = options.loss == "cross_entropy" and "supcon" or options.loss
    for i, block in ipairs(self.blocks) do parts[i] = net:forward(block) end
    local e = array.concat(parts)
    local z, n, size = e:shape(2), self.triplets, options.batch_size
@@ -195,7 +197,7 @@ function Validation:measure(net, options)
          groups[i], groups[b + i], groups[2 * b + i] = self.group.a[k], self.group.b[k], self.group.c[k]
          if distance(p, q, is_cosine) < distance(p, r, is_cosine) then right = right + 1 end
       end
-      local info = nn.loss(rows, {loss = options.loss, margin = options.margin, l2 = options.l2,
+      local info = nn.loss(rows, {loss = loss, margin = options.margin, l2 = options.l2,
          temperature = options.temperature, groups = groups})
       for _, key in ipairs{"loss", "loss_n", "loss_d", "active", "spread"} do
          sum[key] = (sum[key] or 0) + info[key] * b / n
