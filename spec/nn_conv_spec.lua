@@ -17,7 +17,7 @@ describe("conv2d", function()
          {kernel = 1, padding = 2, stride = 2, input = {20, 5, 5}, out = 40},
       } do
          local x, results = noise({5, table.unpack(shape.input)}, i, "f32"), {}
-         for _, algorithm in ipairs{"direct", "im2col", "plain"} do
+         for _, algorithm in ipairs{"direct", "planar", "im2col", "plain"} do
             local net = nn.network({{"conv2d", out = shape.out, kernel = shape.kernel, stride = shape.stride,
                padding = shape.padding, bias = shape.bias, algorithm = algorithm}},
                {input = shape.input, seed = 5, input_gradient = true})
@@ -29,6 +29,7 @@ describe("conv2d", function()
          for k, plain in ipairs(results.plain) do
             assert.near(0, array.max_difference(results.im2col[k], plain), 2e-5 * plain:abs():max())
             assert.near(0, array.max_difference(results.direct[k], plain), 2e-5 * plain:abs():max())
+            assert.near(0, array.max_difference(results.planar[k], plain), 2e-5 * plain:abs():max())
          end
       end
    end)
@@ -40,7 +41,7 @@ describe("conv2d", function()
          {16, 4, 5, out = 24, padding = 1, n = 9}, {17, 40, 70, out = 10, padding = 1, n = 3},
       } do
          local results, x = {}, noise({c.n, c[1], c[2], c[3]}, i, "f32")
-         for _, algorithm in ipairs{"winograd", "direct", "plain"} do
+         for _, algorithm in ipairs{"winograd", "direct", "planar", "plain"} do
             local layer = {"conv2d", name = "a", out = c.out, kernel = 3, padding = c.padding, bias = true,
                algorithm = algorithm}
             local twin = {name = "b", from = "input"}
@@ -55,6 +56,7 @@ describe("conv2d", function()
          for k, plain in ipairs(results.plain) do
             assert.near(0, array.max_difference(results.winograd[k], plain), 2e-5 * plain:abs():max())
             assert.near(0, array.max_difference(results.direct[k], plain), 2e-5 * plain:abs():max())
+            assert.near(0, array.max_difference(results.planar[k], plain), 2e-5 * plain:abs():max())
          end
       end
    end)
@@ -113,12 +115,15 @@ describe("conv2d", function()
       end
    end)
 
-   it("refuses winograd for a window that it does not know", function()
+   it("refuses algorithms for windows that they do not know", function()
       for _, wrong in ipairs{{kernel = 5}, {kernel = 3, stride = 2}, {kernel = 3, padding = 3}} do
          local layer = {"conv2d", out = 2, algorithm = "winograd"}
          for key, value in pairs(wrong) do layer[key] = value end
          assert.error_matches(function() nn.network({layer}, {input = {1, 8, 8}}) end, "winograd needs a 3x3 kernel")
       end
+      assert.error_matches(function()
+         nn.network({{"conv2d", out = 2, kernel = 6, algorithm = "planar"}}, {input = {1, 8, 8}})
+      end, "planar takes windows of at most 25 values")
    end)
 
    it("counts neighbours with a kernel of ones", function()

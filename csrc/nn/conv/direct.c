@@ -6,6 +6,7 @@
 #include "interleave.h"
 #include "products.h"
 #include "products_amx.h"
+#include "reach.h"
 
 #define STAGED (256 * 1024) /* floats of a block's rows: a part of a core's L2 */
 #define POSITIONS 192       /* of a block, if they fit */
@@ -24,27 +25,6 @@ static size_t width_of(size_t lanes, size_t first) {
     return lanes - first < PANEL ? lanes - first : PANEL;
 }
 
-/* Taps k of one side that reach input position p of stride s: position p/s of
- * the output plus an offset (p + padding - k) / s, if that is whole. */
-static bool reaches(ptrdiff_t *offset, size_t p, size_t k, size_t stride, size_t padding) {
-    ptrdiff_t at = (ptrdiff_t)(p + padding) - (ptrdiff_t)k, step = (ptrdiff_t)stride;
-    *offset = at / step;
-    return at % step == 0;
-}
-
-/* The offsets of all taps of one side lie in [*least, *least + count). */
-static size_t offsets(ptrdiff_t *least, size_t taps, size_t stride, size_t padding) {
-    ptrdiff_t low = 0, high = 0, at;
-    for (size_t p = 0; p < stride; p++)
-        for (size_t k = 0; k < taps; k++)
-            if (reaches(&at, p, k, stride, padding)) {
-                low = at < low ? at : low;
-                high = at > high ? at : high;
-            }
-    *least = low;
-    return (size_t)(high - low) + 1;
-}
-
 /* The map that positions gather from. */
 static void gather_geometry(nn_direct *g, const nn_conv *s, bool backward) {
     *g = (nn_direct){.s = *s, .seen = *s};
@@ -52,8 +32,8 @@ static void gather_geometry(nn_direct *g, const nn_conv *s, bool backward) {
     if (backward) {
         *v = (nn_conv){.n = s->n, .ci = s->co, .co = s->ci, .h = s->oh, .w = s->ow};
         v->oh = (s->h + s->sh - 1) / s->sh, v->ow = (s->w + s->sw - 1) / s->sw;
-        v->kh = offsets(&g->above, s->kh, s->sh, s->ph);
-        v->kw = offsets(&g->left, s->kw, s->sw, s->pw);
+        v->kh = nn_reach(&g->above, s->kh, s->sh, s->ph);
+        v->kw = nn_reach(&g->left, s->kw, s->sw, s->pw);
         v->sh = v->sw = 1, v->ph = (size_t)-g->above, v->pw = (size_t)-g->left;
     }
     g->co = nn_lanes(v->co);
@@ -264,8 +244,8 @@ static void reach_phase(float *out, const float *seen, const size_t *place, cons
     bool some = false;
     ptrdiff_t dy, dx;
     for (size_t t = 0; t < s->kh * s->kw; t++) {
-        if (!reaches(&dy, py, t / s->kw, s->sh, s->ph) ||
-            !reaches(&dx, px, t % s->kw, s->sw, s->pw))
+        if (!nn_reaches(&dy, py, t / s->kw, s->sh, s->ph) ||
+            !nn_reaches(&dx, px, t % s->kw, s->sw, s->pw))
             continue;
         size_t at = (size_t)(dy - g->above) * g->width + (size_t)(dx - g->left);
         if (g->bf16) tap[taps] = at * g->ci, weight[taps++] = t;

@@ -5,6 +5,7 @@
 
 #include "../../support/cpu.h"
 #include "direct.h"
+#include "planar.h"
 #include "products.h"
 #include "winograd.h"
 
@@ -48,12 +49,12 @@ enum nn_algorithm nn_conv_algorithm(const nn_layer *l, size_t n, bool wide) {
     nn_conv s = nn_layer_conv(l, n);
     if (wide && told != NN_CONV_PLAIN) return NN_CONV_IM2COL;
     if (told != NN_CONV_AUTO) return told;
+    if (nn_planar_pays(&s)) return NN_CONV_PLANAR;
     return nn_winograd_pays(&s) ? NN_CONV_WINOGRAD : NN_CONV_DIRECT;
 }
 
 bool nn_conv_narrow(const nn_layer *l, size_t n) {
-    enum nn_algorithm how = nn_conv_algorithm(l, n, false);
-    return how == NN_CONV_WINOGRAD || how == NN_CONV_DIRECT;
+    return nn_is_fast(nn_conv_algorithm(l, n, false));
 }
 
 double nn_sum_stored(const void *values, enum nn_storage as, size_t n) {
@@ -65,6 +66,31 @@ double nn_sum_stored(const void *values, enum nn_storage as, size_t n) {
         for (size_t k = 0; k < count; k++) sum += (double)wide[k];
     }
     return sum;
+}
+
+/* --- weight gradients in parts that lie one behind the other in temporary memory --- */
+
+struct partials {
+    const nn_run *r;
+    size_t count, weights;
+};
+
+BC_EACH_CPU(static, add_to, (float *restrict sum, const float *restrict x, size_t n), (sum, x, n)) {
+    for (size_t i = 0; i < n; i++) sum[i] += x[i];
+}
+
+static void add_item(void *context, size_t i, int worker) {
+    const struct partials *p = context;
+    const float *dw = p->r->temporary;
+    size_t first = i * 4096, last = smaller(first + 4096, p->weights);
+    (void)worker;
+    for (size_t k = 0; k < p->count; k++)
+        add_to((float *)p->r->grad[NN_WEIGHT] + first, dw + k * p->weights + first, last - first);
+}
+
+static void add_partials(const nn_run *r, size_t count, size_t weights) {
+    struct partials p = {r, count, weights};
+    bc_pool_run(r->pool, add_item, &p, parts(weights, 4096));
 }
 
 /* --- Winograd's convolution: an item is a block of tiles ------------------------- */
@@ -151,19 +177,6 @@ static void partial_item(void *context, size_t i, int worker) {
     if (first < last) nn_winograd_sum_weights(dw, sum, k, &all);
 }
 
-BC_EACH_CPU(static, add_to, (float *restrict sum, const float *restrict x, size_t n), (sum, x, n)) {
-    for (size_t i = 0; i < n; i++) sum[i] += x[i];
-}
-
-static void add_item(void *context, size_t i, int worker) {
-    const struct winograd_sum *t = context;
-    size_t first = i * 4096, last = smaller(first + 4096, t->weights);
-    (void)worker;
-    for (size_t k = 0; k < t->k.partials; k++)
-        add_to((float *)t->r->grad[NN_WEIGHT] + first, t->dw + k * t->weights + first,
-               last - first);
-}
-
 /* A wide layer: an item is one group of channels, then one part of dU, of a
  * block that all share. */
 static void take_item(void *context, size_t i, int worker) {
@@ -190,7 +203,7 @@ static void winograd_weight_gradient(const nn_run *r, const nn_conv *s) {
     t.weights = s->co * s->ci * 9;
     if (t.k.partials > 1) {
         bc_pool_run(r->pool, partial_item, &t, t.k.partials);
-        bc_pool_run(r->pool, add_item, &t, parts(t.weights, 4096));
+        add_partials(r, t.k.partials, t.weights);
         return;
     }
     for (; t.block < t.blocks; t.block++) {
@@ -278,23 +291,115 @@ static size_t direct_scratch(const nn_conv *s) {
                   nn_direct_sum_scratch(&sum));
 }
 
+/* --- products over rows of few channels: an item is a block of rows --------------- */
+
+#define PLANAR_PARTIALS 16
+
+struct planar {
+    const nn_run *r;
+    nn_planar g;
+    void *to;
+    const void *from;
+    enum nn_storage to_as, from_as;
+    size_t blocks;
+};
+
+static void planar_pack_item(void *context, size_t i, int worker) {
+    const struct planar *k = context;
+    (void)worker;
+    nn_planar_pack(k->r->temporary, k->r->tensor[NN_WEIGHT], &k->g, i);
+}
+
+static void planar_item(void *context, size_t i, int worker) {
+    const struct planar *k = context;
+    nn_planar_block(k->to, k->to_as, k->from, k->from_as, k->r->temporary,
+                    k->g.backward ? NULL : k->r->tensor[NN_BIAS], &k->g,
+                    k->g.backward && k->r->add[0], i, scratch_of(k->r, worker));
+}
+
+static void run_planar(struct planar *k) {
+    bc_pool_run(k->r->pool, planar_pack_item, k, parts(k->g.co, NN_LANES));
+    bc_pool_run(k->r->pool, planar_item, k, k->g.s.n * k->g.down);
+}
+
+static void planar_pass(const nn_run *r, const nn_conv *s) {
+    struct planar k = {.r = r, .to = r->out, .from = r->in[0]};
+    k.to_as = r->out_as, k.from_as = r->in_as[0];
+    nn_planar_cut(&k.g, s, false);
+    run_planar(&k);
+}
+
+static void planar_input_gradient(const nn_run *r, const nn_conv *s) {
+    struct planar k = {.r = r, .to = r->grad_in[0], .from = r->grad_out};
+    k.to_as = r->in_as[0], k.from_as = r->out_as;
+    nn_planar_cut(&k.g, s, true);
+    run_planar(&k);
+}
+
+static size_t weights_of(const nn_conv *s) {
+    return s->co * s->ci * s->kh * s->kw;
+}
+
+static void planar_sum_item(void *context, size_t i, int worker) {
+    const struct planar *k = context;
+    const nn_run *r = k->r;
+    nn_planar_weight_gradient((float *)r->temporary + i * weights_of(&k->g.s), r->in[0],
+                              r->in_as[0], r->grad_out, r->out_as, &k->g,
+                              i * k->blocks / PLANAR_PARTIALS,
+                              (i + 1) * k->blocks / PLANAR_PARTIALS, scratch_of(r, worker));
+}
+
+static void planar_weight_gradient(const nn_run *r, const nn_conv *s) {
+    struct planar k = {.r = r};
+    nn_planar_cut(&k.g, s, false);
+    k.blocks = s->n * k.g.down;
+    bc_pool_run(r->pool, planar_sum_item, &k, PLANAR_PARTIALS);
+    add_partials(r, PLANAR_PARTIALS, weights_of(s));
+}
+
+static size_t planar_scratch(const nn_conv *s) {
+    nn_planar there, back;
+    nn_planar_cut(&there, s, false);
+    nn_planar_cut(&back, s, true);
+    return larger(larger(nn_planar_scratch(&there), nn_planar_scratch(&back)),
+                  nn_planar_sum_scratch(&there));
+}
+
+static size_t planar_temporary(const nn_conv *s, bool backward) {
+    nn_planar g;
+    nn_planar_cut(&g, s, backward);
+    return larger(nn_planar_weights(&g), backward ? PLANAR_PARTIALS * weights_of(s) : 0);
+}
+
 /* --- either ---------------------------------------------------------------------------- */
 
 /* Where both sides are stored in bf16 the direct products are faster than Winograd's. */
-static bool by_winograd(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
-    return how == NN_CONV_WINOGRAD && !runs_in_bf16(r, s);
+static enum nn_algorithm of_values(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
+    return how == NN_CONV_WINOGRAD && runs_in_bf16(r, s) ? NN_CONV_DIRECT : how;
 }
 
 void nn_fast_forward(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
-    (by_winograd(r, s, how) ? winograd_pass : direct_pass)(r, s);
+    switch (of_values(r, s, how)) {
+    case NN_CONV_WINOGRAD: winograd_pass(r, s); break;
+    case NN_CONV_PLANAR: planar_pass(r, s); break;
+    default: direct_pass(r, s);
+    }
 }
 
 void nn_fast_weight_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
-    (how == NN_CONV_WINOGRAD ? winograd_weight_gradient : direct_weight_gradient)(r, s);
+    switch (how) {
+    case NN_CONV_WINOGRAD: winograd_weight_gradient(r, s); break;
+    case NN_CONV_PLANAR: planar_weight_gradient(r, s); break;
+    default: direct_weight_gradient(r, s);
+    }
 }
 
 void nn_fast_input_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
-    (by_winograd(r, s, how) ? winograd_input_gradient : direct_input_gradient)(r, s);
+    switch (of_values(r, s, how)) {
+    case NN_CONV_WINOGRAD: winograd_input_gradient(r, s); break;
+    case NN_CONV_PLANAR: planar_input_gradient(r, s); break;
+    default: direct_input_gradient(r, s);
+    }
 }
 
 /* --- memory -------------------------------------------------------------------------- */
@@ -337,6 +442,7 @@ size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool 
     size_t floats;
     switch (nn_conv_algorithm(l, n, nn_is_double(p))) {
     case NN_CONV_WINOGRAD: floats = winograd_temporary(&s, backward); break;
+    case NN_CONV_PLANAR: floats = planar_temporary(&s, backward); break;
     case NN_CONV_DIRECT:
         nn_direct_cut(&d, &s, backward);
         floats = nn_direct_weights(&d);
@@ -358,6 +464,7 @@ size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p) {
     size_t floats;
     switch (nn_conv_algorithm(l, n, nn_is_double(p))) {
     case NN_CONV_WINOGRAD: floats = winograd_scratch(&s); break;
+    case NN_CONV_PLANAR: floats = planar_scratch(&s); break;
     case NN_CONV_DIRECT: floats = direct_scratch(&s); break;
     case NN_CONV_IM2COL: return columns_of(&s) * nn_real_size(p);
     default: return 0;

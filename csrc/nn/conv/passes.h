@@ -6,7 +6,19 @@
 
 /* Slots of nn_layer.option. */
 enum { CONV_OUT, CONV_KH, CONV_KW, CONV_SH, CONV_SW, CONV_PH, CONV_PW, CONV_BIAS, CONV_ALGORITHM };
-enum nn_algorithm { NN_CONV_AUTO, NN_CONV_WINOGRAD, NN_CONV_DIRECT, NN_CONV_IM2COL, NN_CONV_PLAIN };
+enum nn_algorithm {
+    NN_CONV_AUTO,
+    NN_CONV_WINOGRAD,
+    NN_CONV_DIRECT,
+    NN_CONV_PLANAR,
+    NN_CONV_IM2COL,
+    NN_CONV_PLAIN
+};
+
+/* Those that compute in float, from values of any storage. */
+static inline bool nn_is_fast(enum nn_algorithm how) {
+    return how == NN_CONV_WINOGRAD || how == NN_CONV_DIRECT || how == NN_CONV_PLANAR;
+}
 
 /* The convolution that gives dx from dy when the stride is 1: of dy, with
  * flipped weights. False if padding is larger than the kernel allows. */
@@ -28,7 +40,7 @@ bool nn_conv_narrow(const nn_layer *l, size_t n);
 size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward);
 size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p);
 
-/* Whole passes of NN_CONV_WINOGRAD and NN_CONV_DIRECT. */
+/* Whole passes of the fast ones. */
 void nn_fast_forward(const nn_run *r, const nn_conv *s, enum nn_algorithm how);
 void nn_fast_weight_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how);
 void nn_fast_input_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how);

@@ -40,7 +40,15 @@ typedef void nn_product(float *c, size_t ldc, const nn_factors *f, bool add);
 
 nn_product nn_product_avx512, nn_product_avx2, nn_product_plain;
 
-/* The one for the instructions in force (cpu.h). They round differently. */
+/* sum (m, n, 16) += the lanes of the dot products of a's rows, i * a_row apart,
+ * with b's, at b_rows[j]: lane l has every 16th (8th, 4th) product from the
+ * l-th on. Both are read up to nn_lanes(k), where a must be 0 and b finite. */
+typedef void nn_dots(float *sum, const nn_factors *f);
+
+nn_dots nn_dots_avx512, nn_dots_avx2, nn_dots_plain;
+
+/* Those for the instructions in force (cpu.h). They round differently. */
 nn_product *nn_product_best(void);
+nn_dots *nn_dots_best(void);
 
 #endif

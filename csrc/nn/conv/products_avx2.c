@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #define PRODUCT nn_product_avx2
+#define DOTS nn_dots_avx2
 #define TARGET __attribute__((target("avx2,fma")))
 #define UNROLL _Pragma("GCC unroll 8")
 #define V __m256

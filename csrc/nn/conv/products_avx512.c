@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #define PRODUCT nn_product_avx512
+#define DOTS nn_dots_avx512
 #define TARGET __attribute__((target("avx512f")))
 #define UNROLL _Pragma("GCC unroll 8")
 #define V __m512

@@ -92,3 +92,40 @@ TARGET void PRODUCT(float *c, size_t ldc, const nn_factors *f, bool add) {
                 rows_of(c, ldc, f, i, k0, k1, more, PANELS_OF_ROWS);
     }
 }
+
+/* --- dot products ------------------------------------------------------------------ */
+
+TARGET ALWAYS void dots_tile(float *sum, const nn_factors *f, size_t i0, size_t j0,
+                             const int vectors) {
+    const float *a[TILE_ROWS], *b[TILE_V];
+    float *to[TILE_ROWS];
+    V lanes[TILE_ROWS][TILE_V];
+    UNROLL for (int v = 0; v < vectors; v++) b[v] = f->b + f->b_rows[j0 + (size_t)v];
+    UNROLL for (int r = 0; r < TILE_ROWS; r++) {
+        const size_t i = i0 + (i0 + (size_t)r < f->m ? (size_t)r : 0);
+        a[r] = f->a + i * f->a_row;
+        to[r] = sum + (i * f->n + j0) * NN_LANES;
+        UNROLL for (int v = 0; v < vectors; v++) lanes[r][v] = LOADU(to[r] + v * NN_LANES);
+    }
+    for (size_t k = 0; k < f->k; k += VL) {
+        V seen[TILE_V];
+        UNROLL for (int v = 0; v < vectors; v++) seen[v] = LOADU(b[v] + k);
+        UNROLL for (int r = 0; r < TILE_ROWS; r++) {
+            const V one = LOADU(a[r] + k);
+            UNROLL for (int v = 0; v < vectors; v++) lanes[r][v] = FMA(one, seen[v], lanes[r][v]);
+        }
+    }
+    UNROLL for (int r = 0; r < TILE_ROWS; r++) {
+        if (i0 + (size_t)r >= f->m) continue;
+        UNROLL for (int v = 0; v < vectors; v++) STOREU(to[r] + v * NN_LANES, lanes[r][v]);
+    }
+}
+
+TARGET void DOTS(float *sum, const nn_factors *f) {
+    for (size_t i = 0; i < f->m; i += TILE_ROWS) {
+        size_t j = 0;
+        for (; j + TILE_V <= f->n; j += TILE_V) dots_tile(sum, f, i, j, TILE_V);
+        if (f->n - j == 2) dots_tile(sum, f, i, j, 2);
+        if (f->n - j == 1) dots_tile(sum, f, i, j, 1);
+    }
+}

@@ -18,6 +18,7 @@ static inline void four_store(float *p, four v) {
 }
 
 #define PRODUCT nn_product_plain
+#define DOTS nn_dots_plain
 #define TARGET
 #define UNROLL _Pragma("GCC unroll 8")
 #define V four
@@ -37,4 +38,12 @@ nn_product *nn_product_best(void) {
     if (bc_cpu_now() == BC_CPU_AVX2) return nn_product_avx2;
 #endif
     return nn_product_plain;
+}
+
+nn_dots *nn_dots_best(void) {
+#if defined(__x86_64__)
+    if (bc_cpu_now() == BC_CPU_AVX512) return nn_dots_avx512;
+    if (bc_cpu_now() == BC_CPU_AVX2) return nn_dots_avx2;
+#endif
+    return nn_dots_plain;
 }

@@ -6,6 +6,7 @@
 
 #include "../../support/cpu.h"
 #include "../conv/passes.h"
+#include "../conv/planar.h"
 #include "../conv/winograd.h"
 #include "real.h"
 
@@ -268,12 +269,12 @@ void NN(nn_conv_pass)(const nn_run *r) {
                        .w = r->tensor[NN_WEIGHT],
                        .bias = r->tensor[NN_BIAS]};
     enum nn_algorithm how = nn_conv_algorithm(r->layer, r->n, sizeof(real) != sizeof(float));
-    switch (how) {
-    case NN_CONV_PLAIN: conv_plain_forward(k.y, k.x, k.w, k.bias, &k.s); break;
-    case NN_CONV_WINOGRAD:
-    case NN_CONV_DIRECT: nn_fast_forward(r, &k.s, how); break;
-    default: run_strips(&k);
-    }
+    if (how == NN_CONV_PLAIN)
+        conv_plain_forward(k.y, k.x, k.w, k.bias, &k.s);
+    else if (nn_is_fast(how))
+        nn_fast_forward(r, &k.s, how);
+    else
+        run_strips(&k);
 }
 
 struct conv_work {
@@ -338,7 +339,7 @@ void NN(nn_conv_back)(const nn_run *r) {
             conv_plain_backward_input(r->grad_in[0], k.dy, r->tensor[NN_WEIGHT], &k.s, r->add[0]);
         return;
     }
-    if (how == NN_CONV_WINOGRAD || how == NN_CONV_DIRECT) {
+    if (nn_is_fast(how)) {
         nn_fast_weight_gradient(r, &k.s, how);
         if (r->grad_in[0] != NULL) nn_fast_input_gradient(r, &k.s, how);
         return;
@@ -349,7 +350,7 @@ void NN(nn_conv_back)(const nn_run *r) {
 }
 
 #ifndef NN_DOUBLE
-static const char *const algorithms[] = {"auto", "winograd", "direct", "im2col", "plain", NULL};
+static const char *const algorithms[] = {"auto", "winograd", "direct", "planar", "im2col", "plain", NULL};
 static const nn_option conv_options[] = {{"out", NN_SIZE, NAN, 1, NULL},
                                          {"kernel", NN_PAIR, NAN, 1, NULL},
                                          {"stride", NN_PAIR, 1, 1, NULL},
@@ -371,6 +372,9 @@ static int build_conv(nn_graph *g, nn_layer *l, bc_error *e) {
     if (o[CONV_ALGORITHM] == NN_CONV_WINOGRAD && !nn_winograd_can(&l->window))
         return bc_fail(e, "layer '%s': winograd needs a 3x3 kernel, stride 1, padding up to 2",
                        l->name);
+    if (o[CONV_ALGORITHM] == NN_CONV_PLANAR && !nn_planar_can(&l->window))
+        return bc_fail(e, "layer '%s': planar takes windows of at most %d values", l->name,
+                       NN_PLANAR_TAPS);
     int64_t shape[4] = {(int64_t)l->window.co, (int64_t)l->window.ci, (int64_t)w.kh, (int64_t)w.kw};
     return nn_build_weights(g, l, 4, shape, o[CONV_BIAS] != 0, e);
 }
