@@ -53,7 +53,7 @@ end
 
 local function scripts_list(scripts)
    local paths = {}
-   for i, script in ipairs(scripts) do paths[i] = script.path end
+   for i, script in ipairs(scripts) do paths[i] = script.name:gsub("%.lua$", "") .. " " .. script.path end
    return table.concat(paths, " ")
 end
 
@@ -77,7 +77,7 @@ _bclua() {
          case $word in
          -e | -l | --threads) ((i++)) ;;
          -?*) ;;
-         *) script=${word##*/} ;;
+         *) script=${word##*/} script=${script%%%%.lua}.lua ;;
          esac
       elif [ -z "$command" ] && [ -n "$(_bclua_words "$script" "$word")" ]; then
          command=$word
@@ -144,7 +144,7 @@ _bclua() {
          case $word in
          -e | -l | --threads) ((i++)) ;;
          -?*) ;;
-         *) script=${word:t} ;;
+         *) script=${${word:t}%%%%.lua}.lua ;;
          esac
       elif [[ -z $command ]]; then
          _bclua_words "$script" "$word"

@@ -25,11 +25,13 @@ describe("shell completion", function()
       assert.equal("bclua.stomp", bash("bclua", "-l", "bclua.sto"))
       assert.equal("scripts/motif.lua", bash("bclua", "--threads", "2", "scripts/mot"))
       assert.equal("README.md", bash("bclua", "READ"))
+      assert.equal("motif", bash("bclua", "mot"))
    end)
 
    it("knows the commands of scripts and their options", function()
       assert.matches("^extract extract%-", bash("bclua", "scripts/motif.lua", "extract"))
       assert.equal("--input", bash("bclua", "scripts/motif.lua", "extract", "--inp"))
+      assert.equal("--input", bash("bclua", "motif", "extract", "--inp"))
       assert.equal("--sample-rate --seed --short --species",
          bash("bclua", "-e", "x", "/usr/x/scripts/make_dataset.lua", "--s"))
       assert.equal("README.md", bash("bclua", "scripts/motif.lua", "search", "READ"))

@@ -61,6 +61,26 @@ describe("bclua", function()
       assert.equal("mine\n", (bclua({"scripts/motif.lua"}, {dir = dir})))
    end)
 
+   it("runs scripts by their names, the folder's own and the user's, too", function()
+      local place = dir .. "/commands"
+      for _, folder in ipairs{place .. "/scripts", place .. "/data/bclua/scripts", place .. "/embed"} do
+         assert(require("bclua.system").mkdir(folder))
+      end
+      command.write(place .. "/scripts/near.lua", "-- usage: near\n-- What is near.\nprint('near', ...)")
+      command.write(place .. "/data/bclua/scripts/far.lua", "print('far', arg[0])")
+      local function run(words) return bclua(words, {dir = place, env = "XDG_DATA_HOME=" .. place .. "/data"}) end
+      assert.equal("near\t-x\n", (run{"near", "-x"}))
+      assert.equal("far\tfar\n", (run{"far"}))
+      assert.matches("^Usage: bclua embed .*\n   fit ", (run{"embed", "--help"})) -- beside a folder of that name
+      local help = run{"--help"}
+      assert.matches("\n  near +What is near%.\n", help)
+      assert.matches("\n  far +\n", help)
+      assert.matches("\n  pipeline +The whole job", help)
+      assert.same({"bclua: no command 'motive', did you mean 'motif'? (bclua --help lists them)\n", 1},
+         {run{"motive"}})
+      assert.same({"bclua: no command 'zzz' (bclua --help lists them)\n", 1}, {run{"zzz"}})
+   end)
+
    it("passes LUA_PATH through", function()
       command.write(dir .. "/mine.lua", "return 'mine'")
       assert.equal("mine\n", (bclua({"-e", "print((require 'mine'))"}, {env = "LUA_PATH='" .. dir .. "/?.lua;;'"})))

@@ -27,11 +27,6 @@ int host_terminated(void);
  * was started from; arg[0]'s and the user's own follow. Old names of modules work from here on. */
 void host_set_paths(lua_State *L);
 
-/* A script that is not where its name says: the one of that name beside our
- * lua/ folder, so that `bclua scripts/motif.lua` works from every folder; pushes
- * its path. The name itself if there is none. */
-const char *host_find_script(lua_State *L, const char *name);
-
 /* host.window(): columns, rows, and width and height in pixels (0: unknown) of the
  * terminal at stdout; nothing if there is none. */
 int host_l_window(lua_State *L);

@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../support/version.h"
 #include "host.h"
 
 static const char usage[] =
-    "usage: bclua [options] [script [args]]\n"
+    "usage: bclua [options] [script | command [args]]\n"
     "  -e STAT       execute STAT\n"
     "  -i            enter the REPL after executing the script\n"
     "  -l MOD        require MOD into the global MOD (-l G=MOD: into G)\n"
@@ -21,12 +22,12 @@ static const char usage[] =
     "  --            stop handling options\n"
     "  -             execute standard input as the script\n"
     "Without a script: the REPL on a terminal, else standard input is the script.\n"
-    "A script's own options come after it: bclua scripts/pipeline.lua --help\n"
+    "A script's own options come after it: bclua pipeline --help\n"
     "\n"
     "examples:\n"
-    "  bclua                                          the REPL; :help explains\n"
-    "  bclua scripts/pipeline.lua --data birds        everything, from recordings to a report\n"
-    "  bclua --threads 4 scripts/motif.lua extract --input birds/train_audio --output motif\n"
+    "  bclua                                   the REPL; :help explains\n"
+    "  bclua pipeline --data birds             everything, from recordings to a report\n"
+    "  bclua --threads 4 motif extract --input birds/train_audio --output motif\n"
     "  bclua -l sql=bclua.sql -e 'print(sql.query \"select 42 answer\")'\n"
     "Variables BCLUA_THREADS, BCLUA_HISTORY, BCLUA_GRAPHICS, BCLUA_PLAYER: man bclua.\n";
 
@@ -158,10 +159,31 @@ static int run_options(lua_State *L, char **argv, int end) {
     return EXIT_SUCCESS;
 }
 
+/* Push what bclua.commands[function](argument) gives: a text; or nil and a message. */
+static int ask_commands(lua_State *L, const char *function, const char *argument) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "bclua.commands");
+    int status = lua_pcall(L, 1, 1, 0);
+    if (status != LUA_OK) return status;
+    lua_getfield(L, -1, function);
+    lua_pushstring(L, argument);
+    return lua_pcall(L, 1, 2, 0);
+}
+
+/* Is there a file of that name? A folder may have the name of a command. */
+static bool is_there(const char *name) {
+    struct stat about;
+    return stat(name, &about) == 0 && !S_ISDIR(about.st_mode);
+}
+
 static int run_script(lua_State *L, char **argv, int at) {
     const char *name = argv[at];
     if (strcmp(name, "-") == 0 && strcmp(argv[at - 1], "--") != 0) name = NULL;
-    if (name != NULL && access(name, F_OK) != 0) name = host_find_script(L, name);
+    if (name != NULL && !is_there(name)) {
+        int status = ask_commands(L, "find", name);
+        if (status != LUA_OK || lua_isnil(L, -2)) return report(L, LUA_ERRRUN, 0);
+        name = lua_tostring(L, -2);
+    }
     int status = luaL_loadfile(L, name), n = 0;
     if (status != LUA_OK) return report(L, status, 0);
     luaL_checkstack(L, 64, "too many arguments");
@@ -183,6 +205,14 @@ static int run_repl(lua_State *L) {
     return host_terminated() ? EXIT_SIGNAL + host_terminated() : rc;
 }
 
+/* What --help says, and the commands that there are. */
+static int show_help(lua_State *L) {
+    int status = ask_commands(L, "text", NULL);
+    if (status != LUA_OK) return report(L, status, 0);
+    printf("%s\ncommands (bclua COMMAND --help):\n%s\n", usage, lua_tostring(L, -2));
+    return EXIT_SUCCESS;
+}
+
 static int run(lua_State *L, char **argv, const options *o, int argc) {
     luaL_openlibs(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -190,6 +220,7 @@ static int run(lua_State *L, char **argv, const options *o, int argc) {
     lua_setfield(L, -2, "bclua.host");
     lua_pop(L, 1);
     host_set_paths(L);
+    if (o->help) return show_help(L);
     set_arg(L, argv, o->script != 0 ? o->script : 0);
     int rc = run_options(L, argv, o->script != 0 ? o->script : argc);
     if (rc != EXIT_SUCCESS) return rc;
@@ -232,8 +263,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bclua: BCLUA_THREADS: '%s' is not a number from 1 to 1024\n", threads);
         return EXIT_FAILURE;
     }
-    if (o.help) return fputs(usage, stdout) < 0;
-    if (o.version) printf("bclua %s  %s\n", bc_version(), LUA_COPYRIGHT);
+    if (o.version && !o.help) printf("bclua %s  %s\n", bc_version(), LUA_COPYRIGHT);
     fflush(stdout);
     lua_State *L = luaL_newstate();
     if (L == NULL) {

@@ -45,17 +45,6 @@ static int add_first(lua_State *L, const char *field, const char *folder,
 /* Beside the program: an installation, or a checkout (build/, build/asan/). */
 static const char *const lua[] = {"../share/bclua/lua", "../lua", "../../lua"};
 
-const char *host_find_script(lua_State *L, const char *name) {
-    char folder[PATH_MAX], real[PATH_MAX];
-    if (name[0] == '/' || !program_folder(folder, sizeof folder)) return name;
-    for (size_t i = 0; i < sizeof lua / sizeof *lua; i++) {
-        const char *path = lua_pushfstring(L, "%s/%s/../%s", folder, lua[i], name);
-        if (realpath(path, real) != NULL && access(real, R_OK) == 0) return lua_pushstring(L, real);
-        lua_pop(L, 1);
-    }
-    return name;
-}
-
 void host_set_paths(lua_State *L) {
     static const char *const so[] = {"../lib/bclua", "."};
     char folder[PATH_MAX];

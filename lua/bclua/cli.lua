@@ -41,14 +41,23 @@ local function with_values(words)
    return list
 end
 
---- A parser whose name is how the user calls the script; `--level -3` is `--level=-3`.
--- @tparam string script as in `scripts/motif.lua`
+--- A parser whose name is how the user calls the script; `--level -3` is `--level=-3`. One with commands lists them
+-- where it gets none.
+-- @tparam string script as in `scripts/motif.lua`, for which `motif` is enough
 -- @tparam string description
 -- @tparam[opt] string epilog examples
 function cli.parser(script, description, epilog)
+   if arg and arg[0] == script:match("([%w_]+)%.lua$") then script = arg[0] end
    local parser = argparse("bclua " .. script, description, epilog):help_max_width(98)
    local parse = parser.parse
-   function parser.parse(self, words) return parse(self, with_values(words or arg)) end
+   function parser.parse(self, words)
+      words = words or arg
+      if #words == 0 and #self._commands > 0 then
+         io.stderr:write(self:get_help(), "\n\nError: a command is required\n")
+         os.exit(1)
+      end
+      return parse(self, with_values(words))
+   end
    return parser
 end
 
