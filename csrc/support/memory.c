@@ -1,11 +1,13 @@
-/* memory.c: how much memory this process may still take. */
+/* memory.c: how much memory this process may still take, and large pieces of it. */
 #include "memory.h"
 
 #include <limits.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -104,4 +106,18 @@ size_t bc_memory_free(const char *root) {
     size_t kib = number_in("MemAvailable:", "%s/proc/meminfo", root);
     size_t machine = kib == SIZE_MAX ? SIZE_MAX : kib * 1024;
     return smaller(machine, smaller(groups_free(root), process_free()));
+}
+
+#define LARGE_PAGE ((size_t)1 << 21)
+
+void *bc_memory_take(size_t bytes) {
+    size_t rounded = (bytes + 63) / 64 * 64;
+    if (rounded < bytes) return NULL;
+    if (rounded < 4 * LARGE_PAGE) return aligned_alloc(64, rounded);
+    void *memory = NULL;
+    if (posix_memalign(&memory, LARGE_PAGE, rounded) != 0) return NULL;
+#ifdef MADV_HUGEPAGE
+    madvise(memory, rounded / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE); /* a wish: may fail */
+#endif
+    return memory;
 }

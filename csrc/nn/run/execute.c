@@ -46,7 +46,7 @@ static int fit(char **memory, size_t *have, size_t bytes) {
     if (bytes <= *have) return BC_OK;
     free(*memory);
     *have = 0;
-    *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    *memory = bc_memory_take(bytes);
     if (*memory == NULL) return BC_NOMEM;
     *have = bytes;
     return BC_OK;
