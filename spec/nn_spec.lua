@@ -187,6 +187,22 @@ describe("the other layers", function()
       assert.equal(0, z:abs():max())
    end)
 
+   it("decibel is 10 times the logarithm to the last place, at any power", function()
+      local power, n = {math.huge, nan, 1}, 400
+      for i = 4, n do power[i] = 10 ^ (i / 20 - 10) * (1 + math.sin(i) / 3) end
+      for precision, error in pairs{f64 = 2 ^ -50, f32 = 2 ^ -23} do
+         local x = array.from(power, precision):reshape{1, 1, 1, n}
+         local y = nn.network({{"decibel"}}, {input = {1, 1, n}, precision = precision}):forward(x)
+         assert.equal(math.huge, y:at(1, 1))
+         assert(y:at(1, 2) ~= y:at(1, 2))
+         assert.equal(0, y:at(1, 3))
+         for i = 4, n do
+            local exact = 10 * math.log(math.max(1e-10, x:reshape{n}:at(i)), 10)
+            assert.near(exact, y:at(1, i), error * math.abs(exact))
+         end
+      end
+   end)
+
    it("center takes the mean of each clip, or of each of its bands", function()
       local x = array.from{{{{1, 3}, {5, 7}}}, {{{0, 0}, {4, 4}}}}
       assert.same({{-3, -1, 1, 3}, {-2, -2, 2, 2}}, run({"center"}, {1, 2, 2}, x):table())
