@@ -5,7 +5,7 @@ local cli = require "bclua.cli"
 local options_of = require "bclua.options"
 local pipeline = require "bclua.workflow.pipeline"
 
-local SCRIPTS = {"pipeline", "motif", "embed", "classify", "browse", "make_dataset"}
+local SCRIPTS = {"pipeline", "motif", "embed", "classify", "cluster", "browse", "make_dataset"}
 
 -- Of nearly all commands, and always the same: said once.
 local COMMON = {["--threads"] = true, ["--strict"] = true, ["-h"] = true}

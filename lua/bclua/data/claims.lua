@@ -5,10 +5,10 @@
 -- times that the file server gave: the clocks of the machines do not matter. Two workers may still come to do the same
 -- piece (one was only slow, say), which must be harmless.
 -- @module bclua.data.claims
-local files = require "bclua.files"
 local lfs = require "lfs"
 local process = require "bclua.process"
 local system = require "bclua.system"
+local workers = require "bclua.data.workers"
 
 local claims = {}
 
@@ -35,8 +35,7 @@ local function path_of(self, number) return ("%s/piece-%06d"):format(self.folder
 function claims.open(folder, stale_s)
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
-   local host = (files.read("/proc/sys/kernel/hostname") or "host"):gsub("[^%w.-]", "")
-   local own = ("%s/worker-%s-%d-%08x"):format(folder, host, process.number(), math.random(0, 0xFFFFFFFF))
+   local own = ("%s/worker-%s-%d-%08x"):format(folder, workers.host(), process.number(), math.random(0, 0xFFFFFFFF))
    ok, message = system.write_file(own, "")
    if not ok then return nil, message end
    return setmetatable({folder = folder, own = own, stale_s = stale_s}, Claims)

@@ -80,12 +80,13 @@ end
 local Manifest = {}
 Manifest.__index = Manifest
 
--- What is there; nil and a message where it was frozen with other settings.
+-- What is there; nil and a message where it was frozen with other settings than those that are given.
 local function read(folder, root, settings)
    local path = path_of(folder)
    local relation, message = tables.open(path, schemas.manifest, COLUMNS)
    if not relation then return nil, message end
-   local difference = provenance.difference(provenance.of_parquet(path) or {}, settings)
+   local made = provenance.of_parquet(path) or {}
+   local difference = settings and provenance.difference(made, settings)
    if difference then
       return nil, ("%s: was frozen with other settings (%s); take those, or another output"):format(path, difference)
    end
@@ -95,9 +96,16 @@ local function read(folder, root, settings)
    if not sums then return nil, message end
    local total, metadata = 0, sql.parquet_metadata(path)
    for _, sum in ipairs(sums) do total = total + sum.seconds end
-   return setmetatable({path = path, relation = relation, root = root, sums = sums, total = total,
+   return setmetatable({path = path, relation = relation, root = root, sums = sums, total = total, settings = made,
       left_out = json.decode(metadata and metadata.bclua_left_out or "[]") or {}}, Manifest)
 end
+
+--- Read the manifest that a folder has, to look at it.
+-- @tparam string folder
+-- @treturn[1] manifest as from `open`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function manifest.read(folder) return read(folder) end
 
 --- Read the manifest of a folder of results; where there is none, freeze one. Any number of processes may do so at
 -- once.
@@ -107,7 +115,8 @@ end
 -- @tparam function list called where there is none, by one process at a time: the recordings, at least one, as from
 -- `recordings.list`, below `root`, with `seconds` and `piece` where these are known; and what was left out, `{path=,
 -- reason=}`, or nil; or nil and a message
--- @treturn[1] manifest `sums`: of each `piece` its `seconds` and how many recordings (`n`); `total` seconds; `left_out`
+-- @treturn[1] manifest `sums`: of each `piece` its `seconds` and how many recordings (`n`); `total` seconds;
+-- `left_out`; `settings`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function manifest.open(folder, root, settings, list)

@@ -27,6 +27,7 @@ local sounds = require "bclua.data.sounds"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 local tables = require "bclua.data.tables"
+local workers = require "bclua.data.workers"
 
 local pieces = {}
 
@@ -172,8 +173,10 @@ local function keep(result, step, item, found, why, rows, reasons)
    end
 end
 
--- Do them, and write each piece when its last recording is done; `beat` is called after each recording.
-local function do_all(todo, step, result, bar, is_late, beat)
+-- Do them, and write each piece when its last recording is done; `beat` of those who are told is called after each
+-- recording.
+local function do_all(todo, step, result, bar, is_late, ...)
+   local told = {...}
    local rows, reasons, i = {}, {}, 0
    if #todo == 0 then return true end
    return step.run(todo, function(item, found, why)
@@ -186,14 +189,14 @@ local function do_all(todo, step, result, bar, is_late, beat)
          collectgarbage() -- Lua does not see how large the arrays are
       end
       bar:update(result.done + #result.failures)
-      if beat then beat() end
+      for _, one in ipairs(told) do one:beat() end
       result.stopped = i < #todo and is_late()
       return not result.stopped
    end)
 end
 
 -- A piece that may be ours: true where it is done, by whomever; false where another worker is at it.
-local function do_claimed(number, frozen, step, claimed, result, bar, is_late)
+local function do_claimed(number, frozen, step, claimed, result, bar, is_late, worker)
    local list, ok, message
    list, message = frozen:recordings(number, number)
    if not list then return nil, message end
@@ -208,7 +211,7 @@ local function do_claimed(number, frozen, step, claimed, result, bar, is_late)
       result.skipped, ok = result.skipped + #list, true
    else
       ok, message = frozen:check(list)
-      if ok then ok, message = do_all(list, step, result, bar, is_late, function() claimed:beat() end) end
+      if ok then ok, message = do_all(list, step, result, bar, is_late, claimed, worker) end
    end
    if taken then claimed:release() end
    if ok == nil then return nil, message end
@@ -216,7 +219,7 @@ local function do_claimed(number, frozen, step, claimed, result, bar, is_late)
 end
 
 -- Whatever no other worker is at, until all is done.
-local function do_unclaimed(frozen, step, options, result, bar, is_late)
+local function do_unclaimed(frozen, step, options, result, bar, is_late, worker)
    local claimed <close>, message = claims.open(step.folder .. "/claims", options.stale)
    if not claimed then return nil, message end
    local left = {}
@@ -225,7 +228,7 @@ local function do_unclaimed(frozen, step, options, result, bar, is_late)
       local busy = {}
       for _, number in ipairs(left) do
          local done
-         done, message = do_claimed(number, frozen, step, claimed, result, bar, is_late)
+         done, message = do_claimed(number, frozen, step, claimed, result, bar, is_late, worker)
          if done == nil then return nil, message end
          if not done then busy[#busy + 1] = number end
          result.stopped = result.stopped or is_late()
@@ -233,6 +236,7 @@ local function do_unclaimed(frozen, step, options, result, bar, is_late)
       end
       if #busy == 0 then return true end
       left = busy
+      worker:beat()
       system.sleep(math.min(POLL_S, options.stale / 4))
    end
 end
@@ -242,11 +246,11 @@ local function new_bar(step, count, done, quiet)
       quiet = quiet})
 end
 
-local function by_claims(frozen, step, options, result)
+local function by_claims(frozen, step, options, result, worker)
    local all = 0
    for _, sum in ipairs(frozen.sums) do all = all + sum.n end
    local bar = new_bar(step, all, 0, options.quiet)
-   local ok, message = do_unclaimed(frozen, step, options, result, bar, deadline.new(options.time_limit))
+   local ok, message = do_unclaimed(frozen, step, options, result, bar, deadline.new(options.time_limit), worker)
    return ok and bar, message
 end
 
@@ -255,7 +259,7 @@ local function words(shard, numbers, of)
       #numbers == 1 and "piece " .. numbers[1] or ("pieces %d to %d"):format(numbers[1], numbers[#numbers]), of)
 end
 
-local function by_shard(frozen, step, options, result)
+local function by_shard(frozen, step, options, result, worker)
    local shard = shards.parse(options.shard or "1/1")
    local numbers = frozen:pieces(shard)
    progress.note(("%s: %s"):format(step.name, words(shard, numbers, #frozen.sums)), options.quiet)
@@ -265,7 +269,7 @@ local function by_shard(frozen, step, options, result)
    if not list or not ok then return nil, message end
    local todo = list[1] and find_todo(list, step, result) or {}
    local bar = new_bar(step, #list, result.skipped, options.quiet)
-   ok, message = do_all(todo, step, result, bar, deadline.new(options.time_limit))
+   ok, message = do_all(todo, step, result, bar, deadline.new(options.time_limit), worker)
    return ok ~= nil and bar, message
 end
 
@@ -315,7 +319,8 @@ end
 -- @treturn[2] string message
 function pieces.run(frozen, step, options)
    local result = {done = 0, skipped = 0, seconds = 0, failures = {}, warnings = {}}
-   local bar, message = (options.claim and by_claims or by_shard)(frozen, step, options, result)
+   local worker <close> = workers.open(step.folder, not options.claim and (options.shard or "1/1") or nil)
+   local bar, message = (options.claim and by_claims or by_shard)(frozen, step, options, result, worker)
    if not bar then return nil, message end
    result.counts = account.of(sounds.none(result.done + result.skipped + #result.failures), result)
    bar:finish(("%s; %s of sound in %s"):format(account.text(result.counts), progress.duration(result.seconds),

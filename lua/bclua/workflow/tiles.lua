@@ -457,7 +457,7 @@ local function begin_shards(wanted, options, parameters, o)
    if not work then return nil, message end
    local bytes, modified = files.stamp(options.input)
    local settings = options_of.extend(parameters, {input = {bytes = bytes, modified = modified},
-      shards = #work.shards})
+      shards = #work.shards, first = work.shards[1] and work.shards[1].number})
    if #work.shards == 0 then
       local result
       result, message = cut_and_finish(work, wanted, options, parameters, o)

@@ -102,18 +102,13 @@ function tile_index.remove_all(output)
    for _, row in ipairs(rows) do os.remove(output .. "/" .. row.tile) end
 end
 
---- Remove shards that are not in `sizes`, and the notes of the run.
+--- Remove shards that are not in `sizes`, and the notes and the manifest of the run.
 function tile_index.remove_unused(output, sizes)
    local lfs = require "lfs"
    for name in lfs.dir(output) do
       if stores.parse(name) and not sizes[name] then os.remove(output .. "/" .. name) end
    end
-   local folder = output .. "/" .. tile_index.unfinished
-   if not files.is_folder(folder) then return end
-   for name in lfs.dir(folder) do
-      if name:find("%.json$") or name == "manifest.parquet" then os.remove(folder .. "/" .. name) end
-   end
-   lfs.rmdir(folder)
+   files.remove(output .. "/" .. tile_index.unfinished)
 end
 
 return tile_index
