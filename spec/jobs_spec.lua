@@ -86,10 +86,10 @@ describe("cluster", function()
       local r = assert(jobs.status{run = run})
       assert.same({1, 0, shard .. "/4"}, {#r.running, #r.lost, r.running[1].shard})
       assert.same({{}, 1}, {tasks().tasks, tasks().at_work})
-      assert(lfs.touch(one.path, os.time() - 1000)) -- as if it had been killed
+      assert(lfs.touch(one.path, os.time() - 1013)) -- as if it had been killed
       r = assert(jobs.status{run = run})
       assert.same({0, 1}, {#r.running, #r.lost})
-      assert.matches(("lost     1\n         shard %d/4 on %s, process %d, heard of 16 min 40 s ago"):format(shard,
+      assert.matches(("lost     1\n         shard %d/4 on %s, process %d, heard of 16 min 5"):format(shard,
          one.path:match("workers/(.*)%-%d+%-%x+%.json"), one.path:match("%-(%d+)%-%x+%.json")), jobs.text(r), 1, true)
       assert.same({{shard}, 0}, {tasks().tasks, tasks().at_work})
       r = assert(jobs.status{run = run, stale = 2000})
@@ -105,6 +105,12 @@ describe("cluster", function()
       end
       assert.equal(1, assert(jobs.status{run = other}).failed)
       os.remove(dir .. "/in/a/5.wav")
+   end)
+
+   it("knows scripts by their names", function()
+      local out, status = plan("--force", "motif extract --input " .. command.quote(dir .. "/in"))
+      assert.equal(0, status, out)
+      assert.matches(" motif extract --input ", command.read(run .. "/job.sh"), 1, true)
    end)
 
    it("refuses what it cannot do", function()

@@ -3,6 +3,7 @@
 -- @module bclua.workflow.jobs
 local audio = require "bclua.audio"
 local cli = require "bclua.cli"
+local commands = require "bclua.commands"
 local display = require "bclua.display"
 local files = require "bclua.files"
 local lfs = require "lfs"
@@ -243,7 +244,7 @@ end
 --- What `plan` takes.
 jobs.plan_options = {
    words = {"list", of = "string", needed = true, shortest = 2, argument = "command",
-      text = "Behind --: the command of the step, without --shard: scripts/motif.lua extract --input ..."},
+      text = "Behind --: the command of the step, without --shard: motif extract --input ..."},
    tasks = {"integer", default = 64, least = 1, most = 100000, text = "Tasks of the array."},
    cpus = {"integer", default = 4, least = 1, most = 1024, text = "Cores of a task."},
    minutes = {"integer", least = 2, unit = "min", text = "Time of a task (default: by measured rates, and spare)."},
@@ -254,7 +255,9 @@ jobs.plan_options = {
 
 -- The command as its own parser reads it.
 local function parse(words)
-   local script = words[1]
+   local script, message = words[1], nil
+   if not files.is_file(script) then script, message = commands.find(script) end
+   if not script then return nil, message end
    if not files.is_file(script) then return nil, script .. ": no such file" end
    local made, parser = pcall(cli.parser_of, script)
    if not made or not parser then return nil, script .. ": no script of bclua" end
