@@ -241,5 +241,20 @@ describe("the REPL's commands", function()
       end)
    end)
 
-   it(":quit leaves", function() assert.same({"quit", "", ":quit"}, {session:feed(":quit")}) end)
+   it(":quit leaves, and so do quit and exit, where nothing has that name", function()
+      for _, line in ipairs{":quit", "quit", " exit "} do assert.same({"quit", ""}, {session:feed(line)}) end
+      env.exit = 5
+      assert.equal("5", run("exit"))
+   end)
+
+   it("are also what help and name? stand for", function()
+      assert.equal(run(":help"), run("help"))
+      assert.equal(run(":help stomp.motifs"), run("stomp.motifs?"))
+      assert.matches("^stomp%.motifs%(", run(" stomp.motifs ? "))
+      assert.equal("no documentation of 'motfis'; did you mean motifs?", fail("motfis?"))
+   end)
+
+   it("say nothing of their own code", function()
+      assert.matches("^Catalog Error: [^\n]*no_such_table", fail(":sql select * from no_such_table"))
+   end)
 end)

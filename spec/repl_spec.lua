@@ -70,7 +70,9 @@ describe("repl", function()
       it("asks for more until it is complete, and comes back whole", function()
          assert.same({"more", ""}, feed("for i = 1, 2 do"))
          assert.same({"more", ""}, feed("y = i"))
-         local status, _, entry = session:feed("end")
+         local entry
+         session.on_entry = function(text) entry = text end
+         local status = session:feed("end")
          assert.equal("ok", status)
          assert.equal("for i = 1, 2 do\ny = i\nend", entry)
          assert.equal(2, env.y)
@@ -97,7 +99,9 @@ describe("repl", function()
 
       it("runs once when it is pasted", function()
          run("n = 0")
-         local status, text, entry = session:feed("for i = 1, 2 do\n   n = n + 1\nend\nn")
+         local entry
+         session.on_entry = function(source) entry = source end
+         local status, text = session:feed("for i = 1, 2 do\n   n = n + 1\nend\nn")
          assert.same({"ok", "2", "for i = 1, 2 do\n   n = n + 1\nend\nn"}, {status, text, entry})
       end)
    end)
@@ -253,6 +257,16 @@ describe("repl", function()
          assert.same({"streams", "string"}, session:complete("str"))
          assert.same({"streams", "string"}, session:complete("print(1, str", 10))
          assert.same({"function"}, session:complete("x = func"))
+      end)
+
+      it("knows the options of a function, where one can begin", function()
+         session = repl.new({env = {}, preload = true})
+         assert.same({"sample_rate = "}, session:complete("y = audio.load('x.wav', {sam"))
+         assert.same({"widths = "}, session:complete("net = tilenet.new{z = 64, wi"))
+         assert.same({"exclusion = "}, session:complete("stomp.motifs(p, (1 + 1), {"))
+         for _, line in ipairs{"t = {wid", "tilenet.new{z = wid", "tilenet.new({z = 4}, wid", "nothing{wid"} do
+            assert.same({}, session:complete(line))
+         end
       end)
 
       it("knows fields and methods, along __index", function()

@@ -97,6 +97,24 @@ function display.pad(s, width, right)
    return right and blanks .. s or s .. blanks
 end
 
+--- A text in lines of at most so many columns, broken at blanks; a longer word has a line to itself.
+-- @tparam string s
+-- @tparam integer width
+-- @treturn string
+function display.wrap(s, width)
+   local lines, line = {}, nil
+   for word in s:gmatch("%S+") do
+      local longer = line and line .. " " .. word or word
+      if line and display.width(longer) > width then
+         lines[#lines + 1], line = line, word
+      else
+         line = longer
+      end
+   end
+   lines[#lines + 1] = line
+   return table.concat(lines, "\n")
+end
+
 --- Rows of cells as lines (see `line`) in which the columns stand below each other, two blanks between them.
 -- @tparam {{string,...},...} rows
 -- @tparam {[integer]=boolean,...} right columns that end below each other

@@ -114,6 +114,22 @@ function help.topic_of(f)
    end
 end
 
+local REFERENCES = {["see `"] = "", ["for `"] = "", ["of `"] = "", ["with `"] = ""} -- to other things than options
+
+--- The names of the options of a function: what stands in backquotes in the text of its argument `options`.
+-- @tparam string topic
+-- @treturn table set of names
+function help.options(topic)
+   local item, found = load_data().topics[topic], {}
+   for _, p in ipairs(item and item.params or {}) do
+      if p.name == "options" then
+         local text = (p.text:find("above") and item.text or p.text):gsub("%f[%a]%a+ `", REFERENCES)
+         for name in text:gmatch("`([%a_][%w_]*)`") do found[name] = true end
+      end
+   end
+   return found
+end
+
 --- The first sentence.
 -- @tparam table item
 -- @treturn string

@@ -32,6 +32,7 @@ local NEW = {
    columns = {"function", default = function() return nil end},
    preload = "boolean",
    shell = "function",
+   on_entry = {"function", default = function() end},
 }
 
 --- A session.
@@ -39,7 +40,8 @@ local NEW = {
 -- chunk is run, `ok, ... = call(f)` (default `pcall`); `colour`: of errors, for a
 -- terminal; `columns`: a function that gives the terminal's width; `preload`: the
 -- modules in `repl.preloaded` are globals, loaded at first use; `shell`: runs a
--- command (default `os.execute`)
+-- command (default `os.execute`); `on_entry`: called with all lines of what is
+-- complete, before it is run
 -- @treturn Session
 function repl.new(options)
    local o = check_options(options, NEW)
@@ -49,6 +51,7 @@ function repl.new(options)
       colour = o.colour,
       columns = o.columns,
       shell = o.shell or os.execute,
+      on_entry = o.on_entry,
       locals = locals.new(),
       sources = {}, -- what was typed: chunk name -> text
       entries = {}, -- what was run without an error, in order
@@ -134,15 +137,15 @@ end
 --- Compile and run a source text.
 -- @tparam string source
 -- @tparam string name of the chunk, "@FILE" or "=[3]"
+-- @tparam[opt] function before called with the source when it is complete, before it is run
 -- @treturn string "ok", "error" or "more": the text is not complete
 -- @treturn string what to print; may be empty
-function Session:execute(source, name)
+function Session:execute(source, name, before)
    self.sources[name:sub(2)] = source
    local chunk, shown = self.locals:compile(source, name, self.env)
-   if not chunk then
-      if shown:sub(-5) == "<eof>" then return "more", shown end
-      return "error", errors.text(self, shown, self.colour)
-   end
+   if not chunk and shown:sub(-5) == "<eof>" then return "more", shown end
+   if before then before(source) end
+   if not chunk then return "error", errors.text(self, shown, self.colour) end
    local results = self:run(chunk)
    if not results[1] then return "error", results[2] end
    self.entries[#self.entries + 1] = source
@@ -152,32 +155,44 @@ function Session:execute(source, name)
    return self:print(results)
 end
 
+-- The command that a line stands for: `:help x`, or as beginners and users of other prompts have it, `x?`, `help`,
+-- `exit`, `quit`; nil: it is Lua.
+local function command_of(session, line)
+   local command = line:match("^%s*:(%a.-)%s*$")
+   if command then return command end
+   local name = line:match("^%s*([%a_][%w_%.:]*)%s*%?%s*$")
+   if name then return "help " .. name end
+   local word = line:match("^%s*(%a+)%s*$")
+   if word == "exit" then command = "quit" else command = (word == "help" or word == "quit") and word end
+   return command and session:value(word) == nil and command or nil
+end
+
 --- Take one line, or several that were pasted together.
 -- @tparam string line
 -- @treturn string "more" (the statement goes on), "ok", "error" or "quit"
 -- @treturn string what to print: results or the error; may be empty
--- @treturn ?string all lines of what has just been finished, for the history
 function Session:feed(line)
    local source = self.pending and self.pending .. "\n" .. line or line
    if source:match("^%s*$") then
       self.pending = nil
       return "ok", ""
    end
-   if not self.pending and source:find("^%s*:%a") then
-      local status, text = commands.run(self, source:match("^%s*:(.-)%s*$"))
-      return status, text, source
+   local command = not self.pending and command_of(self, source)
+   if command then
+      self.on_entry(source)
+      return commands.run(self, command)
    end
    self.count = self.count + 1
    local name = ("=[%d]"):format(self.count)
    self.pending = nil
-   local status, text = self:execute(source, name)
+   local status, text = self:execute(source, name, self.on_entry)
    if status == "more" then
       self.pending = source
       self.count = self.count - 1
       self.sources[name:sub(2)] = nil
       return "more", ""
    end
-   return status, text, source
+   return status, text
 end
 
 --- Give up an unfinished statement.

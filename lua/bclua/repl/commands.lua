@@ -45,7 +45,12 @@ end
 
 -- ---- help ----
 
-local function overview()
+-- What a prompt has use for: modules of the first level, without the ones that others are made of.
+local INNER = {child = true, cli = true, commands = true, curves = true, deadline = true, display = true, files = true,
+   json = true, lock = true, lock_core = true, moved = true, numbers = true, options = true, progress = true,
+   text = true, web = true}
+
+local function overview(session)
    local help = require "bclua.help"
    local lines, width = {"Lua expressions and statements are run; these are the REPL's own commands:"}, 0
    local words = {}
@@ -61,15 +66,19 @@ local function overview()
    lines[#lines + 1] = "Tab completes; Ctrl-R searches the history; Ctrl-C stops; Ctrl-D leaves.\n"
    local modules = {}
    for _, name in ipairs(help.modules()) do
-      if not name:find("^bclua%.workflow") then modules[#modules + 1] = (name:gsub("^bclua%.", "")) end
+      local short = name:gsub("^bclua%.", "")
+      if not short:find("%.") and not INNER[short] then modules[#modules + 1] = short end
    end
-   lines[#lines + 1] = "Modules: " .. table.concat(modules, ", ")
-   lines[#lines + 1] = "`:help stomp` lists the functions of one, `:help stomp.motifs` explains one."
+   lines[#lines + 1] = display.wrap("Modules: " .. table.concat(modules, ", "), session.columns() or 80)
+   lines[#lines + 1] = "`:help stomp` lists the functions of one, `:help stomp.motifs` or `stomp.motifs?` explains one."
    return table.concat(lines, "\n")
 end
 
--- The topic of what a name stands for here: `y:reshape`, `motifs` kept in a local.
-local function topic_here(session, name)
+--- The topic of what a name stands for here: `y:reshape`, `motifs` kept in a local.
+-- @tparam table session
+-- @tparam string name
+-- @treturn ?string
+function commands.topic(session, name)
    local help = require "bclua.help"
    local value = names.resolve(function(word) return session:value(word) end, name)
    local topic = type(value) == "function" and help.topic_of(value)
@@ -94,7 +103,7 @@ end
 list.help = {usage = ":help [NAME]", text = "documentation of a function or module", takes = "documentation",
    run = function(session, argument)
       local help = require "bclua.help"
-      if argument == "" then return overview() end
+      if argument == "" then return overview(session) end
       local command = list[argument:match("^:?(%a+)$") or ""]
       if command and (argument:sub(1, 1) == ":" or #help.find(argument) == 0) then
          return command.usage .. "  " .. command.text .. (command.more and "\n" .. command.more or "")
@@ -104,7 +113,7 @@ list.help = {usage = ":help [NAME]", text = "documentation of a function or modu
       local topic_of_value = type(value) == "function" and help.topic_of(value)
       local found = help.find(topic_of_value or argument)
       if #found == 0 then
-         local topic = topic_here(session, argument)
+         local topic = commands.topic(session, argument)
          found = topic and help.find(topic) or found
       end
       local library, name = argument:match("^(%a+)%.(%a+)$")
@@ -261,12 +270,13 @@ list.sql = {usage = ":sql QUERY", text = "run a query of DuckDB's; the rows are 
    run = function(session, argument)
       if argument == "" then return nil, "a query is missing" end
       local results = session:run(function()
-         local rows, message = require("bclua.sql").query(argument)
-         if not rows then error(message, 0) end
-         return rows
+         return table.pack(pcall(require("bclua.sql").query, argument))
       end)
       if not results[1] then return nil, results[2] end
-      session:remember(results[2])
+      local ok, rows, message = table.unpack(results[2], 1, 3)
+      if not (ok and rows) then return nil, tostring(message or rows) end
+      session:remember(rows)
+      results[2] = rows
       local status, text = session:print(results)
       if status == "error" then return nil, text end
       return text

@@ -87,6 +87,51 @@ local function matching(candidates, typed, prefix)
    return list
 end
 
+-- Tokens backwards from `at`: where the bracket opens that they stand in; nil: in none.
+local function opening(tokens, at)
+   local depth = 0
+   for i = at, 1, -1 do
+      local t = tokens[i].text
+      if tokens[i].kind == "operator" and t:find("^[%)%]}]$") then depth = depth + 1 end
+      if tokens[i].kind == "operator" and t:find("^[%(%[{]$") then
+         if depth == 0 then return i end
+         depth = depth - 1
+      end
+   end
+end
+
+-- `a.b:c` that ends with token `at`.
+local function path_to(tokens, at)
+   local parts = {}
+   while at > 0 and tokens[at].kind == "name" do
+      table.insert(parts, 1, tokens[at].text)
+      local joint = at > 2 and tokens[at - 1].text
+      if joint ~= "." and joint ~= ":" then break end
+      table.insert(parts, 1, joint)
+      at = at - 2
+   end
+   return table.concat(parts)
+end
+
+-- The options that may begin here: in a table that is an argument of a documented function.
+local function options_at(session, line)
+   local tokens = lexer.tokens((session.pending and session.pending .. "\n" or "") .. line)
+   local last = tokens and tokens[#tokens]
+   if not last or last.text ~= "{" and last.text ~= "," then return {} end
+   local brace = opening(tokens, #tokens)
+   if not brace or tokens[brace].text ~= "{" then return {} end
+   local before = brace - 1
+   if before > 0 and tokens[before].kind ~= "name" then
+      before = opening(tokens, before)
+      if not before or tokens[before].text ~= "(" then return {} end
+      before = before - 1
+   end
+   local path = before > 0 and path_to(tokens, before) or ""
+   if path == "" then return {} end
+   local topic = require("bclua.repl.commands").topic(session, path)
+   return topic and require("bclua.help").options(topic) or {}
+end
+
 local function expression(session, line)
    local path, separator, word = line:match("([%a_][%w_%.:]*)([%.:])([%w_]*)$")
    if path then
@@ -101,7 +146,13 @@ local function expression(session, line)
    end
    if line:find("[%.:][%w_]*$") and not line:find("%.%.[%w_]*$") then return {}, #line + 1 end -- f().x
    word = line:match("([%a_][%w_]*)$") or ""
-   local candidates = session:globals()
+   local candidates = options_at(session, line:sub(1, #line - #word))
+   if next(candidates) then
+      local list = matching(candidates, word)
+      for i, name in ipairs(list) do list[i] = name .. " = " end
+      if #list > 0 then return list, #line - #word + 1 end
+   end
+   candidates = session:globals()
    if #word > 1 then
       for name in pairs(lexer.keywords) do candidates[name] = true end
    end

@@ -1,5 +1,7 @@
 --- The REPL on a terminal: prompt, history, completion, the line at the start.
 -- @module bclua.repl.terminal
+local display = require "bclua.display"
+
 local terminal = {}
 
 local PROMPT, MORE = "> ", ">> "
@@ -26,7 +28,8 @@ function terminal.banner()
       parts[#parts + 1] = name .. " " .. version
    end
    local n = system.threads()
-   return table.concat(parts, ", ") .. (", %d thread%s\n:help explains"):format(n, n == 1 and "" or "s")
+   local text = table.concat(parts, ", ") .. (", %d thread%s"):format(n, n == 1 and "" or "s")
+   return display.wrap(text, (require("bclua.host").window()) or 80) .. "\n:help explains"
 end
 
 local function write(status, text)
@@ -42,9 +45,11 @@ end
 -- @tparam table repl the module bclua.repl
 function terminal.run(repl)
    local host, system = require "bclua.host", require "bclua.system"
-   local session = repl.new({call = host.call, preload = true, columns = function() return (host.window()) end,
-      colour = system.is_terminal(2) and (os.getenv("NO_COLOR") or "") == "" and os.getenv("TERM") ~= "dumb"})
    local history = history_path()
+   local session = repl.new({call = host.call, preload = true, on_entry = function(entry)
+      host.add_history(entry, history) -- before it runs: it may be the last that this process does
+   end, columns = function() return (host.window()) end,
+      colour = system.is_terminal(2) and (os.getenv("NO_COLOR") or "") == "" and os.getenv("TERM") ~= "dumb"})
    if history then host.read_history(history) end
    host.set_completer(function(line, start) return session:complete(line, start) end)
    if system.is_terminal(1) then write("ok", terminal.banner()) end
@@ -54,8 +59,7 @@ function terminal.run(repl)
       if line == false then
          session:cancel()
       else
-         local status, text, entry = session:feed(line)
-         if entry then host.add_history(entry, history) end
+         local status, text = session:feed(line)
          write(status, text)
          if status == "quit" then break end
       end
