@@ -72,17 +72,14 @@ static void norm_item(void *context, size_t c, int worker) {
     }
 }
 
-/* The gradient behind the relu: dy where it was open. Without a sum that is
- * seen in the scaled x, else in the output. */
-static const real *open_gradient(real *g, real *room, const nn_run *r, const real *x,
-                                 const nn_scale *s, size_t at, size_t n) {
-    const real *dy = read_block(g, r->grad_out, r->out_as, at, n);
-    if (!r->relu) return dy;
-    if (r->out == NULL)
-        NN(nn_norm_mask)(g, dy, x, s, n);
-    else
-        NN(nn_relu_backward)(g, dy, read_block(room, r->out, r->out_as, at, n), false, n);
-    return g;
+/* The gradient behind the relu, of one block. Without a sum that is seen in the scaled x,
+ * else in the output. */
+static nn_open open_block(real *dy, real *y, const nn_run *r, const nn_scale *s, size_t at,
+                          size_t n) {
+    nn_open o = {.dy = read_block(dy, r->grad_out, r->out_as, at, n), .scale = *s};
+    o.relu = r->relu;
+    if (r->relu && r->out != NULL) o.y = read_block(y, r->out, r->out_as, at, n);
+    return o;
 }
 
 /* 1 / deviation that the forward pass used: of the batch, in eval mode the running one. */
@@ -99,14 +96,18 @@ static void norm_back_group(const nn_run *r, size_t c, size_t group, size_t at, 
     const real *gamma = r->tensor[NN_WEIGHT];
     double sum[NN_SUM_LANES] = {0}, product[NN_SUM_LANES] = {0};
     nn_scale s = r->train ? saved_scale(r, c, group) : running_scale(r, c);
-    double mean = (double)s.mean, inverse = inverse_deviation(r, c, group);
+    double inverse = inverse_deviation(r, c, group);
     real room[4][BLOCK];
     for (size_t i = 0; i < count; i += BLOCK) {
         size_t n = smaller(BLOCK, count - i);
         const real *x = read_block(room[0], r->in[0], r->in_as[0], at + i, n);
-        const real *g = open_gradient(room[1], room[2], r, x, &s, at + i, n);
-        NN(nn_norm_sums)(sum, product, g, x, mean, inverse, n);
-        if (r->grad_in[1] != NULL) give_gradient(r, 1, g, at + i, n);
+        nn_open o = open_block(room[1], room[2], r, &s, at + i, n);
+        real *g = gradient_block(room[3], r, 1, at + i);
+        NN(nn_norm_sums)(sum, product, r->add[1] ? room[3] : g, &o, x, inverse, n);
+        if (r->add[1])
+            give_gradient(r, 1, room[3], at + i, n);
+        else if (g == room[3] && r->grad_in[1] != NULL)
+            write_block(r->grad_in[1], g, r->in_as[1], at + i, n);
     }
     double total = nn_lane_total(sum), dot = nn_lane_total(product);
     ((real *)r->grad[NN_WEIGHT])[c] += (real)dot;
@@ -114,13 +115,14 @@ static void norm_back_group(const nn_run *r, size_t c, size_t group, size_t at, 
     if (r->grad_in[0] == NULL) return;
     double shift = r->train ? total / (double)count : 0;
     double slope = r->train ? dot / (double)count * inverse : 0;
+    double factor = (double)gamma[c] * inverse;
     for (size_t i = 0; i < count; i += BLOCK) {
         size_t n = smaller(BLOCK, count - i);
         const real *x = read_block(room[0], r->in[0], r->in_as[0], at + i, n);
-        const real *g = open_gradient(room[1], room[2], r, x, &s, at + i, n);
-        NN(nn_norm_backward)
-        (room[3], g, x, mean, (double)gamma[c] * inverse, shift, slope, false, n);
-        give_gradient(r, 0, room[3], at + i, n);
+        nn_open o = open_block(room[1], room[2], r, &s, at + i, n);
+        real *to = gradient_block(room[3], r, 0, at + i);
+        NN(nn_norm_backward)(to, &o, x, factor, shift, slope, r->add[0] && to != room[3], n);
+        if (to == room[3]) give_gradient(r, 0, to, at + i, n);
     }
 }
 

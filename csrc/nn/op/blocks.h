@@ -30,6 +30,12 @@ static inline void write_block(void *to, const real *room, enum nn_storage s, si
     if (!is_plain(s)) nn_narrow((uint16_t *)to + at, (const float *)(const void *)room, s, n);
 }
 
+/* Where the gradient of input j lies if values are as they are computed; else, or if it is
+ * not wanted, room. */
+static inline real *gradient_block(real *room, const nn_run *r, int j, size_t at) {
+    return r->grad_in[j] != NULL && is_plain(r->in_as[j]) ? (real *)r->grad_in[j] + at : room;
+}
+
 /* Write x to the gradient of input j, or add it. */
 static inline void give_gradient(const nn_run *r, int j, const real *x, size_t at, size_t n) {
     real room[BLOCK];

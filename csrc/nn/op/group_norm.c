@@ -118,12 +118,9 @@ void NN(nn_group_pass)(const nn_run *r) {
     nn_run_items(r, group_item, channels);
 }
 
-static const real *group_gradient(real *g, const nn_run *r, const real *x, const nn_scale *s,
-                                  size_t at, size_t n) {
-    const real *dy = read_block(g, r->grad_out, r->out_as, at, n);
-    if (!r->relu) return dy;
-    NN(nn_norm_mask)(g, dy, x, s, n);
-    return g;
+static nn_open open_block(real *room, const nn_run *r, const nn_scale *s, size_t at, size_t n) {
+    return (nn_open){
+        .dy = read_block(room, r->grad_out, r->out_as, at, n), .scale = *s, .relu = r->relu};
 }
 
 /* Per sample the sums of dy, and of dy times the normalised x, of a channel. */
@@ -139,9 +136,9 @@ static void group_back_sums(void *context, size_t c, int worker) {
             size_t at = (c * r->n + i) * plane + k;
             n = smaller(BLOCK, plane - k);
             const real *x = read_block(room[0], r->in[0], r->in_as[0], at, n);
-            const real *g = group_gradient(room[1], r, x, &s, at, n);
+            nn_open o = open_block(room[1], r, &s, at, n);
             NN(nn_norm_sums)
-            (sum, product, g, x, (double)s.mean, (double)*group_statistic(r, 1, group, i), n);
+            (sum, product, room[1], &o, x, (double)*group_statistic(r, 1, group, i), n);
         }
         *channel_sum(r, 0, c, i) = nn_lane_total(sum);
         *channel_sum(r, 1, c, i) = nn_lane_total(product);
@@ -176,7 +173,9 @@ static void group_back_item(void *context, size_t c, int worker) {
             size_t at = (c * r->n + i) * plane + k;
             n = smaller(BLOCK, plane - k);
             const real *x = read_block(room[0], r->in[0], r->in_as[0], at, n);
-            const real *g = group_gradient(room[1], r, x, &s, at, n);
+            nn_open o = open_block(room[1], r, &s, at, n);
+            const real *g = o.relu ? room[1] : o.dy;
+            if (o.relu) NN(nn_norm_mask)(room[1], &o, x, n);
             for (size_t j = 0; j < n; j++)
                 room[2][j] =
                     (real)(factor * (double)g[j] - shift - ((double)x[j] - (double)s.mean) * slope);

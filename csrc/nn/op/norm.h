@@ -35,17 +35,26 @@ void NN(nn_sum_deviations)(double *lane, const real *x, double mean, size_t n);
 void NN(nn_norm_forward)(real *y, const real *x, const real *addend, const nn_scale *s, bool relu,
                          size_t n);
 
-/* g = dy where the scaled x is above 0, else 0: the relu's gradient. g may be dy. */
-void NN(nn_norm_mask)(real *g, const real *dy, const real *x, const nn_scale *s, size_t n);
+/* The gradient behind a norm's relu: dy where the relu was open, which is where y is
+ * above 0 or, if y is NULL, the scaled x. Without relu dy itself. */
+typedef struct nn_open {
+    const real *dy, *y;
+    nn_scale scale;
+    bool relu;
+} nn_open;
 
-/* Lanes of the sums of dy, and of dy times the normalised x. */
-void NN(nn_norm_sums)(double *sum, double *product, const real *dy, const real *x, double mean,
+/* g <- that gradient; o->y is NULL. g may be dy. */
+void NN(nn_norm_mask)(real *g, const nn_open *o, const real *x, size_t n);
+
+/* g <- that gradient, and lanes of the sums of it, and of it times the normalised x.
+ * g may be dy. */
+void NN(nn_norm_sums)(double *sum, double *product, real *g, const nn_open *o, const real *x,
                       double inverse, size_t n);
 
-/* dx = factor * (dy - shift - (x - mean) * slope); dx may be dy if !add. With
- * factor = gamma * inverse, shift = mean(dy) and slope = mean(dy * normalised x) *
- * inverse, that is the gradient of a norm with its own statistics. */
-void NN(nn_norm_backward)(real *dx, const real *dy, const real *x, double mean, double factor,
-                          double shift, double slope, bool add, size_t n);
+/* dx = factor * (g - shift - (x - mean) * slope) of that gradient, or added to it; dx may
+ * be dy if !add. With factor = gamma * inverse, shift = mean(g) and slope = mean(g *
+ * normalised x) * inverse, that is the gradient of a norm with its own statistics. */
+void NN(nn_norm_backward)(real *dx, const nn_open *o, const real *x, double factor, double shift,
+                          double slope, bool add, size_t n);
 
 #endif
