@@ -190,11 +190,8 @@ static void power_by_fftw(const mel_plan *p, const scratch *s, const float *cons
     }
 }
 
-/* s->power (bins, 16) of frames t..t+15; those from `frames` on are zero. */
-static void power_of(const mel_plan *p, const scratch *s, const frame_view *v, size_t t,
-                     size_t frames) {
-    const float *lane[LANES];
-    frames_locate(lane, s->edge, v, t, frames, LANES);
+/* s->power (bins, 16) of what the lanes point to. */
+static void power_of_lanes(const mel_plan *p, const scratch *s, const float *const *lane) {
     if (p->batch == NULL) {
         power_by_fftw(p, s, lane);
         return;
@@ -202,6 +199,14 @@ static void power_of(const mel_plan *p, const scratch *s, const frame_view *v, s
     frames_gather_f32(s->frames, lane, p->window, p->o.n_fft);
     batch_fft_f32(s->frames, p->batch);
     batch_power_f32(s->power, s->frames, p->batch);
+}
+
+/* s->power of frames t..t+15; those from `frames` on are zero. */
+static void power_of(const mel_plan *p, const scratch *s, const frame_view *v, size_t t,
+                     size_t frames) {
+    const float *lane[LANES];
+    frames_locate(lane, s->edge, v, t, frames, LANES);
+    power_of_lanes(p, s, lane);
 }
 
 /* sum (16) = weight (n) x power (n, 16) */
@@ -228,27 +233,63 @@ static void mel_columns(float *out, const mel_plan *p, const scratch *s, size_t 
     }
 }
 
-void mel_power(float *out, const float *samples, size_t n, const mel_plan *p, void *memory) {
-    scratch s = divide(p, memory);
-    frame_view v = view(p, samples, n);
-    size_t frames = mel_frames(p, n);
-    for (size_t t = 0; t < frames; t += LANES) {
-        power_of(p, &s, &v, t, frames);
-        mel_columns(out, p, &s, t, frames, frames - t);
+size_t mel_blocks(const mel_plan *p, size_t n, size_t clips) {
+    return (mel_frames(p, n) * clips + LANES - 1) / LANES;
+}
+
+/* Lanes that hold neighbouring frames of one clip. */
+typedef struct run {
+    size_t clip, frame, lane, count;
+} run;
+
+/* The runs of a block; lanes behind the last frame belong to none. */
+static size_t runs_of(run *r, size_t frames, size_t clips, size_t block) {
+    size_t count = 0, at = block * LANES, end = frames * clips, lane = 0;
+    while (lane < LANES && at < end) {
+        size_t clip = at / frames, frame = at % frames, n = frames - frame;
+        if (n > LANES - lane) n = LANES - lane;
+        r[count++] = (run){clip, frame, lane, n};
+        at += n, lane += n;
     }
+    return count;
+}
+
+void mel_power_block(float *out, const float *samples, size_t n, size_t clips, size_t block,
+                     const mel_plan *p, void *memory) {
+    scratch s = divide(p, memory);
+    const float *lane[LANES];
+    run r[LANES];
+    size_t frames = mel_frames(p, n), bands = p->o.n_mels, lanes = 0;
+    size_t runs = runs_of(r, frames, clips, block);
+    for (size_t i = 0; i < runs; i++, lanes = r[i - 1].lane + r[i - 1].count) {
+        frame_view v = view(p, samples + r[i].clip * n, n);
+        frames_locate(lane + r[i].lane, s.edge + r[i].lane * p->o.n_fft, &v, r[i].frame, frames,
+                      (int)r[i].count);
+    }
+    for (size_t l = lanes; l < LANES; l++) lane[l] = lane[0]; /* anything: nobody reads it */
+    power_of_lanes(p, &s, lane);
+    for (size_t m = 0; m < bands; m++) {
+        float sum[LANES];
+        size_t k = p->begin[m];
+        weigh(sum, p->matrix + m * p->bins + k, s.power + k * LANES, p->end[m] - k);
+        for (size_t i = 0; i < runs; i++)
+            memcpy(out + (r[i].clip * bands + m) * frames + r[i].frame, sum + r[i].lane,
+                   r[i].count * sizeof *sum);
+    }
+}
+
+void mel_power(float *out, const float *samples, size_t n, const mel_plan *p, void *memory) {
+    for (size_t i = 0; i < mel_blocks(p, n, 1); i++)
+        mel_power_block(out, samples, n, 1, i, p, memory);
 }
 
 int mel_spectrogram(float *out, const float *samples, size_t n, const mel_plan *p) {
     void *memory = aligned_alloc(64, mel_scratch(p));
     if (memory == NULL) return BC_NOMEM;
-    scratch s = divide(p, memory);
-    frame_view v = view(p, samples, n);
-    size_t frames = mel_frames(p, n);
+    size_t blocks = mel_blocks(p, n, 1);
     bool stopped = false;
-    for (size_t t = 0; t < frames && !(stopped = bc_interrupted()); t += LANES) {
-        power_of(p, &s, &v, t, frames);
-        mel_columns(out, p, &s, t, frames, frames - t);
-    }
+    for (size_t i = 0; i < blocks && !(stopped = bc_interrupted()); i++)
+        mel_power_block(out, samples, n, 1, i, p, memory);
     free(memory);
     return stopped ? BC_STOPPED : BC_OK;
 }

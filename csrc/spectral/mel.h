@@ -47,7 +47,14 @@ size_t mel_scratch(const mel_plan *p);
  * the frames they are in. */
 void mel_power(float *out, const float *samples, size_t n, const mel_plan *p, void *scratch);
 
-/* The same with its own scratch and an ear for Ctrl-C: BC_OK, BC_NOMEM or
+/* The same of several clips of n samples each, one behind the other, in blocks of 16 of
+ * their frames, counted through: out (clips, n_mels, frames). There are
+ * mel_blocks(p, n, clips) of them, which write apart from each other. */
+size_t mel_blocks(const mel_plan *p, size_t n, size_t clips);
+void mel_power_block(float *out, const float *samples, size_t n, size_t clips, size_t block,
+                     const mel_plan *p, void *scratch);
+
+/* mel_power with its own scratch and an ear for Ctrl-C: BC_OK, BC_NOMEM or
  * BC_STOPPED. */
 int mel_spectrogram(float *out, const float *samples, size_t n, const mel_plan *p);
 

@@ -3,41 +3,11 @@
 #include "interleave.h"
 
 #include "../../support/cpu.h"
+#include "../../support/transpose.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
-#define AVX512 TARGET __attribute__((always_inline)) static inline
-
-AVX512 void transpose(__m512 *r) {
-    __m512 t[16];
-#pragma GCC unroll 8
-    for (int j = 0; j < 16; j += 2) {
-        t[j] = _mm512_unpacklo_ps(r[j], r[j + 1]);
-        t[j + 1] = _mm512_unpackhi_ps(r[j], r[j + 1]);
-    }
-#pragma GCC unroll 4
-    for (int j = 0; j < 16; j += 4) { /* r[j+k]: values k, k+4, k+8, k+12 of four rows */
-        __m512d a = _mm512_castps_pd(t[j]), b = _mm512_castps_pd(t[j + 2]);
-        __m512d c = _mm512_castps_pd(t[j + 1]), d = _mm512_castps_pd(t[j + 3]);
-        r[j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-        r[j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-        r[j + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(c, d));
-        r[j + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(c, d));
-    }
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; k++) {
-        __m512 a = _mm512_shuffle_f32x4(r[k], r[k + 4], 0x88);
-        __m512 b = _mm512_shuffle_f32x4(r[k], r[k + 4], 0xdd);
-        __m512 c = _mm512_shuffle_f32x4(r[k + 8], r[k + 12], 0x88);
-        __m512 d = _mm512_shuffle_f32x4(r[k + 8], r[k + 12], 0xdd);
-        r[k] = _mm512_shuffle_f32x4(a, c, 0x88);
-        r[k + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
-        r[k + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
-        r[k + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
-    }
-}
+#define TARGET BC_AVX512_TARGET
+#define AVX512 BC_AVX512
 
 /* Sixteen values of any storage but f64, where the mask is set. */
 AVX512 __m512 load(const void *row, enum nn_storage as, size_t at, __mmask16 mask) {
@@ -76,7 +46,7 @@ AVX512 void take_avx512(float *to, size_t step, const void *from, enum nn_storag
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
             r[j] = load(from, as, at + i + (j < channels ? j : 0) * plane, j < channels ? mask : 0);
-        transpose(r);
+        bc_transpose_avx512(r);
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
             if (j < left) _mm512_storeu_ps(to + j * step, r[j]);
@@ -95,7 +65,7 @@ AVX512 void put_avx512(void *to, enum nn_storage as, size_t at, size_t plane, co
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
             r[j] = _mm512_add_ps(_mm512_loadu_ps(from + (j < left ? j : 0) * step), more);
-        transpose(r);
+        bc_transpose_avx512(r);
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++) {
             const size_t place = at + i + j * plane;
@@ -145,7 +115,7 @@ TARGET void nn_take_row_16(uint16_t *to, size_t step, const uint16_t *from, size
                 b < channels ? mask : 0, row + (b < channels ? b : 0) * plane));
             r[j] = _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
         }
-        transpose(r);
+        bc_transpose_avx512(r);
 #pragma GCC unroll 16
         for (size_t j = 0; j < 16; j++)
             if (j < left) _mm512_storeu_ps(to + j * step, r[j]);

@@ -1,5 +1,5 @@
 /* mel.c: what turns audio into a spectrum: |FFT|^2 of windowed frames, (1, n, frames, bins), and
- * the power mel spectrogram, (1, n, bands, frames). An item is one sample. */
+ * the power mel spectrogram, (1, n, bands, frames). */
 #include "mel.h"
 
 #include <math.h>
@@ -42,12 +42,22 @@ static void mel_item(void *context, size_t i, int worker) {
     run(context, i, worker, mel_power);
 }
 
+/* In f32 an item is sixteen frames, of whatever samples: no lane stays empty but at the end. */
+static void mel_block_item(void *context, size_t i, int worker) {
+    const nn_run *r = context;
+    mel_power_block(r->out, r->in[0], r->layer->in.w, r->n, i, r->layer->own,
+                    scratch_of(r, worker));
+}
+
 void NN(nn_spectrum_pass)(const nn_run *r) {
     nn_run_items(r, spectrum_item, r->n);
 }
 
 void NN(nn_mel_pass)(const nn_run *r) {
-    nn_run_items(r, mel_item, r->n);
+    if (sizeof(real) == sizeof(float))
+        nn_run_items(r, mel_block_item, mel_blocks(r->layer->own, r->layer->in.w, r->n));
+    else
+        nn_run_items(r, mel_item, r->n);
 }
 
 #ifndef NN_DOUBLE
