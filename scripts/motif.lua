@@ -5,10 +5,9 @@ local options_of = require "bclua.options"
 
 local function extract(parser)
    local workflow = require "bclua.workflow.extract"
-   local _, of = cli.step(parser, "extract", "CENS, matrix profile, motif and discord of every recording.",
-      workflow.options, "input output species cens_sample_rate matrix_profile_window sample_rate channel fmin fmax " ..
-      "exclusion deployments data_layout layout sample_k seed strict_audio shard claim stale " ..
-      "time_limit")
+   local _, of = cli.step(parser, "extract", "Features, matrix profile, motif and discord of every recording.",
+      workflow.options, "input output species features cens_sample_rate matrix_profile_window sample_rate channel " ..
+      "fmin fmax exclusion deployments data_layout layout sample_k seed strict_audio shard claim stale time_limit")
    return function(o) return cli.shared("extract", of(o), workflow.run) end
 end
 

@@ -36,8 +36,8 @@ describe("experiment: window", function()
 
       it("has a row a setting, with the motif where `extract` finds it", function()
          local item = {path = dir .. "/data/train_audio/synfin1/SYN1001.ogg"}
-         local rows = motif_sweep.one(item, {sample_rate = 32000, rates = {10, 20}, windows_s = {3.5, 5},
-            exclusions = {0.5, 1}})
+         local rows = motif_sweep.one(item, {sample_rate = 32000, features = {"cens"}, rates = {10, 20},
+            windows_s = {3.5, 5}, exclusions = {0.5, 1}})
          assert.equal(8, #rows)
          local analysis = require "bclua.workflow.analysis"
          local r = analysis.analyse(item.path,
@@ -58,15 +58,15 @@ describe("experiment: window", function()
          local y = assert(require("bclua.audio").load(dir .. "/data/train_audio/synfin1/SYN1001.ogg",
             {sample_rate = rate}))
          assert(require("bclua.audio").save(path, y, rate, {format = "wav"}))
-         local row = motif_sweep.one({path = path}, {sample_rate = rate, rates = {10}, windows_s = {5},
-            exclusions = {0.5}})[1]
+         local row = motif_sweep.one({path = path}, {sample_rate = rate, features = {"cens"}, rates = {10},
+            windows_s = {5}, exclusions = {0.5}})[1]
          local r = require("bclua.workflow.analysis").analyse(path,
             {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = rate})
          assert.same({r.motif_0 / 10, r.motif_1 / 10, r.discord_0 / 10}, {row.a, row.b, row.d})
          local measured = require("bclua.workflow.score").measure(assert(require("bclua.audio").load(path)),
             {row.a, row.b}, 5, nil, {sample_rate = rate, fmin = 0, fmax = 0})
          assert.near((measured[1].score + measured[2].score) / 2, row.score, 1e-9)
-         assert.matches("CENS rate 7: does not divide the sample rate 48000", select(2, sweep{sample_rate = rate,
+         assert.matches("frame rate 7: does not divide the sample rate 48000", select(2, sweep{sample_rate = rate,
             rates = {7}}))
          assert.equal(6, assert(sweep{sample_rate = 16000}).recordings)
       end)
@@ -88,15 +88,16 @@ describe("experiment: window", function()
       end)
 
       it("gives means and their standard errors", function()
-         local rows = motif_sweep.summarise{{rate = 10, window_s = 5, exclusion = 1, rank = 0.2},
-            {rate = 10, window_s = 5, exclusion = 1, rank = 0.6}, {rate = 5, window_s = 5, exclusion = 1, rank = 1}}
+         local rows = motif_sweep.summarise{{features = "cens", rate = 10, window_s = 5, exclusion = 1, rank = 0.2},
+            {features = "cens", rate = 10, window_s = 5, exclusion = 1, rank = 0.6},
+            {features = "cens", rate = 5, window_s = 5, exclusion = 1, rank = 1}}
          assert.same({5, 1, 1.0, 0}, {rows[1].rate, rows[1].recordings, rows[1].rank, rows[1].rank_error})
          assert.same({2, 0.4, 0.2}, {rows[2].recordings, rows[2].rank, rows[2].rank_error})
          assert.is_nil(rows[1].calls)
       end)
 
       it("names what it cannot use", function()
-         assert.matches("CENS rate 7: does not divide", select(2, sweep{rates = {7}}), 1, true)
+         assert.matches("frame rate 7: does not divide", select(2, sweep{rates = {7}}), 1, true)
          assert.matches("less than 2 frames", select(2, sweep{windows_s = {0.1}}), 1, true)
          assert.matches("/none: no such folder", select(2, sweep{data = dir .. "/none"}), 1, true)
       end)

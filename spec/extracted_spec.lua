@@ -158,7 +158,7 @@ describe("results in parts", function()
       assert.same({"card/a/one.wav", "a/one", 20, 16000}, {row.source_name, row.folder, row.matrix_profile_window,
          row.sample_rate})
       assert.same({12, row.duration_cens}, {#row.cens, #row.cens[1]})
-      local c = assert(require("bclua.workflow.analysis").cens(dir .. "/card/a/one.wav", {cens_sample_rate = 10,
+      local c = assert(require("bclua.workflow.analysis").features(dir .. "/card/a/one.wav", {cens_sample_rate = 10,
          sample_rate = field.RATE}))
       local item = extracted.locate(dir .. "/motif", rows("*")[1])
       assert.is_true(array.equal(c, assert(extracted.features(item))))

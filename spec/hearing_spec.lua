@@ -311,7 +311,7 @@ describe("a band", function()
       local calm, windy = save(dir .. "/calm.flac", rate, y), save(dir .. "/windy.flac", rate, y + hum)
       local function both(p)
          p.sample_rate, p.cens_sample_rate = rate, 10
-         return array.max_difference(assert(analysis.cens(calm, p)), assert(analysis.cens(windy, p)))
+         return array.max_difference(assert(analysis.features(calm, p)), assert(analysis.features(windy, p)))
       end
       assert.is_true(both{} > 0.2)
       assert.is_true(both{fmin = 1000} < 0.05, both{fmin = 1000})

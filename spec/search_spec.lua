@@ -74,7 +74,7 @@ describe("search", function()
       local q = r.query.cens:table()
       assert.equal(50, r.query.window)
       for _, hit in ipairs({r.hits[1], r.hits[#r.hits]}) do
-         local c = assert(analysis.cens(m.data .. "/" .. hit.source_name, P))
+         local c = assert(analysis.features(m.data .. "/" .. hit.source_name, P))
          local frames, x = c:shape(2), c:table()
          local least, at = math.huge, nil
          for j = 0, frames - 50 do

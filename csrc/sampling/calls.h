@@ -27,4 +27,12 @@ int bc_call_background(double *background, const float *mel, size_t bands, size_
 int bc_call_measures(float *energy, float *contrast, const float *mel, size_t bands,
                      size_t frames, const double *background);
 
+/* What stands out in each frame, whatever its level: out (bands, frames) has, for each
+ * band, the decibels of its power over the band's median; less the frame's median over
+ * bands where that is below 0 (a quiet passage is compared with itself, or all of them
+ * would be alike), none below 0; then each frame is brought to length 1. Power below
+ * 1e-9 of the mean counts as that much: what a codec left out stands out nowhere. Frames
+ * without any have all bands alike. out may be mel. */
+int bc_call_features(float *out, const float *mel, size_t bands, size_t frames);
+
 #endif

@@ -312,6 +312,7 @@ BC_EXPORT int luaopen_bclua_sampling(lua_State *L) {
                                          {"triplets", bc_sampling_triplets},
                                          {"call_background", bc_sampling_call_background},
                                          {"call_measures", bc_sampling_call_measures},
+                                         {"call_features", bc_sampling_call_features},
                                          {"measure", bc_sampling_measure},
                                          {"cut", l_cut},
                                          {"crop", l_crop},

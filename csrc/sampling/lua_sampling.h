@@ -7,6 +7,7 @@
 /* lua_sampling_calls.c */
 int bc_sampling_call_background(lua_State *L);
 int bc_sampling_call_measures(lua_State *L);
+int bc_sampling_call_features(lua_State *L);
 
 /* lua_sampling_measure.c */
 int bc_sampling_measure(lua_State *L);

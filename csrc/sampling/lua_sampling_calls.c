@@ -1,4 +1,4 @@
-/* lua_sampling_calls.c: bclua.sampling.call_background and call_measures. */
+/* lua_sampling_calls.c: bclua.sampling.call_background, call_measures, call_features. */
 #include "../array/lua_array.h"
 #include "calls.h"
 #include "lua_sampling.h"
@@ -73,4 +73,21 @@ int bc_sampling_call_measures(lua_State *L) {
         rc = bc_call_measures(energy->data, contrast->data, mel->data, (size_t)mel->shape[0],
                               (size_t)mel->shape[1], background);
     return rc == BC_OK ? 2 : bc_failure(L, rc, NULL);
+}
+
+/***
+What stands out in each frame, whatever its level: decibels over the band's median, less the
+frame's median over bands where that is negative, none below 0, each frame brought to length 1. The
+features `mel` of `extract`: frames of noise are each of their own shape, those of a call alike.
+Power below 1e-9 of the mean counts as that much.
+@function call_features
+@tparam bclua.array mel (bands, frames): a power spectrogram, from `spectral.mel`
+@treturn bclua.array f32 (bands, frames); frames without anything have all bands alike
+*/
+int bc_sampling_call_features(lua_State *L) {
+    lua_settop(L, 1);
+    const bc_array *mel = check_mel(L, 1);
+    bc_array *out = bc_push_matrix(L, BC_F32, mel->shape[0], mel->shape[1]);
+    int rc = bc_call_features(out->data, mel->data, (size_t)mel->shape[0], (size_t)mel->shape[1]);
+    return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
 }

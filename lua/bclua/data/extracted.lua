@@ -104,12 +104,13 @@ end
 --- Where the features of a recording are.
 -- @tparam string root the folder that `extract` wrote
 -- @tparam table row of a table from `consolidate`: `source_name`, `species`, `folder`, `part_file`, `duration_cens`,
--- `channel`
+-- `channel`, `dims` (of its features, if that is known)
 -- @treturn table for `features` and `has_features`; `name`: what stands for it in a list of failures
 function extracted.locate(root, row)
    local folder = root .. "/" .. metadata.folder_of(row)
    return {folder = folder, part = row.part_file and root .. "/" .. row.part_file, source_name = row.source_name,
-      name = row.part_file and row.source_name or folder, frames = row.duration_cens, channel = row.channel}
+      name = row.part_file and row.source_name or folder, frames = row.duration_cens, channel = row.channel,
+      dims = row.dims}
 end
 
 local function module_of(item) return item.part and extracted_parts or extracted_files end
@@ -121,13 +122,15 @@ function extracted.has_features(item) return module_of(item).has_features(item) 
 
 --- The features of a recording, as long as the table says they are.
 -- @tparam table item from `locate`
--- @treturn[1] array f32 (12, frames)
+-- @treturn[1] array f32 (dimensions, frames): 12 of CENS
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function extracted.features(item)
    local c, path = module_of(item).features(item)
    if not c then return nil, path end
-   if c:ndim() ~= 2 or c:shape(1) ~= 12 then return nil, path .. ": expected the shape (12, frames)" end
+   if c:ndim() ~= 2 or item.dims and c:shape(1) ~= item.dims then
+      return nil, ("%s: expected the shape (%s, frames)"):format(path, item.dims or "dimensions")
+   end
    if c:shape(2) ~= item.frames then
       return nil, ("%s: has %d frames, the table says %d (run `motif consolidate` again)"):format(path, c:shape(2),
          item.frames)

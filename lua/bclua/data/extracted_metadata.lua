@@ -8,7 +8,7 @@ local metadata = {}
 local OF_SOUND = {"cens_sample_rate", "matrix_profile_window", "sample_rate", "duration_cens", "duration_samples",
    "duration_seconds", "motif_0", "motif_1", "discord_0", "discord_1", "tuning",
    "warning", "claimed_seconds", "source_sample_rate", "silence", "channel", "is_best_channel",
-   "fmin", "fmax", "clock_warning",
+   "fmin", "fmax", "features", "clock_warning",
    table.unpack(require("bclua.data.recorded").fields)}
 
 --- Its keys, in their order.
@@ -59,7 +59,8 @@ function metadata.is_current(m, item, p)
    if m.source_bytes ~= size or m.source_modified ~= modified or m.source_name ~= item.source_name then
       return false
    end
-   for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "exclusion", "fmin", "fmax"}) do
+   for _, key in ipairs({"cens_sample_rate", "matrix_profile_window", "sample_rate", "exclusion", "fmin", "fmax",
+      "features"}) do
       if m[key] ~= p[key] then return false end
    end
    if m.is_best_channel ~= (p.channel == "best" or nil) or p.channel ~= "best" and m.channel ~= p.channel then

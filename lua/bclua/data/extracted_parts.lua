@@ -40,7 +40,7 @@ end
 -- What says whether a recording is done, and with which warning.
 local STATE = {"source_name", "source_bytes", "source_modified", "cens_sample_rate", "matrix_profile_window",
    "sample_rate", "exclusion", "fmin", "fmax", "channel", "is_best_channel", "warning", "clock_warning",
-   "duration_seconds", "claimed_seconds", "cens_file"}
+   "duration_seconds", "claimed_seconds", "cens_file", "features?"}
 
 --- The parts of a folder.
 -- @tparam string folder
@@ -119,10 +119,15 @@ local function load_features(path)
    if kinds.cens ~= TYPES.cens:upper() then
       return nil, ("%s: column 'cens' must be %s, got %s"):format(path, TYPES.cens:upper(), kinds.cens or "none")
    end
-   local rows, message = sql.query("select source_name, flatten(cens) as cens, cens_file from " .. sql.parquet(path))
+   local rows, message = sql.query("select source_name, len(cens) as dims, flatten(cens) as cens, cens_file from " ..
+      sql.parquet(path))
    if not rows then return nil, message end
    local by_name = {}
-   for _, row in ipairs(rows) do by_name[row.source_name] = row.cens_file or row.cens end
+   for _, row in ipairs(rows) do
+      local c, dims = row.cens, row.dims
+      if c and dims > 0 and #c % dims == 0 then c = c:reshape{dims, #c // dims} end
+      by_name[row.source_name] = row.cens_file or c
+   end
    return by_name
 end
 
@@ -154,7 +159,7 @@ function extracted_parts.features(item)
       c, message = array.load(about, {mmap = true})
       return c, message or about
    end
-   return #c % 12 == 0 and c:reshape{12, #c // 12} or c, about
+   return c, about
 end
 
 -- ---- Writing ----

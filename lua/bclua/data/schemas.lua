@@ -90,7 +90,8 @@ schemas.metadata = options.extend(schemas.motif, {mp = false, pi = false, folder
 schemas.extracted = options.extend(schemas.motif, {part_file = false, cens_file = optional(PATH), exclusion = FRAME,
    version = optional(TEXT),
    source_bytes = optional(COUNT), source_modified = "integer", warning = "string", clock_warning = "string",
-   claimed_seconds = "number", is_best_channel = "boolean", fmin = HERTZ, fmax = HERTZ})
+   claimed_seconds = "number", is_best_channel = "boolean", fmin = HERTZ, fmax = HERTZ,
+   features = {"choice", {"cens", "mel"}}})
 
 --- manifest.parquet of steps with `--shard`; paths may lead anywhere, as those on a command line.
 schemas.manifest = {piece = {"integer", needed = true, least = 1}, source_name = TEXT, below = TEXT,

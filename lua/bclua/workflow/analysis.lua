@@ -1,10 +1,11 @@
---- What `extract` computes of one recording: CENS, matrix profile, motif and discord. Its sound is read block by block,
--- so that a recording of a day takes little more memory than its results.
+--- What `extract` computes of one recording: features, matrix profile, motif and discord. Its sound is read block by
+-- block, so that a recording of a day takes little more memory than its results.
 -- @module bclua.workflow.analysis
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local best_channel = require "bclua.workflow.best_channel"
 local cens = require "bclua.cens"
+local features = require "bclua.workflow.features"
 local hearing = require "bclua.data.hearing"
 local silence = require "bclua.workflow.silence"
 local stomp = require "bclua.stomp"
@@ -86,38 +87,40 @@ local function band_of(p)
 end
 
 --- Can CENS look at this band at all?
--- @tparam table p `sample_rate`, `cens_sample_rate`, `fmin`, `fmax`
+-- @tparam table p `sample_rate`, `cens_sample_rate`, `fmin`, `fmax`, `features`
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
 function analysis.check_band(p)
+   if p.features == "mel" then return true end
    local band = band_of(p)
    local ok, message = pcall(cens.cens, array.zeros(0), {sample_rate = p.sample_rate, band = band,
       hop = p.sample_rate // p.cens_sample_rate})
    return ok or nil, not ok and message:match("%(option (.*)%)$") or message
 end
 
---- CENS of a recording, in mono; silence is refused. With a band, and at sample rates that have no room for the usual
--- one or are those of ultrasound, the tuning, which is that of audible sound, is taken for 0.
+--- Features of a recording, in mono; silence is refused. Of CENS with a band, and at sample rates that have no room
+-- for the usual one or are those of ultrasound, the tuning, which is that of audible sound, is taken for 0.
 -- @tparam string path
 -- @tparam table p `sample_rate` (Hz), `cens_sample_rate` (frames a second), and optionally `channel`, `fmin`, `fmax`
--- (see `bclua.data.hearing`), `strict_audio` (refuse what is truncated, damaged, or not as long as its header says)
+-- (see `bclua.data.hearing`), `features` (see `bclua.workflow.features`), `strict_audio` (refuse what is truncated,
+-- damaged, or not as long as its header says)
 -- and `block` (samples that are read at once, about)
 -- @tparam[opt] function tell called with words and a share, as from `progress.slow`
--- @treturn[1] array f32 (12, frames)
+-- @treturn[1] array f32 (dimensions, frames)
 -- @treturn[1] table of the sound: `tuning`, `samples`, `channel` (nil: the mean), `constant` (runs {first, last} of
 -- frames in which nothing moves), `source_sample_rate`, and where there is something to be said `warning` and
 -- `claimed_seconds`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function analysis.cens(path, p, tell)
+function analysis.features(path, p, tell)
    local channel, message = best_channel.choose(path, p.channel, p.sample_rate)
    if channel == nil then return nil, message end
    channel = channel or nil
    local reader <close>, why = audio.open(path, {sample_rate = p.sample_rate, channel = channel,
       strict = p.strict_audio})
    if not reader then return nil, why end
-   local hop, info, band = p.sample_rate // p.cens_sample_rate, reader:info(), band_of(p)
+   local hop, info = p.sample_rate // p.cens_sample_rate, reader:info()
    local wide = info.sample_rate >= 2 * p.sample_rate
    local sound = {samples = 0, constant = {}, source_sample_rate = info.sample_rate, channel = channel}
    local least, most, power = math.huge, -math.huge, 0
@@ -128,12 +131,12 @@ function analysis.cens(path, p, tell)
       if wide then power = power + (y * y):sum() end
       sound.samples = sound.samples + #y
    end, tell)
-   local c, told = cens.cens(next_block, {sample_rate = p.sample_rate, hop = hop, rewind = rewind, band = band,
-      tuning = band and 0 or nil})
-   if not c then return nil, told end
+   local c, tuning = features.compute(next_block, {features = p.features, sample_rate = p.sample_rate,
+      cens_sample_rate = p.cens_sample_rate, fmin = p.fmin, fmax = p.fmax, band = band_of(p)}, rewind)
+   if not c then return nil, tuning end
    if sound.samples == 0 then return nil, path .. ": no samples" end
    if least == most then return nil, path .. ": " .. silence.why(path, channel) end
-   sound.tuning, sound.claimed_seconds = told.tuning, reader:info().claimed_s -- some are known at the end only
+   sound.tuning, sound.claimed_seconds = tuning, reader:info().claimed_s -- some are known at the end only
    sound.warning = reader:warning() or wide and ultrasound(path, channel, power / sound.samples, p.sample_rate)
       or hearing.about_rate(info.sample_rate, p.sample_rate)
    return c, sound
@@ -150,7 +153,7 @@ local function long_silences(constant, window, rate)
    return list[1] and list
 end
 
--- CENS for the profile: NaN in the middle of constant sound, so that no window of which it is the larger part has a
+-- Features for the profile: NaN in the middle of constant sound, so that no window of which it is the larger part has a
 -- neighbour or is one (see `stomp.self_join`). Half a window of it may be at either end of a window with sound.
 local function without_silence(c, constant, window)
    local half, hidden = window // 2, nil
@@ -168,22 +171,23 @@ end
 --- Features and profile of a recording. Windows most of which are silent or constant have no neighbour
 -- (distance infinite, index -1).
 -- @tparam string path
--- @tparam table p as for `cens`, and `matrix_profile_window` (frames), optionally `exclusion` (frames)
--- @tparam[opt] function tell as for `cens`
+-- @tparam table p as for `features`, and `matrix_profile_window` (frames), optionally `exclusion` (frames)
+-- @tparam[opt] function tell as for `features`
 -- @treturn[1] table the keys of metadata.json that come from the sound, and `profile`
--- (nil when the recording is shorter than the window), `cens`
+-- (nil when the recording is shorter than the window), `cens`: the features, whatever they are
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function analysis.analyse(path, p, tell)
    local window = p.matrix_profile_window
-   local c, sound = analysis.cens(path, p, tell)
+   local c, sound = analysis.features(path, p, tell)
    if not c then return nil, sound end
    local r = {cens_sample_rate = p.cens_sample_rate, matrix_profile_window = window,
       sample_rate = p.sample_rate, duration_cens = c:shape(2), duration_samples = sound.samples,
       duration_seconds = sound.samples / p.sample_rate, tuning = sound.tuning, cens = c, warning = sound.warning,
       claimed_seconds = sound.claimed_seconds, source_sample_rate = sound.source_sample_rate,
       silence = long_silences(sound.constant, window, p.cens_sample_rate), channel = sound.channel,
-      is_best_channel = p.channel == "best" or nil, fmin = p.fmin, fmax = p.fmax}
+      is_best_channel = p.channel == "best" or nil, fmin = p.fmin, fmax = p.fmax,
+      features = p.features}
    if c:shape(2) >= window and sound.samples >= window * (p.sample_rate // p.cens_sample_rate) then
       local profile = stomp.self_join(without_silence(c, sound.constant, window), window, {exclusion = p.exclusion,
          progress = tell and function(done, total) tell("matrix profile", done / total) end})

@@ -1,10 +1,11 @@
---- Step 1: CENS, matrix profile, motif and discord of every recording.
+--- Step 1: features, matrix profile, motif and discord of every recording.
 -- @module bclua.workflow.extract
 local account = require "bclua.workflow.account"
 local claims = require "bclua.data.claims"
 local deadline = require "bclua.deadline"
 local deployments = require "bclua.data.deployments"
 local extracted = require "bclua.data.extracted"
+local features = require "bclua.workflow.features"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local layouts = require "bclua.data.layouts"
@@ -21,14 +22,15 @@ local check_options = options_of.check
 
 local extract = {}
 
---- What `run` takes; the first three, and those of `bclua.data.hearing`, are parameters of the results.
+--- What `run` takes; the first four, and those of `bclua.data.hearing`, are parameters of the results.
 extract.options = options_of.extend(hearing.settings, {
    cens_sample_rate = {"integer", default = 10, least = 1, most = 1000, option = "cens-sr", unit = "frames/s",
-      text = "CENS frames per second."},
+      text = "Feature frames per second."},
    matrix_profile_window = {"integer", default = 50, least = 1, most = 100000, option = "mp-window", unit = "frames",
-      text = "Length of a window in CENS frames."},
+      text = "Length of a window in frames."},
    exclusion = {"integer", least = 0, unit = "frames",
       text = "Frames on either side of a window that cannot match it (default: half the window)."},
+   features = features.rule,
    input = {"string", needed = true, arg = "DIR", text = "Folder of recordings: SPECIES/ID.ogg, SITE/DATE/ID.wav, " ..
       "ID.wav."},
    output = {"string", needed = true, arg = "DIR", text = "Folder for the results."},
@@ -117,7 +119,7 @@ end
 -- The parameters of the results.
 local function parameters_of(options)
    local p = {cens_sample_rate = options.cens_sample_rate, matrix_profile_window = options.matrix_profile_window,
-      exclusion = options.exclusion}
+      exclusion = options.exclusion, features = options.features ~= features.rule.default and options.features or nil}
    for name, value in pairs(hearing.changed(options)) do p[name] = value end
    p.sample_rate = options.sample_rate
    return p
@@ -263,8 +265,8 @@ end
 
 --- Extract all recordings of a folder.
 -- @tparam table options `input`, `output` (folders); `cens_sample_rate` (10),
--- `matrix_profile_window` (50), `exclusion` (round(w/2)); `sample_rate` (32000), `channel` ("mix"), `fmin`, `fmax`: see
--- `bclua.data.hearing`;
+-- `matrix_profile_window` (50), `exclusion` (round(w/2)), `features` ("cens"); `sample_rate` (32000), `channel`
+-- ("mix"), `fmin`, `fmax`: see `bclua.data.hearing`;
 -- `layout`: a new folder of results is kept as Parquet files of some hundred recordings each (`parts`) or a folder a
 -- recording (`files`); one that is there goes on as it is;
 -- `data_layout` ("auto": what the folders are, see `bclua.data.layouts`);

@@ -14,8 +14,8 @@ local pipeline = {}
 -- what is to differ.
 pipeline.defaults = {
    data = {layout = "auto", metadata = "", group = "species", deployments = ""},
-   extract = {cens_sample_rate = 10, matrix_profile_window = 50, sample_rate = 32000, channel = "mix", fmin = 0,
-      fmax = 0, layout = "parts"},
+   extract = {cens_sample_rate = 10, matrix_profile_window = 50, features = "mel", sample_rate = 32000,
+      channel = "mix", fmin = 0, fmax = 0, layout = "parts"},
    triplets = require("bclua.workflow.triplets").settings,
    audit = {limit = 100},
    tiles = {duration = 7, store = "packed"},

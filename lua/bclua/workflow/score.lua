@@ -47,9 +47,9 @@ end
 
 local made = {} -- options of mel spectrograms
 
-local function make_mel(rate, fmin, fmax)
+local function make_mel(rate, fmin, fmax, bands)
    local o = {sample_rate = rate, n_fft = math.tointeger(2 ^ math.floor(math.log(FRAME_S * rate, 2) + 0.5)),
-      n_mels = BANDS, fmax = fmax > 0 and fmax or math.tointeger(HIGH * rate) or HIGH * rate}
+      n_mels = bands, fmax = fmax > 0 and fmax or math.tointeger(HIGH * rate) or HIGH * rate}
    if o.fmax <= fmin then o.fmax = rate / 2 end
    o.hop, o.fmin = o.n_fft // 2, fmin > 0 and fmin or math.min(LOW, o.fmax / 2)
    local filters = require("bclua.spectral").mel_filterbank
@@ -63,12 +63,13 @@ end
 
 --- The mel spectrogram that scores are of; fewer bands where the frequencies have no room for 64.
 -- @tparam[opt] table heard `sample_rate` (32000), `fmin` (0: 150 Hz), `fmax` (0: 15/32 of the sample rate)
+-- @tparam[opt=64] integer bands
 -- @treturn table options of `spectral.mel`
-function score.mel(heard)
+function score.mel(heard, bands)
    heard = heard or {}
    local rate, fmin, fmax = heard.sample_rate or 32000, heard.fmin or 0, heard.fmax or 0
-   local key = ("%.17g %.17g %.17g"):format(rate, fmin, fmax)
-   made[key] = made[key] or make_mel(rate, fmin, fmax)
+   local key = ("%.17g %.17g %.17g %d"):format(rate, fmin, fmax, bands or BANDS)
+   made[key] = made[key] or make_mel(rate, fmin, fmax, bands or BANDS)
    return made[key]
 end
 

@@ -1,5 +1,5 @@
 --- Which recordings contain this call? One window of a query against every
--- window of every recording: squared distances of CENS, as in the profiles.
+-- window of every recording: squared distances of features, as in the profiles.
 -- @module bclua.workflow.search
 local rules = require "bclua.data.rules"
 local array = require "bclua.array"
@@ -7,6 +7,7 @@ local clock = require "bclua.clock"
 local display = require "bclua.display"
 local analysis = require "bclua.workflow.analysis"
 local extracted = require "bclua.data.extracted"
+local features_of = require "bclua.workflow.features"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local provenance = require "bclua.data.provenance"
@@ -24,7 +25,8 @@ local COLUMNS = {"source_name", "species", "cens_sample_rate", "matrix_profile_w
 
 --- The places of one recording that are nearest to the query, on a worker state.
 -- @tparam table item from `extracted.locate`, or `path` and `channel` of the recording without features
--- @tparam table o `query` (12, window), `per_recording`, `cens_sample_rate`, `sample_rate`, `fmin`, `fmax`
+-- @tparam table o `query` (dimensions, window), `per_recording`, `cens_sample_rate`, `sample_rate`, `fmin`, `fmax`,
+-- `features` (their name)
 -- @treturn[1] {table,...} `{at=, distance=}` frames, nearest first, not overlapping;
 -- none when the recording turns out to be shorter than the query
 -- @treturn[2] nil
@@ -34,8 +36,8 @@ function search.one(item, o)
    local window = o.query:shape(2)
    local c, message
    if item.path then
-      c, message = analysis.cens(item.path, {cens_sample_rate = o.cens_sample_rate, sample_rate = o.sample_rate,
-         channel = item.channel, fmin = o.fmin, fmax = o.fmax})
+      c, message = analysis.features(item.path, {cens_sample_rate = o.cens_sample_rate, sample_rate = o.sample_rate,
+         channel = item.channel, fmin = o.fmin, fmax = o.fmax, features = o.features})
    else
       c, message = extracted.features(item)
    end
@@ -75,7 +77,7 @@ local QUERY = {
    seconds = {"number", least = 0.001, most = 3600, unit = "s",
       text = "Length of the window (default: the matrix profile's window)."}}
 
---- The query: CENS of the file, then one window of it. All of a file that is no
+--- The query: features of the file, then one window of it. All of a file that is no
 -- longer than the matrix profile's window, else its best motif window, unless
 -- `start` or `seconds` (matrix profile's window, or up to the end) are given.
 -- @tparam string path
@@ -100,8 +102,9 @@ end
 
 --- The rows of a table from `consolidate` and the parameters that all of them share.
 -- @tparam string path
--- @treturn[1] {table,...} `source_name`, `species`, `duration_cens`, `folder`, `recorded_at`, by source name
--- @treturn[1] table `cens_sample_rate`, `matrix_profile_window`, `sample_rate`, `exclusion`, `channel`, `fmin`, `fmax`
+-- @treturn[1] {table,...} `source_name`, `species`, `duration_cens`, `folder`, `recorded_at`, `dims`, by source name
+-- @treturn[1] table `cens_sample_rate`, `matrix_profile_window`, `sample_rate`, `exclusion`, `channel`, `fmin`, `fmax`,
+-- `features`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function search.read_corpus(path)
@@ -121,9 +124,12 @@ function search.read_corpus(path)
    local parameters = provenance.of_parquet(path) or {}
    local heard, wrong = hearing.of(parameters)
    if not heard then return nil, ("%s: metadata: %s"):format(path, wrong) end
+   local dims = features_of.dims{features = parameters.features, sample_rate = made[1].sample_rate, fmin = heard.fmin,
+      fmax = heard.fmax}
+   for _, row in ipairs(rows) do row.dims = dims end
    return rows, {cens_sample_rate = made[1].cens_sample_rate, matrix_profile_window = made[1].matrix_profile_window,
       sample_rate = made[1].sample_rate, exclusion = math.tointeger(parameters.exclusion), channel = heard.channel,
-      fmin = heard.fmin, fmax = heard.fmax}
+      fmin = heard.fmin, fmax = heard.fmax, features = parameters.features}
 end
 
 --- The folder of the features; false: they are to be computed (`dataset_root`).
@@ -223,7 +229,8 @@ local function compare(rows, query, p, features, options)
    local r = {hits = {}, failures = {}, searched = 0, short = 0, left_out = 0}
    local items, chosen = choose(rows, query, features, options, r)
    local o = {query = query.cens, per_recording = options.per_recording or 1,
-      cens_sample_rate = p.cens_sample_rate, sample_rate = p.sample_rate, fmin = p.fmin, fmax = p.fmax}
+      cens_sample_rate = p.cens_sample_rate, sample_rate = p.sample_rate, fmin = p.fmin, fmax = p.fmax,
+      features = p.features}
    local bar = progress.new("search", #items, {unit = "recordings", quiet = options.quiet})
    for i, found, why in parallel.map(items, "bclua.workflow.search", "one", o) do
       if not found then

@@ -184,7 +184,7 @@ end
 -- @treturn[2] string message, beginning with the path
 function similar.one(item, o)
    local stomp = require "bclua.stomp"
-   local c, message = analysis.cens(item.path, {cens_sample_rate = RATE, sample_rate = o.sample_rate,
+   local c, message = analysis.features(item.path, {cens_sample_rate = RATE, sample_rate = o.sample_rate,
       channel = o.channel})
    if not c then return nil, message end
    local list, frames = {}, c:shape(2)
@@ -202,7 +202,7 @@ end
 
 -- CENS of each window of the query.
 local function query_features(query)
-   local c, message = analysis.cens(query.path, {cens_sample_rate = RATE, sample_rate = query.sample_rate,
+   local c, message = analysis.features(query.path, {cens_sample_rate = RATE, sample_rate = query.sample_rate,
       channel = query.channel})
    if not c then return nil, message end
    local list, frames, length = {}, c:shape(2), math.floor(query.window_s * RATE + 0.5)

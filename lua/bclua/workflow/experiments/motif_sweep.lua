@@ -1,4 +1,4 @@
---- What motifs become of other parameters: rate of CENS, length of the window, exclusion zone.
+--- What motifs become of other parameters: features and their rate, length of the window, exclusion zone.
 --
 -- Two yardsticks. Where the true times of the calls are known (`calls.csv` of a synthetic data set): what part
 -- of the two windows of a motif is call, and in what part both have the same song at the same place. And on any
@@ -6,6 +6,7 @@
 -- @module bclua.workflow.experiments.motif_sweep
 local dataset = require "bclua.data.dataset"
 local files = require "bclua.files"
+local features_of = require "bclua.workflow.features"
 local hearing = require "bclua.data.hearing"
 local schemas = require "bclua.data.schemas"
 local tables = require "bclua.data.tables"
@@ -75,37 +76,41 @@ local function judge_scores(rows, y, w, sample_rate)
 end
 
 -- Motif and discord of one setting; nil where the recording is too short for it.
-local function find(c, rate, window_s, exclusion)
+local function find(c, name, rate, window_s, exclusion)
    local stomp = require "bclua.stomp"
    local window = math.floor(rate * window_s + 0.5)
    if c:shape(2) < window then return nil end
    local profile = stomp.self_join(c, window, {exclusion = math.floor(exclusion * window + 0.5)})
    local motif, discord = stomp.motifs(profile, 1)[1], stomp.discords(profile, 1)[1]
    if not (motif and discord) then return nil end
-   return {rate = rate, window_s = window_s, exclusion = exclusion, a = motif.at / rate, b = motif.twin / rate,
-      d = discord.at / rate}
+   return {features = name, rate = rate, window_s = window_s, exclusion = exclusion, a = motif.at / rate,
+      b = motif.twin / rate, d = discord.at / rate}
 end
 
 --- All settings on one recording; on a worker state.
 -- @tparam table item `{path=, calls=}`; calls: `{s=, e=, song=}` in seconds, nil if not known
--- @tparam table o `sample_rate`, `rates` (frames a second), `windows_s`, `exclusions` (parts of a window)
--- @treturn[1] {table,...} a row a setting: `rate`, `window_s`, `exclusion`, `a`, `b`, `d` (starts of the motif's
--- windows and the discord's, seconds) and the `measures`; none where one setting is too long for the recording
+-- @tparam table o `sample_rate`, `features` (names), `rates` (frames a second), `windows_s`, `exclusions` (parts of a
+-- window)
+-- @treturn[1] {table,...} a row a setting: `features`, `rate`, `window_s`, `exclusion`, `a`, `b`, `d` (starts of the
+-- motif's windows and the discord's, seconds) and the `measures`; none where one setting is too long for the recording
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function motif_sweep.one(item, o)
    local y, message = require("bclua.audio").load(item.path, {sample_rate = o.sample_rate})
    if not y then return nil, message end
    if #y == 0 or y:max() == y:min() then return nil, item.path .. ": no sound in it" end
-   local list, cens = {}, {}
-   for i, rate in ipairs(o.rates) do
-      cens[i] = require("bclua.cens").cens(y, {sample_rate = o.sample_rate, hop = o.sample_rate // rate})
+   local list, found = {}, {}
+   for _, name in ipairs(o.features) do
+      for _, rate in ipairs(o.rates) do
+         found[#found + 1] = {name = name, rate = rate, x = features_of.compute(y, {features = name,
+            sample_rate = o.sample_rate, cens_sample_rate = rate})}
+      end
    end
    for _, w in ipairs(o.windows_s) do
       local rows = {}
-      for i, rate in ipairs(o.rates) do
+      for _, f in ipairs(found) do
          for _, exclusion in ipairs(o.exclusions) do
-            local row = find(cens[i], rate, w, exclusion)
+            local row = find(f.x, f.name, f.rate, w, exclusion)
             if not row then return {} end
             if item.calls then judge_calls(row, item.calls, w, #y / o.sample_rate) end
             rows[#rows + 1] = row
@@ -151,14 +156,15 @@ local function rounded(x) return math.floor(x * 1e4 + 0.5) / 1e4 end
 
 --- Means over recordings, and the standard errors of these means.
 -- @tparam {table,...} rows as from `one`, of all recordings
--- @treturn {table,...} a row a setting, in order of window, rate, exclusion: `recordings`, the `measures` and
+-- @treturn {table,...} a row a setting, in order of features, window, rate, exclusion: `recordings`, the `measures` and
 -- `NAME_error`, to four digits
 function motif_sweep.summarise(rows)
    local of, list = {}, {}
    for _, row in ipairs(rows) do
-      local key = ("%.17g %.17g %.17g"):format(row.rate, row.window_s, row.exclusion)
+      local key = ("%s %.17g %.17g %.17g"):format(row.features, row.rate, row.window_s, row.exclusion)
       if not of[key] then
-         of[key] = {rate = row.rate, window_s = row.window_s, exclusion = row.exclusion, recordings = 0, all = {}}
+         of[key] = {features = row.features, rate = row.rate, window_s = row.window_s, exclusion = row.exclusion,
+            recordings = 0, all = {}}
          list[#list + 1] = of[key]
       end
       of[key].recordings = of[key].recordings + 1
@@ -176,6 +182,7 @@ function motif_sweep.summarise(rows)
       s.all = nil
    end
    table.sort(list, function(a, b)
+      if a.features ~= b.features then return a.features < b.features end
       if a.window_s ~= b.window_s then return a.window_s < b.window_s end
       if a.rate ~= b.rate then return a.rate < b.rate end
       return a.exclusion < b.exclusion
@@ -186,7 +193,7 @@ end
 local function check(o)
    for _, rate in ipairs(o.rates) do
       if not (rate > 0 and o.sample_rate % rate == 0) then
-         return nil, ("CENS rate %g: does not divide the sample rate %d"):format(rate, o.sample_rate)
+         return nil, ("frame rate %g: does not divide the sample rate %d"):format(rate, o.sample_rate)
       end
       for _, w in ipairs(o.windows_s) do
          if rate * w < 2 then return nil, ("a window of %g s has less than 2 frames at %g a second"):format(w, rate) end
@@ -196,15 +203,16 @@ local function check(o)
 end
 
 local POSITIVE = {"list", of = {"number", above = 0}, items = "numbers", shortest = 1, needed = true}
-local OPTIONS = {data = {"string", needed = true}, sample_rate = hearing.settings.sample_rate, rates = POSITIVE,
-   windows_s = POSITIVE,
+local OPTIONS = {data = {"string", needed = true}, sample_rate = hearing.settings.sample_rate,
+   features = {"list", of = {"choice", features_of.names}, items = "names", shortest = 1, default = {"cens"}},
+   rates = POSITIVE, windows_s = POSITIVE,
    exclusions = {"list", of = {"number", least = 0}, items = "numbers", shortest = 1, needed = true},
    recordings = {"integer", least = 0, needed = true},
    seeds = {"list", of = {"integer", least = 0}, items = "integers", shortest = 1, needed = true}, quiet = "boolean"}
 
 --- Try all settings on a sample of recordings, in parallel.
--- @tparam table options `data` (folder, see `recordings.layout`), `rates`, `windows_s`, `exclusions`, `recordings`
--- (of a sample), `seeds` (of samples), `sample_rate` (32000), `quiet`
+-- @tparam table options `data` (folder, see `recordings.layout`), `features` ({"cens"}), `rates`, `windows_s`,
+-- `exclusions`, `recordings` (of a sample), `seeds` (of samples), `sample_rate` (32000), `quiet`
 -- @treturn[1] table `rows` (see `summarise`), `recordings`, `short` (too short for a setting: left out),
 -- `has_calls`, `failures`
 -- @treturn[2] nil
@@ -213,8 +221,8 @@ function motif_sweep.run(options)
    options = check_options(options, OPTIONS)
    local parallel, progress = require "bclua.parallel", require "bclua.progress"
    local recordings = require "bclua.data.recordings"
-   local o = {sample_rate = options.sample_rate, rates = options.rates, windows_s = options.windows_s,
-      exclusions = options.exclusions}
+   local o = {sample_rate = options.sample_rate, features = options.features, rates = options.rates,
+      windows_s = options.windows_s, exclusions = options.exclusions}
    local ok, message = check(o)
    if not ok then return nil, message end
    local layout, list, calls

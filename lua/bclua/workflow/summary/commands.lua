@@ -89,6 +89,7 @@ function commands.list(run)
    local extract = {"bclua", "scripts/motif.lua", "extract", "--input", run.audio, "--output", run.folder .. "/motif",
       "--cens-sr", c.extract.cens_sample_rate, "--mp-window", c.extract.matrix_profile_window,
       table.unpack(heard(c.extract))}
+   if c.extract.features ~= "cens" then extend(extract, "--features", c.extract.features) end
    if c.extract.layout ~= "parts" then extend(extract, "--layout", c.extract.layout) end
    if c.data.layout ~= "auto" then extend(extract, "--data-layout", c.data.layout) end
    if c.data.deployments ~= "" then extend(extract, "--deployments", c.data.deployments) end
