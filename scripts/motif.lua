@@ -59,19 +59,25 @@ local function search(parser)
    local workflow, pairs_of = require "bclua.workflow.search", require "bclua.workflow.search.pairs"
    local options = options_of.extend(workflow.options, {
       query = options_of.extend(workflow.options.query, {needed = false}),
-      all = {"boolean", text = "No query: every recording against every other, the best pairs of windows."}})
-   local c, of = cli.step(parser, "search", "Which recordings contain this call? The nearest windows of all " ..
+      all = {"boolean", text = "No query: every recording against every other, the best pairs of windows."},
+      shard = pairs_of.options.shard, time_limit = pairs_of.options.time_limit})
+   local c = cli.step(parser, "search", "Which recordings contain this call? The nearest windows of all " ..
       "recordings.", options, "query all input top per_recording start seconds channel features dataset_root " ..
-      "with_query output")
+      "with_query output shard time_limit")
    return function(o)
       if (o.query ~= nil) == (o.all == true) then c:error("expected a query or --all") end
       if o.all and (o.start or o.dataset_root or o.with_query or o.channel) then
          c:error("--start, --dataset-root, --with-query and --channel are for a query")
       end
-      local module, given = o.all and pairs_of or workflow, of(o)
-      given.all = nil
-      local result, message = module.run(given)
-      if result then io.write(module.text(result, o.query)) end
+      local result, message
+      if o.all then
+         result, message = cli.shared("search", options_of.subset(o, pairs_of.options), pairs_of.run)
+         if result and result.hits then io.write(pairs_of.text(result)) end
+      else
+         if o.shard or o.time_limit then c:error("--shard and --time-limit are for --all") end
+         result, message = workflow.run(options_of.subset(o, workflow.options))
+         if result then io.write(workflow.text(result, o.query)) end
+      end
       return result, message
    end
 end

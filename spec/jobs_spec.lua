@@ -96,7 +96,7 @@ describe("cluster", function()
       assert.equal(1, #r.running)
    end)
 
-   it("counts recordings that failed", function()
+   it("counts recordings that failed, and divides a search, too", function()
       command.write(dir .. "/in/a/5.wav", "no sound")
       local other = dir .. "/other"
       for i = 1, 2 do
@@ -104,6 +104,15 @@ describe("cluster", function()
             matrix_profile_window = 20, shard = i .. "/2", quiet = true})
       end
       assert.equal(1, assert(jobs.status{run = other}).failed)
+      local motif, pairs_csv = dir .. "/motif.parquet", dir .. "/pairs.csv"
+      assert(require("bclua.workflow.consolidate").run{input = other, output = motif, quiet = true})
+      local out, status = cluster(("plan --tasks 2 -- motif search --all --input %s --output %s"):format(
+         command.quote(motif), command.quote(pairs_csv)))
+      assert.equal(0, status, out)
+      out, status = cluster("resubmit --submit " .. command.quote(pairs_csv))
+      assert.equal(0, status, out .. command.read(dir .. "/bin/log"))
+      assert.is_true(files.exists(pairs_csv), command.read(dir .. "/bin/log"))
+      assert.matches("of work of one core, in %d+ pieces\ndone ", (cluster("status " .. command.quote(pairs_csv))))
       os.remove(dir .. "/in/a/5.wav")
    end)
 

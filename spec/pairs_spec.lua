@@ -245,6 +245,49 @@ describe("an interrupted search of all recordings", function()
    end)
 end)
 
+describe("a search of all recordings by shards", function()
+   local dir
+   before_each(function() dir = command.folder() end)
+   after_each(function() command.remove(dir) end)
+
+   it("finds the same pairs, to the byte, for any N and order", function()
+      local plain = dir .. "/plain.parquet"
+      assert(run{top = 25, output = plain})
+      for _, order in ipairs{{2, 1}, {4, 2, 5, 1, 3}} do
+         local output = ("%s/%d.parquet"):format(dir, #order)
+         for k, i in ipairs(order) do
+            local r = assert(run{top = 25, output = output, piece_s = 1e-4, shard = i .. "/" .. #order})
+            assert.is_true(r.done > 0)
+            assert.equal(k == #order or nil, r.merged)
+         end
+         assert.is_true(command.read(plain) == command.read(output))
+         assert.is_true(#files.find(output .. ".shards", function(name) return name:find("piece") end) > 5)
+      end
+   end)
+
+   it("keeps what is done, does again what is gone, and refuses another table or other parameters", function()
+      local input, output = write_corpus(dir, {noise(90, 1), noise(200, 2), noise(70, 3), noise(60, 4)}),
+         dir .. "/hits.csv"
+      local function search(more)
+         local o = {input = input, output = output, piece_s = 1e-9}
+         for key, value in pairs(more or {}) do o[key] = value end
+         return run(o)
+      end
+      assert.is_true(assert(search{time_limit = 1e-9}).stopped)
+      local r = assert(search{})
+      assert.same({9, 1, true}, {r.done, r.skipped, r.merged})
+      os.remove(output .. ".shards/piece-000003.json")
+      command.write(output .. ".shards/piece-000004.json", "damaged")
+      r = assert(search{})
+      assert.same({2, 8}, {r.done, r.skipped})
+      assert.equal(6, #sql.query("from " .. sql.csv(output)))
+      local _, message = search{top = 3}
+      assert.matches("was frozen with other settings (top = 20, now 3)", message, 1, true)
+      _, message = run{input = input, shard = "1/2"}
+      assert.matches("needs --output", message, 1, true)
+   end)
+end)
+
 describe("motif.lua search --all", function()
    local dir
    before_each(function() dir = command.folder() end)

@@ -8,6 +8,7 @@ local display = require "bclua.display"
 local files = require "bclua.files"
 local lfs = require "lfs"
 local manifest = require "bclua.data.manifest"
+local pairs_of = require "bclua.workflow.search.pairs"
 local part_writer = require "bclua.data.part_writer"
 local pieces = require "bclua.workflow.pieces"
 local progress = require "bclua.progress"
@@ -27,7 +28,8 @@ local STEPS = {
    ["motif score"] = {rate = 350, thread_mb = 185, hour_mb = 10},
    ["motif extract-triplets"] = {rate = 950, thread_mb = 90, hour_mb = 1},
    ["embed predict"] = {rate = 550, thread_mb = 115, hour_mb = 3},
-   ["classify predict"] = {rate = 550, thread_mb = 115, hour_mb = 3}}
+   ["classify predict"] = {rate = 550, thread_mb = 115, hour_mb = 3},
+   ["motif search"] = {rate = 1, thread_mb = 100, hour_mb = 0}} -- of work: see `pairs_of.work_s`
 
 local BASE_MB, STEP_MB, LEAST_MB = 100, 100, 1000
 local SPARE = 2 -- times what was measured: disks and processors differ
@@ -40,8 +42,8 @@ local JOB, LOGS = "job.sh", "logs"
 
 -- Where a step's script and logs are, of its output.
 local function job_folder(step, output)
-   if step == "motif score" or step == "embed predict" then return pieces.folder(output) end
-   return output
+   return (step == "motif extract" or step == "motif extract-triplets" or step == "classify predict") and output or
+      pieces.folder(output)
 end
 
 local function find(run, name, inner)
@@ -59,11 +61,12 @@ end
 
 local function find_job(run) return find(run, JOB, {pieces.folder(run)}) end
 
--- The file of a piece: a part, or the note of a shard of tiles.
+-- The file of a piece: a part, the note of a shard of tiles, or what `search --all` found.
 local function file_of(folder, frozen, number)
-   local first = frozen.settings.first
-   if not first then return part_writer.path(folder, number) end
-   return ("%s/%05d.json"):format(folder, first + number - 1)
+   local made = frozen.settings
+   if made.first then return ("%s/%05d.json"):format(folder, made.first + number - 1) end
+   if made.pieces == "search" then return ("%s/piece-%06d.json"):format(folder, number) end
+   return part_writer.path(folder, number)
 end
 
 -- ---- Status ----
@@ -161,8 +164,9 @@ end
 -- @tparam table r from `status`
 -- @treturn string
 function jobs.text(r)
-   local lines = {("%d recordings, %s of sound, in %d pieces"):format(r.recordings, progress.duration(r.seconds),
-      r.pieces)}
+   local is_search = r.frozen.settings.pieces == "search"
+   local lines = {("%s, in %d pieces"):format(is_search and progress.duration(r.seconds) .. " of work of one core" or
+      ("%d recordings, %s of sound"):format(r.recordings, progress.duration(r.seconds)), r.pieces)}
    local function add(...) lines[#lines + 1] = string.format(...) end
    add("done     %d pieces, %s (%.1f %%)%s", r.done.pieces, progress.duration(r.done.seconds),
       100 * r.done.seconds / r.seconds, r.failed > 0 and (", %d recordings failed"):format(r.failed) or "")
@@ -266,6 +270,7 @@ local function parse(words)
    if not ok then return nil, ("%s: %s"):format(script, parsed) end
    local name = files.stem(script) .. " " .. tostring(parsed.command)
    if not STEPS[name] then return nil, name .. ": cannot be divided: it takes no --shard" end
+   if name == "motif search" and not parsed.all then return nil, name .. ": only --all can be divided" end
    if parsed.shard then return nil, "--shard: the script says it; leave it out" end
    if type(parsed.output) ~= "string" then return nil, name .. ": no --output" end
    return parsed, name
@@ -303,6 +308,10 @@ local function measure(parsed, step)
       return of("select sum(duration_seconds) as seconds, max(duration_seconds) as longest from " ..
          sql.parquet(parsed.input))
    end
+   if step == "motif search" then
+      return of(("select %s as seconds, 0 as longest from %s"):format(pairs_of.work_s("sum(duration_cens)"),
+         sql.parquet(parsed.input)))
+   end
    if step == "motif extract-triplets" then -- three windows each, at most
       return of(("select count(*) * 3 * %.17g as seconds, 3600 as longest from %s"):format(parsed.duration,
          sql.parquet(parsed.input)))
@@ -325,7 +334,7 @@ local SCRIPT = [[
 #!/bin/sh
 # %s: %d tasks. `bclua scripts/cluster.lua plan` wrote this; read it, change it, and submit it:
 #    sbatch %s
-# By headers %s of sound; at %d x real time a core (doc/performance.md) %s a task, of which there is twice as much here.
+# %s, at %d x real time a core (doc/performance.md), are %s a task, of which there is twice as much here.
 #SBATCH --job-name=%s
 #SBATCH --array=1-%d
 #SBATCH --cpus-per-task=%d
@@ -358,7 +367,8 @@ local function script_of(step, options, folder, r)
    local words = {display.shell(r.program)}
    for i, word in ipairs(options.words) do words[i + 1] = display.shell(word) end
    local s = STEPS[step]
-   return SCRIPT:format(step, options.tasks, display.shell(folder .. "/" .. JOB), progress.duration(r.seconds), s.rate,
+   return SCRIPT:format(step, options.tasks, display.shell(folder .. "/" .. JOB),
+      progress.duration(r.seconds) .. (step == "motif search" and " of work of one core" or " of sound"), s.rate,
       progress.duration(r.seconds / options.tasks / s.rate / options.cpus), step:gsub("^%S+ ", ""), options.tasks,
       options.cpus, r.memory, clock(r.minutes), folder .. "/" .. LOGS .. "/%A_%a.log",
       options.partition and "#SBATCH --partition=" .. options.partition or "##SBATCH --partition=NAME",

@@ -6,10 +6,10 @@
 --
 -- A step is a table: `name`; `folder` of the manifest; `path(number)` of the file that a piece becomes;
 -- `look(number, list)` what became of a piece: by source name `true`, or why the recording failed, nil: it is to be
--- done; `run(list, keep)`, which does recordings in order and calls `keep(item, found, why)` after each, as long as
--- that returns true (false: time is up; nil and a message), and returns what `keep` did; `write(number, rows, reasons)`
--- of the `kept` of what was found, and why others failed, by source name; and, where one output is made of all,
--- `output` and `merge(paths)`.
+-- done; `run(list, keep, beat)`, which does recordings in order and calls `keep(item, found, why)` after each, as long
+-- as that returns true (false: time is up; nil and a message), and `beat()` in between, where one takes long, and
+-- returns what `keep` did; `write(number, rows, reasons)` of the `kept` of what was found, and why others failed, by
+-- source name; `unit`, if these are no recordings; and, where one output is made of all, `output` and `merge(paths)`.
 -- @module bclua.workflow.pieces
 local account = require "bclua.workflow.account"
 local claims = require "bclua.data.claims"
@@ -179,6 +179,9 @@ local function do_all(todo, step, result, bar, is_late, ...)
    local told = {...}
    local rows, reasons, i = {}, {}, 0
    if #todo == 0 then return true end
+   local function beat()
+      for _, one in ipairs(told) do one:beat() end
+   end
    return step.run(todo, function(item, found, why)
       i = i + 1
       keep(result, step, item, found, why, rows, reasons)
@@ -189,10 +192,10 @@ local function do_all(todo, step, result, bar, is_late, ...)
          collectgarbage() -- Lua does not see how large the arrays are
       end
       bar:update(result.done + #result.failures)
-      for _, one in ipairs(told) do one:beat() end
+      beat()
       result.stopped = i < #todo and is_late()
       return not result.stopped
-   end)
+   end, beat)
 end
 
 -- A piece that may be ours: true where it is done, by whomever; false where another worker is at it.
@@ -242,7 +245,7 @@ local function do_unclaimed(frozen, step, options, result, bar, is_late, worker)
 end
 
 local function new_bar(step, count, done, quiet)
-   return progress.new(step.name, count, {unit = "recordings", kept = "whole pieces are kept", done = done,
+   return progress.new(step.name, count, {unit = step.unit or "recordings", kept = "whole pieces are kept", done = done,
       quiet = quiet})
 end
 
@@ -323,8 +326,8 @@ function pieces.run(frozen, step, options)
    local bar, message = (options.claim and by_claims or by_shard)(frozen, step, options, result, worker)
    if not bar then return nil, message end
    result.counts = account.of(sounds.none(result.done + result.skipped + #result.failures), result)
-   bar:finish(("%s; %s of sound in %s"):format(account.text(result.counts), progress.duration(result.seconds),
-      progress.duration(bar:elapsed())))
+   bar:finish(("%s; %s in %s"):format(account.text(result.counts), step.unit or
+      progress.duration(result.seconds) .. " of sound", progress.duration(bar:elapsed())))
    if step.merge and not result.stopped then
       local ok
       ok, message = merge(frozen, step, result, options.quiet)

@@ -321,11 +321,11 @@ local function step_of(net, frozen, options, o, parameters, job)
    local step = {name = job.step, folder = folder, output = options.output}
    function step.path(number) return pieces.path(folder, number) end
    function step.look(number, list) return pieces.look(step.path(number), list) end
-   function step.run(list, keep)
+   function step.run(list, keep, beat)
       local paths = {}
       for i, item in ipairs(list) do paths[i] = item.path end
       local store = setmetatable({list = list, keep = keep, at = 0, chunks = {}}, Gather)
-      local r, message = embed(net, paths, store, o, job, function() end)
+      local r, message = embed(net, paths, store, o, job, beat)
       if not r then return nil, message end
       return not r.stopped
    end

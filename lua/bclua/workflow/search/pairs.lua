@@ -5,6 +5,8 @@ local array = require "bclua.array"
 local clock = require "bclua.clock"
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
+local pieces = require "bclua.workflow.pieces"
+local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local search = require "bclua.workflow.search"
 local system = require "bclua.system"
@@ -20,6 +22,15 @@ pairs_of.columns = {"rank", "source_name", "species", "start_s", "clock_time", "
 -- Frames of a group of recordings at most (a pair of groups takes about a second),
 -- groups of a small corpus at least, and frames that are compared in one go.
 local GROUP, GROUPS, BATCH = 32768, 8, 8192
+
+-- Pairs of frames that a core compares in a second, about: doc/performance.md.
+local RATE = 4e8
+
+-- Seconds of work of one core in a piece that shards share: a part of all, within limits.
+local PIECES, SHORTEST_S, LONGEST_S = 1024, 10, 600
+
+-- A bound is of many recordings at once, and may differ from the distance in its last bits.
+local ROUNDING = 1e-6
 
 local function before(a, b)
    if a.distance ~= b.distance then return a.distance < b.distance end
@@ -122,7 +133,7 @@ function pairs_of.one(item, o)
    local bounds = bounds_of(rows, others, o.window)
    table.sort(bounds, function(a, b) return a.distance < b.distance end)
    for _, bound in ipairs(bounds) do
-      if bound.distance > best.limit() then break end
+      if bound.distance - ROUNDING > best.limit() then break end
       for k = bound.first, bound.last do compare(best, bound.a, others[k], o) end
    end
    return {hits = best.list(), failures = failures}
@@ -150,24 +161,36 @@ local function divide(rows, features, window, r)
    return groups, #items
 end
 
--- All pairs of groups, and how many pairs of recordings are done after each.
+-- All pairs of n groups, row by row, are tiles with numbers from 1: those from first to last as {g, h}.
+local function tiles_of(n, first, last)
+   local list, g, before_row = {}, 1, 0
+   while before_row + n - g + 1 < first do before_row, g = before_row + n - g + 1, g + 1 end
+   local h = g + first - before_row - 1
+   for i = 1, last - first + 1 do
+      list[i], h = {g, h}, h + 1
+      if h > n then g, h = g + 1, g + 1 end
+   end
+   return list
+end
+
+local function count_tiles(groups) return #groups * (#groups + 1) // 2 end
+
+-- All tiles, and how many pairs of recordings are done after each.
 local function make_tiles(groups)
-   local tiles, done, sum = {}, {}, 0
-   for g = 1, #groups do
-      for h = g, #groups do
-         local n = #groups[g]
-         sum = sum + (g == h and n * (n - 1) // 2 or n * #groups[h])
-         tiles[#tiles + 1], done[#done + 1] = {g, h}, sum
-      end
+   local tiles, done, sum = tiles_of(#groups, 1, count_tiles(groups)), {}, 0
+   for i, tile in ipairs(tiles) do
+      local n = #groups[tile[1]]
+      sum = sum + (tile[1] == tile[2] and n * (n - 1) // 2 or n * #groups[tile[2]])
+      done[i] = sum
    end
    return tiles, done, sum
 end
 
 local COUNT, TEXT = {"integer", least = 0, needed = true}, {"string", needed = true}
-local PARTIAL = {parameters = {"table", needed = true}, done = COUNT,
-   hits = {"list", needed = true, of = {"table", of = {a = COUNT, at = COUNT, b = COUNT, twin = COUNT,
+local FOUND = {hits = {"list", needed = true, of = {"table", of = {a = COUNT, at = COUNT, b = COUNT, twin = COUNT,
       distance = {"number", needed = true}}}},
    failures = {"list", needed = true, of = {"table", of = {path = TEXT, step = TEXT, reason = TEXT}}}}
+local PARTIAL = options_of.extend(FOUND, {parameters = {"table", needed = true}, done = COUNT})
 
 -- What an interrupted run left: tiles that are done, their hits and failures.
 local function resume(path, parameters)
@@ -189,18 +212,23 @@ local function add_failures(failures, seen, more)
    end
 end
 
+-- Tiles for workers, to whom the best so far are known when they are free.
+local function with_limit(tiles, skipped, best)
+   return setmetatable({}, {__len = function() return #tiles - skipped end, __index = function(_, i)
+      local tile = tiles[skipped + i]
+      return {tile[1], tile[2], best.limit()}
+   end})
+end
+
 -- The best pairs of all tiles.
 local function run_tiles(groups, o, partial, parameters, options, r)
-   local parallel, progress = require "bclua.parallel", require "bclua.progress"
+   local parallel = require "bclua.parallel"
    local tiles, done_after, total = make_tiles(groups)
    local skipped, hits, failures = resume(partial, parameters)
    local best, seen, saved = best_of(o.top), {}, system.clock()
    for _, hit in ipairs(hits) do best.add(hit) end
    add_failures(r.failures, seen, failures)
-   local todo = setmetatable({}, {__len = function() return #tiles - skipped end, __index = function(_, i)
-      local tile = tiles[skipped + i] -- asked for when a worker is free: the best so far are known
-      return {tile[1], tile[2], best.limit()}
-   end})
+   local todo = with_limit(tiles, skipped, best)
    local before_s = skipped > 0 and done_after[skipped] or 0
    local bar = progress.new("search", total, {unit = "pairs of recordings", kept = partial ~= nil, done = before_s,
       quiet = options.quiet})
@@ -232,9 +260,101 @@ local function describe(hits, rows, rate)
    return hits
 end
 
+-- ---- By many processes ----
+
+--- Seconds of work of one core, about, as SQL.
+-- @tparam string frames of all recordings, in SQL
+-- @treturn string
+function pairs_of.work_s(frames) return ("%s ** 2 / %.17g"):format(frames, 2 * RATE) end
+
+-- The same.
+local function work_of(groups)
+   local frames = 0
+   for _, group in ipairs(groups) do
+      for _, item in ipairs(group) do frames = frames + item.frames end
+   end
+   return frames ^ 2 / (2 * RATE)
+end
+
+-- The pieces for a manifest: some tiles in a row each.
+local function items_of(groups, options)
+   local work_s, all, items = work_of(groups), count_tiles(groups), {}
+   local length = options.piece_s or math.min(math.max(work_s / PIECES, SHORTEST_S), LONGEST_S)
+   local each = math.max(1, math.floor(length / work_s * all + 0.5))
+   for first = 1, all, each do
+      local last = math.min(first + each - 1, all)
+      items[#items + 1] = {piece = #items + 1, source_name = ("tiles %d to %d"):format(first, last),
+         path = options.input, seconds = work_s * (last - first + 1) / all}
+   end
+   return items
+end
+
+-- The best pairs of a piece, of those that may be among the best of all: none above the limit.
+local function do_piece(item, groups, o, limit, beat)
+   local first, last = item.source_name:match("^tiles (%d+) to (%d+)$")
+   local tiles = tiles_of(#groups, math.tointeger(first), math.tointeger(last))
+   local best, failures, seen = best_of(o.top, limit), {}, {}
+   for _, result, why in require("bclua.parallel").map(with_limit(tiles, 0, best), "bclua.workflow.search.pairs", "one",
+      o) do
+      if not result then return nil, why end
+      for _, hit in ipairs(result.hits) do best.add(hit) end
+      add_failures(failures, seen, result.failures)
+      beat()
+   end
+   return {hits = best.list(), failures = failures}, best.limit()
+end
+
+-- The pieces of a manifest, for `bclua.workflow.pieces`; `finish(hits, failures)` writes the output.
+local function step_of(groups, o, options, finish)
+   local folder = pieces.folder(options.output)
+   local step = {name = "search", folder = folder, output = options.output, unit = "pieces"}
+   function step.path(number) return ("%s/piece-%06d.json"):format(folder, number) end
+   function step.look(number, list)
+      return tables.read_json(step.path(number), FOUND) and {[list[1].source_name] = true} or nil
+   end
+   function step.run(list, keep, beat)
+      local limit
+      for _, item in ipairs(list) do
+         local found, reached = do_piece(item, groups, o, limit, beat)
+         if not found then return nil, reached end
+         limit = reached
+         local goes_on, message = keep(item, {seconds = item.seconds, kept = found})
+         if not goes_on then return goes_on, message end
+      end
+      return true
+   end
+   function step.write(number, kept) return files.write_json(step.path(number), kept[1]) end
+   function step.merge(paths)
+      local best, failures, seen = best_of(o.top), {}, {}
+      for _, path in ipairs(paths) do
+         local found, message = tables.read_json(path, FOUND)
+         if not found then return nil, message end
+         for _, hit in ipairs(found.hits) do best.add(hit) end
+         add_failures(failures, seen, found.failures)
+      end
+      return finish(best.list(), failures)
+   end
+   return step
+end
+
+local function run_shard(groups, o, made, options, finish)
+   if not options.output then return nil, "--shard: needs --output" end
+   made.pieces = "search"
+   local frozen, message = pieces.open(options.output, nil, made, function() return items_of(groups, options) end)
+   if not frozen then return nil, message end
+   return pieces.run(frozen, step_of(groups, o, options, finish), options)
+end
+
 --- What `run` takes.
 pairs_of.options = options_of.extend(require("bclua.workflow.search").options, {query = false, start = false,
-   channel = false, dataset_root = false, with_query = false, save_every = {"number", default = 5, least = 0}})
+   channel = false, dataset_root = false, with_query = false, save_every = {"number", default = 5, least = 0},
+   piece_s = {"number", above = 0}, shard = pieces.rules.shard, time_limit = pieces.rules.time_limit})
+
+local function say_estimate(groups, searched, quiet)
+   local work_s, threads = work_of(groups), system.threads()
+   progress.note(("search: %d recordings, all against all: about %s of one core, %s on %d"):format(searched,
+      progress.duration(work_s), progress.duration(work_s / threads), threads), quiet)
+end
 
 --- Compare all recordings of a corpus with all others.
 -- @tparam table options `input` (Parquet from `consolidate`), `top` (20), `per_recording`
@@ -242,9 +362,12 @@ pairs_of.options = options_of.extend(require("bclua.workflow.search").options, {
 -- side), `seconds` (length of the windows; default that of the matrix profiles),
 -- `features` (the folder that `extract` wrote), `output` (.parquet or .csv; beside
 -- it `.partial` keeps what is done, for a second run to go on, written every
--- `save_every` seconds, 5), `force`, `quiet`
+-- `save_every` seconds, 5), `shard` (`3/64`: only this part of the work, see `bclua.workflow.pieces`; pieces are
+-- `piece_s` seconds of work of one core, by default a 1024th of all, 10 to 600), `time_limit` (minutes, after which it
+-- stops and keeps what is done), `force`, `quiet`
 -- @treturn[1] table `{hits={{rank=,source_name=,species=,start_s=,clock_time=,other_source_name=,
--- other_species=,other_start_s=,other_clock_time=,distance=},...}, seconds=, searched=, short=, failures=}`
+-- other_species=,other_start_s=,other_clock_time=,distance=},...}, seconds=, searched=, short=, failures=}`; with a
+-- shard or a time limit as from `pieces.run`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function pairs_of.run(options)
@@ -264,27 +387,40 @@ function pairs_of.run(options)
    ok, message = search.check_output(options, parameters)
    if not ok then return nil, message end
 
-   local locked <close>, busy = require("bclua.lock").take(options.output)
-   if not locked then return nil, busy end
    local r = {failures = {}, short = 0, seconds = parameters.seconds}
    local groups
    groups, r.searched = divide(rows, features, window, r)
    if r.searched < 2 then
       return nil, ("%s: fewer than two recordings are as long as the window (%g s)"):format(options.input, r.seconds)
    end
+   local function finish(hits, failures)
+      if #failures >= r.searched then
+         return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #failures,
+            failures[1].reason)
+      end
+      r.hits = describe(hits, rows, p.cens_sample_rate)
+      return search.write(options.output, r.hits, pairs_of.columns, parameters)
+   end
+   say_estimate(groups, r.searched, options.quiet)
    local o = {groups = groups, window = window, top = top, per_pair = per_pair}
-   local partial = options.output and options.output .. ".partial"
    local made = {features = features, groups = #groups}
    for k, v in pairs(parameters) do made[k] = v end
    made.bytes, made.modified = files.stamp(options.input)
-   r.hits, message = run_tiles(groups, o, partial, made, options, r)
-   if not r.hits then return nil, message end
-   if #r.failures >= r.searched then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #r.failures,
-         r.failures[1].reason)
+   if options.time_limit or options.shard or
+      options.output and pieces.is_shared(options, pieces.folder(options.output)) then
+      return run_shard(groups, o, made, options, function(hits, failures)
+         ok, message = finish(hits, failures)
+         if not ok then return nil, message end
+         return provenance.write_failures(options.output .. ".failures.csv", failures)
+      end)
    end
-   describe(r.hits, rows, p.cens_sample_rate)
-   ok, message = search.write(options.output, r.hits, pairs_of.columns, parameters)
+   local locked <close>, busy = require("bclua.lock").take(options.output)
+   if not locked then return nil, busy end
+   local partial = options.output and options.output .. ".partial"
+   local hits
+   hits, message = run_tiles(groups, o, partial, made, options, r)
+   if not hits then return nil, message end
+   ok, message = finish(hits, r.failures)
    if not ok then return nil, message end
    if partial then os.remove(partial) end
    return r
