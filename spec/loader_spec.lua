@@ -164,7 +164,37 @@ describe("loader", function()
    end)
 
    describe("order", function()
-      it("takes every triplet once a round, in an order that seed and round decide", function()
+      it("gives parts of batches as a whole one has them, through rounds and resumes", function()
+      for _, name in ipairs{"npy", "none"} do
+         local whole = new(name)
+         local n = 2 + whole.triplets // 4 -- into the next round
+         local all = batches(whole, n)
+         for part = 1, 2 do
+            local l = new(name, {part = part, parts = 2})
+            local state
+            for i = 1, n do
+               if i == 3 then
+                  state = l:state()
+                  l:close()
+                  l = new(name, {part = part, parts = 2})
+                  assert(l:restore(state))
+               end
+               local b = assert(l:next())
+               assert.equal(2, #b.anchor)
+               assert.same({table.unpack(all[i].rows, 2 * part - 1, 2 * part)}, b.rows)
+               for r, role in ipairs(ROLES) do
+                  assert.is_true(array.equal(all[i][role]:slice(1, 2 * part - 1, 2 * part), b[role]))
+                  assert.is_true(array.equal(all[i].groups:slice(1, 4 * r + 2 * part - 5, 4 * r + 2 * part - 4),
+                     b.groups:slice(1, 2 * r - 1, 2 * r)))
+               end
+            end
+            l:close()
+         end
+      end
+      assert.error_matches(function() new("npy", {part = 2, parts = 3}) end, "part 2 of 3 of a batch of 4")
+   end)
+
+   it("takes every triplet once a round, in an order that seed and round decide", function()
          local l <close> = new("npy", {batch_size = 8})
          local rounds = {}
          for round = 1, 2 do
@@ -345,6 +375,12 @@ describe("loader", function()
          end
          assert.same(lists[1].failures, lists[2].failures)
          assert.equal(lists[1].replaced, lists[2].replaced)
+         local second <close> = new("none", {dataset_root = dir .. "/data", part = 2, parts = 2})
+         for i = 1, 10 do -- part 2 alone: the same in their place
+            local b = assert(second:next())
+            assert.same({table.unpack(lists[1][i].rows, 3, 4)}, b.rows)
+            assert.is_true(array.equal(lists[1][i].anchor:slice(1, 3, 4), b.anchor))
+         end
          for i = 1, 10 do
             same(lists[1][i], lists[2][i])
             for _, role in ipairs(ROLES) do

@@ -33,6 +33,7 @@ struct bc_loading {
     uint32_t *order;
     int64_t round; /* that order is of; -1: none */
     int64_t n;     /* triplets of a round */
+    int64_t rows;  /* of a batch that are made */
     bc_array recycled[BC_RECYCLED][BC_ROLES];
     double waited;
 };
@@ -51,6 +52,7 @@ int bc_loading_new(bc_loading **to, const bc_loading_options *o) {
     l->seed = o->seed;
     l->round = -1;
     l->n = o->sampler.triplets;
+    l->rows = o->batch_size / o->parts;
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -131,7 +133,7 @@ static int take_memory(bc_loading *l, bc_batch *b) {
             memset(l->recycled[i], 0, sizeof l->recycled[i]);
             return BC_OK;
         }
-    int64_t shape[2] = {l->o.batch_size, l->o.sampler.samples};
+    int64_t shape[2] = {l->rows, l->o.sampler.samples};
     int rc = BC_OK;
     for (int role = 0; role < BC_ROLES && rc == BC_OK; role++)
         rc = bc_array_new(&b->data[role], BC_F32, 2, shape);
@@ -140,7 +142,7 @@ static int take_memory(bc_loading *l, bc_batch *b) {
 
 /* Begin the next batch; BC_OK or BC_NOMEM, which its taker will see. */
 static void plan(bc_loading *l) {
-    int64_t n = l->o.batch_size;
+    int64_t n = l->rows, first = l->planned + l->o.part * n;
     const bc_sampler *s = &l->o.sampler;
     slot *x = &l->slots[(l->head + l->count++) % l->o.prefetch];
     memset(x, 0, sizeof *x);
@@ -148,14 +150,15 @@ static void plan(bc_loading *l) {
     x->rc = take_memory(l, &x->batch);
     x->batch.rows = calloc((size_t)n, sizeof *x->batch.rows);
     if (x->batch.rows == NULL) x->rc = BC_NOMEM;
-    for (int64_t i = 0; i < n && x->rc == BC_OK; i++, l->planned++) {
+    for (int64_t i = 0; i < n && x->rc == BC_OK; i++) {
         bc_row *row = &x->batch.rows[i];
-        x->rc = set_round(l, l->planned / l->n);
+        row->position = first + i;
+        x->rc = set_round(l, row->position / l->n);
         if (x->rc != BC_OK) break;
-        uint32_t t = l->order[l->planned % l->n];
-        row->position = l->planned;
+        uint32_t t = l->order[row->position % l->n];
         row->triplet = s->subset == NULL ? t : s->subset[t];
     }
+    l->planned += l->o.batch_size;
     if (x->rc == BC_OK && s->walk) bc_sampler_pair(s, l->seed, x->batch.rows, n);
     if (x->rc != BC_OK) x->given = x->done = n;
     if (x->done == n) pthread_cond_signal(&l->ready);
@@ -165,7 +168,7 @@ static slot *find_work(bc_loading *l) {
     if (l->paused) return NULL;
     for (int i = 0; i < l->count; i++) {
         slot *x = &l->slots[(l->head + i) % l->o.prefetch];
-        if (x->given < l->o.batch_size) return x;
+        if (x->given < l->rows) return x;
     }
     if (l->count == l->o.prefetch) return NULL;
     plan(l);
@@ -360,7 +363,7 @@ int bc_loading_next(bc_loading *l, bc_batch *b, bc_error *e) {
     pthread_mutex_lock(&l->lock);
     if (l->paused) pthread_cond_broadcast(&l->work);
     l->paused = false;
-    while (l->count == 0 || l->slots[l->head].done < l->o.batch_size) {
+    while (l->count == 0 || l->slots[l->head].done < l->rows) {
         if (bc_interrupted()) {
             rc = BC_STOPPED;
             break;

@@ -10,6 +10,7 @@ typedef struct bc_loading bc_loading;
 typedef struct bc_loading_options {
     bc_sampler sampler;
     int64_t batch_size;
+    int64_t part, parts; /* only part (from 0) of so many equal ones of each batch is made */
     int workers, prefetch; /* threads; batches that are made or ready */
     uint64_t seed;
     const int64_t *first; /* a walk: the slices of each recording, see bc_order_walk */
@@ -25,10 +26,10 @@ typedef struct bc_read_failure {
     char text[];
 } bc_read_failure;
 
-/* A batch; bc_batch_release when done with it. */
+/* A batch, or the part of it; bc_batch_release when done with it. */
 typedef struct bc_batch {
-    bc_array data[BC_ROLES];        /* f32 (B, samples) */
-    bc_row *rows;                   /* (B) */
+    bc_array data[BC_ROLES];        /* f32 (B / parts, samples) */
+    bc_row *rows;                   /* (B / parts) */
     bc_read_failure *read_failures; /* in order of the rows */
 } bc_batch;
 
@@ -44,7 +45,7 @@ const bc_sampler *bc_loading_sampler(const bc_loading *l);
 int bc_loading_next(bc_loading *l, bc_batch *b, bc_error *e);
 void bc_batch_release(bc_batch *b);
 
-/* Triplets taken since the first; go on as if it were `position`. */
+/* Triplets taken since the first, those of other parts among them; go on as if it were `position`. */
 int64_t bc_loading_position(const bc_loading *l);
 void bc_loading_seek(bc_loading *l, uint64_t seed, int64_t position);
 

@@ -161,6 +161,7 @@ static void read_walk(lua_State *L, loader *l, bc_loading_options *o) {
 static void check_walk(lua_State *L, const bc_loading_options *o) {
     const int64_t *first = o->first;
     if (o->sampler.subset != NULL) luaL_error(L, "option 'limit' is not for a walk");
+    if (o->parts > 1) luaL_error(L, "option 'parts' is not for a walk");
     bool good = o->recordings >= 1 && first[0] == 0;
     for (int64_t i = 0; good && i < o->recordings; i++) good = first[i] <= first[i + 1];
     if (!good || first[o->recordings] != o->sampler.triplets)
@@ -271,7 +272,7 @@ A loader; its options are checked in `bclua.data.loader`.
 @function new
 @tparam table options `store`, `paths`, `channels` (i32: of each path, 0 for the mean of all),
  `sources`, `windows`, `duration`, `sample_rate`, `samples`, `batch_size`, `seed`, `limit`,
- `workers`, `prefetch`, `cache_bytes`, `open`, `effects`, `backgrounds`, and of a walk `first` (i64:
+ `workers`, `prefetch`, `cache_bytes`, `open`, `effects`, `backgrounds`, `part` (from 0) of `parts`, and of a walk `first` (i64:
 its slices by recording) and `walkers`
 @treturn loading
 */
@@ -280,7 +281,8 @@ static int l_new(lua_State *L) {
     static const char *const names[] = {
         "store",      "paths",       "sources", "windows", "duration", "sample_rate", "samples",
         "batch_size", "seed",        "limit",   "workers", "prefetch", "cache_bytes", "open",
-        "effects",    "backgrounds", "first",   "walkers", "channels", NULL};
+        "effects",    "backgrounds", "first",   "walkers", "channels", "part",        "parts",
+        NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     bc_check_options(L, 1, names);
     lua_settop(L, 1);
@@ -294,6 +296,9 @@ static int l_new(lua_State *L) {
     lua_setiuservalue(L, -2, 1);
     bc_loading_options o = {.batch_size = bc_opt_integer_in(L, 1, "batch_size", 64, 1, MOST)};
     bc_sampler *s = &o.sampler;
+    o.parts = bc_opt_integer_in(L, 1, "parts", 1, 1, MOST);
+    o.part = bc_opt_integer_in(L, 1, "part", 0, 0, o.parts - 1);
+    if (o.batch_size % o.parts != 0) luaL_error(L, "a batch has no such equal parts");
     o.seed = (uint64_t)bc_opt_integer(L, 1, "seed", 1);
     o.workers = (int)bc_opt_integer_in(L, 1, "workers", 1, 1, 1024);
     o.prefetch = (int)bc_opt_integer_in(L, 1, "prefetch", 2, 1, MOST);

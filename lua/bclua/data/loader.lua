@@ -199,7 +199,8 @@ local function open(options, data, effects)
       workers = options.workers > 0 and options.workers or math.min(2, system.threads()),
       prefetch = options.prefetch,
       cache_bytes = math.floor(options.cache_mb * 1e6), open = options.open,
-      effects = effects, backgrounds = backgrounds or nil, first = data.first, walkers = options.walkers})
+      effects = effects, backgrounds = backgrounds or nil, first = data.first, walkers = options.walkers,
+      part = options.part and options.part - 1, parts = options.parts})
    if limit then self.triplets = math.min(self.triplets, limit) end
    return self
 end
@@ -239,6 +240,8 @@ local NEW = options_of.extend(COMMON, {
    triplets = {"string", needed = true},
    tiles = "string",
    duration = {"number", least = 0.001, most = 36000},
+   part = {"integer", least = 1, default = 1},
+   parts = {"integer", least = 1, default = 1},
    loc_unit = {"choice", {"seconds", "frames"}},
 })
 
@@ -250,7 +253,8 @@ local NEW = options_of.extend(COMMON, {
 -- shuffled by the seed, take as many; 0: all), `augment` (see `augmentation`; a text or a table; without it a crop lies
 -- anywhere in its tile),
 -- `workers` (threads; 0: 1 or 2), `prefetch` (2: batches made or ready), `cache_mb` (256: decoded sound kept),
--- `open` (64: files kept open)
+-- `open` (64: files kept open); `part` (1) of `parts` (1): of each batch only these rows, batch_size / parts of
+-- them, are read and given, for processes that share batches; `batch_size` and states are those of whole batches
 -- @treturn[1] Loader with the fields `triplets` (in use), `dropped` (those without tiles), `store`, `sources` (names of
 -- all recordings of the table),
 -- `failures` (`{path=, step=, reason=}`, a recording once: it could not be read), `replaced` (triplets whose place
@@ -261,6 +265,9 @@ local NEW = options_of.extend(COMMON, {
 function loader.new(options)
    local o = options_of.check(options, NEW)
    if not o.tiles and not o.dataset_root then error("option 'tiles' or 'dataset_root' is missing", 2) end
+   if o.batch_size % o.parts ~= 0 or o.part > o.parts then
+      error(("part %d of %d of a batch of %d"):format(o.part, o.parts, o.batch_size), 2)
+   end
    if o.tiles and o.duration then error("option 'duration' is for a loader without tiles", 2) end
    local effects = augment.check(o.augment, 3)
    local data, groups = read(o)
