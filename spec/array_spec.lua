@@ -38,6 +38,20 @@ describe("array", function()
       assert.same(v:table(), v:fill(v):table())
    end)
 
+   it("adds in place, of one shape and type", function()
+      for _, dtype in ipairs{"f32", "f64"} do
+         local a, b = array.from({{1, 2}, {3, 0.1}}, dtype), array.from({{0.25, 0}, {-3, 0.2}}, dtype)
+         local sum = a + b
+         assert.equal(a, a:add(b))
+         assert.is_true(array.equal(sum, a))
+         assert.is_true(array.equal(sum + sum, a:add(a)))
+         assert.error_matches(function() a:add(b:T()) end, "bad argument #1 to 'add' .*the same shape")
+         assert.error_matches(function() a:add(b:reshape(4)) end, "the same shape")
+         assert.error_matches(function() a:add(b:copy(dtype == "f32" and "f64" or "f32")) end, "and dtype")
+      end
+      assert.error_matches(function() array.zeros(2, "i32"):add(array.zeros(2, "i32")) end, "f32 or f64")
+   end)
+
    it("keeps integers above 2^53 as they are", function()
       local big = (1 << 53) + 1
       local a = array.from({{big, 1 - big, big - 1}, {-5, math.maxinteger, math.mininteger}}, "i64")

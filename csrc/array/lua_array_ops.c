@@ -53,6 +53,22 @@ BINARY(l_pow, OP_POW)
 BINARY(l_maximum, OP_MAX)
 BINARY(l_minimum, OP_MIN)
 
+/*** Add another array to this one, in place.
+@function array:add
+@tparam array other of the same shape and dtype, f32 or f64; both contiguous
+@treturn array itself */
+static int l_add_to(lua_State *L) {
+    bc_array *a = bc_check_array(L, 1);
+    const bc_array *b = bc_check_array(L, 2);
+    if (!bc_dtype_is_float(a->dtype) || !bc_array_contiguous(a) || a->readonly)
+        return bc_arg_error(L, 1, "contiguous array of f32 or f64 that can be written to expected");
+    if (a->dtype != b->dtype || !bc_array_same_shape(a, b) || !bc_array_contiguous(b))
+        return bc_arg_error(L, 2, "contiguous array of the same shape and dtype expected");
+    array_add(a, b);
+    lua_settop(L, 1);
+    return 1;
+}
+
 static int map(lua_State *L, array_function f) {
     const bc_array *a = bc_check_array(L, 1);
     bool keep = bc_dtype_is_float(a->dtype) || f == MAP_NEG || f == MAP_ABS;
@@ -256,7 +272,7 @@ static const luaL_Reg methods[] = {
     {"mean", l_mean},       {"std", l_std},         {"min", l_min},
     {"max", l_max},         {"argmin", l_argmin},   {"argmax", l_argmax},
     {"maximum", l_maximum}, {"minimum", l_minimum}, {"is_finite", l_is_finite},
-    {NULL, NULL}};
+    {"add", l_add_to},      {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {
     {"__add", l_add}, {"__sub", l_sub}, {"__mul", l_mul}, {"__div", l_div},

@@ -106,6 +106,14 @@ void array_binary(bc_array *out, const bc_array *a, const bc_array *b, array_op 
     }
 }
 
+void array_add(bc_array *a, const bc_array *b) {
+    int64_t n = bc_array_count(a);
+    if (a->dtype == BC_F32)
+        for (int64_t i = 0; i < n; i++) ((float *)a->data)[i] += ((const float *)b->data)[i];
+    else
+        for (int64_t i = 0; i < n; i++) ((double *)a->data)[i] += ((const double *)b->data)[i];
+}
+
 void array_map(bc_array *out, const bc_array *a, array_function f) {
     static double (*const functions[])(double) = {fabs, sqrt, exp, log, log10};
     int64_t n = bc_array_count(out);

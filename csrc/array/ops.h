@@ -19,6 +19,9 @@ bc_dtype array_promote(bc_dtype a, bc_dtype b, array_op op);
  * out in f64, or in wrapping i64 for integers. */
 void array_binary(bc_array *out, const bc_array *a, const bc_array *b, array_op op);
 
+/* a += b: both contiguous, of one shape and one of f32 and f64. */
+void array_add(bc_array *a, const bc_array *b);
+
 /* out (same shape) = f(a), worked out in f64; MAP_ABS and MAP_NEG of integers in wrapping i64. */
 void array_map(bc_array *out, const bc_array *a, array_function f);
 
