@@ -11,7 +11,7 @@ local NETWORK = "z widths compression pooling projection front_end"
 local function fit_options(c)
    local function group(title, names) c:group(title, cli.options(c, fit.options, names)) end
    c:group("The network", cli.options(c, fit.network, NETWORK))
-   group("How long", "batch_size accumulate batches_per_round round_minutes max_rounds limit seed")
+   group("How long", "batch_size batch_shards accumulate batches_per_round round_minutes max_rounds limit seed")
    group("Steps of AdamW", "lr schedule warmup lr_step lr_gamma lr_final beta1 beta2 eps weight_decay clip_norm")
    group("The loss", "loss margin l2 temperature roles")
    group("Batches", "augment workers prefetch cache_mb")
@@ -30,11 +30,12 @@ local function train(parser)
    return function(o)
       local options = options_of.subset(o, fit.options)
       options.network = options_of.subset(o, fit.network)
+      options.ranks = require "bclua.mpi"
       if o.motif and not o.dataset_root then
          return nil, "validation needs both --motif and --dataset-root"
       end
       local result, message = fit.run(options)
-      if result then
+      if result and result.is_first then
          print(("%s: %d round%s%s"):format(result.checkpoint, result.rounds, result.rounds == 1 and "" or "s",
             result.loss and (", loss %.4g"):format(result.loss) or ", nothing left to do"))
          if result.best then print(("best: %s"):format(result.best)) end

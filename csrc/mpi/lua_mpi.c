@@ -2,11 +2,11 @@
 /***
 Several processes, ranks, that work together.
 
-`mpirun -n 4 bclua script.lua`, or `srun` with MPI, starts them. Where nothing of that kind did, and where it started one, there is one rank, number 0,
-nothing of MPI is needed, and all functions work. Open MPI 4 and 5 and libraries with the interface
-of MPICH are opened when the launcher's variables say so. What is sent is an array or a string; it
-arrives as it was. A rank that ends with an error, and one that is killed, ends all others. For the
-main thread only.
+`mpirun -n 4 bclua script.lua`, or `srun` with MPI, starts them. Where nothing of that kind did, and
+where it started one, there is one rank, number 0, nothing of MPI is needed, and all functions work.
+Open MPI 4 and 5 and libraries with the interface of MPICH are opened when the launcher's variables
+say so. What is sent is an array or a string; it arrives as it was. A rank that ends with an error,
+and one that is killed, ends all others. For the main thread only.
 
     local mpi = require "bclua.mpi"
     for i = mpi.rank() + 1, #trials, mpi.size() do run(trials[i]) end
@@ -121,6 +121,15 @@ static int l_size(lua_State *L) {
 static int l_library(lua_State *L) {
     start(L);
     lua_pushstring(L, bc_mpi_library());
+    return 1;
+}
+
+/*** How much this rank has sent so far.
+@function sent
+@treturn integer bytes */
+static int l_sent(lua_State *L) {
+    start(L);
+    lua_pushinteger(L, (lua_Integer)bc_mpi_sent());
     return 1;
 }
 
@@ -241,6 +250,7 @@ BC_EXPORT int luaopen_bclua_mpi(lua_State *L) {
                                          {"broadcast", l_broadcast},
                                          {"all_gather", l_all_gather},
                                          {"sum", l_sum},
+                                         {"sent", l_sent},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;

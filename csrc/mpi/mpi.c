@@ -59,6 +59,7 @@ enum { LAUNCHERS = sizeof launchers / sizeof *launchers };
 
 static struct {
     bool started, broken;
+    size_t sent; /* bytes */
     int rank, size;
     pid_t process; /* a fork of it is no rank */
     const char *file;
@@ -179,6 +180,9 @@ int bc_mpi_rank(void) {
 int bc_mpi_size(void) {
     return own.size;
 }
+size_t bc_mpi_sent(void) {
+    return own.sent;
+}
 const char *bc_mpi_library(void) {
     return own.file;
 }
@@ -222,6 +226,7 @@ int bc_mpi_exchange(const void *out, size_t out_bytes, int to, void *in, size_t 
     if (out == NULL) out_bytes = 0;
     if (in == NULL) in_bytes = 0;
     if (own.broken) return bc_fail(e, "MPI: ended by an error before");
+    own.sent += out_bytes;
     int rc = BC_OK;
     for (size_t at = 0; rc == BC_OK && (at < out_bytes || at < in_bytes); at += PIECE) {
         size_t sent = at < out_bytes ? smaller(PIECE, out_bytes - at) : 0;

@@ -14,6 +14,7 @@ int bc_mpi_start(bc_error *e);
 
 int bc_mpi_rank(void); /* from 0 */
 int bc_mpi_size(void);
+size_t bc_mpi_sent(void);         /* bytes so far */
 const char *bc_mpi_library(void); /* the file that was opened; NULL: none was */
 
 /* Send bytes to a rank and receive bytes from one, at once: out NULL, in NULL: no such part. Both

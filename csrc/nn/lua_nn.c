@@ -180,15 +180,23 @@ static const bool *read_keep(lua_State *L, int arg, const nn_graph *g) {
     return keep;
 }
 
+enum { MOST_PLACES = 4096 };
+
+static size_t read_place(lua_State *L, int arg, lua_Integer place) {
+    luaL_argcheck(L, place >= 0 && place < MOST_PLACES, arg, "place outside 0..4095");
+    return (size_t)place;
+}
+
 /*** Run a batch through the network.
 @function network:forward
 @tparam {array,...} parts each (n, ...): together they are the batch
 @tparam[opt] table options `train`, `backward` (as train), `groups`, `first_group` (0; in training
- at most the groups that came before since the last commit), `seed` (0), `keep`
+ at most the groups that came before since the last commit), `seed` (0), `keep`, `place` (0: number of
+ the memory in which the pass stays until its way back, or until the next one there)
 @treturn array (n, values) of the last layer */
 static int l_forward(lua_State *L) {
     static const char *const names[] = {"train", "backward", "groups", "first_group",
-                                        "seed",  "keep",     NULL};
+                                        "seed",  "keep",     "place",  NULL};
     nn_network *net = check_network(L);
     lua_settop(L, 3);
     bc_check_options(L, 3, names);
@@ -210,16 +218,20 @@ static int l_forward(lua_State *L) {
     bc_array *out = bc_push_matrix(L, dtype_of(net), (int64_t)batch.n,
                                    (int64_t)nn_volume(g->layer[g->layers - 1].shape));
     bc_error e = {""};
+    check_status(L, nn_network_go(net, read_place(L, 3, bc_opt_integer(L, 3, "place", 0))), &e);
     check_status(L, nn_network_forward(net, out->data, &batch, &o, &e), &e);
     return 1;
 }
 
 /*** Add the gradients of all trained tensors, for a gradient of the last output.
 @function network:backward
-@tparam array dout (n, values) */
+@tparam array dout (n, values)
+@tparam[opt] integer place of the forward pass; default: the last one's */
 static int l_backward(lua_State *L) {
     nn_network *net = check_network(L);
     const nn_graph *g = nn_network_graph(net);
+    if (!lua_isnoneornil(L, 3))
+        check_status(L, nn_network_go(net, read_place(L, 3, luaL_checkinteger(L, 3))), NULL);
     const bc_array *dout = bc_check_as(L, 2, dtype_of(net), 2);
     int64_t n = (int64_t)nn_network_batch(net),
             z = (int64_t)nn_volume(g->layer[g->layers - 1].shape);
@@ -232,17 +244,47 @@ static int l_backward(lua_State *L) {
     return 0;
 }
 
+/*** The batch statistics of the last training pass, which commit folds: a copy.
+@function network:statistics
+@treturn array f64, by group */
+static int l_statistics(lua_State *L) {
+    double *from;
+    size_t n = nn_network_statistics(check_network(L), &from);
+    bc_array *a = bc_push_vector(L, BC_F64, (int64_t)n);
+    if (n > 0) memcpy(a->data, from, n * sizeof *from);
+    return 1;
+}
+
 /*** Fold the batch statistics of the last training pass into the running ones.
-@function network:commit */
+@function network:commit
+@tparam[opt] array statistics in their place, as many */
 static int l_commit(lua_State *L) {
+    nn_network *net = check_network(L);
     bc_error e = {""};
-    check_status(L, nn_network_commit(check_network(L), &e), &e);
+    if (!lua_isnoneornil(L, 2)) {
+        const bc_array *a = bc_check_as(L, 2, BC_F64, 1);
+        double *to;
+        size_t n = nn_network_statistics(net, &to);
+        luaL_argcheck(L, (size_t)a->shape[0] == n, 2, "another number of statistics");
+        if (n > 0) memcpy(to, a->data, n * sizeof *to);
+    }
+    check_status(L, nn_network_commit(net, &e), &e);
     return 0;
 }
 
 static int l_zero_gradients(lua_State *L) {
     nn_network_zero_gradients(check_network(L));
     return 0;
+}
+
+/*** All gradients in one vector: a view of the network's own memory.
+@function network:gradients
+@treturn array */
+static int l_gradients(lua_State *L) {
+    nn_network *net = check_network(L);
+    check_status(L, nn_network_need_gradients(net), NULL);
+    bc_push_view(L, nn_network_gradients(net));
+    return 1;
 }
 
 static int l_gradient_norm(lua_State *L) {
@@ -498,6 +540,8 @@ static int l_version(lua_State *L) {
 static const luaL_Reg methods[] = {{"forward", l_forward},
                                    {"backward", l_backward},
                                    {"commit", l_commit},
+                                   {"statistics", l_statistics},
+                                   {"gradients", l_gradients},
                                    {"zero_gradients", l_zero_gradients},
                                    {"adamw", l_adamw},
                                    {"gradient_norm", l_gradient_norm},

@@ -14,9 +14,10 @@ function training.network(precision)
    }, {input = {1, 6, 6}, precision = precision})
 end
 
---- `spoil` is the number of a batch with a NaN in it.
-function training.loader(spoil)
-   local loader = {at = 0}
+--- `spoil` is the number of a batch with a NaN in it; of each batch part `part` (from 0) of `parts`.
+function training.loader(spoil, part, parts)
+   local loader, n = {at = 0}, 4 // (parts or 1)
+   local first = (part or 0) * n
    function loader:next()
       self.at = self.at + 1
       math.randomseed(self.at)
@@ -28,6 +29,9 @@ function training.loader(spoil)
          batch[role] = a
       end
       if self.at == spoil then batch.distant:set(2, 1, 3, 3, 0 / 0) end
+      if parts then
+         for role, a in pairs(batch) do batch[role] = a:slice(1, first + 1, first + n) end
+      end
       return batch
    end
    function loader:state() return tostring(self.at) end
@@ -54,8 +58,20 @@ end
 
 if arg and arg[0] and arg[0]:find("training%.lua$") then
    local o = assert(load("return " .. arg[2]))()
-   local kill, slow, precision = o.kill, o.slow, o.precision
-   o.kill, o.slow, o.precision, o.run = nil, nil, nil, arg[1]
+   local kill, slow, precision, kill_rank, spoil = o.kill, o.slow, o.precision, o.kill_rank, o.spoil
+   o.kill, o.slow, o.precision, o.kill_rank, o.spoil, o.run = nil, nil, nil, nil, nil, arg[1]
+   local loader = training.loader(spoil)
+   if o.ranks then
+      o.ranks = require "bclua.mpi"
+      local rank = o.ranks.rank()
+      loader = training.loader(spoil, rank, o.ranks.size())
+      local next_batch, last = loader.next, kill
+      function loader:next()
+         if rank == kill_rank and self.at == last then os.execute("kill -9 " .. own_pid()) end
+         return next_batch(self)
+      end
+      if kill_rank then kill = nil end
+   end
    if o.validate then o.validate = training.validate end
    function o.on_batch(info)
       if info.step == kill then os.execute("kill -9 " .. own_pid()) end
@@ -65,8 +81,8 @@ if arg and arg[0] and arg[0]:find("training%.lua$") then
       end
    end
    local net = training.network(precision)
-   local result = assert(require("bclua.train.trainer").fit(net, training.loader(), o))
-   print(result.step)
+   local result = assert(require("bclua.train.trainer").fit(net, loader, o))
+   if not o.ranks or o.ranks.rank() == 0 then print(result.step) end
 end
 
 return training

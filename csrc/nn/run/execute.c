@@ -30,15 +30,31 @@ static bool same_plan(const nn_plan *p, const nn_plan_options *o, size_t layers)
 static int find_plan(nn_network *net, const nn_plan_options *o, bc_error *e) {
     for (size_t i = 0; i < NN_PLANS; i++) {
         if (net->plans[i] == NULL || !same_plan(net->plans[i], o, net->g->layers)) continue;
-        net->plan = net->plans[i];
+        net->here->plan = net->plans[i];
         return BC_OK;
     }
     nn_plan *p;
     int rc = nn_plan_new(&p, net->g, o, e);
     if (rc != BC_OK) return rc;
-    nn_plan **place = &net->plans[net->next++ % NN_PLANS];
-    nn_plan_free(*place);
-    net->plan = *place = p;
+    nn_plan **oldest = &net->plans[net->next++ % NN_PLANS];
+    for (size_t i = 0; i < net->nplaces; i++)
+        if (net->places[i].plan == *oldest) net->places[i].state = NOTHING;
+    nn_plan_free(*oldest);
+    net->here->plan = *oldest = p;
+    return BC_OK;
+}
+
+int nn_network_go(nn_network *net, size_t place) {
+    if (place >= net->nplaces) {
+        size_t here = net->here == NULL ? 0 : (size_t)(net->here - net->places);
+        nn_place *more = realloc(net->places, (place + 1) * sizeof *more);
+        if (more == NULL) return BC_NOMEM;
+        memset(more + net->nplaces, 0, (place + 1 - net->nplaces) * sizeof *more);
+        net->places = more;
+        net->nplaces = place + 1;
+        net->here = &more[here];
+    }
+    net->here = &net->places[place];
     return BC_OK;
 }
 
@@ -55,33 +71,33 @@ static int fit(char **memory, size_t *have, size_t bytes) {
 /* Said before it is taken: where memory is overcommitted, taking it succeeds,
  * and the process is killed when it is used. */
 static int check_room(const nn_network *net, const nn_plan *p, bc_error *e) {
-    if (p->bytes <= net->arena_bytes) return BC_OK;
-    size_t room = bc_memory_free(""), held = net->arena_bytes;
+    if (p->bytes <= net->here->arena_bytes) return BC_OK;
+    size_t room = bc_memory_free(""), held = net->here->arena_bytes;
     if (room == SIZE_MAX || p->bytes <= room + held) return BC_OK;
     return bc_fail(e, "a batch of %zu samples needs %.2f GB, and %.2f GB are free", p->o.n,
                    (double)p->bytes / 1e9, (double)(room + held) / 1e9);
 }
 
 static int prepare(nn_network *net, const nn_plan_options *o, bc_error *e) {
-    net->state = NOTHING;
+    net->here->state = NOTHING;
     int rc = find_plan(net, o, e);
-    if (rc == BC_OK) rc = check_room(net, net->plan, e);
-    if (rc == BC_OK) rc = fit(&net->arena, &net->arena_bytes, net->plan->bytes);
+    if (rc == BC_OK) rc = check_room(net, net->here->plan, e);
+    if (rc == BC_OK) rc = fit(&net->here->arena, &net->here->arena_bytes, net->here->plan->bytes);
     if (rc == BC_OK)
         rc = fit(&net->scratch, &net->scratch_bytes,
-                 net->plan->scratch * (size_t)bc_pool_threads(net->pool));
+                 net->here->plan->scratch * (size_t)bc_pool_threads(net->pool));
     if (rc == BC_OK && o->backward) rc = nn_network_need_gradients(net);
     return rc;
 }
 
 static void *at(const nn_network *net, size_t offset) {
-    return offset == NN_NONE ? NULL : net->arena + offset;
+    return offset == NN_NONE ? NULL : net->here->arena + offset;
 }
 
 /* --- one pass ----------------------------------------------------------------------- */
 
 static nn_run run_of(const nn_network *net, const nn_step *step) {
-    const nn_plan *p = net->plan;
+    const nn_plan *p = net->here->plan;
     const nn_node *node = &p->node[step->value];
     const nn_layer *l = &net->g->layer[node->layer];
     nn_run r = {.layer = l,
@@ -90,8 +106,8 @@ static nn_run run_of(const nn_network *net, const nn_step *step) {
                 .train = p->o.train,
                 .recompute = step->pass == NN_RECOMPUTE,
                 .relu = node->relu,
-                .seed = net->seed,
-                .first = net->first,
+                .seed = net->here->seed,
+                .first = net->here->first,
                 .out = at(net, step->out),
                 .out_as = p->stored[step->value],
                 .grad_out = at(net, step->grad_out),
@@ -146,7 +162,7 @@ static struct conversion widen(nn_network *net, char **room, void *there, enum n
 /* A pass that knows floats only, on copies of what it reads and writes. */
 static void run_widened(nn_network *net, const nn_step *step, nn_pass *pass, const nn_run *given) {
     nn_run r = *given;
-    const nn_node *node = &net->plan->node[step->value];
+    const nn_node *node = &net->here->plan->node[step->value];
     bool back = step->pass == NN_BACKWARD_PASS;
     char *room = at(net, step->wide);
     struct conversion write[3], k;
@@ -189,11 +205,11 @@ static int run_step(nn_network *net, const nn_step *step) {
     nn_pass *const *pass =
         step->pass == NN_BACKWARD_PASS ? r.layer->kind->backward : r.layer->kind->forward;
     double start = clock_s();
-    if (nn_plan_widens(net->plan, net->g, step->value))
+    if (nn_plan_widens(net->here->plan, net->g, step->value))
         run_widened(net, step, pass[0], &r);
     else
         pass[nn_is_double(net->o.precision)](&r);
-    net->seconds[2 * net->plan->node[step->value].layer + (step->pass != NN_FORWARD_PASS)] +=
+    net->seconds[2 * net->here->plan->node[step->value].layer + (step->pass != NN_FORWARD_PASS)] +=
         clock_s() - start;
     return BC_OK;
 }
@@ -203,7 +219,7 @@ static int run_steps(nn_network *net, size_t first, size_t end) {
     int rc = BC_OK;
     bc_blas_alone();
     for (size_t k = first; rc == BC_OK && k < end; k++) {
-        rc = run_step(net, &net->plan->step[k]);
+        rc = run_step(net, &net->here->plan->step[k]);
         if (rc == BC_OK && net->watch != NULL) net->watch(net->watcher, net, k);
     }
     bc_blas_release();
@@ -215,8 +231,8 @@ static int run_steps(nn_network *net, size_t first, size_t end) {
 /* The outside knows (N, C, H, W), the arena (C, N, H, W). */
 static void take_out(const nn_network *net, void *out, size_t offset, size_t layer) {
     nn_shape s = net->g->layer[layer].shape;
-    enum nn_storage stored = net->plan->stored[layer];
-    size_t n = net->plan->o.n, plane = s.h * s.w, size = nn_storage_size(stored);
+    enum nn_storage stored = net->here->plan->stored[layer];
+    size_t n = net->here->plan->o.n, plane = s.h * s.w, size = nn_storage_size(stored);
     const char *from = at(net, offset);
     for (size_t c = 0; c < s.c; c++)
         for (size_t i = 0; i < n; i++, from += plane * size) {
@@ -233,7 +249,7 @@ static void put_in(const nn_network *net, size_t offset, const void *in, nn_shap
                    size_t first) {
     size_t plane = s.h * s.w * element_size(net);
     for (size_t c = 0; c < s.c; c++) {
-        char *to = (char *)at(net, offset) + (c * net->plan->o.n + first) * plane;
+        char *to = (char *)at(net, offset) + (c * net->here->plan->o.n + first) * plane;
         for (size_t i = 0; i < n; i++, to += plane)
             memcpy(to, (const char *)in + (i * s.c + c) * plane, plane);
     }
@@ -241,7 +257,7 @@ static void put_in(const nn_network *net, size_t offset, const void *in, nn_shap
 
 /* Note the mean and the unbiased variance that each norm saw, by group. */
 static int collect(nn_network *net, size_t first_group) {
-    const nn_plan *p = net->plan;
+    const nn_plan *p = net->here->plan;
     size_t all = first_group + p->o.groups, size = net->g->elements[NN_RUNNING];
     if (all > net->statistics_room) {
         double *bigger = realloc(net->statistics, all * size * sizeof *bigger);
@@ -289,49 +305,49 @@ int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
     int rc = prepare(net, &want, e);
     if (rc != BC_OK) return rc;
     size_t n = batch->n / batch->parts, last = net->g->layers - 1;
-    net->seed = o->seed;
-    net->first = o->first_group * (batch->n / o->groups);
+    net->here->seed = o->seed;
+    net->here->first = o->first_group * (batch->n / o->groups);
     for (size_t k = 0; k < batch->parts; k++)
-        put_in(net, net->plan->input, batch->part[k], net->g->layer[0].shape, n, k * n);
-    rc = run_steps(net, 0, net->plan->loss);
+        put_in(net, net->here->plan->input, batch->part[k], net->g->layer[0].shape, n, k * n);
+    rc = run_steps(net, 0, net->here->plan->loss);
     if (rc == BC_OK && o->train) rc = collect(net, o->first_group);
     if (rc != BC_OK) return rc;
-    net->state = WENT_FORWARD;
-    take_out(net, out, net->plan->output, last);
+    net->here->state = WENT_FORWARD;
+    take_out(net, out, net->here->plan->output, last);
     return BC_OK;
 }
 
 int nn_network_backward(nn_network *net, const void *dout, bc_error *e) {
-    if (net->state == NOTHING || !net->plan->o.backward)
+    if (net->here->state == NOTHING || !net->here->plan->o.backward)
         return bc_fail(e, "no forward pass in train mode to go back from");
-    if (net->state == WENT_BACK) return bc_fail(e, "this forward pass was gone back already");
-    const nn_plan *p = net->plan;
-    net->state = WENT_BACK;
+    if (net->here->state == WENT_BACK) return bc_fail(e, "this forward pass was gone back already");
+    const nn_plan *p = net->here->plan;
+    net->here->state = WENT_BACK;
     if (p->output_gradient != NN_NONE)
         put_in(net, p->output_gradient, dout, net->g->layer[net->g->layers - 1].shape, p->o.n, 0);
     int rc = run_steps(net, p->loss, p->steps);
-    if (rc != BC_OK) net->state = NOTHING;
+    if (rc != BC_OK) net->here->state = NOTHING;
     return rc;
 }
 
 /* --- looking inside -------------------------------------------------------------------- */
 
 size_t nn_network_batch(const nn_network *net) {
-    return net->state == NOTHING ? 0 : net->plan->o.n;
+    return net->here->state == NOTHING ? 0 : net->here->plan->o.n;
 }
 
 int nn_network_value(const nn_network *net, void *out, size_t layer, bc_error *e) {
-    if (net->state == NOTHING || net->plan->kept_value[layer] == NN_NONE)
+    if (net->here->state == NOTHING || net->here->plan->kept_value[layer] == NN_NONE)
         return bc_fail(e, "the last pass did not keep the output of '%s'",
                        net->g->layer[layer].name);
-    take_out(net, out, net->plan->kept_value[layer], layer);
+    take_out(net, out, net->here->plan->kept_value[layer], layer);
     return BC_OK;
 }
 
 int nn_network_input_gradient(const nn_network *net, void *out, bc_error *e) {
-    if (net->state != WENT_BACK || net->plan->input_gradient == NN_NONE)
+    if (net->here->state != WENT_BACK || net->here->plan->input_gradient == NN_NONE)
         return bc_fail(e, "the last pass gave no gradient of the input");
-    take_out(net, out, net->plan->input_gradient, 0);
+    take_out(net, out, net->here->plan->input_gradient, 0);
     return BC_OK;
 }
 
@@ -355,7 +371,8 @@ int nn_network_memory_estimate(const nn_network *net, nn_memory_estimate *f,
 }
 
 size_t nn_network_held(const nn_network *net) {
-    size_t bytes = net->arena_bytes + net->scratch_bytes;
+    size_t bytes = net->scratch_bytes;
+    for (size_t i = 0; i < net->nplaces; i++) bytes += net->places[i].arena_bytes;
     for (int m = 0; m < NN_MEMORIES; m++)
         if (net->memory[m].storage != NULL) bytes += bc_array_bytes(&net->memory[m]);
     return bytes;

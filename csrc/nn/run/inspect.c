@@ -53,12 +53,12 @@ static void see(nn_inspector *i, const nn_network *net, size_t layer, int what, 
     if (offset == NN_NONE) return;
     nn_seen *s = new_seen(i, layer, what);
     nn_shape shape = net->g->layer[layer].shape;
-    size_t n = net->plan->o.n;
+    size_t n = net->here->plan->o.n;
     if (s == NULL) return;
-    s->first = net->first;
-    look_at(s, net->arena + offset, net->plan->stored[layer], n * nn_volume(shape),
+    s->first = net->here->first;
+    look_at(s, net->here->arena + offset, net->here->plan->stored[layer], n * nn_volume(shape),
             shape.h * shape.w, n);
-    if (s->bad != NN_NONE) s->bad += net->first;
+    if (s->bad != NN_NONE) s->bad += net->here->first;
 }
 
 static void see_weights(nn_inspector *i, const nn_network *net, size_t layer) {
@@ -75,8 +75,8 @@ static void see_weights(nn_inspector *i, const nn_network *net, size_t layer) {
 
 static void watch(void *watcher, const nn_network *net, size_t k) {
     nn_inspector *i = watcher;
-    const nn_step *step = &net->plan->step[k];
-    const nn_node *node = &net->plan->node[step->value];
+    const nn_step *step = &net->here->plan->step[k];
+    const nn_node *node = &net->here->plan->node[step->value];
     if (step->pass == NN_FORWARD_PASS) see(i, net, step->value, NN_SEEN_VALUE, step->out);
     if (step->pass == NN_LOSS) see(i, net, step->value, NN_SEEN_GRADIENT, step->grad_out);
     if (step->pass != NN_BACKWARD_PASS) return;

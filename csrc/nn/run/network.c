@@ -55,7 +55,8 @@ int nn_network_new(nn_network **out, nn_graph *g, const nn_network_options *o) {
     net->g = g;
     net->o = *o;
     net->seconds = calloc(2 * g->layers, sizeof *net->seconds);
-    if (net->seconds == NULL || new_memory(&net->memory[NN_VALUE], net, NN_TRAINED) != BC_OK ||
+    if (net->seconds == NULL || nn_network_go(net, 0) != BC_OK ||
+        new_memory(&net->memory[NN_VALUE], net, NN_TRAINED) != BC_OK ||
         new_memory(&net->running, net, NN_RUNNING) != BC_OK ||
         new_memory(&net->counters, net, NN_COUNTER) != BC_OK ||
         bc_pool_new(&net->pool, o->threads > 0 ? o->threads : bc_threads()) != BC_OK) {
@@ -80,7 +81,8 @@ void nn_network_free(nn_network *net) {
     for (int i = 0; i < NN_PLANS; i++) nn_plan_free(net->plans[i]);
     free(net->statistics);
     nn_graph_free(net->g);
-    free(net->arena);
+    for (size_t i = 0; i < net->nplaces; i++) free(net->places[i].arena);
+    free(net->places);
     free(net->scratch);
     free(net->seconds);
     free(net);
@@ -134,6 +136,10 @@ void *nn_network_memory(const nn_network *net, int i, enum nn_memory m) {
     return (char *)a->data + t->offset * element_size(net);
 }
 
+const bc_array *nn_network_gradients(const nn_network *net) {
+    return &net->memory[NN_GRADIENT];
+}
+
 /* --- statistics of batches ------------------------------------------------------------ */
 
 /* running <- (1 - momentum) running + momentum * batch */
@@ -155,6 +161,11 @@ static void commit_layer(nn_network *net, const nn_layer *l) {
     int64_t counter = (int64_t)net->g->tensor[l->tensor[NN_TRACKED]].offset;
     bc_array_put_integer(&net->counters, counter,
                          bc_array_get_integer(&net->counters, counter) + (int64_t)net->collected);
+}
+
+size_t nn_network_statistics(const nn_network *net, double **to) {
+    *to = net->statistics;
+    return net->collected * net->g->elements[NN_RUNNING];
 }
 
 int nn_network_commit(nn_network *net, bc_error *e) {

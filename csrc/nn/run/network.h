@@ -43,6 +43,10 @@ typedef struct nn_forward_options {
     const bool *keep; /* per layer: nn_network_value will ask for it; NULL: none */
 } nn_forward_options;
 
+/* Passes from now on keep what they need for the way back in memory number `place` (0 at first), so that
+ * several can go forward before any goes back. BC_NOMEM: nothing has changed. */
+int nn_network_go(nn_network *net, size_t place);
+
 /* out (n, C, H, W) of the last layer. Lays out a new plan when the batch is of
  * another size; before taking the memory for it, checks that it is there. Batch norm's running
  * statistics stay as they are (see nn_network_commit). BC_FAIL: the batch does not suit the
@@ -61,11 +65,16 @@ int nn_network_backward(nn_network *net, const void *dout, bc_error *e);
  * leaves no trace. */
 int nn_network_commit(nn_network *net, bc_error *e);
 
+/* What commit would fold: (groups, elements of running statistics), means and unbiased variances; returns
+ * their number. They may be changed before. */
+size_t nn_network_statistics(const nn_network *net, double **to);
+
 /* Gradients and moments come into being at zero with the first call of one of
  * these (BC_NOMEM). */
 int nn_network_need_gradients(nn_network *net);
 int nn_network_need_moments(nn_network *net);
 void nn_network_zero_gradients(nn_network *net);
+const bc_array *nn_network_gradients(const nn_network *net); /* all, flat; need them first */
 int nn_network_gradient_norm(nn_network *net, double *norm); /* BC_NOMEM */
 int nn_network_adamw(nn_network *net, const nn_adamw *o);
 

@@ -6,6 +6,16 @@
 
 #define NN_PLANS 4 /* training with roles one by one needs two, validation another */
 
+/* What lies between a forward pass and its way back. */
+typedef struct nn_place {
+    nn_plan *plan; /* of the last pass: one of the network's */
+    char *arena;
+    size_t arena_bytes;
+    enum { NOTHING, WENT_FORWARD, WENT_BACK } state; /* of the arena */
+    uint64_t seed;                                   /* of what the last forward pass drew */
+    size_t first;                                    /* number of its first sample */
+} nn_place;
+
 struct nn_network {
     nn_graph *g;
     nn_network_options o;
@@ -15,14 +25,12 @@ struct nn_network {
     double *statistics; /* (groups, elements of running): of batches, not yet committed */
     size_t statistics_room, collected; /* groups */
     nn_plan *plans[NN_PLANS];
-    nn_plan *plan; /* of the last pass: one of them */
-    size_t next;   /* of plans, to be replaced */
-    char *arena, *scratch;
-    size_t arena_bytes, scratch_bytes;
-    enum { NOTHING, WENT_FORWARD, WENT_BACK } state; /* of the arena */
-    double *seconds;                                 /* (layers, 2) */
-    uint64_t seed;                                   /* of what the last forward pass drew */
-    size_t first;                                    /* number of its first sample */
+    size_t next; /* of plans, to be replaced */
+    nn_place *places, *here;
+    size_t nplaces;
+    char *scratch;
+    size_t scratch_bytes;
+    double *seconds; /* (layers, 2) */
     /* Called behind each step k of the plan, to look at what it wrote; may be NULL. */
     void (*watch)(void *watcher, const struct nn_network *net, size_t k);
     void *watcher;

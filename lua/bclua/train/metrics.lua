@@ -31,13 +31,14 @@ local function drop_later(path, at)
 end
 
 --- Open `<run>/metrics.jsonl` and a new event file in `<run>/tensorboard`.
--- @tparam string run
+-- @tparam ?string run false: of a process that has nothing to note
 -- @tparam[opt] table at what is noted behind this is dropped: `rounds` that are complete,
 --  `batch` of the next one, `step`; none: all
 -- @treturn[1] Metrics
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function metrics.open(run, at)
+   if not run then return setmetatable({}, Metrics) end
    local path = run .. "/metrics.jsonl"
    local ok, message = drop_later(path, at)
    if not ok then return nil, message end
@@ -75,6 +76,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function Metrics:write(entry)
+   if not self.file then return true end
    local ok, message = self.file:write(files.json(entry), "\n")
    if ok then ok, message = self.file:flush() end
    if not ok then return nil, self.path .. ": " .. message end
@@ -84,6 +86,7 @@ end
 
 --- Close both files.
 function Metrics:close()
+   if not self.file then return end
    self.file:close()
    self.board:close()
 end

@@ -30,6 +30,10 @@ training_options.losses = {"triplet", "triplet_cosine", "semi_hard", "batch_hard
 training_options.margins = {triplet = 50, semi_hard = 50, batch_hard = 50, triplet_cosine = 0.5, nt_xent = 0,
    supcon = 0, cross_entropy = 0}
 
+local function not_power_of_two(n)
+   if n & n - 1 ~= 0 then return n .. " is not a power of two" end
+end
+
 --- A schema: every setting of a training; 0 turns off what can be off. What tables, sound and files a training has are
 -- settings of `bclua.data.loader` and `bclua.workflow.fit`.
 training_options.settings = {
@@ -56,6 +60,9 @@ training_options.settings = {
    clip_norm = {"number", default = 0, least = 0, text = "Scale longer gradients down to this norm (0: none)."},
    accumulate = {"integer", default = 1, least = 1,
       text = "Batches per step: the mean of their gradients, in the memory of one."},
+   batch_shards = {"integer", default = 1, least = 1, most = 1024, check = not_power_of_two,
+      text = "Virtual shards of a batch (a power of two), each with batch statistics of its own, which ranks of MPI " ..
+         "share. Where several ranks train, 1 stands for what the run has, at first 8."},
    loss = {"choice", training_options.losses, default = "supcon", record = "always",
       text = "cross_entropy (of groups), supcon or nt_xent (contrastive), triplet, triplet_cosine, semi_hard or " ..
          "batch_hard."},
@@ -89,11 +96,14 @@ training_options.memory = {
    precision = training_options.precision,
    recompute = training_options.recompute,
    roles = training_options.roles,
+   shards = {"integer", least = 1, default = 1},
 }
 
 --- A schema: the options of a step.
 training_options.step = options_of.extend(training_options.measure,
-   options_of.subset(settings, {lr = true, eps = true, weight_decay = true, accumulate = true}), {
+   options_of.subset(settings, {lr = true, eps = true, weight_decay = true, accumulate = true,
+      batch_shards = true}), {
+   ranks = {"table", default = false},
    betas = {"list", of = {"number", least = 0, below = 1}, items = "numbers", shortest = 2, longest = 2,
       default = {settings.beta1.default, settings.beta2.default}},
    clip_norm = {"number", above = 0, default = false},

@@ -2,6 +2,7 @@
 -- The methods are those of the networks of `bclua.nn`.
 -- @module bclua.nn
 local array = require "bclua.array"
+local batch_shards = require "bclua.train.batch_shards"
 local check_options = require("bclua.options").check
 local core = require "bclua.nn.core"
 local is_finite = require("bclua.numbers").is_finite
@@ -44,11 +45,22 @@ local function options_for(batch, options, schema, level)
    return o
 end
 
-local function not_finite(parts, what, value)
+-- The same of the batches of all ranks, for all of them.
+local function bad_sample_of_all(parts, ranks)
    local role, sample = bad_sample(parts)
+   if not ranks then return role, sample end
+   for i, text in ipairs(ranks.all_gather(role and ("%s %d"):format(role, sample) or "")) do
+      role, sample = text:match("^(%l+) (%d+)$")
+      if role then return role, math.tointeger(tonumber(sample)) + (i - 1) * #parts[1] end
+   end
+end
+
+-- In words; and is it a sample's fault?
+local function not_finite(parts, what, value, ranks)
+   local role, sample = bad_sample_of_all(parts, ranks)
    local message = ("the %s is %s"):format(what, value ~= value and "nan" or value)
    if role then message = ("%s: %s, sample %d, holds NaN or infinite samples"):format(message, role, sample) end
-   return message
+   return message, role ~= nil
 end
 
 -- Of what a pass wrote, in f16: did numbers leave its range? In words; nil: they did not.
@@ -65,11 +77,12 @@ end
 
 -- The embeddings of all roles, and a function that goes back with their gradient.
 -- Role by role, each role goes forward once for the loss and once more for the way back.
-local function embed(self, parts, o)
-   local net, seed = self.core, draw_of(self)
+-- `shard` (from 0) is one of a batch in shards, `place` the network's memory for it.
+local function embed(self, parts, o, shard, place)
+   local net, seed = self.core, draw_of(self) + (shard or 0) * 0x2545F4914F6CDD1D
    if self.recompute ~= "role" or o.roles == "joint" then
-      local e = net:forward(parts, {train = true, groups = o.roles == "joint" and 1 or 3, seed = seed})
-      return e, function(gradient) net:backward(gradient) end
+      local e = net:forward(parts, {train = true, groups = o.roles == "joint" and 1 or 3, seed = seed, place = place})
+      return e, function(gradient) net:backward(gradient, place) end
    end
    local e = {}
    for i, part in ipairs(parts) do
@@ -84,6 +97,36 @@ local function embed(self, parts, o)
    end
 end
 
+-- The same shard by shard. Gradients and the statistics of batch norm are those of all shards, of ranks elsewhere, too:
+-- the sum, and the mean.
+local function embed_shards(self, parts, o)
+   local net, shards = self.core, batch_shards.new(parts, o.batch_shards, o.ranks)
+   local e, back, levels, statistics = {}, {}, {}, nil
+   for i = 0, shards.count - 1 do
+      e[i + 1], back[i + 1] = embed(self, shards:cut(i), o, shards.first + i, i)
+      statistics = net:statistics()
+      shards:join(levels, i, statistics)
+   end
+   self.statistics = statistics / shards.all
+   if o.groups then o.groups = shards:of_batch(o.groups) end
+   return shards:gather(e), function(gradient)
+      local sum = net:gradients()
+      local waiting = self.pending > 0 and sum:copy()
+      self.levels = self.levels or {}
+      for i = 0, shards.count - 1 do
+         net:zero_gradients()
+         back[i + 1](shards:rows(gradient, i))
+         shards:join(self.levels, i, sum)
+      end
+      if waiting then sum:add(waiting) end
+   end
+end
+
+local function embed_batch(self, parts, o)
+   self.statistics = nil
+   return (o.batch_shards and o.batch_shards > 1 and embed_shards or embed)(self, parts, o)
+end
+
 local function loss_of(self, e, o, scale)
    scale = scale or self:loss_scale()
    local info, gradient = core.loss(e, {loss = o.loss, margin = o.margin, l2 = o.l2, temperature = o.temperature,
@@ -94,26 +137,27 @@ end
 
 -- A loss that is not finite, in words: in f16 with the layer whose values overflow.
 local function loss_not_finite(self, parts, o, loss)
-   local message = not_finite(parts, "loss", loss)
-   if self.precision ~= "f16" or bad_sample(parts) then return message end
-   for _, seen in ipairs(self.core:inspect(function() embed(self, parts, o) end)) do
+   local message, is_sample = not_finite(parts, "loss", loss, o.ranks)
+   if self.precision ~= "f16" or is_sample or o.ranks then return message end
+   for _, seen in ipairs(self.core:inspect(function() embed_batch(self, parts, o) end)) do
       local found = overflow(self, seen)
       if found then return message .. ": " .. found end
    end
    return message
 end
 
-local function gradient_not_finite(self, parts, info)
-   local message = ("%s (loss %g"):format(not_finite(parts, "gradient's norm", info.gradient_norm), info.loss)
+local function gradient_not_finite(self, parts, info, ranks)
+   local message = ("%s (loss %g"):format((not_finite(parts, "gradient's norm", info.gradient_norm, ranks)), info.loss)
    if self.precision ~= "f16" then return message .. ")" end
    return ("%s, scaled by %g: f16 holds numbers up to 65504)"):format(message, info.loss_scale)
 end
 
 -- Forward, loss and backward; adds to the gradients. The loss's info, or nil and a message.
 local function pass(self, parts, o)
-   local wrong = self:too_large(#parts[1], o.roles)
+   local shards = (o.batch_shards or 1) // (o.ranks and o.ranks.size() or 1)
+   local wrong = self:too_large(#parts[1], o.roles, math.max(1, shards))
    if wrong then return nil, wrong, "memory" end
-   local e, back = embed(self, parts, o)
+   local e, back = embed_batch(self, parts, o)
    local info, gradient = loss_of(self, e, o)
    if not is_finite(info.loss) then return nil, loss_not_finite(self, parts, o, info.loss) end
    back(gradient)
@@ -201,6 +245,10 @@ end
 --  * `clip_norm`: longer gradients are shortened to that norm
 --  * `accumulate` (1): take a step only after this many batches, on the mean of their
 --    gradients; `self.pending` of them are waiting
+--  * `batch_shards` (1): the batch goes through the network in so many parts (a power of two), each with batch
+--    statistics of its own; the loss is that of all embeddings, gradients are summed along a binary tree
+--  * `ranks`: `bclua.mpi`, whose ranks share the shards; `batch` is then this rank's part of it. All must call this;
+--    each gets the same to the bit, whatever their number
 -- @treturn[1] table as `nn.loss`; `gradient_norm` (of the mean so far, before clipping),
 --  `clipped`; `stepped`: was it a step; `skipped`; `loss_scale`
 -- @treturn[2] nil
@@ -223,9 +271,9 @@ function network:train_step(batch, options)
          info.skipped, info.stepped, info.clipped = true, false, false
          return info
       end
-      return nil, gradient_not_finite(self, parts, info)
+      return nil, gradient_not_finite(self, parts, info, o.ranks)
    end
-   self.core:commit()
+   self.core:commit(self.statistics)
    self.pending, info.stepped, info.clipped, info.skipped = self.pending + 1, false, false, false
    if self.pending >= o.accumulate then apply(self, info, o) end
    return info

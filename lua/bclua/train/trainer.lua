@@ -32,6 +32,7 @@ local FIT = options_of.extend(trainer.settings, {
    on_warning = "function",
    on_checkpoint = "function",
    report_nonfinite = "function",
+   ranks = "table",
 })
 
 local function settle(options)
@@ -39,13 +40,52 @@ local function settle(options)
    if o.schedule == "constant" and o.lr_step > 0 then o.schedule = "step" end
    if o.schedule == "step" and o.lr_step == 0 then error("schedule 'step' needs option 'lr_step'", 3) end
    if o.patience > 0 and not o.validate then error("option 'patience' needs option 'validate'", 3) end
+   if o.ranks and o.ranks.rank() > 0 then -- they would do a second time what the first one does
+      for _, name in ipairs{"on_start", "on_batch", "on_round", "on_warning", "on_checkpoint", "report_nonfinite"} do
+         o[name] = nil
+      end
+   end
    return o
 end
 
--- --- one training: what is known while it runs ------------------------------------------
-
 local Training = {}
 Training.__index = Training
+
+-- --- ranks: all train, the first one writes and decides ------------------------------------
+
+local GRACE_S = 5 -- of the other ranks for the first one, which saves when the step is interrupted
+
+-- What the first rank finds out, a table, for all. Where that fails there, it ends, and the others with it.
+function Training:from_first(find)
+   if not self.ranks then return find() end
+   if not self.is_first then return checkpoints.decode(self.ranks.broadcast()) end
+   local found, message = find()
+   if found then self.ranks.broadcast(checkpoints.encode(found)) end
+   return found, message
+end
+
+-- Do all ranks begin in the same place? true, or nil and a message. Other instructions are only warned of.
+function Training:agree()
+   if not self.ranks then return true end
+   local sum, where, weights = 0, self:step_options(), self.net:parameters()
+   for _, name in ipairs(self.net.names) do sum = sum + (weights[name] and weights[name]:sum() or 0) end
+   where.ranks, where.weights, where.step, where.loader = nil, sum, self.net.step, self:loader_state()
+   local all = self.ranks.all_gather(checkpoints.encode(where))
+   for i, other in ipairs(all) do
+      if other ~= all[1] then return nil, ("rank %d would train %s, rank 0 %s"):format(i - 1, other, all[1]) end
+   end
+   local levels = self.ranks.all_gather(system.instructions())
+   for i, level in ipairs(levels) do
+      if level ~= levels[1] and self.o.on_warning then
+         self.o.on_warning(("rank %d has instructions %s, rank 0 %s: on others the bits may be others"):format(i - 1,
+            level, levels[1]))
+         break
+      end
+   end
+   return true
+end
+
+-- --- one training: what is known while it runs ------------------------------------------
 
 -- The state at the beginning, with what a checkpoint knows laid over it.
 local function new_state(found)
@@ -102,9 +142,13 @@ end
 -- Save in the middle of a round.
 function Training:save_last()
    self:back_to_mark()
+   self.saved, self.saved_batch = system.clock(), self.state.batch
+   if not self.is_first then
+      if system.interrupted() then system.uninterrupted(system.sleep, GRACE_S) end
+      return "none"
+   end
    local path, message = checkpoints.save_last(self.net, self.folder, self:metadata())
    if not path then return nil, message end
-   self.saved, self.saved_batch = system.clock(), self.state.batch
    if self.o.on_checkpoint then self.o.on_checkpoint(path, self.net.step) end
    return path
 end
@@ -143,6 +187,7 @@ function Training:step_options()
    local o = self.o
    return {lr = self:rate(), betas = o.betas, eps = o.eps, weight_decay = o.weight_decay, loss = o.loss,
       margin = o.margin, l2 = o.l2, temperature = o.temperature, roles = o.roles, accumulate = o.accumulate,
+      batch_shards = o.batch_shards, ranks = self.ranks,
       clip_norm = o.clip_norm > 0 and o.clip_norm or nil}
 end
 
@@ -158,8 +203,10 @@ function Training:train_batch()
    local info, why, kind = self.net:train_step(batch, options)
    if not info and kind == "memory" then return nil, why end
    if not info then return nil, why, batch, options end
-   info.overflowed, info.step, info.lr, info.triplets = info.skipped, self.net.step, options.lr, #batch.anchor
-   info.seconds, info.wait = system.clock() - start, loaded - start
+   info.overflowed, info.step, info.lr = info.skipped, self.net.step, options.lr
+   info.triplets = #batch.anchor * (self.ranks and self.ranks.size() or 1)
+   local times = self:from_first(function() return {system.clock() - start, loaded - start} end)
+   info.seconds, info.wait = times[1], times[2]
    info.triplets_per_second, info.wait_share = info.triplets / info.seconds, info.wait / info.seconds
    return info
 end
@@ -176,12 +223,13 @@ end
 function Training:not_finite(message, batch, options)
    local o, s = self.o, self.state
    self:back_to_mark()
-   local detail = o.report_nonfinite and o.report_nonfinite(batch, options, s.skipped)
+   local detail = o.report_nonfinite and o.batch_shards == 1 and o.report_nonfinite(batch, options, s.skipped)
    local text = ("round %d: step %d: %s; weights left as they were%s"):format(s.rounds + 1, self.net.step + 1, message,
       detail and "\n" .. detail or "")
    if o.on_nonfinite == "stop" then
       local path, why = self:save_last()
       if not path then text = text .. "\n" .. why end
+      if self.ranks then self.ranks.barrier() end -- who ends first ends all
       return nil, text
    end
    s.batch, s.skipped, s.in_a_row = s.batch + 1, s.skipped + 1, s.in_a_row + 1
@@ -273,21 +321,31 @@ function Training:rank(info)
    for i = #s.best, math.max(self.o.keep_best, 1) + 1, -1 do s.best[i] = nil end
 end
 
+-- What `validate` finds; an empty table if that is nothing finite; or nil and a message.
+function Training:validate()
+   return self:from_first(function()
+      local result, message = self.o.validate(self.net)
+      if result == nil then return nil, message end
+      if result and is_finite(result.loss) then return result end
+      if result and self.o.on_warning then
+         self.o.on_warning(("round %d: the loss of validation is %s"):format(self.state.rounds + 1, result.loss))
+      end
+      return {}
+   end)
+end
+
 -- Validation, notes and checkpoint of a round whose batches are done.
 function Training:end_round()
    local o, s = self.o, self.state
    local validation
    if o.validate then
-      local done, result, message = unless_interrupted(o.validate, self.net)
+      local done, result, message = unless_interrupted(self.validate, self)
       if not done or system.interrupted() then
          local ok, why = self:save_last()
          return ok and "interrupted", why
       end
       if result == nil then return nil, message end
-      validation = result and is_finite(result.loss) and result or nil
-      if result and not validation and o.on_warning then
-         o.on_warning(("round %d: the loss of validation is %s"):format(s.rounds + 1, result.loss))
-      end
+      validation = result.loss and result or nil
    end
    local info = self:close_round()
    info.validation = validation
@@ -299,9 +357,12 @@ function Training:end_round()
    local ok, message = self.metrics:write(line)
    if not ok then return nil, message end
    self:mark_step()
-   local last, best = checkpoints.save_round(self.net, self.folder, self:metadata(), info.round, o.keep,
-      o.keep_best > 0 and s.best or {})
-   if not last then return nil, best end
+   local last, best
+   if self.is_first then
+      last, best = checkpoints.save_round(self.net, self.folder, self:metadata(), info.round, o.keep,
+         o.keep_best > 0 and s.best or {})
+      if not last then return nil, best end
+   end
    self.saved, self.saved_batch, info.checkpoint, info.best = system.clock(), 0, last, best
    info.best_round = s.best[1] and s.best[1].round
    return info
@@ -326,9 +387,14 @@ function Training:run()
       if ok == "interrupted" then return {interrupted = true, round = s.rounds, step = self.net.step} end
       result = ok
       result.history = s.history
-      if o.on_round and o.on_round(result) == false then break end
+      local seen = self:from_first(function() return {stop = o.on_round and o.on_round(result) == false} end)
+      if seen.stop then break end
    end
    return result
+end
+
+local function take(run)
+   if run then return require("bclua.lock").take(run) end
 end
 
 local release = setmetatable({}, {__close = function() system.hold_interrupts(false) end})
@@ -359,6 +425,10 @@ local release = setmetatable({}, {__close = function() system.hold_interrupts(fa
 --  `eps` (1e-8), `weight_decay` (0.01), `loss`, `margin`, `l2` (0.01), `temperature`, `roles`, `clip_norm` (0: none),
 --  `accumulate` (1), as for `train_step` of `bclua.nn`.
 --
+--  Several processes: `batch_shards` (1), as for `train_step`; `ranks`: `bclua.mpi`, if its ranks share the batches.
+--  Then the loader of each gives its part of every batch. The first rank writes, calls and decides; the others only
+--  compute. Where they run on processors with other instructions, it warns.
+--
 --  Checkpoints: `keep` (3) newest and `keep_best` (3) rounds; `checkpoint_minutes` (10; 0: none between
 --  rounds), `checkpoint_batches` (0); `resume`: checkpoint to go on from; `metadata`: words for them.
 --
@@ -375,23 +445,27 @@ local release = setmetatable({}, {__close = function() system.hold_interrupts(fa
 -- @raise "interrupted!" once the checkpoint is written
 function trainer.fit(net, loader, options)
    local o = settle(options)
+   local ranks = o.ranks and o.ranks.size() > 1 and o.ranks or nil
+   local is_first = not ranks or ranks.rank() == 0
    local folder = o.run .. "/checkpoints"
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
-   local locked <close>, busy = require("bclua.lock").take(o.run)
-   if not locked then return nil, busy end
+   local locked <close>, busy = take(is_first and o.run) -- luacheck: ignore
+   if busy then return nil, busy end
    local found
    if o.resume then
       found, message = checkpoints.resume(net, loader, o.resume)
       if not found then return nil, message end
    end
    local state = new_state(found)
-   local notes <close>, why = metrics.open(o.run, o.resume and {rounds = state.rounds, batch = state.batch,
+   local notes <close>, why = metrics.open(is_first and o.run, o.resume and {rounds = state.rounds, batch = state.batch,
       step = net.step})
    if not notes then return nil, why end
    local training = setmetatable({net = net, loader = loader, o = o, folder = folder, state = state, metrics = notes,
-      saved = system.clock(), saved_batch = state.batch,
+      ranks = ranks, is_first = is_first, saved = system.clock(), saved_batch = state.batch,
       meter = collapse.new({margin = o.margin or training_options.margins[o.loss]}, state.meter)}, Training)
+   ok, message = training:agree()
+   if not ok then return nil, message end
    net.pending = 0
    training:mark_step()
    system.hold_interrupts(true)

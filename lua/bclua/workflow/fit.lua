@@ -2,6 +2,7 @@
 -- @module bclua.workflow.fit
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
+local json = require "bclua.json"
 local legacy = require "bclua.data.legacy"
 local loader = require "bclua.data.loader"
 local lock = require "bclua.lock"
@@ -48,8 +49,9 @@ fit.options = options_of.extend(fit.settings, {
    dataset_root = rules.dataset_root, loc_unit = legacy.loc_unit,
    checkpoint = {"string", arg = "FILE", text = "Resume from this file (default: the run's last one)."},
    force = {"boolean", text = "Start over if other parameters were used; the training before is set aside."},
-   follow_data = "boolean", free_memory = {"integer", least = 0}, quiet = "boolean"})
+   ranks = "table", follow_data = "boolean", free_memory = {"integer", least = 0}, quiet = "boolean"})
 
+local RANKS_SHARDS = 8 -- of a batch, where several ranks train and nobody says
 local MUCH_WAITING = 0.2 -- of the time, for batches
 local MOST_REPORTS = 3 -- of skipped batches: each holds the batch and the weights
 
@@ -132,9 +134,28 @@ local function reporter(p, quiet)
    return on_batch, on_checkpoint, say, function() if bar then bar:finish() end end
 end
 
-local function settings(options)
+-- Ranks cannot share a batch of one shard: what the run was begun with, or a number for a new one.
+local function shards_of(options, size, folder)
+   if options.batch_shards > 1 then return options.batch_shards end
+   local made = not options.force and provenance.of_folder(folder, fit.settings)
+   return made and (made.batch_shards or 1) or size > 1 and RANKS_SHARDS or 1
+end
+
+-- Settings, with `parts`, `part`: the loader's share of each batch; and `shards` of it.
+local function settings(options, ranks)
    local p = options_of.subset(options, fit.settings)
    p.margin = fit.margin(p)
+   p.parts, p.part = ranks and ranks.size() or 1, ranks and ranks.rank() + 1 or 1
+   p.batch_shards = shards_of(options, p.parts, options.run .. "/checkpoints")
+   if p.batch_shards % p.parts ~= 0 then
+      return nil, ("%d ranks cannot share a batch in %d virtual shard%s equally: start as many as divide it, or say "
+         .. "--batch-shards N for a new run"):format(p.parts, p.batch_shards, p.batch_shards == 1 and "" or "s")
+   end
+   if p.batch_size % p.batch_shards ~= 0 then
+      return nil, ("a batch of %d triplets in %d virtual shards: --batch-size must be a multiple"):format(p.batch_size,
+         p.batch_shards)
+   end
+   p.shards = p.batch_shards // p.parts
    return p
 end
 
@@ -145,24 +166,27 @@ end
 -- Bytes that training on batches of a size takes beside what the process has: the
 -- network's, the batches that the loader prefetches, and the sound that it keeps.
 local function need(net, p, size, recompute)
-   local m = net:memory({batch_size = size, roles = p.roles, recompute = recompute})
+   local m = net:memory({batch_size = size // (p.parts or 1), roles = p.roles, recompute = recompute,
+      shards = p.shards})
    return m.total - m.process + p.prefetch * m.batch + (p.tiles and 0 or p.cache_mb * 1e6)
 end
 
 -- The largest batch up to the wanted one that fits; 0: not even one.
 local function largest(net, p, free, recompute)
-   local low, high = 0, p.batch_size
+   local unit = p.batch_shards or 1
+   local low, high = 0, p.batch_size // unit
    while low < high do
       local middle = (low + high + 1) // 2
-      local ok, bytes = pcall(need, net, p, middle, recompute) -- batch norm refuses a batch of one value
+      local ok, bytes = pcall(need, net, p, middle * unit, recompute) -- batch norm refuses a batch of one value
       if not ok or bytes <= free then low = middle else high = middle - 1 end
    end
-   return low
+   return low * unit
 end
 
 --- Does training on such batches fit into memory? Said before anything is allocated.
 -- @tparam network net
--- @tparam table p `batch_size`, `roles`, `recompute`, `prefetch`, `cache_mb`, `tiles` (are there any?)
+-- @tparam table p `batch_size`, `roles`, `recompute`, `prefetch`, `cache_mb`, `tiles` (are there any?); where ranks
+-- share batches `parts`, `batch_shards`, `shards` (of a part)
 -- @tparam[opt] integer free bytes; default: what the system says
 -- @treturn[1] integer bytes that it takes
 -- @treturn[2] nil
@@ -190,6 +214,7 @@ local function load_triplets(p, options, net)
    local o = options_of.subset(p, loader.settings)
    o.triplets, o.tiles, o.loc_unit = options.triplets, options.tiles, options.loc_unit
    o.sample_rate = math.tointeger(net.options.sample_rate)
+   o.part, o.parts = p.part, p.parts
    if not o.tiles then
       if not options.dataset_root then return nil, "without tiles, --dataset-root must say where the recordings are" end
       o.dataset_root = options.dataset_root
@@ -267,13 +292,54 @@ local function round_text(info)
    return text
 end
 
+-- The folder of the checkpoints, and the one to go on from. Of ranks the first looks, and clears the folder, for all.
+local function begin(options, wanted, ranks)
+   if ranks and ranks.rank() > 0 then
+      local from = ranks.broadcast()
+      return options.run .. "/checkpoints", from ~= "" and from or nil
+   end
+   local folder, message = open_checkpoints(options, wanted)
+   if not folder then return nil, message end
+   local last = folder .. "/last.safetensors"
+   local from = options.checkpoint or (files.exists(last) and last) or nil
+   if ranks then ranks.broadcast(from or "") end
+   return folder, from
+end
+
+-- Recordings that could not be read, by whichever rank.
+local function failures_of(l, ranks)
+   if not ranks then return l.failures end
+   local all, seen = {}, {}
+   for _, text in ipairs(ranks.all_gather(files.json(l.failures))) do
+      for _, failure in ipairs(json.decode(text)) do
+         if not seen[failure.path] then all[#all + 1], seen[failure.path] = failure, true end
+      end
+   end
+   return all
+end
+
+-- What there is to say before the first batch.
+local function about(p, l, parameter_count, bytes, ranks)
+   local list = {}
+   if l.dropped > 0 then
+      list[1] = ("%d of %d triplets have no tiles and are left out"):format(l.dropped, l.dropped + l.triplets)
+   end
+   list[#list + 1] = ("%d triplets, %d parameters, training takes %s of memory%s"):format(l.triplets, parameter_count,
+      gigabytes(bytes), ranks and " in each process" or "")
+   if ranks then
+      list[#list + 1] = ("%d ranks of %s share batches of %d virtual shards (one process gives the same bits with "
+         .. "--batch-shards %d)"):format(p.parts, ranks.library(), p.batch_shards, p.batch_shards)
+   end
+   return list
+end
+
 -- The trainer's options. Nothing is said and cut where there is nothing left to do.
-local function trainer_options(p, options, net, say, about)
+local function trainer_options(p, options, net, say, words)
    local o = options_of.subset(p, trainer.settings)
    o.run, o.betas = options.run, {p.beta1, p.beta2}
    local judge
    function o.on_start()
-      for _, text in ipairs(about) do say(text) end
+      for _, text in ipairs(words) do say(text) end
       local message
       judge, message = validation(p, options, net, say)
       return judge ~= nil, message
@@ -298,6 +364,10 @@ local function trainer_options(p, options, net, say, about)
    return o
 end
 
+local function take(run)
+   if run then return lock.folder(run) end
+end
+
 --- Train, or go on training.
 -- @tparam table options `triplets` (Parquet), `tiles` (folder; without, windows are cut from the recordings),
 -- `run` (folder for checkpoints and metrics), `network` (options of `bclua.tilenet`; `sample_rate`, `fmin` and `fmax`
@@ -310,15 +380,21 @@ end
 -- the triplets leave out; `loc_unit` (of foreign tables: see `bclua.data.legacy`);
 -- `checkpoint` (go on from this file), `force` (begin anew where the parameters
 -- differ; what was there is set aside), `follow_data` (the same when only the number of recordings
--- differs), `quiet`
+-- differs), `quiet`;
+-- `ranks`: `bclua.mpi`, if its ranks are to share the batches: all call this with the same options; the first one
+-- writes and speaks. The bits depend on `batch_shards`, not on the number of ranks
 -- @treturn[1] table `checkpoint` (path of the last one), `best` (path, with validation), `parameters`,
 -- `batch_size`, `rounds`, `loss` and `validation` (of the last round), `stopped`, `failures` (recordings
--- that could not be read)
+-- that could not be read), `is_first` (false: another rank says it)
 -- @treturn[2] nil
 -- @treturn[2] string message
 function fit.run(options)
    options = options_of.check(options, fit.options)
-   local p = settings(options)
+   local ranks = options.ranks and options.ranks.size() > 1 and options.ranks or nil
+   local is_first = not ranks or ranks.rank() == 0
+   options.quiet = options.quiet or not is_first
+   local p, wrong = settings(options, ranks)
+   if not p then return nil, wrong end
    local network, channel = network_of(options)
    if not network then return nil, channel end
    local net, bytes = build(p, options, network)
@@ -326,25 +402,16 @@ function fit.run(options)
    local l <close>, message = load_triplets(p, options, net)
    if not l then return nil, message end
    local wanted = parameters(p, network, options.triplets)
-   local locked <close>, busy = lock.folder(options.run)
-   if not locked then return nil, busy end
-   local folder
-   folder, message = open_checkpoints(options, wanted)
-   if not folder then return nil, message end
+   local locked <close>, busy = take(is_first and options.run) -- luacheck: ignore
+   if busy then return nil, busy end
+   local folder, from = begin(options, wanted, ranks)
+   if not folder then return nil, from end
 
    local on_batch, on_checkpoint, say, finish = reporter(p, options.quiet)
-   local last = folder .. "/last.safetensors"
-   local from = options.checkpoint or (files.exists(last) and last) or nil
    local parameter_count = net:summary().parameters
-   local about = {("%d triplets, %d parameters, training takes %s of memory"):format(l.triplets, parameter_count,
-      gigabytes(bytes))}
-   if l.dropped > 0 then
-      table.insert(about, 1, ("%d of %d triplets have no tiles and are left out"):format(l.dropped,
-         l.dropped + l.triplets))
-   end
    local about_triplets = provenance.of_parquet(options.triplets) or {}
-   local o = trainer_options(p, options, net, say, about)
-   o.resume, o.on_batch, o.on_checkpoint = from, on_batch, on_checkpoint
+   local o = trainer_options(p, options, net, say, about(p, l, parameter_count, bytes, ranks))
+   o.resume, o.on_batch, o.on_checkpoint, o.ranks = from, on_batch, on_checkpoint, ranks
    o.metadata = {holdout_recordings = files.json(about_triplets.holdout_recordings or {}),
       training_recordings = files.json(table.move(l.sources, 1, #l.sources, 1, {})),
       holdout_groups = files.json(about_triplets.holdout_groups or {}), group = about_triplets.group,
@@ -355,11 +422,12 @@ function fit.run(options)
    net:close()
    if not result then return nil, message end
    finish()
-   for _, failure in ipairs(l.failures) do say(("%s: left out: %s"):format(failure.path, failure.reason)) end
+   local failures = failures_of(l, ranks)
+   for _, failure in ipairs(failures) do say(("%s: left out: %s"):format(failure.path, failure.reason)) end
    if result.stopped then say("ended early: " .. result.stopped) end
    return {checkpoint = result.checkpoint or from, best = result.best, parameters = parameter_count,
       batch_size = p.batch_size, rounds = result.round, loss = result.loss, validation = result.validation,
-      stopped = result.stopped, history = result.history, failures = l.failures}
+      stopped = result.stopped, history = result.history, failures = failures, is_first = is_first}
 end
 
 return fit
