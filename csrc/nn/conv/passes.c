@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../../support/cpu.h"
+#include "bf16_sum.h"
 #include "direct.h"
 #include "planar.h"
 #include "products.h"
@@ -218,6 +219,7 @@ struct direct {
     const nn_run *r;
     nn_direct g;
     nn_direct_sum sum;
+    nn_bf16_sum bf16;
     bool backward;
 };
 
@@ -274,6 +276,18 @@ static void direct_weight_gradient(const nn_run *r, const nn_conv *s) {
     struct direct k = {.r = r};
     nn_direct_sum_cut(&k.sum, s);
     bc_pool_run(r->pool, direct_sum_item, &k, k.sum.across * k.sum.down);
+}
+
+static void bf16_sum_item(void *context, size_t i, int worker) {
+    const struct direct *k = context;
+    const nn_run *r = k->r;
+    nn_bf16_sum_part(r->grad[NN_WEIGHT], r->in[0], r->grad_out, &k->bf16, i, scratch_of(r, worker));
+}
+
+static void bf16_weight_gradient(const nn_run *r, const nn_conv *s) {
+    struct direct k = {.r = r};
+    nn_bf16_sum_cut(&k.bf16, s);
+    bc_pool_run(r->pool, bf16_sum_item, &k, k.bf16.across * k.bf16.down);
 }
 
 static void direct_input_gradient(const nn_run *r, const nn_conv *s) {
@@ -387,6 +401,10 @@ void nn_fast_forward(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
 }
 
 void nn_fast_weight_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
+    if (runs_in_bf16(r, s)) {
+        bf16_weight_gradient(r, s);
+        return;
+    }
     switch (how) {
     case NN_CONV_WINOGRAD: winograd_weight_gradient(r, s); break;
     case NN_CONV_PLANAR: planar_weight_gradient(r, s); break;
@@ -408,7 +426,10 @@ static size_t bf16_scratch(const nn_conv *s) {
     nn_direct there, back;
     nn_direct_cut_bf16(&there, s, false);
     nn_direct_cut_bf16(&back, s, true);
-    return larger(nn_direct_scratch(&there), nn_direct_scratch(&back));
+    nn_bf16_sum sum;
+    nn_bf16_sum_cut(&sum, s);
+    return larger(larger(nn_direct_scratch(&there), nn_direct_scratch(&back)),
+                  nn_bf16_sum_scratch(&sum));
 }
 
 static size_t winograd_scratch(const nn_conv *s) {

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "../../support/transpose.h"
+
 #if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_THREAD__)
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -92,6 +94,60 @@ AMX void nn_amx_product(float *c, size_t ldc, const nn_amx_taps *t, size_t m, si
     _tile_release();
 }
 
+/* --- sums over positions ------------------------------------------------------------- */
+
+BC_AVX512_TARGET void nn_amx_pairs(uint16_t *tiles, const uint16_t *rows, size_t k,
+                                   size_t outputs) {
+    for (size_t i = 0; i < k; i += 32)
+        for (size_t o = 0; o < outputs; o += 16, tiles += NN_AMX_TILE) {
+            __m512 r[16];
+#pragma GCC unroll 16
+            for (size_t j = 0; j < 16; j++) r[j] = _mm512_loadu_ps(rows + (o + j) * k + i);
+            bc_transpose_avx512(r);
+#pragma GCC unroll 16
+            for (size_t j = 0; j < 16; j++) _mm512_storeu_ps(tiles + 32 * j, r[j]);
+        }
+}
+
+/* 32 rows by 32 columns; `next` values from one 32 of k to the next in b. */
+AMX static void sum_square(float *c, size_t ldc, const uint16_t *a, size_t step, const uint16_t *b,
+                           size_t next, size_t k, bool add) {
+    if (add) {
+        _tile_loadd(0, c, ldc * sizeof *c);
+        _tile_loadd(1, c + 16, ldc * sizeof *c);
+        _tile_loadd(2, c + 16 * ldc, ldc * sizeof *c);
+        _tile_loadd(3, c + 16 * ldc + 16, ldc * sizeof *c);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (size_t i = 0; i < k; i += 32, b += next) {
+        _tile_loadd(4, a + i, step * sizeof *a);
+        _tile_loadd(6, b, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, b + NN_AMX_TILE, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, a + 16 * step + i, step * sizeof *a);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, ldc * sizeof *c);
+    _tile_stored(1, c + 16, ldc * sizeof *c);
+    _tile_stored(2, c + 16 * ldc, ldc * sizeof *c);
+    _tile_stored(3, c + 16 * ldc + 16, ldc * sizeof *c);
+}
+
+AMX void nn_amx_sum(float *c, const nn_amx_rows *f, size_t m, size_t n, bool add) {
+    _tile_loadconfig(&shape);
+    for (size_t i = 0; i < m; i += 32)
+        for (size_t j = 0; j < n; j += 32)
+            sum_square(c + i * n + j, n, f->a + i * f->step, f->step, f->b + j / 16 * NN_AMX_TILE,
+                       n / 16 * NN_AMX_TILE, f->k, add);
+    _tile_release();
+}
+
 #else
 bool nn_amx_works(void) {
     return false;
@@ -100,5 +156,13 @@ bool nn_amx_works(void) {
 void nn_amx_product(float *c, size_t ldc, const nn_amx_taps *t, size_t m, size_t outputs,
                     uint16_t *packed) {
     (void)c, (void)ldc, (void)t, (void)m, (void)outputs, (void)packed;
+}
+
+void nn_amx_pairs(uint16_t *tiles, const uint16_t *rows, size_t k, size_t outputs) {
+    (void)tiles, (void)rows, (void)k, (void)outputs;
+}
+
+void nn_amx_sum(float *c, const nn_amx_rows *f, size_t m, size_t n, bool add) {
+    (void)c, (void)f, (void)m, (void)n, (void)add;
 }
 #endif

@@ -1,4 +1,4 @@
-/* products_amx.h: the product of the direct convolutions in bf16, on Intel's
+/* products_amx.h: the products of convolutions in bf16, on Intel's
  * matrix registers (AMX). Sums are floats. */
 #ifndef NN_PRODUCTS_AMX_H
 #define NN_PRODUCTS_AMX_H
@@ -31,5 +31,18 @@ typedef struct nn_amx_taps {
  * many rows of taps * depth values, on 64 bytes. */
 void nn_amx_product(float *c, size_t ldc, const nn_amx_taps *t, size_t m, size_t outputs,
                     uint16_t *packed);
+
+/* tiles (k/32, outputs/16, 16 pairs of k, 16, 2) <- rows (outputs, k). k: a multiple of 32,
+ * outputs of 16. */
+void nn_amx_pairs(uint16_t *tiles, const uint16_t *rows, size_t k, size_t outputs);
+
+/* Rows of a as they lie, `step` values apart, and b in such tiles. */
+typedef struct nn_amx_rows {
+    const uint16_t *a, *b;
+    size_t step, k;
+} nn_amx_rows;
+
+/* c (m, n) <- a b, or c + a b if add. m and n: multiples of 32, k too. */
+void nn_amx_sum(float *c, const nn_amx_rows *f, size_t m, size_t n, bool add);
 
 #endif
