@@ -132,8 +132,8 @@ end
 local function search(parser)
    local workflow = require "bclua.workflow.similar"
    local c = parser:command("search", "The windows of a table of embeddings that sound most like an example.")
-   cli.options(c, workflow.options, "query embeddings checkpoint top metric verify candidates channel with_query " ..
-      "output")
+   cli.options(c, workflow.options, "query embeddings checkpoint top metric whiten verify candidates channel " ..
+      "with_query output")
    cli.outcome(cli.threads(c))
    return function(o)
       local result, message = workflow.run(options_of.subset(o, workflow.options))

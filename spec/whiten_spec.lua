@@ -1,5 +1,5 @@
 local array = require "bclua.array"
-local whiten = require "bclua.evaluate.whiten"
+local whiten = require "bclua.whiten"
 
 describe("whitening within recordings", function()
    -- Recordings differ along the first axis, windows of one along the second, 200 times as much.
@@ -18,7 +18,7 @@ describe("whitening within recordings", function()
 
    it("makes windows of one recording differ as much in every direction that has more than the least", function()
       local x, recordings = data()
-      local y = whiten(x, recordings)
+      local y = whiten.within(x, recordings)
       assert.same({60, 3}, y:shape())
       assert(y:is_finite())
       local spread = {}
@@ -40,11 +40,22 @@ describe("whitening within recordings", function()
          for i = 1, #recordings do classes[i] = recordings[i] < "r5" and "low" or "high" end
          return require("bclua.evaluate").knn(z, classes, recordings, {k = 1, metric = "cosine"})
       end
-      assert(share(whiten(x, recordings)) > share(x) + 0.05)
+      assert(share(whiten.within(x, recordings)) > share(x) + 0.05)
+   end)
+
+   it("is a map that others can be put through, row by row", function()
+      local x, recordings = data()
+      local map = whiten.fit(x, recordings)
+      local all = map:apply(x)
+      assert.is_true(array.equal(all, whiten.within(x, recordings)))
+      assert(array.allclose(all:slice(1, 7, 7), map:apply(x:slice(1, 7, 7)), 1e-12, 1e-12))
+      local single = whiten.map(map.mean:copy("f32"), map.matrix:copy("f32")):apply(x:copy("f32"))
+      assert.equal("f32", single:dtype())
+      assert(array.allclose(single, all, 1e-4, 1e-4))
    end)
 
    it("gives zeros where nothing differs", function()
-      local y = whiten(array.full({4, 2}, 3), {"a", "a", "b", "b"})
+      local y = whiten.within(array.full({4, 2}, 3), {"a", "a", "b", "b"})
       assert.equal(0, y:abs():max())
    end)
 end)

@@ -1,4 +1,5 @@
 /* lua_array_ops.c: arithmetic, reductions and printing of arrays. */
+#include <limits.h>
 #include <stdio.h>
 
 #include "../support/lua_support.h"
@@ -190,6 +191,25 @@ static int l_max_difference(lua_State *L) {
     return 1;
 }
 
+/*** The product of two matrices.
+@function matmul
+@tparam array a (n, m)
+@tparam array b (m, k)
+@treturn array (n, k), f32 if both are, else f64 */
+static int l_matmul(lua_State *L) {
+    const bc_array *a = bc_check_array(L, 1), *b = bc_check_array(L, 2);
+    bc_dtype dtype = a->dtype == BC_F32 && b->dtype == BC_F32 ? BC_F32 : BC_F64;
+    a = bc_check_as(L, 1, dtype, 2);
+    b = bc_check_as(L, 2, dtype, 2);
+    if (a->shape[1] != b->shape[0])
+        return bc_arg_error(L, 2, "array of %I rows expected, got %I", (lua_Integer)a->shape[1],
+                            (lua_Integer)b->shape[0]);
+    if (a->shape[0] > INT_MAX || a->shape[1] > INT_MAX || b->shape[1] > INT_MAX)
+        return luaL_error(L, "matrices of more than %d rows or columns", INT_MAX);
+    array_matmul(bc_push_matrix(L, dtype, a->shape[0], b->shape[1]), a, b);
+    return 1;
+}
+
 /*** Are two arrays of the same shape and near in every element
 (|a-b| <= atol + rtol*|b|; NaN equals NaN)?
 @function allclose
@@ -281,6 +301,7 @@ static const luaL_Reg metamethods[] = {
 static const luaL_Reg functions[] = {
     {"equal", l_equal},
     {"allclose", l_allclose},
+    {"matmul", l_matmul},
     {"max_difference", l_max_difference},
     {NULL, NULL}};
 

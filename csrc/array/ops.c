@@ -2,8 +2,10 @@
  * of their own; what counts here is that every dtype and view is right. */
 #include "ops.h"
 
+#include <cblas.h>
 #include <math.h>
 
+#include "../support/blas.h"
 #include "../support/cpu.h"
 
 bool array_broadcast(int *ndim, int64_t *shape, const bc_array *a, const bc_array *b) {
@@ -224,4 +226,17 @@ double array_max_difference(const bc_array *a, const bc_array *b) {
         if (isnan(d)) return d;
     }
     return most;
+}
+
+void array_matmul(bc_array *out, const bc_array *a, const bc_array *b) {
+    int n = (int)a->shape[0], m = (int)a->shape[1], k = (int)b->shape[1];
+    if (n == 0 || m == 0 || k == 0) return;
+    bc_blas_alone();
+    if (out->dtype == BC_F64)
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, m, 1, a->data, m, b->data, k,
+                    0, out->data, k);
+    else
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, k, m, 1, a->data, m, b->data, k,
+                    0, out->data, k);
+    bc_blas_release();
 }

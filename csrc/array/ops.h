@@ -39,6 +39,9 @@ int64_t array_extreme(const bc_array *a, bool greatest);
  * MAX of integers along an axis that is not empty). */
 void array_reduce_axis(bc_array *out, const bc_array *a, int axis, array_reduction r);
 
+/* out (n, k) = a (n, m) b (m, k), all of one float dtype and contiguous; no extent above INT_MAX. */
+void array_matmul(bc_array *out, const bc_array *a, const bc_array *b);
+
 /* All |a-b| <= absolute + relative*|b|; NaN equals NaN. Shapes are equal. */
 bool array_close(const bc_array *a, const bc_array *b, double relative, double absolute);
 double array_max_difference(const bc_array *a, const bc_array *b); /* NaN if one is NaN alone */

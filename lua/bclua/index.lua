@@ -2,7 +2,8 @@
 --
 -- Beside the table `FILE.parquet` lies `FILE.parquet.index.npy` with its embeddings, row after row, which is mapped and
 -- looked through in order, in memory that does not grow with it; `FILE.parquet.index.json` says of which state of the
--- table that is. Both are made when the table is opened first, and again when it has changed.
+-- table that is. Both are made when the table is opened first, and again when it has changed. Whitened embeddings have
+-- files of their own, `FILE.parquet.whitened.npy`, `.whitened.json` and, with the map, `.whitened.safetensors`.
 -- @module bclua.index
 -- @usage
 -- local index = assert(require("bclua.index").open("calls.parquet"))
@@ -10,6 +11,8 @@
 local array = require "bclua.array"
 local files = require "bclua.files"
 local learn = require "bclua.learn"
+local safetensors = require "bclua.format.safetensors"
+local whiten = require "bclua.whiten"
 local progress = require "bclua.progress"
 local schemas = require "bclua.data.schemas"
 local sql = require "bclua.sql"
@@ -20,6 +23,7 @@ local index = {}
 
 local COLUMNS = {"file", "start_s", "end_s", "clock_time?", "site?", "embedding"}
 local AT_ONCE = 65536 -- rows that are copied at once
+local TO_FIT = 50000 -- rows, evenly spread, that whitening is learnt from
 
 local Index = {}
 Index.__index = Index
@@ -49,7 +53,19 @@ local function measure(path)
    return f.rows, f.most
 end
 
-local function copy_rows(out, path, rows, z, quiet)
+-- The map that whitens the embeddings of a table within its recordings.
+local function fit(path, rows, z)
+   local step = (rows - 1) // TO_FIT + 1
+   local found, message = sql.columns(("select file, embedding from %s where file_row_number %% %d = 0 " ..
+      "and not list_contains(list_transform(embedding, x -> isfinite(x)), false) order by file_row_number"):format(
+      sql.parquet(path, "file_row_number = true"), step))
+   if not found then return nil, message end
+   if #found.file == 0 then return nil, path .. ": no embedding is finite" end
+   local map = whiten.fit(array.concat(found.embedding):reshape{#found.file, z}, found.file)
+   return whiten.map(map.mean:copy("f32"), map.matrix:copy("f32"))
+end
+
+local function copy_rows(out, path, rows, z, map, quiet)
    local bar = progress.new("index", rows, {unit = "windows", quiet = quiet})
    local from = sql.parquet(path, "file_row_number = true")
    for first = 0, rows - 1, AT_ONCE do
@@ -58,9 +74,10 @@ local function copy_rows(out, path, rows, z, quiet)
          "where file_row_number >= %d and file_row_number < %d order by file_row_number)"):format(from, first, last))
       if not part then return nil, message end
       local ok
-      ok, message = out:append(part.v:copy("f32"):reshape{last - first, z})
+      local block = part.v:copy("f32"):reshape{last - first, z}
+      ok, message = out:append(map and map:apply(block) or block)
       if not ok then return nil, message end
-      part = nil -- luacheck: ignore
+      part, block = nil, nil -- luacheck: ignore
       collectgarbage() -- Lua does not see how large the rows were
       bar:update(last)
    end
@@ -74,27 +91,38 @@ local function make(names, path, quiet)
    local state, rows, z = state_of(path), measure(path)
    if not rows then return nil, z end
    os.remove(names.json) -- it is of what is replaced now
-   local out <close>, why = array.create(names.npy, "f32", z)
+   local ok, map
+   if names.map then
+      map, message = fit(path, rows, z)
+      if map then ok, message = safetensors.save(names.map, {mean = map.mean, matrix = map.matrix}) end
+      if not ok then return nil, message end
+   end
+   local out <close>, why = array.create(names.npy, "f32", map and map.matrix:shape(2) or z)
    if not out then return nil, why end
-   local ok
-   ok, message = copy_rows(out, path, rows, z, quiet)
+   ok, message = copy_rows(out, path, rows, z, map, quiet)
    if not ok then return nil, message end
    ok, message = out:commit()
    if not ok then return nil, message end
    return files.write_json(names.json, state)
 end
 
-local OPEN = {quiet = "boolean"}
+local OPEN = {whiten = "boolean", quiet = "boolean"}
+
+local function files_of(path, whitened)
+   local name = path .. (whitened and ".whitened" or ".index")
+   return {npy = name .. ".npy", json = name .. ".json", map = whitened and name .. ".safetensors" or nil}
+end
 
 --- Open the index of a table, which is made where it is missing or the table has changed since.
 -- @tparam string path Parquet with the columns `file`, `start_s`, `end_s`, `embedding`, as `embed predict` writes it
--- @tparam[opt] table options `quiet`: no progress
+-- @tparam[opt] table options `whiten`: embeddings, and queries, are whitened within recordings (see `bclua.whiten`);
+-- `quiet`: no progress
 -- @treturn[1] index `#index`: its rows; `columns`: values of an embedding
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
 function index.open(path, options)
    options = check_options(options, OPEN)
-   local names = {npy = path .. ".index.npy", json = path .. ".index.json"}
+   local names = files_of(path, options.whiten)
    if not files.is_file(path) then return nil, path .. ": no such file" end
    local message
    if not is_current(names, path) then
@@ -105,7 +133,14 @@ function index.open(path, options)
    local x
    x, message = array.load(names.npy, {mmap = true})
    if not x then return nil, message end
-   return setmetatable({path = path, x = x, columns = x:shape(2)}, Index)
+   local self = setmetatable({path = path, x = x, columns = x:shape(2)}, Index)
+   if names.map then
+      local t
+      t, message = safetensors.load(names.map)
+      if not t then return nil, message end
+      self.map, self.columns = whiten.map(t.mean, t.matrix), t.matrix:shape(1)
+   end
+   return self
 end
 
 function Index:__len() return self.x:shape(1) end
@@ -157,6 +192,7 @@ local SEARCH = {top = {"integer", default = 50, least = 1, most = 1000000},
 function Index:search(queries, options)
    options = check_options(options, SEARCH)
    if queries:ndim() == 1 then queries = queries:reshape{1, #queries} end
+   if self.map then queries = self.map:apply(queries:copy("f32")) end
    local left_out, more = {}, 0
    if options.without then
       left_out, more = rows_within(self, options.without)

@@ -13,7 +13,7 @@ local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local sql = require "bclua.sql"
 local tables = require "bclua.data.tables"
-local whiten = require "bclua.evaluate.whiten"
+local whiten = require "bclua.whiten"
 local windows = require "bclua.workflow.cluster.windows"
 local check_options = require("bclua.options").check
 
@@ -283,7 +283,7 @@ function clusters.run(options)
    set, message = windows.read(options)
    if not set then return nil, message end
    progress.note(("cluster: %d windows"):format(set.n), options.quiet)
-   if options.whiten then set.x = whiten(set.x, set.file):copy("f32") end
+   if options.whiten then set.x = whiten.within(set.x, set.file):copy("f32") end
    local found = cluster.hdbscan(set.x, {least = options.least, metric = options.metric})
    local names, lines = read_names(options.names, #found.sizes)
    if not names then return nil, lines end

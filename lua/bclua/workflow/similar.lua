@@ -43,6 +43,8 @@ similar.options = {
    top = {"integer", default = 50, least = 1, most = 100000, arg = "N", text = "Windows to find; none overlap."},
    metric = {"choice", {"cosine", "euclidean"}, default = "cosine", arg = "KIND",
       text = "How far windows are apart: by the angle between embeddings, or by their distance."},
+   whiten = {"boolean", text = "Compare embeddings whitened within recordings: what differs between windows of one " ..
+      "recording weighs less. For recordings that are mostly of one species each."},
    verify = {"boolean", text = "Order what the embedding proposes by the distance of CENS (SiMPle)."},
    candidates = {"integer", default = 200, least = 1, most = 100000, arg = "N",
       text = "Windows that the embedding proposes, of which --verify takes the best (at least --top)."},
@@ -289,14 +291,14 @@ function similar.run(options)
    local made, message = read_made(options.embeddings)
    if not made then return nil, message end
    local parameters = {query = options.query, embeddings = options.embeddings, weights = made.weights,
-      top = options.top, metric = options.metric, verify = options.verify or false,
+      top = options.top, metric = options.metric, whiten = options.whiten or nil, verify = options.verify or false,
       candidates = options.verify and options.candidates or nil, with_query = options.with_query or false,
       channel = options.channel}
    local ok
    ok, message = search.check_output(options, parameters)
    if not ok then return nil, message end
    local table_
-   table_, message = index.open(options.embeddings, {quiet = options.quiet})
+   table_, message = index.open(options.embeddings, {whiten = options.whiten, quiet = options.quiet})
    if not table_ then return nil, message end
    local query
    query, message = embed_query(options, made)

@@ -104,10 +104,10 @@ end
 -- Features of all subjects, in their order.
 local function features_of(detail)
    local e, untrained, mel = detail.features[1].x, detail.features[2].x, detail.features[3].x
-   local whiten = require "bclua.evaluate.whiten"
-   local x = {embedding = e, embedding_whitened = whiten(e, detail.recordings), both = beside(e, mel),
+   local whiten = require "bclua.whiten"
+   local x = {embedding = e, embedding_whitened = whiten.within(e, detail.recordings), both = beside(e, mel),
       untrained = untrained, mel = require("bclua.evaluate").standardise(mel),
-      whitened = whiten(mel, detail.recordings)}
+      whitened = whiten.within(mel, detail.recordings)}
    local list = {}
    for i, subject in ipairs(protocol.subjects) do list[i] = {name = subject[1], x = x[subject[1]]} end
    return list
