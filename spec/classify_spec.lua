@@ -493,8 +493,11 @@ describe("classify", function()
       it("are what verdicts say, and nothing more", function()
          local verdicts = "source_name,start_s,end_s,label,verdict\n" ..
             ("%s,0,5,a,no\n%s,5,10,a,unsure\n%s,10,15,a,yes\n"):format(two, two, two)
-         assert.same({a = "0?1?1000", b = "??0?0000"}, {a = read{HEAD .. one .. ",0,5,a\n", verdicts}.a,
+         assert.same({a = "0?1?1000", b = "????0000"}, {a = read{HEAD .. one .. ",0,5,a\n", verdicts}.a,
             b = read{HEAD .. ("%s,0,5,a\n%s,20,20,b\n"):format(one, one), verdicts}.b})
+         -- what was heard in a window may be in any part of it
+         assert.same({a = "??1?"}, {a = read{"source_name,start_s,end_s,label,verdict\n" .. two .. ",10,15,a,yes\n" ..
+            two .. ",3,8,a,no\n"}.a})
          -- of what labels call a, a verdict takes nothing, but nobody knows any more
          assert.same({a = "?00?"}, {a = read{HEAD .. ("%s,0,5,a\n%s,5,10,c\n%s,10,11,c\n"):format(two, two, two) ..
             two .. ",15,20,\n", "source_name,start_s,end_s,label,verdict\n" .. two .. ",0,5,a,no\n"}.a})

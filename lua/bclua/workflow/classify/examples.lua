@@ -51,6 +51,7 @@ local function read_labels(paths, names)
       for name, list in pairs(found) do
          of[name] = of[name] or {}
          of[name].is_whole = of[name].is_whole or not read.has_verdicts
+         for _, label in ipairs(list) do label.is_verdict = read.has_verdicts end
          table.move(list, 1, #list, #of[name] + 1, of[name])
       end
    end
@@ -59,13 +60,16 @@ end
 
 -- ---- Windows ----
 
--- How much of a label lies in a window: 1 enough of it, 0 nothing, between them a part that may be heard or not.
+-- How much of a label lies in a window: 1 enough of it, 0 nothing, between them a part that may be heard or not. What
+-- was heard in a window that was judged may be in any part of it: enough is all of it.
 local function share_in(label, start_s, end_s)
    local length = label.end_s - label.start_s
    if length == 0 then return label.start_s >= start_s and label.start_s < end_s and 1 or 0 end
    local both = math.min(label.end_s, end_s) - math.max(label.start_s, start_s)
    if both <= EDGE_S then return 0 end
-   return both >= ENOUGH * math.min(length, end_s - start_s) - EDGE_S and 1 or 0.5
+   local window = end_s - start_s
+   if label.is_verdict and length >= window - EDGE_S then return both >= window - EDGE_S and 1 or 0.5 end
+   return both >= ENOUGH * math.min(length, window) - EDGE_S and 1 or 0.5
 end
 
 -- What the labels of a recording say of a window: a function from a class to 1 (it is), 0 (it is not) or NaN (who
@@ -82,7 +86,8 @@ local function read_window(list, start_s, end_s, o)
       elseif share > 0 and (share < 1 or label.verdict == "unsure") then
          perhaps[name] = true
       elseif share > 0 then
-         yes[name], rest, label.is_used = true, 0, true
+         yes[name], label.is_used = true, true
+         if not label.is_verdict then rest = 0 end
       end
    end
    return function(name)
@@ -158,9 +163,9 @@ end
 
 --- Examples for `bclua.classifier.train`. A window is of a class where at least half of one of its labels, or of the
 -- window where that is shorter, lies in it; where less does, nobody knows, nor of any class where a label without a
--- text does. Of all else a window of a labelled recording is not (`background`). A label with the verdict `no` says
--- that this window is not of its class, and nothing of others; `unsure`, that nobody knows. Recordings that have
--- verdicts only say nothing of other windows.
+-- text does. Of all else a window of a labelled recording is not (`background`). A verdict says something of its own
+-- class only, and of windows that lie wholly in its time, or that it lies in: `yes`, `no`, or `unsure`, that nobody
+-- knows. Recordings that have verdicts only say nothing of other windows.
 -- @tparam table options `labels` (paths of tables of `import-labels`, or with a column `verdict`), `embeddings`
 -- (Parquet from `embed predict`), `group` (`recording` or `site`; a recording without a site is a site of its own),
 -- `background` (`negative`: windows of labelled recordings without a label are of no class; `ignore`: nobody knows),
