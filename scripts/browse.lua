@@ -1,5 +1,5 @@
--- usage: bclua scripts/browse.lua RUN [--port N] [--labels FILE]
--- Look through a run and listen to it, in a browser on this machine; accept and reject motifs.
+-- usage: bclua scripts/browse.lua RUN [--port N] [--labels FILE] [--embeddings FILE [--clusters FILE]]
+-- Look through a run and listen to it, in a browser on this machine; accept and reject motifs, name windows.
 local cli = require "bclua.cli"
 local options_of = require "bclua.options"
 local server = require "bclua.workflow.browse.server"
@@ -11,15 +11,20 @@ Ctrl-C ends it. Verdicts are in RUN/accepted.csv; what can be done with them:
 Examples:
   bclua scripts/browse.lua runs/demo
   bclua scripts/browse.lua runs/birds --port 8123 --dataset-root birds
-  bclua scripts/browse.lua runs/birds --labels labels.parquet]])
+  bclua scripts/browse.lua runs/birds --labels labels.parquet
+  bclua scripts/browse.lua runs/birds --embeddings summer.parquet --clusters clusters.parquet
+With embeddings, windows can be named; what is said is in RUN/verdicts.csv:
+  bclua scripts/classify.lua train --labels RUN/verdicts.csv --embeddings summer.parquet
+    --output calls.safetensors]])
 local schema = options_of.extend(server.options, {port = options_of.extend(server.options.port, {default = 8080})})
-cli.options(parser, schema, "run port dataset_root labels")
+cli.options(parser, schema, "run port dataset_root embeddings clusters labels")
 cli.threads(parser)
 local o = parser:parse()
 local _ <close> = cli.command("browse")
 local options = options_of.subset(o, schema)
 function options.ready(address, b)
-   print(("%d recordings of %s: %s (Ctrl-C ends it)"):format(#b.recordings, b.run, address))
+   local windows = b.windows and ("%d windows, "):format(b.windows.n) or ""
+   print(("%s%d recordings of %s: %s (Ctrl-C ends it)"):format(windows, #b.recordings, b.run, address))
    io.stdout:flush()
 end
 local result, message = server.run(options)

@@ -12,7 +12,7 @@ describe("style and script of the pages", function()
          for tag, what in text:gmatch("<(s%a+)([^\n]*)") do
             if tag == "style" or tag == "script" then
                n = n + 1
-               assert.is_truthy(what:find("^>%%s<") or what:find('^ src="/script.js"'), path .. ": <" .. tag .. what)
+               assert.is_truthy(what:find("^>%%s<") or what:find('^ src="/%%s.js"'), path .. ": <" .. tag .. what)
             end
          end
          for _, word in ipairs({"addEventListener", "querySelector", "var(--", "@media"}) do
@@ -28,11 +28,12 @@ describe("style and script of the pages", function()
       assert.equal(web.read("tables.js"), text:match("<script>(.-)</script>"))
       assert.equal(web.read("page.css") .. web.read("browse.css"), pages.style)
       assert.equal(web.read("browse.js"), pages.script)
+      assert.equal(web.read("windows.js"), pages.windows_script)
    end)
 
    it("do not end the element that they are put into", function()
       local list = files.find("lua/bclua/web")
-      assert.equal(4, #list)
+      assert.equal(5, #list)
       for _, name in ipairs(list) do assert.is_nil(web.read(name):find("</", 1, true), name) end
    end)
 

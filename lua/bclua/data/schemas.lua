@@ -161,6 +161,16 @@ schemas.embeddings = {clock_time = CLOCK, site = optional(TEXT), file = TEXT,
    start_s = {"number", needed = true, least = 0}, end_s = {"number", needed = true, least = 0},
    embedding = {"list", of = {"number", nan = true}, items = "numbers", needed = true}}
 
+local TIME = schemas.embeddings.start_s
+
+--- `embed cluster`.
+schemas.clusters = {cluster = {"integer", needed = true, least = 1}, name = optional(TEXT), windows = COUNT,
+   recordings = COUNT, medoid_file = TEXT, medoid_start_s = TIME, hours = {"list", of = {"integer", least = 0},
+   items = "counts"}, label = optional(TEXT), purity = "number"}
+
+--- Its windows.
+schemas.clustered = {file = TEXT, start_s = TIME, cluster = COUNT, probability = NUMBER, x = "number", y = "number"}
+
 --- `classify predict`: windows with the scores of all classes.
 schemas.scored_windows = options.extend(schemas.embeddings, {embedding = false, score = schemas.embeddings.embedding})
 

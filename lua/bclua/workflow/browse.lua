@@ -76,48 +76,88 @@ browse.options = {
       "motif.parquet from `motif consolidate`."},
    dataset_root = {"string", arg = "DIR",
       text = "Folder in which the source names begin (default: what the run's config.json says)."},
-   labels = {"string", text = "What `import-labels` wrote: labels are marks on the pictures, and a list to listen to."},
+   labels = {"string", text = "What `import-labels` wrote: labels are marks on the pictures, and a list to listen " ..
+      "to; of windows they are what is known of them."},
+   embeddings = {"string", arg = "FILE.parquet", text = "Table from `embed predict`: its windows can be named, in " ..
+      "verdicts.csv of the run (default: embeddings.parquet of the run, if there is one)."},
+   clusters = {"string", arg = "FILE.parquet", text = "Clusters of these windows, from `embed cluster` (default: " ..
+      "clusters.parquet of the run, if there is one)."},
 }
 
---- Open a run.
--- @tparam table options `run` (folder of `pipeline`, or one that has a motif.parquet),
--- `dataset_root` (folder that holds the source names; default: what config.json of the run says), `labels` (from
--- `import-labels`: marks of the recordings)
--- @treturn[1] browser `notes`: what is to be said of the labels
--- @treturn[2] nil
--- @treturn[2] string message, beginning with the path
-function browse.open(options)
-   options = check_options(options, browse.options)
-   if not files.is_folder(options.run) then return nil, options.run .. ": no such folder" end
+-- The recordings of the run, what was thought of their motifs, and their labels.
+local function add_recordings(b, options)
    local input = options.run .. "/motif.parquet"
    local relation, message = tables.open(input, schemas.motif, {"mp", "pi", table.unpack(COLUMNS)})
    if not relation then return nil, message end
-   local root
-   root, message = find_root(options)
-   if not root then return nil, message end
-   local rows
-   rows, message = require("bclua.sql").query("select * exclude (mp, pi) from " .. relation ..
+   b.input, b.relation = input, relation
+   b.root, message = find_root(options)
+   if not b.root then return nil, message end
+   b.recordings, message = require("bclua.sql").query("select * exclude (mp, pi) from " .. relation ..
       " order by species, site, source_name")
-   if not rows then return nil, message end
-   local b = setmetatable({run = options.run, input = input, relation = relation, root = root,
-      name = files.basename(options.run), recordings = rows, verdict_path = options.run .. "/" .. verdicts.file,
-      profiles = cache(MOST_PROFILES), pictures = cache(MOST_PICTURES), searches = cache(MOST_NEAREST),
-      exclusion = math.tointeger((provenance.of_parquet(input) or {}).exclusion)}, Browser)
-   for id, row in ipairs(rows) do
+   if not b.recordings then return nil, message end
+   b.exclusion = math.tointeger((provenance.of_parquet(input) or {}).exclusion)
+   for id, row in ipairs(b.recordings) do
       row.id, row.heading = id, row.species or row.site or "recordings"
       row.name = row.source_name:match(row.species and "[^/]*$" or "^[^/]*/(.+)$") or row.source_name
    end
    b.verdicts, message = verdicts.read(b.verdict_path)
    if not b.verdicts then return nil, message end
-   b.notes = {}
-   if options.labels then b.notes, message = add_labels(rows, options.labels) end
+   if options.labels then b.notes, message = add_labels(b.recordings, options.labels) end
    if not b.notes then return nil, message end
-   b.features = require("bclua.workflow.search").find_features({input = input}, rows) or nil
-   return b
+   b.features = require("bclua.workflow.search").find_features({input = input}, b.recordings) or nil
+   return true
+end
+
+-- The windows of the run's table of embeddings; false: it has none.
+local function open_windows(options)
+   local function default(name)
+      local path = options.run .. "/" .. name
+      return files.exists(path) and path or nil
+   end
+   local embeddings = options.embeddings or default "embeddings.parquet"
+   if not embeddings then
+      if options.clusters then return nil, options.clusters .. ": clusters of which windows? (--embeddings)" end
+      return false
+   end
+   return require("bclua.workflow.browse.windows").open{embeddings = embeddings, labels = options.labels,
+      clusters = options.clusters or default "clusters.parquet",
+      verdicts = options.run .. "/" .. require("bclua.workflow.classify.answers").file}
+end
+
+--- Open a run.
+-- @tparam table options `run` (folder of `pipeline`, or one that has a motif.parquet),
+-- `dataset_root` (folder that holds the source names; default: what config.json of the run says), `labels` (from
+-- `import-labels`: marks of the recordings), `embeddings` (windows to be named; a run that has them needs no
+-- motif.parquet), `clusters`
+-- @treturn[1] browser `notes`: what is to be said of the labels; `windows`, see `bclua.workflow.browse.windows`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function browse.open(options)
+   options = check_options(options, browse.options)
+   if not files.is_folder(options.run) then return nil, options.run .. ": no such folder" end
+   local b = setmetatable({run = options.run, name = files.basename(options.run), recordings = {}, notes = {},
+      verdict_path = options.run .. "/" .. verdicts.file, verdicts = {}, profiles = cache(MOST_PROFILES),
+      pictures = cache(MOST_PICTURES), searches = cache(MOST_NEAREST)}, Browser)
+   local w, message = open_windows(options)
+   if w == nil then return nil, message end
+   b.windows = w or nil
+   local ok = true
+   if not w or files.exists(options.run .. "/motif.parquet") then ok, message = add_recordings(b, options) end
+   return ok and b, message
 end
 
 --- The recording of a number, or nil.
 function Browser:recording(id) return self.recordings[id] end
+
+--- The number of the recording that a table of embeddings has as a file, or nil.
+function Browser:recording_of(file)
+   if not self.matcher then
+      local names = {}
+      for id, row in ipairs(self.recordings) do names[id] = row.source_name end
+      self.matcher = require("bclua.data.annotation_match").new(names)
+   end
+   return (self.matcher:find(file))
+end
 
 --- Its profile, as arrays; nil where it is shorter than the window.
 function Browser:profile(row)

@@ -1,5 +1,6 @@
 --- Labels at work: the table of `import-labels` as windows of recordings, for triplets, for evaluation, and to look at.
 -- @module bclua.workflow.labelled
+local files = require "bclua.files"
 local match = require "bclua.data.annotation_match"
 local schemas = require "bclua.data.schemas"
 local tables = require "bclua.data.tables"
@@ -52,7 +53,11 @@ function labelled.read(path, names, options)
    if not rows then return nil, message end
    local find, of, missing = finder(names), {}, {}
    local about = {labels = 0, others = 0, recordings = 0, has_verdicts = kinds.verdict and true}
+   local is_csv = path:lower():find("%.csv$")
    for _, row in ipairs(rows) do
+      if is_csv then
+         row.source_name, row.label = files.unguard(row.source_name), row.label and files.unguard(row.label)
+      end
       local name = find(row.source_name)
       if name then
          of[name] = of[name] or {}

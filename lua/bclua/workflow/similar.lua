@@ -157,11 +157,11 @@ local function overlaps(taken, hit)
 end
 
 -- The nearest windows, none overlapping: a window overlaps those that start less than its length before or behind it.
-local function propose(table_, query, made, count, options)
-   local near = 2 * math.ceil(query.window_s / made.hop_s - 1e-9) - 1
-   local own = not options.with_query and name_in(options.embeddings, query.path)
-   local without = own and {file = own, from_s = query.starts[1], to_s = query.starts[#query.starts] + query.window_s}
-   local hits, message = table_:search(query.x, {top = math.min(count * near, 1000000), metric = options.metric,
+local function propose(table_, query, hop_s, count, metric)
+   local near = 2 * math.ceil(query.window_s / hop_s - 1e-9) - 1
+   local without = query.name and {file = query.name, from_s = query.starts[1],
+      to_s = query.starts[#query.starts] + query.window_s}
+   local hits, message = table_:search(query.x, {top = math.min(count * near, 1000000), metric = metric,
       without = without or nil})
    if not hits then return nil, message end
    local list, taken = {}, {}
@@ -257,8 +257,34 @@ end
 
 -- ---- All together ----
 
--- What made a table of embeddings.
-local function read_made(path)
+--- The windows of a table that are most like one of its own.
+-- @tparam index table_ from `bclua.index`
+-- @tparam table window `row` (of the table), `file`, `start_s`, `window_s`, and how its sound was read: `sample_rate`,
+-- `channel`; `hop_s` of the table
+-- @tparam[opt] table options `top` (12), `verify` (order as many, and some more, by the distance of CENS)
+-- @treturn[1] {table,...} as `run`'s `hits`, none overlapping
+-- @treturn[2] nil
+-- @treturn[2] string message
+function similar.like(table_, window, options)
+   local o = check_options(options, {top = {"integer", default = 12, least = 1, most = 1000}, verify = "boolean"})
+   local query = {x = table_.x[window.row]:copy("f64"):reshape{1, table_.columns}, starts = {window.start_s},
+      path = window.file, name = window.file, window_s = window.window_s, sample_rate = window.sample_rate,
+      channel = window.channel}
+   if not query.x:is_finite() then return nil, "the embedding of this window is not finite" end
+   local hits, message = propose(table_, query, window.hop_s, o.verify and 3 * o.top or o.top, "cosine")
+   if hits and o.verify then hits, message = verify(hits, query, true) end
+   if not hits then return nil, message end
+   for i = o.top + 1, #hits do hits[i] = nil end
+   return hits
+end
+
+
+--- What made a table of embeddings.
+-- @tparam string path
+-- @treturn[1] table `weights`, `checkpoint`, `hop_s`, `window_s`, `sample_rate`, `channel`, ...
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function similar.made(path)
    if not files.is_file(path) then return nil, path .. ": no such file" end
    local made = provenance.of_parquet(path)
    if not (made and type(made.weights) == "string" and tonumber(made.hop_s) and made.hop_s > 0) then
@@ -288,7 +314,7 @@ end
 -- @treturn[2] string message, beginning with a path
 function similar.run(options)
    options = check_options(options, similar.options)
-   local made, message = read_made(options.embeddings)
+   local made, message = similar.made(options.embeddings)
    if not made then return nil, message end
    local parameters = {query = options.query, embeddings = options.embeddings, weights = made.weights,
       top = options.top, metric = options.metric, whiten = options.whiten or nil, verify = options.verify or false,
@@ -303,10 +329,11 @@ function similar.run(options)
    local query
    query, message = embed_query(options, made)
    if not query then return nil, message end
+   query.name = not options.with_query and name_in(options.embeddings, query.path) or nil
    local start = system.clock()
    local hits
-   hits, message = propose(table_, query, made, options.verify and math.max(options.candidates, options.top) or
-      options.top, options)
+   hits, message = propose(table_, query, made.hop_s, options.verify and math.max(options.candidates, options.top) or
+      options.top, options.metric)
    if not hits then return nil, message end
    local seconds, failures = system.clock() - start, {}
    if options.verify then

@@ -7,6 +7,7 @@ local display = require "bclua.display"
 local progress = require "bclua.progress"
 local report = require "bclua.report"
 local web = require "bclua.web"
+local window_pages = require "bclua.workflow.browse.window_pages"
 
 local pages = {}
 
@@ -15,15 +16,17 @@ local escape = report.escape
 --- The style of all pages, CSS.
 pages.style = web.read("page.css") .. web.read("browse.css")
 
---- The script of all pages, JavaScript.
+--- The script of the pages of recordings, JavaScript,
 pages.script = web.read("browse.js")
+--- and that of those of windows.
+pages.windows_script = web.read("windows.js")
 
-local function page(title, token, body)
+local function page(title, token, body, script)
    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">' ..
       '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="token" content="%s">' ..
       '<title>%s</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css">' ..
-      '<script src="/script.js" defer></script></head>\n<body>%s</body></html>\n'):format(escape(token), escape(title),
-      body)
+      '<script src="/%s.js" defer></script></head>\n<body>%s</body></html>\n'):format(escape(token), escape(title),
+      script or "script", body)
 end
 
 local function count_text(c, labels)
@@ -32,6 +35,29 @@ local function count_text(c, labels)
    if c and c.accepted > 0 then parts[#parts + 1] = c.accepted .. " accepted" end
    if c and c.rejected > 0 then parts[#parts + 1] = c.rejected .. " rejected" end
    return #parts > 0 and ", " .. table.concat(parts, ", ") or ""
+end
+
+local SECTIONS = {"clusters", "map", "classes", "review"}
+
+-- Links to the pages of windows, where there are any.
+local function sections(b, here)
+   if not b.windows then return "" end
+   local out = {}
+   for i, name in ipairs(SECTIONS) do
+      out[i] = ('<a href="/%s"%s>%s</a>'):format(name, name == here and ' aria-current="page"' or "", name)
+   end
+   return table.concat(out)
+end
+
+--- A page of windows.
+-- @tparam browser b
+-- @tparam string name `clusters`, `map`, `classes` or `review`
+-- @tparam string token
+-- @treturn string
+function pages.windows(b, name, token)
+   local home = #b.recordings > 0 and '<a href="/">recordings</a>' or ""
+   return page(("%s: %s"):format(b.name, name), token, ("<nav>%s%s</nav>%s"):format(home, sections(b, name),
+      window_pages[name](b.windows)), "windows")
 end
 
 --- All recordings, by species or site.
@@ -43,8 +69,8 @@ function pages.index(b, token)
    local function add(form, ...) out[#out + 1] = form:format(...) end
    for _, row in ipairs(b.recordings) do seen[row.heading] = (seen[row.heading] or 0) + 1 end
    add("<header><h1>%s</h1><span class=\"note\">%d recordings</span></header>", escape(b.name), #b.recordings)
-   add('<nav>%s<a href="/accepted.csv">verdicts</a><a href="/labels.csv">labels (CSV)</a>' ..
-      '<a href="/labels.txt">labels (Raven)</a></nav>', b.report and '<a href="/report">report</a>' or "")
+   add('<nav>%s%s<a href="/accepted.csv">verdicts</a><a href="/labels.csv">labels (CSV)</a>' ..
+      '<a href="/labels.txt">labels (Raven)</a></nav>', sections(b), b.report and '<a href="/report">report</a>' or "")
    add('<p><input type="search" id="filter" placeholder="filter by name" aria-label="filter by name"></p>')
    local heading
    for _, row in ipairs(b.recordings) do

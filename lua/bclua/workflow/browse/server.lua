@@ -1,6 +1,7 @@
 --- Who may see what of a run, and what requests are answered with. It knows no socket: a request is
 -- a table, see `bclua.http`.
 -- @module bclua.workflow.browse.server
+local answers = require "bclua.workflow.classify.answers"
 local browse = require "bclua.workflow.browse"
 local clock = require "bclua.clock"
 local files = require "bclua.files"
@@ -9,8 +10,11 @@ local options_of = require "bclua.options"
 local pages = require "bclua.workflow.browse.pages"
 local progress = require "bclua.progress"
 local system = require "bclua.system"
+local windows = require "bclua.workflow.browse.windows"
 
 local server = {}
+
+local LONGEST_NAME = 200 -- bytes of a class
 
 -- Nothing but what we send runs in a page, and no other site may show or read it.
 local PAGE = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self'; script-src 'self'; " ..
@@ -59,8 +63,87 @@ local function download(name, kind, body, message)
    return status, headers, bytes
 end
 
+local READ = {integer = integer, number = tonumber}
+
+-- What the page asks for in its address, by the rules of `windows.choice`; nil where it is nothing.
+local function choice_of(query)
+   local o = {}
+   for name, rule in pairs(windows.choice) do
+      local read, value = READ[rule[1]], query[name]
+      if value and read then value = read(value) or value end
+      o[name] = value
+   end
+   o = options_of.try(o, windows.choice)
+   return o and o.low <= o.high and o or nil
+end
+
+local function progress_of(self, class)
+   local w, known = self.browser.windows, class and self.browser.windows.known[class]
+   local p = known and w:progress(class) or {}
+   p.class, p.answered, p.windows = known and class, w.answered, w.n
+   return p
+end
+
+local function about_window(self, row, class)
+   local about = self.browser.windows:about(row, class)
+   about.recording, about.progress = self.browser:recording_of(about.file), progress_of(self, class)
+   return about
+end
+
+local function window_page(name)
+   return function(self) return html(pages.windows(self.browser, name, self.token)) end
+end
+
+-- Of windows of a table of embeddings, where there is one.
+local window_routes = {
+   {"^/review$", window_page "review"}, {"^/clusters$", window_page "clusters"}, {"^/map$", window_page "map"},
+   {"^/classes$", window_page "classes"},
+   {"^/windows%.js$", function() return reply(200, "text/javascript; charset=utf-8", pages.windows_script) end},
+   {"^/next$", function(self, request)
+      local o = choice_of(request.query)
+      if not o then return text(400, "no such choice") end
+      return in_json{rows = json.list(self.browser.windows:next(o)), classes = json.list(self.browser.windows.classes)}
+   end},
+   {"^/map%.json$", function(self)
+      local list = {row = json.list{}, x = json.list{}, y = json.list{}, cluster = json.list{}}
+      for i, one in ipairs(self.browser.windows.map or {}) do
+         for name in pairs(list) do list[name][i] = one[name] end
+      end
+      return in_json(list)
+   end},
+   {"^/window/(%d+)%.json$", function(self, request, row)
+      return in_json(about_window(self, row, request.query.class))
+   end},
+   {"^/window/(%d+)%.wav$", function(self, _, row)
+      local bytes, message = self.browser.windows:sound(row)
+      if not bytes then return text(500, message) end
+      return reply(200, "audio/wav", bytes)
+   end},
+   {"^/window/(%d+)%.mel$", function(self, _, row)
+      local bytes, message = self.browser.windows:picture(row)
+      if not bytes then return text(500, message) end
+      return reply(200, "application/octet-stream", bytes)
+   end},
+   {"^/like/(%d+)$", function(self, request, row)
+      local w = self.browser.windows
+      local hits, message = w:like(row, request.query.profile ~= nil)
+      if not hits then return text(500, message) end
+      for i, hit in ipairs(hits) do
+         local profile = hit.profile_distance
+         hits[i] = w:about(hit.row)
+         hits[i].distance, hits[i].profile_distance = hit.distance, profile
+      end
+      return in_json(json.list(hits))
+   end},
+}
+
 local routes = {
-   {"^/$", function(self) return html(pages.index(self.browser, self.token)) end},
+   {"^/$", function(self)
+      if #self.browser.recordings == 0 and self.browser.windows then
+         return html(pages.windows(self.browser, "review", self.token))
+      end
+      return html(pages.index(self.browser, self.token))
+   end},
    {"^/style%.css$", function() return reply(200, "text/css; charset=utf-8", pages.style) end},
    {"^/script%.js$", function() return reply(200, "text/javascript; charset=utf-8", pages.script) end},
    {"^/report$", function(self)
@@ -119,6 +202,29 @@ local function verdict(self, request)
    return in_json({verdict = v.verdict})
 end
 
+-- A name that people can have given: one line of text.
+local function is_name(label)
+   return type(label) == "string" and #label <= LONGEST_NAME and utf8.len(label) and label:find("%S") and
+      not label:find("%c")
+end
+
+local function label(self, request)
+   local w, v = self.browser.windows, json.decode(request.body)
+   if not w then return text(404, "no such page") end
+   if type(v) ~= "table" or not is_name(v.label) or not (answers.kinds[v.verdict] or v.verdict == "none") or
+      v.expected and not (answers.kinds[v.expected] or v.expected == "none") then
+      return text(400, "not a label")
+   end
+   local row = math.tointeger(v.window)
+   if not row or row < 1 or row > w.n then return text(404, "no such window") end
+   local done, message = w:answer(row, v.label, answers.kinds[v.verdict] and v.verdict, v.expected)
+   if not done and message == "changed" then return text(409, "somebody else has said something of it meanwhile") end
+   if not done then return text(500, message) end
+   return in_json{said = w:about(row).said, progress = progress_of(self, v.label)}
+end
+
+local changes = {["/verdict"] = verdict, ["/label"] = label}
+
 -- The same number of steps wherever they differ.
 local function same(a, b)
    if type(a) ~= "string" or #a ~= #b then return false end
@@ -140,6 +246,15 @@ local function route(self, request)
          return r[2](self, request, row, frame)
       end
    end
+   for _, r in ipairs(self.browser.windows and window_routes or {}) do
+      local number = request.path:match(r[1])
+      if number then
+         local row = r[1]:find("%d", 1, true) and integer(number)
+         if row and (row < 1 or row > self.browser.windows.n) then row = nil end
+         if r[1]:find("%d", 1, true) and not row then return text(404, "no such window") end
+         return r[2](self, request, row)
+      end
+   end
    return text(404, "no such page")
 end
 
@@ -152,9 +267,10 @@ local function answer(self, request)
    end
    if request.method == "GET" or request.method == "HEAD" then return route(self, request) end
    if request.method ~= "POST" then return text(405, "GET or POST") end
-   if request.path ~= "/verdict" then return text(404, "no such page") end
+   local change = changes[request.path]
+   if not change then return text(404, "no such page") end
    if not same(headers["x-token"], self.token) then return text(403, "wrong token: load the page again") end
-   return verdict(self, request)
+   return change(self, request)
 end
 
 --- Answer a request; what goes wrong inside becomes status 500.

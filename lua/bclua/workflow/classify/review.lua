@@ -4,6 +4,7 @@
 -- threshold would be few among all. What a verdict stands for is the windows of its band divided by those judged in it
 -- (stratified sampling; Cochran 1977), so that precision and recall are those of all windows of these recordings.
 -- @module bclua.workflow.classify.review
+local answers = require "bclua.workflow.classify.answers"
 local array = require "bclua.array"
 local classifier = require "bclua.classifier"
 local files = require "bclua.files"
@@ -103,7 +104,7 @@ function review.draw(folder, model, options)
    if not ok then return nil, message end
    local list = choose(rows, options.windows)
    for i, row in ipairs(list) do
-      row.clip, row.source_name = cut(folder, i, row, model.about.sample_rate), row.file:gsub("^/+", "")
+      row.clip, row.source_name = cut(folder, i, row, model.about.sample_rate), answers.name(row.file)
       row.verdict, row.band = "", ("%g"):format(review.bands[row.band])
       row.probability, row.score = ("%.6f"):format(row.probability), ("%.9g"):format(row.score)
    end
@@ -122,6 +123,7 @@ local function read(path)
    if not rows then return nil, message end
    local of = {}
    for _, row in ipairs(rows) do
+      row.label = files.unguard(row.label)
       local class = of[row.label] or {judged = {}}
       of[row.label] = class
       class[#class + 1] = row

@@ -1,0 +1,479 @@
+// The pages of `browse` for windows of a table of embeddings: name them, hear the examples of clusters, the map.
+"use strict";
+(() => {
+  const $ = id => document.getElementById(id);
+  const token = document.querySelector("meta[name=token]").content;
+  const say = text => {
+    $("status").textContent = text;
+  };
+
+  const ask = async (url, body) => {
+    const response = await fetch(
+      url,
+      body && {
+        method: "POST",
+        headers: {"Content-Type": "application/json", "X-Token": token},
+        body: JSON.stringify(body),
+      },
+    );
+    const text = await response.text();
+    if (!response.ok) throw Object.assign(new Error(text.trim()), {status: response.status});
+    return JSON.parse(text);
+  };
+
+  // Sounds and pictures of windows, some of them ahead of their time.
+  const KEPT = 24;
+  const kept = new Map();
+  const load = id => {
+    const had = kept.get(id);
+    if (had) return had;
+    const sound = new Audio(`/window/${id}.wav`);
+    sound.preload = "auto";
+    const picture = fetch(`/window/${id}.mel`).then(async response => {
+      if (!response.ok) throw new Error((await response.text()).trim());
+      return response.arrayBuffer();
+    });
+    picture.catch(() => {}); // whoever shows it says so
+    kept.set(id, {sound, picture});
+    if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+    return kept.get(id);
+  };
+
+  let playing = null;
+  const play = id => {
+    if (playing) playing.pause();
+    playing = load(id).sound;
+    playing.currentTime = 0;
+    playing.play().catch(error => {
+      if (error.name !== "AbortError") say("cannot play: " + error.message);
+    });
+  };
+
+  // What is said of the page's class is kept between pages of this browser.
+  for (const a of document.querySelectorAll("a.class")) {
+    a.addEventListener("click", () => sessionStorage.setItem("class", a.dataset.class));
+  }
+  for (const button of document.querySelectorAll("[data-play]")) {
+    button.addEventListener("click", () => play(+button.dataset.play));
+  }
+
+  const isTyping = event =>
+    event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+  const onKeys = keys =>
+    document.addEventListener("keydown", event => {
+      if (isTyping(event) || !Object.hasOwn(keys, event.key)) return;
+      if (event.key === " " && /^(BUTTON|A|SUMMARY)$/.test(event.target.tagName)) return;
+      event.preventDefault();
+      keys[event.key]();
+    });
+
+  const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
+
+  // ---- The map ----
+
+  const showMap = async box => {
+    const canvas = box.firstElementChild;
+    const context = canvas.getContext("2d");
+    const {row, x, y, cluster} = await ask("/map.json");
+    const [left, right, top, bottom] = [Math.min(...x), Math.max(...x), Math.max(...y), Math.min(...y)];
+    const MARGIN = 12;
+    let at = -1;
+    const scale = () => {
+      const [w, h] = [canvas.clientWidth - 2 * MARGIN, canvas.clientHeight - 2 * MARGIN];
+      return i => [
+        MARGIN + (w * (x[i] - left)) / (right - left || 1),
+        MARGIN + (h * (y[i] - top)) / (bottom - top || 1),
+      ];
+    };
+    const draw = () => {
+      const ratio = devicePixelRatio;
+      canvas.width = canvas.clientWidth * ratio;
+      canvas.height = canvas.clientHeight * ratio;
+      context.scale(ratio, ratio);
+      const place = scale();
+      for (const inCluster of [false, true]) {
+        for (let i = 0; i < row.length; i++) {
+          if (cluster[i] > 0 !== inCluster) continue;
+          const [px, py] = place(i);
+          context.fillStyle = inCluster ? COLOURS[(cluster[i] - 1) % COLOURS.length] : "#8886";
+          context.beginPath();
+          context.arc(px, py, inCluster ? 3.5 : 2.5, 0, 7);
+          context.fill();
+        }
+      }
+      if (at < 0) return;
+      const [px, py] = place(at);
+      context.strokeStyle = getComputedStyle(canvas).color;
+      context.lineWidth = 2;
+      context.beginPath();
+      context.arc(px, py, 8, 0, 7);
+      context.stroke();
+    };
+    const choose = async i => {
+      if (i < 0) return;
+      at = i;
+      draw();
+      play(row[i]);
+      const about = await ask(`/window/${row[i]}.json`);
+      if (at !== i) return;
+      const a = document.createElement("a");
+      a.href = `/review#${row[i]}`;
+      a.textContent = nameOf(about);
+      $("status").replaceChildren(cluster[i] > 0 ? `cluster ${cluster[i]}: ` : "in no cluster: ", a);
+    };
+    // The nearest point to a place of which something is true.
+    const nearest = (px, py, is) => {
+      const place = scale();
+      let best = -1;
+      let least = Infinity;
+      for (let i = 0; i < row.length; i++) {
+        const [qx, qy] = place(i);
+        const d = (qx - px) ** 2 + (qy - py) ** 2;
+        if (d < least && is(qx - px, qy - py, i)) [best, least] = [i, d];
+      }
+      return best;
+    };
+    canvas.addEventListener("click", event => {
+      const rectangle = canvas.getBoundingClientRect();
+      choose(nearest(event.clientX - rectangle.left, event.clientY - rectangle.top, () => true));
+    });
+    const go = is => () => {
+      if (at < 0) choose(0);
+      else choose(nearest(...scale()(at), (dx, dy, i) => i !== at && is(dx, dy)));
+    };
+    onKeys({
+      ArrowLeft: go((dx, dy) => dx < -Math.abs(dy)),
+      ArrowRight: go((dx, dy) => dx > Math.abs(dy)),
+      ArrowUp: go((dx, dy) => dy < -Math.abs(dx)),
+      ArrowDown: go((dx, dy) => dy > Math.abs(dx)),
+      " ": () => at >= 0 && play(row[at]),
+      Enter: () => at >= 0 && location.assign(`/review#${row[at]}`),
+    });
+    addEventListener("resize", draw);
+    draw();
+  };
+
+  const clock = seconds => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
+  const nameOf = about => `${about.file.replace(/^.*\//, "")}, ${clock(about.start_s)}`;
+
+  if ($("map")) showMap($("map")).catch(error => say(error.message));
+
+  // ---- Names for windows ----
+
+  const strip = $("strip");
+  if (!strip) return;
+  const canvas = strip.querySelector("canvas");
+  const AHEAD = 3; // windows that are loaded before they are shown
+  const query = new URLSearchParams(location.search);
+  let cluster = query.get("cluster");
+  let shown = null; // what is known of the window that is shown
+  let ahead = []; // windows that come next
+  const behind = []; // windows that were shown
+  const undone = []; // what can be taken back
+  let asked = 0; // the answer to an older question is dropped
+  let names = [...$("class").options].map(o => o.value).filter(v => v !== "");
+
+  const chosenClass = () => $("class").value;
+
+  const drawNames = () => {
+    const buttons = names.slice(0, 9).map((name, i) => {
+      const button = document.createElement("button");
+      const key = document.createElement("kbd");
+      key.textContent = i + 1;
+      button.append(key, " ", name);
+      button.addEventListener("click", () => giveName(name));
+      return button;
+    });
+    $("names").replaceChildren(...buttons);
+    const options = names.map(name => Object.assign(document.createElement("option"), {value: name}));
+    $("known").replaceChildren(...options);
+  };
+  const learnNames = list => {
+    for (const name of list) {
+      if (names.includes(name)) continue;
+      names.push(name);
+      $("class").append(new Option(name));
+    }
+    drawNames();
+  };
+
+  const drawSaid = () => {
+    const chips = Object.entries(shown.said).map(([name, verdict]) => {
+      const chip = document.createElement("span");
+      chip.className = `chip ${verdict}`;
+      chip.textContent = `${name}: ${verdict}`;
+      return chip;
+    });
+    $("said").replaceChildren(...chips);
+  };
+
+  // Light on dark, or dark on light, as the page is.
+  const drawStrip = buffer => {
+    const [bands, frames] = new Uint16Array(buffer, 0, 2);
+    const values = new Uint8Array(buffer, 4);
+    const image = new ImageData(frames, bands);
+    for (let band = 0; band < bands; band++) {
+      for (let t = 0; t < frames; t++) {
+        const v = values[band * frames + t] / 255;
+        const i = 4 * ((bands - 1 - band) * frames + t);
+        image.data[i] = 255 * Math.min(1, 1.6 * v * v);
+        image.data[i + 1] = 255 * Math.max(0, 1.3 * v * v - 0.15);
+        image.data[i + 2] = 255 * Math.min(1, 0.25 + 0.9 * v * (1 - v) + Math.max(0, v - 0.8) * 3);
+        image.data[i + 3] = 255;
+      }
+    }
+    canvas.width = frames;
+    canvas.height = bands;
+    canvas.getContext("2d").putImageData(image, 0, 0);
+  };
+
+  const drawProgress = p => {
+    const one = p.class ? `${p.class}: ${p.yes} yes, ${p.no} no, ${p.unsure} unsure, ${p.left} left; ` : "";
+    $("progress").textContent = `${one}${p.answered} answers of ${p.windows} windows`;
+  };
+
+  const show = async (id, sound) => {
+    const mine = ++asked;
+    const {picture} = load(id);
+    $("like").replaceChildren();
+    if (sound) play(id);
+    try {
+      const about = await ask(`/window/${id}.json?` + new URLSearchParams({class: chosenClass()}));
+      const buffer = await picture;
+      if (mine !== asked) return;
+      shown = about;
+      drawStrip(buffer);
+      const name = document.createElement(about.recording ? "a" : "span");
+      name.textContent = nameOf(about);
+      if (about.recording) name.href = `/recording/${about.recording}`;
+      const more = [about.clock_time && about.clock_time.replace("T", " "), about.site];
+      if (about.cluster > 0) more.push(`cluster ${about.cluster}`);
+      if (about.probability !== undefined) more.push(`probability ${about.probability.toFixed(2)}`);
+      $("about").replaceChildren(name, ...more.filter(Boolean).map(text => ", " + text));
+      drawSaid();
+      drawProgress(about.progress);
+      strip.dataset.window = id;
+    } catch (error) {
+      if (mine === asked) {
+        shown = {row: id, said: {}};
+        say(error.message);
+      }
+    }
+  };
+
+  const choice = () => {
+    const words = {by: $("by").value, show: $("show").value};
+    if (chosenClass()) words.class = chosenClass();
+    if (cluster) words.cluster = cluster;
+    for (const name of ["site", "day"]) if ($(name).value) words[name] = $(name).value;
+    if (words.by === "band") [words.low, words.high] = $("band").value.split(" to ");
+    return words;
+  };
+
+  let filling = null;
+  const fill = () => {
+    filling ??= (async () => {
+      const words = choice();
+      if (words.show !== "undecided") words.after = ahead.at(-1) ?? shown?.row ?? 0;
+      const {rows, classes} = await ask("/next?" + new URLSearchParams({...words, most: AHEAD - ahead.length}));
+      learnNames(classes);
+      for (const id of rows) {
+        if (!ahead.includes(id)) ahead.push(id);
+        load(id);
+      }
+    })().finally(() => {
+      filling = null;
+    });
+    return filling;
+  };
+
+  const next = async () => {
+    try {
+      if (ahead.length === 0) await fill();
+      if (shown) behind.push(shown.row);
+      const id = ahead.shift();
+      if (id === undefined) {
+        say("nothing is left here: choose another class, order or filter");
+        return;
+      }
+      await show(id, true);
+      if (ahead.length < AHEAD) await fill();
+    } catch (error) {
+      say(error.message);
+    }
+  };
+  const back = () => {
+    const id = behind.pop();
+    if (id === undefined) return;
+    if (shown) ahead.unshift(shown.row);
+    show(id, true);
+  };
+
+  // Say what a window is. One after the other, so that none overtakes another.
+  let line = Promise.resolve();
+  const inTurn = f => {
+    line = line.then(f).catch(error => say(error.message));
+    return line;
+  };
+  const put = async (row, label, verdict, expected) => {
+    const answer = await ask("/label", {window: row, label, verdict, expected});
+    learnNames([label]);
+    drawProgress(answer.progress);
+    if (shown && shown.row === row) {
+      shown.said = answer.said;
+      drawSaid();
+    }
+    return answer;
+  };
+  const judge = (label, verdict, isDone) =>
+    inTurn(async () => {
+      if (!shown) return;
+      const {row, said} = shown;
+      const before = said[label] ?? "none";
+      await put(row, label, verdict, before);
+      undone.push({row, label, before, after: verdict});
+      say(`${label}: ${verdict}`);
+      if (isDone) await next();
+    });
+  const answer = verdict => {
+    if (chosenClass()) judge(chosenClass(), verdict, true);
+    else say("yes to what? give it a name: 1 to 9, or /");
+  };
+  // A name is an answer to what the window is, unless it is another class that is asked about.
+  const giveName = name => {
+    const isFirst = chosenClass() === "";
+    judge(name, "yes", isFirst || name === chosenClass());
+  };
+  const undo = () =>
+    inTurn(async () => {
+      const last = undone.pop();
+      if (!last) return say("nothing to take back");
+      await put(last.row, last.label, last.before, last.after);
+      say(`taken back: ${last.label}: ${last.after}`);
+      if (shown && shown.row !== last.row) {
+        ahead.unshift(shown.row);
+        if (behind.at(-1) === last.row) behind.pop();
+        await show(last.row, true);
+      }
+    });
+
+  const likeItem = hit => {
+    const li = document.createElement("li");
+    const [sound, see, same] = ["play", "show", chosenClass() ? `is ${chosenClass()}, too` : null].map(text => {
+      const button = document.createElement("button");
+      button.textContent = text;
+      return button;
+    });
+    sound.addEventListener("click", () => play(hit.row));
+    see.addEventListener("click", () => {
+      if (shown) behind.push(shown.row);
+      show(hit.row, true);
+    });
+    same.addEventListener("click", () =>
+      inTurn(async () => {
+        const label = chosenClass();
+        await put(hit.row, label, "yes", hit.said[label] ?? "none");
+        undone.push({row: hit.row, label, before: hit.said[label] ?? "none", after: "yes"});
+        hit.said[label] = "yes";
+        same.disabled = true;
+        say(`${nameOf(hit)}: ${label}`);
+      }),
+    );
+    const said = Object.entries(hit.said).map(([name, verdict]) => `, ${name}: ${verdict}`);
+    const profile = hit.profile_distance === undefined ? "" : `, by profile ${hit.profile_distance.toPrecision(3)}`;
+    li.append(sound, " ", see, " ", ...(chosenClass() ? [same, " "] : []));
+    li.append(`${nameOf(hit)}, distance ${hit.distance.toPrecision(3)}${profile}`, ...said);
+    return li;
+  };
+  const like = async profile => {
+    if (!shown) return;
+    const mine = asked;
+    const list = $("like");
+    list.textContent = "searching ...";
+    try {
+      const hits = await ask(`/like/${shown.row}${profile ? "?profile=1" : ""}`);
+      if (mine !== asked) return;
+      list.replaceChildren(...hits.map(likeItem));
+      if (hits.length === 0) list.textContent = "nothing is like it";
+    } catch (error) {
+      if (mine === asked) list.textContent = error.message;
+    }
+  };
+
+  const restart = () => {
+    sessionStorage.setItem("class", chosenClass());
+    $("band").parentElement.hidden = $("by").value !== "band";
+    ahead = [];
+    if (shown && $("show").value !== "undecided") shown.row = 0; // from the first one on
+    return inTurn(next);
+  };
+  for (const id of ["class", "by", "band", "show", "site", "day"]) {
+    $(id).addEventListener("change", () => {
+      $(id).blur();
+      restart();
+    });
+  }
+  const turn = (id, by) => {
+    const select = $(id);
+    select.selectedIndex = (select.selectedIndex + by + select.options.length) % select.options.length;
+    say(`${id}: ${select.value || "all"}`);
+    restart();
+  };
+  const showCluster = () => {
+    $("cluster").hidden = !cluster;
+    $("cluster").querySelector("output").textContent = cluster ?? "";
+  };
+  $("all").addEventListener("click", () => {
+    cluster = null;
+    showCluster();
+    restart();
+  });
+
+  const keys = {
+    y: () => answer("yes"),
+    n: () => answer("no"),
+    u: () => answer("unsure"),
+    z: undo,
+    m: () => like(false),
+    M: () => like(true),
+    c: () => turn("class", 1),
+    b: () => turn("by", 1),
+    f: () => turn("show", 1),
+    "[": () => turn("band", -1),
+    "]": () => turn("band", 1),
+    " ": () => shown && play(shown.row),
+    "/": () => $("name").focus(),
+    ArrowRight: () => inTurn(next),
+    ArrowLeft: back,
+  };
+  for (let i = 1; i <= 9; i++) keys[i] = () => names[i - 1] !== undefined && giveName(names[i - 1]);
+  onKeys(keys);
+  for (const button of document.querySelectorAll("[data-key]")) {
+    button.addEventListener("click", keys[button.dataset.key]);
+  }
+  $("name").addEventListener("keydown", event => {
+    if (event.key !== "Enter" && event.key !== "Escape") return;
+    const name = $("name").value.trim();
+    $("name").value = "";
+    $("name").blur();
+    if (event.key === "Enter" && name !== "") giveName(name);
+  });
+
+  const tick = () => {
+    const cursor = $("cursor");
+    const isHere = shown && playing && playing === kept.get(shown.row)?.sound && playing.duration > 0;
+    cursor.hidden = !isHere;
+    if (isHere) cursor.style.left = (100 * playing.currentTime) / playing.duration + "%";
+    requestAnimationFrame(tick);
+  };
+  tick();
+
+  const wanted = query.get("class") ?? sessionStorage.getItem("class");
+  if (names.includes(wanted)) $("class").value = wanted;
+  else if (names.length > 0 && !cluster) $("class").value = names[0];
+  drawNames();
+  showCluster();
+  const start = parseInt(location.hash.slice(1), 10);
+  if (Number.isInteger(start)) show(start, false).then(fill).catch(error => say(error.message));
+  else inTurn(next);
+})();

@@ -1,0 +1,158 @@
+--- The pages of `browse` for windows of a table of embeddings: clusters, map, classes, and the one where windows are
+-- named. Their script, `web/windows.js`, asks for all that changes.
+-- @module bclua.workflow.browse.window_pages
+local classifier = require "bclua.classifier"
+local display = require "bclua.display"
+local examples = require "bclua.workflow.classify.examples"
+local report = require "bclua.report"
+
+local pages = {}
+
+local escape = report.escape
+local SAMPLES = 100 -- of recordings, for the intervals
+
+local function options_of(values, first)
+   local out = {first and ('<option value="">%s</option>'):format(first)}
+   for _, value in ipairs(values) do out[#out + 1] = ("<option>%s</option>"):format(escape(value)) end
+   return table.concat(out)
+end
+
+local function choice(id, text, options, hidden)
+   return ('<label%s>%s <select id="%s">%s</select></label>'):format(hidden and " hidden" or "", text, id, options)
+end
+
+-- Columns of words, and of numbers, as a table; columns in which nothing is are left out.
+local function rows_of(header, rows)
+   local out = {'<div class="table" tabindex="0"><table><thead><tr>'}
+   local kept, kinds = {}, {}
+   for i in ipairs(header) do
+      local has, numbers = false, true
+      for _, row in ipairs(rows) do has, numbers = has or row[i] ~= "", numbers and not row[i]:find("[^%d.%% ]") end
+      if has then kept[#kept + 1], kinds[i] = i, numbers and ' class="number"' or "" end
+   end
+   for _, i in ipairs(kept) do out[#out + 1] = ("<th%s>%s</th>"):format(kinds[i], header[i]) end
+   out[#out + 1] = "</tr></thead><tbody>"
+   for _, row in ipairs(rows) do
+      out[#out + 1] = "<tr>"
+      for _, i in ipairs(kept) do out[#out + 1] = ("<td%s>%s</td>"):format(kinds[i], row[i]) end
+      out[#out + 1] = "</tr>\n"
+   end
+   out[#out + 1] = "</tbody></table></div>"
+   return table.concat(out)
+end
+
+local function sound_link(row, text)
+   return ('<button data-play="%d">play</button> <a href="/review#%d">%s</a>'):format(row, row, text)
+end
+
+local function place(file, start_s)
+   return ("%s, %.1f s"):format(escape(display.line(file:match("[^/]*$"))), start_s)
+end
+
+local KEYS = {{"y", "yes"}, {"n", "no"}, {"u", "unsure"}, {"1 ... 9", "name it"}, {"/", "another name"},
+   {"space", "play"}, {"→ ←", "next, back"}, {"z", "undo"}, {"m", "more like this"}, {"M", "by profile, too"},
+   {"c", "next class"}, {"b", "next order"}, {"f", "next filter"}, {"[ ]", "band"}}
+
+--- The page where windows are named.
+-- @tparam windows w
+-- @treturn string HTML
+function pages.review(w)
+   local sites, days = w:filters()
+   local out = {'<header><h1>Review</h1><span class="note" id="progress" role="status"></span></header>',
+      '<div class="row" id="choice">', choice("class", "class", options_of(w.classes, "none yet")),
+      choice("by", "next", options_of{"uncertain", "likely", "unlikely", "band", "random"}),
+      choice("band", "band", options_of{"0.9 to 1", "0.7 to 0.9", "0.5 to 0.7", "0.3 to 0.5", "0.1 to 0.3",
+         "0 to 0.1"}, true),
+      choice("show", "show", options_of{"undecided", "yes", "no", "unsure"}),
+      choice("site", "site", options_of(sites, "all"), #sites == 0),
+      choice("day", "day", options_of(days, "all"), #days == 0),
+      '<span hidden id="cluster">cluster <output></output> <button id="all">all</button></span></div>',
+      '<div id="strip"><canvas height="96" aria-label="spectrogram"></canvas><div id="cursor" hidden></div></div>',
+      '<p id="about"></p><p id="said" class="row"></p>',
+      '<div class="row"><button data-key="y" class="yes">yes</button><button data-key="n" class="no">no</button>' ..
+      '<button data-key="u">unsure</button><button data-key=" ">play</button><button data-key="ArrowRight">skip' ..
+      '</button><button data-key="z">undo</button><button data-key="m">more like this</button></div>',
+      '<div class="row" id="names"></div><div class="row"><label>name it <input id="name" list="known" ' ..
+      'autocomplete="off" maxlength="200"></label><datalist id="known"></datalist></div>',
+      '<p id="status" role="status"></p><ul class="plain" id="like"></ul><p class="note">'}
+   for _, k in ipairs(KEYS) do
+      out[#out + 1] = ('<span class="key"><kbd>%s</kbd> %s</span> '):format(k[1], k[2])
+   end
+   out[#out + 1] = "</p>"
+   return table.concat(out)
+end
+
+local function busiest(hours)
+   local best
+   for h = 1, hours and #hours or 0 do
+      if not best or hours[h] > hours[best] then best = h end
+   end
+   return best and ("%02d h"):format(best - 1) or ""
+end
+
+--- The clusters, each with its example.
+function pages.clusters(w)
+   if not w.clusters then
+      return "<h1>Clusters</h1><p>None: <code>embed.lua cluster</code> finds them, <code>--clusters</code> shows " ..
+         "them.</p>"
+   end
+   local rows = {}
+   for i, c in ipairs(w.clusters) do
+      rows[i] = {('<a href="/review?cluster=%d">%d%s</a>'):format(c.cluster, c.cluster,
+         c.name and " " .. escape(c.name) or ""), tostring(c.windows), tostring(c.recordings), busiest(c.hours),
+         c.row and sound_link(c.row, place(c.medoid_file, c.medoid_start_s)) or "", c.label and escape(c.label) or "",
+         c.purity and ("%.0f %%"):format(100 * c.purity) or ""}
+   end
+   return "<h1>Clusters</h1>" .. rows_of({"cluster", "windows", "recordings", "most at", "example", "label", "purity"},
+      rows) .. '<p id="status" role="status"></p>'
+end
+
+--- The map.
+function pages.map(w)
+   if not w.map or #w.map == 0 then
+      return "<h1>Map</h1><p>None: <code>embed.lua cluster --map</code> makes one, <code>--clusters</code> shows " ..
+         "it.</p>"
+   end
+   return '<header><h1>Map</h1><span class="note">windows that are near each other sound alike</span></header>' ..
+      '<div id="map"><canvas tabindex="0" aria-label="map of the windows"></canvas></div>' ..
+      '<p id="status" role="status">click on a window, or go from one to the next with the arrow keys</p>' ..
+      '<p class="note"><span class="key"><kbd>arrows</kbd> next window there</span> ' ..
+      '<span class="key"><kbd>space</kbd> play</span> <span class="key"><kbd>enter</kbd> name it</span></p>'
+end
+
+-- What a classifier trained on the verdicts alone would be worth, by recordings held back; or why there is none.
+local function judge(w)
+   if not w.judged or w.judged.of ~= w.answered then
+      w.judged = {of = w.answered, measures = {}}
+      local set = w.answered > 0 and examples.read{labels = {w.verdict_path}, embeddings = w.path, group = "recording",
+         background = "negative", none = {}}
+      local model, message
+      if set then model, message = classifier.train(set, {samples = SAMPLES}) end
+      for _, c in ipairs(model and model.classes or {}) do w.judged.measures[c.name] = c.measures.average_precision end
+      for _, d in ipairs(model and model.dropped or {}) do w.judged.measures[d.name] = d.reason end
+      w.judged.message = message
+   end
+   return w.judged
+end
+
+--- The classes: what was said, and how well a classifier does by it.
+function pages.classes(w)
+   local judged, rows = judge(w), {}
+   for i, name in ipairs(w.classes) do
+      local p, m = w:progress(name), judged.measures[name]
+      rows[i] = {('<a class="class" data-class="%s" href="/review">%s</a>'):format(escape(name),
+         escape(display.line(name))), tostring(p.yes), tostring(p.no), tostring(p.unsure), tostring(p.left),
+         type(m) == "table" and ("%.2f (%.2f to %.2f)"):format(m.value, m.low, m.high) or escape(m or "")}
+   end
+   local out = {"<h1>Classes</h1>"}
+   out[#out + 1] = #rows == 0 and '<p>None yet: name a window in <a href="/review">review</a>.</p>' or
+      rows_of({"class", "yes", "no", "unsure", "left", "average precision"}, rows)
+   if judged.message then out[#out + 1] = ("<p>%s</p>"):format(escape(judged.message)) end
+   out[#out + 1] = ('<p class="note">left: windows that are more likely of the class than not, about which nothing ' ..
+      "was said. Average precision: of the windows in which something was said, by recordings held back.</p>" ..
+      "<p>Train: <code>classify.lua train --labels %s --embeddings %s --output MODEL.safetensors</code></p>"):format(
+      escape(w.verdict_path), escape(w.path))
+   return table.concat(out)
+end
+
+return pages
