@@ -377,8 +377,8 @@ describe("classify", function()
          auto.tried[3].name})
       auto.features, auto.weight, auto.about = train.log_mel, model.weight:slice(2, 33, 288):copy(), model.about
       assert(auto:save(dir .. "/plain.safetensors"))
-      assert(find{model = dir .. "/plain.safetensors", output = dir .. "/plain"})
-      row = rows_of(dir .. "/plain/scores.parquet")[2]
+      assert(find{model = dir .. "/plain.safetensors", output = dir .. "/plain_mel"})
+      row = rows_of(dir .. "/plain_mel/scores.parquet")[2]
       assert.is_true((auto:scores(log_mel.statistics(y, RATE))[1] - row.score):abs():max() < 1e-4)
    end)
 
