@@ -1,11 +1,10 @@
 local active = require "bclua.classifier.active"
 local array = require "bclua.array"
-local dataset = require "bclua.data.dataset"
 local learn = require "bclua.learn"
-local log_mel = require "bclua.workflow.classify.log_mel"
 local sampling = require "bclua.sampling"
+local soundscapes = require "bclua.workflow.experiments.soundscapes"
 
-local NAN, HOP_S, WINDOW_S = 0 / 0, 2.5, 5
+local NAN = 0 / 0
 
 -- Windows in two heaps, the first rows of the class.
 local function heaps(n, own)
@@ -81,69 +80,21 @@ describe("active.queue", function()
 end)
 
 describe("the loop", function()
-   -- Soundscapes of four species, two or three in each, as windows: their log-mel statistics, and truth by species.
-   local function soundscapes()
-      local p = {}
-      for k, v in pairs(dataset.defaults) do p[k] = v end
-      for k, v in pairs{families = 4, species = 1, recordings = 12, short = 0, least_s = 20, most_s = 20, others = 2,
-         sample_rate = 16000} do p[k] = v end
-      local species, recordings = dataset.plan(p)
-      local per, rows, truth = math.floor((20 - WINDOW_S) / HOP_S) + 1, {}, {}
-      for i, r in ipairs(recordings) do
-         local y = dataset.render(r, p)
-         local cut = array.zeros{per, WINDOW_S * p.sample_rate}
-         for k = 1, per do
-            local from = (k - 1) * HOP_S
-            cut[k]:fill(y:slice(1, from * p.sample_rate // 1 + 1, (from + WINDOW_S) * p.sample_rate // 1))
-            for s, one in ipairs(species) do
-               truth[s] = truth[s] or {}
-               local at, known = (i - 1) * per + k, "no"
-               for _, e in ipairs(r.performances) do
-                  local both = math.min(from + WINDOW_S, e.end_s) - math.max(from, e.start_s)
-                  if (e.species or r.species) == one and both > 0 then
-                     known = both >= math.min(e.end_s - e.start_s, WINDOW_S) / 2 and "yes" or
-                        known == "no" and "unsure" or known
-                  end
-               end
-               truth[s][at] = known
-            end
-         end
-         rows[i] = log_mel.statistics(cut, p.sample_rate)
+   it("finds each species of soundscapes from three examples and fifty answers at most", function()
+      local x, species, of = soundscapes.make{families = 4, species = 1, recordings = 12, short = 0, least_s = 20,
+         most_s = 20, others = 2, sample_rate = 16000}
+      assert.equal(4 * 12 * 7, #of)
+      for s, one in ipairs(species) do
+         local steps = active.replay(x, one.truth, {seed = s, skip = soundscapes.neighbours(of)})
+         local last = steps[#steps]
+         assert.is_true(last.asked <= 50 and last.yes + last.no + last.unsure == last.asked + 3)
+         assert.is_true(last.precision >= 0.9, ("%s: %.3f, before %.3f"):format(one.name, last.precision,
+            steps[1].precision))
       end
-      return array.concat(rows):reshape{#recordings * per, 256}, truth
-   end
+   end)
 
-   -- Average precision of the windows that were not asked about.
-   local function precision(scores, truth, asked)
-      local s, t = {}, {}
-      for i = 1, #scores do
-         if not asked[i] and truth[i] ~= "unsure" then
-            s[#s + 1], t[#t + 1] = scores[i], truth[i] == "yes" and 1 or 0
-         end
-      end
-      return learn.ranking(array.from(s, "f64"), array.from(t, "i64")).average_precision
-   end
-
-   it("finds each species from three examples and fifty answers at most", function()
-      local x, all = soundscapes()
-      local loop = active.new(x)
-      for s, truth in ipairs(all) do
-         local answers, asked, g = {yes = {}, no = {}, unsure = {}}, {}, sampling.generator(s)
-         local function answer(row)
-            asked[row] = true
-            table.insert(answers[truth[row]], row)
-         end
-         while #answers.yes < 3 do
-            local row = g:integer(#truth)
-            if truth[row] == "yes" and not asked[row] then answer(row) end
-         end
-         local before = precision(loop:scores(answers), truth, asked)
-         for _ = 1, 10 do -- five, then learn
-            local skip = {most = 5, skip = function(row) return asked[row] end}
-            for _, row in ipairs(active.queue(loop:scores(answers), skip)) do answer(row) end
-         end
-         local after = precision(loop:scores(answers), truth, asked)
-         assert.is_true(after >= 0.9, ("species %d: %.3f, before %.3f"):format(s, after, before))
-      end
+   it("needs more windows of the class than examples", function()
+      assert.error_matches(function() active.replay(heaps(4, 1), {"yes", "no", "no", "unsure"}) end,
+         "1 windows of the class: more than 3 needed", 1, true)
    end)
 end)

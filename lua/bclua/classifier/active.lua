@@ -27,7 +27,7 @@ active.options = {
    background = {"integer", default = 500, least = 0, most = 100000,
       text = "Windows that are taken for not of the class, beside the answers."},
    c = {"number", default = 0.1, above = 0, most = 1e6, text = "Inverse strength of regularisation."},
-   share = {"number", default = 0.5, least = 0, most = 1, text = "Weight of all these windows: that of one answer."},
+   share = {"number", default = 0.5, above = 0, most = 1, text = "Weight of all these windows: that of one answer."},
    seed = {"integer", default = 1, least = 0, text = "Seed of their choice."}}
 
 local Active = {}
@@ -158,6 +158,63 @@ function active.queue(scores, options)
       end
       if #rows < k or k >= MOST then return list end
       looked, k = #rows, k * 4
+   end
+end
+
+-- ---- How far does it come? ----
+
+local REPLAY = {examples = {"integer", default = 3, least = 1}, questions = {"integer", default = 50, least = 0},
+   at_once = {"integer", default = 5, least = 1}, seed = {"integer", default = 1, least = 0}, skip = "function"}
+
+-- Average precision of the windows of which it is known, but for those that were asked about.
+local function precision(scores, truth, asked)
+   local s, t = {}, {}
+   for i = 1, #scores do
+      if not asked[i] and truth[i] ~= "unsure" and scores[i] == scores[i] then
+         s[#s + 1], t[#t + 1] = scores[i], truth[i] == "yes" and 1 or 0
+      end
+   end
+   return learn.ranking(array.from(s, "f64"), array.from(t, "i64")).average_precision
+end
+
+-- Windows of the class, drawn at random.
+local function first_examples(truth, most, seed, answer)
+   local own, g = {}, sampling.generator(seed)
+   for i = 1, #truth do
+      if truth[i] == "yes" then own[#own + 1] = i end
+   end
+   if #own <= most then error(("%d windows of the class: more than %d needed"):format(#own, most), 3) end
+   local order = g:shuffle(#own)
+   for i = 1, most do answer(own[order[i]]) end
+end
+
+--- The loop on windows of which everything is known: examples drawn at random, then questions that the truth answers.
+-- @tparam array x (windows, dimensions)
+-- @tparam {string,...} truth of each window `yes`, `no` or `unsure`
+-- @tparam[opt] table options `examples` (3), `questions` (50), `at_once` (5: after so many it is learnt anew), `seed`
+-- (1, of the examples), `skip`, a function of a row and of the set of rows asked about so far that says that it is not
+-- to be asked about
+-- @treturn {table,...} before the first question and after each few of them: `asked` (questions), `yes`, `no`, `unsure`
+-- (answers, with the examples), `precision` (average precision of all windows that were not asked about)
+function active.replay(x, truth, options)
+   local o = check_options(options, REPLAY)
+   local loop, answers, asked, steps = active.new(x), {yes = {}, no = {}, unsure = {}}, {}, {}
+   local function answer(row)
+      asked[row] = true
+      table.insert(answers[truth[row]], row)
+   end
+   local function skip(row) return asked[row] or o.skip and o.skip(row, asked) end
+   first_examples(truth, o.examples, o.seed, answer)
+   local n = 0
+   while true do
+      local scores = loop:scores(answers)
+      steps[#steps + 1] = {asked = n, yes = #answers.yes, no = #answers.no, unsure = #answers.unsure,
+         precision = precision(scores, truth, asked)}
+      local most = math.min(o.at_once, o.questions - n)
+      local rows = most > 0 and active.queue(scores, {most = most, skip = skip}) or {}
+      if #rows == 0 then return steps end
+      for _, row in ipairs(rows) do answer(row) end
+      n = n + #rows
    end
 end
 
