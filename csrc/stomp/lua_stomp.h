@@ -41,6 +41,12 @@ int bc_stomp_result(lua_State *L, int status, struct progress *progress);
 int bc_stomp_pan(lua_State *L);
 int bc_stomp_z_pan(lua_State *L);
 
+/* lua_stomp_sets.c */
+int bc_stomp_motiflets(lua_State *L);
+int bc_stomp_z_motiflets(lua_State *L);
+int bc_stomp_motif_sets(lua_State *L);
+int bc_stomp_z_motif_sets(lua_State *L);
+
 /* lua_stomp_profile.c */
 void bc_stomp_new_profile(lua_State *L, int fields); /* push a table with the methods of profiles */
 int bc_stomp_motifs(lua_State *L);

@@ -182,6 +182,15 @@ local function matches(dims)
    end
 end
 
+local function sets(option, dims)
+   return function()
+      local d = dims or random(1, 12)
+      local frames, window = random(12, 90), random(1, 12)
+      return {series(d, frames), window, {[option] = option == "radius" and number() or random(2, 6),
+         among = random() < 0.3 and values.full({frames - window + 1}, "f64") or nil}}
+   end
+end
+
 local function pan(dims)
    return function() return {series(dims or random(1, 12), random(40, 90)), recipes.named.windows(), {}} end
 end
@@ -261,6 +270,8 @@ recipes.calls = {
    ["bclua.stomp.self_join"] = join(), ["bclua.stomp.join"] = join(nil, true),
    ["bclua.stomp.z_self_join"] = join(1), ["bclua.stomp.z_join"] = join(1, true),
    ["bclua.stomp.matches"] = matches(), ["bclua.stomp.z_matches"] = matches(1),
+   ["bclua.stomp.motiflets"] = sets("k_max"), ["bclua.stomp.z_motiflets"] = sets("k_max", 1),
+   ["bclua.stomp.motif_sets"] = sets("radius"), ["bclua.stomp.z_motif_sets"] = sets("radius", 1),
    ["bclua.stomp.pan"] = pan(), ["bclua.stomp.z_pan"] = pan(1),
    ["bclua.array:at"] = indices, ["bclua.array:set"] = function(self) return indices(self, number()) end,
    ["bclua.array:slice"] = function(self) return {self, random(2), random(1, 3), random(0, 3)} end,
