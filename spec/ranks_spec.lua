@@ -2,6 +2,7 @@
 local array = require "bclua.array"
 local batch_shards = require "bclua.train.batch_shards"
 local command = require "support.command"
+local fit = require "bclua.workflow.fit"
 local mined = require "support.mined"
 local nn = require "bclua.nn"
 local ranks = require "support.ranks"
@@ -209,6 +210,12 @@ describe("embed.lua fit on ranks of MPI", function()
       out, status = command.bclua(words("two", "--batch-size 8 --max-rounds 2"))
       assert.equal(0, status, out)
       same_weights(dir .. "/one/checkpoints/last.safetensors", dir .. "/two/checkpoints/last.safetensors")
+   end)
+
+   it("shares the memory of a machine with the ranks on it", function()
+      local of = {all_gather = function(host) return {host, "another\n", host, host} end}
+      local share = fit.free_memory(of) / fit.free_memory()
+      assert.is_true(share > 0.2 and share < 0.5, share) -- others take and give memory all the time
    end)
 
    it("says which ranks and batches do not fit each other", function()

@@ -7,8 +7,8 @@ local array = require "bclua.array"
 local system = require "bclua.system"
 
 local SIZES = {
-   full = {widths = {64, 128, 256, 512}, z = 512, batch = 8},
-   narrow = {widths = {8, 16, 32, 64}, z = 32, batch = 32},
+   full = {widths = {64, 128, 256, 512}, z = 512, batch = 16},
+   narrow = {widths = {8, 16, 32, 64}, z = 32, batch = 64},
 }
 
 local function noise(n, samples)

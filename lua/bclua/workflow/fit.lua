@@ -210,6 +210,17 @@ function fit.check_memory(net, p, free)
       gigabytes(bytes), gigabytes(free), table.concat(advice, "; "))
 end
 
+--- Free memory of this machine, or, where ranks are to train, of it the share of each that is there.
+-- @tparam ?table ranks `bclua.mpi`; all must call this
+-- @treturn ?integer bytes; nil: the system does not say
+function fit.free_memory(ranks)
+   local free, host, here = system.memory_free(), files.read("/proc/sys/kernel/hostname") or "", 0
+   for _, other in ipairs(ranks and ranks.all_gather(host) or {host}) do
+      if other == host then here = here + 1 end
+   end
+   return free and free // here
+end
+
 local function load_triplets(p, options, net)
    local o = options_of.subset(p, loader.settings)
    o.triplets, o.tiles, o.loc_unit = options.triplets, options.tiles, options.loc_unit
@@ -249,12 +260,12 @@ local function network_of(options)
 end
 
 -- The network, within memory.
-local function build(p, options, of_network)
+local function build(p, options, of_network, ranks)
    local network = {seed = p.seed, precision = p.precision, recompute = p.recompute}
    for k, v in pairs(of_network) do network[k] = v end
    local net = tilenet.new(network)
    p.tiles = options.tiles ~= nil
-   local bytes, message = fit.check_memory(net, p, options.free_memory)
+   local bytes, message = fit.check_memory(net, p, options.free_memory or fit.free_memory(ranks))
    if not bytes then
       net:close()
       return nil, message
@@ -397,7 +408,7 @@ function fit.run(options)
    if not p then return nil, wrong end
    local network, channel = network_of(options)
    if not network then return nil, channel end
-   local net, bytes = build(p, options, network)
+   local net, bytes = build(p, options, network, ranks)
    if not net then return nil, bytes end
    local l <close>, message = load_triplets(p, options, net)
    if not l then return nil, message end
