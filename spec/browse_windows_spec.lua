@@ -145,7 +145,7 @@ describe("what is said of windows", function()
       assert.same({[4] = 1, [20] = 0, [24] = 1, [100] = 0}, known)
       assert(w:answer(4, NASTY, nil))
       assert.equal(3, #answers.read(said()))
-      assert.same({yes = 1, no = 2, unsure = 0, left = 0}, w:progress(NASTY))
+      assert.same({yes = 1, no = 2, unsure = 0}, w:progress(NASTY))
       assert.same({[20] = "no", [100] = "no", [24] = "yes"}, select(2, open()).known[NASTY])
    end)
 
@@ -361,7 +361,8 @@ describe("windows in a browser", function()
             {key: "Enter", bubbles: true})));
          d.getElementById("class").value = "tone";
          await changed(() => d.getElementById("class").dispatchEvent(new view.Event("change")));
-         for (const k of ["y", "n", "1", "u", "n", "n", "y"]) await changed(() => key(k));
+         for (const k of ["y", "n", "1", "u", "n", "n"]) await changed(() => key(k));
+         await changed(() => { key("y"); key("y"); key("n"); }); // what is not shown yet cannot be meant
          const before = at();
          await changed(() => key("z"));
          const undone = at();

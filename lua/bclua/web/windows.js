@@ -228,7 +228,8 @@
   };
 
   const drawProgress = p => {
-    const one = p.class ? `${p.class}: ${p.yes} yes, ${p.no} no, ${p.unsure} unsure, ${p.left} left; ` : "";
+    const left = p.left === undefined ? "" : `, ${p.left} left`;
+    const one = p.class ? `${p.class}: ${p.yes} yes, ${p.no} no, ${p.unsure} unsure${left}; ` : "";
     $("progress").textContent = `${one}${p.answered} answers of ${p.windows} windows`;
   };
 
@@ -238,11 +239,15 @@
     $("like").replaceChildren();
     if (sound) play(id);
     try {
-      const about = await ask(`/window/${id}.json?` + new URLSearchParams({class: chosenClass()}));
+      const known = ask(`/window/${id}.json?` + new URLSearchParams({class: chosenClass()}));
+      known.catch(() => {}); // it is waited for below
       const buffer = await picture;
       if (mine !== asked) return;
-      shown = about;
       drawStrip(buffer);
+      strip.dataset.window = id;
+      const about = await known;
+      if (mine !== asked) return;
+      shown = about;
       const name = document.createElement(about.recording ? "a" : "span");
       name.textContent = nameOf(about);
       if (about.recording) name.href = `/recording/${about.recording}`;
@@ -252,7 +257,6 @@
       $("about").replaceChildren(name, ...more.filter(Boolean).map(text => ", " + text));
       drawSaid();
       drawProgress(about.progress);
-      strip.dataset.window = id;
     } catch (error) {
       if (mine === asked) {
         shown = {row: id, said: {}};
@@ -297,16 +301,16 @@
         return;
       }
       await show(id, true);
-      if (ahead.length < AHEAD) await fill();
+      if (ahead.length < AHEAD) fill().catch(error => say(error.message));
     } catch (error) {
       say(error.message);
     }
   };
-  const back = () => {
+  const back = async () => {
     const id = behind.pop();
     if (id === undefined) return;
     if (shown) ahead.unshift(shown.row);
-    show(id, true);
+    await show(id, true);
   };
 
   // Say what a window is. One after the other, so that none overtakes another.
@@ -325,9 +329,11 @@
     }
     return answer;
   };
-  const judge = (label, verdict, isDone) =>
-    inTurn(async () => {
-      if (!shown) return;
+  // An answer is to what was shown when it was given, not to what has come up since.
+  const judge = (label, verdict, isDone) => {
+    const seen = strip.dataset.window;
+    return inTurn(async () => {
+      if (!shown || String(shown.row) !== seen) return;
       const {row, said} = shown;
       const before = said[label] ?? "none";
       await put(row, label, verdict, before);
@@ -335,6 +341,7 @@
       say(`${label}: ${verdict}`);
       if (isDone) await next();
     });
+  };
   const answer = verdict => {
     if (chosenClass()) judge(chosenClass(), verdict, true);
     else say("yes to what? give it a name: 1 to 9, or /");
@@ -365,10 +372,12 @@
       return button;
     });
     sound.addEventListener("click", () => play(hit.row));
-    see.addEventListener("click", () => {
-      if (shown) behind.push(shown.row);
-      show(hit.row, true);
-    });
+    see.addEventListener("click", () =>
+      inTurn(async () => {
+        if (shown) behind.push(shown.row);
+        await show(hit.row, true);
+      }),
+    );
     same.addEventListener("click", () =>
       inTurn(async () => {
         const label = chosenClass();
@@ -444,7 +453,7 @@
     " ": () => shown && play(shown.row),
     "/": () => $("name").focus(),
     ArrowRight: () => inTurn(next),
-    ArrowLeft: back,
+    ArrowLeft: () => inTurn(back),
   };
   for (let i = 1; i <= 9; i++) keys[i] = () => names[i - 1] !== undefined && giveName(names[i - 1]);
   onKeys(keys);
@@ -474,6 +483,5 @@
   drawNames();
   showCluster();
   const start = parseInt(location.hash.slice(1), 10);
-  if (Number.isInteger(start)) show(start, false).then(fill).catch(error => say(error.message));
-  else inTurn(next);
+  inTurn(Number.isInteger(start) ? () => show(start, false).then(fill) : next);
 })();

@@ -141,7 +141,7 @@ function pages.classes(w)
    for i, name in ipairs(w.classes) do
       local p, m = w:progress(name), judged.measures[name]
       rows[i] = {('<a class="class" data-class="%s" href="/review">%s</a>'):format(escape(name),
-         escape(display.line(name))), tostring(p.yes), tostring(p.no), tostring(p.unsure), tostring(p.left),
+         escape(display.line(name))), tostring(p.yes), tostring(p.no), tostring(p.unsure), tostring(p.left or ""),
          type(m) == "table" and ("%.2f (%.2f to %.2f)"):format(m.value, m.low, m.high) or escape(m or "")}
    end
    local out = {"<h1>Classes</h1>"}

@@ -80,8 +80,8 @@ end
 local function add_labels(w, path)
    local of, message = labelled.read(path, w.files, {verdicts = true})
    if not of then return nil, message end
-   for file, list in pairs(of) do
-      for _, label in ipairs(list) do
+   for _, file in ipairs(w.files) do
+      for _, label in ipairs(of[file] or {}) do
          local row = label.label and window_of(w, w.rows[file], label)
          if row then w:know(label.label, row, label.verdict) end
       end
@@ -184,9 +184,9 @@ end
 
 --- How many windows of a class there are by what is said, and how many more are likely to be of it.
 -- @tparam string class
--- @treturn table `yes`, `no`, `unsure`, `left`
+-- @treturn table `yes`, `no`, `unsure`; `left`, nil where the class is not learnt yet
 function Windows:progress(class)
-   local p = {yes = 0, no = 0, unsure = 0, left = 0}
+   local p = {yes = 0, no = 0, unsure = 0}
    local known = self.known[class] or {}
    for _, verdict in pairs(known) do p[verdict] = p[verdict] + 1 end
    local scores = self.learnt[class] and self.learnt[class].scores
