@@ -218,6 +218,11 @@ describe("embed.lua fit on ranks of MPI", function()
       assert.is_true(share > 0.2 and share < 0.5, share) -- others take and give memory all the time
    end)
 
+   it("says that the launcher's library is missing", function()
+      local result, message = fit.run{triplets = "none", ranks = {size = function() error("no libmpi", 0) end}}
+      assert.same({nil, "no libmpi"}, {result, message})
+   end)
+
    it("says which ranks and batches do not fit each other", function()
       local out, status = command.bclua(words("wrong", "--batch-size 6 --batch-shards 4"))
       assert.equal(1, status)

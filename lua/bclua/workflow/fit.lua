@@ -375,6 +375,14 @@ local function trainer_options(p, options, net, say, words)
    return o
 end
 
+-- The ranks, if there are several; nil, and perhaps why their library is missing.
+local function several(ranks)
+   if not ranks then return nil end
+   local ok, size = pcall(ranks.size)
+   if not ok then return nil, size end
+   return size > 1 and ranks or nil
+end
+
 local function take(run)
    if run then return lock.folder(run) end
 end
@@ -401,7 +409,8 @@ end
 -- @treturn[2] string message
 function fit.run(options)
    options = options_of.check(options, fit.options)
-   local ranks = options.ranks and options.ranks.size() > 1 and options.ranks or nil
+   local ranks, missing = several(options.ranks)
+   if missing then return nil, missing end
    local is_first = not ranks or ranks.rank() == 0
    options.quiet = options.quiet or not is_first
    local p, wrong = settings(options, ranks)
