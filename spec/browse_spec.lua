@@ -450,6 +450,38 @@ describe("the pages in a browser", function()
       assert.same({1, m.at / 10, "accepted"}, {#kept, kept[1].start_s, kept[1].verdict})
    end)
 
+   it("play a recording piece by piece, and show where", function()
+      local b = open()
+      local row = with_motif(b)
+      local found, said = browser.visit(function(port)
+         local s = browse_server.new(b, port)
+         return function(request) return s:handle(request) end
+      end, "/recording/" .. row.id .. "#5", {360}, HELP .. [[
+         const player = d.getElementById("player"), now = d.getElementById("now");
+         await until(() => text("status") !== "");
+         const hidden = now.hidden, src = () => new URL(player.src).pathname + new URL(player.src).search;
+         key("w");
+         await until(() => !now.hidden && player.currentTime > 0.2);
+         const first = src(), left = parseFloat(now.style.left), seconds = player.duration;
+         player.dispatchEvent(new view.Event("ended"));
+         const second = src();
+         await until(() => !player.paused);
+         key("w");
+         await until(() => now.hidden);
+         return {hidden, first, left, seconds, second, paused: player.paused,
+            from: d.getElementById("stage").dataset.left};]])
+      assert.equal("", said)
+      local f = found[1]
+      assert.same({true, true, ("/sound/%d/5.wav?seconds=10"):format(row.id),
+         ("/sound/%d/105.wav?seconds=10"):format(row.id)}, {f.hidden, f.paused, f.first, f.second})
+      assert.is_true(f.left > 100 * tonumber(f.from) and f.left < 50)
+      assert.near(10, f.seconds, 0.05)
+      local _, get = serve(b)
+      for _, seconds in ipairs{"0", "61", "x", "1e9"} do
+         assert.equal(404, (get(("/sound/%d/5.wav"):format(row.id), {query = {seconds = seconds}})))
+      end
+   end)
+
    it("judge the motif that is shown, and where none is, none", function()
       local b = open()
       b.exclusion = 5 -- the recordings are short: several motifs

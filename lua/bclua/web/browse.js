@@ -43,13 +43,27 @@
     return JSON.parse(text);
   };
 
-  const playOf = (recording, frame) => {
-    player.src = `/sound/${recording}/${frame}.wav`;
+  const PIECE = 10; // seconds: a recording is played piece by piece, however long it is
+  let sounding = null; // what plays of this recording: where it starts, and whether it goes on behind its end
+  const playFrom = url => {
+    player.src = url;
     player.play().catch(error => {
       if (error.name !== "AbortError") say("cannot play: " + error.message);
     });
   };
+  const playOf = (recording, frame) => {
+    sounding = recording === id ? {start: frame / rate, goesOn: false} : null;
+    playFrom(`/sound/${recording}/${frame}.wav`);
+  };
   const play = frame => playOf(id, frame);
+  const playOn = frame => {
+    sounding = {start: frame / rate, goesOn: true};
+    playFrom(`/sound/${id}/${frame}.wav?seconds=${PIECE}`);
+  };
+  player.addEventListener("ended", () => {
+    const next = sounding && sounding.goesOn ? sounding.start + PIECE : seconds;
+    if (next < seconds) playOn(Math.round(next * rate));
+  });
 
   const place = (mark, start, length) => {
     mark.style.left = 100 * (left + ((right - left) * start) / seconds) + "%";
@@ -59,6 +73,14 @@
     mark.hidden = frame === null;
     if (frame !== null) place(mark, frame / rate, Math.min(span / rate, seconds));
   };
+
+  const moveCursor = () => {
+    const isHere = sounding !== null && !player.paused;
+    $("now").hidden = !isHere;
+    if (isHere) place($("now"), sounding.start + player.currentTime, 0);
+    requestAnimationFrame(moveCursor);
+  };
+  moveCursor();
 
   const show = async (frame, sound) => {
     at = Math.max(0, Math.min(last, frame));
@@ -244,6 +266,7 @@
     h: () => chooseLabel(Math.max(label, 0) - 1),
     " ": () => (at === null ? choose(0, true) : play(at)),
     t: () => twin !== null && play(twin),
+    w: () => (sounding && sounding.goesOn && !player.paused ? player.pause() : playOn(at ?? 0)),
     f: () => twin !== null && show(twin, true),
     o: searchOthers,
     a: () => judge("accepted"),
@@ -260,7 +283,7 @@
     event.preventDefault();
     keys[event.key]();
   });
-  const buttons = {play: " ", "play-twin": "t", jump: "f", search: "o"};
+  const buttons = {play: " ", "play-on": "w", "play-twin": "t", jump: "f", search: "o"};
   for (const [button, key] of Object.entries(buttons)) $(button).addEventListener("click", keys[key]);
   player.addEventListener("error", () => {
     if (player.src) say("the sound cannot be had");

@@ -164,10 +164,12 @@
   if (!strip) return;
   const canvas = strip.querySelector("canvas");
   const AHEAD = 3; // windows that are loaded before they are shown
+  const TRIES = 3; // to get one that was not given before
   const query = new URLSearchParams(location.search);
   let cluster = query.get("cluster");
   let shown = null; // what is known of the window that is shown
   let ahead = []; // windows that come next
+  let given = new Set(); // windows that came: the server may ask again what is not answered yet
   const behind = []; // windows that were shown
   const undone = []; // what can be taken back
   let asked = 0; // the answer to an older question is dropped
@@ -282,7 +284,9 @@
       const {rows, classes} = await ask("/next?" + new URLSearchParams({...words, most: AHEAD - ahead.length}));
       learnNames(classes);
       for (const id of rows) {
-        if (!ahead.includes(id)) ahead.push(id);
+        if (given.has(id)) continue;
+        given.add(id);
+        ahead.push(id);
         load(id);
       }
     })().finally(() => {
@@ -293,7 +297,7 @@
 
   const next = async () => {
     try {
-      if (ahead.length === 0) await fill();
+      for (let i = 0; i < TRIES && ahead.length === 0; i++) await fill();
       if (shown) behind.push(shown.row);
       const id = ahead.shift();
       if (id === undefined) {
@@ -413,6 +417,7 @@
     sessionStorage.setItem("class", chosenClass());
     $("band").parentElement.hidden = $("by").value !== "band";
     ahead = [];
+    given = new Set(shown ? [shown.row] : []);
     if (shown && $("show").value !== "undecided") shown.row = 0; // from the first one on
     return inTurn(next);
   };

@@ -248,18 +248,19 @@ local function path_of(self, row)
    return self.root .. "/" .. row.source_name
 end
 
---- A window as the bytes of a WAV file.
+--- A window, or a piece, as the bytes of a WAV file.
 -- @tparam table row
 -- @tparam integer frame
+-- @tparam[opt] number seconds of the piece (default: the window's)
 -- @treturn[2] nil, message
-function Browser:sound(row, frame)
+function Browser:sound(row, frame, seconds)
    local path, message = path_of(self, row)
    if not path then return nil, message end
    local audio = require "bclua.audio"
    local y
    y, message = audio.load(path, {sample_rate = row.sample_rate, channel = row.channel,
       start_s = frame / row.cens_sample_rate,
-      seconds = math.min(row.duration_seconds, row.matrix_profile_window / row.cens_sample_rate)})
+      seconds = math.min(row.duration_seconds, seconds or row.matrix_profile_window / row.cens_sample_rate)})
    if not y then return nil, message end
    if #y > 0 and y:max() == y:min() then
       return nil, path .. ": " .. require("bclua.workflow.silence").about(path, 1, 1, row.channel)

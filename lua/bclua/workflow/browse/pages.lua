@@ -89,9 +89,9 @@ function pages.index(b, token)
    return page(b.name, token, table.concat(out))
 end
 
-local KEYS = {{"j k", "next, previous motif"}, {"space", "play"}, {"t", "play its twin"}, {"f", "jump to the twin"},
-   {"o", "search other recordings"}, {"a", "accept"}, {"r", "reject"}, {"u", "take back"}, {"n p", "next, previous " ..
-   "recording"}, {"← →", "a second on, back"}}
+local KEYS = {{"j k", "next, previous motif"}, {"space", "play"}, {"w", "play on, stop"}, {"t", "play its twin"},
+   {"f", "jump to the twin"}, {"o", "search other recordings"}, {"a", "accept"}, {"r", "reject"}, {"u", "take back"},
+   {"n p", "next, previous recording"}, {"← →", "a second on, back"}}
 local KEY = '<span class="key"><kbd>%s</kbd> %s</span> '
 local MOST_LABELS, LONGEST_LABEL = 2000, 60 -- of a page; letters of one
 
@@ -179,9 +179,10 @@ function pages.recording(b, row, token)
       add('<img src="/picture/%d.png" width="1000" height="%d" alt="spectrogram%s of %s">', row.id,
          profile and 520 or 320, profile and " and matrix profile" or "", escape(name))
    end
-   add('<div class="mark" id="there" hidden></div><div class="mark" id="here" hidden></div></div></div>')
+   add('<div class="mark" id="there" hidden></div><div class="mark" id="here" hidden></div>' ..
+      '<div id="now" hidden></div></div></div>')
    add('<p id="status" role="status"></p><audio id="player" controls></audio><div class="row">' ..
-      '<button id="play">play</button><button id="play-twin">play twin</button>' ..
+      '<button id="play">play</button><button id="play-on">play on</button><button id="play-twin">play twin</button>' ..
       '<button id="jump">jump to twin</button>' ..
       '<button id="search">search other recordings</button></div><ul class="plain" id="others"></ul>')
    if profile then

@@ -15,6 +15,7 @@ local windows = require "bclua.workflow.browse.windows"
 local server = {}
 
 local LONGEST_NAME = 200 -- bytes of a class
+local LONGEST_SOUND_S = 60 -- of a piece of a recording
 
 -- Nothing but what we send runs in a page, and no other site may show or read it.
 local PAGE = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self'; script-src 'self'; " ..
@@ -164,9 +165,13 @@ local routes = {
       if not picture then return text(500, message) end
       return reply(200, "image/png", picture.bytes)
    end},
-   {"^/sound/(%d+)/(%d+)%.wav$", function(self, _, row, frame)
+   {"^/sound/(%d+)/(%d+)%.wav$", function(self, request, row, frame)
       if frame / row.cens_sample_rate >= row.duration_seconds then return text(404, "past the end") end
-      local bytes, message = self.browser:sound(row, frame)
+      local seconds = request.query.seconds and integer(request.query.seconds)
+      if request.query.seconds and not (seconds and seconds >= 1 and seconds <= LONGEST_SOUND_S) then
+         return text(404, "not so long")
+      end
+      local bytes, message = self.browser:sound(row, frame, seconds)
       if not bytes then return text(500, message) end
       return reply(200, "audio/wav", bytes)
    end},
