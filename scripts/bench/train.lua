@@ -1,16 +1,19 @@
 -- usage: bclua scripts/bench/train.lua [REPEATS [BATCH [PRECISION]]]
 -- Speed of training and of encoding: a whole step (forward for three roles,
--- loss, backward, AdamW) and eval mode, full and narrow network, on all threads
--- and on one. Best and median of REPEATS (5), by wall clock; and per second of
--- processor time (best), which says more on a machine that others use too.
+-- loss, backward, AdamW) and eval mode, the network that the pipeline trains by
+-- itself and the full one, on all threads and on one. BATCH: triplets (16 and 8).
+-- Best and median of REPEATS (5), by wall clock; and per second of processor time
+-- (best), which says more on a machine that others use too.
 local array = require "bclua.array"
 local bench = require "bclua.experiment.bench"
+local pipeline = require "bclua.workflow.pipeline"
 local system = require "bclua.system"
 local tilenet = require "bclua.tilenet"
 
 local SIZES = {
-   {name = "full", widths = {64, 128, 256, 512}, z = 512},
-   {name = "narrow", widths = {8, 16, 32, 64}, z = 32},
+   {name = "default", batch = 16, network = pipeline.defaults.network,
+    loss = pipeline.defaults.fit.loss},
+   {name = "full", batch = 8, network = {widths = {64, 128, 256, 512}, z = 512}},
 }
 
 -- Noise, so that no value is denormal and no ReLU is idle.
@@ -54,12 +57,13 @@ local function print_profile(net)
 end
 
 local function measure(size, threads, repeats, batch, precision)
-   local net = tilenet.new{widths = size.widths, z = size.z, threads = threads, precision = precision}
-   local roles = {}
+   local options = {threads = threads, precision = precision}
+   for key, value in pairs(size.network) do options[key] = value end
+   local net, roles, step = tilenet.new(options), {}, {loss = size.loss}
    for i, role in ipairs{"anchor", "neighbor", "distant"} do roles[role] = noise(batch, net.samples, i) end
    local memory = net:summary{batch_size = batch}.memory
-   local best, median, cpu = time(repeats, function() assert(net:train_step(roles)) end)
-   local label = ("%-6s %d thread%s"):format(size.name, threads, threads == 1 and " " or "s")
+   local best, median, cpu = time(repeats, function() assert(net:train_step(roles, step)) end)
+   local label = ("%-7s %d thread%s"):format(size.name, threads, threads == 1 and " " or "s")
    print(("%s train  B=%d  best %8.1f ms  median %8.1f ms  %6.2f triplets/s  %6.2f per CPU second  arena %5.1f MB per "
       .. "triplet"):format(label, batch, best * 1e3, median * 1e3, batch / median, batch / cpu,
       memory.arena / batch / 1e6))
@@ -72,10 +76,12 @@ local function measure(size, threads, repeats, batch, precision)
    net:close()
 end
 
-local repeats, batch, precision = tonumber(arg[1]) or 5, tonumber(arg[2]) or 8, arg[3] or "f32"
+local repeats, batch, precision = tonumber(arg[1]) or 5, tonumber(arg[2]), arg[3] or "f32"
 local all = system.threads()
 print(("bclua %s, %d threads, %s, median of %d"):format(system.version(), all, precision, repeats))
 for _, size in ipairs(SIZES) do
-   for threads = all, 1, all > 1 and 1 - all or -1 do measure(size, threads, repeats, batch, precision) end
+   for threads = all, 1, all > 1 and 1 - all or -1 do
+      measure(size, threads, repeats, batch or size.batch, precision)
+   end
 end
 print(("peak memory of the process: %.0f MB"):format(select(2, system.memory()) / 1e6))
