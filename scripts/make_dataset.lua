@@ -4,14 +4,22 @@ local cli = require "bclua.cli"
 local dataset = require "bclua.data.dataset"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
+local soundscapes = require "bclua.data.soundscapes"
 
 local parser = cli.parser("scripts/make_dataset.lua", "Make a data set of synthetic bird songs.",
    "Writes DIR/train_audio/<species>/<id>.ogg, DIR/taxonomy.csv and the true times, DIR/calls.csv.")
 parser:option("--output", "Folder to make."):argname("DIR"):count(1)
 cli.options(parser, dataset.options, "families species recordings short least_s most_s others sample_rate seed")
+cli.options(parser, soundscapes.options, "soundscapes kinds least_calls most_calls snr")
 cli.threads(parser)
 local o = parser:parse()
 local _ <close> = cli.command("make_dataset")
+if o.soundscapes then
+   local made, why = soundscapes.make(o.output, options_of.subset(o, soundscapes.options))
+   cli.finish("make_dataset", made, why)
+   print(("%s: %d soundscapes, %.0f s, %d songs"):format(o.output, made.recordings, made.seconds, made.calls))
+   os.exit(true, true)
+end
 if o.most_s < o.least_s then parser:error("--most is below --least") end
 
 local bar

@@ -82,6 +82,17 @@ local function search(parser)
    end
 end
 
+local function discover(parser)
+   local workflow = require "bclua.workflow.discover"
+   local _, of = cli.step(parser, "discover", "Which calls are repeated, how often and where: sets of windows " ..
+      "that are alike.", workflow.options, "input seconds share fewest features output track dataset_root examples")
+   return function(o)
+      local result, message = workflow.run(of(o))
+      if result then io.write(workflow.text(result)) end
+      return result, message
+   end
+end
+
 local MARKS = "input kind top calls scores species dataset_root output "
 
 local function track(parser)
@@ -134,6 +145,9 @@ Which other recordings contain this call?
 Which recordings share a call?
   bclua scripts/motif.lua search --all --input motif.parquet --top 20
 
+Which calls are there, how often and where?
+  bclua scripts/motif.lua discover --input motif.parquet --output calls.parquet --dataset-root birds --track calls.flac
+
 Listen to all motifs, and label them in Audacity or Raven:
   bclua scripts/motif.lua motif-track motif.parquet --dataset-root birds --output motifs.flac
   bclua scripts/motif.lua labels motif.parquet --dataset-root birds --output labels
@@ -146,7 +160,8 @@ What others have labelled, as one table:
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser), score = score(parser),
    ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser), audit = audit(parser),
-   search = search(parser), ["motif-track"] = track(parser), ["extract-top-motif"] = top_motif(parser),
+   search = search(parser), discover = discover(parser),
+   ["motif-track"] = track(parser), ["extract-top-motif"] = top_motif(parser),
    labels = labels(parser), ["import-labels"] = import_labels(parser)}
 
 local options = parser:parse()

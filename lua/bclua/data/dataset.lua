@@ -182,7 +182,13 @@ function dataset.recording(species, number, p, short)
       insects_hz = 6000 + 2500 * g:uniform()}
 end
 
-local function sing(y, r, event, sample_rate, g)
+--- Add a song to sound.
+-- @tparam bclua.array y f32 (samples)
+-- @tparam table r `species`, `level` (of its syllables)
+-- @tparam table event `song`, `start_s`, `tempo`, `pitch`, `level`: how it is varied
+-- @tparam integer sample_rate Hz
+-- @tparam generator g
+function dataset.sing(y, r, event, sample_rate, g)
    local style = STYLES[(event.species or r.species).style]
    for _, note in ipairs(event.song.notes) do
       local s = note.syllable
@@ -212,7 +218,7 @@ function dataset.render(r, p)
    if r.insects > 0 and r.insects_hz < rate / 2 then
       sampling.add_noise(y, rate, "insects", g, {level = r.insects, hz = r.insects_hz, chirp_hz = 23})
    end
-   for _, event in ipairs(r.performances) do sing(y, r, event, rate, g) end
+   for _, event in ipairs(r.performances) do dataset.sing(y, r, event, rate, g) end
    local peak = #y > 0 and y:abs():max() or 0
    return peak > 0.95 and y * (0.95 / peak) or y
 end

@@ -91,13 +91,14 @@ end
 local function append(writer, item, sounds, gap, lines)
    local rate = item.sample_rate
    for i, mark in ipairs(item.marks) do
+      local name = mark.name or labels.name(mark)
       local ok, message = true, nil
       if #lines > 0 and #gap > 0 then ok, message = writer:write(gap) end
       local start_s = ok and writer:tell() / rate
       if ok then ok, message = writer:write(sounds[i]) end
       if not ok then return nil, message end
       lines[#lines + 1] = {start_s = start_s, end_s = writer:tell() / rate,
-         text = ("%s %s %.1f s"):format(item.folder, labels.name(mark), mark.start_s)}
+         text = ("%s %s %.1f s"):format(item.folder, name, mark.start_s)}
    end
    return true
 end
@@ -107,6 +108,42 @@ local function wrong_sound_file(path)
    local extension = (path:match("%.(%w+)$") or ""):lower()
    if extension == "flac" or extension == "ogg" or extension == "wav" then return nil end
    return ("'%s' does not end in .flac, .ogg or .wav"):format(path)
+end
+
+-- The windows of a list as one sound file, with labels beside it.
+local function write_track(list, options, step)
+   local rate, failures, lines = list[1].sample_rate, {}, {}
+   local writer, message = require("bclua.audio").create(options.output, rate)
+   if not writer then return nil, message end
+   local _ <close> = writer
+   local gap = array.zeros(math.floor(options.gap * rate))
+   local bar = progress.new(step, #list, {unit = "recordings", quiet = options.quiet})
+   for i, sounds, why in require("bclua.parallel").map(list, "bclua.workflow.listen", "one",
+      {root = options.dataset_root}) do
+      if sounds then
+         local ok
+         ok, message = append(writer, list[i], sounds, gap, lines)
+         if not ok then return nil, message end
+      else
+         failures[#failures + 1] = {path = options.dataset_root .. "/" .. list[i].source, step = step,
+            reason = why}
+      end
+      bar:update(i)
+   end
+   if #lines == 0 then
+      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #list, failures[1].reason)
+   end
+   local seconds = writer:tell() / rate
+   local text = options.output:gsub("%.%w+$", "") .. ".txt"
+   local ok
+   ok, message = system.write_file(text, labels.audacity(lines))
+   if ok then ok, message = writer:commit() end
+   if not ok then return nil, message end
+   ok, message = provenance.write_failures(options.output .. ".failures.csv", failures)
+   if not ok then return nil, message end
+   bar:finish(("%d windows of %d recordings, %s of sound, %d failed; labels in %s"):format(#lines, #list - #failures,
+      progress.duration(seconds), #failures, text))
+   return {windows = #lines, seconds = seconds, failures = failures}
 end
 
 --- What `track` takes.
@@ -128,39 +165,32 @@ function listen.track(options)
    options = options_of.check(options, listen.track_options)
    local list, message = read(options)
    if not list then return nil, message end
-   local rate, failures, lines = list[1].sample_rate, {}, {}
-   local writer
-   writer, message = require("bclua.audio").create(options.output, rate)
-   if not writer then return nil, message end
-   local _ <close> = writer
-   local gap = array.zeros(math.floor(options.gap * rate))
-   local bar = progress.new("motif-track", #list, {unit = "recordings", quiet = options.quiet})
-   for i, sounds, why in require("bclua.parallel").map(list, "bclua.workflow.listen", "one",
-      {root = options.dataset_root}) do
-      if sounds then
-         local ok
-         ok, message = append(writer, list[i], sounds, gap, lines)
-         if not ok then return nil, message end
-      else
-         failures[#failures + 1] = {path = options.dataset_root .. "/" .. list[i].source, step = "motif-track",
-            reason = why}
+   return write_track(list, options, "motif-track")
+end
+
+--- Examples of what was discovered as one sound file, call by call, those of the larger sets first.
+-- @tparam {table,...} rows as from `discover.run`
+-- @tparam table options `output` (as for `track`), `dataset_root`, `examples` (of a call, at most), `seconds` of a
+-- window, `sample_rate`, `quiet`
+-- @treturn as from `track`
+function listen.examples(rows, options)
+   local message = wrong_sound_file(options.output)
+   if message then return nil, "--track: " .. message end
+   local list, count = {}, {}
+   for _, row in ipairs(rows) do
+      local n = (count[row.call] or 0) + 1
+      count[row.call] = n
+      if n <= options.examples then
+         if not list[1] or list[#list].source ~= row.source_name then
+            list[#list + 1] = {source = row.source_name, folder = row.source_name, channel = row.channel,
+               window_s = options.seconds, sample_rate = options.sample_rate, marks = {}}
+         end
+         table.insert(list[#list].marks, {start_s = row.start_s, name = ("call %d"):format(row.call)})
       end
-      bar:update(i)
    end
-   if #lines == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #list, failures[1].reason)
-   end
-   local seconds = writer:tell() / rate
-   local text = options.output:gsub("%.%w+$", "") .. ".txt"
-   local ok
-   ok, message = system.write_file(text, labels.audacity(lines))
-   if ok then ok, message = writer:commit() end
-   if not ok then return nil, message end
-   ok, message = provenance.write_failures(options.output .. ".failures.csv", failures)
-   if not ok then return nil, message end
-   bar:finish(("%d windows of %d recordings, %s of sound, %d failed; labels in %s"):format(#lines, #list - #failures,
-      progress.duration(seconds), #failures, text))
-   return {windows = #lines, seconds = seconds, failures = failures}
+   if #list == 0 then return nil, "--track: nothing was found" end
+   return write_track(list, {output = options.output, dataset_root = options.dataset_root, input = options.output,
+      gap = 0.3, quiet = options.quiet}, "discover")
 end
 
 --- What `top` takes.

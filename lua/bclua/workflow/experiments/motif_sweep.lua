@@ -50,8 +50,8 @@ local function judge_calls(row, calls, w, duration)
    row.chance = dataset.covered_s(calls, 0, duration) / duration
 end
 
--- The share of a sorted list that is below x; what is equal counts half.
-local function rank_in(sorted, x)
+--- The share of a list that is below x; what is equal counts half.
+function motif_sweep.rank_in(sorted, x)
    local below, equal = 0, 0
    for _, v in ipairs(sorted) do
       if v < x then below = below + 1 elseif v == x then equal = equal + 1 end
@@ -71,7 +71,8 @@ local function judge_scores(rows, y, w, sample_rate)
    for i = 3 * #rows + 1, #starts do grid[#grid + 1] = measured[i].score end
    for i, row in ipairs(rows) do
       local a, b, d = measured[3 * i - 2].score, measured[3 * i - 1].score, measured[3 * i].score
-      row.score, row.rank, row.wins = (a + b) / 2, (rank_in(grid, a) + rank_in(grid, b)) / 2, a >= d and 1 or 0
+      row.rank = (motif_sweep.rank_in(grid, a) + motif_sweep.rank_in(grid, b)) / 2
+      row.score, row.wins = (a + b) / 2, a >= d and 1 or 0
    end
 end
 

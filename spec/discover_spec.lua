@@ -1,0 +1,201 @@
+local array = require "bclua.array"
+local command = require "support.command"
+local dataset = require "bclua.data.dataset"
+local discover = require "bclua.workflow.discover"
+local files = require "bclua.files"
+local prom = require "bclua.evaluate.prom"
+local sampling = require "bclua.sampling"
+local soundscapes = require "bclua.data.soundscapes"
+local sql = require "bclua.sql"
+local system = require "bclua.system"
+
+describe("prom.judge", function()
+   -- Windows of one second at these times.
+   local function set(...)
+      local list = {}
+      for i, t in ipairs{...} do list[i] = {t, t + 1} end
+      return list
+   end
+
+   -- The most that agrees over all ways to match sets.
+   local function plain(counts, i, taken)
+      if i > #counts then return 0 end
+      local best = plain(counts, i + 1, taken)
+      for j = 1, #counts[i] do
+         if not taken[j] then
+            taken[j] = true
+            best = math.max(best, counts[i][j] + plain(counts, i + 1, taken))
+            taken[j] = nil
+         end
+      end
+      return best
+   end
+
+   it("is 1 where all sets are found, in any order", function()
+      local r = prom.judge({set(1, 5, 9), set(20, 30)}, {set(30.2, 19.9), set(9, 1.3, 5)})
+      assert.same({1, 1, 1, 5}, {r.precision, r.recall, r.f1, r.agreeing})
+   end)
+
+   it("counts windows that are of no set, missing, or in another one", function()
+      local r = prom.judge({set(1, 5, 9), set(20, 30)}, {set(1, 5, 20), set(30, 40, 50)})
+      assert.same({3, 6, 5}, {r.agreeing, r.found, r["true"]})
+      assert.near(2 * 0.5 * 0.6 / 1.1, r.f1, 1e-9)
+      r = prom.judge({set(1, 5)}, {set(1.4, 5.4)}) -- they overlap by .6 of 1.4 s
+      assert.equal(0, r.agreeing)
+      r = prom.judge({set(1, 5)}, {set(1, 1.1, 5)}) -- one window is found once
+      assert.equal(2, r.agreeing)
+   end)
+
+   it("has no division by nothing", function()
+      assert.equal(0, prom.judge({}, {}).f1)
+      assert.equal(0, prom.judge({set(1)}, {}).recall)
+      assert.equal(0, prom.judge({}, {set(1)}).precision)
+   end)
+
+   it("matches sets so that most agrees", function()
+      local g = sampling.generator(1)
+      for _ = 1, 40 do
+         local rows, columns, t, truth, found, counts = 1 + g:integer(4) - 1, 1 + g:integer(4) - 1, 0, {}, {}, {}
+         for i = 1, rows do truth[i] = {} end
+         for j = 1, columns do found[j] = {} end
+         for i = 1, rows do
+            counts[i] = {}
+            for j = 1, columns do
+               counts[i][j] = g:integer(5) - 1
+               for _ = 1, counts[i][j] do
+                  table.insert(truth[i], {t, t + 1})
+                  table.insert(found[j], {t, t + 1})
+                  t = t + 2
+               end
+            end
+         end
+         assert.equal(plain(counts, 1, {}), prom.judge(truth, found).agreeing)
+      end
+   end)
+end)
+
+describe("discover", function()
+   local dir, made = command.folder(), nil
+   local O = {soundscapes = 2, kinds = 2, most_calls = 5, snr = 5, sample_rate = 16000}
+
+   setup(function()
+      made = assert(soundscapes.make(dir .. "/data", O))
+      assert(require("bclua.workflow.extract").run{input = dir .. "/data/train_audio", output = dir .. "/motif",
+         features = "mel", sample_rate = 16000, quiet = true})
+      assert(require("bclua.workflow.consolidate").run{input = dir .. "/motif", output = dir .. "/motif.parquet",
+         quiet = true})
+   end)
+   teardown(function() command.remove(dir) end)
+
+   local function run(options)
+      options.input, options.quiet = dir .. "/motif.parquet", true
+      return discover.run(options)
+   end
+
+   it("finds the songs of soundscapes, and which are the same", function()
+      local r = assert(run{output = dir .. "/calls.parquet"})
+      local _, by_file = dataset.calls(dir .. "/data")
+      local sum = {agreeing = 0, found = 0, ["true"] = 0}
+      for file, calls in pairs(by_file) do
+         local truth, found = {}, {}
+         for _, c in ipairs(calls) do
+            truth[c.species] = truth[c.species] or {}
+            table.insert(truth[c.species], {c.start_s, c.end_s})
+         end
+         for _, row in ipairs(r.rows) do
+            if row.source_name == file then
+               found[row.set] = found[row.set] or {}
+               table.insert(found[row.set], {row.start_s, row.end_s})
+            end
+         end
+         local list = {}
+         for _, set in pairs(truth) do list[#list + 1] = set end
+         local one = prom.judge(list, found)
+         for name in pairs(sum) do sum[name] = sum[name] + one[name] end
+      end
+      assert.equal(made.calls, sum["true"])
+      assert.is_true(prom.of(sum).f1 > 0.8, sum.f1)
+      local rows = sql.query(("from '%s/calls.parquet'"):format(dir))
+      assert.equal(#r.rows, #rows)
+      assert.equal(0, rows[1].distance)
+      assert.is_true(rows[2].distance <= 0.25 * rows[2].usual)
+      assert.matches("call  windows  recordings", discover.text(r))
+   end)
+
+   it("is the same for any number of threads", function()
+      local usual, before = system.threads(), nil
+      for _, threads in ipairs{1, 3} do
+         system.threads(threads)
+         assert(run{output = dir .. "/again.csv"})
+         local text = files.read(dir .. "/again.csv")
+         assert.equal(before or text, text)
+         before = text
+      end
+      system.threads(usual)
+   end)
+
+   it("makes a track of examples with labels", function()
+      local r = assert(run{track = dir .. "/calls.flac", dataset_root = dir .. "/data", examples = 2})
+      local y = assert(require("bclua.audio").load(dir .. "/calls.flac"))
+      assert.near(#y / 16000, r.track.seconds, 1e-6)
+      local lines = select(2, files.read(dir .. "/calls.txt"):gsub("call %d", ""))
+      assert.equal(r.track.windows, lines)
+      assert.is_true(lines >= 2 and lines <= 2 * r.calls)
+   end)
+
+   it("names what it cannot use", function()
+      assert.matches("needs %-%-dataset%-root", select(2, run{track = dir .. "/x.flac"}))
+      assert.matches("less than two frames", select(2, run{seconds = 0.1}))
+      assert.matches("must end in .parquet or .csv", select(2, run{output = dir .. "/x.txt"}))
+      assert.matches("does not end in .flac", select(2, run{track = dir .. "/x.mp3", dataset_root = dir}))
+      os.rename(dir .. "/motif/part-000001.parquet", dir .. "/kept")
+      assert.matches("all 2 recordings failed", select(2, run{}))
+      os.rename(dir .. "/kept", dir .. "/motif/part-000001.parquet")
+   end)
+
+   it("has no sets of silence, of what is short, or of noise", function()
+      local o = {window = 10, share = 0.25, fewest = 3}
+      assert.same({}, (discover.sets(array.full({4, 200}, 0.5), o)))
+      assert.same({}, (discover.sets(array.zeros{4, 19}, o)))
+      local x = sampling.generator(1):normal(4 * 300):reshape{4, 300}
+      assert.same({}, (discover.sets(x, o)))
+      x:slice(2, 1, 100):fill(0.5) -- would be the largest set
+      assert.same({}, (discover.sets(x, o)))
+   end)
+end)
+
+describe("soundscapes", function()
+   it("have as many songs as they say, apart from each other, and the noise that is asked for", function()
+      local p = {kinds = 3, least_calls = 3, most_calls = 6, snr = 0, sample_rate = 16000, seed = 2}
+      local r = soundscapes.plan(1, p)
+      local count, last = {}, 0
+      for _, e in ipairs(r.events) do
+         count[e.species.code] = (count[e.species.code] or 0) + 1
+         assert.is_true(e.start_s > last)
+         last = e.end_s
+      end
+      local kinds = 0
+      for _, n in pairs(count) do
+         kinds = kinds + 1
+         assert.is_true(n >= 3 and n <= 6)
+      end
+      assert.equal(3, kinds)
+      assert.is_true(last < r.seconds)
+      local y = soundscapes.render(r, p)
+      assert.equal(r.seconds * 16000, #y)
+      local e = r.events[1]
+      local function power(from, to)
+         local part = y:slice(1, math.floor(from * 16000) + 1, math.floor(to * 16000))
+         return (part * part):mean()
+      end
+      local noise = power(0, e.start_s - 0.1)
+      assert.is_true(power(e.start_s, e.end_s) > 1.3 * noise)
+      assert.is_true(array.equal(y, soundscapes.render(soundscapes.plan(1, p), p)))
+   end)
+
+   it("refuse a folder that is there", function()
+      local dir = command.folder()
+      assert.matches("is there already", select(2, soundscapes.make(dir, {soundscapes = 1})))
+      command.remove(dir)
+   end)
+end)
