@@ -93,12 +93,13 @@ extracted.reasons = extracted_parts.reasons
 -- @tparam {string,...} names what is read: of `keys`, and `mp` (f64), `pi` (i64)
 -- @tparam function f called with each recording, a table by name, in no order; `folder`: its place below the folder of
 -- results, `part_file`: the file there that has it (nil: files of its own)
+-- @tparam[opt] {string,...} checked what of parts is checked, but not read
 -- @treturn[1] {table,...} what cannot be read: `{path=, reason=}`, the reason beginning with a path
 -- @treturn[1] {table,...} what was left out, see `files.find`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
-function extracted.each(folder, names, f)
-   return MODULES[extracted.layout_of(folder) or "files"].each(folder, names, f)
+function extracted.each(folder, names, f, checked)
+   return MODULES[extracted.layout_of(folder) or "files"].each(folder, names, f, checked)
 end
 
 --- Where the features of a recording are.

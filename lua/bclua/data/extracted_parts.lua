@@ -60,24 +60,26 @@ local function read_failed(path)
    return list
 end
 
--- The rows of a part, and the recordings that it says failed.
-local function read_part(path, names)
-   local relation, message = tables.open(path, schemas.extracted, names)
+-- The rows of a part, and the recordings that it says failed. Columns of `checked` are not read, only checked.
+local function read_part(path, names, checked)
+   local all, select = table.move(checked or {}, 1, #(checked or {}), #names + 1, {table.unpack(names)}), {}
+   local relation, message = tables.open(path, schemas.extracted, all)
    if not relation then return nil, message end
    local failed
    failed, message = read_failed(path)
    if not failed then return nil, message end
    local rows
-   rows, message = sql.query("from " .. relation)
+   for i, name in ipairs(names) do select[i] = sql.identifier((name:gsub("%?$", ""))) end
+   rows, message = sql.query(("select %s from %s"):format(table.concat(select, ", "), relation))
    return rows, message or failed
 end
 
 -- Calls `f` with each part, from the last one to the first: its name, the rows that count, whether anything of it does,
 -- and all rows; or its name, nil and what is wrong with it.
-local function each_part(folder, list, names, f)
+local function each_part(folder, list, names, f, checked)
    local seen = {}
    for i = #list, 1, -1 do
-      local rows, failed = read_part(folder .. "/" .. list[i], names)
+      local rows, failed = read_part(folder .. "/" .. list[i], names, checked)
       if rows then
          local current, counts, all = {}, false, rows
          for _, row in ipairs(rows) do
@@ -96,8 +98,9 @@ local function each_part(folder, list, names, f)
 end
 
 --- Calls `f` with each recording, as `extracted.each` does.
-function extracted_parts.each(folder, names, f)
-   local failures, wanted = {}, {"folder"}
+function extracted_parts.each(folder, names, f, checked)
+   local failures, wanted, also = {}, {"folder"}, {}
+   for i, name in ipairs(checked or {}) do also[i] = name .. "?" end
    for i, name in ipairs(names) do wanted[i + 1] = name .. "?" end
    each_part(folder, (extracted_parts.list(folder)), wanted, function(name, rows, message)
       if not rows then failures[#failures + 1] = {path = folder .. "/" .. name, reason = message} end
@@ -105,7 +108,7 @@ function extracted_parts.each(folder, names, f)
          m.part_file = name
          f(m)
       end
-   end)
+   end, also)
    return failures, {}
 end
 

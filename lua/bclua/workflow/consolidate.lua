@@ -10,6 +10,7 @@ local manifest = require "bclua.data.manifest"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local recorded = require "bclua.data.recorded"
+local sql = require "bclua.sql"
 local options_of = require "bclua.options"
 local rules = require "bclua.data.rules"
 
@@ -27,8 +28,17 @@ consolidate.columns = {"source_name", "species", "cens_sample_rate", "matrix_pro
    "tuning", "mp", "pi", "folder", "part_file", "source_sample_rate", "silence", "channel",
    table.unpack(recorded.fields)}
 
--- What is read for it.
-local READ = table.move(extracted.keys, 1, #extracted.keys, 3, {"mp", "pi"})
+-- Columns that SQL puts beside the others: they are most of it, and never come to Lua where they are in Parquet.
+local PROFILE = {"mp", "pi"}
+local is_profile = {mp = true, pi = true}
+
+-- The others.
+local REST = {}
+for _, name in ipairs(consolidate.columns) do
+   if not is_profile[name] then REST[#REST + 1] = name end
+end
+
+local STAGED = 1 << 26 -- bytes of profiles that are in files of their own, at once
 
 --- What to say of a table in which no recording has a motif, behind its path.
 consolidate.no_motif = "no recording has a motif: each is shorter than one and a half windows (a shorter window: " ..
@@ -47,7 +57,7 @@ end
 -- @treturn[2] nil if the file does not say, or cannot be read
 -- @treturn[2] string message, beginning with the path
 function consolidate.source(parquet)
-   local metadata, message = require("bclua.sql").parquet_metadata(parquet)
+   local metadata, message = sql.parquet_metadata(parquet)
    if not metadata then return nil, message end
    local folder = metadata.bclua_folder
    if not folder then return nil, parquet .. ": does not say from which folder it was consolidated" end
@@ -94,10 +104,10 @@ local function place(m, layout)
 end
 
 -- Recordings that shards failed at, or have not come to.
-local function missing_of(folder, rows, quiet)
+local function missing_of(folder, columns, quiet)
    if not manifest.is_in(folder) then return {} end
    local there = {}
-   for _, row in ipairs(rows) do there[row.source_name] = true end
+   for _, name in ipairs(columns.source_name) do there[name] = true end
    local missing, message = manifest.missing(folder, there)
    if missing and missing[1] then
       progress.note(("consolidate: %d recordings are missing, the first: %s"):format(#missing, missing[1].reason),
@@ -106,12 +116,53 @@ local function missing_of(folder, rows, quiet)
    return missing, message
 end
 
--- The recordings of a folder, in order of their names; failures go to `failures`. Second value: how many are no longer
--- there.
-local function read_all(folder, failures, quiet)
+-- Profiles for SQL: the parts that have them, and files that are made of those that are no parts.
+local Profiles = {}
+Profiles.__index = Profiles
+
+local function new_profiles(output)
+   return setmetatable({output = output, parts = {}, scratch = files.scratch(), rows = {}, bytes = 0}, Profiles)
+end
+
+function Profiles:flush()
+   if #self.rows == 0 then return true end
+   local path = ("%s.profiles-%d.parquet"):format(self.output, #self.scratch + 1)
+   self.scratch[#self.scratch + 1] = path
+   local columns = sql.to_columns(self.rows, {"source_name", "mp", "pi"})
+   self.rows, self.bytes = {}, 0
+   return sql.write_parquet(path, columns, {types = TYPES})
+end
+
+-- Of a recording: nil and a message where it cannot be kept.
+function Profiles:add(m)
+   if m.part_file then
+      self.parts[m.part_file] = true
+      return true
+   end
+   self.rows[#self.rows + 1] = {source_name = m.source_name, mp = m.mp, pi = m.pi}
+   self.bytes = self.bytes + (m.mp and m.mp:bytes() + m.pi:bytes() or 0)
+   return self.bytes < STAGED or self:flush()
+end
+
+-- As a relation: `part_file`, `source_name`, `mp`, `pi`.
+function Profiles:relation(folder)
+   local paths = table.move(self.scratch, 1, #self.scratch, 1, {})
+   for name in pairs(self.parts) do paths[#paths + 1] = folder .. "/" .. name end
+   return ("(select %s as part_file, source_name, mp::double[] as mp, pi::bigint[] as pi from %s)"):format(
+      next(self.parts) and "parse_filename(filename)" or "null::varchar", sql.parquet(paths, "filename = true"))
+end
+
+function Profiles:__close() getmetatable(self.scratch).__close(self.scratch) end
+
+-- The recordings of a folder as columns, but for their profiles; failures go to `failures`. Second value: how many are
+-- no longer there; third: what is to be said of time and place.
+local function read_all(folder, placed, profiles, failures, quiet)
    local there, layout = read_listing(folder)
-   local rows, gone = {}, 0
-   local failed, left_out = extracted.each(folder, READ, function(m)
+   local columns, n, gone, warnings, trouble = {}, 0, 0, {}, nil
+   for _, name in ipairs(REST) do columns[name] = {} end
+   local names = table.move(extracted.keys, 1, #extracted.keys, 1, {})
+   if extracted.layout_of(folder) == "files" then table.move(PROFILE, 1, 2, #names + 1, names) end
+   local failed, left_out = extracted.each(folder, names, function(m)
       if there and not there[m.source_name] then
          gone = gone + 1
          return
@@ -120,45 +171,46 @@ local function read_all(folder, failures, quiet)
          if m[key] == nil then m[key] = value end
       end
       place(m, layout)
-      rows[#rows + 1] = m
-   end)
-   if not failed then return nil, left_out end
+      local what = deployments.place(m, placed, m.source_name)
+      if what then
+         warnings[#warnings + 1] = {path = m.source_name, step = "consolidate", what = what,
+            seconds = m.duration_seconds}
+      end
+      n = n + 1
+      for _, name in ipairs(REST) do columns[name][n] = m[name] end
+      local ok, message = profiles:add(m)
+      trouble = trouble or not ok and message
+   end, PROFILE)
+   if not failed or trouble then return nil, trouble or left_out end
+   for _, name in ipairs(REST) do columns[name].n = n end
    left_out = provenance.left_out(left_out, "consolidate", quiet)
    table.move(left_out, 1, #left_out, #failures + 1, failures)
-   local missing, message = missing_of(folder, rows, quiet)
+   local missing, message = missing_of(folder, columns, quiet)
    if not missing then return nil, message end
    table.move(missing, 1, #missing, #failed + 1, failed)
    for _, one in ipairs(failed) do
       failures[#failures + 1] = {path = one.path, step = "consolidate", reason = one.reason}
    end
-   table.sort(rows, function(a, b) return a.source_name < b.source_name end)
-   return rows, gone
+   table.sort(warnings, function(a, b) return a.path < b.path end)
+   return columns, gone, warnings
 end
 
--- Time and place as deployments have them; what there is to say.
-local function deploy(rows, placed)
-   local warnings = {}
-   for _, row in ipairs(rows) do
-      local what = deployments.place(row, placed, row.source_name)
-      if what then
-         warnings[#warnings + 1] = {path = row.source_name, step = "consolidate", what = what,
-            seconds = row.duration_seconds}
-      end
-   end
-   return warnings
-end
-
-local function write(options, rows, parameters)
-   local columns, metadata = {}, provenance.for_parquet(parameters)
-   for _, name in ipairs(consolidate.columns) do
-      local column = {n = #rows}
-      for i, row in ipairs(rows) do column[i] = row[name] end
-      columns[name] = column
-   end
-   columns.duration_seconds = array.from(columns.duration_seconds, "f64")
+-- Recordings and profiles, in order of the names: by SQL, in memory that does not grow with the profiles.
+local function write(options, columns, profiles, parameters)
+   local metadata, select = provenance.for_parquet(parameters), {}
    metadata.bclua_folder = absolute(options.input)
-   return require("bclua.sql").write_parquet(options.output, columns, {order = consolidate.columns,
-      metadata = metadata, types = TYPES})
+   local ok, message = profiles:flush()
+   if not ok then return nil, message end
+   local rest = options.output .. ".recordings.parquet"
+   local scratch <close> = files.scratch()
+   scratch[1] = rest
+   columns.duration_seconds = array.from(columns.duration_seconds, "f64")
+   ok, message = sql.write_parquet(rest, columns, {order = REST, types = TYPES})
+   if not ok then return nil, message end
+   for i, name in ipairs(consolidate.columns) do select[i] = (is_profile[name] and "p." or "r.") .. name end
+   return sql.write_parquet(options.output, ("select %s from %s r left join %s p on p.source_name = r.source_name " ..
+      "and p.part_file is not distinct from r.part_file order by r.source_name"):format(table.concat(select, ", "),
+      sql.parquet(rest), profiles:relation(options.input)), {metadata = metadata})
 end
 
 --- Consolidate a folder that `extract` wrote.
@@ -186,21 +238,21 @@ function consolidate.run(options)
    ok, message = provenance.check(options.output, provenance.of_parquet(options.output), parameters, options.force)
    if not ok then return nil, message end
 
-   local failures = {}
-   local rows, gone = read_all(options.input, failures, options.quiet)
-   if not rows then return nil, gone end
-   if #rows == 0 then
+   local failures, profiles <close> = {}, new_profiles(options.output)
+   local columns, gone, warnings = read_all(options.input, placed, profiles, failures, options.quiet)
+   if not columns then return nil, gone end
+   local count = columns.source_name.n
+   if count == 0 then
       return nil, failures[1] and failures[1].reason or options.input .. ": its recordings are no longer there"
    end
-   local warnings = deploy(rows, placed)
-   ok, message = write(options, rows, parameters)
+   ok, message = write(options, columns, profiles, parameters)
    if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", failures) end
    if ok then ok, message = provenance.write_warnings(options.output .. ".warnings.csv", warnings) end
    if not ok then return nil, message end
-   progress.note(("consolidate: %d recordings, %d failed%s%s"):format(#rows, #failures,
+   progress.note(("consolidate: %d recordings, %d failed%s%s"):format(count, #failures,
       gone > 0 and (", %d no longer there and left out"):format(gone) or "", #warnings > 0 and
       ("; %d with a warning: %s.warnings.csv"):format(#warnings, options.output) or ""), options.quiet)
-   return {recordings = #rows, failures = failures, warnings = warnings, gone = gone}
+   return {recordings = count, failures = failures, warnings = warnings, gone = gone}
 end
 
 return consolidate
