@@ -137,54 +137,80 @@ void nn_planar_pack(float *u, const float *w, const nn_planar *g, size_t group) 
 
 /* --- staging ------------------------------------------------------------------------- */
 
-/* n values, every step-th of a row. */
-BC_EACH_CPU(static, pick, (float *restrict to, const float *restrict from, size_t step, size_t n),
-            (to, from, step, n)) {
-    if (step == 1)
-        for (size_t i = 0; i < n; i++) to[i] = from[i];
-    else if (step == 2)
-        for (size_t i = 0; i < n; i++) to[i] = from[2 * i];
-    else
-        for (size_t i = 0; i < n; i++) to[i] = from[i * step];
+/* Rows of `width` values: `first` zeros, then every step-th of a row of the map up to `end`,
+ * then zeros. From one row to the next `apart` values in the map. */
+BC_EACH_CPU(static, pick_rows,
+            (float *restrict to, const float *restrict from, size_t rows, size_t apart, size_t step,
+             size_t first, size_t end, size_t width),
+            (to, from, rows, apart, step, first, end, width)) {
+    for (size_t j = 0; j < rows; j++, to += width, from += apart) {
+        for (size_t i = 0; i < first; i++) to[i] = 0;
+        if (step == 1)
+            for (size_t i = 0; i < end - first; i++) to[first + i] = from[i];
+        else if (step == 2)
+            for (size_t i = 0; i < end - first; i++) to[first + i] = from[2 * i];
+        else
+            for (size_t i = 0; i < end - first; i++) to[first + i] = from[i * step];
+        for (size_t i = end; i < width; i++) to[i] = 0;
+    }
 }
 
-/* One row of a plane, from row y of channel c: columns left, left + sw, ... of the map. */
-static void stage_row(float *to, const void *map, enum nn_storage as, size_t at, const nn_planar *g,
-                      ptrdiff_t left, float *wide) {
-    ptrdiff_t step = (ptrdiff_t)g->sw, w = (ptrdiff_t)g->w;
-    size_t first = left < 0 ? (size_t)((step - 1 - left) / step) : 0;
-    size_t end = left < w ? (size_t)((w - 1 - left) / step) + 1 : 0;
-    if (end > g->width) end = g->width;
-    if (first > end) first = end;
-    const float *row = (const float *)map + at;
-    if (as != NN_AS_F32) {
+/* Places 0 .. count-1 look at start, start + step, ...: those in [*first, *end) at some of
+ * 0 .. extent-1. */
+static void places_within(size_t *first, size_t *end, ptrdiff_t start, size_t step, size_t extent,
+                          size_t count) {
+    ptrdiff_t by = (ptrdiff_t)step, last = (ptrdiff_t)extent - 1;
+    *first = start < 0 ? (size_t)((by - 1 - start) / by) : 0;
+    *end = start <= last ? (size_t)((last - start) / by) + 1 : 0;
+    if (*end > count) *end = count;
+    if (*first > *end) *first = *end;
+}
+
+/* One phase of one channel of a sample, whose map begins at value `at`. */
+static void stage_plane(float *to, const void *map, enum nn_storage as, size_t at,
+                        const nn_planar *g, ptrdiff_t top, ptrdiff_t left, float *wide) {
+    size_t rows = g->rows + g->below, j0, j1, i0, i1, apart = g->sh * g->w;
+    places_within(&j0, &j1, top, g->sh, g->h, rows);
+    places_within(&i0, &i1, left, g->sw, g->w, g->width);
+    size_t column = i0 < i1 ? (size_t)(left + (ptrdiff_t)(i0 * g->sw)) : 0;
+    if (j0 < j1) at += (size_t)(top + (ptrdiff_t)(j0 * g->sh)) * g->w;
+    memset(to, 0, j0 * g->width * sizeof *to);
+    if (as == NN_AS_F32)
+        pick_rows(to + j0 * g->width, (const float *)map + at + column, j1 - j0, apart, g->sw, i0,
+                  i1, g->width);
+    for (size_t j = j0; as != NN_AS_F32 && j < j1; j++, at += apart) {
         nn_widen(wide, (const uint16_t *)map + at, as, g->w);
-        row = wide;
+        pick_rows(to + j * g->width, wide + column, 1, 0, g->sw, i0, i1, g->width);
     }
-    memset(to, 0, first * sizeof *to);
-    if (first < end) pick(to + first, row + left + (ptrdiff_t)first * step, g->sw, end - first);
-    memset(to + end, 0, (g->width - end) * sizeof *to);
+    memset(to + j1 * g->width, 0, (rows - j1) * g->width * sizeof *to);
 }
 
 /* What positions of the rows from r0 on of sample n see. */
 static void stage(float *to, const void *map, enum nn_storage as, const nn_planar *g, size_t n,
                   size_t r0, float *wide) {
-    size_t rows = g->rows + g->below;
     for (size_t c = 0; c < g->ci; c++)
         for (size_t py = 0; py < g->seen_h; py++)
-            for (size_t px = 0; px < g->seen_w; px++)
-                for (size_t j = 0; j < rows; j++, to += g->width) {
-                    ptrdiff_t y = (ptrdiff_t)((r0 + j) * g->sh + py) + g->above;
-                    if (y < 0 || y >= (ptrdiff_t)g->h)
-                        memset(to, 0, g->width * sizeof *to);
-                    else
-                        stage_row(to, map, as, ((c * g->s.n + n) * g->h + (size_t)y) * g->w, g,
-                                  g->left + (ptrdiff_t)px, wide);
-                }
+            for (size_t px = 0; px < g->seen_w; px++, to += plane_of(g))
+                stage_plane(to, map, as, (c * g->s.n + n) * g->h * g->w, g,
+                            (ptrdiff_t)(r0 * g->sh + py) + g->above, g->left + (ptrdiff_t)px, wide);
     memset(to, 0, behind(g) * sizeof *to);
 }
 
 /* --- results ------------------------------------------------------------------------- */
+
+/* Rows of n values, `apart` values from one to the next in `from`, one behind the other in
+ * the map. */
+BC_EACH_CPU(static, lay_rows,
+            (float *restrict to, const float *restrict from, size_t rows, size_t apart, float bias,
+             bool add, size_t n),
+            (to, from, rows, apart, bias, add, n)) {
+    for (size_t j = 0; j < rows; j++, to += n, from += apart) {
+        if (add)
+            for (size_t i = 0; i < n; i++) to[i] += from[i] + bias;
+        else
+            for (size_t i = 0; i < n; i++) to[i] = from[i] + bias;
+    }
+}
 
 BC_EACH_CPU(static, lay,
             (float *restrict to, const float *restrict from, size_t step, float bias, bool add,
@@ -192,8 +218,6 @@ BC_EACH_CPU(static, lay,
             (to, from, step, bias, add, n)) {
     if (add)
         for (size_t i = 0; i < n; i++) to[i * step] += from[i] + bias;
-    else if (step == 1)
-        for (size_t i = 0; i < n; i++) to[i] = from[i] + bias;
     else
         for (size_t i = 0; i < n; i++) to[i * step] = from[i] + bias;
 }
@@ -228,13 +252,20 @@ static void put(void *map, enum nn_storage as, const float *out, const float *bi
                 const nn_planar *g, bool add, size_t n, size_t r0, size_t py, float *wide) {
     size_t down = phases(g, true), across = phases(g, false), all = positions(g);
     size_t h = g->backward ? g->s.h : g->oh, w = g->backward ? g->s.w : g->ow;
-    for (size_t c = 0; c < g->co; c++)
+    for (size_t c = 0; c < g->co; c++) {
+        if (as == NN_AS_F32 && down == 1 && across == 1) {
+            lay_rows((float *)map + ((c * g->s.n + n) * h + r0) * w, out + c * all,
+                     h - r0 < g->rows ? h - r0 : g->rows, g->width, bias == NULL ? 0 : bias[c], add,
+                     w);
+            continue;
+        }
         for (size_t j = 0; j < g->rows; j++) {
             size_t y = (r0 + j) * down + py;
             if (y >= h) break;
             put_row(map, as, ((c * g->s.n + n) * h + y) * w, out + c * all + j * g->width,
                     g->co * all, across, w, bias == NULL ? 0 : bias[c], add, wide);
         }
+    }
 }
 
 void nn_planar_block(void *to, enum nn_storage to_as, const void *from, enum nn_storage from_as,
@@ -272,16 +303,17 @@ size_t nn_planar_sum_scratch(const nn_planar *g) {
 /* dy of a block's positions, 0 in the columns between rows. */
 static void take_gradient(float *to, const void *dy, enum nn_storage as, const nn_planar *g,
                           size_t n, size_t r0) {
-    size_t all = positions(g);
-    memset(to, 0, g->co * all * sizeof *to);
-    for (size_t o = 0; o < g->co; o++, to += all)
-        for (size_t j = 0; j < g->rows && r0 + j < g->oh; j++) {
-            size_t at = ((o * g->s.n + n) * g->oh + r0 + j) * g->ow;
-            if (as == NN_AS_F32)
-                pick(to + j * g->width, (const float *)dy + at, 1, g->ow);
-            else
-                nn_widen(to + j * g->width, (const uint16_t *)dy + at, as, g->ow);
+    size_t all = positions(g), rows = g->oh - r0 < g->rows ? g->oh - r0 : g->rows;
+    for (size_t o = 0; o < g->co; o++, to += all) {
+        size_t at = ((o * g->s.n + n) * g->oh + r0) * g->ow;
+        if (as == NN_AS_F32)
+            pick_rows(to, (const float *)dy + at, rows, g->ow, 1, 0, g->ow, g->width);
+        for (size_t j = 0; as != NN_AS_F32 && j < rows; j++, at += g->ow) {
+            nn_widen(to + j * g->width, (const uint16_t *)dy + at, as, g->ow);
+            memset(to + j * g->width + g->ow, 0, (g->width - g->ow) * sizeof *to);
         }
+        memset(to + rows * g->width, 0, (all - rows * g->width) * sizeof *to);
+    }
 }
 
 void nn_planar_weight_gradient(float *dw, const void *x, enum nn_storage x_as, const void *dy,
