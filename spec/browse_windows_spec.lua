@@ -252,6 +252,30 @@ describe("the next window", function()
       assert.same({}, w:next{class = "a", show = "unsure"})
    end)
 
+   it("is found alike in whatever order a table has its windows", function()
+      local mixed = dir .. "/mixed.parquet"
+      assert(sql.write_parquet(mixed, "from " .. sql.parquet(path) .. " order by hash(file || start_s)",
+         {metadata = provenance.for_parquet{weights = "w", hop_s = HOP_S, window_s = 5, sample_rate = RATE}}))
+      assert(require("bclua.index").open(mixed, {quiet = true}))
+      assert(os.rename(run .. "/clusters.parquet", run .. "/away.parquet"))
+      local _, w = open{embeddings = mixed}
+      assert(os.rename(run .. "/away.parquet", run .. "/clusters.parquet"))
+      for row = 1, w.n do assert.equal(row, w:row_of(w.file[row], w.start_s[row])) end
+      assert.is_nil(w:row_of(w.file[1], 1.25))
+      assert.is_nil(w:row_of(w.file[1], 1e5))
+      local middle = w:row_of(w.file[1], 17.5)
+      assert(w:answer(middle, "a", "no"))
+      local seen, near = {}, 0
+      for _, row in ipairs(w:next{class = "a", most = 50}) do seen[row] = true end
+      for _, row in ipairs(w:next{class = "a", most = 50}) do seen[row] = true end
+      for row = 1, w.n do
+         local overlaps = w.file[row] == w.file[middle] and math.abs(w.start_s[row] - 17.5) < 5
+         near = near + (overlaps and 1 or 0)
+         if overlaps then assert.is_nil(seen[row]) end
+      end
+      assert.equal(3, near)
+   end)
+
    it("is any, as long as there is no example", function()
       local _, w = open()
       local list = w:next{most = 50}

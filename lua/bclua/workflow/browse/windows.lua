@@ -17,6 +17,7 @@ local windows = {}
 local RETRAIN = 5 -- answers after which the class is learnt again
 local TRIES = 50 -- draws for a window before all are gone through
 local LIKELY = 0 -- the score of even odds
+local EDGE_S = 1e-6 -- times in tables of text are rounded
 local BANDS, HOP_S, N_FFT, RANGE_DB = 96, 0.016, 1024, 70 -- of the picture
 
 local Windows = {}
@@ -26,14 +27,26 @@ Windows.__index = Windows
 
 local COLUMNS = {"file", "start_s", "end_s", "clock_time?", "site?"}
 
--- Rows of each file, in order; numbers of files stand for names in what is compared often.
-local function by_file(list)
+-- Rows of each file, in order of time.
+local function by_file(w)
    local of = {}
-   for row, file in ipairs(list) do
+   for row, file in ipairs(w.file) do
       of[file] = of[file] or {}
       table.insert(of[file], row)
    end
+   local function before(a, b) return w.start_s[a] < w.start_s[b] or w.start_s[a] == w.start_s[b] and a < b end
+   for _, rows in pairs(of) do table.sort(rows, before) end
    return of
+end
+
+-- The first of some rows in order of time that starts at a second or later.
+local function first_from(w, rows, start_s)
+   local low, high = 1, #rows + 1
+   while low < high do
+      local middle = (low + high) // 2
+      if w.start_s[rows[middle]] < start_s then low = middle + 1 else high = middle end
+   end
+   return low
 end
 
 -- The clusters, and of each window its cluster and its place on the map, where it has one.
@@ -66,7 +79,9 @@ end
 -- The window in which most of a label lies, of several the one in whose middle it lies.
 local function window_of(w, rows, label)
    local best, most, nearest
-   for _, row in ipairs(rows) do
+   for i = first_from(w, rows, label.start_s - w.longest), #rows do
+      local row = rows[i]
+      if w.start_s[row] > label.end_s then break end
       local both = math.min(w.end_s[row], label.end_s) - math.max(w.start_s[row], label.start_s)
       local off = math.abs(w.start_s[row] + w.end_s[row] - label.start_s - label.end_s)
       if both >= 0 and (not best or both > most + 1e-9 or both > most - 1e-9 and off < nearest) then
@@ -110,12 +125,14 @@ function windows.open(options)
    if not w then return nil, message end
    if #w.start_s ~= #table_ then return nil, path .. ": has changed; open it again" end
    w.path, w.made, w.index, w.n, w.verdict_path = path, made, table_, #table_, options.verdicts
-   w.rows, w.files, w.classes, w.known, w.base, w.learnt = by_file(w.file), {}, {}, {}, {}, {}
+   w.rows, w.files, w.classes, w.known, w.base, w.learnt = by_file(w), {}, {}, {}, {}, {}
    w.names = {} -- files by what they are called in tables of labels
    for file in pairs(w.rows) do
       w.files[#w.files + 1], w.names[answers.name(file)] = file, file
    end
    table.sort(w.files)
+   w.longest = 0
+   for row = 1, w.n do w.longest = math.max(w.longest, w.end_s[row] - w.start_s[row]) end
    setmetatable(w, Windows)
    if options.labels then
       local ok
@@ -136,10 +153,9 @@ end
 
 --- The row of a window; nil where there is none.
 function Windows:row_of(file, start_s)
-   for _, row in ipairs(self.rows[file] or {}) do
-      if math.abs(self.start_s[row] - start_s) < 1e-6 then return row end
-   end
-   return nil
+   local rows = self.rows[file] or {}
+   local row = rows[first_from(self, rows, start_s - EDGE_S)]
+   return row and self.start_s[row] < start_s + EDGE_S and row or nil
 end
 
 --- Remember what was said of a window; the class is known from then on.
@@ -201,10 +217,11 @@ end
 
 -- Rows that overlap one of which something is said, in its recording.
 local function overlaps(self, known, row)
-   for _, other in ipairs(self.rows[self.file[row]]) do
-      if known[other] and self.start_s[other] < self.end_s[row] and self.start_s[row] < self.end_s[other] then
-         return true
-      end
+   local rows, from, to = self.rows[self.file[row]], self.start_s[row], self.end_s[row]
+   local i = first_from(self, rows, from - self.longest)
+   while rows[i] and self.start_s[rows[i]] < to do
+      if known[rows[i]] and self.end_s[rows[i]] > from then return true end
+      i = i + 1
    end
    return false
 end
