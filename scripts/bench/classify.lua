@@ -1,7 +1,7 @@
 -- usage: bclua scripts/bench/classify.lua [WINDOWS [DIMENSIONS [CLASSES [SCORED]]]]
 -- Training a classifier on WINDOWS (5000) made-up windows of 100 recordings, DIMENSIONS (64) values and CLASSES (10),
--- with cross-validation of its strength and with a given one; and detections out of the scores of SCORED (1000000)
--- windows.
+-- with cross-validation of its strength and with a given one; one class alone, as `browse` learns it; and detections
+-- out of the scores of SCORED (1000000) windows.
 -- Processor time, as it does not depend on what else the machine does, and the process's memory.
 local array, classifier, detect = require "bclua.array", require "bclua.classifier", require "bclua.detect"
 local sampling, sql, system = require "bclua.sampling", require "bclua.sql", require "bclua.system"
@@ -34,6 +34,10 @@ measure("the same with a given strength", function() return assert(classifier.tr
 measure("the same with ten samples of recordings", function()
    return assert(classifier.train(set, {c = model.c, samples = 10}))
 end)
+
+local loop, answers = require("bclua.classifier.active").new(set.x), {yes = {}, no = {}}
+for i = 1, n do table.insert(set.truth:at(1, i) == 1 and answers.yes or answers.no, i) end
+measure("one class, as `browse` learns it", function() return loop:scores(answers) end)
 
 local scratch <close> = require("bclua.files").scratch()
 scratch[3] = os.tmpname()
