@@ -59,7 +59,7 @@ local KEYS = {{"y", "yes"}, {"n", "no"}, {"u", "unsure"}, {"1 ... 9", "name it"}
 function pages.review(w)
    local sites, days = w:filters()
    local out = {'<header><h1>Review</h1><span class="note" id="progress" role="status"></span></header>',
-      '<div class="row" id="choice">', choice("class", "class", options_of(w.classes, "none yet")),
+      '<div class="row" id="choice">', choice("class", "class", options_of(w.classes, "none")),
       choice("by", "next", options_of{"uncertain", "likely", "unlikely", "band", "random"}),
       choice("band", "band", options_of{"0.9 to 1", "0.7 to 0.9", "0.5 to 0.7", "0.3 to 0.5", "0.1 to 0.3",
          "0 to 0.1"}, true),
