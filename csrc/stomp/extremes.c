@@ -55,6 +55,19 @@ int bc_motifs(int64_t *at, int64_t *twin, size_t *found, const double *distance,
     return BC_OK;
 }
 
+void bc_correct(double *out, const double *distance, const double *weight, size_t n,
+                bool discords) {
+    double most = 0;
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(distance[i]) && distance[i] > most) most = distance[i];
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(distance[i]))
+            out[i] = distance[i];
+        else
+            out[i] = discords ? distance[i] * weight[i] : distance[i] + (1 - weight[i]) * most;
+    }
+}
+
 int bc_discords(int64_t *at, int64_t *twin, size_t *found, const double *distance,
                 const int64_t *index, size_t n, size_t k, int64_t zone) {
     size_t count, m = 0;

@@ -17,6 +17,12 @@
 int bc_motifs(int64_t *at, int64_t *twin, size_t *found, const double *distance,
               const int64_t *index, size_t n, size_t k, int64_t zone, bool join);
 
+/* A profile (n) corrected by weights of 0 .. 1 (Dau and Keogh, KDD 2017), so that windows of
+ * little weight are no motif: out = distance + (1 - weight) * the largest finite distance; or,
+ * `discords`, no discord: out = distance * weight. Distances that are not finite stay. */
+void bc_correct(double *out, const double *distance, const double *weight, size_t n,
+                bool discords);
+
 /* Up to k discords: the windows with the largest finite distance (the first of
  * them), each more than zone from every earlier one. */
 int bc_discords(int64_t *at, int64_t *twin, size_t *found, const double *distance,

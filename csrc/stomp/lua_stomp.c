@@ -362,6 +362,7 @@ static const luaL_Reg functions[] = {
     {"z_join", l_z_join},
     {"motifs", bc_stomp_motifs},
     {"discords", bc_stomp_discords},
+    {"correct", bc_stomp_correct},
     {"merge", bc_stomp_merge},
     {"matches", bc_stomp_matches},
     {"z_matches", bc_stomp_z_matches},

@@ -51,6 +51,7 @@ int bc_stomp_z_motif_sets(lua_State *L);
 void bc_stomp_new_profile(lua_State *L, int fields); /* push a table with the methods of profiles */
 int bc_stomp_motifs(lua_State *L);
 int bc_stomp_discords(lua_State *L);
+int bc_stomp_correct(lua_State *L);
 int bc_stomp_merge(lua_State *L);
 int bc_stomp_matches(lua_State *L);
 int bc_stomp_z_matches(lua_State *L);

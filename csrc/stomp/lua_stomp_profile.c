@@ -105,6 +105,47 @@ windows without a neighbour are passed over.
 */
 int bc_stomp_discords(lua_State *L) { return push_extremes(L, false); }
 
+/***
+A profile corrected by a weight of each window, its annotation vector (Dau and Keogh, KDD 2017): what
+`motifs` and `discords` of it find is what weighs. A window of weight 1 keeps its distance; for
+motifs the largest distance of the profile, times what is missing to 1, is added, for discords the
+distance is multiplied by the weight.
+@function correct
+@tparam table profile from a join; `distance` and `index` are enough
+@tparam bclua.array weights (windows), 0 to 1: how much a window looks like a call, say
+@tparam[opt="motifs"] string which `"motifs"` or `"discords"`
+@treturn table profile, with the same `index`, `window`, `exclusion` and `kind`
+@usage local m = stomp.motifs(stomp.correct(p, weights))[1]
+*/
+int bc_stomp_correct(lua_State *L) {
+    static const char *const which[] = {"motifs", "discords", NULL};
+    static const char *const fields[] = {"index", "window", "exclusion", "kind", NULL};
+    const bool discords = luaL_checkoption(L, 3, "motifs", which) == 1;
+    lua_settop(L, 2);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "distance");
+    if (bc_test_array(L, 3) == NULL) bc_arg_error(L, 1, "the profile has no array 'distance'");
+    const bc_array *d = bc_check_as(L, 3, BC_F64, 1), *w = bc_check_as(L, 2, BC_F64, 1);
+    if (w->shape[0] != d->shape[0])
+        bc_arg_error(L, 2, "%I weights expected, one a window, got %I", (lua_Integer)d->shape[0],
+                     (lua_Integer)w->shape[0]);
+    const size_t n = (size_t)d->shape[0];
+    for (size_t i = 0; i < n; i++) {
+        const double x = ((const double *)w->data)[i];
+        if (!(x >= 0 && x <= 1)) bc_arg_error(L, 2, "weight %I is %f, outside 0..1",
+                                              (lua_Integer)i + 1, x);
+    }
+    bc_stomp_new_profile(L, 6);
+    bc_array *out = bc_push_vector(L, BC_F64, (int64_t)n);
+    bc_correct(out->data, d->data, w->data, n, discords);
+    lua_setfield(L, -2, "distance");
+    for (int f = 0; fields[f] != NULL; f++) {
+        lua_getfield(L, 1, fields[f]);
+        lua_setfield(L, -2, fields[f]);
+    }
+    return 1;
+}
+
 /* Methods */
 
 /* The fields that argument 3 of `neighbor` names, and a column of theirs, from 1; 0: vectors. */

@@ -270,6 +270,10 @@ recipes.calls = {
    ["bclua.stomp.self_join"] = join(), ["bclua.stomp.join"] = join(nil, true),
    ["bclua.stomp.z_self_join"] = join(1), ["bclua.stomp.z_join"] = join(1, true),
    ["bclua.stomp.matches"] = matches(), ["bclua.stomp.z_matches"] = matches(1),
+   ["bclua.stomp.correct"] = function()
+      local n = random(1, 20)
+      return {{distance = values.full({n}, "f64"), window = 4}, values.full({n}, "f64"), pick{"motifs", "discords"}}
+   end,
    ["bclua.stomp.motiflets"] = sets("k_max"), ["bclua.stomp.z_motiflets"] = sets("k_max", 1),
    ["bclua.stomp.motif_sets"] = sets("radius"), ["bclua.stomp.z_motif_sets"] = sets("radius", 1),
    ["bclua.stomp.pan"] = pan(), ["bclua.stomp.z_pan"] = pan(1),
