@@ -31,7 +31,7 @@ local function score(parser)
    local workflow = require "bclua.workflow.score"
    local _, of = cli.step(parser, "score", "What looks like a call: the motif of a recording or its discord, and " ..
       "what else?", workflow.options, "input dataset_root output calls fmin fmax shard time_limit")
-   return function(o) return cli.shared("score", of(o), workflow.run) end
+   return function(o) return cli.shared("score", of(o), workflow.run, true) end
 end
 
 local function cut(parser)
@@ -71,7 +71,7 @@ local function search(parser)
       end
       local result, message
       if o.all then
-         result, message = cli.shared("search", options_of.subset(o, pairs_of.options), pairs_of.run)
+         result, message = cli.shared("search", options_of.subset(o, pairs_of.options), pairs_of.run, true)
          if result and result.hits then io.write(pairs_of.text(result)) end
       else
          if o.shard or o.time_limit then c:error("--shard and --time-limit are for --all") end

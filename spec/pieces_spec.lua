@@ -98,6 +98,13 @@ describe("score by shards", function()
       assert.equal(0, status, out)
       assert.matches("score: --shard 2/2, by SLURM_ARRAY_TASK_ID\n", out, 1, true)
       assert.is_true(command.read(plain) == command.read(output))
+      os.remove(output)
+      command.remove(output .. ".shards")
+      for _ = 1, 2 do -- a job that is no array, and writes over what is there
+         out, status = command.shell(("SLURM_JOB_END_TIME=%d %s"):format(os.time(), words))
+         assert.equal(0, status, out)
+         assert.is_false(files.exists(output .. ".shards"))
+      end
       out, status = command.shell(words .. "--shard 3/2")
       assert.not_equal(0, status)
       assert.matches("'3/2' is outside 1/2..2/2", out, 1, true)

@@ -107,15 +107,19 @@ local goes_on = false -- Is the command part of a job that is started again for 
 -- @tparam string name of the step
 -- @tparam table o its options
 -- @tparam function run
+-- @tparam[opt] boolean by_pieces without a shard or a limit of its own the step cannot stop half-way, and so the end
+-- of the job is nothing to it
 -- @return what `run` does; or nil and a message
-function cli.shared(name, o, run)
+function cli.shared(name, o, run, by_pieces)
    if not o.shard and not o.claim then
       local shard, variable = shards.of_environment()
       if not shard and variable then return nil, variable end
       o.shard = shard
       if shard then progress.note(("%s: --shard %s, by %s"):format(name, shard, variable)) end
    end
-   o.time_limit = deadline.minutes(o.time_limit)
+   if o.shard or o.claim or o.time_limit or not by_pieces then
+      o.time_limit = deadline.minutes(o.time_limit)
+   end
    goes_on = o.shard ~= nil or o.claim or o.time_limit ~= nil
    return run(o)
 end

@@ -64,7 +64,7 @@ function pieces.is_shared(options, folder) return options.shard ~= nil or manife
 function pieces.open(output, root, settings, list)
    local folder = pieces.folder(output)
    if files.exists(output) and not manifest.is_in(folder) then
-      return nil, output .. ": was made without shards; go on without --shard, or take another output"
+      return nil, output .. ": was made without shards; go on without --shard and --time-limit, or take another output"
    end
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
