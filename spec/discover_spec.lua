@@ -118,7 +118,7 @@ describe("discover", function()
       local rows = sql.query(("from '%s/calls.parquet'"):format(dir))
       assert.equal(#r.rows, #rows)
       assert.equal(0, rows[1].distance)
-      assert.is_true(rows[2].distance <= 0.25 * rows[2].usual)
+      assert.is_true(rows[2].distance <= 0.2 * rows[2].usual)
       assert.matches("call  windows  recordings", discover.text(r))
    end)
 

@@ -26,7 +26,7 @@ discover.columns = {"source_name", "species", "call", "set", "member", "start_s"
 --- What `sets` takes, as in `run`.
 discover.rules = {
    seconds = {"number", default = 2, least = 0.1, most = 3600, unit = "s", text = "Length of a window."},
-   share = {"number", default = 0.25, above = 0, most = 1, text = "Alike are windows nearer to each other than this " ..
+   share = {"number", default = 0.2, above = 0, most = 1, text = "Alike are windows nearer to each other than this " ..
       "share of the usual distance of two windows of the recording."},
    fewest = {"integer", default = 3, least = 2, most = 100000, text = "Members of a set, at least."}}
 
@@ -174,7 +174,7 @@ local function compare(rows, features, o, options)
 end
 
 --- Find the sets of all recordings of a table.
--- @tparam table options `input` (Parquet from `consolidate`), `seconds` (2), `share` (0.25), `fewest` (3), `output`
+-- @tparam table options `input` (Parquet from `consolidate`), `seconds` (2), `share` (0.2), `fewest` (3), `output`
 -- (.parquet or .csv), `features` (the folder that `extract` wrote; default: the one that was consolidated), `track`,
 -- `dataset_root`, `examples` (4), `force`, `quiet`
 -- @treturn[1] table `rows` (see `columns`), `sets`, `calls` (numbers), `searched`, `failures`
