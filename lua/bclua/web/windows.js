@@ -45,7 +45,8 @@
     playing = load(id).sound;
     playing.currentTime = 0;
     playing.play().catch(error => {
-      if (error.name !== "AbortError") say("cannot play: " + error.message);
+      if (error.name === "NotAllowedError") say("space plays it"); // the browser waits for a first key or click
+      else if (error.name !== "AbortError") say("cannot play: " + error.message);
     });
   };
 
