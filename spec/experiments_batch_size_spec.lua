@@ -3,6 +3,7 @@ local files = require "bclua.files"
 local sql = require "bclua.sql"
 
 describe("scripts/experiments/batch_size.lua", function()
+   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local dir
    before_each(function() dir = command.folder() end)
    after_each(function() command.remove(dir) end)
@@ -14,7 +15,6 @@ describe("scripts/experiments/batch_size.lua", function()
    end
 
    it("finds the largest batch for a budget, in a table, a picture and a report", function()
-      if os.getenv("BCLUA_SANITIZED") then return pending("not for a sanitized build") end
       local out, status = run("--memory 80 --precision f32,bf16 --recompute none --steps 1 --most-seconds 60")
       assert.equal(0, status, out)
       local place = dir .. "/experiments/batch_size/"

@@ -10,6 +10,7 @@ local trial = require "bclua.workflow.experiments.trial"
 teardown(mined.remove)
 
 describe("noise.wrap", function()
+   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local heard
    local net = {forward = function(_, batch)
       heard = batch
@@ -59,6 +60,7 @@ describe("noise.wrap", function()
 end)
 
 describe("scripts/experiments/noise.lua", function()
+   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local function run(...) return command.bclua{"scripts/experiments/noise.lua", ...} end
 
    local function trained()
