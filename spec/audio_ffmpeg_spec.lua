@@ -229,7 +229,7 @@ echo '[info] Stream mapping:' >&2
             local n = 0
             for pid in lfs.dir("/proc") do
                local f = pid:find("^%d+$") and io.open("/proc/" .. pid .. "/stat")
-               local parent = f and f:read("a"):match("^.*%) %u (%d+)")
+               local parent = f and (f:read("a") or ""):match("^.*%) %u (%d+)")
                if f then f:close() end
                if parent and tonumber(parent) == require("bclua.process").number() then n = n + 1 end
             end
