@@ -4,6 +4,7 @@ local report = require "bclua.report"
 local array = require "bclua.array"
 
 describe("report", function()
+   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    it("encodes base64 as RFC 4648 has it", function()
       for text, expected in pairs({[""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==",
          fooba = "Zm9vYmE=", foobar = "Zm9vYmFy", ["\255\254\0"] = "//4A"}) do
@@ -55,6 +56,7 @@ describe("report", function()
 end)
 
 describe("the report of a run", function()
+   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local browser = require "support.browser"
    local pipeline = require "bclua.workflow.pipeline"
    local dir, run, page
@@ -197,6 +199,7 @@ describe("the report of a run", function()
 end)
 
 describe("plot", function()
+   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local dir
    setup(function() dir = command.folder() end)
    teardown(function() command.remove(dir) end)
