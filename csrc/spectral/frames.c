@@ -130,7 +130,7 @@ BC_AVX512_TARGET static void gather_squares(float *out, const float *const *lane
 
 void frames_gather_f32(float *out, const float *const *lane, const float *window, size_t length) {
 #if defined(__x86_64__)
-    if (length % 16 == 0 && bc_cpu_now() == BC_CPU_AVX512) {
+    if (length % 16 == 0 && bc_cpu_now() >= BC_CPU_AVX512) {
         gather_squares(out, lane, window, length);
         return;
     }

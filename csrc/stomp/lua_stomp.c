@@ -341,13 +341,14 @@ static int l_z_join(lua_State *L) {
 }
 
 /***
-The values of the option `instructions` that this machine can run.
+The values of the option `instructions` that this machine can run, and that differ here: matrix
+registers are for networks.
 @function instructions
 @treturn {string,...} `"plain"` and what else there is
 */
 static int l_instructions(lua_State *L) {
     lua_newtable(L);
-    for (int level = 1, n = 0; bc_cpu_names[level] != NULL; level++)
+    for (int level = BC_CPU_PLAIN, n = 0; level <= BC_CPU_AVX512; level++)
         if (bc_cpu_has((enum bc_cpu)level)) {
             lua_pushstring(L, bc_cpu_names[level]);
             lua_rawseti(L, -2, ++n);

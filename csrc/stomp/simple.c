@@ -15,7 +15,7 @@
 static simple_block *choose(enum bc_cpu level, bool filter) {
 #if defined(__x86_64__)
     if (level == BC_CPU_BEST) level = bc_cpu_now();
-    if (level == BC_CPU_AVX512) return filter ? bc_filter_avx512 : bc_sweep_avx512;
+    if (level >= BC_CPU_AVX512) return filter ? bc_filter_avx512 : bc_sweep_avx512;
     if (level == BC_CPU_AVX2) return filter ? bc_filter_avx2 : bc_sweep_avx2;
 #endif
     (void)level;

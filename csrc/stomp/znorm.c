@@ -175,7 +175,7 @@ void bc_znorm_update_neighbor(struct znorm *z, struct znorm_side *side, bool swa
 static znorm_block *choose(enum bc_cpu level, bool grid) {
 #if defined(__x86_64__)
     if (level == BC_CPU_BEST) level = bc_cpu_now();
-    if (level == BC_CPU_AVX512) return grid ? bc_znorm_grid_avx512 : bc_znorm_sweep_avx512;
+    if (level >= BC_CPU_AVX512) return grid ? bc_znorm_grid_avx512 : bc_znorm_sweep_avx512;
     if (level == BC_CPU_AVX2) return grid ? bc_znorm_grid_avx2 : bc_znorm_sweep_avx2;
 #endif
     (void)level;

@@ -1,12 +1,42 @@
 /* cpu.c: what the processor has. */
 #include "cpu.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#if BC_HAVE_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
-const char *const bc_cpu_names[] = {"best", "plain", "avx2", "avx512", NULL};
+const char *const bc_cpu_names[] = {"best", "plain", "avx2", "avx512", "amx", NULL};
 
 static int in_force; /* 0 (BC_CPU_BEST): not yet looked up */
+
+#if BC_HAVE_AMX
+#define REQUEST_PERMISSION 0x1023 /* ARCH_REQ_XCOMP_PERM */
+#define TILE_DATA 18              /* XFEATURE_XTILEDATA */
+
+static bool amx;
+
+/* CPUID 7: AMX-BF16 and AMX-TILE; then Linux must give us the registers. */
+static void ask_for_amx(void) {
+    unsigned a = 7, b, c = 0, d;
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    amx = (d >> 22 & 1) && (d >> 24 & 1) &&
+          syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+static bool has_amx(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, ask_for_amx);
+    return amx;
+}
+#else
+static bool has_amx(void) {
+    return false;
+}
+#endif
 
 bool bc_cpu_has(enum bc_cpu level) {
 #if defined(__x86_64__)
@@ -14,6 +44,7 @@ bool bc_cpu_has(enum bc_cpu level) {
     bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     if (level == BC_CPU_AVX2) return v3;
+    if (level == BC_CPU_AMX) return bc_cpu_has(BC_CPU_AVX512) && has_amx();
     if (level == BC_CPU_AVX512)
         return v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
@@ -27,9 +58,10 @@ static enum bc_cpu first_choice(void) {
     for (int i = BC_CPU_PLAIN; wanted != NULL && bc_cpu_names[i] != NULL; i++)
         if (strcmp(wanted, bc_cpu_names[i]) == 0 && bc_cpu_has((enum bc_cpu)i))
             return (enum bc_cpu)i;
-    return bc_cpu_has(BC_CPU_AVX512) ? BC_CPU_AVX512
-           : bc_cpu_has(BC_CPU_AVX2) ? BC_CPU_AVX2
-                                     : BC_CPU_PLAIN;
+    return bc_cpu_has(BC_CPU_AMX)      ? BC_CPU_AMX
+           : bc_cpu_has(BC_CPU_AVX512) ? BC_CPU_AVX512
+           : bc_cpu_has(BC_CPU_AVX2)   ? BC_CPU_AVX2
+                                       : BC_CPU_PLAIN;
 }
 
 enum bc_cpu bc_cpu_now(void) {

@@ -1,4 +1,5 @@
-/* cpu.h: one point where the instructions are chosen: AVX-512, AVX2, plain.
+/* cpu.h: one point where the instructions are chosen: AVX-512 with matrix registers (AMX) or
+ * without, AVX2, plain.
  *
  * BC_EACH_CPU compiles a hot function for each of them; which one runs is
  * looked up at every call, a load and a jump. FMA contraction is off for all (see
@@ -8,14 +9,22 @@
 
 #include <stdbool.h>
 
-enum bc_cpu { BC_CPU_BEST, BC_CPU_PLAIN, BC_CPU_AVX2, BC_CPU_AVX512 };
+/* Each has what the one before it has. The thread sanitizer cannot follow matrix registers. */
+enum bc_cpu { BC_CPU_BEST, BC_CPU_PLAIN, BC_CPU_AVX2, BC_CPU_AVX512, BC_CPU_AMX };
+#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_THREAD__)
+#define BC_HAVE_AMX 1
+#else
+#define BC_HAVE_AMX 0
+#endif
+
 extern const char *const bc_cpu_names[]; /* by level: "best", ...; NULL at the end */
 
 /* Do this build and this processor have it? */
 bool bc_cpu_has(enum bc_cpu level);
 
 /* What is in force: at first the best that there is, unless the environment
- * variable BCLUA_INSTRUCTIONS names another ("plain", "avx2", "avx512"). */
+ * variable BCLUA_INSTRUCTIONS names another ("plain", "avx2",
+ * "avx512", "amx"). */
 enum bc_cpu bc_cpu_now(void);
 void bc_cpu_set(enum bc_cpu level); /* one that bc_cpu_has, for all threads */
 
@@ -40,7 +49,7 @@ void bc_cpu_set(enum bc_cpu level); /* one that bc_cpu_has, for all threads */
     BC_TARGET("x86-64-v3", name##_avx2, parameters, { name##_body arguments; })   \
     linkage void name parameters {                                                \
         const enum bc_cpu now = bc_cpu_now();                                     \
-        if (now == BC_CPU_AVX512)                                                 \
+        if (now >= BC_CPU_AVX512)                                                 \
             name##_avx512 arguments;                                              \
         else if (now == BC_CPU_AVX2)                                              \
             name##_avx2 arguments;                                                \

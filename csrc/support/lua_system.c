@@ -59,10 +59,11 @@ static int l_threads(lua_State *L) {
 /*** The instructions that kernels use; `instructions(name)` sets them for all
 threads. It holds for all kernels; the libraries choose when the program starts.
 Results are the same with all of them, but for the rounding of the network's
-convolutions: this is there to show it, and to measure. Which there are: `stomp.instructions()`.
+convolutions: this is there to show it, and to measure.
 At first the best, or what the environment variable BCLUA_INSTRUCTIONS says.
 @function instructions
-@tparam[opt] string name "plain", "avx2", "avx512", or "best"
+@tparam[opt] string name "plain", "avx2", "avx512", "amx" (matrix registers too, for networks in
+bf16), or "best"
 @treturn string */
 static int l_instructions(lua_State *L) {
     if (!lua_isnoneornil(L, 1)) {

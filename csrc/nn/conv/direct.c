@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../../support/cpu.h"
 #include "interleave.h"
 #include "products.h"
 #include "products_amx.h"
@@ -57,7 +58,7 @@ void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward) {
 
 bool nn_direct_bf16_pays(const nn_conv *s) {
     return s->ci >= 32 && s->co >= 32 && s->kh * s->kw <= MOST_TAPS && s->n * s->oh * s->ow >= 64 &&
-           nn_amx_works();
+           bc_cpu_has(BC_CPU_AMX);
 }
 
 void nn_direct_cut_bf16(nn_direct *g, const nn_conv *s, bool backward) {

@@ -149,7 +149,7 @@ static void deinterleave(float *to, size_t plane, const float *from, size_t step
 void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, size_t at,
                  size_t plane, size_t channels, size_t n, float *wide) {
 #if defined(__x86_64__)
-    if (bc_cpu_now() == BC_CPU_AVX512) {
+    if (bc_cpu_now() >= BC_CPU_AVX512) {
         take_vectors(to, step, map, as, at, plane, channels, n);
         return;
     }
@@ -166,7 +166,7 @@ void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, si
 void nn_put_row(void *map, enum nn_storage as, size_t at, size_t plane, const float *from,
                 size_t step, const float *bias, bool add, size_t channels, size_t n, float *wide) {
 #if defined(__x86_64__)
-    if (bc_cpu_now() == BC_CPU_AVX512) {
+    if (bc_cpu_now() >= BC_CPU_AVX512) {
         put_vectors(map, as, at, plane, from, step, bias, add, channels, n);
         return;
     }

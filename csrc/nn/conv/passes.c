@@ -247,7 +247,7 @@ static bool is_bf16(const nn_layer *l, const nn_conv *s) {
 
 static bool runs_in_bf16(const nn_run *r, const nn_conv *s) {
     return r->in_as[0] == NN_AS_BF16 && r->out_as == NN_AS_BF16 && is_bf16(r->layer, s) &&
-           bc_cpu_now() == BC_CPU_AVX512;
+           bc_cpu_now() == BC_CPU_AMX;
 }
 
 static void run_direct(struct direct *k, const nn_conv *s, bool backward) {

@@ -1,35 +1,13 @@
 /* products_amx.c: products in bf16 on matrix registers. */
 #include "products_amx.h"
 
-#include <pthread.h>
-
+#include "../../support/cpu.h"
 #include "../../support/transpose.h"
 
-#if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_THREAD__)
+#if BC_HAVE_AMX
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define AMX __attribute__((target("amx-tile,amx-bf16,avx512f")))
-#define REQUEST_PERMISSION 0x1023 /* ARCH_REQ_XCOMP_PERM */
-#define TILE_DATA 18              /* XFEATURE_XTILEDATA */
-
-static bool works;
-
-/* CPUID 7: AMX-BF16 and AMX-TILE; then Linux must give us the registers. */
-static void ask(void) {
-    unsigned a = 7, b, c = 0, d;
-    if (!__builtin_cpu_supports("avx512f")) return;
-    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    works = (d >> 22 & 1) && (d >> 24 & 1) &&
-            syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
-}
-
-bool nn_amx_works(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, ask);
-    return works;
-}
 
 /* Palette 1: eight tiles of 16 rows of 64 bytes. */
 static const struct {
@@ -149,10 +127,6 @@ AMX void nn_amx_sum(float *c, const nn_amx_rows *f, size_t m, size_t n, bool add
 }
 
 #else
-bool nn_amx_works(void) {
-    return false;
-}
-
 void nn_amx_product(float *c, size_t ldc, const nn_amx_taps *t, size_t m, size_t outputs,
                     uint16_t *packed) {
     (void)c, (void)ldc, (void)t, (void)m, (void)outputs, (void)packed;

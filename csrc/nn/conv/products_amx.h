@@ -1,5 +1,5 @@
 /* products_amx.h: the products of convolutions in bf16, on Intel's
- * matrix registers (AMX). Sums are floats. */
+ * matrix registers (BC_CPU_AMX of cpu.h). Sums are floats. */
 #ifndef NN_PRODUCTS_AMX_H
 #define NN_PRODUCTS_AMX_H
 
@@ -12,9 +12,6 @@ enum {
     NN_AMX_DEPTH = 32, /* channels that come in, too */
     NN_AMX_TILE = 512  /* values of one tile of weights or of positions */
 };
-
-/* Whether this processor has it and the system lets us use it. */
-bool nn_amx_works(void);
 
 /* Several taps of a convolution: what position i sees of tap t begins at
  * a + place[i] + tap[t], `depth` channels side by side; its weights are the

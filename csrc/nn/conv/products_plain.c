@@ -34,7 +34,7 @@ static inline void four_store(float *p, four v) {
 
 nn_product *nn_product_best(void) {
 #if defined(__x86_64__)
-    if (bc_cpu_now() == BC_CPU_AVX512) return nn_product_avx512;
+    if (bc_cpu_now() >= BC_CPU_AVX512) return nn_product_avx512;
     if (bc_cpu_now() == BC_CPU_AVX2) return nn_product_avx2;
 #endif
     return nn_product_plain;
@@ -42,7 +42,7 @@ nn_product *nn_product_best(void) {
 
 nn_dots *nn_dots_best(void) {
 #if defined(__x86_64__)
-    if (bc_cpu_now() == BC_CPU_AVX512) return nn_dots_avx512;
+    if (bc_cpu_now() >= BC_CPU_AVX512) return nn_dots_avx512;
     if (bc_cpu_now() == BC_CPU_AVX2) return nn_dots_avx2;
 #endif
     return nn_dots_plain;
