@@ -13,11 +13,12 @@
 #   make settings   doc/settings.md anew, when options have changed
 #   make doc        the reference of all functions, by LDoc: build/doc/index.html
 #   make deps       install what is missing (asks for root only if something is)
+#   make onnxruntime fetch the library that computes other people's networks (97 MB)
 #   make deps-check name what is missing, install nothing
 #   make build      build, without looking for what is missing
 #   make install    copy to PREFIX (/usr/local); DESTDIR is honoured
 #   make uninstall  remove from PREFIX what make install put there, and nothing else
-#   make clean      remove what was built; the DuckDB library stays
+#   make clean      remove what was built; libraries that were fetched stay
 #   make distclean  remove build/ altogether
 #   make help       this list
 #
@@ -54,7 +55,7 @@ MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out csrc/host/%,$(SOURCES))) $(pat
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
-.PHONY: all build deps deps-check demo test check stress bench install uninstall clean distclean help FORCE
+.PHONY: all build deps deps-check onnxruntime demo test check stress bench install uninstall clean distclean help FORCE
 
 all: deps-check
 	@$(MAKE) --no-print-directory build
@@ -69,6 +70,9 @@ deps-check:
 
 deps:
 	@DUCKDB_LIB="$(DUCKDB_LIB)" sh rocks/deps.sh install $B
+
+onnxruntime:
+	@sh rocks/onnxruntime.sh $B
 
 $B/libduckdb.so:
 	@DUCKDB_LIB="$(DUCKDB_LIB)" sh rocks/deps.sh duckdb $B
@@ -151,9 +155,9 @@ install: all
 uninstall:
 	@sh rocks/uninstall.sh '$(DESTDIR)$(PREFIX)'
 
-# Not the library: it was fetched, not built.
+# Not the libraries: they were fetched, not built.
 clean:
-	@if [ -d $B ]; then find $B -mindepth 1 -maxdepth 1 ! -name 'libduckdb.so*' -exec rm -rf {} +; fi
+	@if [ -d $B ]; then find $B -mindepth 1 -maxdepth 1 ! -name 'libduckdb.so*' ! -name 'libonnxruntime.so*' -exec rm -rf {} +; fi
 
 distclean:
 	rm -rf $B

@@ -2,7 +2,8 @@
 # install.sh BUILDDIR PREFIX: copy a built bclua to where it is used from.
 #
 #   PREFIX/bin/bclua          the host; it finds the rest beside itself
-#   PREFIX/lib/bclua/         bclua.so, libduckdb.so, help.lua (what :help shows)
+#   PREFIX/lib/bclua/         bclua.so, libduckdb.so, libonnxruntime.so.1 if it was fetched, help.lua (what
+#                             :help shows)
 #   PREFIX/share/bclua/       lua/, scripts/
 #   PREFIX/share/             the man page, completion for bash and zsh
 #
@@ -59,6 +60,7 @@ put 644 "$build/_bclua" share/zsh/site-functions/_bclua
 put 755 "$build/bclua" bin/bclua
 put 755 "$build/bclua.so" lib/bclua/bclua.so
 put 755 "$build/libduckdb.so" lib/bclua/libduckdb.so
+[ ! -e "$build/libonnxruntime.so.1" ] || put 755 "$build/libonnxruntime.so.1" lib/bclua/libonnxruntime.so.1
 put 644 "$build/help.lua" lib/bclua/help.lua
 folder share/bclua
 for part in lua scripts; do

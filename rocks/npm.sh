@@ -1,11 +1,12 @@
 #!/bin/sh
-# npm.sh PACKAGE VERSION FOLDER: unpack a package of the npm registry into FOLDER/package.
+# npm.sh PACKAGE VERSION FOLDER [FILE]: unpack a package of the npm registry, or one file of it, into
+# FOLDER/package.
 # npm fetches it where there is one, for it knows passwords and proxies; else curl or wget
 # do: npm would bring 550 Debian packages along. Whether it is the right one, the caller
 # checks. Without npm the registry is $npm_config_registry, which npm heeds too, or npm's own.
 
 set -u
-package=$1 version=$2 folder=$3
+package=$1 version=$2 folder=$3 file=${4:+package/$4}
 has() { command -v "$1" >/dev/null 2>&1; }
 
 fetch() { # URL FILE
@@ -27,4 +28,5 @@ else
 	fetch "${registry%/}/$package/-/${package##*/}-$version.tgz" package.tgz ||
 		{ echo "$registry: $package $version could not be had" >&2; exit 1; }
 fi
-tar -xzf package.tgz && rm package.tgz
+# shellcheck disable=SC2086 # none, or one
+tar -xzf package.tgz $file && rm package.tgz

@@ -13,10 +13,11 @@ end
 
 local function predict(parser)
    local workflow = require "bclua.workflow.classify.predict"
-   local _, of = cli.step(parser, "predict", "Find the classes of a model in any recordings: detections, and a " ..
-      "summary by day and site.", workflow.options, "model inputs output precision threshold format review seed " ..
-      "checkpoint hop partial deployments channel batch shard time_limit")
+   local c, of = cli.step(parser, "predict", "Find the classes of a model in any recordings: detections, and a " ..
+      "summary by day and site.", workflow.options, "model inputs output encoder precision threshold format " ..
+      "review seed checkpoint hop partial deployments channel batch shard time_limit")
    return function(o)
+      cli.instead(c, o, "encoder", "model", "inputs")
       local result, message = cli.shared("classify", of(o), workflow.run)
       if result and result.by_class then print(workflow.text(result) .. "\nwritten: " .. o.output) end
       return result, message

@@ -110,9 +110,11 @@ end
 
 local function predict(parser)
    local workflow = require "bclua.workflow.predict"
-   local _, of = cli.step(parser, "predict", "The embedding of every window of any recordings, as one Parquet file.",
-      workflow.options, "checkpoint inputs output hop partial deployments channel precision batch shard time_limit")
+   local c, of = cli.step(parser, "predict", "The embedding of every window of any recordings, as one Parquet file.",
+      workflow.options, "checkpoint inputs output encoder hop partial deployments channel precision batch shard " ..
+      "time_limit")
    return function(o)
+      cli.instead(c, o, "encoder", "checkpoint", "inputs")
       local result, message = cli.shared("predict", of(o), workflow.run)
       if result and result.rows then print(("%s: %d windows"):format(o.output, result.rows)) end
       return result, message

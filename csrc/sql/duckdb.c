@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../support/beside.h"
 #include "../support/pool.h"
 
 bc_duck_api bc_duck;
@@ -28,22 +29,11 @@ static void resolve(void *library, const char *path, const char *name, void *to)
     memcpy(to, &symbol, sizeof symbol);
 }
 
-/* The path of the library beside the file that this code is in. */
-static bool beside_us(char *path, size_t size) {
-    Dl_info info;
-    if (dladdr(&bc_duck, &info) == 0 || info.dli_fname == NULL) return false;
-    const char *slash = strrchr(info.dli_fname, '/');
-    int folder = slash != NULL ? (int)(slash - info.dli_fname) : 0;
-    int n = snprintf(path, size, "%.*s%slibduckdb.so", folder, info.dli_fname,
-                     slash != NULL ? "/" : "./");
-    return n > 0 && (size_t)n < size && access(path, R_OK) == 0;
-}
-
 static void load(void) {
     char near[4096];
     const char *path = getenv("DUCKDB_LIB");
     if (path == NULL || path[0] == '\0')
-        path = beside_us(near, sizeof near) ? near : "libduckdb.so";
+        path = bc_beside(near, sizeof near, "libduckdb.so") ? near : "libduckdb.so";
     void *library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
     if (library == NULL) {
         snprintf(load_error, sizeof load_error,

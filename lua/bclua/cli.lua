@@ -256,8 +256,9 @@ local function add(parser, name, rule)
    local option = option_of(name, rule)
    if rule.argument then
       local is_list = rule[1] == "list"
-      return parser:argument(rule.argument, rule.text):target(name):args(is_list and "+" or rule.needed and 1 or "?")
-         :convert(cli.rule(rule.argument, is_list and rule.of or rule))
+      return parser:argument(rule.argument, rule.text):target(name)
+         :args(is_list and (rule.needed and "+" or "*") or rule.needed and 1 or "?"):convert(cli.rule(rule.argument,
+         is_list and rule.of or rule))
    end
    if rule.was then cli.renamed(option_of(rule.was, {}), option) end
    if rule[1] == "boolean" then return parser:flag(option, rule.text):target(name) end
@@ -282,6 +283,23 @@ function cli.step(parser, name, description, schema, names)
    cli.options(c, schema, names)
    cli.threads(schema.force and cli.outcome(c) or cli.strict(c))
    return c, function(parsed) return options_of.subset(parsed, schema) end
+end
+
+--- Of what was parsed: where an option stands for a command's first argument, all arguments are of the second, a list.
+-- @param parser
+-- @tparam table parsed is changed
+-- @tparam string option as in `encoder`
+-- @tparam string first as in `checkpoint`
+-- @tparam string rest as in `inputs`
+-- @treturn table parsed
+function cli.instead(parser, parsed, option, first, rest)
+   if parsed[option] then
+      table.insert(parsed[rest], 1, parsed[first])
+      parsed[first] = nil
+   end
+   local missing = not (parsed[option] or parsed[first]) and first or #parsed[rest] == 0 and rest
+   if missing then parser:error(("missing argument '%s'"):format(missing)) end
+   return parsed
 end
 
 --- What a command does that runs a step and prints what came of it, and where that is written.

@@ -143,7 +143,8 @@ function detect.summary(scores, detections, thresholds)
       if t.threshold then labels[#labels + 1] = ("(%s)"):format(sql.quote(t.label)) end
    end
    return sql.query(SUMMARY:format(relation, sql.parquet(detections),
-      "(values " .. table.concat(labels, ", ") .. ") classes(label)"))
+      #labels > 0 and "(values " .. table.concat(labels, ", ") .. ") classes(label)" or
+      "(select '' as label where false) classes"))
 end
 
 return detect

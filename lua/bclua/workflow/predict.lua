@@ -5,6 +5,7 @@ local account = require "bclua.workflow.account"
 local array = require "bclua.array"
 local deadline = require "bclua.deadline"
 local deployments = require "bclua.data.deployments"
+local encoder = require "bclua.encoder"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local lock = require "bclua.lock"
@@ -24,13 +25,16 @@ local predict = {}
 
 --- What `run` takes.
 predict.options = {
-   checkpoint = rules.checkpoint,
-   inputs = {"list", of = "string", items = "paths", shortest = 1, needed = true, argument = "inputs",
+   checkpoint = {"string", argument = "checkpoint", text = "A .safetensors file from `embed fit`; " ..
+      "none with --encoder."},
+   encoder = {"string", arg = "FILE.onnx", text = "In place of the checkpoint: anybody's network, which FILE.json " ..
+      "beside it describes (doc/detect.md)."},
+   inputs = {"list", of = "string", items = "paths", shortest = 1, argument = "inputs",
       text = "Recordings, and folders of them."},
    output = {"string", needed = true, arg = "FILE.parquet",
       text = "File to write; what is in it already is not done again."},
    hop = {"number", least = 0.01, unit = "s",
-      text = "Seconds from window to window (default: the length of a window, 5)."},
+      text = "Seconds from window to window (default: the length of a window; of our networks 5)."},
    partial = {"choice", {"pad", "drop"}, default = "pad",
       text = "A last window that the recording does not fill: pad it with silence, or drop it."},
    precision = extend(training_options.precision, {default = "f32"}),
@@ -44,21 +48,6 @@ predict.options = {
 local function md5(text)
    local sql = require "bclua.sql"
    return assert(sql.query(("select md5(%s) as hash"):format(sql.quote(text))))[1].hash
-end
-
---- A number that follows from the weights alone: not from where the checkpoint is, nor from what else it holds.
--- @tparam network net
--- @treturn string
-function predict.weights(net)
-   local names, sums = {}, {}
-   local state = net:state()
-   for name in pairs(state) do names[#names + 1] = name end
-   table.sort(names)
-   for i, name in ipairs(names) do
-      local t = state[name]:copy("f64")
-      sums[i] = ("%s %a %a"):format(name, t:sum(), (t * t):sum())
-   end
-   return md5(table.concat(sums, "\n"))
 end
 
 -- What a table of deployments says, as one word; nil without one.
@@ -177,6 +166,10 @@ local function embed(net, todo, store, o, job, on_windows)
 end
 
 local function check(options)
+   if (options.checkpoint == nil) == (options.encoder == nil) then
+      return nil, "one network is needed: a checkpoint, or --encoder"
+   end
+   if not options.inputs then return nil, "nothing to read: recordings, or folders of them, are needed" end
    if not options.output:lower():find("%.parquet$") then
       return nil, options.output .. ": must end in .parquet (--output)"
    end
@@ -231,13 +224,13 @@ local function settings_of(net, options, job)
       o.deployments, message = deployments.read(options.deployments)
       if not o.deployments then return nil, message end
    end
-   return o, extend({weights = predict.weights(net), window_s = net.options.seconds, hop_s = o.hop_s,
+   return o, extend({weights = encoder.identity(net), window_s = net.options.seconds, hop_s = o.hop_s,
       sample_rate = o.sample_rate, channel = o.channel, partial = options.partial,
       deployments = hash_of(options.deployments), precision = options.precision}, job.parameters or {})
 end
 
 --- The same with a network that is there, by one process.
--- @tparam network net from `bclua.tilenet`
+-- @tparam network net from `bclua.encoder`
 -- @tparam {string,...} list files
 -- @tparam table options as for `run`; `checkpoint` is only the name in the metadata
 -- @tparam[opt] {table,...} left_out what else there was and counts as failed, from `files.find`
@@ -385,7 +378,8 @@ end
 -- window: less than a window's length where the recording ends in it), `embedding` (list of floats). A second
 -- run adds what is not there or has changed; one that was killed goes on. Embeddings of a recording do not
 -- depend on the others, nor on the number of threads.
--- @tparam table options `checkpoint`, `inputs` (files and folders), `output` (.parquet), `hop` (seconds from
+-- @tparam table options `checkpoint`, or `encoder` (an ONNX file, see `bclua.encoder`), `inputs` (files and folders),
+-- `output` (.parquet), `hop` (seconds from
 -- window to window), `partial` (`pad`: the last window is filled up with silence, `drop`: left out), `channel` (see
 -- `bclua.data.hearing`; default: that of the training), `precision`,
 -- `batch` (windows at once), `deployments` (a CSV, see `bclua.data.deployments`: clock times and sites), `shard`
@@ -394,11 +388,12 @@ end
 -- @tparam[opt] function job_of `job_of(net)` says what is written in place of embeddings, or nil and a message: `step`
 -- (what messages call it), `kind` (see `predict.partitioned_writer`), `of`: function of embeddings and their windows,
 -- f32 (n, samples), that returns the values (n, k); `parameters` beside those of `predict`
+-- @tparam[opt] string output what the network gives: `embedding`, or `logits` (see `bclua.encoder`)
 -- @treturn[1] table `done`, `skipped`, `windows` (of this run), `rows` (of the table), `seconds` (of sound),
 -- `elapsed_s`, `failures`, `counts` (see `account.of`), `stopped` (time was up); with a shard as from `pieces.run`
 -- @treturn[2] nil
 -- @treturn[2] string message
-function predict.run(options, job_of)
+function predict.run(options, job_of, output)
    options = check_options(options, predict.options)
    local ok, message = check(options)
    if not ok then return nil, message end
@@ -407,7 +402,8 @@ function predict.run(options, job_of)
       list, left_out, others = list_files(options.inputs)
       if not list then return nil, left_out end
    end
-   local net, metadata = require("bclua.tilenet").open(options.checkpoint, {precision = options.precision})
+   options.checkpoint = options.encoder or options.checkpoint
+   local net, metadata = encoder.open(options.checkpoint, {precision = options.precision, output = output})
    if not net then return nil, metadata end
    options.channel = options.channel or metadata.channel
    local result, job = nil, EMBED

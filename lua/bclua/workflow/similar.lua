@@ -7,10 +7,10 @@ local analysis = require "bclua.workflow.analysis"
 local array = require "bclua.array"
 local best_channel = require "bclua.workflow.best_channel"
 local display = require "bclua.display"
+local encoder = require "bclua.encoder"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local index = require "bclua.index"
-local predict = require "bclua.workflow.predict"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local search = require "bclua.workflow.search"
@@ -106,9 +106,9 @@ local function open_network(options, made)
    if not path or not files.is_file(path) then
       return nil, ("%s: its network, %s, is not there; give --checkpoint"):format(options.embeddings, path or "unnamed")
    end
-   local net, message = require("bclua.tilenet").open(path, {precision = made.precision})
+   local net, message = encoder.open(path, {precision = made.precision})
    if not net then return nil, message end
-   if predict.weights(net) ~= made.weights then
+   if encoder.identity(net) ~= made.weights then
       net:close()
       return nil, ("%s: was made with another network than %s"):format(options.embeddings, path)
    end

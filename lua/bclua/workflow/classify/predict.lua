@@ -1,8 +1,10 @@
 --- Find the classes of a model in any recordings: decoded, embedded and classified in one pass.
 -- @module bclua.workflow.classify.predict
+local array = require "bclua.array"
 local classifier = require "bclua.classifier"
 local detect = require "bclua.detect"
 local display = require "bclua.display"
+local encoder = require "bclua.encoder"
 local exports = require "bclua.workflow.classify.exports"
 local files = require "bclua.files"
 local lock = require "bclua.lock"
@@ -13,6 +15,7 @@ local pieces = require "bclua.workflow.pieces"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local review = require "bclua.workflow.classify.review"
+local sql = require "bclua.sql"
 local stream = require "bclua.workflow.predict"
 local system = require "bclua.system"
 local train = require "bclua.workflow.classify.train"
@@ -22,11 +25,14 @@ local predict = {}
 
 -- What the recordings are read and embedded with; their precision is that of the embeddings that trained.
 local STREAM = options_of.extend(stream.options, {output = false, precision = false,
-   checkpoint = {"string", text = "The network of the model's embeddings, where it is no longer where it was."}})
+   checkpoint = {"string", arg = "FILE",
+      text = "The network of the model's embeddings, where it is no longer where it was."}})
 
 --- What `run` takes.
 predict.options = options_of.extend(STREAM, detect.options, {
-   model = {"string", needed = true, argument = "model", text = "A file from `classify train`."},
+   model = {"string", argument = "model", text = "A file from `classify train`; none with --encoder."},
+   encoder = {"string", arg = "FILE.onnx", text = "In place of the model: anybody's network that has classes of its " ..
+      "own, which FILE.json beside it names (doc/detect.md)."},
    output = {"string", needed = true, arg = "DIR",
       text = "Folder to write; what is scored in it already is not done again."},
    format = {"choice", exports.formats, text = "Also csv, raven, audacity (a folder of tracks), birdnet or " ..
@@ -42,6 +48,36 @@ local function checkpoint_of(model, options)
    return nil, ("%s: its checkpoint is not there: %s (use --checkpoint)"):format(options.model, tostring(path))
 end
 
+-- A network's own classes as a model whose probabilities are what the network takes for them.
+local function own_classes(path)
+   local d, message = encoder.description(path)
+   if not d then return nil, message end
+   if not d.logits then
+      return nil, path .. ": its description names no logits; for its embeddings there is `classify train`"
+   end
+   local model = {classes = {}, calibration = array.zeros({#d.labels, 2}, "f64"), about = {sample_rate = d.sample_rate}}
+   for k, name in ipairs(d.labels) do model.classes[k] = {name = name} end
+   model.calibration:slice(2, 1, 1):fill(1)
+   return model
+end
+
+-- The model, and the network's path goes into the options.
+local function open(options)
+   if (options.model == nil) == (options.encoder == nil) then return nil, "one is needed: a model, or --encoder" end
+   if options.encoder then
+      if options.checkpoint then return nil, "--encoder has no further network (--checkpoint)" end
+      if options.precision then
+         return nil, options.encoder .. ": its probabilities were never held against labels: choose a --threshold"
+      end
+      return own_classes(options.encoder)
+   end
+   local model, message = classifier.load(options.model)
+   if not model then return nil, message end
+   options.checkpoint, message = checkpoint_of(model, options)
+   if not options.checkpoint then return nil, message end
+   return model
+end
+
 -- From embeddings and their windows to scores.
 local function scorer(model, sample_rate)
    local name = model.features
@@ -55,7 +91,8 @@ end
 -- What `predict` writes in place of embeddings; refused where the network is another one.
 local function job_of(model, options)
    return function(net)
-      if stream.weights(net) ~= model.about.weights then
+      if options.encoder then return {step = "classify", kind = partitioned_writer.kinds.scores} end
+      if encoder.identity(net) ~= model.about.weights then
          return nil, ("%s: was trained on embeddings of another checkpoint than %s"):format(options.model,
             options.checkpoint)
       end
@@ -69,7 +106,7 @@ local function score(model, options)
    local o = options_of.subset(options, STREAM)
    o.output, o.precision = options.output .. "/scores.parquet", model.about.precision
    o.channel = options.channel or model.about.channel
-   return stream.run(o, job_of(model, options))
+   return stream.run(o, job_of(model, options), options.encoder and "logits")
 end
 
 -- The folder to ourselves, unless shards are at work in it together.
@@ -90,10 +127,23 @@ local function remarks(thresholds, precision)
    return list
 end
 
+-- A network may know thousands of classes: those that were found.
+local function only_found(thresholds, detections)
+   local rows, message = sql.query("select distinct label from " .. sql.parquet(detections))
+   if not rows then return nil, message end
+   local is_found, list = {}, {}
+   for _, row in ipairs(rows) do is_found[row.label] = true end
+   for _, t in ipairs(thresholds) do
+      if is_found[t.label] then list[#list + 1] = t end
+   end
+   return list
+end
+
 --- Find the classes, and write what was found into a folder: `scores.parquet` (all windows; what is there already is
 -- not done again, so that other thresholds cost nothing), `detections.parquet`, `summary.csv` (by day, site and class)
 -- and what `format` asks for.
--- @tparam table options `model` (of `classify train`), `inputs` (recordings and folders), `output` (a folder);
+-- @tparam table options `model` (of `classify train`), or `encoder` (an ONNX file with classes of its own, see
+-- `bclua.encoder`), `inputs` (recordings and folders), `output` (a folder);
 -- `threshold` or `precision` as for `bclua.detect`; `format` (see `exports.formats`); `checkpoint` (default: where it
 -- was at the training), `review` (so many windows of each class are drawn, see `bclua.workflow.classify.review`, with
 -- `seed`), `hop`, `partial`, `channel`, `deployments`, `batch`, `shard`, `time_limit`, `force`, `quiet` as for
@@ -104,10 +154,8 @@ end
 -- @treturn[2] string message
 function predict.run(options)
    options = options_of.check(options, predict.options)
-   local model, message = classifier.load(options.model)
+   local model, message = open(options)
    if not model then return nil, message end
-   options.checkpoint, message = checkpoint_of(model, options)
-   if not options.checkpoint then return nil, message end
    local thresholds = options_of.subset(options, detect.options)
    local ok
    ok, message = detect.thresholds(model, thresholds)
@@ -128,7 +176,14 @@ function predict.run(options)
    local found
    found, message = detect.find(options.output .. "/scores.parquet", model, thresholds)
    if not found then return nil, message end
-   result.thresholds, result.remarks = found.thresholds, remarks(found.thresholds, options.precision)
+   result.remarks = remarks(found.thresholds, options.precision)
+   if options.encoder then
+      found.thresholds, message = only_found(found.thresholds, thresholds.output)
+      if not found.thresholds then return nil, message end
+      result.remarks[1] = ("found: %d of the %d classes; probabilities are the network's own, not held against labels")
+         :format(#found.thresholds, #model.classes)
+   end
+   result.thresholds = found.thresholds
    ok, message = exports.write(options.output, found.thresholds, {format = options.format,
       sample_rate = made.sample_rate})
    if not ok then return nil, message end
