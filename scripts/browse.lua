@@ -1,4 +1,4 @@
--- usage: bclua scripts/browse.lua RUN [--port N] [--labels FILE] [--embeddings FILE [--clusters FILE]]
+-- usage: bclua scripts/browse.lua RUN [--port N] [--labels FILE] [--embeddings FILE [--clusters FILE] | --review FILE]
 -- Look through a run and listen to it, in a browser on this machine; accept and reject motifs, name windows.
 local cli = require "bclua.cli"
 local options_of = require "bclua.options"
@@ -13,11 +13,12 @@ Examples:
   bclua scripts/browse.lua runs/birds --port 8123 --dataset-root birds
   bclua scripts/browse.lua runs/birds --labels labels.parquet
   bclua scripts/browse.lua runs/birds --embeddings summer.parquet --clusters clusters.parquet
+  bclua scripts/browse.lua found
 With embeddings, windows can be named; what is said is in RUN/verdicts.csv:
   bclua scripts/classify.lua train --labels RUN/verdicts.csv --embeddings summer.parquet
     --output calls.safetensors]])
 local schema = options_of.extend(server.options, {port = options_of.extend(server.options.port, {default = 8080})})
-cli.options(parser, schema, "run port dataset_root embeddings clusters labels")
+cli.options(parser, schema, "run port dataset_root embeddings clusters labels review")
 cli.threads(parser)
 local o = parser:parse()
 local _ <close> = cli.command("browse")

@@ -69,11 +69,11 @@ local function serve(b)
    end
 end
 
-local function post(s, get, value, headers)
+local function post(s, get, value, headers, path_)
    local all = {host = "127.0.0.1:8080", ["x-token"] = s.token}
    for k, v in pairs(headers or {}) do all[k] = v or nil end
    local body = type(value) == "table" and cjson.encode(value) or value
-   return get("/label", {method = "POST", headers = all, body = body})
+   return get(path_ or "/label", {method = "POST", headers = all, body = body})
 end
 
 describe("windows", function()
@@ -179,6 +179,35 @@ describe("what is said of windows", function()
       assert.equal("no", w.known.tone[17])
       assert(w:answer(17, "tone", nil))
       assert.equal("yes", w.known.tone[17])
+      assert(w:answer(17, "tone", "unsure", "yes"))
+      assert.same({nil, "changed"}, {w:answer(17, "tone", "no", "yes")})
+   end)
+
+   it("is of all windows of a cluster at once, but of those of which something was said; and taken back", function()
+      local b, w = open{clusters = run .. "/clusters.parquet"}
+      local s, get = serve(b)
+      local own = {}
+      for row, c in pairs(w.cluster) do
+         if c.cluster == 1 then own[#own + 1] = row end
+      end
+      table.sort(own)
+      assert(w:answer(own[1], "tone", "no"))
+      local function ask(value) return post(s, get, value, nil, "/cluster") end
+      local status, body = ask{cluster = 1, label = "tone", verdict = "yes"}
+      assert.equal(200, status, body)
+      assert.equal(#own - 1, cjson.decode(body).windows)
+      assert.equal(#own, #assert(answers.read(said())))
+      assert.same({"no", "yes"}, {w.known.tone[own[1]], w.known.tone[own[2]]})
+      assert.matches(("tone %%(%d%%)"):format(#own - 1), select(2, get("/clusters")))
+      assert(w:answer(own[2], "tone", "unsure")) -- somebody thinks better of it
+      status, body = ask{cluster = 1, label = "tone", verdict = "none"}
+      assert.equal(200, status, body)
+      assert.equal(#own - 2, cjson.decode(body).windows)
+      assert.equal(2, #assert(answers.read(said())))
+      assert.equal(404, (ask{cluster = #w.clusters + 1, label = "tone", verdict = "yes"}))
+      assert.equal(404, (ask{cluster = 0, label = "tone", verdict = "yes"}))
+      assert.equal(400, (ask{cluster = 1, label = "tone", verdict = "no"}))
+      assert.equal(400, (ask{cluster = 1, label = "", verdict = "yes"}))
    end)
 
    it("names recordings so that labels find them", function()
@@ -418,6 +447,33 @@ describe("windows in a browser", function()
       assert.matches("/window/" .. f.undone .. "%.wav$", f.sound)
       assert.is_true(f.like > 3 and f.width > 100)
       assert.equal("yes", b.windows.known.tone[tonumber(f.first)])
+   end)
+
+   it("are named by the cluster, and that is taken back", function()
+      local b = open{clusters = run .. "/clusters.parquet"}
+      local found, console = browser.visit(function(port)
+         local s = browse_server.new(b, port)
+         return function(request) return s:handle(request) end
+      end, "/review?cluster=1", {360}, browser.help .. [=[
+         const said = () => d.getElementById("status").textContent, box = d.getElementById("name-all");
+         await until(() => d.getElementById("strip").dataset.window !== undefined);
+         key("a");
+         const isThere = d.activeElement === box;
+         box.value = "owl";
+         box.dispatchEvent(new view.KeyboardEvent("keydown", {key: "Enter", bubbles: true}));
+         await until(() => said().startsWith("owl: "));
+         await until(() => d.querySelector("#said .chip.yes"));
+         const named = said();
+         key("z");
+         await until(() => said().startsWith("taken back"));
+         await until(() => !d.querySelector("#said .chip"));
+         return {isThere, named, back: said(), wide};]=])
+      assert.equal("", console)
+      local n = b.windows.clusters[1].windows
+      assert.same({true, ("owl: %d windows of cluster 1; z takes it back"):format(n),
+         ("taken back: owl: %d windows of cluster 1"):format(n), false},
+         {found[1].isThere, found[1].named, found[1].back, found[1].wide})
+      assert.equal(0, #answers.read(said()))
    end)
 
    it("are points of a map, gone through by keys", function()

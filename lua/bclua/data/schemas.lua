@@ -181,6 +181,7 @@ schemas.detections = {file = TEXT, start_s = schemas.embeddings.start_s, end_s =
 
 --- review.csv of `classify predict --review`, with verdicts.
 schemas.reviewed = options.extend(schemas.labels, {score = NUMBER,
+   probability = {"number", needed = true, least = 0, most = 1},
    band = {"number", needed = true, least = 0, most = 1}, band_windows = {"integer", needed = true, least = 1}})
 
 --- What `bclua.index` says of the table that it is of.

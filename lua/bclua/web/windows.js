@@ -356,10 +356,30 @@
     const isFirst = chosenClass() === "";
     judge(name, "yes", isFirst || name === chosenClass());
   };
+  // The whole cluster at once: what was said of its windows before stays.
+  const putCluster = async (label, verdict) => {
+    const {windows, progress} = await ask("/cluster", {cluster: +cluster, label, verdict});
+    learnNames([label]);
+    drawProgress(progress);
+    return windows;
+  };
+  const nameCluster = label =>
+    inTurn(async () => {
+      const windows = await putCluster(label, "yes");
+      undone.push({cluster, label});
+      say(`${label}: ${windows} windows of cluster ${cluster}; z takes it back`);
+      if (shown) await show(shown.row, false);
+    });
   const undo = () =>
     inTurn(async () => {
       const last = undone.pop();
       if (!last) return say("nothing to take back");
+      if (last.cluster) {
+        const windows = await putCluster(last.label, "none");
+        say(`taken back: ${last.label}: ${windows} windows of cluster ${last.cluster}`);
+        if (shown) await show(shown.row, false);
+        return;
+      }
       await put(last.row, last.label, last.before, last.after);
       say(`taken back: ${last.label}: ${last.after}`);
       if (shown && shown.row !== last.row) {
@@ -458,6 +478,7 @@
     "]": () => turn("band", 1),
     " ": () => shown && play(shown.row),
     "/": () => $("name").focus(),
+    a: () => cluster && $("name-all").focus(),
     ArrowRight: () => inTurn(next),
     ArrowLeft: () => inTurn(back),
   };
@@ -466,13 +487,15 @@
   for (const button of document.querySelectorAll("[data-key]")) {
     button.addEventListener("click", keys[button.dataset.key]);
   }
-  $("name").addEventListener("keydown", event => {
-    if (event.key !== "Enter" && event.key !== "Escape") return;
-    const name = $("name").value.trim();
-    $("name").value = "";
-    $("name").blur();
-    if (event.key === "Enter" && name !== "") giveName(name);
-  });
+  for (const [id, use] of Object.entries({name: giveName, "name-all": nameCluster})) {
+    $(id).addEventListener("keydown", event => {
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      const name = $(id).value.trim();
+      $(id).value = "";
+      $(id).blur();
+      if (event.key === "Enter" && name !== "") use(name);
+    });
+  }
 
   const tick = () => {
     const cursor = $("cursor");

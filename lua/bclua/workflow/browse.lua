@@ -82,6 +82,8 @@ browse.options = {
       "verdicts.csv of the run (default: embeddings.parquet of the run, if there is one)."},
    clusters = {"string", arg = "FILE.parquet", text = "Clusters of these windows, from `embed cluster` (default: " ..
       "clusters.parquet of the run, if there is one)."},
+   review = {"string", arg = "FILE.csv", text = "In place of embeddings, review.csv of `classify predict --review`: " ..
+      "its windows are judged (default: review.csv of the run, if it has no embeddings)."},
 }
 
 -- The recordings of the run, what was thought of their motifs, and their labels.
@@ -108,13 +110,19 @@ local function add_recordings(b, options)
    return true
 end
 
--- The windows of the run's table of embeddings; false: it has none.
+-- The windows of the run's table of embeddings, or of one to be reviewed; false: it has none.
 local function open_windows(options)
    local function default(name)
       local path = options.run .. "/" .. name
       return files.exists(path) and path or nil
    end
-   local embeddings = options.embeddings or default "embeddings.parquet"
+   local embeddings = options.embeddings or not options.review and default "embeddings.parquet"
+   local judged = require "bclua.workflow.browse.judged"
+   local review = options.review or not embeddings and default(judged.file)
+   if options.review and options.embeddings then
+      return nil, "either windows of embeddings or of a review (--embeddings, --review)"
+   end
+   if review and not options.clusters then return judged.open(review) end
    if not embeddings then
       if options.clusters then return nil, options.clusters .. ": clusters of which windows? (--embeddings)" end
       return false
@@ -128,7 +136,7 @@ end
 -- @tparam table options `run` (folder of `pipeline`, or one that has a motif.parquet),
 -- `dataset_root` (folder that holds the source names; default: what config.json of the run says), `labels` (from
 -- `import-labels`: marks of the recordings), `embeddings` (windows to be named; a run that has them needs no
--- motif.parquet), `clusters`
+-- motif.parquet), `clusters`, `review` (a review.csv, in place of embeddings)
 -- @treturn[1] browser `notes`: what is to be said of the labels; `windows`, see `bclua.workflow.browse.windows`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path

@@ -43,7 +43,7 @@ local SECTIONS = {"clusters", "map", "classes", "review"}
 local function sections(b, here)
    if not b.windows then return "" end
    local out = {}
-   for i, name in ipairs(SECTIONS) do
+   for i, name in ipairs(b.windows.sections or SECTIONS) do
       out[i] = ('<a href="/%s"%s>%s</a>'):format(name, name == here and ' aria-current="page"' or "", name)
    end
    return table.concat(out)

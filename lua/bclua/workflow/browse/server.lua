@@ -228,7 +228,21 @@ local function label(self, request)
    return in_json{said = w:about(row).said, progress = progress_of(self, v.label)}
 end
 
-local changes = {["/verdict"] = verdict, ["/label"] = label}
+-- All windows of a cluster at once.
+local function cluster(self, request)
+   local w, v = self.browser.windows, json.decode(request.body)
+   if not (w and w.cluster) then return text(404, "no such page") end
+   if type(v) ~= "table" or not is_name(v.label) or not (v.verdict == "yes" or v.verdict == "none") then
+      return text(400, "not a label")
+   end
+   local number = math.tointeger(v.cluster)
+   if not (number and number >= 1 and number <= #w.clusters) then return text(404, "no such cluster") end
+   local count, message = w:name_cluster(number, v.label, v.verdict == "none")
+   if not count then return text(500, message) end
+   return in_json{windows = count, progress = progress_of(self, v.label)}
+end
+
+local changes = {["/verdict"] = verdict, ["/label"] = label, ["/cluster"] = cluster}
 
 -- The same number of steps wherever they differ.
 local function same(a, b)

@@ -5,6 +5,7 @@ local classifier = require "bclua.classifier"
 local display = require "bclua.display"
 local examples = require "bclua.workflow.classify.examples"
 local report = require "bclua.report"
+local review = require "bclua.workflow.classify.review"
 
 local pages = {}
 
@@ -51,7 +52,7 @@ end
 
 local KEYS = {{"y", "yes"}, {"n", "no"}, {"u", "unsure"}, {"1 ... 9", "name it"}, {"/", "another name"},
    {"space", "play"}, {"→ ←", "next, back"}, {"z", "undo"}, {"m", "more like this"}, {"M", "by profile, too"},
-   {"c", "next class"}, {"b", "next order"}, {"f", "next filter"}, {"[ ]", "band"}}
+   {"c", "next class"}, {"b", "next order"}, {"f", "next filter"}, {"[ ]", "band"}, {"a", "name the whole cluster"}}
 
 --- The page where windows are named.
 -- @tparam windows w
@@ -59,14 +60,16 @@ local KEYS = {{"y", "yes"}, {"n", "no"}, {"u", "unsure"}, {"1 ... 9", "name it"}
 function pages.review(w)
    local sites, days = w:filters()
    local out = {'<header><h1>Review</h1><span class="note" id="progress" role="status"></span></header>',
-      '<div class="row" id="choice">', choice("class", "class", options_of(w.classes, "none")),
-      choice("by", "next", options_of{"uncertain", "likely", "unlikely", "band", "random"}),
+      '<div class="row" id="choice">',
+      choice("class", "class", options_of(w.classes, not w.sections and "none" or nil)),
+      choice("by", "next", options_of{"uncertain", "likely", "unlikely", "band", "random"}, w.sections),
       choice("band", "band", options_of{"0.9 to 1", "0.7 to 0.9", "0.5 to 0.7", "0.3 to 0.5", "0.1 to 0.3",
          "0 to 0.1"}, true),
       choice("show", "show", options_of{"undecided", "yes", "no", "unsure"}),
       choice("site", "site", options_of(sites, "all"), #sites == 0),
       choice("day", "day", options_of(days, "all"), #days == 0),
-      '<span hidden id="cluster">cluster <output></output> <button id="all">all</button></span></div>',
+      '<span hidden id="cluster">cluster <output></output> <button id="all">all</button> <label>name all of it ' ..
+      '<input id="name-all" list="known" autocomplete="off" maxlength="200"></label></span></div>',
       '<div id="strip"><canvas height="96" aria-label="spectrogram"></canvas><div id="cursor" hidden></div></div>',
       '<p id="about"></p><p id="said" class="row"></p>',
       '<div class="row"><button data-key="y" class="yes">yes</button><button data-key="n" class="no">no</button>' ..
@@ -90,21 +93,39 @@ local function busiest(hours)
    return best and ("%02d h"):format(best - 1) or ""
 end
 
+-- By cluster, what most of its windows were said to be.
+local function names_of(w)
+   local best = {}
+   for _, class in ipairs(w.classes) do
+      local count = {}
+      for row, verdict in pairs(w.known[class]) do
+         local c = verdict == "yes" and w.cluster[row] and w.cluster[row].cluster
+         if c then count[c] = (count[c] or 0) + 1 end
+      end
+      for c, n in pairs(count) do
+         if n > (best[c] and best[c].n or 0) then best[c] = {n = n, class = class} end
+      end
+   end
+   for c, one in pairs(best) do best[c] = ("%s (%d)"):format(display.line(one.class), one.n) end
+   return best
+end
+
 --- The clusters, each with its example.
 function pages.clusters(w)
    if not w.clusters then
       return "<h1>Clusters</h1><p>None: <code>embed.lua cluster</code> finds them, <code>--clusters</code> shows " ..
          "them.</p>"
    end
-   local rows = {}
+   local rows, names = {}, names_of(w)
    for i, c in ipairs(w.clusters) do
       rows[i] = {('<a href="/review?cluster=%d">%d%s</a>'):format(c.cluster, c.cluster,
          c.name and " " .. escape(c.name) or ""), tostring(c.windows), tostring(c.recordings), busiest(c.hours),
          c.row and sound_link(c.row, place(c.medoid_file, c.medoid_start_s)) or "", c.label and escape(c.label) or "",
-         c.purity and ("%.0f %%"):format(100 * c.purity) or ""}
+         c.purity and ("%.0f %%"):format(100 * c.purity) or "",
+         escape(names[c.cluster] or "")}
    end
-   return "<h1>Clusters</h1>" .. rows_of({"cluster", "windows", "recordings", "most at", "example", "label", "purity"},
-      rows) .. '<p id="status" role="status"></p>'
+   return "<h1>Clusters</h1>" .. rows_of({"cluster", "windows", "recordings", "most at", "example", "label", "purity",
+      "named"}, rows) .. '<p id="status" role="status"></p>'
 end
 
 --- The map.
@@ -135,13 +156,41 @@ local function judge(w)
    return w.judged
 end
 
+local function class_link(name)
+   return ('<a class="class" data-class="%s" href="/review">%s</a>'):format(escape(name), escape(display.line(name)))
+end
+
+-- Precision and recall as text, by class.
+local function measured(path)
+   local text = {}
+   for _, m in ipairs(review.measures(path) or {}) do
+      text[m.label] = text[m.label] or {}
+      table.insert(text[m.label], m.precision and ("%.2f / %.2f"):format(m.precision, m.recall or 0) or "")
+   end
+   return text
+end
+
+-- The classes of a table that is reviewed.
+local function reviewed_classes(w)
+   local rows, measures = {}, measured(w.path)
+   for i, name in ipairs(w.classes) do
+      local p, m = w:progress(name), measures[name] or {}
+      rows[i] = {class_link(name), tostring(p.yes), tostring(p.no), tostring(p.unsure), tostring(p.left), m[1] or "",
+         m[2] or "", m[3] or ""}
+   end
+   return "<h1>Classes</h1>" .. rows_of({"class", "yes", "no", "unsure", "left", "from 0.5 up", "from 0.7", "from 0.9"},
+      rows) .. ('<p class="note">Precision / recall of the windows of these recordings that are called from a ' ..
+      "probability up, as the verdicts have it: each stands for the windows that it was drawn from.</p><p>Take them " ..
+      "over: <code>classify.lua update MODEL %s --output JUDGED.safetensors</code></p>"):format(escape(w.path))
+end
+
 --- The classes: what was said, and how well a classifier does by it.
 function pages.classes(w)
+   if w.rows and w.sections then return reviewed_classes(w) end
    local judged, rows = judge(w), {}
    for i, name in ipairs(w.classes) do
       local p, m = w:progress(name), judged.measures[name]
-      rows[i] = {('<a class="class" data-class="%s" href="/review">%s</a>'):format(escape(name),
-         escape(display.line(name))), tostring(p.yes), tostring(p.no), tostring(p.unsure), tostring(p.left or ""),
+      rows[i] = {class_link(name), tostring(p.yes), tostring(p.no), tostring(p.unsure), tostring(p.left or ""),
          type(m) == "table" and ("%.2f (%.2f to %.2f)"):format(m.value, m.low, m.high) or escape(m or "")}
    end
    local out = {"<h1>Classes</h1>"}

@@ -23,6 +23,9 @@ local BANDS, HOP_S, N_FFT, RANGE_DB = 96, 0.016, 1024, 70 -- of the picture
 local Windows = {}
 Windows.__index = Windows
 
+--- For others that pages show (`bclua.workflow.browse.judged`).
+windows.methods = Windows
+
 -- ---- Open ----
 
 local COLUMNS = {"file", "start_s", "end_s", "clock_time?", "site?"}
@@ -126,6 +129,7 @@ function windows.open(options)
    if #w.start_s ~= #table_ then return nil, path .. ": has changed; open it again" end
    w.path, w.made, w.index, w.n, w.verdict_path = path, made, table_, #table_, options.verdicts
    w.rows, w.files, w.classes, w.known, w.base, w.learnt = by_file(w), {}, {}, {}, {}, {}
+   w.named = {} -- rows of clusters, by cluster and class
    w.names = {} -- files by what they are called in tables of labels
    for file in pairs(w.rows) do
       w.files[#w.files + 1], w.names[answers.name(file)] = file, file
@@ -191,11 +195,54 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message; "changed" where somebody has said something else
 function Windows:answer(row, class, verdict, expected)
-   local said, message = answers.put(self.verdict_path, {source_name = answers.name(self.file[row]),
-      start_s = self.start_s[row], end_s = self.end_s[row], label = class, verdict = verdict}, expected)
-   if not said then return nil, message end
+   local put, message = self:answer_all({row}, class, verdict, expected)
+   if put and #put == 0 then return nil, "changed" end
+   return put and true, message
+end
+
+--- Say what several windows are, at once; of those of which something else has been said than was expected, that stays.
+-- @tparam {integer,...} rows
+-- @tparam string class
+-- @tparam ?string verdict `yes`, `no`, `unsure`; nil takes it back
+-- @tparam ?string expected
+-- @treturn[1] {integer,...} rows of which it was said
+-- @treturn[2] nil
+-- @treturn[2] string message
+function Windows:answer_all(rows, class, verdict, expected)
+   local list = {}
+   for i, row in ipairs(rows) do
+      list[i] = {source_name = answers.name(self.file[row]), start_s = self.start_s[row], end_s = self.end_s[row],
+         label = class, verdict = verdict, expected = expected, base = self.base[class] and self.base[class][row]}
+   end
+   local said, put = answers.put(self.verdict_path, list)
+   if not said then return nil, put end
    self:take(said)
-   return true
+   for i, k in ipairs(put) do put[i] = rows[k] end
+   return put
+end
+
+--- Name all windows of a cluster of which nothing was said for that class; or take back those names of this server that
+-- nobody has changed since.
+-- @tparam integer cluster from 1
+-- @tparam string class
+-- @tparam boolean back
+-- @treturn[1] integer how many windows
+-- @treturn[2] nil
+-- @treturn[2] string message
+function Windows:name_cluster(cluster, class, back)
+   local key, rows = cluster .. "\0" .. class, {}
+   if back then
+      rows = self.named[key] or {}
+   else
+      for row, c in pairs(self.cluster) do
+         if c.cluster == cluster then rows[#rows + 1] = row end
+      end
+      table.sort(rows)
+   end
+   local put, message = self:answer_all(rows, class, not back and "yes" or nil, back and "yes" or "none")
+   if not put then return nil, message end
+   self.named[key] = not back and put or nil
+   return #put
 end
 
 --- How many windows of a class there are by what is said, and how many more are likely to be of it.
@@ -367,20 +414,26 @@ function Windows:like(row, verify)
       channel = math.tointeger(self.made.channel)}, {verify = verify})
 end
 
-local function load(self, row)
-   local y, message = require("bclua.audio").load(self.file[row], {sample_rate = self.made.sample_rate,
+--- The samples of a window, as the network heard it.
+-- @tparam integer row
+-- @treturn[1] array f32
+-- @treturn[1] integer sample rate
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with a path
+function Windows:load(row)
+   local y, rate = require("bclua.audio").load(self.file[row], {sample_rate = self.made.sample_rate,
       channel = math.tointeger(self.made.channel), start_s = self.start_s[row],
       seconds = self.end_s[row] - self.start_s[row]})
    if y and #y == 0 then return nil, self.file[row] .. ": nothing there (changed since `embed predict`?)" end
-   return y, message
+   return y, rate
 end
 
 --- A window as the bytes of a WAV file.
 -- @treturn[2] nil, message
 function Windows:sound(row)
-   local y, message = load(self, row)
-   if not y then return nil, message end
-   return require("bclua.audio").encode(y, self.made.sample_rate, {format = "wav"})
+   local y, rate = self:load(row)
+   if not y then return nil, rate end
+   return require("bclua.audio").encode(y, rate, {format = "wav"})
 end
 
 --- The spectrogram of a window: log-mel bands over time, 0 to 255 over 70 dB below the loudest.
@@ -388,9 +441,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function Windows:picture(row)
-   local y, message = load(self, row)
-   if not y then return nil, message end
-   local rate = self.made.sample_rate
+   local y, rate = self:load(row)
+   if not y then return nil, rate end
    local db = require("bclua.spectral").log_mel(y, {sample_rate = rate, n_fft = N_FFT,
       hop = math.floor(HOP_S * rate), n_mels = BANDS, top_db = RANGE_DB})
    local low, high = db:min(), db:max()

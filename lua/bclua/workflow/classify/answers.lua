@@ -59,32 +59,36 @@ local function write(path, rows)
    return system.write_file(path, files.csv(COLUMNS, cells))
 end
 
---- Do two rows speak of the same window and class?
-function answers.same(a, b)
-   return a.source_name == b.source_name and a.label == b.label and math.abs(a.start_s - b.start_s) < 1e-6
-end
+-- Rows that speak of the same window and class have the same text.
+local function key_of(row) return ("%s\0%s\0%.4f"):format(row.source_name, row.label, row.start_s) end
 
---- Say something of a window; it is in the file when this returns, beside all that others wrote meanwhile.
+--- Say something of windows; it is in the file when this returns, beside all that others wrote meanwhile.
 -- @tparam string path
--- @tparam table row `source_name`, `start_s`, `end_s`, `label`; `verdict` (`yes`, `no`, `unsure`; nil takes it back)
--- @tparam[opt] string expected what has been said so far ("none": nothing); if it is something else, nothing changes
+-- @tparam {table,...} list of each window and class `source_name`, `start_s`, `end_s`, `label`; `verdict` (`yes`, `no`,
+-- `unsure`; nil takes it back); `expected` (what has been said so far, "none": nothing; where it is something else,
+-- that stays), `base` (what is said where the file says nothing)
 -- @treturn[1] {table,...} all rows of the file, as from `read`
+-- @treturn[1] {integer,...} which of the list were said
 -- @treturn[2] nil
--- @treturn[2] string message; "changed" where it is not what was expected
-function answers.put(path, row, expected)
+-- @treturn[2] string message
+function answers.put(path, list)
    local locked <close>, busy = lock.take(path, PATIENCE_S)
    if not locked then return nil, busy end
    local rows, message = answers.read(path) -- another program may have written it
    if not rows then return nil, message end
-   local kept, had = {}, "none"
-   for _, other in ipairs(rows) do
-      if answers.same(other, row) then had = other.verdict else kept[#kept + 1] = other end
+   local of, kept, put = {}, {}, {}
+   for _, row in ipairs(rows) do of[key_of(row)] = row end
+   for i, row in ipairs(list) do
+      local key = key_of(row)
+      local had = of[key] and of[key].verdict or row.base or "none"
+      if not row.expected or row.expected == had then
+         of[key], put[#put + 1] = row.verdict and row or nil, i
+      end
    end
-   if expected and expected ~= had then return nil, "changed" end
-   if row.verdict then kept[#kept + 1] = row end
+   for _, row in pairs(of) do kept[#kept + 1] = row end
    local ok
    ok, message = write(path, kept)
-   return ok and kept, message
+   return ok and kept, ok and put or message
 end
 
 return answers

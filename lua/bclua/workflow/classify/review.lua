@@ -114,9 +114,43 @@ end
 
 -- ---- What the verdicts say ----
 
+--- A table of `draw`, checked.
+-- @tparam string path
+-- @treturn[1] string for `select ... from <relation>`
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path: a column is missing or wrong
+function review.check(path)
+   return tables.open(path, schemas.reviewed, {"source_name", "start_s", "end_s", "label", "verdict", "score",
+      "probability", "band", "band_windows"})
+end
+
+-- A verdict stands for the windows of its band.
+local MEASURES = [=[
+with judged as (select label, verdict = 'yes' as yes, probability,
+   band_windows / count(*) over (partition by label, band) as weight from %s where verdict in ('yes', 'no'))
+select label, t as threshold, count(*)::bigint as judged,
+   sum(weight) filter (yes and probability >= t) / sum(weight) filter (probability >= t) as precision,
+   sum(weight) filter (yes and probability >= t) / sum(weight) filter (yes) as recall
+from judged, (values (0.5), (0.7), (0.9)) thresholds(t) group by label, t order by label, t]=]
+
+--- What the verdicts so far say of precision and recall in these recordings.
+-- @tparam string path of a table of `draw`
+-- @treturn[1] {table,...} of each class that has verdicts and of probabilities of 0.5, 0.7 and 0.9: `label`,
+-- `threshold`, `judged`; `precision`, `recall`, nil where nothing of that kind was judged
+-- @treturn[2] nil
+-- @treturn[2] string message
+function review.measures(path)
+   local relation, message = review.check(path)
+   if not relation then return nil, message end
+   local rows
+   rows, message = sql.query(MEASURES:format(relation))
+   for _, row in ipairs(rows or {}) do row.label = files.unguard(row.label) end
+   return rows, message
+end
+
 -- The judged windows of each class.
 local function read(path)
-   local relation, message = tables.open(path, schemas.reviewed, {"label", "verdict", "score", "band", "band_windows"})
+   local relation, message = review.check(path)
    if not relation then return nil, message end
    local rows
    rows, message = sql.query("from " .. relation .. " where verdict in ('yes', 'no')")
