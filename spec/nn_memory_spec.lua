@@ -207,11 +207,11 @@ describe("the plan of memory", function()
       if sanitized() then return pending("not for a sanitized build") end
       local script = [[
          local net = require("bclua.tilenet").new{widths = {8, 8, 8, 8}, z = 8, threads = 1}
-         local ok, message = pcall(net.forward, net, require("bclua.array").zeros{600, net.samples}, {batch_size = 600})
+         local ok, message = pcall(net.forward, net, require("bclua.array").zeros{900, net.samples}, {batch_size = 900})
          print(ok, message)]]
       local output = command.shell(("ulimit -v 700000; %s -e %s"):format(command.quote(command.program),
          command.quote(script)))
-      assert.matches("a batch of 600 samples needs %d+.%d+ GB, and %d+.%d+ GB are free", output)
+      assert.matches("a batch of 900 samples needs %d+.%d+ GB, and %d+.%d+ GB are free", output)
    end)
 
    it("names what it cannot use", function()

@@ -254,15 +254,15 @@ static size_t runs_of(run *r, size_t frames, size_t clips, size_t block) {
     return count;
 }
 
-void mel_power_block(float *out, const float *samples, size_t n, size_t clips, size_t block,
-                     const mel_plan *p, void *memory) {
+void mel_power_block(float *out, const void *const *part, size_t each, size_t n, size_t clips,
+                     size_t block, const mel_plan *p, void *memory) {
     scratch s = divide(p, memory);
     const float *lane[LANES];
     run r[LANES];
     size_t frames = mel_frames(p, n), bands = p->o.n_mels, lanes = 0;
     size_t runs = runs_of(r, frames, clips, block);
     for (size_t i = 0; i < runs; i++, lanes = r[i - 1].lane + r[i - 1].count) {
-        frame_view v = view(p, samples + r[i].clip * n, n);
+        frame_view v = view(p, (const float *)part[r[i].clip / each] + r[i].clip % each * n, n);
         frames_locate(lane + r[i].lane, s.edge + r[i].lane * p->o.n_fft, &v, r[i].frame, frames,
                       (int)r[i].count);
     }
@@ -279,17 +279,19 @@ void mel_power_block(float *out, const float *samples, size_t n, size_t clips, s
 }
 
 void mel_power(float *out, const float *samples, size_t n, const mel_plan *p, void *memory) {
+    const void *part = samples;
     for (size_t i = 0; i < mel_blocks(p, n, 1); i++)
-        mel_power_block(out, samples, n, 1, i, p, memory);
+        mel_power_block(out, &part, 1, n, 1, i, p, memory);
 }
 
 int mel_spectrogram(float *out, const float *samples, size_t n, const mel_plan *p) {
     void *memory = aligned_alloc(64, mel_scratch(p));
     if (memory == NULL) return BC_NOMEM;
     size_t blocks = mel_blocks(p, n, 1);
+    const void *part = samples;
     bool stopped = false;
     for (size_t i = 0; i < blocks && !(stopped = bc_interrupted()); i++)
-        mel_power_block(out, samples, n, 1, i, p, memory);
+        mel_power_block(out, &part, 1, n, 1, i, p, memory);
     free(memory);
     return stopped ? BC_STOPPED : BC_OK;
 }

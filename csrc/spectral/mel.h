@@ -47,12 +47,12 @@ size_t mel_scratch(const mel_plan *p);
  * the frames they are in. */
 void mel_power(float *out, const float *samples, size_t n, const mel_plan *p, void *scratch);
 
-/* The same of several clips of n samples each, one behind the other, in blocks of 16 of
- * their frames, counted through: out (clips, n_mels, frames). There are
- * mel_blocks(p, n, clips) of them, which write apart from each other. */
+/* The same of several clips of n samples each, in blocks of 16 of their frames, counted
+ * through: out (clips, n_mels, frames). There are mel_blocks(p, n, clips) of them, which write
+ * apart from each other. Every part is `each` clips of floats, one behind the other. */
 size_t mel_blocks(const mel_plan *p, size_t n, size_t clips);
-void mel_power_block(float *out, const float *samples, size_t n, size_t clips, size_t block,
-                     const mel_plan *p, void *scratch);
+void mel_power_block(float *out, const void *const *part, size_t each, size_t n, size_t clips,
+                     size_t block, const mel_plan *p, void *scratch);
 
 /* mel_power with its own scratch and an ear for Ctrl-C: BC_OK, BC_NOMEM or
  * BC_STOPPED. */

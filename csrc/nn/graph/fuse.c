@@ -71,6 +71,15 @@ size_t nn_value_bytes(const nn_fused *f, size_t layer) {
     return f->o->n * nn_volume(f->g->layer[layer].shape) * nn_storage_size(f->stored[layer]);
 }
 
+bool nn_reads_parts(const nn_fused *f) {
+    bool all = !f->o->input_gradient && (f->keep == NULL || !f->keep[0]) && f->g->layers > 1;
+    for (size_t i = 1; i < f->g->layers; i++)
+        for (int j = 0; f->node[i].layer >= 0 && j < f->node[i].inputs; j++)
+            if (f->node[i].input[j] == 0)
+                all &= (f->g->layer[f->node[i].layer].kind->flags & NN_TAKES_PARTS) != 0;
+    return all;
+}
+
 static bool is_narrow(enum nn_storage s) {
     return s == NN_AS_BF16 || s == NN_AS_F16;
 }

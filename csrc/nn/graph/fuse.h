@@ -58,6 +58,9 @@ unsigned nn_node_flags(const nn_node *node, const nn_graph *g);
 bool nn_is_cheap(const nn_layer *l);
 size_t nn_value_bytes(const nn_fused *f, size_t layer);
 
+/* Is the network's input read by front ends only, where the caller has it? Then it has no buffer. */
+bool nn_reads_parts(const nn_fused *f);
+
 /* Does the executor have to widen what the passes of this value's node touch? */
 bool nn_widens(const nn_fused *f, size_t value);
 

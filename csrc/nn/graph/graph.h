@@ -77,7 +77,8 @@ enum {
     NN_TAKES_RELU = 256,  /* ... and this one does it in its own passes (nn_run's relu) */
     NN_IS_SUM = 512,      /* is in[0] + in[1], ... */
     NN_TAKES_SUM = 1024,  /* ... and this one adds in[1] in its own passes */
-    NN_IS_FIRST = 2048    /* its backward pass gives gradients of its weights only */
+    NN_IS_FIRST = 2048,   /* its backward pass gives gradients of its weights only */
+    NN_TAKES_PARTS = 4096 /* reads the network's input where the caller has it (nn_run's part) */
 };
 
 typedef void nn_pass(const nn_run *r);

@@ -17,6 +17,9 @@ struct nn_run {
     uint64_t seed;        /* of what is drawn in this step, ... */
     size_t first;         /* ... where the first sample has this number */
     const void *in[2];    /* backward: NULL unless kept; in[1] NULL: nothing to add */
+    /* NN_TAKES_PARTS: in[0] is in parts, each of so many samples. */
+    const void *const *part;
+    size_t in_part;
     void *out;            /* backward: the output that forward gave, if kept */
     const void *grad_out; /* backward only, like all that follows */
     void *grad_in[2];     /* NULL: not wanted */

@@ -22,7 +22,7 @@ typedef struct nn_plan {
     size_t *saved;           /* offsets of what a layer's forward pass saved */
     nn_step *step;
     size_t steps, loss;                    /* step[loss] is the loss */
-    size_t input, output, output_gradient; /* offsets */
+    size_t input, output, output_gradient; /* offsets; input: NN_NONE if it is read in parts */
     size_t *kept_value;                    /* per layer: offset if keep, else NN_NONE */
     size_t input_gradient;
     size_t bytes;   /* of the arena */

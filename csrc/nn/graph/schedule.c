@@ -133,7 +133,8 @@ static void backward(nn_schedule *s, size_t value) {
 
 static void order_passes(nn_schedule *s) {
     size_t last = s->f->g->layers - 1;
-    s->input = s->value[0] = new_buffer(s, nn_value_bytes(s->f, 0));
+    s->input = s->value[0] =
+        new_buffer(s, nn_reads_parts(s->f) ? 0 : nn_value_bytes(s->f, 0));
     if (s->f->keep != NULL && s->f->keep[0]) s->kept[0] = s->value[0];
     for (size_t i = 1; i <= last && s->rc == BC_OK; i++) {
         if (node_of(s, i)->layer < 0) continue;

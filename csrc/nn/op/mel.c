@@ -20,7 +20,9 @@ typedef void transform(float *out, const float *samples, size_t n, const mel_pla
 static void run(const nn_run *r, size_t i, int worker, transform *f) {
     const mel_plan *plan = r->layer->own;
     size_t samples = r->layer->in.w, cells = nn_volume(r->layer->shape);
-    const real *x = (const real *)r->in[0] + i * samples;
+    const real *x = r->part != NULL
+                        ? (const real *)r->part[i / r->in_part] + i % r->in_part * samples
+                        : (const real *)r->in[0] + i * samples;
     real *y = (real *)r->out + i * cells;
     char *scratch = scratch_of(r, worker);
     if (sizeof(real) == sizeof(float)) {
@@ -45,8 +47,9 @@ static void mel_item(void *context, size_t i, int worker) {
 /* In f32 an item is sixteen frames, of whatever samples: no lane stays empty but at the end. */
 static void mel_block_item(void *context, size_t i, int worker) {
     const nn_run *r = context;
-    mel_power_block(r->out, r->in[0], r->layer->in.w, r->n, i, r->layer->own,
-                    scratch_of(r, worker));
+    const bool parts = r->part != NULL;
+    mel_power_block(r->out, parts ? r->part : &r->in[0], parts ? r->in_part : r->n, r->layer->in.w,
+                    r->n, i, r->layer->own, scratch_of(r, worker));
 }
 
 void NN(nn_spectrum_pass)(const nn_run *r) {
@@ -99,7 +102,7 @@ static size_t scratch(const nn_layer *l, size_t n, enum nn_precision p) {
 
 const nn_kind nn_kind_mel = {.name = "mel",
                              .inputs = 1,
-                             .flags = NN_WIDE,
+                             .flags = NN_WIDE | NN_TAKES_PARTS,
                              .options = mel_option_list,
                              .build = build_mel,
                              .release = nn_mel_release,
@@ -127,7 +130,7 @@ static int build_spectrum(nn_graph *g, nn_layer *l, bc_error *e) {
 
 const nn_kind nn_kind_spectrum = {.name = "spectrum",
                                   .inputs = 1,
-                                  .flags = NN_WIDE,
+                                  .flags = NN_WIDE | NN_TAKES_PARTS,
                                   .options = spectrum_options,
                                   .build = build_spectrum,
                                   .release = nn_mel_release,

@@ -122,6 +122,8 @@ static nn_run run_of(const nn_network *net, const nn_step *step) {
         r.grad_in[j] = at(net, step->grad_in[j]);
         r.add[j] = step->add[j];
     }
+    if (p->input == NN_NONE && node->input[0] == 0)
+        r.part = net->batch->part, r.in_part = r.n / net->batch->parts;
     for (int k = 0; k < 5; k++) {
         r.tensor[k] = nn_network_memory(net, l->tensor[k], NN_VALUE);
         r.grad[k] = nn_network_memory(net, l->tensor[k], NN_GRADIENT);
@@ -304,11 +306,12 @@ int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
                        net->collected);
     int rc = prepare(net, &want, e);
     if (rc != BC_OK) return rc;
-    size_t n = batch->n / batch->parts, last = net->g->layers - 1;
+    size_t n = batch->n / batch->parts, last = net->g->layers - 1, input = net->here->plan->input;
     net->here->seed = o->seed;
     net->here->first = o->first_group * (batch->n / o->groups);
-    for (size_t k = 0; k < batch->parts; k++)
-        put_in(net, net->here->plan->input, batch->part[k], net->g->layer[0].shape, n, k * n);
+    for (size_t k = 0; k < batch->parts && input != NN_NONE; k++)
+        put_in(net, input, batch->part[k], net->g->layer[0].shape, n, k * n);
+    net->batch = batch;
     rc = run_steps(net, 0, net->here->plan->loss);
     if (rc == BC_OK && o->train) rc = collect(net, o->first_group);
     if (rc != BC_OK) return rc;

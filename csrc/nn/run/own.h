@@ -26,6 +26,7 @@ struct nn_network {
     size_t statistics_room, collected; /* groups */
     nn_plan *plans[NN_PLANS];
     size_t next; /* of plans, to be replaced */
+    const nn_batch *batch; /* during a forward pass */
     nn_place *places, *here;
     size_t nplaces;
     char *scratch;
