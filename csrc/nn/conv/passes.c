@@ -69,10 +69,36 @@ double nn_sum_stored(const void *values, enum nn_storage as, size_t n) {
     return sum;
 }
 
-/* --- weight gradients in parts that lie one behind the other in temporary memory --- */
+/* --- jobs ------------------------------------------------------------------------------
+ * What one run of the pool does. Backward the two gradients of a convolution are made in one
+ * run where they can be: one barrier less, and the few large items of the weights' gradient
+ * leave no thread waiting. */
+
+typedef struct job {
+    bc_task *task;
+    void *context;
+    size_t items;
+} job;
+
+static void run_job(const nn_run *r, job j) {
+    bc_pool_run(r->pool, j.task, j.context, j.items);
+}
+
+static void pair_item(void *context, size_t i, int worker) {
+    const job *pair = context, *j = i < pair[0].items ? &pair[0] : &pair[1];
+    j->task(j->context, j == pair ? i : i - pair[0].items, worker);
+}
+
+static void run_pair(const nn_run *r, job a, job b) {
+    job pair[2] = {a, b};
+    run_job(r, (job){pair_item, pair, a.items + b.items});
+}
+
+/* --- weight gradients in parts that lie one behind the other ------------------------- */
 
 struct partials {
     const nn_run *r;
+    const float *dw;
     size_t count, weights;
 };
 
@@ -82,15 +108,15 @@ BC_EACH_CPU(static, add_to, (float *restrict sum, const float *restrict x, size_
 
 static void add_item(void *context, size_t i, int worker) {
     const struct partials *p = context;
-    const float *dw = p->r->temporary;
     size_t first = i * 4096, last = smaller(first + 4096, p->weights);
     (void)worker;
     for (size_t k = 0; k < p->count; k++)
-        add_to((float *)p->r->grad[NN_WEIGHT] + first, dw + k * p->weights + first, last - first);
+        add_to((float *)p->r->grad[NN_WEIGHT] + first, p->dw + k * p->weights + first,
+               last - first);
 }
 
-static void add_partials(const nn_run *r, size_t count, size_t weights) {
-    struct partials p = {r, count, weights};
+static void add_partials(const nn_run *r, const float *dw, size_t count, size_t weights) {
+    struct partials p = {r, dw, count, weights};
     bc_pool_run(r->pool, add_item, &p, parts(weights, 4096));
 }
 
@@ -118,30 +144,31 @@ static void block_item(void *context, size_t i, int worker) {
                         scratch_of(k->r, worker));
 }
 
-static void run_winograd(struct winograd *k) {
-    bc_pool_run(k->r->pool, panel_item, k, parts(k->g.s.co, NN_LANES));
-    bc_pool_run(k->r->pool, block_item, k, parts(k->g.rows, k->g.block));
+/* Weights are there when it returns. */
+static job winograd_job(struct winograd *k) {
+    run_job(k->r, (job){panel_item, k, parts(k->g.s.co, NN_LANES)});
+    return (job){block_item, k, parts(k->g.rows, k->g.block)};
 }
 
 static void winograd_pass(const nn_run *r, const nn_conv *s) {
     struct winograd k = {
         .r = r, .y = r->out, .x = r->in[0], .y_as = r->out_as, .x_as = r->in_as[0]};
     nn_winograd_cut(&k.g, s);
-    run_winograd(&k);
+    run_job(r, winograd_job(&k));
 }
 
-static void winograd_input_gradient(const nn_run *r, const nn_conv *s) {
+static job winograd_input_job(struct winograd *k, const nn_run *r, const nn_conv *s) {
     nn_conv dual;
-    struct winograd k = {.r = r,
-                         .y = r->grad_in[0],
-                         .x = r->grad_out,
-                         .y_as = r->in_as[0],
-                         .x_as = r->out_as,
-                         .add = r->add[0],
-                         .turned = true};
+    *k = (struct winograd){.r = r,
+                           .y = r->grad_in[0],
+                           .x = r->grad_out,
+                           .y_as = r->in_as[0],
+                           .x_as = r->out_as,
+                           .add = r->add[0],
+                           .turned = true};
     nn_conv_dual(&dual, s);
-    nn_winograd_cut(&k.g, &dual);
-    run_winograd(&k);
+    nn_winograd_cut(&k->g, &dual);
+    return winograd_job(k);
 }
 
 struct winograd_sum {
@@ -196,21 +223,33 @@ static void part_item(void *context, size_t i, int worker) {
     nn_winograd_sum_weights(t->r->grad[NN_WEIGHT], sum, &t->k, &part);
 }
 
-static void winograd_weight_gradient(const nn_run *r, const nn_conv *s) {
-    struct winograd_sum t = {.r = r, .dw = r->temporary, .points = r->temporary};
+static size_t turned_weights(const nn_conv *s) {
+    nn_conv dual;
+    nn_winograd g;
+    nn_conv_dual(&dual, s);
+    nn_winograd_cut(&g, &dual);
+    return nn_winograd_weights(&g);
+}
+
+static void winograd_back(const nn_run *r, const nn_conv *s) {
+    struct winograd_sum t = {.r = r, .points = r->temporary};
+    struct winograd k;
     nn_winograd_sum_cut(&t.k, s);
     t.blocks = parts(t.k.g.rows, t.k.block);
     t.inputs = parts(s->ci, NN_SUM_INPUTS);
     t.weights = s->co * s->ci * 9;
     if (t.k.partials > 1) {
-        bc_pool_run(r->pool, partial_item, &t, t.k.partials);
-        add_partials(r, t.k.partials, t.weights);
+        job sums = {partial_item, &t, t.k.partials}, none = {0};
+        t.dw = (float *)r->temporary + turned_weights(s);
+        run_pair(r, sums, r->grad_in[0] == NULL ? none : winograd_input_job(&k, r, s));
+        add_partials(r, t.dw, t.k.partials, t.weights);
         return;
     }
     for (; t.block < t.blocks; t.block++) {
-        bc_pool_run(r->pool, take_item, &t, nn_winograd_sum_groups(&t.k));
-        bc_pool_run(r->pool, part_item, &t, parts(s->co, NN_SUM_OUTPUTS) * t.inputs);
+        run_job(r, (job){take_item, &t, nn_winograd_sum_groups(&t.k)});
+        run_job(r, (job){part_item, &t, parts(s->co, NN_SUM_OUTPUTS) * t.inputs});
     }
+    if (r->grad_in[0] != NULL) run_job(r, winograd_input_job(&k, r, s));
 }
 
 /* --- products over rows as they lie: an item is a block of rows ------------------- */
@@ -250,14 +289,14 @@ static bool runs_in_bf16(const nn_run *r, const nn_conv *s) {
            bc_cpu_now() == BC_CPU_AMX;
 }
 
-static void run_direct(struct direct *k, const nn_conv *s, bool backward) {
+static job direct_job(struct direct *k, const nn_conv *s, bool backward) {
     k->backward = backward;
     if (runs_in_bf16(k->r, s))
         nn_direct_cut_bf16(&k->g, s, backward);
     else
         nn_direct_cut(&k->g, s, backward);
-    bc_pool_run(k->r->pool, pack_item, k, k->g.co / NN_LANES);
-    bc_pool_run(k->r->pool, rows_item, k, parts(k->g.rows, k->g.block));
+    run_job(k->r, (job){pack_item, k, k->g.co / NN_LANES});
+    return (job){rows_item, k, parts(k->g.rows, k->g.block)};
 }
 
 static void direct_sum_item(void *context, size_t i, int worker) {
@@ -269,13 +308,12 @@ static void direct_sum_item(void *context, size_t i, int worker) {
 
 static void direct_pass(const nn_run *r, const nn_conv *s) {
     struct direct k = {.r = r};
-    run_direct(&k, s, false);
+    run_job(r, direct_job(&k, s, false));
 }
 
-static void direct_weight_gradient(const nn_run *r, const nn_conv *s) {
-    struct direct k = {.r = r};
-    nn_direct_sum_cut(&k.sum, s);
-    bc_pool_run(r->pool, direct_sum_item, &k, k.sum.across * k.sum.down);
+static job direct_sum_job(struct direct *k, const nn_conv *s) {
+    nn_direct_sum_cut(&k->sum, s);
+    return (job){direct_sum_item, k, k->sum.across * k->sum.down};
 }
 
 static void bf16_sum_item(void *context, size_t i, int worker) {
@@ -284,15 +322,15 @@ static void bf16_sum_item(void *context, size_t i, int worker) {
     nn_bf16_sum_part(r->grad[NN_WEIGHT], r->in[0], r->grad_out, &k->bf16, i, scratch_of(r, worker));
 }
 
-static void bf16_weight_gradient(const nn_run *r, const nn_conv *s) {
-    struct direct k = {.r = r};
-    nn_bf16_sum_cut(&k.bf16, s);
-    bc_pool_run(r->pool, bf16_sum_item, &k, k.bf16.across * k.bf16.down);
+static job bf16_sum_job(struct direct *k, const nn_conv *s) {
+    nn_bf16_sum_cut(&k->bf16, s);
+    return (job){bf16_sum_item, k, k->bf16.across * k->bf16.down};
 }
 
-static void direct_input_gradient(const nn_run *r, const nn_conv *s) {
+static void direct_back(const nn_run *r, const nn_conv *s) {
     struct direct k = {.r = r};
-    run_direct(&k, s, true);
+    job sums = runs_in_bf16(r, s) ? bf16_sum_job(&k, s) : direct_sum_job(&k, s), none = {0};
+    run_pair(r, sums, r->grad_in[0] == NULL ? none : direct_job(&k, s, true));
 }
 
 static size_t direct_scratch(const nn_conv *s) {
@@ -331,23 +369,23 @@ static void planar_item(void *context, size_t i, int worker) {
                     k->g.backward && k->r->add[0], i, scratch_of(k->r, worker));
 }
 
-static void run_planar(struct planar *k) {
-    bc_pool_run(k->r->pool, planar_pack_item, k, parts(k->g.co, NN_LANES));
-    bc_pool_run(k->r->pool, planar_item, k, k->g.s.n * k->g.down);
+static job planar_job(struct planar *k) {
+    run_job(k->r, (job){planar_pack_item, k, parts(k->g.co, NN_LANES)});
+    return (job){planar_item, k, k->g.s.n * k->g.down};
 }
 
 static void planar_pass(const nn_run *r, const nn_conv *s) {
     struct planar k = {.r = r, .to = r->out, .from = r->in[0]};
     k.to_as = r->out_as, k.from_as = r->in_as[0];
     nn_planar_cut(&k.g, s, false);
-    run_planar(&k);
+    run_job(r, planar_job(&k));
 }
 
-static void planar_input_gradient(const nn_run *r, const nn_conv *s) {
-    struct planar k = {.r = r, .to = r->grad_in[0], .from = r->grad_out};
-    k.to_as = r->in_as[0], k.from_as = r->out_as;
-    nn_planar_cut(&k.g, s, true);
-    run_planar(&k);
+static job planar_input_job(struct planar *k, const nn_run *r, const nn_conv *s) {
+    *k = (struct planar){.r = r, .to = r->grad_in[0], .from = r->grad_out};
+    k->to_as = r->in_as[0], k->from_as = r->out_as;
+    nn_planar_cut(&k->g, s, true);
+    return planar_job(k);
 }
 
 static size_t weights_of(const nn_conv *s) {
@@ -357,18 +395,24 @@ static size_t weights_of(const nn_conv *s) {
 static void planar_sum_item(void *context, size_t i, int worker) {
     const struct planar *k = context;
     const nn_run *r = k->r;
-    nn_planar_weight_gradient((float *)r->temporary + i * weights_of(&k->g.s), r->in[0],
-                              r->in_as[0], r->grad_out, r->out_as, &k->g,
-                              i * k->blocks / PLANAR_PARTIALS,
+    nn_planar_weight_gradient((float *)k->to + i * weights_of(&k->g.s), r->in[0], r->in_as[0],
+                              r->grad_out, r->out_as, &k->g, i * k->blocks / PLANAR_PARTIALS,
                               (i + 1) * k->blocks / PLANAR_PARTIALS, scratch_of(r, worker));
 }
 
-static void planar_weight_gradient(const nn_run *r, const nn_conv *s) {
-    struct planar k = {.r = r};
-    nn_planar_cut(&k.g, s, false);
-    k.blocks = s->n * k.g.down;
-    bc_pool_run(r->pool, planar_sum_item, &k, PLANAR_PARTIALS);
-    add_partials(r, PLANAR_PARTIALS, weights_of(s));
+static size_t planar_weights(const nn_conv *s, bool backward) {
+    nn_planar g;
+    nn_planar_cut(&g, s, backward);
+    return nn_planar_weights(&g);
+}
+
+static void planar_back(const nn_run *r, const nn_conv *s) {
+    struct planar t = {.r = r, .to = (float *)r->temporary + planar_weights(s, true)}, k;
+    job sums = {planar_sum_item, &t, PLANAR_PARTIALS}, none = {0};
+    nn_planar_cut(&t.g, s, false);
+    t.blocks = s->n * t.g.down;
+    run_pair(r, sums, r->grad_in[0] == NULL ? none : planar_input_job(&k, r, s));
+    add_partials(r, t.to, PLANAR_PARTIALS, weights_of(s));
 }
 
 static size_t planar_scratch(const nn_conv *s) {
@@ -380,9 +424,7 @@ static size_t planar_scratch(const nn_conv *s) {
 }
 
 static size_t planar_temporary(const nn_conv *s, bool backward) {
-    nn_planar g;
-    nn_planar_cut(&g, s, backward);
-    return larger(nn_planar_weights(&g), backward ? PLANAR_PARTIALS * weights_of(s) : 0);
+    return planar_weights(s, backward) + (backward ? PLANAR_PARTIALS * weights_of(s) : 0);
 }
 
 /* --- either ---------------------------------------------------------------------------- */
@@ -400,23 +442,11 @@ void nn_fast_forward(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
     }
 }
 
-void nn_fast_weight_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
-    if (runs_in_bf16(r, s)) {
-        bf16_weight_gradient(r, s);
-        return;
-    }
-    switch (how) {
-    case NN_CONV_WINOGRAD: winograd_weight_gradient(r, s); break;
-    case NN_CONV_PLANAR: planar_weight_gradient(r, s); break;
-    default: direct_weight_gradient(r, s);
-    }
-}
-
-void nn_fast_input_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
+void nn_fast_back(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
     switch (of_values(r, s, how)) {
-    case NN_CONV_WINOGRAD: winograd_input_gradient(r, s); break;
-    case NN_CONV_PLANAR: planar_input_gradient(r, s); break;
-    default: direct_input_gradient(r, s);
+    case NN_CONV_WINOGRAD: winograd_back(r, s); break;
+    case NN_CONV_PLANAR: planar_back(r, s); break;
+    default: direct_back(r, s);
     }
 }
 
@@ -453,8 +483,9 @@ static size_t winograd_temporary(const nn_conv *s, bool backward) {
     nn_conv_dual(&dual, s);
     nn_winograd_cut(&g, backward ? &dual : s);
     nn_winograd_sum_cut(&k, s);
-    size_t sums = k.partials > 1 ? k.partials * s->co * s->ci * 9 : nn_winograd_sum_points(&k);
-    return larger(nn_winograd_weights(&g), backward ? sums : 0);
+    if (!backward) return nn_winograd_weights(&g);
+    return k.partials > 1 ? nn_winograd_weights(&g) + k.partials * s->co * s->ci * 9
+                          : larger(nn_winograd_weights(&g), nn_winograd_sum_points(&k));
 }
 
 size_t nn_conv_temporary(const nn_layer *l, size_t n, enum nn_precision p, bool backward) {

@@ -42,8 +42,7 @@ size_t nn_conv_scratch(const nn_layer *l, size_t n, enum nn_precision p);
 
 /* Whole passes of the fast ones. */
 void nn_fast_forward(const nn_run *r, const nn_conv *s, enum nn_algorithm how);
-void nn_fast_weight_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how);
-void nn_fast_input_gradient(const nn_run *r, const nn_conv *s, enum nn_algorithm how);
+void nn_fast_back(const nn_run *r, const nn_conv *s, enum nn_algorithm how);
 
 /* The sum of n values of any storage but f64. */
 double nn_sum_stored(const void *values, enum nn_storage as, size_t n);

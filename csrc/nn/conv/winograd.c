@@ -28,10 +28,16 @@ bool nn_winograd_pays(const nn_conv *s) {
 }
 
 /* Tile rows of one block: as many as the cache holds, at least some dozens of
- * tiles, and few rows of the product left empty. */
+ * tiles, and few rows of the product left empty. Where weights stay in the cache, too, there
+ * are some eight blocks for several threads. */
 static size_t choose_block(const nn_winograd *g) {
     size_t most = CACHE / (36 * (g->s.ci + g->s.co)), best = 1;
     most = most < 48 ? 48 : most > 192 ? 192 : most;
+    if (36 * g->s.ci * g->s.co <= CACHE / 2) {
+        size_t eighth = g->rows * g->across / 8;
+        eighth = eighth < 24 ? 24 : eighth;
+        most = most < eighth ? most : eighth;
+    }
     double use = 0;
     for (size_t rows = 1; rows <= g->rows && (rows == 1 || rows * g->across <= most); rows++) {
         size_t tiles = rows * g->across;

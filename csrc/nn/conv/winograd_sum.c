@@ -19,14 +19,14 @@ void nn_winograd_sum_cut(nn_winograd_sum *k, const nn_conv *s) {
     *k = (nn_winograd_sum){.partials = 1};
     nn_winograd_cut(&k->g, s);
     k->columns = nn_lanes(s->ci);
-    if (nn_winograd_sum_size(s->co, s->ci) <= NARROW) {
-        k->partials = 16;
-        k->block = NARROW_TILES / k->g.across;
-    } else {
-        k->block = SHARED_TILES / k->g.across;
-    }
+    bool narrow = nn_winograd_sum_size(s->co, s->ci) <= NARROW;
+    k->block = (narrow ? NARROW_TILES : SHARED_TILES) / k->g.across;
     if (k->block == 0) k->block = 1;
     if (k->block > k->g.rows) k->block = k->g.rows;
+    if (narrow) {
+        size_t blocks = (k->g.rows + k->block - 1) / k->block;
+        k->partials = blocks < 2 ? 2 : blocks > 16 ? 16 : blocks;
+    }
     size_t tiles = k->block * k->g.across;
     k->in = tiles * k->columns + NN_LANES;
     k->out = nn_panels(s->co, tiles) + NN_LANES;

@@ -340,8 +340,7 @@ void NN(nn_conv_back)(const nn_run *r) {
         return;
     }
     if (nn_is_fast(how)) {
-        nn_fast_weight_gradient(r, &k.s, how);
-        if (r->grad_in[0] != NULL) nn_fast_input_gradient(r, &k.s, how);
+        nn_fast_back(r, &k.s, how);
         return;
     }
     k.channels = weight_channels(&k.s);
