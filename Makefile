@@ -6,6 +6,8 @@
 #   make check      luacheck, arrows (doc/architecture.md), warnings as errors, scripts of pages by node if it is there
 #   make asan       every spec under address and undefined-behaviour sanitizers
 #   make tsan       every spec under the thread sanitizer: data races
+#   make cluster-test  Slurm and MPI on this machine: job arrays, ranks, processes that are killed
+#   make cluster-deps  install what that takes
 #   make stress     two pipelines in one folder, commands broken off and killed, for minutes
 #   make fuzz       libFuzzer over what reads files, and seams, for a minute (FUZZ_S=60)
 #   make seams      every C function with wrong arguments, under sanitizers (FUZZ_CALLS=1000000, FUZZ_S)
@@ -162,6 +164,6 @@ clean:
 distclean:
 	rm -rf $B
 
-include rocks/sanitize.mk rocks/fuzz.mk rocks/doc.mk
+include rocks/sanitize.mk rocks/fuzz.mk rocks/cluster.mk rocks/doc.mk
 
 -include $(MODULE:.o=.d) $(HOST:.o=.d)

@@ -6,6 +6,7 @@
 #   install  install what is missing (as root only if something is), then the
 #            DuckDB library; ffmpeg (some 200 packages) is optional, and only named
 #   run      the same without what only tests and checks need
+#   cluster  the same as install, and Slurm, for `make cluster-test`
 #   duckdb   only the DuckDB library: BUILDDIR/libduckdb.so
 #
 # DUCKDB_LIB=/path/libduckdb.so: use that library instead of the pinned one.
@@ -155,6 +156,14 @@ look() {
 	has luacheck || want lua-check
 	has luarocks || want luarocks
 	has mpirun || want openmpi-bin # ranks in specs; it is opened where a launcher starts bclua
+	if [ "$mode" = cluster ]; then
+		path=$PATH:/usr/sbin:/sbin
+		for pair in munged:munge slurmctld:slurmctld slurmd:slurmd srun:slurm-client unshare:util-linux ip:iproute2; do
+			PATH=$path has "${pair%%:*}" || want "${pair#*:}"
+		done
+		# Slurm opens it by the name without a number.
+		ls /usr/lib/*/libpmix.so /usr/lib/*/pmix2/lib/libpmix.so 2>/dev/null | grep -q . || want libpmix-dev
+	fi
 	# DuckDB needs a way to come, as long as it is not there.
 	if ! have_library && ! has npm; then
 		has curl || has wget || need curl ca-certificates
@@ -242,8 +251,8 @@ install() {
 
 case $mode in
 check) check ;;
-install | run) install ;;
+install | run | cluster) install ;;
 duckdb) put_library ;;
 apt) shift; apt_install "$@" ;;
-*) die "unknown mode '$mode' (check, install, run, duckdb)" ;;
+*) die "unknown mode '$mode' (check, install, run, cluster, duckdb)" ;;
 esac

@@ -374,7 +374,7 @@ describe("rocks/deps.sh", function()
 
    it("names an unknown mode", function()
       local out, status = deps("frobnicate", {})
-      assert.equal("deps: unknown mode 'frobnicate' (check, install, run, duckdb)\n", out)
+      assert.equal("deps: unknown mode 'frobnicate' (check, install, run, cluster, duckdb)\n", out)
       assert.equal(1, status)
    end)
 end)
