@@ -296,6 +296,7 @@ local HEAT = options_of.extend(COMMON, {
    label = "string",
    xnames = "table",
    ynames = "table",
+   numbers = "string",
    map = MAP,
 })
 
@@ -308,7 +309,7 @@ local MOST_COLUMNS = 2000 -- of an image: about one a pixel
 -- @tparam[opt] table options also `x0`, `y0` (0): where the middle of the first column
 --  and row is; `dx`, `dy` (1): their distance; `range`: {least, greatest} of the
 --  colours; `label` of the colours, with its unit; `xnames`, `ynames` of columns and
---  rows; `map`: "viridis" or "cividis"
+--  rows; `numbers`: a format ("%.2f") in which values other than 0 stand in their cells; `map`: "viridis" or "cividis"
 function plot.heat(matrix, path, options)
    path, options = arguments(path, options, HEAT)
    local m, k = check_matrix(matrix, "matrix"), 1
@@ -319,6 +320,9 @@ function plot.heat(matrix, path, options)
       range = options.range, map = options.map, clabel = options.label,
       xlabel = options.xlabel, ylabel = options.ylabel,
       xtics = names_as_tics(options.xnames, x0, dx), ytics = names_as_tics(options.ynames, y0, dy)})
+   if options.numbers and panel.layers[1] and k == 1 then
+      panel.layers[1].cells, panel.layers[1].format = m, options.numbers
+   end
    return draw({panels = {panel}, size = {760, 520}}, path, options)
 end
 

@@ -2,12 +2,14 @@
 -- @module bclua.report
 local check_options = require("bclua.options").check
 local files = require "bclua.files"
+local json = require "bclua.json"
 local system = require "bclua.system"
 local web = require "bclua.web"
 
 local report = {}
 
-local STYLE, SCRIPT = web.read("page.css"), web.read("tables.js")
+local STYLE = web.read("page.css")
+local SCRIPT = web.read("tables.js") .. web.read("parts.js") .. web.read("calls.js")
 
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -120,15 +122,29 @@ function Report:table(header, rows, options)
       :format(sorts and ' class="sorts"' or "", table.concat(heads), table.concat(cells)))
 end
 
---- A picture from a PNG or SVG file.
--- @treturn[2] nil, message if the file cannot be read
-function Report:picture(path, caption)
+local function data_url(path)
    local bytes, message = files.read(path)
    if not bytes then return nil, message end
-   local type_ = path:match("%.svg$") and "image/svg+xml" or "image/png"
-   self:html(('<figure><div class="picture" tabindex="0"><img alt="%s" src="data:%s;base64,%s"></div>' ..
-      '<figcaption>%s</figcaption></figure>'):format(
-      escape(caption), type_, report.base64(bytes), escape(caption)))
+   return ("data:%s;base64,%s"):format(path:match("%.svg$") and "image/svg+xml" or "image/png", report.base64(bytes))
+end
+
+--- A picture from a PNG or SVG file.
+-- @tparam string path
+-- @tparam string caption
+-- @tparam[opt] string narrow path of the same picture for a phone, where the other would be too small to read;
+-- without it a phone scrolls
+-- @treturn[2] nil, message if the file cannot be read
+function Report:picture(path, caption, narrow)
+   local url, message = data_url(path)
+   if not url then return nil, message end
+   local image = ('<img alt="%s" src="%s">'):format(escape(caption), url)
+   if narrow then
+      url, message = data_url(narrow)
+      if not url then return nil, message end
+      image = ('<picture><source media="(max-width: 40rem)" srcset="%s">%s</picture>'):format(url, image)
+   end
+   self:html(('<figure><div class="%s" tabindex="0">%s</div><figcaption>%s</figcaption></figure>'):format(
+      narrow and "picture" or "picture wide", image, escape(caption)))
    return true
 end
 
@@ -142,6 +158,90 @@ function Report:players(sounds)
          report.base64(s.bytes)))
    end
    self:html("</div>")
+end
+
+--- Data for the script of the page, `calls.js`.
+-- @tparam string name
+-- @param value as `bclua.json` writes it
+function Report:data(name, value)
+   self:html(('<div hidden data-name="%s">%s</div>'):format(name, escape(json.encode(value))))
+end
+
+--- Calls side by side, each a small spectrogram that plays.
+-- @tparam {table,...} list `title`, `text`, `from`; `picture` (bytes from `bclua.plot.thumbnail`), `sound` (as for
+-- `players`)
+function Report:calls(list)
+   self:html('<div class="calls">')
+   for _, c in ipairs(list) do
+      self:html(('<figure class="call"><button type="button" aria-label="play %s" data-sound="data:%s;base64,%s">' ..
+         '<canvas data-mel="%s"></canvas><span class="cursor" hidden></span></button><figcaption><b>%s</b> %s' ..
+         '<br><small>%s</small></figcaption></figure>'):format(escape(c.title), c.sound.type,
+         report.base64(c.sound.bytes), report.base64(c.picture), escape(c.title), escape(c.text), escape(c.from)))
+   end
+   self:html("</div>")
+end
+
+--- Points of a list, each with a link to the section of another report, where that has it.
+-- @tparam {table,...} items `title` (of a section) and `text`
+-- @tparam Report other
+function Report:links(items, other)
+   local id = {}
+   for _, s in ipairs(other.sections) do id[s.title or ""] = s.id end
+   self:html("<ul>")
+   for _, item in ipairs(items) do
+      local title = escape(item.title)
+      self:html(("<li>%s: %s</li>"):format(id[item.title] and ('<a href="#%s">%s</a>'):format(id[item.title], title)
+         or title, escape(item.text)))
+   end
+   self:html("</ul>")
+end
+
+--- Put all of another report before what is here.
+-- @tparam Report other with a prefix of its own
+function Report:begin_with(other)
+   for name in pairs{parts = true, sections = true} do
+      self[name] = table.move(self[name], 1, #self[name], #other[name] + 1, table.move(other[name], 1, #other[name], 1,
+         {}))
+   end
+end
+
+-- A table without the columns in which nothing is.
+local function without_empty(header, rows)
+   local kept = {}
+   for i in ipairs(header) do
+      for _, row in ipairs(rows) do
+         if row[i] ~= nil and row[i] ~= "" then
+            kept[#kept + 1] = i
+            break
+         end
+      end
+   end
+   local function take(row)
+      local out = {}
+      for k, i in ipairs(kept) do out[k] = row[i] == nil and "" or row[i] end
+      return out
+   end
+   local out = {}
+   for i, row in ipairs(rows) do out[i] = take(row) end
+   return {header = take(header), rows = out}
+end
+
+--- A table that the page's script draws: it sorts, filters, and plays from the recordings (`data` "recordings").
+-- @tparam {string,...} header
+-- @tparam {{any,...},...} rows texts and numbers; or `{number of the recording, from 0, start, seconds}`: a button;
+-- columns in which nothing is are left out
+function Report:listing(header, rows)
+   local data = escape(json.encode(without_empty(header, rows)))
+   self:html(('<div class="listing" data-json="%s"></div>'):format(data))
+end
+
+--- A map of points, coloured by what they are or by cluster, that plays.
+-- @tparam table points lists `x`, `y`, `recording` (number from 0), `start`, `cluster` (0: none), `name` (number in
+-- `names`, 0: none); `names`, `seconds`
+-- @tparam string what the names are
+function Report:map(points, what)
+   local data = escape(json.encode(points))
+   self:html(('<div class="map" data-what="%s" data-json="%s"></div>'):format(escape(what), data))
 end
 
 -- What stands between two comments can be found again; `escape` keeps all other text from looking like them.

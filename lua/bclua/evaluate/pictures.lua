@@ -7,7 +7,8 @@ local plot = require "bclua.plot"
 local pictures = {}
 
 local MOST_NAMED = 32 -- classes with a colour of their own
-local CELL = 18 -- pixels of a class in the confusion table
+local CELL, NUMBER_CELL = 18, 26 -- pixels of a class in the confusion table; with numbers in it
+local MOST_NUMBERS = 20 -- classes in a table with numbers
 local MOST_LETTERS = 24 -- of a name below it
 
 local function letters(text) return utf8.len(text) or #text end
@@ -91,10 +92,11 @@ function pictures.confusion(confusion, names, path, options)
    end
    local widest, below = 0, {}
    for i, name in ipairs(names) do widest, below[i] = math.max(widest, letters(name)), cut(name) end
-   local side = math.max(260, CELL * n)
+   local numbers = n <= MOST_NUMBERS and "%.2f" or nil
+   local side = math.max(260, (numbers and NUMBER_CELL or CELL) * n)
    local most = shares:max()
    local o = {xnames = below, ynames = turned, range = {0, most > 0 and most or 1}, xlabel = "called",
-      ylabel = "true class", label = "share of the class's windows", map = "cividis",
+      ylabel = "true class", label = "share of the class's windows", map = "cividis", numbers = numbers,
       size = {math.max(900, side + 190 + 9 * widest), side + 90 + 8 * math.min(widest, MOST_LETTERS)}}
    for k, v in pairs(options or {}) do o[k] = v end
    return plot.heat(shares, path, o)

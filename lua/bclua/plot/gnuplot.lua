@@ -94,6 +94,22 @@ function draw.boxes(layer, kept)
       data_file(array.from(rows, "f64"), "f64", kept), layer.colour, title_of(layer))
 end
 
+-- Numbers in the cells of an image, but 0: light on the dark half of the colours, dark on the other.
+local function write_cells(add, layer, range)
+   local m, middle, tag = layer.cells, (range[1] + range[2]) / 2, 1000
+   for i = 1, m:shape(1) do
+      for j = 1, m:shape(2) do
+         local v = m:at(i, j)
+         if v ~= 0 then
+            tag = tag + 1
+            add(("set label %d '%s' at first %.9g, first %.9g center front textcolor rgb '%s'"):format(tag,
+               layer.format:format(v), layer.x0 + (j - 1) * layer.dx, layer.y0 + (i - 1) * layer.dy,
+               v < middle and "#ffffff" or "#000000"))
+         end
+      end
+   end
+end
+
 -- Windows and marks are objects and labels, not curves.
 local function mark(add, layer, tag, has_name)
    if layer.kind == "window" then
@@ -152,13 +168,14 @@ local function draw_panel(add, panel, last, place, kept)
       add(("set cbrange [%.9g:%.9g]"):format(panel.colour[1], panel.colour[2]))
       add(("set colorbox user origin screen %.5g, screen %.5g size screen %.5g, screen %.5g"):format(
          place.right + place.px, place.bottom, place.px, place.top - place.bottom))
-      add("set cblabel " .. label(panel.clabel or ""))
+      add("set cblabel " .. label(panel.clabel or "") .. " offset 1.5,0") -- tics of three letters run into it without
       add(panel.whole and panel.colour[2] <= FEW and "set cbtics 1" or "set cbtics autofreq")
    end
    local curves = {}
    for i, layer in ipairs(panel.layers) do
       if draw[layer.kind] then
          curves[#curves + 1] = draw[layer.kind](layer, kept)
+         if layer.cells then write_cells(add, layer, panel.colour) end
       else
          mark(add, layer, i + 1, panel.names ~= false)
       end
@@ -217,7 +234,7 @@ local function layout(figure, width, height, letter)
    local last = figure.panels[#figure.panels]
    local left = math.max(6, 1.15 * widest + 2.5) * letter + (figure.panels[1].ylabel and 3.4 * letter or 0)
    left = math.min(width * 0.5, left)
-   local right = (colourbar and (clabel and 12.5 or 9) or 3.2) * letter + beside
+   local right = (colourbar and (clabel and 14 or 9) or 3.2) * letter + beside
    local top = 1.4 * letter + (figure.title and 2.8 * letter or 0) + (has_line and 2.6 * letter or 0)
    local bottom = (last.xlabel and 7.6 or 4.8) * letter
    bottom = bottom + math.min(height * 0.4, 1.15 * letter * turn_names(last, width - left - right, letter))

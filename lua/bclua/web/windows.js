@@ -68,90 +68,25 @@
       keys[event.key]();
     });
 
-  const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
-
   // ---- The map ----
 
   const showMap = async box => {
-    const canvas = box.firstElementChild;
-    const context = canvas.getContext("2d");
     const {row, x, y, cluster} = await ask("/map.json");
-    const [left, right, top, bottom] = [Math.min(...x), Math.max(...x), Math.max(...y), Math.min(...y)];
-    const MARGIN = 12;
-    let at = -1;
-    const scale = () => {
-      const [w, h] = [canvas.clientWidth - 2 * MARGIN, canvas.clientHeight - 2 * MARGIN];
-      return i => [
-        MARGIN + (w * (x[i] - left)) / (right - left || 1),
-        MARGIN + (h * (y[i] - top)) / (bottom - top || 1),
-      ];
-    };
-    const draw = () => {
-      const ratio = devicePixelRatio;
-      canvas.width = canvas.clientWidth * ratio;
-      canvas.height = canvas.clientHeight * ratio;
-      context.scale(ratio, ratio);
-      const place = scale();
-      for (const inCluster of [false, true]) {
-        for (let i = 0; i < row.length; i++) {
-          if (cluster[i] > 0 !== inCluster) continue;
-          const [px, py] = place(i);
-          context.fillStyle = inCluster ? COLOURS[(cluster[i] - 1) % COLOURS.length] : "#8886";
-          context.beginPath();
-          context.arc(px, py, inCluster ? 3.5 : 2.5, 0, 7);
-          context.fill();
-        }
-      }
-      if (at < 0) return;
-      const [px, py] = place(at);
-      context.strokeStyle = getComputedStyle(canvas).color;
-      context.lineWidth = 2;
-      context.beginPath();
-      context.arc(px, py, 8, 0, 7);
-      context.stroke();
-    };
     const choose = async i => {
-      if (i < 0) return;
-      at = i;
-      draw();
       play(row[i]);
       const about = await ask(`/window/${row[i]}.json`);
-      if (at !== i) return;
+      if (map.at !== i) return;
       const a = document.createElement("a");
       a.href = `/review#${row[i]}`;
       a.textContent = nameOf(about);
       $("status").replaceChildren(cluster[i] > 0 ? `cluster ${cluster[i]}: ` : "in no cluster: ", a);
     };
-    // The nearest point to a place of which something is true.
-    const nearest = (px, py, is) => {
-      const place = scale();
-      let best = -1;
-      let least = Infinity;
-      for (let i = 0; i < row.length; i++) {
-        const [qx, qy] = place(i);
-        const d = (qx - px) ** 2 + (qy - py) ** 2;
-        if (d < least && is(qx - px, qy - py, i)) [best, least] = [i, d];
-      }
-      return best;
-    };
-    canvas.addEventListener("click", event => {
-      const rectangle = canvas.getBoundingClientRect();
-      choose(nearest(event.clientX - rectangle.left, event.clientY - rectangle.top, () => true));
-    });
-    const go = is => () => {
-      if (at < 0) choose(0);
-      else choose(nearest(...scale()(at), (dx, dy, i) => i !== at && is(dx, dy)));
-    };
+    const map = pointMap(box.firstElementChild, {x, y, kind: cluster}, choose);
     onKeys({
-      ArrowLeft: go((dx, dy) => dx < -Math.abs(dy)),
-      ArrowRight: go((dx, dy) => dx > Math.abs(dy)),
-      ArrowUp: go((dx, dy) => dy < -Math.abs(dx)),
-      ArrowDown: go((dx, dy) => dy > Math.abs(dx)),
-      " ": () => at >= 0 && play(row[at]),
-      Enter: () => at >= 0 && location.assign(`/review#${row[at]}`),
+      ...map.keys,
+      " ": () => map.at >= 0 && play(row[map.at]),
+      Enter: () => map.at >= 0 && location.assign(`/review#${row[map.at]}`),
     });
-    addEventListener("resize", draw);
-    draw();
   };
 
   const clock = seconds => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
@@ -210,26 +145,6 @@
     $("said").replaceChildren(...chips);
   };
 
-  // Light on dark, or dark on light, as the page is.
-  const drawStrip = buffer => {
-    const [bands, frames] = new Uint16Array(buffer, 0, 2);
-    const values = new Uint8Array(buffer, 4);
-    const image = new ImageData(frames, bands);
-    for (let band = 0; band < bands; band++) {
-      for (let t = 0; t < frames; t++) {
-        const v = values[band * frames + t] / 255;
-        const i = 4 * ((bands - 1 - band) * frames + t);
-        image.data[i] = 255 * Math.min(1, 1.6 * v * v);
-        image.data[i + 1] = 255 * Math.max(0, 1.3 * v * v - 0.15);
-        image.data[i + 2] = 255 * Math.min(1, 0.25 + 0.9 * v * (1 - v) + Math.max(0, v - 0.8) * 3);
-        image.data[i + 3] = 255;
-      }
-    }
-    canvas.width = frames;
-    canvas.height = bands;
-    canvas.getContext("2d").putImageData(image, 0, 0);
-  };
-
   const drawProgress = p => {
     const left = p.left === undefined ? "" : `, ${p.left} left`;
     const one = p.class ? `${p.class}: ${p.yes} yes, ${p.no} no, ${p.unsure} unsure${left}; ` : "";
@@ -246,7 +161,7 @@
       known.catch(() => {}); // it is waited for below
       const buffer = await picture;
       if (mine !== asked) return;
-      drawStrip(buffer);
+      drawMel(canvas, buffer);
       strip.dataset.window = id;
       const about = await known;
       if (mine !== asked) return;

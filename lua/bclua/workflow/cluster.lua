@@ -57,8 +57,12 @@ clusters.options = {
 
 -- ---- What a cluster is like ----
 
--- The row of each cluster with the least sum of distances to its others, of equal ones the first.
-local function medoids(x, found, metric)
+--- The row of each cluster with the least sum of distances to its others, of equal ones the first.
+-- @tparam array x (rows, columns)
+-- @tparam table found as from `bclua.cluster.hdbscan`
+-- @tparam string metric "cosine" or "euclidean"
+-- @treturn {integer,...}
+function clusters.medoids(x, found, metric)
    local rows, medoid = {}, {}
    for i = 1, #found.labels do
       if found.labels[i] > 0 then rows[#rows + 1] = i end
@@ -118,7 +122,7 @@ end
 
 -- A row for each cluster.
 local function describe(set, found, metric, names)
-   local medoid, list = medoids(set.x, found, metric), {}
+   local medoid, list = clusters.medoids(set.x, found, metric), {}
    for c, counts in ipairs(count(set, found)) do
       local label, most, labelled = commonest(counts.labels)
       local _, _, _, recordings = commonest(counts.files)

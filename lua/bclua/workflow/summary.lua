@@ -1,7 +1,6 @@
 --- The report of a run: what went in, what was found, what was learnt.
 -- @module bclua.workflow.summary
 local account = require "bclua.workflow.account"
-local advice = require "bclua.workflow.evaluate.advice"
 local audio = require "bclua.audio"
 local audit = require "bclua.workflow.audit"
 local clock = require "bclua.clock"
@@ -9,30 +8,35 @@ local commands = require "bclua.workflow.summary.commands"
 local daily = require "bclua.workflow.summary.daily"
 local experiment = require "bclua.experiment"
 local files = require "bclua.files"
+local findings = require "bclua.workflow.summary.findings"
 local json = require "bclua.json"
 local neighbors = require "bclua.workflow.summary.neighbors"
 local plot = require "bclua.plot"
 local progress = require "bclua.progress"
 local report = require "bclua.report"
+local sounds = require "bclua.workflow.summary.sounds"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
 local tables = require "bclua.workflow.evaluate.tables"
 
 local summary = {}
 
-local ULTRASOUND, SLOWER = 96000, 10 -- at higher rates (Hz) sound is played so many times slower
 local MOST_BARS = 40 -- species in the chart
 local MOST_LISTED = 100 -- recordings, where there are no species
 local MOST_ROUNDS = 20 -- in the table of validation
 local SMOOTH_STEPS = 20
-local LONGEST_S, AROUND_S = 120, 60 -- of a recording that can be heard as a whole, and what is heard of a longer one
+local MOST_POINTS = 500 -- of a picture that knows each of them
+local WIDE, NARROW = 900, 420 -- pixels of charts on a desktop and on a phone
+local PALE = "#b0" -- in front of a colour: mostly transparent, on light and dark pages
+local LONGEST_S, AROUND_S = 60, 60 -- of a recording that can be heard as a whole, and what is heard of a longer one
 
--- Draw with f(path) and put the picture into the report; what goes wrong becomes a
--- line of the report, not the end of it.
-local function picture(r, folder, name, caption, f)
-   local path = folder .. "/" .. name
-   local ok, message = f(path)
-   if ok then ok, message = r:picture(path, caption) end
+-- Draw with f(path, width) and put the picture into the report, with a narrow one for phones unless it is as `wide` as
+-- it is; what goes wrong becomes a line of the report, not the end of it.
+local function picture(r, folder, name, caption, f, wide)
+   local path, narrow = folder .. "/" .. name, not wide and ("%s/narrow-%s"):format(folder, name) or nil
+   local ok, message = f(path, WIDE)
+   if ok and narrow then ok, message = f(narrow, NARROW) end
+   if ok then ok, message = r:picture(path, caption, narrow) end
    if not ok then r:warning("no picture: " .. message) end
 end
 
@@ -62,8 +66,8 @@ local function counted(r, run, folder, what)
    end
    local caption = #rows > MOST_BARS and ("recordings of the %d most frequent %s"):format(MOST_BARS,
       what == "site" and "sites" or what) or "recordings per " .. what
-   picture(r, folder, what .. ".svg", caption, function(path)
-      return plot.bar(names, counts, path, {xlabel = "recordings", size = {900, 60 + 22 * #names}})
+   picture(r, folder, what .. ".svg", caption, function(path, width)
+      return plot.bar(names, counts, path, {xlabel = "recordings", size = {width, 60 + 22 * #names}})
    end)
    r:table({what, "recordings", "seconds", "shortest (s)", "longest (s)", "with motif"}, cells)
 end
@@ -100,8 +104,8 @@ local function recordings(r, run, folder)
    local what = total.species > 0 and "species" or total.sites > 0 and "site"
    if what then counted(r, run, folder, what) else listed(r, run, total.n) end
    local durations = sql.columns(("select duration_seconds d from %s"):format(sql.parquet(run.motif))).d
-   picture(r, folder, "durations.svg", "durations of the recordings", function(path)
-      return plot.hist(durations, path, {xlabel = "duration (s)", ylabel = "recordings", size = {900, 320}})
+   picture(r, folder, "durations.svg", "durations of the recordings", function(path, width)
+      return plot.hist(durations, path, {xlabel = "duration (s)", ylabel = "recordings", size = {width, 320}})
    end)
 end
 
@@ -122,7 +126,7 @@ local function by_day(r, run, folder)
    end
    local total = sql.query("select count(*)::bigint n from " .. sql.parquet(run.motif))[1].n
    daily.chapter(r, daily.sites(run.motif, scores), total, function(name, caption, draw)
-      picture(r, folder, name, caption, draw)
+      picture(r, folder, name, caption, draw, true)
    end)
 end
 
@@ -138,19 +142,6 @@ end
 
 -- A recording and its species, if that is known.
 local function named(name, species) return species and ("%s (%s)"):format(name, species) or name end
-
--- Part of a recording as a player of the page; heard: `sample_rate` and `channel`.
-local function player(path, heard, start_s, seconds, caption)
-   local rate = heard.sample_rate
-   local y, message = audio.load(path, {sample_rate = rate, channel = heard.channel, start_s = start_s,
-      seconds = seconds})
-   if not y then return nil, message end
-   if rate > ULTRASOUND then rate, caption = rate // SLOWER, ("%s (%d times slower)"):format(caption, SLOWER) end
-   local bytes
-   bytes, message = audio.encode(y, rate, {format = "ogg"})
-   if not bytes then return nil, message end
-   return {bytes = bytes, type = "audio/ogg", caption = caption}
-end
 
 -- A second of a recording and, where it is known, the time of day.
 local function place(start_s, clock_time)
@@ -170,12 +161,12 @@ local function example(r, run, row, folder, number)
       ("%s: spectrogram and matrix profile; both windows of the motif, and the discord, are marked"):format(
          row.source_name), function(to)
          return plot.profile(reader, row.sample_rate, row.mp, to, {cens_sample_rate = rate, window = window,
-            motif = {row.motif_0, row.motif_1}, discord = row.discord_0, transparent = true})
-      end)
-   local sounds = {}
+            motif = {row.motif_0, row.motif_1}, discord = row.discord_0, transparent = true, size = {720, 400}})
+      end, true)
+   local players = {}
    local function add(start_s, length_s, caption)
-      local sound, why = player(path, row, start_s, length_s, caption)
-      if sound then sounds[#sounds + 1] = sound else r:warning(why) end
+      local sound, why = sounds.part(path, row, start_s, length_s, caption)
+      if sound then players[#players + 1] = sound else r:warning(why) end
    end
    if seconds <= LONGEST_S then
       add(0, seconds, "whole recording")
@@ -189,7 +180,7 @@ local function example(r, run, row, folder, number)
       local start_s = w[2] / rate
       add(start_s, window / rate, ("%s, at %s"):format(w[1], place(start_s, clock.at(row.recorded_at, start_s))))
    end
-   r:players(sounds)
+   r:players(players)
 end
 
 local function examples(r, run, folder)
@@ -219,11 +210,12 @@ local function nearest(r, run)
    end
    r:paragraph("What is nearest to some windows in other recordings: " .. message .. ".")
    for _, found in ipairs(list) do
-      local q, sounds = found.query, {}
+      local q, players = found.query, {}
       r:html("<h3>" .. report.escape(named(q.source_name, q.species)) .. "</h3>")
       local function add(w, what)
-         local sound, why = player(run.root .. "/" .. w.source_name, heard[w.source_name], w.start_s, w.seconds, what)
-         if sound then sounds[#sounds + 1] = sound else r:warning(why) end
+         local sound, why = sounds.part(run.root .. "/" .. w.source_name, heard[w.source_name], w.start_s, w.seconds,
+            what)
+         if sound then players[#players + 1] = sound else r:warning(why) end
       end
       add(q, "the window, at " .. place(q.start_s, q.clock_time))
       for rank, h in ipairs(found.hits) do
@@ -231,7 +223,7 @@ local function nearest(r, run)
          add(h, ("%d: %s, at %s, distance %.3g"):format(rank, named(name, h.species), place(h.start_s, h.clock_time),
             h.distance))
       end
-      r:players(sounds)
+      r:players(players)
    end
 end
 
@@ -262,8 +254,8 @@ local function audited(r, run, folder)
    for i, c in ipairs(a.checks) do names[i], shares[i] = audit.words[c.name], 100 * c.share end
    names[#names + 1], shares[#shares + 1] = "overlapping windows", 100 * a.overlap.share
    picture(r, folder, "audit.svg", "share of tiles that are silent, clipped, ...; of triplets with overlapping windows",
-      function(path)
-         return plot.bar(names, shares, path, {xlabel = "share (%)", size = {900, 60 + 26 * #names}})
+      function(path, width)
+         return plot.bar(names, shares, path, {xlabel = "share (%)", size = {width, 60 + 26 * #names}})
       end)
    r:table(audit.rows(a))
    for _, w in ipairs(a.warnings) do r:warning(w) end
@@ -271,8 +263,8 @@ local function audited(r, run, folder)
    for i = 1, math.min(#a.classes, MOST_BARS) do
       names[i], shares[i] = a.classes[i].class, a.classes[i].triplets
    end
-   picture(r, folder, "classes.svg", ("triplets per %s of the anchor"):format(a.class_is), function(path)
-      return plot.bar(names, shares, path, {xlabel = "triplets", size = {900, 60 + 22 * #names}})
+   picture(r, folder, "classes.svg", ("triplets per %s of the anchor"):format(a.class_is), function(path, width)
+      return plot.bar(names, shares, path, {xlabel = "triplets", size = {width, 60 + 22 * #names}})
    end)
 end
 
@@ -323,23 +315,23 @@ local function training(r, run, folder)
                mean[n] = n == 1 and y[1] or mean[n - 1] + (y[n] - mean[n - 1]) / math.min(n, SMOOTH_STEPS)
             end
          end
-         pale[i] = {x = x, y = y, colour = k.pale, width = 1}
+         pale[i] = {x = x, y = y, colour = plot.colours[i]:gsub("#", PALE), width = 1}
          smooth[i] = {x = x, y = mean, title = k.title, colour = plot.colours[i]}
       end
       return table.move(smooth, 1, #smooth, #pale + 1, pale)
    end
-   picture(r, folder, "loss.svg", "loss over the steps", function(path)
-      local lines, x, y = series({{key = "loss", title = "loss", pale = "#99c2de"}}), {}, {}
+   picture(r, folder, "loss.svg", "loss over the steps", function(path, width)
+      local lines, x, y = series({{key = "loss", title = "loss"}}), {}, {}
       for i, m in ipairs(judged) do x[i], y[i] = m.step, m.validation.loss end
       if #judged > 0 then lines[#lines + 1] = {x = x, y = y, title = "validation", colour = plot.colours[2]} end
       return plot.line(lines, path,
-         {xlabel = "step", ylabel = "loss", size = {900, 340}})
+         {xlabel = "step", ylabel = "loss", size = {width, 340}})
    end)
-   picture(r, folder, "distances.svg", "distance to the neighbour and to the distant window", function(path)
+   picture(r, folder, "distances.svg", "distance to the neighbour and to the distant window", function(path, width)
       local is_cosine = require("bclua.nn").of_cosines(run.config.fit.loss)
-      return plot.line(series({{key = "loss_n", title = "anchor to neighbour", pale = "#99c2de"},
-         {key = "loss_d", title = "anchor to distant", pale = "#eebf99"}}), path,
-         {xlabel = "step", ylabel = is_cosine and "1 - cosine" or "Euclidean distance", size = {900, 340}})
+      return plot.line(series({{key = "loss_n", title = "anchor to neighbour"},
+         {key = "loss_d", title = "anchor to distant"}}), path,
+         {xlabel = "step", ylabel = is_cosine and "1 - cosine" or "Euclidean distance", size = {width, 340}})
    end)
    if #judged > 0 then validation(r, judged) end
 end
@@ -372,7 +364,10 @@ local function evaluation(r, run, folder)
    end
    for _, line in ipairs(tables.left_out(e)) do r:warning(line) end
    for _, p in ipairs(require("bclua.workflow.evaluate.files").pictures(e, run.judged)) do
-      picture(r, folder, p.name .. ".svg", p.caption, p.draw)
+      local many = #run.judged.recordings > MOST_POINTS and p.name:find("^pca")
+      picture(r, folder, p.name .. (many and ".png" or ".svg"), p.caption, function(path)
+         return p.draw(path, {transparent = true})
+      end, true)
    end
    for _, part in ipairs(e.retrieval and {} or {e, e.group}) do
       local title = "Share of the windows of each %s that was classified correctly"
@@ -409,10 +404,8 @@ function summary.write(run, path)
    local folder = files.dirname(path) .. "/pictures"
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
-   local r = report.new("bclua: " .. run.name)
-   if run.evaluation then r:paragraph(tables.verdict(run.evaluation)) end
-   local help = advice.of(run)
-   if #help > 0 then r:warning("What may help: " .. table.concat(help, "; ") .. ".") end
+   local r, front, found = report.new("bclua: " .. run.name), report.new("", "f"), findings.of(run)
+   findings.chapters(r, found, run, files.dirname(path))
    recordings(r, run, folder)
    examples(r, run, folder)
    by_day(r, run, folder)
@@ -430,6 +423,8 @@ function summary.write(run, path)
    times(r, run)
    settings(r, run)
    failures(r, run)
+   findings.open(front, found, run, r)
+   r:begin_with(front)
    return r:write(path)
 end
 

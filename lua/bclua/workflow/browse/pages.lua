@@ -19,7 +19,7 @@ pages.style = web.read("page.css") .. web.read("browse.css")
 --- The script of the pages of recordings, JavaScript,
 pages.script = web.read("browse.js")
 --- and that of those of windows.
-pages.windows_script = web.read("windows.js")
+pages.windows_script = web.read("parts.js") .. web.read("windows.js")
 
 local function page(title, token, body, script)
    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">' ..

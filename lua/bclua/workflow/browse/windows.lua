@@ -18,7 +18,6 @@ local RETRAIN = 5 -- answers after which the class is learnt again
 local TRIES = 50 -- draws for a window before all are gone through
 local LIKELY = 0 -- the score of even odds
 local EDGE_S = 1e-6 -- times in tables of text are rounded
-local BANDS, HOP_S, N_FFT, RANGE_DB = 96, 0.016, 1024, 70 -- of the picture
 
 local Windows = {}
 Windows.__index = Windows
@@ -436,18 +435,14 @@ function Windows:sound(row)
    return require("bclua.audio").encode(y, rate, {format = "wav"})
 end
 
---- The spectrogram of a window: log-mel bands over time, 0 to 255 over 70 dB below the loudest.
--- @treturn[1] string bands, frames (two bytes each, little endian), then a byte a value, the lowest band first
+--- The spectrogram of a window, as `bclua.plot.thumbnail` has it.
+-- @treturn[1] string
 -- @treturn[2] nil
 -- @treturn[2] string message
 function Windows:picture(row)
    local y, rate = self:load(row)
    if not y then return nil, rate end
-   local db = require("bclua.spectral").log_mel(y, {sample_rate = rate, n_fft = N_FFT,
-      hop = math.floor(HOP_S * rate), n_mels = BANDS, top_db = RANGE_DB})
-   local low, high = db:min(), db:max()
-   local grey = ((db - low) * (255 / math.max(high - low, 1e-6))):copy("u8")
-   return string.pack("<I2I2", db:shape(1), db:shape(2)) .. grey:string()
+   return require("bclua.plot.thumbnail").mel(y, rate)
 end
 
 --- The sites and days that there are, in order; at most some hundred days.

@@ -23,9 +23,9 @@ local function add_pca(list, features, labels, name, words)
    for _, f in ipairs{features[1], #features > 1 and features[#features] or nil} do
       list[#list + 1] = {name = ("pca-%s-%s"):format((plain(f.name):gsub("_", "-")), name),
          caption = ("%s: windows along the first two principal components, by %s"):format(f.name, words),
-         draw = function(path)
+         draw = function(path, options)
             local x = f.standardise and require("bclua.evaluate").standardise(f.x) or f.x
-            return pictures.pca(x, labels, path)
+            return pictures.pca(x, labels, path, options)
          end}
    end
 end
@@ -34,7 +34,7 @@ end
 -- embedding, and what needs no network); whom the first ones take for whom, where there are labels.
 -- @tparam table result from `bclua.workflow.evaluate.judge`
 -- @tparam table detail its second value
--- @treturn {table,...} `name` (of the file, without ending), `caption`, `draw` (function of a path)
+-- @treturn {table,...} `name` (of the file, without ending), `caption`, `draw` (function of a path and options)
 function evaluate_files.pictures(result, detail)
    local list, features = {}, detail.features
    local words = {species = "species", label = "label", group = "group (family)"}
@@ -45,7 +45,9 @@ function evaluate_files.pictures(result, detail)
       list[#list + 1] = {name = "confusion-" .. level.name,
          caption = ("%s: what the windows of each %s were called, summed over the splits"):format(features[1].name,
             words[level.name]),
-         draw = function(path) return pictures.confusion(part.rows[1].confusion, part.names, path) end}
+         draw = function(path, options)
+            return pictures.confusion(part.rows[1].confusion, part.names, path, options)
+         end}
    end
    if result.retrieval then
       local name, labels = next(detail.sites) and "site" or "recording", {}

@@ -114,4 +114,21 @@ function commands.list(run)
    return list
 end
 
+--- What can be done with a finished run: command lines, each below a comment that says what for.
+-- @tparam table run what the pipeline knows
+-- @tparam ?table call one of `bclua.workflow.summary.calls`
+-- @treturn {string,...} lines of shell
+function commands.next(run, call)
+   local list = {"# listen, accept or reject motifs, in a browser", line("bclua", "browse", run.folder),
+      "# which calls are repeated, how often and where", line("bclua", "motif", "discover", "--input", run.motif)}
+   if not run.fit then return list end
+   local embeddings = run.folder .. "/embeddings.parquet"
+   extend(list, "# embed all recordings, find what sounds alike (names: in the browser, again)",
+      line("bclua", "embed", "predict", run.fit.checkpoint, run.audio, "--output", embeddings),
+      line("bclua", "embed", "cluster", embeddings, "--output", run.folder .. "/clusters.parquet"))
+   if not call then return list end
+   return extend(list, ("# where else is the call of %s above?"):format((call.name:gsub("%c", " "))), line("bclua",
+      "embed", "search", ("%s/%s@%.1f"):format(run.root, call.source_name, call.start_s), "--embeddings", embeddings))
+end
+
 return commands
