@@ -168,6 +168,14 @@ describe("plot", function()
       end
    end)
 
+   it("writes numbers into the cells of an image, light and dark, but no 0", function()
+      assert.is_true(plot.heat({{0, 0.25}, {1, NAN}}, dir .. "/cells.svg", {numbers = "%.2f"}))
+      local text = command.read(dir .. "/cells.svg")
+      assert.matches("rgb%(255, 255, 255%)[^>]*>[^<]*<text><tspan[^>]*>0%.25<", text)
+      assert.matches("1%.00<", text)
+      assert.is_nil(text:find("0%.00<") or text:lower():find(">nan<"))
+   end)
+
    it("leaves gaps in lines for what is missing, and draws a lonely point", function()
       local _, lines = blocks(function(o) return plot.line({1, 1, NAN, NAN, 1, 1}, o) end)
       local drawn = 0

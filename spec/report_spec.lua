@@ -81,7 +81,7 @@ describe("the report of a run", function()
       assert(require("bclua.data.dataset").make(dir .. "/data", {families = 2, species = 1, recordings = 8, short = 1,
          least_s = 12, most_s = 12.5}))
       command.write(dir .. "/small.lua", [[return {triplets = {samples = 12, shares = "sqrt", clip_distance = 1.5},
-         network = {widths = {4, 4, 4, 4}, z = 8}, evaluate = {motifs = 1, splits = 2}, audit = {limit = 0},
+         network = {widths = {4, 4, 4, 4}, z = 8}, evaluate = {motifs = 3, splits = 2}, audit = {limit = 0},
          fit = {batch_size = 4, batches_per_round = 2, max_rounds = 1, validation_triplets = 4, lr = 3e-4}}]])
       experiment(dir .. "/a run")
       local getenv = os.getenv
@@ -102,17 +102,33 @@ describe("the report of a run", function()
    end)
 
    it("has every section and nothing from elsewhere", function()
-      for _, name in ipairs({"Recordings", "Examples", "Triplets", "Audit of the triplets", "Training", "Evaluation",
-         "Nearest neighbours", "Time", "Settings"}) do
+      for _, name in ipairs({"Findings", "Map", "Motifs", "Recordings", "Examples", "Triplets",
+         "Audit of the triplets", "Training", "Evaluation", "Nearest neighbours", "Time", "Settings"}) do
          assert.matches(">" .. name .. "</h2>", page, 1, true)
       end
       for address in page:gmatch('%f[%w]src="([^"]*)"') do assert.matches("^data:", address) end
       for address in page:gmatch('%f[%w]href="([^"]*)"') do
-         assert.is_truthy(address:find("^#[se]%d+$") or address == "data:,")
+         assert.is_truthy(address:find("^#[sef]%d+$") or address == "data:,")
       end
       assert.is_nil(page:find("@import", 1, true) or page:find("url(", 1, true))
       assert.matches("that training did not see", page)
       assert.is_nil(page:find("no picture", 1, true))
+   end)
+
+   it("begins with what was recorded and found, and ends its first screen with command lines that work", function()
+      local front = page:match('<h2 id="f1">Findings</h2>(.-)<h2 id="s1">')
+      assert.is_truthy(front:find("<p>17 recordings of 2 species, %d min %d+ s of sound.</p>"))
+      local _, cards = front:gsub('class="call"', "")
+      assert.equal(2, cards)
+      assert.is_truthy(front:find("<b>synfin1</b> %d+ likely calls? in %d+ recordings?"))
+      assert.is_truthy(front:find("<p>The embedding names %d+ %%"))
+      assert.is_truthy(front:find('<a href="#s1">Map</a>', 1, true))
+      local text = front:match("What to do next</h3>\n<pre>(.-)</pre>")
+      assert.matches("\nbclua browse '" .. dir .. "/a run'\n", text:gsub("&#39;", "'"), 1, true)
+      local here = text:gsub("&#39;", "'"):gsub("\nbclua", "\n" .. command.quote(command.program))
+      local out, status = command.shell("set -e\n" .. here:gsub("\n[^\n]* browse [^\n]*", ""))
+      assert.equal(0, status, out)
+      assert.matches("SYN%d+%.ogg", out)
    end)
 
    it("has the commands that repeat its steps, which find that all is done", function()
@@ -172,7 +188,7 @@ describe("the report of a run", function()
          return {wide: page.wide, width: page.view.innerWidth, images: [...d.images].map(i => i.naturalWidth),
             players: await Promise.all([...d.querySelectorAll("audio")].map(played)),
             focused, up, ascending, down: column(), descending: button.parentNode.getAttribute("aria-sort"),
-            unsorted: d.querySelectorAll("table:not(.sorts) th button").length};]])
+            unsorted: d.querySelectorAll("div:not(.listing) > .table > table:not(.sorts) th button").length};]])
       assert.equal("", said)
       assert.equal(360, found[1].width)
       for _, f in ipairs(found) do
@@ -186,6 +202,59 @@ describe("the report of a run", function()
          assert.equal(2, #f.up)
          assert.is_true(f.up[1] < f.up[2])
          assert.same({f.up[2], f.up[1]}, f.down)
+      end
+   end)
+
+   it("plays calls; its tables filter and sort, its map is gone through by keys; all of it on a phone", function()
+      local found, said = browser.look(page, {360, 1000}, [[
+         const d = page.page, view = page.view, wait = ms => new Promise(done => setTimeout(done, ms));
+         const played = [];
+         view.Audio = class extends view.EventTarget {
+            constructor(src) { super(); played.push(src); }
+            play() { return Promise.resolve(); }
+            pause() {}
+         };
+         const picture = d.querySelector(".call canvas"), button = d.querySelector(".call button");
+         button.click();
+         const on = button.className;
+         button.click();
+         const off = button.className;
+         const listings = [...d.querySelectorAll(".listing")], motifs = listings.at(-1);
+         const rows = () => motifs.querySelectorAll("tbody tr");
+         const all = rows().length;
+         const filter = motifs.querySelector("input");
+         filter.value = "synfin1 ogg";
+         filter.dispatchEvent(new view.Event("input"));
+         const some = rows().length, heads = [...motifs.querySelectorAll("th")].map(h => h.textContent);
+         const column = () => [...rows()].map(r => parseFloat(r.cells[heads.length - 1].textContent));
+         motifs.querySelector("th:last-child button").click();
+         const up = column();
+         motifs.querySelector("th:last-child button").click();
+         const down = column();
+         motifs.querySelector(".play").click();
+         const canvas = d.querySelector(".map canvas"), status = d.querySelector(".map .status");
+         canvas.dispatchEvent(new view.KeyboardEvent("keydown", {key: "ArrowRight"}));
+         await wait(50);
+         const first = status.textContent;
+         const choices = [...d.querySelectorAll(".choice button")].map(b => b.textContent);
+         return {picture: picture.width, on, off, all, some, heads, up, down, first, choices, played,
+            tables: listings.length, wide: page.wide};]])
+      assert.equal("", said)
+      for _, f in ipairs(found) do
+         assert.is_true(f.picture > 50 and f.tables >= 1)
+         assert.same({"playing", ""}, {f.on, f.off})
+         assert.same({16, 8, false}, {f.all, f.some, f.wide})
+         assert.equal("species recording motif (s)  twin (s)  distance", table.concat(f.heads, " "))
+         assert.equal(8, #f.up)
+         for i = 1, 8 do
+            assert.is_true(i == 1 or f.up[i] >= f.up[i - 1])
+            assert.is_true(i == 1 or f.down[i] <= f.down[i - 1])
+         end
+         assert.matches("^SYN%d+.ogg, [%d.]+ s, syn", f.first)
+         assert.equal("species", f.choices[1] or "species")
+         assert.matches("^data:audio/ogg", f.played[1])
+         assert.matches("^%.%./data/train_audio/synfin1/SYN%d+%.ogg$", f.played[2])
+         assert.matches("^%.%./data/train_audio/syn.*%.ogg$", f.played[3])
       end
    end)
 

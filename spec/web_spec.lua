@@ -25,15 +25,16 @@ describe("style and script of the pages", function()
    it("are what pages have: the report inside, the others from the server", function()
       local pages, text = require "bclua.workflow.browse.pages", report.new("t"):text()
       assert.equal(web.read("page.css"), text:match("<style>(.-)</style>"))
-      assert.equal(web.read("tables.js"), text:match("<script>(.-)</script>"))
+      assert.equal(web.read("tables.js") .. web.read("parts.js") .. web.read("calls.js"),
+         text:match("<script>(.-)</script>"))
       assert.equal(web.read("page.css") .. web.read("browse.css"), pages.style)
       assert.equal(web.read("browse.js"), pages.script)
-      assert.equal(web.read("windows.js"), pages.windows_script)
+      assert.equal(web.read("parts.js") .. web.read("windows.js"), pages.windows_script)
    end)
 
    it("do not end the element that they are put into", function()
       local list = files.find("lua/bclua/web")
-      assert.equal(5, #list)
+      assert.equal(7, #list)
       for _, name in ipairs(list) do assert.is_nil(web.read(name):find("</", 1, true), name) end
    end)
 

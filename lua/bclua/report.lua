@@ -160,11 +160,16 @@ function Report:players(sounds)
    self:html("</div>")
 end
 
+-- A value as JSON between single quotes, which JSON has only within texts.
+local function json_attribute(value)
+   return (json.encode(value):gsub("[&<']", {["&"] = "&amp;", ["<"] = "&lt;", ["'"] = "&#39;"}))
+end
+
 --- Data for the script of the page, `calls.js`.
 -- @tparam string name
 -- @param value as `bclua.json` writes it
 function Report:data(name, value)
-   self:html(('<div hidden data-name="%s">%s</div>'):format(name, escape(json.encode(value))))
+   self:html(("<div hidden data-name='%s' data-json='%s'></div>"):format(name, json_attribute(value)))
 end
 
 --- Calls side by side, each a small spectrogram that plays.
@@ -231,8 +236,7 @@ end
 -- @tparam {{any,...},...} rows texts and numbers; or `{number of the recording, from 0, start, seconds}`: a button;
 -- columns in which nothing is are left out
 function Report:listing(header, rows)
-   local data = escape(json.encode(without_empty(header, rows)))
-   self:html(('<div class="listing" data-json="%s"></div>'):format(data))
+   self:html(("<div class='listing' data-json='%s'></div>"):format(json_attribute(without_empty(header, rows))))
 end
 
 --- A map of points, coloured by what they are or by cluster, that plays.
@@ -240,8 +244,8 @@ end
 -- `names`, 0: none); `names`, `seconds`
 -- @tparam string what the names are
 function Report:map(points, what)
-   local data = escape(json.encode(points))
-   self:html(('<div class="map" data-what="%s" data-json="%s"></div>'):format(escape(what), data))
+   self:html(("<div class='map' data-what='%s' data-json='%s'></div>"):format(escape(what),
+      json_attribute(points)))
 end
 
 -- What stands between two comments can be found again; `escape` keeps all other text from looking like them.

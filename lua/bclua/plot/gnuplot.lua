@@ -100,7 +100,7 @@ local function write_cells(add, layer, range)
    for i = 1, m:shape(1) do
       for j = 1, m:shape(2) do
          local v = m:at(i, j)
-         if v ~= 0 then
+         if v == v and v ~= 0 then
             tag = tag + 1
             add(("set label %d '%s' at first %.9g, first %.9g center front textcolor rgb '%s'"):format(tag,
                layer.format:format(v), layer.x0 + (j - 1) * layer.dx, layer.y0 + (i - 1) * layer.dy,

@@ -14,7 +14,7 @@
     return data;
   };
   const store = document.querySelector("[data-name=recordings]");
-  const recordings = store && JSON.parse(store.textContent);
+  const recordings = store && dataOf(store);
 
   // ---- Sound ----
 

@@ -26,7 +26,7 @@ end
 -- `example` (a window). nil: too few windows
 function map.of(judged)
    local rows, x = thin(judged.features[1].x, MOST)
-   if #rows < 2 * LEAST then return nil end
+   if #rows < LEAST then return nil end
    local place = cluster.tsne(x, {metric = "cosine"})
    local found = cluster.hdbscan(x, {least = math.max(LEAST, math.min(10, #rows // SHARE)), metric = "cosine"})
    local m = {n = #rows, recording = {}, start_s = {}, x = {}, y = {}, cluster = {}, name = {}, clock_time = {}}
