@@ -50,7 +50,7 @@ function findings.of(run)
    return f
 end
 
--- What was recorded, in a sentence.
+--- What was recorded, in a sentence.
 function findings.recorded(f, run)
    local t, of = f.total, {}
    if t.species > 0 then of[1] = " of " .. t.species .. " species" end

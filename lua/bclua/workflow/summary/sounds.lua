@@ -6,8 +6,10 @@ local lfs = require "lfs"
 local sounds = {}
 
 local QUALITY = 0 -- of Vorbis: 3 kB a second
---- At higher sample rates (Hz) sound is played `sounds.slower` times slower.
-sounds.ultrasound, sounds.slower = 96000, 10
+--- At higher sample rates (Hz) sound is played slower,
+sounds.ultrasound = 96000
+--- by this factor.
+sounds.slower = 10
 
 --- Part of a recording.
 -- @tparam string path
