@@ -22,7 +22,7 @@ parser:option("--data", "Folder of recordings: train_audio/SPECIES/ID.ogg and a 
 parser:option("--run", "Folder for everything that is made (default: runs/NAME of the data)."):argname("DIR")
 parser:option("--config", "Lua file that returns a table of settings."):argname("FILE")
 cli.options(parser, pipeline.hearing, "sample_rate channel fmin fmax")
-cli.threads(cli.outcome(parser))
+cli.verbose(cli.threads(cli.outcome(parser)))
 local o = parser:parse()
 local _ <close> = cli.command("pipeline")
 
@@ -31,13 +31,19 @@ local run, message = pipeline.run({data = o.data, run = o.run, config = o.config
    sample_rate = o.sample_rate, channel = o.channel, fmin = o.fmin, fmax = o.fmax,
    command = table.concat(command, " ")})
 if not run then cli.finish("pipeline", run, message) end
-for _, t in ipairs(run.times) do print(("%-20s %s"):format(t.step, progress.duration(t.seconds))) end
+local times = {}
+for i, t in ipairs(run.times) do
+   times[i] = ("%s %s"):format(t.step, progress.duration(t.seconds)):gsub(" ", "\u{A0}") -- a line does not end in it
+end
+print((display.wrap(table.concat(times, ", "), progress.columns() or 80):gsub("\u{A0}", " ")))
 if run.evaluation then
-   print(evaluate.text(run.evaluation))
+   if #run.failures > 0 then print(("%d failed: %s/failures.csv"):format(#run.failures, run.folder)) end
+   print(progress.verbose and evaluate.text(run.evaluation) or
+      display.wrap(evaluate.verdict(run.evaluation), progress.columns() or 80))
    for _, help in ipairs(advice.of(run)) do print(display.line("what may help: " .. help)) end
 else
+   if #run.failures > 0 then print(("%d failed: %s/failures.csv"):format(#run.failures, run.folder)) end
    print("no evaluation: " .. display.line(tostring(run.evaluation_message)))
 end
-if #run.failures > 0 then print(("%d failed: %s/failures.csv"):format(#run.failures, run.folder)) end
 print("report: " .. run.report)
 cli.finish("pipeline", run, nil, o)

@@ -352,7 +352,7 @@ function Model:text()
       for _, name in ipairs(judge.measures) do row[#row + 1] = shown(c.measures[name]) end
       rows[#rows + 1] = row
    end
-   return table.concat(display.lines(rows, right), "\n")
+   return table.concat(display.lines(rows, right, require("bclua.progress").columns()), "\n")
 end
 
 -- ---- Files ----

@@ -87,6 +87,13 @@ function cli.threads(parser)
    return parser
 end
 
+--- `-v`: bars also say what only some want to know.
+function cli.verbose(parser)
+   parser:flag("-v --verbose", "Say more: loss and speed beside the bar of training, tables of the evaluation.")
+      :action(function() progress.verbose = true end)
+   return parser
+end
+
 --- `--strict`.
 function cli.strict(parser)
    parser:flag("--strict", "Exit with an error if any recording failed.")

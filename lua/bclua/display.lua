@@ -115,20 +115,60 @@ function display.wrap(s, width)
    return table.concat(lines, "\n")
 end
 
---- Rows of cells as lines (see `line`) in which the columns stand below each other, two blanks between them.
--- @tparam {{string,...},...} rows
--- @tparam {[integer]=boolean,...} right columns that end below each other
--- @treturn {string,...}
-function display.lines(rows, right)
-   local widths, lines = {}, {}
+local function widths_of(rows)
+   local widths = {}
    for _, row in ipairs(rows) do
-      for c, cell in ipairs(row) do widths[c] = math.max(widths[c] or 0, display.width(display.line(cell))) end
+      for c, cell in ipairs(row) do
+         for line in (cell .. "\n"):gmatch("([^\n]*)\n") do
+            widths[c] = math.max(widths[c] or 0, display.width(line))
+         end
+      end
    end
-   for i, row in ipairs(rows) do
+   local all = -2
+   for _, width in ipairs(widths) do all = all + width + 2 end
+   return widths, all
+end
+
+-- Cells of several lines as rows of one line each, their ends below each other.
+local function add_row(lines, row, widths, right)
+   local parts, height = {}, 1
+   for c, cell in ipairs(row) do
+      parts[c] = {}
+      for line in (cell .. "\n"):gmatch("([^\n]*)\n") do table.insert(parts[c], line) end
+      height = math.max(height, #parts[c])
+   end
+   for k = 1, height do
       local cells = {}
-      for c, cell in ipairs(row) do cells[c] = display.pad(display.line(cell), widths[c], right[c]) end
-      lines[i] = (table.concat(cells, "  "):gsub(" +$", ""))
+      for c, list in ipairs(parts) do
+         cells[c] = display.pad(list[k - height + #list] or "", widths[c], right[c])
+      end
+      lines[#lines + 1] = table.concat(cells, "  "):gsub(" +$", "")
    end
+end
+
+--- Rows of cells as lines (see `line`) in which the columns stand below each other, two blanks between them.
+-- @tparam {{string,...},...} rows the first is the header
+-- @tparam {[integer]=boolean,...} right columns that end below each other
+-- @tparam[opt] integer columns where they are wider than that, the header is broken at blanks, and then the first
+-- column
+-- @treturn {string,...}
+function display.lines(rows, right, columns)
+   local shown, lines = {}, {}
+   for i, row in ipairs(rows) do
+      shown[i] = {}
+      for c, cell in ipairs(row) do shown[i][c] = display.line(cell) end
+   end
+   local widths, all = widths_of(shown)
+   if columns and all > columns and #shown > 0 then
+      for c, cell in ipairs(shown[1]) do shown[1][c] = display.wrap(cell, 1) end
+      widths, all = widths_of(shown)
+      if all > columns then
+         local room = math.max(12, widths[1] - (all - columns))
+         for _, row in ipairs(shown) do row[1] = display.wrap(row[1], room) end
+         widths = widths_of(shown)
+      end
+   end
+   for _, row in ipairs(shown) do add_row(lines, row, widths, right) end
    return lines
 end
 

@@ -10,7 +10,17 @@ local progress = {}
 local BAR, SHORT_BAR, LINE_EVERY_S, DRAW_EVERY_S = 24, 8, 5, 0.1
 local USUAL_COLUMNS = 80
 
+--- Do bars also show what only some want to know (`-v`)?
+progress.verbose = os.getenv("BCLUA_VERBOSE") == "1"
+
 local drawn -- where a bar stands in the line of the cursor; nil: nowhere
+
+--- Columns of the terminal that stdout is; nil: it is none.
+-- @treturn ?integer
+function progress.columns()
+   local columns = system.is_terminal(1) and system.columns(1) or 0
+   return columns > 0 and columns or nil
+end
 
 --- Seconds as people read them: 7 s, 2 min 05 s, 3 h 20 min.
 function progress.duration(seconds)
@@ -129,7 +139,7 @@ end
 
 --- Say how much is done.
 -- @tparam integer done in this run
--- @tparam[opt] string extra shown at the end of the line
+-- @tparam[opt] string extra shown at the end of the line where `progress.verbose` is set
 function Progress:update(done, extra)
    self.done = done
    local now = system.clock()
@@ -139,7 +149,7 @@ function Progress:update(done, extra)
       return
    end
    self.shown = now
-   local text = display.line(progress.text(self:state(extra)))
+   local text = display.line(progress.text(self:state(progress.verbose and extra or nil)))
    if self.terminal then
       local columns = self.columns or system.columns(2) or 0
       self.out:write("\r\27[K", progress.line(self.total > 0 and (self.before + done) / self.total or 1, text,

@@ -335,7 +335,7 @@ local function lines_of(list)
          ("%s@%s"):format(display.line(c.medoid_file), clock_of(c.medoid_start_s)), c.label or "",
          c.purity and ("%.0f %%"):format(100 * c.purity) or ""}
    end
-   return table.concat(display.lines(rows, right), "\n")
+   return table.concat(display.lines(rows, right, progress.columns()), "\n")
 end
 
 --- The result as text.

@@ -324,5 +324,7 @@ end
 
 --- The result as text, see `bclua.workflow.evaluate.tables`.
 evaluate.text = tables.text
+--- What it comes to in a sentence or two.
+evaluate.verdict = tables.verdict
 
 return evaluate

@@ -295,6 +295,9 @@ local function sample(run, force)
       return require("bclua.workflow.audit").run({input = run.triplets_path, dataset_root = run.root,
          duration = c.tiles.duration, limit = c.audit.limit})
    end)
+   for _, warning in ipairs(run.audit and run.audit.warnings or {}) do
+      require("bclua.progress").note("audit warns: " .. warning)
+   end
    return true
 end
 
@@ -341,6 +344,15 @@ local function get_data(run)
    return true
 end
 
+-- Before the first run in a folder: about how long it will take.
+local function say_how_long(run)
+   if files.exists(run.folder .. "/motif.parquet") then return end
+   local estimate = require "bclua.workflow.pipeline.estimate"
+   local list = require("bclua.data.recordings").list(run.audio, run.config.data.layout)
+   local e = list and #list > 0 and estimate.of(list, run.config)
+   if e then require("bclua.progress").note("pipeline: " .. estimate.text(e, #list)) end
+end
+
 local OPTIONS = options_of.extend(hearing.given, {data = "string", run = "string", config = "string", force = "boolean",
    command = {"string", default = ""}})
 --- What `run` takes of `bclua.data.hearing`, in place of what the configuration has in `extract`.
@@ -362,6 +374,7 @@ function pipeline.run(options)
    if not locked then return nil, busy end
    local ok
    ok, message = get_data(run)
+   if ok then say_how_long(run) end
    if ok then ok, message = mine(run, options.force) end
    if ok then ok, message = sample(run, options.force) end
    if ok then ok, message = learn(run, options.force) end

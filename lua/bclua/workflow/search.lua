@@ -335,7 +335,7 @@ function search.lines(hits, columns)
          rows[k + 1][i] = form and form:format(h[name]) or h[name] or ""
       end
    end
-   return table.concat(display.lines(rows, right), "\n")
+   return table.concat(display.lines(rows, right, require("bclua.progress").columns()), "\n")
 end
 
 --- The hits as text: which window was searched for, then a line a hit.

@@ -379,7 +379,7 @@ function similar.text(r)
    local head = ("%d window%s of %s among %d, in %.0f ms"):format(r.windows, r.windows == 1 and "" or "s",
       display.line(r.query), r.rows, 1e3 * r.seconds)
    if #r.hits == 0 then return head .. "\nnothing found" end
-   return head .. "\n" .. table.concat(display.lines(rows, right), "\n")
+   return head .. "\n" .. table.concat(display.lines(rows, right, progress.columns()), "\n")
 end
 
 return similar

@@ -206,7 +206,7 @@ function predict.text(result)
          ("%.1f"):format(c.seconds / 60), c.precision and ("%.3f"):format(c.precision) or "",
          c.recall and ("%.3f"):format(c.recall) or ""}
    end
-   local lines = display.lines(rows, {false, true, true, true, true, true, true})
+   local lines = display.lines(rows, {false, true, true, true, true, true, true}, progress.columns())
    if result.drawn then
       lines[#lines + 1] = result.drawn == 0 and "review.csv is there already, and stays" or
          ("to be judged: %d windows in review.csv (verdict: yes, no or unsure), their sound in review/"):format(

@@ -3,6 +3,7 @@
 local evaluation_set = require "bclua.workflow.evaluation_set"
 local display = require "bclua.display"
 local labelled = require "bclua.workflow.labelled"
+local progress = require "bclua.progress"
 local check_options = require("bclua.options").check
 
 local tables = {}
@@ -183,11 +184,11 @@ end
 local function align(header, rows)
    local right = {}
    for i = 2, #header do right[i] = true end
-   return table.concat(display.lines({header, table.unpack(rows)}, right), "\n")
+   return table.concat(display.lines({header, table.unpack(rows)}, right, progress.columns()), "\n")
 end
 
 local function by_species(result, with_classes)
-   local parts = {tables.verdict(result), tables.sentence(result), align(tables.accuracy(result)), "",
+   local parts = {tables.sentence(result), align(tables.accuracy(result)), "",
       align(tables.paired(result)), "",
       tables.distances_sentence(result), align(tables.distances(result, result.truth))}
    if result.group then parts[#parts + 1] = align(tables.distances(result, "group")) end
@@ -199,7 +200,7 @@ local function by_species(result, with_classes)
 end
 
 local function by_retrieval(result)
-   local parts = {tables.verdict(result), tables.sentence(result)}
+   local parts = {tables.sentence(result)}
    for i, part in ipairs(result.retrieval) do
       parts[#parts + 1] = align(tables.retrieval(part))
       parts[#parts + 1] = i < #result.retrieval and "" or tables.distances_sentence(result)
@@ -209,13 +210,18 @@ end
 
 local TEXT = {classes = "boolean"}
 
---- The result as text.
+--- The result as text, the verdict last; on a terminal no wider than that.
 -- @tparam table result from `bclua.workflow.evaluate.judge`
 -- @tparam[opt] table options `classes`: also a line for each class, where there are labels
 function tables.text(result, options)
    options = check_options(options, TEXT)
    local parts = result.retrieval and by_retrieval(result) or by_species(result, options.classes)
    for _, line in ipairs(tables.left_out(result)) do parts[#parts + 1] = display.line(line) end
+   parts[#parts + 1] = tables.verdict(result)
+   local columns = progress.columns()
+   for i, part in ipairs(columns and parts or {}) do
+      if not part:find("\n") then parts[i] = display.wrap(part, columns) end
+   end
    return table.concat(parts, "\n")
 end
 
