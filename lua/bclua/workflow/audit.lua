@@ -252,7 +252,8 @@ local function aligned(lines, heads, rows)
       for k, v in ipairs(row) do all[i + 1][k] = tostring(v) end
    end
    for k = 2, #heads do right[k] = true end
-   for _, line in ipairs(display.lines(all, right, (progress.columns() or math.huge) - 2)) do lines[#lines + 1] = "  " .. line end
+   local columns = progress.columns()
+   for _, line in ipairs(display.lines(all, right, columns and columns - 2)) do lines[#lines + 1] = "  " .. line end
    lines[#lines + 1] = ""
 end
 
