@@ -19,6 +19,8 @@
 #   make deps-check name what is missing, install nothing
 #   make build      build, without looking for what is missing
 #   make install    copy to PREFIX (/usr/local); DESTDIR is honoured
+#   make dist       build/bclua-VERSION.tar.gz: sources, documents, DuckDB's checksum; built without git
+#   make deb        build/bclua_VERSION_ARCH.deb, for the Debian that it is built on
 #   make uninstall  remove from PREFIX what make install put there, and nothing else
 #   make clean      remove what was built; libraries that were fetched stay
 #   make distclean  remove build/ altogether
@@ -33,7 +35,8 @@ CFLAGS  ?= -O3 -g
 PREFIX  ?= /usr/local
 SPEC    ?= spec
 JOBS    ?= 1
-VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
+# The file VERSION has the number; of a checkout that is not that release's, the commit is behind it.
+VERSION := $(shell sh rocks/version.sh)
 
 # Of the last only the header: the library is opened when it is needed (csrc/http/server.c).
 PKGS    := $(if $(LUA_INCDIR),,lua5.4) sndfile vorbisfile libmpg123 soxr fftw3 fftw3f openblas libmicrohttpd
@@ -57,7 +60,7 @@ MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out csrc/host/%,$(SOURCES))) $(pat
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
-.PHONY: all build deps deps-check onnxruntime demo test check stress bench install uninstall clean distclean help FORCE
+.PHONY: all build deps deps-check onnxruntime demo test check stress bench install uninstall dist deb clean distclean help FORCE
 
 all: deps-check
 	@$(MAKE) --no-print-directory build
@@ -129,6 +132,8 @@ test: deps
 	@$(RUN) $(SPECS)
 
 demo:
+	@echo 'demo: what is missing is installed, then bclua is built (one or two minutes), then the pipeline runs on 62'
+	@echo 'demo: recordings that it makes itself (one to three minutes); all of it goes to build/ (200 MB) and runs/ (150 MB)'
 	@DUCKDB_LIB="$(DUCKDB_LIB)" sh rocks/deps.sh run $B
 	@$(MAKE) --no-print-directory build
 	@$(RUN) scripts/pipeline.lua
@@ -153,6 +158,13 @@ stress: build
 
 install: all
 	@sh rocks/install.sh $B '$(DESTDIR)$(PREFIX)'
+
+dist:
+	@sh rocks/dist.sh $B
+
+# DEBFLAGS: of dpkg-deb.
+deb: all
+	@sh rocks/deb.sh $B $(DEBFLAGS)
 
 uninstall:
 	@sh rocks/uninstall.sh '$(DESTDIR)$(PREFIX)'

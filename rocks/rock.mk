@@ -1,4 +1,4 @@
-# rock.mk: what luarocks builds and installs (see bclua-scm-1.rockspec): the C
+# rock.mk: what luarocks builds and installs (see bclua-1.0.0-1.rockspec): the C
 # modules in one bclua.so, DuckDB's library beside it, the Lua modules.
 #
 # Variables: B=build folder (what is built there already is used); of luarocks CC, CFLAGS, LUA_INCDIR and

@@ -19,7 +19,7 @@ describe("the rock", function()
       tree = folder .. "/tree"
       local build = command.program:match("^(.*)/[^/]*$") or "build"
       local out, status = command.shell(("env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES HOME=%s B=%s " ..
-         "luarocks --lua-version 5.4 make --deps-mode none rocks/bclua-scm-1.rockspec --tree %s"):format(
+         "luarocks --lua-version 5.4 make --deps-mode none rocks/bclua-1.0.0-1.rockspec --tree %s"):format(
          quote(folder), quote(build), quote(tree)))
       assert(status == 0, out)
    end)
@@ -35,7 +35,7 @@ describe("the rock", function()
 
    it("is built with luarocks' variables", function()
       local out = command.shell(("env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES HOME=%s B=%s " ..
-         "luarocks --lua-version 5.4 make --deps-mode none rocks/bclua-scm-1.rockspec --tree %s MAKE='make -n' " ..
+         "luarocks --lua-version 5.4 make --deps-mode none rocks/bclua-1.0.0-1.rockspec --tree %s MAKE='make -n' " ..
          "CC=another-cc LUA_INCDIR=/usr/include/./lua5.4 CFLAGS=-DOWN LIBFLAG='-shared -DLINKED'"):format(
          quote(folder), quote(folder .. "/b"), quote(folder .. "/none")))
       assert.matches("another%-cc %-std=gnu11[^\n]* %-I/usr/include/%./lua5%.4 [^\n]*%-DOWN %-O3 [^\n]*/array%.c\n",

@@ -1,9 +1,9 @@
--- luarocks --lua-version 5.4 make --deps-mode none rocks/bclua-scm-1.rockspec
+-- luarocks --lua-version 5.4 make --deps-mode none rocks/bclua-1.0.0-1.rockspec
 -- builds the modules of bclua for a stock lua5.4. The libraries come from the
 -- system: `sh rocks/deps.sh check` names what is missing.
 rockspec_format = "3.0"
 package = "bclua"
-version = "scm-1"
+version = "1.0.0-1" -- VERSION has the number, too
 source = {url = "."}
 description = {
    summary = "Find repeated calls in recordings and learn an embedding of them",
