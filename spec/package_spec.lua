@@ -51,7 +51,8 @@ describe("a release", function()
       setup(function()
          local build = command.program:match("^(.*)/[^/]*$") or "build"
          assert(os.execute(("cd %s && mkdir built && for f in bclua bclua.so libduckdb.so help.lua " ..
-            "bclua.bash _bclua; do ln -s \"$OLDPWD/%s/$f\" built/ 2>/dev/null || exit 1; done"):format(quote(folder), build)))
+            "bclua.bash _bclua; do ln -s \"$OLDPWD/%s/$f\" built/ 2>/dev/null || exit 1; done"):format(
+            quote(folder), build)))
          local out, status = command.shell(("sh rocks/deb.sh %s -Znone"):format(quote(folder .. "/built")))
          assert(status == 0, out)
          deb = out:match("([^\n]+)\n$")
@@ -72,14 +73,15 @@ describe("a release", function()
       it("is installed into a bare folder, runs there, and leaves nothing when it is removed", function()
          if command.shell("id -u") ~= "0\n" then return pending("dpkg --root needs root") end
          local root = folder .. "/root"
-         local dpkg = ("dpkg --force-depends --force-script-chrootless --log=/dev/null --root=%s "):format(quote(root))
+         local dpkg = ("dpkg --force-depends --force-script-chrootless --force-unsafe-io --log=/dev/null --root=%s "):format(quote(root))
          local out, status = command.shell(("mkdir -p %s/var/lib/dpkg/updates %s/var/lib/dpkg/info && " ..
             "touch %s/var/lib/dpkg/status && "):format(quote(root), quote(root), quote(root)) .. dpkg .. "-i " ..
             quote(deb))
          assert.equal(0, status, out)
          local program = quote(root .. "/usr/bin/bclua")
          out, status = command.shell(("cd / && env -i PATH=/usr/bin:/bin %s motif --help && " ..
-            "env -i PATH=/usr/bin:/bin %s -e 'print(require(\"bclua.sql\").query(\"select 6 * 7 n\")[1].n)'"):format(program, program))
+            "env -i PATH=/usr/bin:/bin %s -e 'print(require(\"bclua.sql\").query(\"select 6 * 7 n\")[1].n)'"):format(
+            program, program))
          assert.equal(0, status, out)
          assert.matches("extract.*\n42\n$", out)
          out, status = command.shell(dpkg .. "-P bclua && find " .. quote(root) .. " -name '*bclua*'")
