@@ -73,7 +73,8 @@ describe("a release", function()
       it("is installed into a bare folder, runs there, and leaves nothing when it is removed", function()
          if command.shell("id -u") ~= "0\n" then return pending("dpkg --root needs root") end
          local root = folder .. "/root"
-         local dpkg = ("dpkg --force-depends --force-script-chrootless --force-unsafe-io --log=/dev/null --root=%s "):format(quote(root))
+         local dpkg = ("dpkg --force-depends --force-script-chrootless --force-unsafe-io --log=/dev/null " ..
+            "--root=%s "):format(quote(root))
          local out, status = command.shell(("mkdir -p %s/var/lib/dpkg/updates %s/var/lib/dpkg/info && " ..
             "touch %s/var/lib/dpkg/status && "):format(quote(root), quote(root), quote(root)) .. dpkg .. "-i " ..
             quote(deb))
