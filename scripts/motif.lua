@@ -85,10 +85,11 @@ end
 local function discover(parser)
    local workflow = require "bclua.workflow.discover"
    local _, of = cli.step(parser, "discover", "Which calls are repeated, how often and where: sets of windows " ..
-      "that are alike.", workflow.options, "input seconds share fewest features output track dataset_root examples")
+      "that are alike.", workflow.options, "input seconds share fewest group others seed features output track " ..
+      "dataset_root examples shard time_limit")
    return function(o)
-      local result, message = workflow.run(of(o))
-      if result then io.write(workflow.text(result)) end
+      local result, message = cli.shared("discover", of(o), workflow.run, true)
+      if result and result.rows then io.write(workflow.text(result)) end
       return result, message
    end
 end
@@ -147,6 +148,8 @@ Which recordings share a call?
 
 Which calls are there, how often and where?
   bclua scripts/motif.lua discover --input motif.parquet --output calls.parquet --dataset-root birds --track calls.flac
+What have the recordings of each species in common?
+  bclua scripts/motif.lua discover --input motif.parquet --group species --output shared.parquet
 
 Listen to all motifs, and label them in Audacity or Raven:
   bclua scripts/motif.lua motif-track motif.parquet --dataset-root birds --output motifs.flac

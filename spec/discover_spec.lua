@@ -143,6 +143,61 @@ describe("discover", function()
       assert.is_true(lines >= 2 and lines <= 2 * r.calls)
    end)
 
+   it("finds what the recordings of a group have in common", function()
+      local r = assert(run{group = "species", output = dir .. "/shared.parquet", track = dir .. "/shared.flac",
+         dataset_root = dir .. "/data"})
+      assert.equal(1, r.groups) -- both are of one: nobody else to tell from
+      local rows = sql.query(("from '%s/shared.parquet'"):format(dir))
+      assert.equal(2, #rows)
+      assert.same({"consensus", "consensus", 0}, {rows[1].kind, rows[2].kind, rows[1].distance})
+      assert.is_true(rows[1].source_name ~= rows[2].source_name and rows[2].distance > 0)
+      assert.near(2, rows[2].end_s - rows[2].start_s, 1e-9)
+      assert.matches("soundscape  consensus           2", discover.text(r))
+      assert.matches("soundscape consensus", files.read(dir .. "/shared.txt"))
+      assert.matches("no recording has a site", select(2, run{group = "site"}))
+      assert.matches("all 1 groups failed, the first, soundscape: 0 recording of at least a window", select(2,
+         run{group = "species", seconds = 3600}))
+      assert.matches("are not for %-%-group", select(2, run{group = "species", shard = "1/2"}))
+   end)
+
+   it("tells groups apart by what they have alone", function()
+      local g = sampling.generator(4)
+      local call, common = g:normal(4 * 10):reshape{4, 10}, g:normal(4 * 10):reshape{4, 10}
+      local items, kept = {inside = {}, outside = {}}, {}
+      for i = 1, 5 do
+         local x = g:normal(4 * 100):reshape{4, 100}
+         for d = 1, 4 do
+            for k = 1, 10 do
+               x:set(d, 20 + 5 * i + k, common[d][k])
+               if i <= 3 then x:set(d, 60 + 5 * i + k, call[d][k] + 0.01 * i) end
+            end
+         end
+         kept[i] = x
+         table.insert(i <= 3 and items.inside or items.outside, i)
+      end
+      local extracted = require "bclua.data.extracted"
+      local features = extracted.features
+      finally(function() extracted.features = features end)
+      function extracted.features(i) return kept[i] end
+      local r = require("bclua.workflow.discover.groups").one(items, {window = 10})
+      assert.same({25, 30, 35}, {r.consensus.nearest[1].at, r.consensus.nearest[2].at, r.consensus.nearest[3].at})
+      assert.equal(70, r.contrast.nearest[1].at) -- in the middle: the farthest of the others is nearest to it
+      assert.equal(2, r.contrast.nearest[1].which)
+   end)
+
+   it("joins sets by correlation, whatever their level and background", function()
+      local join, g = require "bclua.workflow.discover.join", sampling.generator(5)
+      local a, b, sets = g:normal(4 * 20):reshape{4, 20}, g:normal(4 * 20):reshape{4, 20}, {}
+      for k = 1, 150 do -- more leaders than are packed into one block
+         local x = k == 1 and a or k == 150 and a * 3 + 7 or k == 149 and b or k == 2 and b * 0.5 - 1 or
+            g:normal(4 * 20):reshape{4, 20}
+         sets[k] = {at = {1}, number = 1, row = {source_name = ("%03d"):format(k)}, offset = 5, around = x:copy("f32")}
+      end
+      local calls = join.number(sets, 10)
+      assert.same({1, 2, 2, 1}, {sets[1].call, sets[2].call, sets[149].call, sets[150].call})
+      assert.is_true(calls > 100 and calls <= 148)
+   end)
+
    it("names what it cannot use", function()
       assert.matches("needs %-%-dataset%-root", select(2, run{track = dir .. "/x.flac"}))
       assert.matches("less than two frames", select(2, run{seconds = 0.1}))

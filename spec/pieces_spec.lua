@@ -52,6 +52,23 @@ local function touched(path, f)
    assert(lfs.touch(path, before))
 end
 
+describe("discover by shards", function()
+   it("finds what one process finds", function()
+      local function run(output, more)
+         local o = {input = few, features = m.dir .. "/motif", output = output, seconds = 1, share = 0.5, fewest = 2,
+            quiet = true}
+         for k, v in pairs(more or {}) do o[k] = v end
+         return require("bclua.workflow.discover").run(o)
+      end
+      local whole = assert_same(run, ".parquet", files.read)
+      local alone = new(".parquet")
+      assert(run(alone))
+      assert.is_true(whole == files.read(alone))
+      assert.is_true(#sql.query(("from '%s'"):format(alone)) > 10)
+      assert.matches("needs %-%-output", select(2, run(nil, {shard = "1/2"})))
+   end)
+end)
+
 describe("score by shards", function()
    local function run(output, more)
       local o = {input = few, dataset_root = m.data, output = output, calls = 2, quiet = true}

@@ -5,19 +5,20 @@
 -- in the recording: the median distance of two windows of it, taken at many lags. Stretches in which nothing stands
 -- out take no part.
 -- @module bclua.workflow.discover
-local array = require "bclua.array"
 local clock = require "bclua.clock"
 local extracted = require "bclua.data.extracted"
+local join = require "bclua.workflow.discover.join"
 local options_of = require "bclua.options"
+local pieces = require "bclua.workflow.pieces"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
 local rules = require "bclua.data.rules"
 local search = require "bclua.workflow.search"
+local shards = require "bclua.workflow.discover.shards"
 local stomp = require "bclua.stomp"
+local windows = require "bclua.workflow.discover.windows"
 
 local discover = {}
-
-local LAGS, STEP = 40, 7 -- of the windows that tell what is usual
 
 --- The columns of the table.
 discover.columns = {"source_name", "species", "call", "set", "member", "start_s", "end_s", "clock_time", "distance",
@@ -30,37 +31,6 @@ discover.rules = {
       "share of the usual distance of two windows of the recording."},
    fewest = {"integer", default = 3, least = 2, most = 100000, text = "Members of a set, at least."}}
 
---- The median distance of two windows of a recording.
--- @tparam array x f64 (dimensions, frames)
--- @tparam integer window frames
--- @treturn ?number nil: it is too short to say
-function discover.usual(x, window)
-   local frames, list = x:shape(2), {}
-   local n = frames - window + 1
-   for lag = window, n - 1, math.max(1, n // LAGS) do
-      local d = x:slice(2, 1, frames - lag) - x:slice(2, lag + 1, frames)
-      local c, sum = (d * d):sum(1):table(), 0
-      for t = 1, #c do
-         sum = sum + c[t] - (c[t - window] or 0)
-         if t >= window and t % STEP == 0 then list[#list + 1] = sum end
-      end
-   end
-   table.sort(list)
-   return list[#list // 2 + 1]
-end
-
--- 0 for windows in most of whose frames all dimensions are alike: nothing stands out; else 1.
-local function with_sound(x, window)
-   local spread = (x:max(1) - x:min(1)):table()
-   local among, even = array.full(#spread - window + 1, 1), 0
-   for t = 1, #spread do
-      even = even + (spread[t] < 1e-6 and 1 or 0)
-      if t > window then even = even - (spread[t - window] < 1e-6 and 1 or 0) end
-      if t >= window and 2 * even > window then among[t - window + 1] = 0 end
-   end
-   return among
-end
-
 --- The sets of a recording.
 -- @tparam array x features, (dimensions, frames)
 -- @tparam table o `window` (frames), `share`, `fewest`
@@ -69,53 +39,29 @@ end
 function discover.sets(x, o)
    if x:shape(2) < 2 * o.window then return {} end
    x = x:copy("f64")
-   local usual = discover.usual(x, o.window)
+   local usual = windows.usual(x, o.window)
    if not (usual and usual > 0 and usual < math.huge) then return {} end
    return stomp.motif_sets(x, o.window, {radius = o.share * usual, exclusion = o.window - 1, fewest = o.fewest,
-      among = with_sound(x, o.window)}), usual
+      among = windows.with_sound(x, o.window)}), usual
 end
 
 --- One recording, on a worker state.
 -- @tparam table item from `extracted.locate`
 -- @tparam table o as for `sets`
--- @treturn[1] table `sets`, each with `centre`: the features of its first window and half a window around it; `usual`
+-- @treturn[1] {table,...} as from `sets`, with `number`, `usual`, and for `discover.join` `around` and `offset`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function discover.one(item, o)
    local x, message = extracted.features(item)
    if not x then return nil, message end
    local sets, usual = discover.sets(x, o)
-   for _, set in ipairs(sets) do
+   for k, set in ipairs(sets) do
       local from, half = set.at[1], o.window // 2
-      set.centre = x:slice(2, math.max(0, from - half) + 1, math.min(x:shape(2), from + o.window + half)):copy("f64")
-      set.query = x:slice(2, from + 1, from + o.window):copy("f64")
+      local first = math.max(0, from - half)
+      set.number, set.usual, set.offset = k, usual, from - first
+      set.around = x:slice(2, first + 1, math.min(x:shape(2), from + o.window + half)):copy("f32")
    end
-   return {sets = sets, usual = usual}
-end
-
--- Sets of all recordings, the largest first, each with the number of its call: that of the first set whose centre
--- is within the radius of its own, at some shift, else a new one.
-local function join(sets)
-   table.sort(sets, function(a, b)
-      if #a.at ~= #b.at then return #a.at > #b.at end
-      if a.row.source_name ~= b.row.source_name then return a.row.source_name < b.row.source_name end
-      return a.number < b.number
-   end)
-   local leaders = {}
-   for _, set in ipairs(sets) do
-      for call, leader in ipairs(leaders) do
-         local hit = stomp.matches(leader.query, set.centre, {k = 1})[1]
-         if hit and hit.distance <= math.min(set.radius, leader.radius) then
-            set.call = call
-            break
-         end
-      end
-      if not set.call then
-         leaders[#leaders + 1] = set
-         set.call = #leaders
-      end
-   end
-   return #leaders
+   return sets
 end
 
 -- A row a window, in order of calls, the larger sets first.
@@ -144,76 +90,97 @@ discover.options = options_of.extend(discover.rules, {
    input = rules.motif,
    output = {"string", text = "The windows, as a .parquet or .csv file."},
    features = search.options.features,
+   group = {"choice", {"species", "site", "recorder"}, text = "Instead of sets, of each species (or site, ...) the " ..
+      "window that all of its recordings contain most nearly, and the one that they have and others have not."},
+   others = {"integer", default = 100, least = 1, most = 100000,
+      text = "With --group: recordings of other groups, at most, that each is compared with."},
+   seed = {"integer", default = 1, least = 0, text = "Of the choice of these."},
    track = {"string", text = "Sound file (.flac, .ogg or .wav) with examples of each call, and beside it, as .txt, " ..
       "a label track for Audacity."},
    dataset_root = options_of.extend(rules.dataset_root, {text = "For --track: the folder that source_name begins in."}),
    examples = {"integer", default = 4, least = 1, most = 100, text = "Of each call in the track, at most."},
-   force = "boolean", quiet = "boolean"})
+   shard = pieces.rules.shard, time_limit = pieces.rules.time_limit, force = "boolean", quiet = "boolean"})
 
-local function compare(rows, features, o, options)
-   local r = {failures = {}, sets = {}, searched = 0}
-   local items = {}
-   for i, row in ipairs(rows) do items[i] = search.locate(row, features) end
-   local bar = progress.new("discover", #items, {unit = "recordings", quiet = options.quiet})
+local function compare(items, rows, o, quiet)
+   local sets, failures = {}, {}
+   local bar = progress.new("discover", #items, {unit = "recordings", quiet = quiet})
    for i, found, why in require("bclua.parallel").map(items, "bclua.workflow.discover", "one", o) do
-      if found then
-         r.searched = r.searched + 1
-         for k, set in ipairs(found.sets) do
-            set.row, set.number, set.usual, set.radius = rows[i], k, found.usual, o.share * found.usual
-            r.sets[#r.sets + 1] = set
-         end
-      else
-         r.failures[#r.failures + 1] = {path = items[i].name, step = "discover", reason = why}
+      for _, set in ipairs(found or {}) do
+         set.row = rows[i]
+         sets[#sets + 1] = set
       end
+      if not found then failures[#failures + 1] = {path = items[i].name, step = "discover", reason = why} end
       bar:update(i)
    end
-   r.calls = join(r.sets)
-   bar:finish(("%d recordings, %d sets, %d calls, %d failed, in %s"):format(r.searched, #r.sets, r.calls, #r.failures,
+   bar:finish(("%d recordings, %d sets, %d failed, in %s"):format(#items - #failures, #sets, #failures,
       progress.duration(bar:elapsed())))
+   return sets, failures
+end
+
+-- From the sets of all recordings to what was asked for.
+local function finish(sets, failures, rate, o, options)
+   local r = {calls = join.number(sets, o.window), sets = #sets, failures = failures}
+   r.rows = rows_of(sets, rate, o)
+   if options.output then
+      local ok, message = discover.write(options.output, r.rows, o.parameters)
+      if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", r.failures) end
+      if not ok then return nil, message end
+   end
+   if options.track then
+      local message
+      r.track, message = require("bclua.workflow.listen").examples(r.rows, {dataset_root = options.dataset_root,
+         output = options.track, examples = options.examples, sample_rate = o.sample_rate, seconds = options.seconds,
+         quiet = options.quiet})
+      if not r.track then return nil, message end
+   end
    return r
 end
 
 --- Find the sets of all recordings of a table.
--- @tparam table options `input` (Parquet from `consolidate`), `seconds` (2), `share` (0.2), `fewest` (3), `output`
+-- @tparam table options `input` (Parquet from `consolidate`), `seconds` (2), `share` (0.2), `fewest` (3), `group`: see
+-- `bclua.workflow.discover.groups`, and `others` (100), `seed` (1), which are for it; `output`
 -- (.parquet or .csv), `features` (the folder that `extract` wrote; default: the one that was consolidated), `track`,
--- `dataset_root`, `examples` (4), `force`, `quiet`
--- @treturn[1] table `rows` (see `columns`), `sets`, `calls` (numbers), `searched`, `failures`
+-- `dataset_root`, `examples` (4), `shard` (`3/64`: only this part of the work, see `bclua.workflow.pieces`),
+-- `time_limit` (minutes), `force`, `quiet`
+-- @treturn[1] table `rows` (see `columns`), `sets`, `calls` (numbers), `failures`; with a shard or a time limit as
+-- from `pieces.run`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function discover.run(options)
    options = options_of.check(options, discover.options)
    if options.track and not options.dataset_root then return nil, "--track: needs --dataset-root" end
+   if options.group then
+      if options.shard or options.time_limit then return nil, "--shard and --time-limit are not for --group" end
+      return require("bclua.workflow.discover.groups").run(options)
+   end
    local rows, p = search.read_corpus(options.input)
    if not rows then return nil, p end
-   local o = {window = math.floor(options.seconds * p.cens_sample_rate + 0.5), share = options.share,
-      fewest = options.fewest}
+   local rate = p.cens_sample_rate
+   local parameters = {seconds = options.seconds, share = options.share, fewest = options.fewest}
+   local o = {window = math.floor(options.seconds * rate + 0.5), share = options.share, fewest = options.fewest,
+      sample_rate = p.sample_rate, parameters = parameters}
    if o.window < 2 then return nil, ("--seconds %g is less than two frames"):format(options.seconds) end
    local features, message = search.find_features({input = options.input, features = options.features}, rows)
    if not features then return nil, message end
-   local parameters = {seconds = options.seconds, share = options.share, fewest = options.fewest}
    local ok
    ok, message = search.check_output(options, parameters)
    if not ok then return nil, message end
    if p.features ~= "mel" then
       progress.note("discover: of CENS; calls are found by `motif extract --features mel`", options.quiet)
    end
-   local r = compare(rows, features, o, options)
-   if r.searched == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #rows, r.failures[1].reason)
+   local items = {}
+   for i, row in ipairs(rows) do items[i] = search.locate(row, features) end
+   local shared = options.output and pieces.is_shared(options, pieces.folder(options.output))
+   if options.shard or options.time_limit or shared then
+      return shards.run(items, rows, rate, o, options, function(sets, failures)
+         return finish(sets, failures, rate, o, options)
+      end)
    end
-   r.rows, r.sets = rows_of(r.sets, p.cens_sample_rate, o), #r.sets
-   if options.output then
-      ok, message = discover.write(options.output, r.rows, parameters)
-      if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", r.failures) end
-      if not ok then return nil, message end
+   local sets, failures = compare(items, rows, o, options.quiet)
+   if #failures == #rows then
+      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #rows, failures[1].reason)
    end
-   if options.track then
-      r.track, message = require("bclua.workflow.listen").examples(r.rows, {dataset_root = options.dataset_root,
-         output = options.track, examples = options.examples, sample_rate = p.sample_rate, seconds = options.seconds,
-         quiet = options.quiet})
-      if not r.track then return nil, message end
-   end
-   return r
+   return finish(sets, failures, rate, o, options)
 end
 
 --- Write the table.
@@ -236,6 +203,7 @@ local SHOWN = 20
 -- @tparam table r from `run`
 -- @treturn string
 function discover.text(r)
+   if r.groups then return require("bclua.workflow.discover.groups").text(r) end
    local calls, order = {}, {}
    for _, row in ipairs(r.rows) do
       local c = calls[row.call]

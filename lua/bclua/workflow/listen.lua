@@ -169,7 +169,7 @@ function listen.track(options)
 end
 
 --- Examples of what was discovered as one sound file, call by call, those of the larger sets first.
--- @tparam {table,...} rows as from `discover.run`
+-- @tparam {table,...} rows as from `discover.run`; a `call` that is text is the name of its label
 -- @tparam table options `output` (as for `track`), `dataset_root`, `examples` (of a call, at most), `seconds` of a
 -- window, `sample_rate`, `quiet`
 -- @treturn as from `track`
@@ -185,7 +185,8 @@ function listen.examples(rows, options)
             list[#list + 1] = {source = row.source_name, folder = row.source_name, channel = row.channel,
                window_s = options.seconds, sample_rate = options.sample_rate, marks = {}}
          end
-         table.insert(list[#list].marks, {start_s = row.start_s, name = ("call %d"):format(row.call)})
+         table.insert(list[#list].marks, {start_s = row.start_s,
+            name = math.type(row.call) and ("call %d"):format(row.call) or row.call})
       end
    end
    if #list == 0 then return nil, "--track: nothing was found" end

@@ -1,0 +1,43 @@
+--- What `workflow.discover` asks of the windows of one recording.
+-- @module bclua.workflow.discover.windows
+local array = require "bclua.array"
+
+local windows = {}
+
+local LAGS, STEP = 40, 7 -- of the windows that tell what is usual
+
+--- The median distance of two windows of a recording.
+-- @tparam array x f64 (dimensions, frames)
+-- @tparam integer window frames
+-- @treturn ?number nil: it is too short to say
+function windows.usual(x, window)
+   local frames, list = x:shape(2), {}
+   local n = frames - window + 1
+   for lag = window, n - 1, math.max(1, n // LAGS) do
+      local d = x:slice(2, 1, frames - lag) - x:slice(2, lag + 1, frames)
+      local c, sum = (d * d):sum(1):table(), 0
+      for t = 1, #c do
+         sum = sum + c[t] - (c[t - window] or 0)
+         if t >= window and t % STEP == 0 then list[#list + 1] = sum end
+      end
+   end
+   table.sort(list)
+   return list[#list // 2 + 1]
+end
+
+--- In which windows does something stand out: not in those in most of whose frames all dimensions are alike.
+-- @tparam array x as above
+-- @tparam integer window frames
+-- @treturn array f64 (windows) of 0 and 1
+function windows.with_sound(x, window)
+   local spread = (x:max(1) - x:min(1)):table()
+   local among, even = array.full(#spread - window + 1, 1), 0
+   for t = 1, #spread do
+      even = even + (spread[t] < 1e-6 and 1 or 0)
+      if t > window then even = even - (spread[t - window] < 1e-6 and 1 or 0) end
+      if t >= window and 2 * even > window then among[t - window + 1] = 0 end
+   end
+   return among
+end
+
+return windows
