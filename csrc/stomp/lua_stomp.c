@@ -371,6 +371,7 @@ static const luaL_Reg functions[] = {
     {"z_motiflets", bc_stomp_z_motiflets},
     {"motif_sets", bc_stomp_motif_sets},
     {"z_motif_sets", bc_stomp_z_motif_sets},
+    {"incremental", bc_stomp_incremental},
     {"pan", bc_stomp_pan},
     {"z_pan", bc_stomp_z_pan},
     {"instructions", l_instructions},
@@ -380,6 +381,7 @@ static const luaL_Reg functions[] = {
 BC_EXPORT int luaopen_bclua_stomp(lua_State *L);
 int luaopen_bclua_stomp(lua_State *L) {
     bc_stomp_new_profile(L, 0); /* so that :help knows its methods */
+    bc_stomp_new_stream(L);
     luaL_newlib(L, functions);
     return 1;
 }

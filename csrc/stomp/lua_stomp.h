@@ -47,6 +47,10 @@ int bc_stomp_z_motiflets(lua_State *L);
 int bc_stomp_motif_sets(lua_State *L);
 int bc_stomp_z_motif_sets(lua_State *L);
 
+/* lua_stomp_stream.c */
+void bc_stomp_new_stream(lua_State *L); /* push one that is closed */
+int bc_stomp_incremental(lua_State *L);
+
 /* lua_stomp_profile.c */
 void bc_stomp_new_profile(lua_State *L, int fields); /* push a table with the methods of profiles */
 int bc_stomp_motifs(lua_State *L);

@@ -365,6 +365,26 @@ int bc_simple_query(double *distance, const double *query, const double *x, size
     return status;
 }
 
+int bc_simple_before(double *distance, int64_t *index, const double *x, size_t stride, size_t dims,
+                     size_t window, size_t i, size_t from, size_t to, double enough, bc_tick *tick,
+                     void *context) {
+    struct simple s = between(x, stride, x, stride, dims, window);
+    int status = BC_OK;
+    *distance = INFINITY, *index = -1;
+    s.terms = bc_aligned_doubles(window, 0.0);
+    if (s.terms == NULL) return BC_NOMEM;
+    for (size_t j = to; j-- > from && *distance >= enough;) {
+        if (j % 256 == 0 && tick != NULL && tick(context, to - j, to - from)) {
+            status = BC_STOPPED;
+            break;
+        }
+        const double d = window_distance(&s, j, i);
+        if (d <= *distance && d < INFINITY) *distance = d, *index = (int64_t)j;
+    }
+    free(s.terms);
+    return status;
+}
+
 static double plain_distance(const double *x, size_t x_frames, const double *y, size_t y_frames,
                              size_t dims, size_t window) {
     double sum = 0;

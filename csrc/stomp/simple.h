@@ -91,6 +91,12 @@ int bc_simple_nearest(double *distance, int64_t *index, size_t k, const double *
 int bc_simple_query(double *distance, const double *query, const double *x, size_t frames,
                     size_t dims, size_t window, const bc_simple_options *options);
 
+/* Of the windows from .. to - 1 of x, whose dims rows are `stride` apart, the one nearest to window i,
+ * backwards until one is nearer than `enough`; INFINITY and -1: there is none. */
+int bc_simple_before(double *distance, int64_t *index, const double *x, size_t stride, size_t dims,
+                     size_t window, size_t i, size_t from, size_t to, double enough, bc_tick *tick,
+                     void *context);
+
 /* The definition, term by term: the yardstick of the two above. zone < 0
  * excludes nothing. Sums in another order, so distances differ by rounding. */
 int bc_simple_brute(double *distance, int64_t *index, const double *x, size_t x_frames,
