@@ -325,4 +325,43 @@ describe("array", function()
       for _ = 1, 100 do array.full({1024, 1024}, 1) end
       assert.is_true(system.memory() - before < 300e6)
    end)
+
+   it("compares, and chooses where", function()
+      local x = array.from({1, 5, 0 / 0, 3})
+      assert.same({0, 1, 0, 0}, x:greater(3):table())
+      assert.same({1, 0, 0, 0}, x:less(array.from{2, 5, 2, 3}):table())
+      assert.equal("u8", x:less(1):dtype())
+      local big = array.from({2 ^ 53 | 0, (2 ^ 53 | 0) + 1}, "i64")
+      assert.same({0, 1}, big:greater(2 ^ 53 | 0):table()) -- as integers, which f64 cannot tell apart
+      assert.same({0, 5, 0, 0}, array.where(x:greater(3), x, 0):table())
+      assert.same({{1, -1}, {1, 2}}, array.where(array.from({0, 1}, "u8"):reshape{2, 1}, array.from{1, 2},
+         array.from{1, -1}):table())
+      assert.equal("i64", array.where(big:greater(0), big, 1):dtype())
+      assert.same({2, 2}, array.where(array.from({1, 1}, "u8"), 2, 3):table())
+      assert.error_matches(function() array.where(x, array.zeros(3), 1) end, "shapes that do not broadcast")
+   end)
+
+   it("sums up", function()
+      local x = array.from{{1, 2, 3}, {4, 5, 6}}
+      assert.same({1, 3, 6, 10, 15, 21}, x:cumsum():table())
+      assert.same({{1, 2, 3}, {5, 7, 9}}, x:cumsum(1):table())
+      assert.same({{1, 3, 6}, {4, 9, 15}}, x:cumsum(2):table())
+      assert.same({{1, 5}, {2, 7}, {3, 9}}, x:T():cumsum(2):table())
+      assert.same({1, 5, 7}, array.from({1, 4, 2}, "i32"):cumsum():table())
+      assert.same({1, 5, 7, 12, 15, 21}, x:T():cumsum():table())
+      assert.equal("i64", array.from({1}, "u8"):cumsum():dtype())
+      assert.same({}, array.zeros(0):cumsum():table())
+   end)
+
+   it("sorts", function()
+      local x = array.from{3, 1, 0 / 0, 2, 1}
+      assert.same({2, 5, 4, 1, 3}, x:argsort():table())
+      assert.same({1, 4, 2, 5, 3}, x:argsort("falling"):table())
+      assert.same({3, 2, 1, 1}, x:sort("falling"):slice(1, 1, 4):table())
+      assert.same({3, 1}, array.from({{1, 2}, {3, 4}}, "i32"):T()[1]:sort("falling"):table())
+      assert.equal("i32", array.from({1}, "i32"):sort():dtype())
+      local big = array.from({(2 ^ 53 | 0) + 1, 2 ^ 53 | 0}, "i64")
+      assert.same({2, 1}, big:argsort():table())
+      assert.error_matches(function() array.zeros{2, 2}:sort() end, "vector expected")
+   end)
 end)

@@ -81,6 +81,33 @@ describe("spectral.stft", function()
       assert.near(0, im:at(1, 2), 1e-5)
    end)
 
+   it("has the windows of scipy, in the middle of n_fft", function()
+      local formula = {hann = function(t) return 0.5 - 0.5 * math.cos(t) end,
+         hamming = function(t) return 0.54 - 0.46 * math.cos(t) end,
+         blackman = function(t) return 0.42 - 0.5 * math.cos(t) + 0.08 * math.cos(2 * t) end,
+         ones = function() return 1 end}
+      for name, f in pairs(formula) do
+         for _, length in ipairs{16, 15, 6, 1} do
+            local first = (16 - length) // 2
+            for i = 0, 15 do -- the spectrum of one sample is flat, and as large as the window there
+               local y, k = array.zeros(16), i - first
+               y:set(i + 1, 1)
+               local s = spectral.spectrogram(y, {n_fft = 16, window = name, win_length = length, pad = "none",
+                  power = 1})
+               local inside = k >= 0 and k < length
+               local expected = inside and (length == 1 and 1 or f(2 * math.pi * k / length)) or 0
+               assert.near(expected, s:at(4, 1), 1e-6)
+               local m = spectral.mel(y, {sample_rate = 8000, n_fft = 16, n_mels = 1, norm = "none", window = name,
+                  win_length = length, pad = "none"})
+               local bank = spectral.mel_filterbank{sample_rate = 8000, n_fft = 16, n_mels = 1, norm = "none"}
+               assert.near(expected ^ 2 * bank:sum(), m:at(1, 1), 1e-5)
+            end
+         end
+      end
+      assert.error_matches(function() spectral.stft(array.zeros(9), {n_fft = 8, win_length = 9}) end,
+         "'win_length' must be 1..8, got 9")
+   end)
+
    it("gives no frames for no samples, one for one", function()
       assert.same({1025, 0}, spectral.stft(array.zeros(0)):shape())
       local re = spectral.stft(array.full(1, 3), {n_fft = 8, hop = 2})
@@ -134,7 +161,7 @@ describe("spectral.stft", function()
       fails({hop = -1}, "'hop' must be 1")
       fails({n_fft = -8}, "'n_fft' must be 1")
       fails({pad = "wrap"}, "'pad' must be one of constant, reflect, none")
-      fails({window = "flat"}, "'window' must be one of hann, ones")
+      fails({window = "flat"}, "'window' must be one of hann, hamming, blackman, ones")
       fails({nfft = 3}, "unknown option 'nfft'")
       assert.error_matches(function() spectral.stft(array.zeros({2, 2})) end, "1 axes expected, got 2")
       assert.error_matches(function() spectral.stft("y") end, "array expected, got string")
@@ -301,8 +328,8 @@ describe("spectral.mel", function()
       assert.error_matches(function() spectral.mel(y) end, "table expected")
       assert.error_matches(function() spectral.mel(y, {n_fft = 64}) end, "'sample_rate' %(Hz%) is missing")
       assert.error_matches(function() spectral.mel(y, {sample_rate = 8000, n_fft = 1}) end, "'n_fft' must be 2")
-      assert.error_matches(function() spectral.mel(y, {sample_rate = 8000, window = "ones"}) end,
-         "unknown option 'window'")
+      assert.error_matches(function() spectral.mel(y, {sample_rate = 8000, window = "flat"}) end,
+         "'window' must be one of hann, hamming, blackman, ones")
    end)
 end)
 
@@ -412,5 +439,49 @@ describe("spectral.pcen", function()
       assert.error_matches(function() spectral.pcen(array.zeros({1, 1}), {eps = 0}) end, "'eps' must be positive")
       assert.error_matches(function() spectral.pcen(array.zeros({1, 1}), {gain = -1}) end, "'gain' must be 0 or more")
       assert.error_matches(function() spectral.pcen(array.zeros({1, 1}), {tau = 1}) end, "unknown option 'tau'")
+   end)
+end)
+
+describe("spectral.mfcc", function()
+   it("is the orthonormal cosine transform of each frame", function()
+      local bands, x = 7, require("bclua.sampling").generator(3):normal(7 * 4):reshape{7, 4}
+      local c = spectral.mfcc(x, {n_mfcc = 5})
+      assert.same({5, 4}, c:shape())
+      for k = 0, 4 do
+         for t = 1, 4 do
+            local sum = 0
+            for b = 0, bands - 1 do
+               sum = sum + x:at(b + 1, t) * math.cos(math.pi * k * (2 * b + 1) / (2 * bands))
+            end
+            assert.near(sum * math.sqrt((k == 0 and 1 or 2) / bands), c:at(k + 1, t), 1e-5)
+         end
+      end
+      local all = spectral.mfcc(x) -- orthonormal: it keeps lengths
+      assert.near((x * x):sum(), (all * all):sum(), 1e-4)
+   end)
+
+   it("has scipy's values", function() -- scipy.fft.dct([4, 3, 5, 10], norm="ortho")
+      local c = spectral.mfcc(array.from{4, 3, 5, 10}:reshape{4, 1})
+      for k, v in ipairs{11, -4.46088499, 3, -0.31702534} do assert.near(v, c:at(k, 1), 1e-6) end
+   end)
+
+   it("names what it rejects", function()
+      assert.error_matches(function() spectral.mfcc(array.zeros{4, 2}, {n_mfcc = 5}) end,
+         "'n_mfcc' must be 1..4, got 5")
+      assert.error_matches(function() spectral.mfcc(array.zeros(4)) end, "2 axes expected, got 1")
+      assert.error_matches(function() spectral.mfcc(array.zeros{0, 2}) end, "at least one band expected")
+      assert.same({3, 0}, spectral.mfcc(array.zeros{3, 0}):shape())
+   end)
+end)
+
+describe("spectral warns", function()
+   it("of bands without a bin, where warnings are on", function()
+      local command = require "support.command"
+      local code = [[require("bclua.spectral").mel_filterbank{sample_rate = 32000, n_fft = 256, n_mels = 128}]]
+      local out = command.shell(("%s -e %s 2>&1"):format(command.quote(command.program), command.quote('warn "@on" ' ..
+         code)))
+      assert.matches("spectral: %d+ of 128 mel bands are narrower than the spectrum and always 0", out)
+      out = command.shell(("%s -e %s 2>&1"):format(command.quote(command.program), command.quote(code)))
+      assert.equal("", out)
    end)
 end)

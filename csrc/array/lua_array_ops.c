@@ -54,6 +54,116 @@ BINARY(l_pow, OP_POW)
 BINARY(l_maximum, OP_MAX)
 BINARY(l_minimum, OP_MIN)
 
+static int compare(lua_State *L, bool greater) {
+    const bc_array *x = bc_check_array(L, 1), *y = bc_test_array(L, 2);
+    if (y == NULL) y = operand(L, 2, x);
+    int ndim;
+    int64_t shape[BC_MAXDIM];
+    if (!array_broadcast(&ndim, shape, x, y))
+        return luaL_argerror(L, 2, "shapes that do not broadcast");
+    array_compare(bc_push_array(L, BC_U8, ndim, shape), x, y, greater);
+    return 1;
+}
+
+/*** Where are elements greater than the other's? NaN is not.
+@function array:greater
+@tparam array|number other
+@treturn array u8: 1 where they are, else 0
+@usage local loud = array.where(x:greater(0.5), x, 0) */
+static int l_greater(lua_State *L) { return compare(L, true); }
+
+/*** Where are elements less than the other's? NaN is not.
+@function array:less
+@tparam array|number other
+@treturn array u8: 1 where they are, else 0 */
+static int l_less(lua_State *L) { return compare(L, false); }
+
+/*** Of two arrays or numbers the elements of the first where a condition holds, else those of the
+second.
+@function where
+@tparam array condition not 0: it holds
+@tparam array|number x
+@tparam array|number y
+@treturn array of the shape of all three broadcast; of the dtype of `x + y` */
+static int l_where(lua_State *L) {
+    const bc_array *c = bc_check_array(L, 1), *x = bc_test_array(L, 2), *y = bc_test_array(L, 3);
+    static const bc_array f64 = {.dtype = BC_F64};
+    lua_settop(L, 3);
+    if (x == NULL) x = operand(L, 2, y != NULL ? y : &f64);
+    if (y == NULL) y = operand(L, 3, x);
+    bc_array both = {0}, all = {0};
+    if (!array_broadcast(&both.ndim, both.shape, x, y) ||
+        !array_broadcast(&all.ndim, all.shape, &both, c))
+        return luaL_argerror(L, 2, "shapes that do not broadcast");
+    array_where(bc_push_array(L, array_promote(x->dtype, y->dtype, OP_MAX), all.ndim, all.shape),
+                c, x, y);
+    return 1;
+}
+
+/*** Sums up to each element, along an axis or of all elements in row-major order.
+@function array:cumsum
+@tparam[opt] integer axis
+@treturn array f64, or i64 of integers: the same shape; a vector without an axis */
+static int l_cumsum(lua_State *L) {
+    const bc_array *a = bc_check_array(L, 1);
+    const bc_dtype dtype = bc_dtype_is_float(a->dtype) ? BC_F64 : BC_I64;
+    if (lua_isnoneornil(L, 2)) {
+        bc_array *out = bc_push_vector(L, dtype, bc_array_count(a));
+        bc_array *flat = bc_push_vector(L, a->dtype, bc_array_count(a));
+        for (int64_t i = 0, n = bc_array_count(a); i < n; i++) {
+            if (dtype == BC_I64)
+                bc_array_put_integer(flat, i, bc_array_get_integer(a, i));
+            else
+                bc_array_put(flat, i, bc_array_get(a, i));
+        }
+        array_cumsum(out, flat, 0);
+        lua_pop(L, 1);
+        return 1;
+    }
+    const int axis = bc_check_axis(L, 2, a);
+    array_cumsum(bc_push_array(L, dtype, a->ndim, a->shape), a, axis);
+    return 1;
+}
+
+/* Push the order of the vector at 1, from 0, as 2 says. */
+static bc_array *push_order(lua_State *L, const bc_array *a) {
+    static const char *const orders[] = {"rising", "falling", NULL};
+    luaL_argcheck(L, a->ndim == 1, 1, "vector expected");
+    const bool falling = luaL_checkoption(L, 2, "rising", orders) == 1;
+    bc_array *order = bc_push_vector(L, BC_I64, a->shape[0]);
+    const int rc = array_argsort(order->data, a, falling);
+    if (rc != BC_OK) bc_failure(L, rc, NULL);
+    return order;
+}
+
+/*** Where the elements of a vector are in order; equal ones in the order that they have, NaN last.
+@function array:argsort
+@tparam[opt="rising"] string order `"rising"` or `"falling"`
+@treturn array i64 (n), 1-based */
+static int l_argsort(lua_State *L) {
+    bc_array *order = push_order(L, bc_check_array(L, 1));
+    int64_t *at = order->data;
+    for (int64_t i = 0; i < order->shape[0]; i++) at[i]++;
+    return 1;
+}
+
+/*** A vector in order, NaN last; a new array.
+@function array:sort
+@tparam[opt="rising"] string order `"rising"` or `"falling"`
+@treturn array (n) of the same dtype */
+static int l_sort(lua_State *L) {
+    const bc_array *a = bc_check_array(L, 1);
+    const int64_t *at = push_order(L, a)->data;
+    bc_array *out = bc_push_vector(L, a->dtype, a->shape[0]);
+    for (int64_t i = 0; i < a->shape[0]; i++) {
+        if (bc_dtype_is_float(a->dtype))
+            bc_array_put(out, i, bc_array_get(a, at[i]));
+        else
+            bc_array_put_integer(out, i, bc_array_get_integer(a, at[i]));
+    }
+    return 1;
+}
+
 /*** Add another array to this one, in place.
 @function array:add
 @tparam array other of the same shape and dtype, f32 or f64; both contiguous
@@ -292,7 +402,9 @@ static const luaL_Reg methods[] = {
     {"mean", l_mean},       {"std", l_std},         {"min", l_min},
     {"max", l_max},         {"argmin", l_argmin},   {"argmax", l_argmax},
     {"maximum", l_maximum}, {"minimum", l_minimum}, {"is_finite", l_is_finite},
-    {"add", l_add_to},      {NULL, NULL}};
+    {"add", l_add_to},      {"greater", l_greater}, {"less", l_less},
+    {"cumsum", l_cumsum},   {"sort", l_sort},       {"argsort", l_argsort},
+    {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {
     {"__add", l_add}, {"__sub", l_sub}, {"__mul", l_mul}, {"__div", l_div},
@@ -302,6 +414,7 @@ static const luaL_Reg functions[] = {
     {"equal", l_equal},
     {"allclose", l_allclose},
     {"matmul", l_matmul},
+    {"where", l_where},
     {"max_difference", l_max_difference},
     {NULL, NULL}};
 

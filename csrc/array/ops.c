@@ -4,6 +4,7 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "../support/blas.h"
 #include "../support/cpu.h"
@@ -106,6 +107,76 @@ void array_binary(bc_array *out, const bc_array *a, const bc_array *b, array_op 
                 out, i,
                 apply_integer(bc_array_get_integer(&x, i), bc_array_get_integer(&y, i), op));
     }
+}
+
+void array_compare(bc_array *out, const bc_array *a, const bc_array *b, bool greater) {
+    const bc_array x = stretch(greater ? b : a, out), y = stretch(greater ? a : b, out);
+    const bool integer = !bc_dtype_is_float(a->dtype) && !bc_dtype_is_float(b->dtype);
+    for (int64_t i = 0, n = bc_array_count(out); i < n; i++)
+        bc_array_put_integer(out, i,
+                             integer ? bc_array_get_integer(&x, i) < bc_array_get_integer(&y, i)
+                                     : bc_array_get(&x, i) < bc_array_get(&y, i));
+}
+
+void array_where(bc_array *out, const bc_array *condition, const bc_array *x, const bc_array *y) {
+    const bc_array c = stretch(condition, out), v = stretch(x, out), w = stretch(y, out);
+    for (int64_t i = 0, n = bc_array_count(out); i < n; i++) {
+        const bc_array *from = bc_array_get(&c, i) != 0 ? &v : &w;
+        if (bc_dtype_is_float(out->dtype))
+            bc_array_put(out, i, bc_array_get(from, i));
+        else
+            bc_array_put_integer(out, i, bc_array_get_integer(from, i));
+    }
+}
+
+void array_cumsum(bc_array *out, const bc_array *a, int axis) {
+    int64_t inner = 1; /* elements from one along the axis to the next */
+    for (int k = axis + 1; k < a->ndim; k++) inner *= a->shape[k];
+    const int64_t length = a->shape[axis];
+    for (int64_t i = 0, n = bc_array_count(a); i < n; i++) {
+        const bool first = i / inner % length == 0;
+        if (out->dtype == BC_I64)
+            bc_array_put_integer(out, i,
+                                 apply_integer(first ? 0 : bc_array_get_integer(out, i - inner),
+                                               bc_array_get_integer(a, i), OP_ADD));
+        else
+            bc_array_put(out, i, (first ? 0 : bc_array_get(out, i - inner)) + bc_array_get(a, i));
+    }
+}
+
+struct element {
+    double x;
+    int64_t integer, at; /* x of floats, integer of integers; the other one is 0 */
+};
+
+static int rising(const void *a, const void *b) {
+    const struct element *p = a, *q = b;
+    const bool p_nan = isnan(p->x), q_nan = isnan(q->x);
+    if (p_nan != q_nan) return p_nan ? 1 : -1;
+    if (!p_nan && p->x != q->x) return p->x < q->x ? -1 : 1;
+    if (p->integer != q->integer) return p->integer < q->integer ? -1 : 1;
+    return (p->at > q->at) - (p->at < q->at);
+}
+
+static int falling_order(const void *a, const void *b) {
+    const struct element *p = a, *q = b;
+    const bool nan = isnan(p->x) || isnan(q->x), equal = p->x == q->x && p->integer == q->integer;
+    return nan || equal ? rising(a, b) : -rising(a, b);
+}
+
+int array_argsort(int64_t *order, const bc_array *a, bool falling) {
+    const int64_t n = bc_array_count(a);
+    struct element *list = malloc((size_t)(n > 0 ? n : 1) * sizeof *list);
+    if (list == NULL) return BC_NOMEM;
+    for (int64_t i = 0; i < n; i++) {
+        const bool is_float = bc_dtype_is_float(a->dtype);
+        list[i] = (struct element){is_float ? bc_array_get(a, i) : 0,
+                                   is_float ? 0 : bc_array_get_integer(a, i), i};
+    }
+    qsort(list, (size_t)n, sizeof *list, falling ? falling_order : rising);
+    for (int64_t i = 0; i < n; i++) order[i] = list[i].at;
+    free(list);
+    return BC_OK;
 }
 
 void array_add(bc_array *a, const bc_array *b) {

@@ -39,6 +39,19 @@ int64_t array_extreme(const bc_array *a, bool greatest);
  * MAX of integers along an axis that is not empty). */
 void array_reduce_axis(bc_array *out, const bc_array *a, int axis, array_reduction r);
 
+/* out (u8, shape from array_broadcast) = 1 where a > b (greater), or a < b, else 0; also of NaN. */
+void array_compare(bc_array *out, const bc_array *a, const bc_array *b, bool greater);
+
+/* out (shape of a; f64, or i64 of integers) = sums up to each element along an axis. */
+void array_cumsum(bc_array *out, const bc_array *a, int axis);
+
+/* order (n) = where the elements of the vector a are in rising, or falling, order, from 0; equal
+ * ones in the order that they have, NaN last. BC_OK or BC_NOMEM. */
+int array_argsort(int64_t *order, const bc_array *a, bool falling);
+
+/* out = x where condition is not 0, else y, by broadcasting; dtype as of array_promote(x, y, OP_MAX). */
+void array_where(bc_array *out, const bc_array *condition, const bc_array *x, const bc_array *y);
+
 /* out (n, k) = a (n, m) b (m, k), all of one float dtype and contiguous; no extent above INT_MAX. */
 void array_matmul(bc_array *out, const bc_array *a, const bc_array *b);
 

@@ -2,6 +2,7 @@
 #include "compress.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 decibel_options decibel_defaults(void) {
     return (decibel_options){1, 1e-10, 80};
@@ -44,4 +45,21 @@ void pcen(float *out, double *state, const float *in, size_t bands, size_t frame
         }
         state[m] = past;
     }
+}
+
+int cosine_transform(float *out, const float *in, size_t count, size_t bands, size_t frames) {
+    const double n = (double)bands;
+    double *sum = malloc((frames > 0 ? frames : 1) * sizeof *sum);
+    if (sum == NULL) return BC_NOMEM;
+    for (size_t c = 0; c < count; c++) {
+        const double scale = sqrt((c == 0 ? 1 : 2) / n);
+        for (size_t t = 0; t < frames; t++) sum[t] = 0;
+        for (size_t b = 0; b < bands; b++) {
+            const double w = scale * cos(M_PI * (double)c * (2 * (double)b + 1) / (2 * n));
+            for (size_t t = 0; t < frames; t++) sum[t] += w * (double)in[b * frames + t];
+        }
+        for (size_t t = 0; t < frames; t++) out[c * frames + t] = (float)sum[t];
+    }
+    free(sum);
+    return BC_OK;
 }

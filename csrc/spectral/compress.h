@@ -17,6 +17,10 @@ decibel_options decibel_defaults(void); /* librosa's: 1, 1e-10, 80 */
 /* out (n) = 10 log10(in / reference), as librosa.power_to_db. out may be in. */
 void power_to_db(float *out, const float *in, size_t n, const decibel_options *o);
 
+/* out (count, frames), the first coefficients of the orthonormal cosine transform (DCT-II) of each
+ * frame of in (bands, frames); count <= bands. In f64. BC_OK or BC_NOMEM. */
+int cosine_transform(float *out, const float *in, size_t count, size_t bands, size_t frames);
+
 typedef struct pcen_options {
     double sample_rate, hop; /* Hz, samples: only their ratio and time_constant count */
     double time_constant;    /* s, of the smoothing */

@@ -64,12 +64,17 @@ static lua_Integer n_fft_option(lua_State *L, int arg, lua_Integer least) {
     return (lua_Integer)size_option(L, arg, "n_fft", 2048, least, 1 << 26);
 }
 
+static enum stft_window window_option(lua_State *L, int arg) {
+    static const char *const windows[] = {"hann", "hamming", "blackman", "ones", NULL};
+    return (enum stft_window)bc_opt_choice(L, arg, "window", STFT_HANN, windows);
+}
+
 static stft_options stft_table(lua_State *L, int arg) {
-    static const char *const windows[] = {"hann", "ones", NULL};
     lua_Integer n_fft = n_fft_option(L, arg, 1);
     stft_options o = {.n_fft = (size_t)n_fft};
     o.hop = size_option(L, arg, "hop", n_fft < 4 ? 1 : n_fft / 4, 1, INT32_MAX);
-    o.window = (enum stft_window)bc_opt_choice(L, arg, "window", STFT_HANN, windows);
+    o.win_length = size_option(L, arg, "win_length", n_fft, 1, n_fft);
+    o.window = window_option(L, arg);
     o.pad = (enum mel_pad)bc_opt_choice(L, arg, "pad", MEL_PAD_CONSTANT, pads);
     return o;
 }
@@ -201,13 +206,14 @@ static int return_stft(lua_State *L, double power) {
     return power == 0 ? 2 : 1;
 }
 
-#define STFT_NAMES "n_fft", "hop", "window", "pad", "each"
+#define STFT_NAMES "n_fft", "hop", "window", "win_length", "pad", "each"
 
 /*** Short-time Fourier transform.
 @function stft
 @tparam array|reader|function y samples, 1-D, or a source of them
 @tparam[opt] table options `n_fft` (2048), `hop` (n_fft // 4), `window` ("hann",
-periodic; or "ones"), `pad` ("constant", "reflect" or "none"); with a source, `each`
+"hamming" or "blackman", periodic; "ones"), `win_length` (n_fft: of the window, with zeros around
+it), `pad` ("constant", "reflect" or "none"); with a source, `each`
 @treturn array real part, f32 (n_fft // 2 + 1, frames); with `each`, the number of
 frames and no more
 @treturn array imaginary part, the same shape
@@ -235,7 +241,8 @@ static int l_spectrogram(lua_State *L) {
     return return_stft(L, number_option(L, 2, "power", 2, is_positive, "positive"));
 }
 
-#define MEL_NAMES "sample_rate", "n_fft", "hop", "n_mels", "fmin", "fmax", "htk", "norm", "pad"
+#define MEL_NAMES \
+    "sample_rate", "n_fft", "hop", "window", "win_length", "n_mels", "fmin", "fmax", "htk", "norm", "pad"
 
 static mel_options mel_table(lua_State *L, int arg) {
     static const char *const norms[] = {"slaney", "none", NULL};
@@ -246,6 +253,8 @@ static mel_options mel_table(lua_State *L, int arg) {
     lua_Integer n_fft = n_fft_option(L, arg, 2);
     o.n_fft = (size_t)n_fft;
     o.hop = size_option(L, arg, "hop", n_fft < 4 ? 1 : n_fft / 4, 1, INT32_MAX);
+    o.win_length = size_option(L, arg, "win_length", n_fft, 1, n_fft);
+    o.window = window_option(L, arg);
     o.n_mels = size_option(L, arg, "n_mels", 128, 1, 65536);
     o.fmin = number_option(L, arg, "fmin", 0, is_not_negative, "0 or more");
     o.fmax = number_option(L, arg, "fmax", o.sample_rate / 2, is_positive, "positive");
@@ -263,6 +272,13 @@ static work *push_plan(lua_State *L, int arg) {
     int rc = mel_plan_new(&w->plan, &o, &e);
     if (rc == BC_FAIL) bc_arg_error(L, arg, "option %s", e.text);
     if (rc != BC_OK) bc_failure(L, rc, NULL);
+    const size_t empty = mel_empty(w->plan);
+    if (empty > 0) {
+        lua_pushfstring(L, "spectral: %I of %I mel bands are narrower than the spectrum and always 0: "
+                           "a larger n_fft, or fewer n_mels", (lua_Integer)empty, (lua_Integer)o.n_mels);
+        lua_warning(L, lua_tostring(L, -1), 0);
+        lua_pop(L, 1);
+    }
     return w;
 }
 
@@ -270,7 +286,8 @@ static work *push_plan(lua_State *L, int arg) {
 @function mel_filterbank
 @tparam table options `sample_rate` (Hz, required), `n_fft` (2048), `n_mels` (128),
 `fmin` (0), `fmax` (sample_rate / 2), `htk` (false: Slaney's scale), `norm`
-("slaney": each triangle has area 1 over Hz; "none": peak 1)
+("slaney": each triangle has area 1 over Hz; "none": peak 1). Bands without a bin are always 0,
+and said in a warning (after `warn "@on"`)
 @treturn array f32 (n_mels, n_fft // 2 + 1) */
 static int l_mel_filterbank(lua_State *L) {
     static const char *const names[] = {MEL_NAMES, NULL};
@@ -327,7 +344,7 @@ static int return_mel(lua_State *L, const decibel_options *decibels) {
 /*** Power mel spectrogram.
 @function mel
 @tparam array|reader|function y samples, 1-D, or a source of them
-@tparam table options those of `mel_filterbank` and `stft` (hann window); with a
+@tparam table options those of `mel_filterbank` and `stft`; with a
 source, `each`
 @treturn array f32 (n_mels, frames); with `each`, the number of frames
 @return[2] nil if a source fails
@@ -389,6 +406,25 @@ static int l_log_mel(lua_State *L) {
     if (bc_has_option(L, 2, "each") && (o.reference == 0 || isfinite(o.range)))
         bc_arg_error(L, 2, "option 'ref', a number, and 'top_db', math.huge, expected with 'each'");
     return return_mel(L, &o);
+}
+
+/*** Mel-frequency cepstral coefficients: the first of the orthonormal cosine transform (DCT-II) over
+the bands of each frame, as librosa.feature.mfcc of `S`.
+@function mfcc
+@tparam array s (n_mels, frames), in decibels: from `log_mel`
+@tparam[opt] table options `n_mfcc` (20, at most n_mels)
+@treturn array f32 (n_mfcc, frames)
+@usage local c = spectral.mfcc(spectral.log_mel(y, {sample_rate = 22050, hop = 512}), {n_mfcc = 13}) */
+static int l_mfcc(lua_State *L) {
+    static const char *const names[] = {"n_mfcc", NULL};
+    const bc_array *s = bc_check_as(L, 1, BC_F32, 2);
+    bc_check_options(L, 2, names);
+    const int64_t bands = s->shape[0], frames = s->shape[1];
+    luaL_argcheck(L, bands > 0, 1, "at least one band expected");
+    const size_t count = size_option(L, 2, "n_mfcc", bands < 20 ? bands : 20, 1, bands);
+    bc_array *out = bc_push_matrix(L, BC_F32, (int64_t)count, frames);
+    const int rc = cosine_transform(out->data, s->data, count, (size_t)bands, (size_t)frames);
+    return rc == BC_OK ? 1 : bc_failure(L, rc, NULL);
 }
 
 /* Push a copy of the option `state`, or that of a new signal. */
@@ -456,6 +492,7 @@ BC_EXPORT int luaopen_bclua_spectral(lua_State *L) {
         {"mel", l_mel},
         {"log_mel", l_log_mel},
         {"power_to_db", l_power_to_db},
+        {"mfcc", l_mfcc},
         {"pcen", l_pcen},
         {NULL, NULL},
     };

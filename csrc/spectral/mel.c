@@ -70,6 +70,9 @@ static int check(const mel_options *o, bc_error *e) {
         return bc_fail(e, "sample_rate must be positive, got %g", o->sample_rate);
     if (o->n_fft < 2 || o->n_fft > (size_t)1 << 26)
         return bc_fail(e, "n_fft must be 2..2^26, got %zu", o->n_fft);
+    if (o->win_length > o->n_fft)
+        return bc_fail(e, "win_length must be at most n_fft, %zu, got %zu", o->n_fft,
+                       o->win_length);
     if (o->hop < 1) return bc_fail(e, "hop must be at least 1, got %zu", o->hop);
     if (o->n_mels < 1 || o->n_mels > 65536)
         return bc_fail(e, "n_mels must be 1..65536, got %zu", o->n_mels);
@@ -94,7 +97,7 @@ static int fill(mel_plan *p) {
     double *w = malloc(n * sizeof *w), *edge = malloc((p->o.n_mels + 2) * sizeof *edge);
     int ok = w != NULL && edge != NULL;
     if (ok) {
-        hann_periodic(w, n);
+        stft_window_fill(w, n, p->o.win_length, p->o.window);
         for (size_t i = 0; i < n; i++) p->window[i] = (float)w[i];
         mel_frequencies(edge, p->o.n_mels + 2, p->o.fmin, p->o.fmax, p->o.htk);
         for (size_t m = 0; m < p->o.n_mels; m++) fill_row(p, m, edge);
@@ -132,6 +135,11 @@ int mel_plan_new(mel_plan **out, const mel_options *o, bc_error *e) {
 
 size_t mel_bands(const mel_plan *p) {
     return p->o.n_mels;
+}
+size_t mel_empty(const mel_plan *p) {
+    size_t count = 0;
+    for (size_t m = 0; m < p->o.n_mels; m++) count += p->end[m] == 0;
+    return count;
 }
 size_t mel_bins(const mel_plan *p) {
     return p->bins;

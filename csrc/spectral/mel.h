@@ -14,9 +14,14 @@ enum mel_norm { MEL_UNIT_AREA /* over Hz: Slaney's */, MEL_UNIT_PEAK };
  * clip is shorter than half a frame (numpy's "reflect"). */
 enum mel_pad { MEL_PAD_CONSTANT, MEL_PAD_REFLECT, MEL_PAD_NONE /* frames lie inside the clip */ };
 
+/* All but the last are periodic, as scipy.signal.get_window gives them. */
+enum stft_window { STFT_HANN, STFT_HAMMING, STFT_BLACKMAN, STFT_ONES };
+
 typedef struct mel_options {
     double sample_rate; /* Hz */
-    size_t n_fft;       /* samples in a frame; periodic Hann of that length */
+    size_t n_fft;       /* samples in a frame */
+    size_t win_length;  /* of the window, in the middle of n_fft; 0: n_fft */
+    enum stft_window window;
     size_t hop;         /* samples */
     size_t n_mels;
     double fmin, fmax; /* Hz; fmax 0: half the sample rate */
@@ -78,6 +83,9 @@ void mel_spectrum(float *power, const float *samples, size_t n, const mel_plan *
 const float *mel_matrix(const mel_plan *p);
 
 size_t mel_bands(const mel_plan *p);
+
+/* How many bands have no bin of the spectrum: they are always 0. */
+size_t mel_empty(const mel_plan *p);
 size_t mel_bins(const mel_plan *p); /* n_fft/2+1 */
 
 /* n frequencies in Hz, evenly spaced in mel from fmin to fmax, both included. */

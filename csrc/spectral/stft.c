@@ -21,6 +21,19 @@ void hann_symmetric(double *w, size_t n) {
     hann(w, n, (double)n - 1);
 }
 
+void stft_window_fill(double *w, size_t n_fft, size_t win_length, enum stft_window window) {
+    const size_t n = win_length == 0 ? n_fft : win_length, first = (n_fft - n) / 2;
+    for (size_t i = 0; i < n_fft; i++) w[i] = 0;
+    if (window == STFT_HANN) hann_periodic(w + first, n);
+    for (size_t i = 0; i < n && window != STFT_HANN; i++) {
+        const double turn = 2 * M_PI * (double)i / (double)n;
+        w[first + i] = window == STFT_ONES || n == 1 ? 1
+                       : window == STFT_HAMMING
+                           ? 0.54 - 0.46 * cos(turn)
+                           : 0.42 - 0.5 * cos(turn) + 0.08 * cos(2 * turn);
+    }
+}
+
 size_t stft_frames(const stft_options *o, size_t samples) {
     return frames_count(samples, o->n_fft, o->hop, o->pad);
 }
@@ -73,10 +86,7 @@ static int scratch_new(scratch *s, const stft_options *o) {
     s->edge = aligned(length, sizeof *s->edge);
     s->fft = fft_get(FFT_REAL_F64, length);
     if (!s->window || !s->frame || !s->spectrum || !s->edge || !s->fft) return BC_NOMEM;
-    if (o->window == STFT_HANN)
-        hann_periodic(s->window, length);
-    else
-        for (size_t i = 0; i < length; i++) s->window[i] = 1;
+    stft_window_fill(s->window, length, o->win_length, o->window);
     return BC_OK;
 }
 

@@ -7,10 +7,9 @@
 #include "../support/error.h"
 #include "mel.h"
 
-enum stft_window { STFT_HANN /* periodic */, STFT_ONES };
-
 typedef struct stft_options {
-    size_t n_fft, hop; /* samples, both at least 1 */
+    size_t n_fft, hop;       /* samples, both at least 1 */
+    size_t win_length;       /* of the window, in the middle of n_fft; 0: n_fft */
     enum stft_window window;
     enum mel_pad pad; /* centred frames unless MEL_PAD_NONE */
 } stft_options;
@@ -38,6 +37,10 @@ int stft_stream_finish(stft_stream *s); /* after the last sample */
  * there is a power, (n_fft/2+1, ready). */
 size_t stft_stream_ready(const stft_stream *s);
 void stft_stream_take(float *re, float *im, stft_stream *s);
+
+/* w (n_fft): a window of win_length (0: n_fft) in the middle, zeros around it, as
+ * librosa.util.pad_center puts it. */
+void stft_window_fill(double *w, size_t n_fft, size_t win_length, enum stft_window window);
 
 /* Periodic Hann, 0.5 - 0.5 cos(2 pi i / n); symmetric with n-1 instead of n.
  * A single value is 1. */
