@@ -198,6 +198,25 @@ describe("discover", function()
       assert.is_true(calls > 100 and calls <= 148)
    end)
 
+   it("is a chapter of the report", function()
+      local repeated, report = require "bclua.workflow.summary.repeated", require "bclua.report"
+      local function chapter(features, count)
+         local r, heard = report.new("t"), {}
+         for _, row in ipairs(sql.query(("from '%s/motif.parquet'"):format(dir))) do heard[row.source_name] = row end
+         repeated.chapter(r, {motif = dir .. "/motif.parquet", root = dir .. "/data",
+            config = {extract = {features = features}}}, heard, count)
+         return r:text()
+      end
+      local text, calls = chapter("mel", 2), assert(run{}).calls
+      assert.matches(("%d calls are heard three times or more"):format(calls), text)
+      assert.equal(calls, select(2, text:gsub('<figure class="call">', "")))
+      assert.matches("bclua motif discover %-%-input .*motif.parquet", text)
+      assert.is_nil(text:find('class="warning"', 1, true))
+      assert.equal(0, select(2, chapter("mel", 1e5):gsub('<figure class="call">', ""))) -- only the command
+      assert.matches("bclua motif discover", chapter("mel", 1e5))
+      assert.is_nil(chapter("cens", 2):find("Repeated calls", 1, true))
+   end)
+
    it("names what it cannot use", function()
       assert.matches("needs %-%-dataset%-root", select(2, run{track = dir .. "/x.flac"}))
       assert.matches("less than two frames", select(2, run{seconds = 0.1}))

@@ -13,6 +13,7 @@ local json = require "bclua.json"
 local neighbors = require "bclua.workflow.summary.neighbors"
 local plot = require "bclua.plot"
 local progress = require "bclua.progress"
+local repeated = require "bclua.workflow.summary.repeated"
 local report = require "bclua.report"
 local sounds = require "bclua.workflow.summary.sounds"
 local sql = require "bclua.sql"
@@ -407,6 +408,7 @@ function summary.write(run, path)
    local r, front, found = report.new("bclua: " .. run.name), report.new("", "f"), findings.of(run)
    findings.chapters(r, found, run, files.dirname(path))
    recordings(r, run, folder)
+   repeated.chapter(r, run, heard_of(run.motif), found.total.n)
    examples(r, run, folder)
    by_day(r, run, folder)
    if run.no_training then
