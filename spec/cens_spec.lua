@@ -167,7 +167,12 @@ describe("cens.tuning", function()
       end
    end)
 
-   it("is 0 without peaks", function()
+   it("is 0 without peaks, and says so where warnings are on", function()
+      local command = require "support.command"
+      local code = [[require("bclua.cens").tuning(require("bclua.array").zeros(9000), {sample_rate = 32000})]]
+      local out = command.shell(("%s -e %s 2>&1"):format(command.quote(command.program), command.quote('warn "@on" ' ..
+         code)))
+      assert.matches("cens: no spectral peak to estimate the tuning from, so it is 0", out)
       assert.equal(0, cens.tuning(array.zeros(9000), {sample_rate = 32000}))
       assert.equal(0, cens.tuning(array.zeros(0), {sample_rate = 32000}))
       assert.equal(0, cens.tuning(array.full(9000, 0.5), {sample_rate = 200}))

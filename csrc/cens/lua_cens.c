@@ -157,8 +157,8 @@ static int take_cqt(void *context, const float *samples, size_t n) {
     return cqt_stream_push(context, samples, n);
 }
 
-/* The tuning of the array y, or of the source. */
-static int estimate(lua_State *L, double *tuning, work *w, const bc_array *y, bc_source *s,
+/* The tuning of the array y, or of the source; NaN: it has no peak. */
+static int measure_tuning(lua_State *L, double *tuning, work *w, const bc_array *y, bc_source *s,
                     double rate, bc_error *e) {
     if (y != NULL) return tuning_estimate(tuning, y->data, (size_t)y->shape[0], rate);
     bool again = true;
@@ -170,6 +170,16 @@ static int estimate(lua_State *L, double *tuning, work *w, const bc_array *y, bc
     tuning_stream_free(w->tuning);
     w->tuning = NULL;
     return rc;
+}
+
+/* The same; without a peak 0, and a warning. */
+static int estimate(lua_State *L, double *tuning, work *w, const bc_array *y, bc_source *s,
+                    double rate, bc_error *e) {
+    const int rc = measure_tuning(L, tuning, w, y, s, rate, e);
+    if (rc != BC_OK || !isnan(*tuning)) return rc;
+    *tuning = 0;
+    lua_warning(L, "cens: no spectral peak to estimate the tuning from, so it is 0", 0);
+    return BC_OK;
 }
 
 /* The plan for the options at 2, which are judged before the long work of
@@ -331,7 +341,7 @@ deviation of its strong spectral peaks between 150 and 4000 Hz.
 @tparam array|reader|function y samples, 1-D
 @tparam table options `sample_rate`, Hz; `rewind`
 @treturn number -0.5 .. 0.49 in steps of 0.01, fractions of a bin of 36 an octave;
-0 if there is no peak
+0, and a warning (after `warn "@on"`), if there is no peak
 @return[2] nil if a source fails
 @treturn[2] string message */
 static int l_tuning(lua_State *L) {

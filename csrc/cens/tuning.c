@@ -176,7 +176,7 @@ static int estimate(double *tuning, tuning_stream *s, const frame_view *v) {
 }
 
 int tuning_estimate(double *tuning, const float *samples, size_t n, double sample_rate) {
-    *tuning = 0;
+    *tuning = NAN;
     if (n == 0) return BC_OK;
     tuning_stream *s;
     int rc = tuning_stream_new(&s, sample_rate);

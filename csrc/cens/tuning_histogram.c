@@ -224,7 +224,7 @@ static void count_tables(size_t *count, tuning_histogram *h) {
 int tuning_histogram_count(double *tuning, bool *again, tuning_histogram *h) {
     size_t count[STEPS] = {0};
     int rc = BC_OK, best = 0;
-    *tuning = 0;
+    *tuning = NAN;
     *again = false;
     if (h->total == 0) return BC_OK;
     if (h->upper == NULL) {

@@ -22,7 +22,7 @@ void tuning_histogram_free(tuning_histogram *h);  /* NULL is fine */
 /* hz positive. BC_OK or BC_NOMEM. */
 int tuning_histogram_add(tuning_histogram *h, float strength, float hz);
 
-/* The tuning: left edge of the fullest of 100 steps, the first of equals; 0 if
+/* The tuning: left edge of the fullest of 100 steps, the first of equals; NaN if
  * there was no peak. Or *again: add the same peaks once more, then ask again. */
 int tuning_histogram_count(double *tuning, bool *again, tuning_histogram *h);
 
