@@ -15,7 +15,7 @@ local function predict(parser)
    local workflow = require "bclua.workflow.classify.predict"
    local c, of = cli.step(parser, "predict", "Find the classes of a model in any recordings: detections, and a " ..
       "summary by day and site.", workflow.options, "model inputs output encoder precision threshold format " ..
-      "review seed checkpoint hop partial deployments channel batch shard time_limit")
+      "review seed checkpoint hop partial deployments channel batch shard claim stale time_limit")
    return function(o)
       cli.instead(c, o, "encoder", "model", "inputs")
       local result, message = cli.shared("classify", of(o), workflow.run)

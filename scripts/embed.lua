@@ -112,7 +112,7 @@ local function predict(parser)
    local workflow = require "bclua.workflow.predict"
    local c, of = cli.step(parser, "predict", "The embedding of every window of any recordings, as one Parquet file.",
       workflow.options, "checkpoint inputs output encoder hop partial deployments channel precision batch shard " ..
-      "time_limit")
+      "claim stale time_limit")
    return function(o)
       cli.instead(c, o, "encoder", "checkpoint", "inputs")
       local result, message = cli.shared("predict", of(o), workflow.run)

@@ -30,7 +30,7 @@ end
 local function score(parser)
    local workflow = require "bclua.workflow.score"
    local _, of = cli.step(parser, "score", "What looks like a call: the motif of a recording or its discord, and " ..
-      "what else?", workflow.options, "input dataset_root output calls fmin fmax shard time_limit")
+      "what else?", workflow.options, "input dataset_root output calls fmin fmax shard claim stale time_limit")
    return function(o) return cli.shared("score", of(o), workflow.run, true) end
 end
 
@@ -60,10 +60,11 @@ local function search(parser)
    local options = options_of.extend(workflow.options, {
       query = options_of.extend(workflow.options.query, {needed = false}),
       all = {"boolean", text = "No query: every recording against every other, the best pairs of windows."},
-      shard = pairs_of.options.shard, time_limit = pairs_of.options.time_limit})
+      shard = pairs_of.options.shard, claim = pairs_of.options.claim, stale = pairs_of.options.stale,
+      time_limit = pairs_of.options.time_limit})
    local c = cli.step(parser, "search", "Which recordings contain this call? The nearest windows of all " ..
       "recordings.", options, "query all input top per_recording start seconds channel features dataset_root " ..
-      "with_query output shard time_limit")
+      "with_query output shard claim stale time_limit")
    return function(o)
       if (o.query ~= nil) == (o.all == true) then c:error("expected a query or --all") end
       if o.all and (o.start or o.dataset_root or o.with_query or o.channel) then
@@ -74,7 +75,7 @@ local function search(parser)
          result, message = cli.shared("search", options_of.subset(o, pairs_of.options), pairs_of.run, true)
          if result and result.hits then io.write(pairs_of.text(result)) end
       else
-         if o.shard or o.time_limit then c:error("--shard and --time-limit are for --all") end
+         if o.shard or o.claim or o.time_limit then c:error("--shard, --claim and --time-limit are for --all") end
          result, message = workflow.run(options_of.subset(o, workflow.options))
          if result then io.write(workflow.text(result, o.query)) end
       end

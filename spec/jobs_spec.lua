@@ -128,8 +128,10 @@ describe("cluster", function()
       assert.matches("job.sh: is there; use --force", out, 1, true)
       assert.matches("takes no %-%-shard", (plan("--force", "scripts/motif.lua consolidate --input x")))
       assert.matches("scripts/motif.lua: .*missing.*input", (plan("--force", "scripts/motif.lua extract")))
-      assert.matches("the script says it; leave it out", (plan("--force",
-         "scripts/motif.lua extract --shard 1/2 --input " .. command.quote(dir .. "/in"))))
+      for _, words in ipairs{"--shard 1/2", "--claim"} do
+         assert.matches("the script says what a task does", (plan("--force", "scripts/motif.lua extract " .. words ..
+            " --input " .. command.quote(dir .. "/in"))))
+      end
       assert.matches("nothing.lua: no such file", (plan("--force", "nothing.lua extract")))
       assert.matches("no manifest of shards", (cluster("status " .. command.quote(dir))))
       assert.matches("no job.sh", (cluster("resubmit " .. command.quote(dir))))

@@ -263,6 +263,10 @@ describe("a search of all recordings by shards", function()
          assert.is_true(command.read(plain) == command.read(output))
          assert.is_true(#files.find(output .. ".shards", function(name) return name:find("piece") end) > 5)
       end
+      local output = dir .. "/claimed.parquet"
+      assert(run{top = 25, output = output, piece_s = 1e-4, shard = "2/3"})
+      assert.is_true(assert(run{top = 25, output = output, piece_s = 1e-4, claim = true}).merged)
+      assert.is_true(command.read(plain) == command.read(output))
    end)
 
    it("keeps what is done, does again what is gone, and refuses another table or other parameters", function()
@@ -284,7 +288,7 @@ describe("a search of all recordings by shards", function()
       local _, message = search{top = 3}
       assert.matches("was frozen with other settings (top = 20, now 3)", message, 1, true)
       _, message = run{input = input, shard = "1/2"}
-      assert.matches("needs --output", message, 1, true)
+      assert.matches("need --output", message, 1, true)
    end)
 end)
 

@@ -127,6 +127,21 @@ describe("score by shards", function()
       assert.matches("'3/2' is outside 1/2..2/2", out, 1, true)
    end)
 
+   it("is claimed piece by piece, also after a kill, to the same bytes", function()
+      local output, plain = new(".parquet"), new(".parquet")
+      assert(run(plain))
+      local words = ("%s scripts/motif.lua score --input %s --dataset-root %s --output %s --calls 2 --threads 1 " ..
+         "--claim --stale 1"):format(command.quote(command.program), command.quote(few), command.quote(m.data),
+         command.quote(output))
+      local out, status = command.shell(words .. " & p=$!; sleep 0.2; kill -KILL $p; " .. words .. " & a=$!; " ..
+         words .. " & b=$!; wait $a && wait $b")
+      assert.equal(0, status, out)
+      assert.equal(2, select(2, out:gsub("made of all 2 pieces", "")), out)
+      assert.is_true(command.read(plain) == command.read(output))
+      local _, message = run(output, {shard = "1/2", claim = true, stale = 1})
+      assert.equal("--shard and --claim exclude each other", message)
+   end)
+
    it("counts recordings that cannot be read, and tries them again", function()
       local root = new("")
       assert.equal("", command.shell(("cp -r %s %s"):format(command.quote(m.data), command.quote(root))))
@@ -189,6 +204,10 @@ describe("predict by shards", function()
       assert.same(rows(plain), rows(last))
       local r = assert(run(last))
       assert.same({0, true}, {r.done, r.merged})
+      local claimed = new(".parquet")
+      r = assert(run(claimed, {claim = true}))
+      assert.same({9, true}, {r.done, r.merged})
+      assert.is_true(command.read(last) == command.read(claimed))
       command.remove(last .. ".shards")
       r = assert(run(last)) -- is an output as any other
       assert.same({0, 9}, {r.done, r.skipped})

@@ -290,7 +290,6 @@ function extract.run(options)
       placed, message = deployments.read(options.deployments)
       if not placed then return nil, message end
    end
-   if options.shard and options.claim then return nil, "--shard and --claim exclude each other" end
    if options.shard or options.claim or manifest.is_in(options.output) then return run_shard(options, p) end
    local all, left_out, others, taken = require("bclua.data.recordings").list(options.input, options.data_layout)
    if not all then return nil, left_out end

@@ -271,7 +271,7 @@ local function parse(words)
    local name = files.stem(script) .. " " .. tostring(parsed.command)
    if not STEPS[name] then return nil, name .. ": cannot be divided: it takes no --shard" end
    if name == "motif search" and not parsed.all then return nil, name .. ": only --all can be divided" end
-   if parsed.shard then return nil, "--shard: the script says it; leave it out" end
+   if parsed.shard or parsed.claim then return nil, "--shard, --claim: the script says what a task does" end
    if type(parsed.output) ~= "string" then return nil, name .. ": no --output" end
    return parsed, name
 end

@@ -39,7 +39,7 @@ local POLL_S = 5 -- until we look again whether others are done
 pieces.rules = {
    shard = options_of.extend(shards.rules.shard, {text = shards.rules.shard.text .. " Pieces are kept beside the " ..
       "output, in OUTPUT.shards; whoever does the last one makes the output."}),
-   time_limit = shards.rules.time_limit}
+   claim = claims.rules.claim, stale = claims.rules.stale, time_limit = shards.rules.time_limit}
 
 --- Where the pieces of an output file are.
 -- @tparam string output
@@ -47,10 +47,12 @@ pieces.rules = {
 function pieces.folder(output) return output .. ".shards" end
 
 --- Is a step to be done by pieces: is a shard asked for, or has one begun?
--- @tparam table options `shard`
+-- @tparam table options `shard`, `claim`
 -- @tparam string folder
 -- @treturn boolean
-function pieces.is_shared(options, folder) return options.shard ~= nil or manifest.is_in(folder) end
+function pieces.is_shared(options, folder)
+   return options.shard ~= nil or options.claim or manifest.is_in(folder)
+end
 
 --- The manifest of an output file, see `manifest.open`; its folder is made. An output that a run without shards made
 -- is left alone.
@@ -64,7 +66,8 @@ function pieces.is_shared(options, folder) return options.shard ~= nil or manife
 function pieces.open(output, root, settings, list)
    local folder = pieces.folder(output)
    if files.exists(output) and not manifest.is_in(folder) then
-      return nil, output .. ": was made without shards; go on without --shard and --time-limit, or take another output"
+      return nil, output .. ": was made without shards; go on without --shard, --claim and --time-limit, or take " ..
+         "another output"
    end
    local ok, message = system.mkdir(folder)
    if not ok then return nil, message end
@@ -321,6 +324,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 function pieces.run(frozen, step, options)
+   if options.shard and options.claim then return nil, "--shard and --claim exclude each other" end
    local result = {done = 0, skipped = 0, seconds = 0, failures = {}, warnings = {}}
    local worker <close> = workers.open(step.folder, not options.claim and (options.shard or "1/1") or nil)
    local bar, message = (options.claim and by_claims or by_shard)(frozen, step, options, result, worker)

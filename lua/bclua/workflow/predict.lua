@@ -42,7 +42,8 @@ predict.options = {
       {text = "mix (the mean of all channels), left, right, best or a number (default: as in training)."}),
    deployments = rules.deployments,
    batch = {"integer", default = 16, least = 1, most = 4096, text = "Windows at once: affects memory only."},
-   shard = pieces.rules.shard, time_limit = pieces.rules.time_limit,
+   shard = pieces.rules.shard, claim = pieces.rules.claim, stale = pieces.rules.stale,
+   time_limit = pieces.rules.time_limit,
    force = "boolean", quiet = "boolean"}
 
 local function md5(text)
@@ -383,7 +384,8 @@ end
 -- window to window), `partial` (`pad`: the last window is filled up with silence, `drop`: left out), `channel` (see
 -- `bclua.data.hearing`; default: that of the training), `precision`,
 -- `batch` (windows at once), `deployments` (a CSV, see `bclua.data.deployments`: clock times and sites), `shard`
--- (`3/64`: only this part of the work, see `bclua.workflow.pieces`), `time_limit` (minutes, after which it stops and
+-- (`3/64`: only this part of the work, see `bclua.workflow.pieces`), or `claim` and `stale` as for
+-- `bclua.workflow.extract`, `time_limit` (minutes, after which it stops and
 -- keeps what is done), `force`, `quiet`
 -- @tparam[opt] function job_of `job_of(net)` says what is written in place of embeddings, or nil and a message: `step`
 -- (what messages call it), `kind` (see `predict.partitioned_writer`), `of`: function of embeddings and their windows,

@@ -391,7 +391,8 @@ score.options = {
       {text = "Ignore what lies below (0: 150 Hz; default: as --input was made)."}),
    fmax = options_of.extend(hearing.given.fmax,
       {text = "Ignore what lies above (0: 15/32 of the sample rate; default: as --input was made)."}),
-   shard = pieces.rules.shard, time_limit = pieces.rules.time_limit, quiet = "boolean"}
+   shard = pieces.rules.shard, claim = pieces.rules.claim, stale = pieces.rules.stale,
+   time_limit = pieces.rules.time_limit, quiet = "boolean"}
 
 -- What a worker needs to know.
 local function settings_of(options)
@@ -464,7 +465,8 @@ end
 -- names begin), `output` (.parquet or .csv; none: only the result), `calls` (6 likely calls of a recording at
 -- most), `recordings` (list of source names: only these), `fmin`, `fmax` (Hz: what is looked at, 0: 150 Hz to 15/32 of
 -- the sample rate; default: what the input was made with), `shard` (`3/64`: only this part of the work, see
--- `bclua.workflow.pieces`), `time_limit` (minutes, after which it stops and keeps what is done), `quiet`
+-- `bclua.workflow.pieces`), or `claim` and `stale` as for `extract`, `time_limit` (minutes, after which it stops and
+-- keeps what is done), `quiet`
 -- @treturn[1] table `picks` (`motif` or `discord` by source name), `calls` (starts in seconds by source name),
 -- `rows`, `scored`, `discords` (recordings), `failures`; with a shard or a time limit as from `pieces.run`
 -- @treturn[2] nil

@@ -146,8 +146,8 @@ end
 -- `bclua.encoder`), `inputs` (recordings and folders), `output` (a folder);
 -- `threshold` or `precision` as for `bclua.detect`; `format` (see `exports.formats`); `checkpoint` (default: where it
 -- was at the training), `review` (so many windows of each class are drawn, see `bclua.workflow.classify.review`, with
--- `seed`), `hop`, `partial`, `channel`, `deployments`, `batch`, `shard`, `time_limit`, `force`, `quiet` as for
--- `bclua.workflow.predict`
+-- `seed`), `hop`, `partial`, `channel`, `deployments`, `batch`, `shard`, `claim`, `stale`, `time_limit`, `force`,
+-- `quiet` as for `bclua.workflow.predict`
 -- @treturn[1] table as from `bclua.workflow.predict`, and `detections` (how many), `thresholds` (as from
 -- `detect.find`), `by_class` (of each `label`, `threshold`, `detections`, `seconds`, `recordings`), `remarks`, `drawn`
 -- @treturn[2] nil

@@ -308,12 +308,12 @@ end
 local function step_of(groups, o, options, finish)
    local folder = pieces.folder(options.output)
    local step = {name = "search", folder = folder, output = options.output, unit = "pieces"}
+   local limit -- of all pieces that we have done
    function step.path(number) return ("%s/piece-%06d.json"):format(folder, number) end
    function step.look(number, list)
       return tables.read_json(step.path(number), FOUND) and {[list[1].source_name] = true} or nil
    end
    function step.run(list, keep, beat)
-      local limit
       for _, item in ipairs(list) do
          local found, reached = do_piece(item, groups, o, limit, beat)
          if not found then return nil, reached end
@@ -338,7 +338,7 @@ local function step_of(groups, o, options, finish)
 end
 
 local function run_shard(groups, o, made, options, finish)
-   if not options.output then return nil, "--shard: needs --output" end
+   if not options.output then return nil, "--shard, --claim and --time-limit: need --output" end
    made.pieces = "search"
    local frozen, message = pieces.open(options.output, nil, made, function() return items_of(groups, options) end)
    if not frozen then return nil, message end
@@ -348,7 +348,8 @@ end
 --- What `run` takes.
 pairs_of.options = options_of.extend(require("bclua.workflow.search").options, {query = false, start = false,
    channel = false, dataset_root = false, with_query = false, save_every = {"number", default = 5, least = 0},
-   piece_s = {"number", above = 0}, shard = pieces.rules.shard, time_limit = pieces.rules.time_limit})
+   piece_s = {"number", above = 0}, shard = pieces.rules.shard, claim = pieces.rules.claim, stale = pieces.rules.stale,
+   time_limit = pieces.rules.time_limit})
 
 local function say_estimate(groups, searched, quiet)
    local work_s, threads = work_of(groups), system.threads()
@@ -363,8 +364,8 @@ end
 -- `features` (the folder that `extract` wrote), `output` (.parquet or .csv; beside
 -- it `.partial` keeps what is done, for a second run to go on, written every
 -- `save_every` seconds, 5), `shard` (`3/64`: only this part of the work, see `bclua.workflow.pieces`; pieces are
--- `piece_s` seconds of work of one core, by default a 1024th of all, 10 to 600), `time_limit` (minutes, after which it
--- stops and keeps what is done), `force`, `quiet`
+-- `piece_s` seconds of work of one core, by default a 1024th of all, 10 to 600), or `claim` and `stale` as for
+-- `bclua.workflow.extract`, `time_limit` (minutes, after which it stops and keeps what is done), `force`, `quiet`
 -- @treturn[1] table `{hits={{rank=,source_name=,species=,start_s=,clock_time=,other_source_name=,
 -- other_species=,other_start_s=,other_clock_time=,distance=},...}, seconds=, searched=, short=, failures=}`; with a
 -- shard or a time limit as from `pieces.run`
@@ -406,7 +407,7 @@ function pairs_of.run(options)
    local made = {features = features, groups = #groups}
    for k, v in pairs(parameters) do made[k] = v end
    made.bytes, made.modified = files.stamp(options.input)
-   if options.time_limit or options.shard or
+   if options.time_limit or options.shard or options.claim or
       options.output and pieces.is_shared(options, pieces.folder(options.output)) then
       return run_shard(groups, o, made, options, function(hits, failures)
          ok, message = finish(hits, failures)
