@@ -44,10 +44,25 @@ describe("audio.play", function()
    it("says that there is none, or what it said", function()
       local out = with_player(nil, nil, ("print(%s(%s, 8000))"):format(play, tone))
       assert.matches("^nil\tno player found %(pw%-play, .*alsa%-utils has aplay", out)
-      out = with_player("ffplay", "echo 'no device' >&2; exit 3", ("print(%s(%s, 8000))"):format(play, tone))
-      assert.equal("nil\tffplay: no device\n", out)
-      out = with_player("paplay", "exit 3", ("print(%s(%s, 8000))"):format(play, tone))
+      local there = "PULSE_SERVER=somewhere BCLUA_PLAYER="
+      out = with_player("ffplay", "echo 'ALSA lib' >&2; echo 'broken' >&2; exit 3",
+         ("print(%s(%s, 8000))"):format(play, tone), there)
+      assert.equal("nil\tffplay: broken\n", out)
+      out = with_player("paplay", "exit 3", ("print(%s(%s, 8000))"):format(play, tone), there)
       assert.equal("nil\tpaplay: ended with status 3\n", out)
+   end)
+
+   it("says that there is no device, and tries the next player", function()
+      local out = with_player("aplay", "exit 3", ("print(%s(%s, 8000))"):format(play, tone))
+      if select(2, command.shell("ls /dev/snd/pcm*p")) ~= 0 then
+         assert.equal("nil\tno sound device here: audio.save writes what can be heard elsewhere (aplay: ended with " ..
+            "status 3)\n", out)
+      end
+      local both = command.write(dir .. "/tools/paplay", "#!/bin/sh\nexit 1\n")
+      command.write(dir .. "/tools/aplay", "#!/bin/sh\nexit 0\n")
+      out = command.shell(("chmod +x %s && PATH=%s BCLUA_PLAYER= %s -e %s"):format(both, quote(dir .. "/tools"),
+         quote(command.program), quote(("print(%s(%s, 8000))"):format(play, tone))))
+      assert.equal("true\n", out)
    end)
 
    it("plays nothing of nothing, and takes no noise for sound", function()

@@ -2,6 +2,7 @@
 -- `audio.play` does.
 -- @module bclua.play
 local files = require "bclua.files"
+local lfs = require "lfs"
 local shell = require("bclua.display").shell
 local system = require "bclua.system"
 
@@ -10,21 +11,32 @@ local play = {}
 -- Commands before the name of a WAV file, the best first.
 local PLAYERS = {"pw-play", "paplay", "aplay -q", "ffplay -nodisp -autoexit -loglevel error", "play -q", "afplay"}
 
--- The first of the players that is there; one question to the shell.
-local function find_player()
+-- The players that are there; one question to the shell.
+local function find_players()
    local chosen = os.getenv("BCLUA_PLAYER")
-   if chosen and chosen ~= "" then return chosen end
-   local words = {}
+   if chosen and chosen ~= "" then return {chosen} end
+   local words, found = {}, {}
    for i, player in ipairs(PLAYERS) do words[i] = player:match("%S+") end
-   local pipe = io.popen("for p in " .. table.concat(words, " ") ..
+   local pipe <close> = io.popen("for p in " .. table.concat(words, " ") ..
       "; do command -v $p >/dev/null 2>&1 && echo $p; done; :")
-   local found = pipe and pipe:read("l")
-   if pipe then pipe:close() end
-   for i, word in ipairs(words) do
-      if word == found then return PLAYERS[i] end
+   for line in pipe and pipe:lines() or function() end do
+      for i, word in ipairs(words) do
+         if word == line then found[#found + 1] = PLAYERS[i] end
+      end
    end
+   if #found > 0 then return found end
    return nil, "no player found (pw-play, paplay, aplay, ffplay, sox's play or afplay; " ..
       "Debian package alsa-utils has aplay), and BCLUA_PLAYER names none"
+end
+
+-- Is there anything that a player could play on: a card of ALSA, or a server of PulseAudio or PipeWire?
+local function has_device()
+   for name in files.is_folder "/dev/snd" and lfs.dir "/dev/snd" or function() end do
+      if name:find("^pcm.*p$") then return true end
+   end
+   local folder = os.getenv("XDG_RUNTIME_DIR") or ""
+   return (os.getenv("PULSE_SERVER") or "") ~= "" or files.exists(folder .. "/pulse/native") or
+      files.exists(folder .. "/pipewire-0")
 end
 
 -- An error of audio.save, as one of play: its first argument is no path.
@@ -63,8 +75,8 @@ local function run(player, path)
       status = (take(done) or ""):match("^(%d+)\n")
    end
    if status == "0" then return true end
-   local text = take(said) or ""
-   return nil, ("%s: %s"):format(player:match("%S+"), text:match("%S.*%S") or "ended with status " .. status)
+   local last = (take(said) or ""):match("([^\n]*%S)%s*$") -- libraries say much before it
+   return nil, ("%s: %s"):format(player:match("%S+"), last or "ended with status " .. status)
 end
 
 --- Play samples, and wait for the end; Ctrl-C stops it.
@@ -74,7 +86,7 @@ end
 -- @tparam integer sample_rate Hz
 -- @treturn[1] boolean true
 -- @treturn[2] nil
--- @treturn[2] string message: there is no player, or what the player said
+-- @treturn[2] string message: there is no player, no device, or what the player said
 function play.play(y, sample_rate)
    local audio = require "bclua.audio"
    local scratch <close> = files.scratch()
@@ -84,10 +96,16 @@ function play.play(y, sample_rate)
    if not ok then error(as_ours(saved), 2) end
    if not saved then return nil, message end
    if y:size() == 0 then return true end
-   local player
-   player, message = find_player()
-   if not player then return nil, message end
-   return run(player, path)
+   local players
+   players, message = find_players()
+   for _, player in ipairs(players or {}) do -- one may be there without the server that it plays to
+      ok, message = run(player, path)
+      if ok then return true end
+   end
+   if players and not has_device() then
+      message = "no sound device here: audio.save writes what can be heard elsewhere (" .. message .. ")"
+   end
+   return nil, message
 end
 
 return play
