@@ -58,3 +58,16 @@ describe("cli.command", function()
       assert.not_matches("interrupted", out)
    end)
 end)
+
+describe("scripts of benchmarks and experiments", function()
+   it("say with --help what they measure and how they are called", function()
+      local command = require "support.command"
+      for _, folder in ipairs{"scripts/bench", "scripts/experiments"} do
+         for _, name in ipairs(require("bclua.files").find(folder)) do
+            local out, status = command.bclua({folder .. "/" .. name, "--help"})
+            assert.equal(0, status, out)
+            assert.matches("^[uU]sage: bclua scripts/", out)
+         end
+      end
+   end)
+end)

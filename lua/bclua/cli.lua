@@ -87,6 +87,17 @@ function cli.threads(parser)
    return parser
 end
 
+--- `--help` of a script that only has arguments: the comment that it begins with.
+function cli.help_by_comment()
+   if arg[1] ~= "--help" and arg[1] ~= "-h" then return end
+   for line in io.lines(arg[0]) do
+      local text = line:match("^%-%- ?(.*)")
+      if not text then break end
+      print(text)
+   end
+   os.exit(0, true)
+end
+
 --- `-v`: bars also say what only some want to know.
 function cli.verbose(parser)
    parser:flag("-v --verbose", "Say more: loss and speed beside the bar of training, tables of the evaluation.")

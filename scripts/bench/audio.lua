@@ -1,6 +1,7 @@
 -- usage: bclua scripts/bench/audio.lua [RUNS [FILE]]
 -- Decoding, conversion, encoding and cropping, on one core: best and median
 -- of RUNS (5). Without FILE: 30 s of a synthetic recording at 32 kHz.
+require("bclua.cli").help_by_comment()
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local bench = require "bclua.experiment.bench"

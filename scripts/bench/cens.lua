@@ -5,6 +5,7 @@
 -- self-join, against decoding alone in the same run (the median is that of the
 -- ratios of runs side by side). Then CENS of HOURS (1) of noise that comes block by block, and the memory.
 -- FILE: a recording (default: the synthetic clip of the specs, 28.8 s).
+require("bclua.cli").help_by_comment()
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local bench = require "bclua.experiment.bench"

@@ -3,6 +3,7 @@
 -- with cross-validation of its strength and with a given one; one class alone, as `browse` learns it; and detections
 -- out of the scores of SCORED (1000000) windows.
 -- Processor time, as it does not depend on what else the machine does, and the process's memory.
+require("bclua.cli").help_by_comment()
 local array, classifier, detect = require "bclua.array", require "bclua.classifier", require "bclua.detect"
 local sampling, sql, system = require "bclua.sampling", require "bclua.sql", require "bclua.system"
 

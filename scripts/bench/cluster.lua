@@ -1,6 +1,7 @@
 -- usage: bclua scripts/bench/cluster.lua [ROWS ...]
 -- Clusters by density of ROWS (5000, 20000, 50000) rows of 64 values, a quarter of them noise: seconds and rate. A pair
 -- of rows counts once. And a map of the first number of ROWS.
+require("bclua.cli").help_by_comment()
 local bench = require "bclua.experiment.bench"
 local cluster = require "bclua.cluster"
 local sampling = require "bclua.sampling"

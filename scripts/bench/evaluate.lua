@@ -1,6 +1,7 @@
 -- usage: bclua scripts/bench/evaluate.lua [WINDOWS [DIMENSIONS [CLASSES [RUNS]]]]
 -- What the evaluation of an embedding costs beside decoding and the network: each measure by itself, for made-up
 -- embeddings (2000 windows of 128 values, 15 classes, 20 windows a recording); best and median of RUNS (5).
+require("bclua.cli").help_by_comment()
 local bench = require "bclua.experiment.bench"
 local evaluate, learn = require "bclua.evaluate", require "bclua.learn"
 local numbers = require("bclua.evaluate.distances").numbers

@@ -7,6 +7,7 @@
 -- HOURS: then one recording so long (FLAC at 48 kHz: noise, and a passage of the others every half a minute), in a
 -- process of its own: time, and the most memory that it had.
 -- LAYOUT: of the results, parts (default) or files.
+require("bclua.cli").help_by_comment()
 local extracted = require "bclua.data.extracted"
 local parallel = require "bclua.parallel"
 local recordings = require "bclua.data.recordings"

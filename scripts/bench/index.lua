@@ -2,6 +2,7 @@
 -- The 50 nearest of MILLIONS (1) of windows of 64 values: seconds to make the index, and of a query, the first and the
 -- best and median of ten more; and the most memory that was ever in use, of which mapped pages are a part. Files in
 -- TMPDIR take 0.6 GB a million.
+require("bclua.cli").help_by_comment()
 local bench = require "bclua.experiment.bench"
 local files = require "bclua.files"
 local index = require "bclua.index"

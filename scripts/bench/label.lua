@@ -2,6 +2,7 @@
 -- LABELS (500) answers by keys in a headless Chromium, on `browse` over a table of embeddings whose recordings are
 -- there, PAUSE_MS (0) after each window: milliseconds from the key to the next window's picture, and until its sound
 -- plays. Answers go to a file of their own.
+require("bclua.cli").help_by_comment()
 package.path = "spec/?.lua;" .. package.path
 local browse = require "bclua.workflow.browse"
 local browse_server = require "bclua.workflow.browse.server"

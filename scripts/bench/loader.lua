@@ -2,6 +2,7 @@
 -- 5 s crops a second of processor time on one core, best and median of RUNS (5): from each store and from the
 -- recordings themselves, each plain, with noise and gain, with pitch, and with everything.
 -- FOLDER: a data set of recordings (default, and '': 48 synthetic ones of 14 to 44 s).
+require("bclua.cli").help_by_comment()
 local audio = require "bclua.audio"
 local loader = require "bclua.data.loader"
 local recordings = require "bclua.data.recordings"

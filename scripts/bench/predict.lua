@@ -4,6 +4,7 @@
 -- of RUNS (3), and processor time, which tells what they cost when the machine has other work; and the process's memory
 -- after a sixth of the recording and at the end, which shows that it does not grow.
 -- WIDTH: of the first stage (8; the full network has 64).
+require("bclua.cli").help_by_comment()
 local array, audio = require "bclua.array", require "bclua.audio"
 local bench, files = require "bclua.experiment.bench", require "bclua.files"
 local predict = require "bclua.workflow.predict"

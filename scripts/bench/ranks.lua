@@ -3,6 +3,7 @@
 -- virtual shards, and in RANKS processes on this machine. Median of REPEATS (5) by wall clock and of the first rank's
 -- processor time, which on a machine that others use says more; efficiency is that of RANKS times as many processors.
 -- And what a rank sends.
+require("bclua.cli").help_by_comment()
 local array = require "bclua.array"
 local system = require "bclua.system"
 

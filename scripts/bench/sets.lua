@@ -1,5 +1,6 @@
 -- usage: bclua scripts/bench/sets.lua [FRAMES ...]
 -- Motiflets and motif sets of FRAMES (600, 3000, 12000) frames of 32 dimensions, windows of 25: seconds and rate.
+require("bclua.cli").help_by_comment()
 local bench = require "bclua.experiment.bench"
 local sampling = require "bclua.sampling"
 local stomp = require "bclua.stomp"

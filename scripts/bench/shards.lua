@@ -1,5 +1,6 @@
 -- usage: bclua scripts/bench/shards.lua [RECORDINGS [SECONDS]]
 -- Time and memory of `consolidate` over the parts of many shards, rows made up: so many recordings of so many seconds.
+require("bclua.cli").help_by_comment()
 local array = require "bclua.array"
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"

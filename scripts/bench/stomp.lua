@@ -1,6 +1,7 @@
 -- usage: bclua scripts/bench/stomp.lua [RUNS]
 -- Matrix profiles on one core: seconds and rate, best and median of RUNS (5).
 -- A self-join counts frames^2 / 2 cells.
+require("bclua.cli").help_by_comment()
 local array = require "bclua.array"
 local bench = require "bclua.experiment.bench"
 local sampling = require "bclua.sampling"

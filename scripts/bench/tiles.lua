@@ -4,6 +4,7 @@
 -- quarter kept for evaluation), the effort of FLAC, `extract-triplets` in each store
 -- (best and median of RUNS, 3), and the estimate that follows.
 -- FOLDER: a data set of recordings (default, and '': a synthetic one).
+require("bclua.cli").help_by_comment()
 local array = require "bclua.array"
 local audio = require "bclua.audio"
 local bench = require "bclua.experiment.bench"

@@ -4,6 +4,7 @@
 -- itself and the full one, on all threads and on one. BATCH: triplets (16 and 8).
 -- Best and median of REPEATS (5), by wall clock; and per second of processor time
 -- (best), which says more on a machine that others use too.
+require("bclua.cli").help_by_comment()
 local array = require "bclua.array"
 local bench = require "bclua.experiment.bench"
 local pipeline = require "bclua.workflow.pipeline"

@@ -2,6 +2,7 @@
 -- `motif generate-triplets` as a command, from 15 000 made-up recordings: time from
 -- start to end, best and median of RUNS (5), the least processor time and the most memory
 -- of the process; and the draws alone, in memory.
+require("bclua.cli").help_by_comment()
 local array = require "bclua.array"
 local bench = require "bclua.experiment.bench"
 local sampling = require "bclua.sampling"

@@ -3,6 +3,7 @@
 -- one and two others in each recording of 30 s, as statistics of log-mel bands; three examples of each species, drawn
 -- at random, then up to QUESTIONS (50), asked as `browse` asks them and answered from the truth. Average precision of
 -- all windows that were not asked about.
+require("bclua.cli").help_by_comment()
 local active = require "bclua.classifier.active"
 local soundscapes = require "bclua.workflow.experiments.soundscapes"
 local system = require "bclua.system"
