@@ -525,21 +525,91 @@ describe("the pages in a browser", function()
       assert.same({1, motifs[2].at / 10, "rejected"}, {#kept, kept[1].start_s, kept[1].verdict})
    end)
 
-   it("run nothing that a name says, and filter recordings by name", function()
+   it("zoom and turn pages, with all marks where the picture has their time", function()
       local b = open()
+      local row = with_motif(b)
+      local long = row.duration_seconds
+      local motif = b:best_motifs(row)[1]
+      local found, said = browser.visit(function(port)
+         local s = browse_server.new(b, port)
+         return function(request) return s:handle(request) end
+      end, "/recording/" .. row.id, {360}, HELP .. [=[
+         const where = () => text("page"), stage = d.getElementById("stage"), image = stage.querySelector("img");
+         const turned = async f => {
+            const before = image.getAttribute("src");
+            f();
+            await until(() => image.getAttribute("src") !== before && !where().startsWith("drawing"));
+            return where();
+         };
+         await until(() => text("status").includes("nearest"));
+         const all = where(), pages = [];
+         key("PageDown");
+         const refused = text("status");
+         pages.push(await turned(() => key("+")));
+         const src = image.getAttribute("src"), here = d.getElementById("here");
+         const shown = [here.style.left, here.style.width, here.style.visibility];
+         pages.push(await turned(() => key("PageDown")));
+         await image.decode();
+         const hidden = here.style.visibility;
+         pages.push(await turned(() => d.getElementById("page-back").click()));
+         const box = stage.getBoundingClientRect();
+         stage.dispatchEvent(new view.MouseEvent("click", {bubbles: true, clientX: box.left + box.width * 0.5}));
+         await until(() => text("status").startsWith("the window"));
+         const clicked = here.style.left;
+         pages.push(await turned(() => key("-")));
+         return {all, pages, refused, src, shown, hidden, clicked, wide, width: image.naturalWidth};]=])
+      assert.equal("", said)
+      local f = found[1]
+      local function clock(s) return ("00:00:%02d"):format(math.floor(s + 0.5)) end
+      local wide = clock(long) -- of 12 s and a half; pages have 10
+      assert.same({"all of " .. wide, "zoom in first: +", 1000, false}, {f.all, f.refused, f.width, f.wide})
+      assert.same({"00:00:00 to 00:00:10 of " .. wide, ("00:00:10 to %s of %s"):format(wide, wide),
+         "00:00:00 to 00:00:10 of " .. wide, "all of " .. wide}, f.pages)
+      assert.equal(("/picture/%d.png?from=0&to=100"):format(row.id), f.src)
+      local axis = assert(b:picture(row, 0, 100))
+      local function share(s) return 100 * (axis.left + (axis.right - axis.left) * s / 10) end
+      local function number(text) return tonumber(text:match("[%d.]+")) end
+      assert.near(share(motif.at / 10), number(f.shown[1]), 0.01)
+      assert.near(math.min(share(motif.at / 10 + 5), share(10)) - share(motif.at / 10), number(f.shown[2]), 0.01)
+      assert.same({"", "hidden"}, {f.shown[3], f.hidden})
+      assert.near((50 - share(0)) / (share(10) - share(0)) * 10, (number(f.clicked) - share(0)) /
+         (share(10) - share(0)) * 10, 0.1)
+      local _, get = serve(b)
+      for _, query in ipairs{{from = "0"}, {from = "10", to = "10"}, {from = "200", to = "210"}, {from = "x", to = "9"},
+         {from = "0", to = "9999"}} do
+         assert.equal(404, (get(("/picture/%d.png"):format(row.id), {query = query})))
+      end
+   end)
+
+   it("run nothing that a name says, and filter recordings by name and by what is said of them", function()
+      local b = open()
+      local accepted = with_motif(b)
+      local m = b:best_motifs(accepted)[1]
+      assert(b:judge(accepted, m.at, m.twin, "accepted"))
       local found, said = browser.visit(function(port)
          local s = browse_server.new(b, port)
          return function(request) return s:handle(request) end
       end, "/", {360}, HELP .. [[
          const filter = d.getElementById("filter"), all = d.querySelectorAll("li").length;
-         filter.value = "onerror";
-         filter.dispatchEvent(new view.Event("input"));
-         return {all, shown: [...d.querySelectorAll("li")].filter(li => li.offsetParent !== null).length,
-            images: d.images.length, wide};]])
+         const visible = () => [...d.querySelectorAll("li")].filter(li => li.offsetParent !== null);
+         const set = (input, value) => {
+            input.value = value;
+            input.dispatchEvent(new view.Event("input"));
+            return visible().length;
+         };
+         const shown = set(filter, "onerror");
+         set(filter, "");
+         const verdict = d.querySelector("[data-filter=verdict]");
+         const [accepted, undecided] = [set(verdict, "accepted"), set(verdict, "undecided")];
+         set(verdict, "accepted");
+         key("j");
+         return {all, shown, accepted, undecided, count: d.getElementById("count").textContent,
+            focus: d.activeElement.getAttribute("href"), images: d.images.length, wide};]])
       assert.equal("", said)
       local nasty = 0
       for _, row in ipairs(b.recordings) do nasty = nasty + (row.source_name:find(NASTY, 1, true) and 1 or 0) end
-      assert.same({{all = 13, shown = nasty, images = 0, wide = false}}, found)
+      assert.same({{all = 13, shown = nasty, accepted = 1, undecided = 12, count = "1 of 13 recordings", images = 0,
+         wide = false, focus = "/recording/" .. accepted.id}}, found)
    end)
 end)
 

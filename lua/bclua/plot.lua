@@ -417,18 +417,19 @@ local function spectrogram_panel(y, n, sample_rate, options)
    local seconds = n / sample_rate
    local o = {range = {-65, -5}, clabel = "power (dB)", map = options.map, x0 = 0, dx = 1, y0 = 0, dy = 1,
       xlabel = options.xlabel or "time (s)", ylabel = options.ylabel or "frequency (kHz)",
-      xrange = {0, seconds > 0 and seconds or 1}, yrange = {0, sample_rate / 2000}}
+      xrange = {options.start_s, options.start_s + (seconds > 0 and seconds or 1)}, yrange = {0, sample_rate / 2000}}
    local has_sound = n > 0 and (not array.is_array(y) or y:is_finite())
    if not has_sound then return image_panel(array.zeros({0, 0}), o) end
    local db, dy, dx, k = decibels(y, n, sample_rate, MOST_COLUMNS // 2)
    if not db then return nil, dy end
-   o.dy, o.dx, o.x0 = dy, dx, dx / k * (k - 1) / 2
+   o.dy, o.dx, o.x0 = dy, dx, options.start_s + dx / k * (k - 1) / 2
    local panel = image_panel(db, o)
    for _, layer in ipairs(panel.layers) do layer.peaks = true end
    return panel
 end
 
-local SPECTROGRAM = options_of.extend(COMMON, {map = MAP})
+local START = {"number", default = 0, least = 0}
+local SPECTROGRAM = options_of.extend(COMMON, {map = MAP, start_s = START})
 
 --- Spectrogram: time in seconds, frequency in kHz, as colour the power in decibels
 -- below the loudest cell. Without samples, or with one that is not finite, it says
@@ -436,7 +437,7 @@ local SPECTROGRAM = options_of.extend(COMMON, {map = MAP})
 -- @tparam array|reader y mono samples, or a reader from `audio.open`
 -- @tparam number sample_rate Hz
 -- @tparam[opt] string path
--- @tparam[opt] table options also `map`: "viridis" or "cividis"
+-- @tparam[opt] table options also `map`: "viridis" or "cividis"; `start_s` (0): time of the first sample
 function plot.spectrogram(y, sample_rate, path, options)
    path, options = arguments(path, options, SPECTROGRAM)
    local samples, n = check_samples(y, sample_rate)
@@ -478,10 +479,10 @@ local function marked(profile, options, rate, window)
       local best, rare = stomp.motifs(profile, 1)[1], stomp.discords(profile, 1)[1]
       motif, discord = best and {best.at, best.twin}, rare and rare.at
    end
-   local list = {}
+   local list, s = {}, options.start_s
    local function add(frame, name, colour)
       if frame then
-         list[#list + 1] = {kind = "window", from = frame / rate, to = (frame + window) / rate, name = name,
+         list[#list + 1] = {kind = "window", from = s + frame / rate, to = s + (frame + window) / rate, name = name,
             colour = colour}
       end
    end
@@ -492,7 +493,7 @@ local function marked(profile, options, rate, window)
 end
 
 -- Names of windows that begin close to each other stand below one another.
-local function stagger(list, seconds)
+local function stagger(list, start_s, seconds)
    local order = table.move(list, 1, #list, 1, {})
    table.sort(order, function(a, b) return a.from < b.from end)
    local free = {}
@@ -500,7 +501,7 @@ local function stagger(list, seconds)
       local level = 1
       while free[level] and w.from < free[level] do level = level + 1 end
       w.height = 0.94 - 0.1 * (level - 1)
-      w.right = w.from > seconds * 0.92
+      w.right = w.from > start_s + seconds * 0.92
       w.boxed = true
       free[level] = w.from + seconds * 0.1
    end
@@ -508,7 +509,7 @@ end
 
 -- nil: the best; false: none.
 local PROFILE = options_of.extend(CHROMA, {
-   window = {"integer", least = 1},
+   window = {"integer", least = 1}, start_s = START,
    motif = {"any", check = function(x) return x and type(x) ~= "table" and "{frame, frame} or false expected" end},
    discord = {"any", check = function(x) return x and type(x) ~= "number" and "a frame or false expected" end},
 })
@@ -521,7 +522,7 @@ local PROFILE = options_of.extend(CHROMA, {
 -- @tparam[opt] string path
 -- @tparam[opt] table options also `cens_sample_rate` (10 frames a second), `window`
 --  (the profile's, else 50 frames), `motif` {frame, frame}, `discord` frame (of a
---  profile, default: its best ones; false: none), `map`
+--  profile, default: its best ones; false: none), `map`, `start_s` (0): time of the first sample and frame
 function plot.profile(y, sample_rate, profile, path, options)
    path, options = arguments(path, options, PROFILE)
    local samples, n = check_samples(y, sample_rate)
@@ -529,11 +530,11 @@ function plot.profile(y, sample_rate, profile, path, options)
    local distance = data.array(whole and whole.distance or profile, "profile", 2)
    local rate, window = options.cens_sample_rate, options.window or whole and whole.window or 50
    local windows = marked(whole, options, rate, window)
-   stagger(windows, n / sample_rate)
+   stagger(windows, options.start_s, n / sample_rate)
    local above, message = spectrogram_panel(samples, n, sample_rate, options)
    if not above then return nil, message end
-   local below = xy_panel({{kind = "line", x = array.arange(#distance, "f64") / rate, y = distance, width = 1.5,
-      colour = plot.colours[1]}}, {}, 0)
+   local below = xy_panel({{kind = "line", x = array.arange(#distance, "f64") / rate + options.start_s, y = distance,
+      width = 1.5, colour = plot.colours[1]}}, {}, 0)
    below.xrange, below.yrange = above.xrange, {0, math.max(below.yrange[2], 1e-9)}
    above.share, above.names, below.names = 1.7, true, false
    below.xlabel, below.ylabel, above.xlabel = options.xlabel or "time (s)", "distance²", nil

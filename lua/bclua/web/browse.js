@@ -3,17 +3,44 @@
 (() => {
   const $ = id => document.getElementById(id);
 
-  const filterByName = input => {
-    const text = input.value.toLowerCase();
+  // The list of recordings: those whose name has a text, and which are what each choice says.
+  const filter = $("filter");
+  const choices = [...document.querySelectorAll("[data-filter]")];
+  const fits = (li, text) =>
+    li.dataset.name.includes(text) &&
+    choices.every(select => select.value === "" || li.dataset[select.dataset.filter].split("\n").includes(select.value));
+  const filterRecordings = () => {
+    const text = filter.value.toLowerCase();
+    let count = 0;
     for (const group of document.querySelectorAll("details")) {
       const items = [...group.querySelectorAll("li")];
-      for (const li of items) li.hidden = !li.dataset.name.includes(text);
-      group.hidden = items.every(li => li.hidden);
-      if (text !== "") group.open = true;
+      for (const li of items) li.hidden = !fits(li, text);
+      const some = items.filter(li => !li.hidden).length;
+      count += some;
+      group.hidden = some === 0;
+      if (text !== "" || choices.some(select => select.value !== "")) group.open = true;
     }
+    const all = document.querySelectorAll("details li").length;
+    $("count").textContent = count < all ? `${count} of ${all} recordings` : `${all} recordings`;
   };
-  const filter = $("filter");
-  if (filter) filter.addEventListener("input", () => filterByName(filter));
+  // j and k go from link to link, / to the filter; Enter opens.
+  const goThrough = by => {
+    const links = [...document.querySelectorAll("ul.recordings li:not([hidden]) a")];
+    const i = links.indexOf(document.activeElement);
+    links[(Math.max(i, by > 0 ? i : 0) + by + links.length) % links.length]?.focus();
+  };
+  if (filter) {
+    for (const input of [filter, ...choices]) input.addEventListener("input", filterRecordings);
+    const keys = {"/": () => filter.focus(), j: () => goThrough(1), k: () => goThrough(-1)};
+    document.addEventListener("keydown", event => {
+      if (event.key === "Escape") event.target.blur();
+      if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return;
+      if (!Object.hasOwn(keys, event.key)) return;
+      event.preventDefault();
+      keys[event.key]();
+    });
+    filterRecordings(); // a page that one comes back to keeps its choices
+  }
 
   // What follows is for the page of a recording. Places are frames of CENS, as in its profile.
   const stage = $("stage");
@@ -21,7 +48,11 @@
   const id = stage.dataset.recording;
   const hasProfile = stage.dataset.profile !== "";
   const [rate, span, last, seconds] = ["rate", "window", "last", "seconds"].map(name => +stage.dataset[name]);
-  const [left, right] = [+stage.dataset.left, +stage.dataset.right]; // of the time axis, shares of the width
+  let [left, right] = [+stage.dataset.left, +stage.dataset.right]; // of the time axis, shares of the width
+  const image = stage.querySelector("img");
+  const LENGTHS = [seconds, 600, 120, 30, 10].filter((length, i) => i === 0 || length < seconds); // of pages
+  let level = 0; // of LENGTHS: how far it is zoomed
+  let view = {start: 0, length: seconds}; // what the picture shows
   const player = $("player");
   const motifs = [...document.querySelectorAll("#motifs li")];
 
@@ -66,27 +97,78 @@
   });
 
   const place = (mark, start, length) => {
-    mark.style.left = 100 * (left + ((right - left) * start) / seconds) + "%";
-    mark.style.width = (100 * (right - left) * length) / seconds + "%";
+    const [from, to] = [start, start + length].map(s => (s - view.start) / view.length);
+    const [a, b] = [from, to].map(share => Math.max(0, Math.min(1, share)));
+    mark.style.visibility = to < 0 || from > 1 ? "hidden" : "";
+    mark.style.left = 100 * (left + (right - left) * a) + "%";
+    mark.style.width = 100 * (right - left) * (b - a) + "%";
   };
   const placeWindow = (mark, frame) => {
     mark.hidden = frame === null;
     if (frame !== null) place(mark, frame / rate, Math.min(span / rate, seconds));
   };
 
+  // Pages of a recording that is zoomed. The one that contains a second is shown when the server has drawn it.
+  const clock = s => new Date(1000 * Math.round(s)).toISOString().slice(11, 19);
+  const isOn = s => s >= view.start && s < view.start + view.length;
+  let turning = 0; // how many pages are on their way: only the last one is shown
+  let turns = 0;
+  const turn = async (n, second) => {
+    const start = n === 0 ? 0 : Math.floor(Math.min(second, seconds - 0.1) / LENGTHS[n]) * LENGTHS[n];
+    const end = Math.min(start + LENGTHS[n], seconds);
+    const frames = `?from=${Math.round(start * rate)}&to=${Math.round(end * rate)}`;
+    const query = n === 0 ? "" : frames;
+    const mine = ++turns;
+    level = n;
+    turning++;
+    $("page").textContent = "drawing ...";
+    try {
+      const axis = await ask(`/picture/${id}.json${query}`);
+      if (mine !== turns) return;
+      [left, right] = [axis.left, axis.right];
+      view = {start, length: end - start};
+      image.src = `/picture/${id}.png${query}`;
+      placeAll();
+    } catch (error) {
+      if (mine === turns) say(error.message);
+    } finally {
+      turning--;
+      const part = level === 0 ? "all" : `${clock(view.start)} to ${clock(view.start + view.length)}`;
+      if (mine === turns) $("page").textContent = `${part} of ${clock(seconds)}`;
+    }
+  };
+  const position = () => (sounding ? sounding.start + player.currentTime : 0);
+  const zoom = by => {
+    const n = Math.max(0, Math.min(LENGTHS.length - 1, level + by));
+    const isPlaying = sounding && !player.paused && isOn(position());
+    const here = at !== null && isOn(at / rate) ? at / rate : view.start + view.length / 2;
+    if (n !== level && image) turn(n, isPlaying ? position() : here);
+  };
+  const page = by => {
+    const start = view.start + by * LENGTHS[level];
+    if (level === 0) say("zoom in first: +");
+    else if (start >= 0 && start < seconds) turn(level, start);
+  };
+  const follows = second => {
+    if (level > 0 && turning === 0 && !isOn(second) && second < seconds) turn(level, second);
+  };
+
   const moveCursor = () => {
     const isHere = sounding !== null && !player.paused;
     $("now").hidden = !isHere;
-    if (isHere) place($("now"), sounding.start + player.currentTime, 0);
+    if (isHere) {
+      place($("now"), position(), 0);
+      if (sounding.goesOn) follows(position());
+    }
     requestAnimationFrame(moveCursor);
   };
-  moveCursor();
 
   const show = async (frame, sound) => {
     at = Math.max(0, Math.min(last, frame));
     twin = null;
     placeWindow($("here"), at);
     placeWindow($("there"), null);
+    follows(at / rate);
     $("others").replaceChildren();
     const shown = index();
     motifs.forEach((li, n) => li.setAttribute("aria-current", n === shown));
@@ -185,7 +267,6 @@
     mark.className = low || high ? "label" : "label whole";
     mark.classList.toggle("ends", +start + until > seconds); // its name would leave the picture
     mark.title = [".name", "button", ".note"].map(part => li.querySelector(part).textContent).join("\n");
-    place(mark, +start, until - start);
     mark.style.bottom = 100 * height(low ?? 0) + "%";
     mark.style.top = 100 * (1 - height(high ?? Infinity)) + "%";
     name.textContent = li.querySelector(".name").textContent;
@@ -194,10 +275,16 @@
   };
   const marks = list && list.dataset.top ? labels.map(markOf) : [];
   stage.append(...marks);
+  const placeLabels = () =>
+    marks.forEach((mark, i) => {
+      const {start, end} = labels[i].dataset;
+      place(mark, +start, Math.min(end, seconds) - start);
+    });
+  placeLabels();
 
   // Names that would cover others are left to the list, and to the pointer.
   const thinNames = () => {
-    const names = marks.map(mark => mark.firstChild);
+    const names = marks.filter(mark => mark.style.visibility === "").map(mark => mark.firstChild);
     for (const name of names) name.hidden = false;
     const boxes = names.map(name => name.getBoundingClientRect());
     const shown = [];
@@ -214,6 +301,13 @@
     thinNames();
     addEventListener("resize", thinNames);
   }
+  const placeAll = () => {
+    placeWindow($("here"), at);
+    placeWindow($("there"), twin);
+    placeLabels();
+    thinNames();
+  };
+  moveCursor();
 
   const chooseLabel = n => {
     if (labels.length === 0) return;
@@ -231,8 +325,8 @@
   stage.addEventListener("click", event => {
     const box = stage.getBoundingClientRect();
     const x = (event.clientX - box.left) / box.width;
-    const s = ((x - left) / (right - left)) * seconds;
-    if (s >= 0 && s <= seconds) show(Math.round(s * rate), true);
+    const s = view.start + ((x - left) / (right - left)) * view.length;
+    if (s >= view.start && s <= view.start + view.length) show(Math.round(s * rate), true);
   });
 
   motifs.forEach((li, n) => {
@@ -272,6 +366,11 @@
     a: () => judge("accepted"),
     r: () => judge("rejected"),
     u: () => judge("none"),
+    "+": () => zoom(1),
+    "=": () => zoom(1),
+    "-": () => zoom(-1),
+    PageDown: () => page(1),
+    PageUp: () => page(-1),
     ArrowRight: () => step(Math.round(rate)),
     ArrowLeft: () => step(-Math.round(rate)),
   };
@@ -283,7 +382,19 @@
     event.preventDefault();
     keys[event.key]();
   });
-  const buttons = {play: " ", "play-on": "w", "play-twin": "t", jump: "f", search: "o"};
+  $("pages").hidden = !image || LENGTHS.length === 1;
+  $("page").textContent = `all of ${clock(seconds)}`;
+  const buttons = {
+    play: " ",
+    "play-on": "w",
+    "play-twin": "t",
+    jump: "f",
+    search: "o",
+    closer: "+",
+    wider: "-",
+    "page-on": "PageDown",
+    "page-back": "PageUp",
+  };
   for (const [button, key] of Object.entries(buttons)) $(button).addEventListener("click", keys[key]);
   player.addEventListener("error", () => {
     if (player.src) say("the sound cannot be had");

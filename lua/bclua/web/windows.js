@@ -68,6 +68,22 @@
       keys[event.key]();
     });
 
+  // ---- Tables: from row to row, hear the example ----
+
+  const rows = [...document.querySelectorAll("tbody tr")];
+  const here = () => rows.findIndex(row => row.contains(document.activeElement));
+  const goTo = by => {
+    const n = rows.length;
+    rows[(Math.max(here(), by > 0 ? -1 : 0) + by + n) % n].querySelector("a").focus();
+  };
+  if (rows.length > 0) {
+    onKeys({
+      j: () => goTo(1),
+      k: () => goTo(-1),
+      p: () => rows[here()]?.querySelector("[data-play]")?.click(),
+    });
+  }
+
   // ---- The map ----
 
   const showMap = async box => {

@@ -276,32 +276,57 @@ function Browser:sound(row, frame, seconds)
    return audio.encode(y, row.sample_rate, {format = "wav"})
 end
 
+-- The part of a profile that frames `from` to `to` are of, with the windows that are marked in it.
+local function part_of(row, p, from, to)
+   local best = p.motifs[1]
+   local function inside(frame) return frame and frame >= from and frame < to and frame - from or nil end
+   local at, twin = inside(best and best.at), inside(best and best.twin)
+   local last = math.min(to, #p.distance)
+   return from < last and p.distance:slice(1, from + 1, last) or array.zeros({0}, "f64"), {at or twin, at and twin},
+      inside(row.discord_0)
+end
+
+-- The sound of frames `from` to `to`; the whole recording as a reader, so that it may be long.
+local function samples_of(row, path, from, to)
+   local o, rate = {sample_rate = row.sample_rate, channel = row.channel}, row.cens_sample_rate
+   local audio = require "bclua.audio"
+   if not from then return audio.open(path, o) end
+   o.start_s, o.seconds = from / rate, (to - from) / rate
+   return audio.load(path, o)
+end
+
 --- Spectrogram and profile; the spectrogram alone of a recording that is shorter than the window.
+-- @tparam table row
+-- @tparam[opt] integer from frame (default: the whole recording)
+-- @tparam[opt] integer to the frame behind the last
 -- @treturn[1] table `bytes` of a PNG file; where the spectrogram lies, shares from its left and lower edge: `left`,
 -- `right`, `top`, `bottom`
 -- @treturn[2] nil
 -- @treturn[2] string message
-function Browser:picture(row)
-   return self.pictures(row.id, function()
+function Browser:picture(row, from, to)
+   return self.pictures(("%d %s %s"):format(row.id, from, to), function()
       local plot = require "bclua.plot"
       local sound, message = path_of(self, row)
       if not sound then return nil, message end
-      local reader <close>, why = require("bclua.audio").open(sound, {sample_rate = row.sample_rate,
-         channel = row.channel})
-      if not reader then return nil, why end
+      local samples, why = samples_of(row, sound, from, to)
+      if not samples then return nil, why end
+      local reader <close> = not from and samples or nil -- luacheck: ignore
       local p = self:profile(row)
       local scratch <close> = files.scratch()
       scratch[1] = os.tmpname()
       local path = scratch[1] .. ".png"
       scratch[2] = path
       local ok, place
+      local o = {start_s = (from or 0) / row.cens_sample_rate, transparent = true}
       if p then
-         local best = p.motifs[1]
-         ok, place = plot.profile(reader, row.sample_rate, p.distance, path, {cens_sample_rate = row.cens_sample_rate,
-            window = row.matrix_profile_window, motif = best and {best.at, best.twin}, discord = row.discord_0,
-            transparent = true})
+         local distance
+         distance, o.motif, o.discord = part_of(row, p, from or 0, to or math.maxinteger)
+         o.cens_sample_rate, o.window = row.cens_sample_rate, row.matrix_profile_window
+         o.discord = o.discord or false
+         ok, place = plot.profile(samples, row.sample_rate, distance, path, o)
       else
-         ok, place = plot.spectrogram(reader, row.sample_rate, path, {size = {1000, 320}, transparent = true})
+         o.size = {1000, 320}
+         ok, place = plot.spectrogram(samples, row.sample_rate, path, o)
       end
       local bytes
       if ok then bytes, message = files.read(path) else message = place end

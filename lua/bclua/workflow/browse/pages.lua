@@ -60,6 +60,51 @@ function pages.windows(b, name, token)
       window_pages[name](b.windows)), "windows")
 end
 
+-- What recordings can be chosen by: the values that one has.
+local FILTERS = {
+   {name = "verdict", of = function(row, counts)
+      local c, list = counts[row.source_name] or {accepted = 0, rejected = 0}, {}
+      if c.accepted > 0 then list[1] = "accepted" end
+      if c.rejected > 0 then list[#list + 1] = "rejected" end
+      return #list > 0 and list or {"undecided"}
+   end},
+   {name = "class", of = function(row)
+      local list, seen = {row.species}, {[row.species or ""] = true}
+      for _, label in ipairs(row.labels or {}) do
+         local name = label.label and display.line(label.label)
+         if name and not seen[name] then list[#list + 1], seen[name] = name, true end
+      end
+      return list
+   end},
+   {name = "site", of = function(row) return {row.site} end},
+   {name = "date", of = function(row) return {row.recorded_at and row.recorded_at:sub(1, 10)} end}}
+
+-- A search by name, and a choice of each kind of which there are two values or more.
+local function filters(recordings, counts)
+   local out = {'<div class="row"><input type="search" id="filter" placeholder="filter by name" ' ..
+      'aria-label="filter by name">'}
+   for _, f in ipairs(FILTERS) do
+      local seen, values = {}, {}
+      for _, row in ipairs(recordings) do
+         for _, value in ipairs(f.of(row, counts)) do
+            if not seen[value] then seen[value], values[#values + 1] = true, value end
+         end
+      end
+      table.sort(values)
+      if f.name == "verdict" then values = {"undecided", "accepted", "rejected"} end
+      if #values > 1 then
+         local options = {}
+         for i, value in ipairs(values) do
+            options[i] = ('<option value="%s">%s</option>'):format(escape(value), escape(value))
+         end
+         out[#out + 1] = ('<label>%s <select data-filter="%s"><option value="">all</option>%s</select></label>'):format(
+            f.name, f.name, table.concat(options))
+      end
+   end
+   out[#out + 1] = "</div>"
+   return table.concat(out)
+end
+
 --- All recordings, by species or site.
 -- @tparam browser b
 -- @tparam string token
@@ -68,10 +113,11 @@ function pages.index(b, token)
    local out, counts, seen = {}, b:counts(), {}
    local function add(form, ...) out[#out + 1] = form:format(...) end
    for _, row in ipairs(b.recordings) do seen[row.heading] = (seen[row.heading] or 0) + 1 end
-   add("<header><h1>%s</h1><span class=\"note\">%d recordings</span></header>", escape(b.name), #b.recordings)
+   add("<header><h1>%s</h1><span class=\"note\" id=\"count\">%d recordings</span></header>", escape(b.name),
+      #b.recordings)
    add('<nav>%s%s<a href="/accepted.csv">verdicts</a><a href="/labels.csv">labels (CSV)</a>' ..
       '<a href="/labels.txt">labels (Raven)</a></nav>', sections(b), b.report and '<a href="/report">report</a>' or "")
-   add('<p><input type="search" id="filter" placeholder="filter by name" aria-label="filter by name"></p>')
+   out[#out + 1] = filters(b.recordings, counts)
    local heading
    for _, row in ipairs(b.recordings) do
       if row.heading ~= heading then
@@ -80,18 +126,25 @@ function pages.index(b, token)
          add('<details open><summary>%s <span class="note">(%d)</span></summary><ul class="plain recordings">',
             escape(heading), seen[heading])
       end
-      add('<li data-name="%s"><a href="/recording/%d">%s</a> <span class="note">%s%s</span></li>\n',
-         escape((row.heading .. " " .. row.source_name):lower()), row.id, escape(row.name),
+      local kinds = {}
+      for i, f in ipairs(FILTERS) do
+         kinds[i] = (' data-%s="%s"'):format(f.name, escape(table.concat(f.of(row, counts), "\n")))
+      end
+      add('<li data-name="%s"%s><a href="/recording/%d">%s</a> <span class="note">%s%s</span></li>\n',
+         escape((row.heading .. " " .. row.source_name):lower()), table.concat(kinds), row.id, escape(row.name),
          row.motif_0 and progress.duration(row.duration_seconds) or "too short for a motif",
          count_text(counts[row.source_name], row.labels))
    end
    if heading then add("</ul></details>") end
+   add('<p class="note"><span class="key"><kbd>j k</kbd> next, previous recording</span> ' ..
+      '<span class="key"><kbd>enter</kbd> open it</span> <span class="key"><kbd>/</kbd> filter</span></p>')
    return page(b.name, token, table.concat(out))
 end
 
 local KEYS = {{"j k", "next, previous motif"}, {"space", "play"}, {"w", "play on, stop"}, {"t", "play its twin"},
    {"f", "jump to the twin"}, {"o", "search other recordings"}, {"a", "accept"}, {"r", "reject"}, {"u", "take back"},
-   {"n p", "next, previous recording"}, {"← →", "a second on, back"}}
+   {"n p", "next, previous recording"}, {"← →", "a second on, back"}, {"+ -", "zoom"},
+   {"page up, page down", "page"}}
 local KEY = '<span class="key"><kbd>%s</kbd> %s</span> '
 local MOST_LABELS, LONGEST_LABEL = 2000, 60 -- of a page; letters of one
 
@@ -181,9 +234,11 @@ function pages.recording(b, row, token)
    end
    add('<div class="mark" id="there" hidden></div><div class="mark" id="here" hidden></div>' ..
       '<div id="now" hidden></div></div></div>')
-   add('<p id="status" role="status"></p><audio id="player" controls></audio><div class="row">' ..
-      '<button id="play">play</button><button id="play-on">play on</button><button id="play-twin">play twin</button>' ..
-      '<button id="jump">jump to twin</button>' ..
+   add('<div class="row" id="pages" hidden><button id="closer">+</button><button id="wider">−</button>' ..
+      '<button id="page-back">previous page</button><button id="page-on">next page</button>' ..
+      '<output id="page"></output></div><p id="status" role="status"></p><audio id="player" controls></audio>' ..
+      '<div class="row"><button id="play">play</button><button id="play-on">play on</button>' ..
+      '<button id="play-twin">play twin</button><button id="jump">jump to twin</button>' ..
       '<button id="search">search other recordings</button></div><ul class="plain" id="others"></ul>')
    if profile then
       add('<h2>Motifs</h2><ul class="plain" id="motifs">')

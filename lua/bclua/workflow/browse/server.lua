@@ -16,6 +16,7 @@ local server = {}
 
 local LONGEST_NAME = 200 -- bytes of a class
 local LONGEST_SOUND_S = 60 -- of a piece of a recording
+local LONGEST_PICTURE_S = 600 -- of a part
 
 -- Nothing but what we send runs in a page, and no other site may show or read it.
 local PAGE = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self'; script-src 'self'; " ..
@@ -138,6 +139,21 @@ local window_routes = {
    end},
 }
 
+-- The picture of a recording, or of the frames that the address names; nil, message, status.
+local function picture_of(self, request, row)
+   local from, to = request.query.from, request.query.to
+   if from or to then
+      from, to = integer(from or ""), integer(to or "")
+      local rate = row.cens_sample_rate
+      if not (from and to) or from >= to or from / rate >= row.duration_seconds
+         or (to - from) / rate > LONGEST_PICTURE_S then
+         return nil, "no such part", 404
+      end
+   end
+   local picture, message = self.browser:picture(row, from, to)
+   return picture, message, 500
+end
+
 local routes = {
    {"^/$", function(self)
       if #self.browser.recordings == 0 and self.browser.windows then
@@ -160,10 +176,15 @@ local routes = {
    {"^/labels%.csv$", function(self) return download("labels.csv", "text/csv", self.browser:labels("csv")) end},
    {"^/labels%.txt$", function(self) return download("labels.txt", "text/plain", self.browser:labels("raven")) end},
    {"^/recording/(%d+)$", function(self, _, row) return html(pages.recording(self.browser, row, self.token)) end},
-   {"^/picture/(%d+)%.png$", function(self, _, row)
-      local picture, message = self.browser:picture(row)
-      if not picture then return text(500, message) end
+   {"^/picture/(%d+)%.png$", function(self, request, row)
+      local picture, message, status = picture_of(self, request, row)
+      if not picture then return text(status, message) end
       return reply(200, "image/png", picture.bytes)
+   end},
+   {"^/picture/(%d+)%.json$", function(self, request, row)
+      local picture, message, status = picture_of(self, request, row)
+      if not picture then return text(status, message) end
+      return in_json{left = picture.left, right = picture.right, top = picture.top, bottom = picture.bottom}
    end},
    {"^/sound/(%d+)/(%d+)%.wav$", function(self, request, row, frame)
       if frame / row.cens_sample_rate >= row.duration_seconds then return text(404, "past the end") end

@@ -22,6 +22,9 @@ local function choice(id, text, options, hidden)
    return ('<label%s>%s <select id="%s">%s</select></label>'):format(hidden and " hidden" or "", text, id, options)
 end
 
+local KEYS_OF_ROWS = '<p class="note"><span class="key"><kbd>j k</kbd> next, previous row</span> <span class="key">' ..
+   '<kbd>enter</kbd> open it</span> <span class="key"><kbd>p</kbd> play its example</span></p>'
+
 -- Columns of words, and of numbers, as a table; columns in which nothing is are left out.
 local function rows_of(header, rows)
    local out = {'<div class="table" tabindex="0"><table><thead><tr>'}
@@ -38,7 +41,7 @@ local function rows_of(header, rows)
       for _, i in ipairs(kept) do out[#out + 1] = ("<td%s>%s</td>"):format(kinds[i], row[i]) end
       out[#out + 1] = "</tr>\n"
    end
-   out[#out + 1] = "</tbody></table></div>"
+   out[#out + 1] = "</tbody></table></div>" .. KEYS_OF_ROWS
    return table.concat(out)
 end
 
