@@ -18,7 +18,7 @@ With embeddings, windows can be named; what is said is in RUN/verdicts.csv:
   bclua scripts/classify.lua train --labels RUN/verdicts.csv --embeddings summer.parquet
     --output calls.safetensors]])
 local schema = options_of.extend(server.options, {port = options_of.extend(server.options.port, {default = 8080})})
-cli.options(parser, schema, "run port dataset_root embeddings clusters labels review")
+cli.options(parser, schema, "run port dataset_root embeddings clusters labels log_mel review")
 cli.threads(parser)
 local o = parser:parse()
 local _ <close> = cli.command("browse")

@@ -14,6 +14,31 @@ local function heaps(n, own)
    return x
 end
 
+describe("active.prefer", function()
+   local groups, yes, no = {}, {1, 30, 60, 90}, {100, 200, 300}
+   for i = 1, 400 do groups[i] = "r" .. i // 20 end
+   local noise = sampling.generator(2):normal(400 * 8):copy("f32"):reshape{400, 8}
+   local function features(...)
+      local list = {}
+      for i, x in ipairs{...} do list[i] = {name = "f" .. i, x = x} end
+      return list
+   end
+
+   it("is what tells the class in recordings that did not train", function()
+      local x = heaps(400, 100)
+      assert.equal(2, active.prefer(features(noise, x), {yes = yes, no = no, unsure = {2}}, groups))
+      assert.equal(1, active.prefer(features(x, noise), {yes = yes, no = no}, groups))
+   end)
+
+   it("is the first where there is no saying: one recording, or nothing else to take", function()
+      local x = heaps(400, 100)
+      assert.equal(1, active.prefer(features(noise, x), {yes = {1, 2, 3}}, groups))
+      assert.equal(1, active.prefer(features(noise), {yes = yes}, groups))
+      for i = 1, 400 do x:set(i, 1, NAN) end
+      assert.equal(1, active.prefer(features(noise, x), {yes = yes, no = no}, groups))
+   end)
+end)
+
 describe("active.scores", function()
    it("are higher for what is like the examples, without any that is not", function()
       local loop = active.new(heaps(400, 20))

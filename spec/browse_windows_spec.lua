@@ -243,6 +243,53 @@ describe("the next window", function()
       assert.is_true(w:progress("a").left > 5)
    end)
 
+   it("is learnt also by log-mel statistics, where these tell more; they are read once", function()
+      -- a tone where the class is, of which the embedding knows nothing
+      local own = dir .. "/other"
+      assert(system.mkdir(own))
+      local columns = {file = {}, start_s = {}, end_s = {}, embedding = sampling.generator(5):normal(80 * 6):copy("f32")
+         :reshape{80, 6}}
+      for r = 1, 8 do
+         local name = ("%s/t%d.wav"):format(own, r)
+         local sound = sampling.generator(r):normal(50 * RATE):copy("f32") * 0.05
+         for k = 0, 9 do
+            local row = (r - 1) * 10 + k + 1
+            columns.file[row], columns.start_s[row], columns.end_s[row] = name, k * 5, k * 5 + 5
+            if k == r then -- one of ten
+               for i = 1, 5 * RATE do
+                  sound[k * 5 * RATE + i] = sound[k * 5 * RATE + i] + 0.1 * math.sin(2 * math.pi * 1500 * i / RATE)
+               end
+            end
+         end
+         assert(audio.save(name, sound, RATE))
+      end
+      local table_ = own .. "/e.parquet"
+      assert(sql.write_parquet(table_, columns, {metadata = provenance.for_parquet{weights = "w", hop_s = 5,
+         window_s = 5, sample_rate = RATE}}))
+      local function loop()
+         local b = assert(browse.open{run = own, embeddings = table_, log_mel = true})
+         return b.windows
+      end
+      local w = loop()
+      for r = 1, 4 do assert(w:answer((r - 1) * 10 + r + 1, "tone", "yes")) end
+      for r = 5, 7 do assert(w:answer((r - 1) * 10 + 1, "tone", "no")) end
+      w:next{class = "tone"}
+      local p = w:progress("tone")
+      assert.equal("log-mel", p.features)
+      local scores = w.learnt.tone.scores
+      local least, most = math.huge, -math.huge
+      for row = 1, 80 do
+         local s = scores[row]
+         if (row - 1) % 10 == (row - 1) // 10 + 1 then least = math.min(least, s) else most = math.max(most, s) end
+      end
+      assert.is_true(least > most)
+      local kept = assert(files.stamp(table_ .. ".log_mel.npy"))
+      os.remove(own .. "/t1.wav") -- what was read is not read again
+      assert.equal(80, loop().features[2].x:shape(1))
+      assert.equal(kept, (files.stamp(table_ .. ".log_mel.npy")))
+      assert.is_nil(open().windows.features[2])
+   end)
+
    it("is learnt anew after some answers", function()
       local _, w = open()
       for row = 1, 30 do

@@ -28,16 +28,22 @@ local TO_FIT = 50000 -- rows, evenly spread, that whitening is learnt from
 local Index = {}
 Index.__index = Index
 
--- The state of the table that an index is of.
-local function state_of(path)
+--- The state of a table, for what is made of it and lies beside it.
+-- @tparam string path
+-- @treturn table as it is written as JSON
+function index.state(path)
    local bytes, modified = files.stamp(path)
    return {bytes = bytes, modified = modified}
 end
 
-local function is_current(names, path)
+--- Is what lies beside a table of its present state?
+-- @tparam table names `npy`, and `json`, which has the state
+-- @tparam string path of the table
+-- @treturn boolean
+function index.is_current(names, path)
    local made = tables.read_json(names.json, schemas.index)
-   local now = state_of(path)
-   return made and files.is_file(names.npy) and made.bytes == now.bytes and made.modified == now.modified
+   local now = index.state(path)
+   return made ~= nil and files.is_file(names.npy) and made.bytes == now.bytes and made.modified == now.modified
 end
 
 -- How many values an embedding has, and how many rows there are.
@@ -88,7 +94,7 @@ end
 local function make(names, path, quiet)
    local relation, message = tables.open(path, schemas.embeddings, COLUMNS)
    if not relation then return nil, message end
-   local state, rows, z = state_of(path), measure(path)
+   local state, rows, z = index.state(path), measure(path)
    if not rows then return nil, z end
    os.remove(names.json) -- it is of what is replaced now
    local ok, map
@@ -125,7 +131,7 @@ function index.open(path, options)
    local names = files_of(path, options.whiten)
    if not files.is_file(path) then return nil, path .. ": no such file" end
    local message
-   if not is_current(names, path) then
+   if not index.is_current(names, path) then
       local ok
       ok, message = make(names, path, options.quiet)
       if not ok then return nil, message end

@@ -10,6 +10,7 @@
 -- local scores = loop:scores{yes = {3, 70, 512}, no = {}}
 -- local ask = active.queue(scores, {by = "uncertain"})[1]
 local array = require "bclua.array"
+local classifier = require "bclua.classifier"
 local evaluate = require "bclua.evaluate"
 local learn = require "bclua.learn"
 local sampling = require "bclua.sampling"
@@ -116,6 +117,39 @@ function Active:scores(answers)
       scores:slice(1, first, last):fill(learn.binary_scores(w, self.x:slice(1, first, last)):reshape{last - first + 1})
    end
    return scores
+end
+
+local MOST_BACKGROUND = 200 -- windows that `prefer` takes for not of the class
+
+--- Which of several features of the windows cross-validation over recordings prefers, by what was answered and by some
+-- windows that are taken for not of the class.
+-- @tparam {table,...} features `{name=, x=array (windows, dimensions)}`
+-- @tparam table answers as for `scores`
+-- @tparam {string,...} groups of each window its recording
+-- @treturn integer of which features; the first where there is no saying yet
+function active.prefer(features, answers, groups)
+   if #features == 1 then return 1 end
+   local x, rows, taken = features[1].x, {}, {}
+   local function add(list)
+      for _, row in ipairs(list or {}) do
+         if not taken[row] and x[row]:is_finite() then rows[#rows + 1], taken[row] = row, true end
+      end
+      return #rows
+   end
+   for _, row in ipairs(answers.unsure or {}) do taken[row] = true end
+   local yes = add(answers.yes)
+   add(answers.no)
+   add(draw(x:shape(1), MOST_BACKGROUND, 1))
+   local truth, own, list = array.zeros({1, #rows}, "f64"), {}, {}
+   truth:slice(2, 1, yes):fill(1)
+   for i, row in ipairs(rows) do own[i] = groups[row] end
+   for i, f in ipairs(features) do list[i] = {name = f.name, x = evaluate.take(f.x, rows)} end
+   local model = classifier.train({features = list, classes = {"class"}, truth = truth, groups = own},
+      {c = active.options.c.default, samples = 10})
+   for i, f in ipairs(features) do
+      if model and model.features == f.name then return i end
+   end
+   return 1
 end
 
 local QUEUE = {by = {"choice", {"uncertain", "likely", "unlikely", "band"}, default = "uncertain"},

@@ -163,7 +163,8 @@
 
   const drawProgress = p => {
     const left = p.left === undefined ? "" : `, ${p.left} left`;
-    const one = p.class ? `${p.class}: ${p.yes} yes, ${p.no} no, ${p.unsure} unsure${left}; ` : "";
+    const by = p.features ? `, by ${p.features}` : "";
+    const one = p.class ? `${p.class}: ${p.yes} yes, ${p.no} no, ${p.unsure} unsure${left}${by}; ` : "";
     $("progress").textContent = `${one}${p.answered} answers of ${p.windows} windows`;
   };
 

@@ -82,6 +82,8 @@ browse.options = {
       "verdicts.csv of the run (default: embeddings.parquet of the run, if there is one)."},
    clusters = {"string", arg = "FILE.parquet", text = "Clusters of these windows, from `embed cluster` (default: " ..
       "clusters.parquet of the run, if there is one)."},
+   log_mel = {"boolean", text = "Learn classes also by statistics of log-mel bands, where cross-validation prefers " ..
+      "these: all windows are read once, FILE.parquet.log_mel.npy keeps what comes of it."},
    review = {"string", arg = "FILE.csv", text = "In place of embeddings, review.csv of `classify predict --review`: " ..
       "its windows are judged (default: review.csv of the run, if it has no embeddings)."},
 }
@@ -128,7 +130,7 @@ local function open_windows(options)
       return false
    end
    return require("bclua.workflow.browse.windows").open{embeddings = embeddings, labels = options.labels,
-      clusters = options.clusters or default "clusters.parquet",
+      clusters = options.clusters or default "clusters.parquet", log_mel = options.log_mel,
       verdicts = options.run .. "/" .. require("bclua.workflow.classify.answers").file}
 end
 
@@ -136,7 +138,8 @@ end
 -- @tparam table options `run` (folder of `pipeline`, or one that has a motif.parquet),
 -- `dataset_root` (folder that holds the source names; default: what config.json of the run says), `labels` (from
 -- `import-labels`: marks of the recordings), `embeddings` (windows to be named; a run that has them needs no
--- motif.parquet), `clusters`, `review` (a review.csv, in place of embeddings)
+-- motif.parquet), `clusters`, `log_mel`, `review` (a review.csv, in place of
+-- embeddings)
 -- @treturn[1] browser `notes`: what is to be said of the labels; `windows`, see `bclua.workflow.browse.windows`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path

@@ -5,12 +5,14 @@ local active = require "bclua.classifier.active"
 local answers = require "bclua.workflow.classify.answers"
 local index = require "bclua.index"
 local labelled = require "bclua.workflow.labelled"
+local log_mel = require "bclua.workflow.classify.log_mel"
 local options_of = require "bclua.options"
 local sampling = require "bclua.sampling"
 local schemas = require "bclua.data.schemas"
 local similar = require "bclua.workflow.similar"
 local sql = require "bclua.sql"
 local tables = require "bclua.data.tables"
+local train = require "bclua.workflow.classify.train"
 
 local windows = {}
 
@@ -106,9 +108,19 @@ local function add_labels(w, path)
    return true
 end
 
+-- Statistics of log-mel bands, alone and behind the embedding, as further features.
+local function add_log_mel(w, quiet)
+   local plain, message = log_mel.of_table(w.path, {files = w.file, start_s = w.start_s, made = w.made}, quiet)
+   if not plain then return nil, message end
+   w.features[2] = {name = train.log_mel, x = plain}
+   w.features[3] = {name = train.with_log_mel, x = log_mel.append(w.index.x, plain)}
+   return true
+end
+
 --- Open a table.
 -- @tparam table options `embeddings` (from `embed predict`), `clusters` (from `embed cluster`), `labels` (a table whose
--- labels are taken for answers), `verdicts` (the file to write)
+-- labels are taken for answers), `verdicts` (the file to write), `log_mel` (classes are also learnt by statistics of
+-- log-mel bands, where cross-validation prefers these), `quiet`
 -- @treturn[1] windows `n`, how many; `classes`, names in the order in which they became known
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with a path
@@ -128,6 +140,12 @@ function windows.open(options)
    if #w.start_s ~= #table_ then return nil, path .. ": has changed; open it again" end
    w.path, w.made, w.index, w.n, w.verdict_path = path, made, table_, #table_, options.verdicts
    w.rows, w.files, w.classes, w.known, w.base, w.learnt = by_file(w), {}, {}, {}, {}, {}
+   w.features, w.loops = {{name = "embedding", x = table_.x}}, {}
+   if options.log_mel then
+      local ok
+      ok, message = add_log_mel(w, options.quiet)
+      if not ok then return nil, message end
+   end
    w.named = {} -- rows of clusters, by cluster and class
    w.names = {} -- files by what they are called in tables of labels
    for file in pairs(w.rows) do
@@ -246,14 +264,15 @@ end
 
 --- How many windows of a class there are by what is said, and how many more are likely to be of it.
 -- @tparam string class
--- @treturn table `yes`, `no`, `unsure`; `left`, nil where the class is not learnt yet
+-- @treturn table `yes`, `no`, `unsure`; `left`, nil where the class is not learnt yet; `features` that it was learnt
+-- by, where there are several
 function Windows:progress(class)
    local p = {yes = 0, no = 0, unsure = 0}
    local known = self.known[class] or {}
    for _, verdict in pairs(known) do p[verdict] = p[verdict] + 1 end
    local scores = self.learnt[class] and self.learnt[class].scores
    if scores then
-      p.left = self.learnt[class].likely
+      p.left, p.features = self.learnt[class].likely, #self.features > 1 and self.learnt[class].features or nil
       for row in pairs(known) do p.left = p.left - (scores[row] > LIKELY and 1 or 0) end
    end
    return p
@@ -293,8 +312,10 @@ local function learn_class(self, class)
    local count = #said.yes + #said.no + #said.unsure
    if learnt.scores and math.abs(count - learnt.count) < RETRAIN then return learnt.scores end
    for _, list in pairs(said) do table.sort(list) end
-   self.loop = self.loop or active.new(self.index.x)
-   learnt.scores, learnt.count, learnt.handed, learnt.likely = self.loop:scores(said), count, {}, 0
+   local f = active.prefer(self.features, said, self.file)
+   self.loops[f] = self.loops[f] or active.new(self.features[f].x)
+   learnt.scores, learnt.count, learnt.handed, learnt.likely = self.loops[f]:scores(said), count, {}, 0
+   learnt.features = self.features[f].name
    for i = 1, self.n do learnt.likely = learnt.likely + (learnt.scores[i] > LIKELY and 1 or 0) end
    return learnt.scores
 end

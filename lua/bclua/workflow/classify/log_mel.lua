@@ -2,6 +2,8 @@
 -- @module bclua.workflow.classify.log_mel
 local array = require "bclua.array"
 local evaluation_set = require "bclua.workflow.evaluation_set"
+local files = require "bclua.files"
+local index = require "bclua.index"
 local progress = require "bclua.progress"
 local segments = require "bclua.workflow.segments"
 
@@ -71,6 +73,29 @@ function log_mel.of_windows(set, quiet)
    end
    bar:finish()
    return array.concat(parts)
+end
+
+--- The statistics of all windows of a table of embeddings: `FILE.parquet.log_mel.npy` beside it, which is made where it
+-- is missing or the table has changed.
+-- @tparam string path of the table
+-- @tparam table set its windows in order, as for `of_windows`
+-- @tparam ?boolean quiet
+-- @treturn[1] array f32 (windows, 256), mapped
+-- @treturn[2] nil
+-- @treturn[2] string message
+function log_mel.of_table(path, set, quiet)
+   local names = {npy = path .. ".log_mel.npy", json = path .. ".log_mel.json"}
+   if not index.is_current(names, path) then
+      local state = index.state(path)
+      local x, message = log_mel.of_windows(set, quiet)
+      if not x then return nil, message end
+      os.remove(names.json) -- it is of what is replaced now
+      local ok
+      ok, message = array.save(names.npy, x)
+      if ok then ok, message = files.write_json(names.json, state) end
+      if not ok then return nil, message end
+   end
+   return array.load(names.npy, {mmap = true})
 end
 
 return log_mel
