@@ -334,6 +334,9 @@ describe("a network of others", function()
       fails("embed.lua", {"predict", "--encoder", path, "--output", dir .. "/x.parquet"}, "missing argument 'inputs'")
       fails("embed.lua", {"predict", folder, "--output", dir .. "/x.parquet"}, "missing argument 'inputs'")
       fails("classify.lua", {"predict", "--output", dir .. "/x"}, "missing argument 'model'")
+      fails("classify.lua", {"predict", path, folder, "--output", dir .. "/x"}, "a network, no model: say --encoder")
+      fails("embed.lua", {"predict", "--encoder", labels, folder, "--output", dir .. "/x.parquet"},
+         ("--encoder: '%s' does not end in .onnx"):format(labels))
       fails("embed.lua", {"predict", "--encoder", path, folder, "--output", dir .. "/x.parquet", "--precision", "f16"},
          "computes as it was made to")
       -- a table of another network

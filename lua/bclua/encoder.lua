@@ -47,6 +47,13 @@ local DESCRIPTION = {
    labels = {"any"}, values = {"choice", {"logits", "probabilities"}}, peak = {"number", above = 0},
    mel = {"table", of = MEL}}
 
+--- Is a path that of an ONNX file?
+function encoder.is_onnx(path) return path:lower():find("%.onnx$") ~= nil end
+
+--- The option that names one.
+encoder.rule = {"string", arg = "FILE.onnx",
+   check = function(path) return not encoder.is_onnx(path) and ("'%s' does not end in .onnx"):format(path) or nil end}
+
 -- ---- The description ----
 
 -- The names of the classes; nil, message where they are none.
@@ -265,9 +272,6 @@ local function open_onnx(path, o)
 end
 
 -- ---- Both kinds ----
-
---- Is a path that of an ONNX file?
-function encoder.is_onnx(path) return path:lower():find("%.onnx$") ~= nil end
 
 --- Open a network.
 -- @tparam string path a checkpoint (.safetensors), or an ONNX file with its description beside it

@@ -27,8 +27,8 @@ local predict = {}
 predict.options = {
    checkpoint = {"string", argument = "checkpoint", text = "A .safetensors file from `embed fit`; " ..
       "none with --encoder."},
-   encoder = {"string", arg = "FILE.onnx", text = "In place of the checkpoint: anybody's network, which FILE.json " ..
-      "beside it describes (doc/detect.md)."},
+   encoder = extend(encoder.rule, {text = "In place of the checkpoint: anybody's network, which FILE.json beside it " ..
+      "describes (doc/detect.md)."}),
    inputs = {"list", of = "string", items = "paths", shortest = 1, argument = "inputs",
       text = "Recordings, and folders of them."},
    output = {"string", needed = true, arg = "FILE.parquet",

@@ -31,8 +31,8 @@ local STREAM = options_of.extend(stream.options, {output = false, precision = fa
 --- What `run` takes.
 predict.options = options_of.extend(STREAM, detect.options, {
    model = {"string", argument = "model", text = "A file from `classify train`; none with --encoder."},
-   encoder = {"string", arg = "FILE.onnx", text = "In place of the model: anybody's network that has classes of its " ..
-      "own, which FILE.json beside it names (doc/detect.md)."},
+   encoder = options_of.extend(encoder.rule, {text = "In place of the model: anybody's network that has classes of " ..
+      "its own, which FILE.json beside it names (doc/detect.md)."}),
    output = {"string", needed = true, arg = "DIR",
       text = "Folder to write; what is scored in it already is not done again."},
    format = {"choice", exports.formats, text = "Also csv, raven, audacity (a folder of tracks), birdnet or " ..
@@ -71,6 +71,7 @@ local function open(options)
       end
       return own_classes(options.encoder)
    end
+   if encoder.is_onnx(options.model) then return nil, options.model .. ": a network, no model: say --encoder" end
    local model, message = classifier.load(options.model)
    if not model then return nil, message end
    options.checkpoint, message = checkpoint_of(model, options)
