@@ -47,6 +47,14 @@ describe("mpi without a launcher", function()
       assert.equal("1\n", out)
    end)
 
+   it("refuses variables of a launcher that is not there", function()
+      if not ranks.launcher() then return end
+      local out, status = command.bclua({"-e", "print(require('bclua.mpi').size())"},
+         {env = "OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=2"})
+      assert.not_equal(0, status)
+      assert.matches("OMPI_COMM_WORLD_SIZE is 2, but libmpi.- finds no other rank", out)
+   end)
+
    it("is for the main thread only", function()
       local why
       for _, _, message in parallel.map({1, 2}, "bclua.mpi", "rank", {}, {threads = 2}) do why = message end

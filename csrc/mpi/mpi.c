@@ -170,6 +170,14 @@ int bc_mpi_start(bc_error *e) {
     if (launcher >= 0 && join(launchers[launcher].first, &why) != BC_OK)
         return bc_fail(e, "%s says that there are several ranks, but %.400s",
                        launchers[launcher].rank, why.text);
+    /* Its variables came by inheritance, or it speaks to another MPI. Where they are Slurm's for the
+     * whole job (other_size), they say nothing of this step. */
+    const char *size = launcher >= 0 ? getenv(launchers[launcher].size) : NULL;
+    if (size != NULL && own.size == 1 && atoi(size) > 1) {
+        own.broken = true;
+        return bc_fail(e, "%s is %s, but %s finds no other rank: start it by that MPI's own mpirun, "
+                       "or without these variables", launchers[launcher].size, size, own.file);
+    }
     own.started = true;
     return BC_OK;
 }

@@ -51,6 +51,8 @@ local function is_stale(self, path)
    return claimed and now and now - claimed > self.stale_s
 end
 
+local function is_ours(self, path) return lfs.attributes(path, "ino") == lfs.attributes(self.own, "ino") end
+
 --- Claim a piece.
 -- @tparam integer number
 -- @treturn[1] boolean whether it is ours now; else another worker is at it
@@ -66,15 +68,16 @@ function Claims:take(number)
    if not ok and code ~= EXISTS then
       return nil, ("%s: %s (--claim needs hard links; --shard does without)"):format(path, why)
    end
-   self.number = ok and number or nil
-   return ok and true or false
+   local taken = ok or is_ours(self, path) -- NFS says EEXIST of a link of ours whose answer was lost
+   self.number = taken and number or nil
+   return taken and true or false
 end
 
 --- Let go of the piece that was claimed, if it is still ours.
 function Claims:release()
    local path = self.number and path_of(self, self.number)
    self.number = nil
-   if path and lfs.attributes(path, "ino") == lfs.attributes(self.own, "ino") then os.remove(path) end
+   if path and is_ours(self, path) then os.remove(path) end
 end
 
 --- Take part no longer.
