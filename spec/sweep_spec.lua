@@ -443,6 +443,33 @@ describe("trials in processes", function()
       end)
    end
 
+   it("are shared by processes that write one file at once, each its own", function()
+      assert.equal(0, assert(run{path = path("plain"), seeds = {1, 2, 3}}).missing)
+      local text = ([[local sweep = require "bclua.experiment.sweep"
+         local r = assert(sweep.run{path = %q, grid = {x = {1, 2, 3}}, seeds = {1, 2, 3}, metric = "loss", name = "f",
+            shard = "%%d/4", quiet = true, f = function(p) return {loss = (p.x - 2) ^ 2 + p.seed / 10} end})
+         print(r.ran)]]):format(path())
+      local lines = {}
+      for i = 1, 3 do
+         lines[i] = ("%s -e %s & p%d=$!"):format(command.quote(command.program), command.quote(text:format(i)), i)
+      end
+      local out, status = command.shell(table.concat(lines, "; ") .. "; wait $p1 && wait $p2 && wait $p3")
+      assert.equal(0, status, out)
+      assert.same({7, 9}, {#read(), #read("plain")})
+      local r = assert(run{seeds = {1, 2, 3}, shard = "1/4"})
+      assert.same({0, 2, 7}, {r.ran, r.missing, #r.rows})
+      r = assert(run{seeds = {1, 2, 3}, shard = "4/4"})
+      assert.same({2, 0, 9}, {r.ran, r.missing, #r.rows})
+      assert.same(column(read("plain"), "id"), column(read(), "id"))
+      assert.same(column(read("plain"), "loss"), column(read(), "loss"))
+      assert.equal(0, assert(run{seeds = {1, 2, 3}}).ran)
+      assert.error_matches(function() run{shard = "5/4"} end, "'5/4' is outside")
+      assert.error_matches(function() run{shard = "1/4", force = true} end, "force would remove what others did")
+      assert.error_matches(function()
+         run{shard = "1/4", halving = {parameter = "steps", least = 1, most = 9}}
+      end, "halving cannot be shared")
+   end)
+
    it("count as done when their result is there but not yet in the file", function()
       local folder, sleep = nil, {}
       assert(pool({"fine"}, {keep = true, on_trial = function(row) folder = row.folder end, fixed = sleep}))

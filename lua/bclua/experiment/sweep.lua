@@ -22,6 +22,7 @@ local options_of = require "bclua.experiment.sweep.options"
 local points = require "bclua.experiment.sweep.points"
 local pool = require "bclua.experiment.sweep.pool"
 local progress = require "bclua.progress"
+local shards = require "bclua.data.shards"
 local store = require "bclua.experiment.sweep.store"
 local system = require "bclua.system"
 local view = require "bclua.experiment.sweep.view"
@@ -101,7 +102,7 @@ end
 -- Keep what came of a trial: the row in the file, then the folder may go.
 local function finish(s, trial, outcome)
    local row = make_row(s, trial, outcome)
-   s.store:put(row)
+   s.store:put(row, true)
    local ok, message = s.store:write()
    if not ok then error({message = message}, 0) end
    if not row.error and not s.o.keep then files.remove(trial.folder) end
@@ -132,6 +133,15 @@ local function run_there(s, trials)
    local threads = math.max(1, system.threads() // s.o.workers)
    pool.run(trials, {module = s.o.module, name = s.o.name, workers = s.o.workers, threads = threads},
       function(trial, outcome) finish(s, trial, outcome) end)
+end
+
+-- Every Nth of the trials, where others do the rest.
+local function ours(s, trials)
+   local shard = s.o.shard and shards.parse(s.o.shard)
+   if not shard then return trials end
+   local list = {}
+   for i = shard.index, #trials, shard.count do list[#list + 1] = trials[i] end
+   return list
 end
 
 -- Do what is missing of some trials.
@@ -208,8 +218,8 @@ end
 
 -- How many trials halving has at most.
 local function count(o)
-   local n = #o.points
-   if not o.halving then return n * #o.seeds end
+   local n, shard = #o.points, o.shard and shards.parse(o.shard) or {index = 1, count = 1}
+   if not o.halving then return (n * #o.seeds - shard.index) // shard.count + 1 end
    local sum = 0
    for _ in ipairs(resources(o.halving)) do
       sum, n = sum + n, math.max(1, math.floor(n / o.halving.factor))
@@ -221,7 +231,7 @@ local function all(s)
    if s.o.halving then
       halve(s)
    else
-      execute(s, plan(s, s.o.points))
+      execute(s, ours(s, plan(s, s.o.points)))
    end
    local ok, message = s.store:write() -- the order and the metric may be new
    if not ok then error({message = message}, 0) end
@@ -231,7 +241,7 @@ local function open(o)
    local resource = o.halving and o.halving.parameter
    local about = {identity = o.identity, metric = o.metric, maximise = o.maximise or false, resource = resource,
       parameters = points.sorted(with(o.grid or o.random, resource and {[resource] = true} or {}))}
-   local file, message = store.open(o.path, about, o.force)
+   local file, message = store.open(o.path, about, o.force, o.shard ~= nil)
    if not file then return nil, message end
    local s = {o = o, store = file, names = {}, ran = 0, done = 0, failed = 0, failed_before = 0,
       folder = o.path:gsub("%.parquet$", "") .. ".trials"}
@@ -260,10 +270,13 @@ end
 --    trial has a process of its own, `workers` (1) at a time, which share the threads
 --  * `fixed`: parameters that are the same for all trials; numbers, texts, tables
 --  * `known`: names of parameters that there are, as a list, or a table of defaults, nested (`fit.lr`) or not
+--  * `shard`: `3/64`: only every 64th trial, from the third on, while other processes do the others; all add their rows
+--    to the file. `require("bclua.data.shards").of_environment()` says it of a job array; not with `halving`
 --  * `force`: begin anew; `retry`: failed trials of an earlier run once more; `keep` the folders of trials, which are
 --    beside the file in `NAME.trials/` and are removed otherwise, but those of failed ones
 --  * `on_trial`: called with each new row; `quiet`
--- @treturn[1] table `path`, `rows` (of the trials asked for), `ran`, `failed`, `about`
+-- @treturn[1] table `path`, `rows` (of the trials asked for), `ran`, `failed`, `about`; `missing`: how many trials have
+-- no row yet, as other shards have them
 -- @treturn[2] nil
 -- @treturn[2] string message: the file cannot be used, or is that of another sweep
 -- @raise wrong options; "interrupted!" after Ctrl-C, the file has what is finished
@@ -291,7 +304,8 @@ function sweep.run(options)
       if s.store.place[row.id] then rows[#rows + 1] = row end
    end
    table.sort(rows, function(a, b) return s.store.place[a.id] < s.store.place[b.id] end)
-   return {path = o.path, rows = rows, ran = s.ran, failed = s.failed, about = s.store.about}
+   return {path = o.path, rows = rows, ran = s.ran, failed = s.failed, about = s.store.about,
+      missing = s.store.places - #rows}
 end
 
 --- One group for each point of a sweep, in order.

@@ -3,6 +3,7 @@
 local check_options = require("bclua.options").check
 local files = require "bclua.files"
 local points = require "bclua.experiment.sweep.points"
+local shards = require "bclua.data.shards"
 local worker = require "bclua.experiment.sweep.worker"
 
 local options_of = {}
@@ -33,6 +34,7 @@ local RUN = {
    on_trial = "function",
    force = "boolean",
    retry = "boolean",
+   shard = shards.rules.shard,
    keep = "boolean",
    quiet = "boolean",
 }
@@ -108,6 +110,8 @@ function options_of.check(given)
    o.points = o.grid and points.grid(o.grid, check) or
       points.random(o.random, o.trials, o.random_seed, check)
    if o.halving then check_halving(o, check) end
+   if o.shard and o.halving then fail("shard: halving cannot be shared, as each rung waits for the one before") end
+   if o.shard and o.force then fail("shard: force would remove what others did; remove %s by hand", o.path) end
    if o.metric then check_metric(o) end
    o.identity = {["function"] = check_function(o), fixed = o.fixed}
    return o

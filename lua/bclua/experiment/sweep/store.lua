@@ -12,6 +12,7 @@ local tables = require "bclua.data.tables"
 local store = {}
 
 local LONG = 300 -- bytes of a difference that a message shows
+local PATIENCE_S = 600 -- for another shard that writes
 
 -- Columns before and after those of parameters and metrics.
 local FIRST, LAST = {"id", "rung"}, {"wall_s", "cpu_s", "peak_bytes", "error", "point"}
@@ -62,14 +63,15 @@ end
 -- @tparam table about `identity` (a table: all that must be the same to go on), `metric`, `maximise`, `parameters`,
 -- `resource`
 -- @tparam ?boolean force begin anew, whatever is there
+-- @tparam ?boolean is_shared other processes add rows meanwhile
 -- @treturn[1] table with the methods below; to be closed
 -- @treturn[2] nil
 -- @treturn[2] string message
-function store.open(path, about, force)
+function store.open(path, about, force, is_shared)
    local ok, message = system.mkdir(files.dirname(path))
    if not ok then return nil, message end
    local locked
-   locked, message = lock.take(path)
+   locked, message = lock.take(path, is_shared and PATIENCE_S or 0)
    if not locked then return nil, message end
    local old
    old, message = earlier(path, about, force)
@@ -77,8 +79,9 @@ function store.open(path, about, force)
       locked:close()
       return nil, message
    end
-   local self = setmetatable({path = path, about = about, locked = locked, rows = {}, by_id = {}, place = {},
-      places = 0}, Store)
+   if is_shared then locked:close() end
+   local self = setmetatable({path = path, about = about, locked = locked, is_shared = is_shared, rows = {}, by_id = {},
+      own = {}, place = {}, places = 0}, Store)
    local names = {}
    for _, list in ipairs({old.about.parameters, about.parameters}) do
       for _, name in ipairs(list) do names[name] = true end
@@ -99,7 +102,10 @@ function Store:plan(id)
 end
 
 --- Take a row in, instead of one with its id.
-function Store:put(row)
+-- @tparam table row
+-- @tparam ?boolean is_own of a trial that was done here
+function Store:put(row, is_own)
+   self.own[row.id] = is_own or self.own[row.id]
    local at = #self.rows + 1
    if self.by_id[row.id] then
       for i, old in ipairs(self.rows) do
@@ -144,9 +150,28 @@ local function columns(self, rows)
    return order
 end
 
+-- Take in what others have written; the file is ours until what is returned is closed.
+local function take_in(self)
+   if not self.is_shared then return lock.take(nil) end
+   local locked, message = lock.take(self.path, PATIENCE_S)
+   if not locked then return nil, message end
+   local old
+   old, message = earlier(self.path, self.about)
+   if not old then
+      locked:close()
+      return nil, message
+   end
+   for _, row in ipairs(old.rows) do
+      if not self.own[row.id] then self:put(row) end
+   end
+   return locked
+end
+
 --- Write the file.
 -- @treturn[2] nil, message
 function Store:write()
+   local locked <close>, message = take_in(self)
+   if not locked then return nil, message end
    local rows = in_order(self)
    local order = columns(self, rows)
    local metadata = provenance.for_parquet({sweep = self.about})
