@@ -24,7 +24,7 @@ parser:option("--holdout", "Share of recordings kept away from training.", "0.5"
    :convert(cli.number("--holdout", 0.01, 0.5))
 parser:option("--workers", "Trainings at a time; they share the threads.", "1"):argname("N")
    :convert(cli.integer("--workers", 1))
-local o = trials.options(parser):parse()
+local o = trials.shard(trials.options(parser)):parse()
 local _ <close> = cli.command("dimension")
 
 local about, message = trial.open(o.run)
@@ -40,8 +40,10 @@ local e = experiment.open{run = o.run, name = "dimension", title = "How large mu
 local found
 found, message = sweep.run{path = e.folder .. "/trials.parquet", module = "bclua.workflow.experiments.dimension",
    name = "run", grid = {["network.z"] = o.sizes}, seeds = experiment.seeds(o), fixed = fixed, metric = "accuracy",
-   maximise = true, workers = o.workers, force = o.force, retry = o.retry}
+   maximise = true, workers = o.workers, force = o.force, retry = o.retry,
+   shard = o.shard}
 if not found then cli.finish("dimension", nil, message) end
+trials.leave_to_others("dimension", found)
 for _, row in ipairs(found.rows) do
    if row.error then e:warn(("size %s, seed %d: %s"):format(row["network.z"], row.seed, row.error)) end
 end

@@ -9,7 +9,7 @@ local parser = trials.options(experiment.parser("scripts/experiments/partition.l
    "What does each partition of the triplets contribute?", [[
 Example:
   bclua scripts/experiments/partition.lua --run runs/birds --seeds 5]]))
-local o = parser:parse()
+local o = trials.shard(parser):parse()
 local _ <close> = cli.command("partition")
 
 local about, message = trial.open(o.run)
@@ -32,6 +32,7 @@ r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), na
       return {triplets = {mixture = weights[p.partitions]}}
    end}
 if not r then cli.finish("partition", nil, message) end
+trials.leave_to_others("partition", r)
 
 e:say("Accuracies are of recordings that training did not see, mean and deviation over seeds. Loss, validation and " ..
    "ordered are of each mixture's own triplets and do not compare; gain is species minus that of all partitions.")

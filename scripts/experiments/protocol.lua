@@ -21,7 +21,7 @@ parser:option("--splits", "Choices of recordings, and of species, that are kept 
    :convert(cli.integer("--splits", 1, 1000))
 parser:option("--windows", "What is judged: best (likely calls), motif or all.", "best")
    :choices(require("bclua.workflow.evaluation_set").kinds)
-local o = parser:parse()
+local o = trials.shard(parser):parse()
 local _ <close> = cli.command("protocol")
 
 local set = {}
@@ -35,5 +35,6 @@ local r
 r, message = protocol.trials{run = o.run, path = assert(e:path("trials.parquet")), set = set, splits = o.splits,
    seeds = experiment.seeds(o), windows = o.windows, options = o}
 if not r then cli.finish("protocol", nil, message) end
+trials.leave_to_others("protocol", r)
 cli.finish("protocol", require("bclua.workflow.experiments.protocol_verdicts").tell(e, r.rows, o.against))
 cli.finish("protocol", e:close())

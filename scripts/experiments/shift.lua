@@ -12,7 +12,7 @@ Examples:
   bclua scripts/experiments/shift.lua --run runs/birds --shifts 0,1,4 --seeds 5 --rounds 4]]))
 parser:option("--shifts", "Seconds before or behind the window's place, at most.", "0,0.25,0.5,1,2"):argname("LIST")
    :convert(cli.numbers("--shifts", nil, 0))
-local o = parser:parse()
+local o = trials.shard(parser):parse()
 local _ <close> = cli.command("shift")
 
 local about, message = trial.open(o.run)
@@ -30,6 +30,7 @@ r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), na
       return {fit = {augment = table.concat({("shift=%g"):format(p.shift), table.unpack(others)}, ",")}}
    end}
 if not r then cli.finish("shift", nil, message) end
+trials.leave_to_others("shift", r)
 
 e:say("Accuracies are of recordings that training did not see, mean and deviation over seeds; ordered is the share " ..
    "of their triplets whose neighbour is nearer than the distant one; tile_s the tiles that hold such shifts.")

@@ -228,7 +228,7 @@ local RUN = {run = {"string", needed = true}, path = {"string", needed = true}, 
 --- All trainings of a protocol, or what is missing of them.
 -- @tparam table options `run`; `path` (Parquet) of the trials; `set`: settings by names with dots that differ from the
 -- run's; `splits` (5), `seeds` ({1, 2}), `windows`; `options` as of `bclua.workflow.experiments.trials`: `rounds`,
--- `batches`, `force`, `retry`; `quiet`
+-- `batches`, `force`, `retry`, `shard`; `quiet`
 -- @treturn[1] table as from `sweep.run`
 -- @treturn[2] nil
 -- @treturn[2] string message: the run or a setting cannot be used, or all trials failed
@@ -246,7 +246,8 @@ function protocol.trials(options)
    local r
    r, message = require("bclua.experiment.sweep").run{path = o.path, name = "protocol", metric = "embedding_regression",
       maximise = true, grid = {question = protocol.questions, split = list}, seeds = o.seeds, force = o.options.force,
-      retry = o.options.retry, quiet = o.quiet, fixed = {config = settings, windows = o.windows},
+      retry = o.options.retry, shard = o.options.shard, quiet = o.quiet,
+      fixed = {config = settings, windows = o.windows},
       f = function(p, context)
          return protocol.run{run = o.run, folder = context.folder, question = p.question, split = p.split,
             seed = p.seed, windows = o.windows, settings = changes}

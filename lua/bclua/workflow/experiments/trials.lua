@@ -5,6 +5,8 @@
 --    name = "rates", changes = function(p) return {fit = {lr = p.lr}} end, options = {rounds = 2}})
 -- print(require("bclua.experiment.sweep").table(r, {metrics = trials.metrics}))
 local cli = require "bclua.cli"
+local progress = require "bclua.progress"
+local shards = require "bclua.data.shards"
 local sql = require "bclua.sql"
 local sweep = require "bclua.experiment.sweep"
 local trial = require "bclua.workflow.experiments.trial"
@@ -25,6 +27,26 @@ function trials.options(parser)
    parser:flag("--force", "Forget what earlier calls with other settings did.")
    parser:flag("--retry", "Try again what failed.")
    return parser
+end
+
+--- The option `--shard`, of scripts that do nothing but trials.
+-- @param parser
+function trials.shard(parser)
+   parser:option("--shard", "Only every Nth trial, from trial I on; whoever finds all of them done goes on to what " ..
+      "they say."):argname("I/N"):convert(function(text)
+      local shard, message = shards.parse(text)
+      return shard and text, message and "--shard: " .. message
+   end)
+   return parser
+end
+
+--- Where other shards have trials that are not done yet, the script ends here.
+-- @tparam string name of the command, for the message
+-- @tparam table r from `run`
+function trials.leave_to_others(name, r)
+   if r.missing == 0 then return end
+   progress.note(("%s: %d of %d trials are left to other shards"):format(name, r.missing, r.missing + #r.rows))
+   os.exit(0, true)
 end
 
 --- What `--rounds` and `--batches` change of the settings.
@@ -62,7 +84,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: all trials failed, and why the first did
 function trials.unless_all_failed(r)
-   if r.failed < #r.rows then return r end
+   if r.failed < #r.rows or r.missing > 0 then return r end
    return nil, ("all %d trials failed, the first: %s"):format(#r.rows, r.rows[1].error)
 end
 
@@ -72,7 +94,7 @@ local OPTIONS = {run = {"string", needed = true}, path = {"string", needed = tru
 --- Train and evaluate at each point and with each seed.
 -- @tparam table options `run` (folder of a pipeline's run); `path`, `grid`, `seeds`, `quiet` as of `sweep.run`;
 -- `name` of what is tried; `changes`: a function of a point that gives settings, as of `trial.run`; `options`: what a
--- parser with `trials.options` gave: `rounds` and `batches` instead of the run's, `force`, `retry`
+-- parser with `trials.options` gave: `rounds` and `batches` instead of the run's, `force`, `retry`, `shard`
 -- @treturn[1] table as from `sweep.run`; the metric is `species`
 -- @treturn[2] nil
 -- @treturn[2] string message: the run or the file cannot be used, or all trials failed
@@ -89,7 +111,7 @@ function trials.run(options)
    local r
    r, message = sweep.run{path = options.path, grid = options.grid, seeds = options.seeds, metric = "species",
       maximise = true, name = options.name, quiet = options.quiet,
-      force = o.force, retry = o.retry, fixed = {config = about.settings, common = common},
+      force = o.force, retry = o.retry, shard = o.shard, fixed = {config = about.settings, common = common},
       f = function(p, context)
          local result, why = trial.run{run = options.run, folder = context.folder, seed = p.seed, quiet = true,
             settings = trials.over(options.changes(p), common)}
