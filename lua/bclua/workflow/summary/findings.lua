@@ -109,11 +109,13 @@ local function gallery(r, f, run)
 end
 
 -- What deserves a look, and in which section it is.
-local function to_look_at(f, run)
-   local list = {}
+local function to_look_at(f, run, details)
+   local list, has = {}, {}
+   for _, section in ipairs(details.sections) do has[section.title or ""] = true end
    local function add(title, text) list[#list + 1] = {title = title, text = text} end
    if f.map then add("Map", "windows that sound alike lie together; a click plays one") end
    if f.map and #f.map.list > 0 then add("Clusters", "groups of windows, an example of each") end
+   if has["Repeated calls"] then add("Repeated calls", "the same call in one recording and in others, to listen to") end
    add("Motifs", "of every recording the passage that it repeats: sort, filter, play")
    if #run.failures > 0 then add("Failures", plural(#run.failures, "file") .. " could not be used, and why") end
    if run.audit and #run.audit.warnings > 0 then
@@ -139,7 +141,7 @@ function findings.open(r, f, run, details)
    local help = advice.of(run)
    if #help > 0 then r:warning("What may help: " .. table.concat(help, "; ") .. ".") end
    r:html("<h3>What to look at</h3>")
-   r:links(to_look_at(f, run), details)
+   r:links(to_look_at(f, run, details), details)
    r:html("<h3>What to do next</h3>")
    r:code(table.concat(commands.next(run, f.calls[1]), "\n"))
 end
