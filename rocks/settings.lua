@@ -15,7 +15,7 @@ local HEAD = [[
 
 Every option of the scripts, and what the configuration of the pipeline calls it. `make settings`
 writes this page. A configuration is a Lua file that returns what is to differ from the pipeline's
-defaults (`bclua scripts/pipeline.lua --data birds --config mine.lua`):
+defaults (`bclua pipeline --data birds --config mine.lua`):
 
 <!-- file: mine.lua -->
 ```lua
