@@ -47,4 +47,16 @@ describe("display", function()
       assert.same({"name" .. (" "):rep(148) .. " n", long .. "  12", KIRA .. (" "):rep(146) .. "   3"},
          display.lines({{"name", "n"}, {long, "12"}, {KIRA, "3"}}, {[2] = true}))
    end)
+
+   it("breaks the header of a table that is too wide, then its first column, and nothing in one that fits", function()
+      local rows = {{"features", "near: cosine", "won"}, {"log-mel mean and deviation", "0.5", "70 %"}}
+      local right = {[2] = true, [3] = true}
+      assert.same(display.lines(rows, right), display.lines(rows, right, 46))
+      assert.same({"                             near:", "features                    cosine   won",
+         "log-mel mean and deviation     0.5  70 %"}, display.lines(rows, right, 41))
+      local lines = display.lines(rows, right, 30)
+      assert.same({"                   near:", "features          cosine   won", "log-mel mean and",
+         "deviation            0.5  70 %"}, lines)
+      for _, line in ipairs(lines) do assert.is_true(#line <= 30) end
+   end)
 end)

@@ -45,7 +45,8 @@ function estimate.of(list, config)
    elseif (f.round_minutes or 0) > 0 then
       training_s = f.max_rounds * f.round_minutes * 60
    end
-   local tiles_s = t.store == "none" and 0 or math.min(sound_s, 3 * (config.triplets.samples or 0) * t.duration)
+   local tiles_s = t.store == "none" and 0 or math.min(sound_s, 3 * (config.triplets.samples or 0) * t.duration) +
+      3 * f.validation_triplets * t.duration
    return {sound_s = sound_s, motif_s = sound_s * MOTIF_S / cores, training_s = training_s,
       bytes = sound_s * FEATURE_BYTES + tiles_s * SAMPLE_BYTES * config.extract.sample_rate + CHECKPOINT_BYTES}
 end
