@@ -69,7 +69,7 @@ describe("make install", function()
                (run("io.write(require('bclua.web').read('" .. file .. "'))")))
          end
       end
-      assert.equal(5, n)
+      assert.equal(7, n)
    end)
 
    it("has the man page, completion, and what :help shows", function()
