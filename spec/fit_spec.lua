@@ -9,7 +9,7 @@ teardown(mined.remove)
 local function run(folder, options)
    local m = mined.get()
    local o = {triplets = m.triplets, tiles = m.tiles, run = folder, network = {widths = {2, 2, 2, 2}, z = 4},
-      batch_size = 2, batches_per_round = 2, max_rounds = 1, quiet = true}
+      batch_size = 2, batches_per_round = 2, max_rounds = 1, readout = "head", quiet = true}
    for k, v in pairs(options or {}) do o[k] = v end
    o.tiles = o.tiles or nil
    return fit.run(o)
@@ -19,6 +19,28 @@ describe("fit", function()
    local dir
    before_each(function() dir = command.folder() end)
    after_each(function() command.remove(dir) end)
+
+   it("reads the embedding from all stages, once, and from the head if told to", function()
+      local function tensors()
+         local all, metadata = safetensors.load(assert(run(dir, {readout = "stages"})).checkpoint)
+         return all, require("bclua.json").decode(metadata.tilenet)
+      end
+      local all, network = tensors()
+      assert.equal("stages", network.readout)
+      assert(all["readout.max5.weight"]:is_finite() and all["optimizer.step"])
+      local path = dir .. "/checkpoints/last.safetensors"
+      local bytes = command.read(path)
+      tensors()
+      assert.equal(bytes, command.read(path))
+      assert(run(dir)) -- from the head
+      local _, metadata = safetensors.load(path)
+      assert.equal("head", require("bclua.json").decode(metadata.tilenet).readout)
+      tensors()
+      assert.equal(bytes, command.read(path))
+      assert(run(dir, {readout = "stages", max_rounds = 2})) -- goes on from there
+      _, metadata = safetensors.load(path)
+      assert.equal("2", metadata.round)
+   end)
 
    it("leaves a checkpoint that says what it was made of", function()
       local result = assert(run(dir))

@@ -254,7 +254,8 @@ local function match(self, tensors, optimizer, ignore)
       end
    end
    for name in pairs(tensors) do
-      local is_ignored = name:find("^optimizer%.") or ignore and name:sub(1, #ignore) == ignore
+      local is_ignored = name:find("^optimizer%.") ~= nil
+      for _, prefix in ipairs(ignore) do is_ignored = is_ignored or name:sub(1, #prefix) == prefix end
       if not used[name] and not is_ignored then
          return nil, ("tensor '%s' is not one of the network's"):format(name)
       end
@@ -262,13 +263,14 @@ local function match(self, tensors, optimizer, ignore)
    return pairs_found
 end
 
-local LOAD = {optimizer = {"boolean", default = false}, ignore = "string"}
+local LOAD = {optimizer = {"boolean", default = false},
+   ignore = {"list", of = {"string"}, items = "strings", default = {}}}
 
 --- Load weights, from our own checkpoints or from a PyTorch `state_dict` of the
 -- same network. All tensors must be there and fit, else nothing is changed.
 -- @tparam string path of a safetensors file
--- @tparam[opt] table options `optimizer` (false): its state too, to go on training; `ignore`: tensors whose names begin
--- with this may be in the file though the network has none of them
+-- @tparam[opt] table options `optimizer` (false): its state too, to go on training; `ignore` (list): tensors whose
+-- names begin with one of these may be in the file though the network has none of them
 -- @treturn[1] table the file's metadata
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path

@@ -38,6 +38,7 @@ tilenet.network_options = {
    pooling = {"choice", {"mean", "bands"}, default = "mean",
       text = "From maps to the embedding: mean (over frequency and time) or bands (mean and maximum over " ..
          "time, then a linear map of all bands)."},
+   readout = {"choice", {"head", "stages"}, default = "head", record = "never"},
    projection = {"integer", default = 0, least = 0, most = 65536,
       text = "Values of a linear map of the embedding that only the loss sees (0: none; with cross_entropy: groups)."},
 }
@@ -135,23 +136,48 @@ local function settle(options)
    return o
 end
 
--- What is left of bands or frames after five strides of 2.
-local function halved(n)
-   for _ = 1, 5 do n = (n - 1) // 2 + 1 end
+-- What is left of bands or frames after some strides of 2.
+local function halved(n, times)
+   for _ = 1, times do n = (n - 1) // 2 + 1 end
    return n
 end
 
--- From the last maps to the embedding. `mean`: over 4 x 4 of them, the original's choice: how high a call is counts no
--- longer. `bands`: of each band the mean and the maximum over time (a call may be short), then a linear map of all of
--- them, whose values have signs.
-local function pooling_layers(o, from)
+-- Of each band of the maps of a stage the mean and the maximum over time (a call may be short), then a linear map of
+-- each, called `head.mean` and so on: its values have signs.
+local function band_layers(o, stage, head, ending)
+   local layers, bands, frames = {}, halved(o.n_mels, stage), halved(o.samples // o.hop + 1, stage)
+   for _, pool in ipairs{{"mean", "average_pool"}, {"max", "max_pool"}} do
+      local name = pool[1] .. ending
+      layers[#layers + 1] = {pool[2], name = name, from = ("layer%d.1"):format(stage), kernel = {1, frames}}
+      layers[#layers + 1] = {"conv2d", name = head .. name, out = o.z, kernel = {bands, 1}}
+   end
+   return layers
+end
+
+-- From the last maps to the embedding. `mean`: over 4 x 4 of them, the original's choice: how high a
+-- call is counts no longer.
+local function pooling_layers(o)
    if o.pooling == "mean" then return {{"average_pool", name = "pool", kernel = 4}} end
-   local time, bands = {1, halved(o.samples // o.hop + 1)}, {halved(o.n_mels), 1}
-   return {{"average_pool", name = "mean", kernel = time},
-           {"conv2d", name = "head.mean", out = o.z, kernel = bands},
-           {"max_pool", name = "max", from = from, kernel = time},
-           {"conv2d", name = "head.max", out = o.z, kernel = bands},
-           {"add", name = "head", from = "head.mean"}}
+   return {band_layers(o, 5, "head.", ""), {"add", name = "head", from = {"head.max", "head.mean"}}}
+end
+
+-- In place of that a linear map of it and of the maps of every stage: see `bclua.train.readout`.
+local READOUT = "readout."
+local function readout_layers(o)
+   if o.readout == "head" then return {} end
+   local size = o.pooling == "mean" and {halved(o.n_mels, 5) // 4, halved(o.samples // o.hop + 1, 5) // 4} or 1
+   local sum = READOUT .. "head"
+   local layers = {{"conv2d", name = sum, from = o.pooling == "mean" and "pool" or "head", out = o.z,
+                    kernel = size, bias = true}}
+   for stage = 1, 5 do
+      layers[#layers + 1] = band_layers(o, stage, READOUT, tostring(stage))
+      for _, pool in ipairs{"mean", "max"} do
+         local map = ("%s%s%d"):format(READOUT, pool, stage)
+         layers[#layers + 1] = {"add", name = map .. ".sum", from = {map, sum}}
+         sum = map .. ".sum"
+      end
+   end
+   return layers
 end
 
 -- What a loss asks for is not all that an embedding should know: so the loss sees a projection of it, which is not part
@@ -165,7 +191,8 @@ end
 -- Channels of a stage: the last has as many as there are values of the embedding, unless a linear map makes these.
 local function channels(o, stage) return o.widths[stage] or o.pooling == "mean" and o.z or o.widths[4] end
 
-local function build(o)
+-- All layers, or those as far as the maps of a stage (1 to 5) or as "head".
+local function build(o, last)
    local layers = {
       front_end(o),
       compression_layers(o.compression, o.sample_rate / o.hop),
@@ -174,7 +201,7 @@ local function build(o)
       {"relu", name = "stem"},
    }
    local from, width = "stem", o.widths[1]
-   for stage = 1, 5 do
+   for stage = 1, tonumber(last) or 5 do
       local out = channels(o, stage)
       for i = 0, 1 do
          local name, stride = ("layer%d.%d"):format(stage, i), (stage > 1 and i == 0) and 2 or 1
@@ -182,8 +209,11 @@ local function build(o)
          from, width = name, out
       end
    end
-   layers[#layers + 1] = pooling_layers(o, from)
-   layers[#layers + 1] = projection_layers(o)
+   if not tonumber(last) then layers[#layers + 1] = pooling_layers(o) end
+   if not last then
+      layers[#layers + 1] = readout_layers(o)
+      layers[#layers + 1] = projection_layers(o)
+   end
    return layers, {input = {o.samples}}
 end
 
@@ -202,8 +232,9 @@ function tilenet.layers(options) return build(settle(options)) end
 --  `n_fft` and `hop` (see `frames`; 4096 and 1227 at 32 kHz), `n_mels` (128), `fmin` (0),
 --  `fmax` (half the sample rate),
 --  `front_end` ("fft", "mel_trained", "fourier_trained"), `pooling` ("mean": over frequency and time; "bands":
---  mean and maximum over time, then a linear map of all bands), `projection` (0: none; values that the loss sees in
---  place of the embedding), `precision`, `recompute`, `threads`: see `nn.network`
+--  mean and maximum over time, then a linear map of all bands), `readout` ("head": that; "stages": a linear map of it
+--  and of the maps of every stage), `projection` (0: none; values that the loss sees in place of the embedding),
+--  `precision`, `recompute`, `threads`: see `nn.network`
 -- @treturn network see `bclua.nn`; `net.samples` is the length of a window
 function tilenet.new(options)
    local o = settle(options)
@@ -218,7 +249,26 @@ function tilenet.new(options)
    return net
 end
 
+--- A copy of the first layers of a network.
+-- @tparam network net of this module
+-- @tparam integer|string last 1 to 5: as far as the maps of that stage; "head": as far as the embedding of a network
+-- without `readout` and `projection`
+-- @treturn network whose output is (n, c * h * w)
+-- @treturn table `c`, `h`, `w`: channels, bands, frames
+function tilenet.part(net, last)
+   local layers, about = build(settle(net.options), last)
+   about.precision = net.precision
+   local part, weights = nn.network(layers, about), net:state()
+   for name, a in pairs(part:state()) do a:fill(weights[name]) end
+   local kinds = part:summary().layers
+   return part, kinds[#kinds]
+end
+
 local OPEN = {threads = OBJECT.threads, precision = OBJECT.precision}
+local UNUSED = {PROJECTION, READOUT} -- tensors that a checkpoint may have beside those of the embedding
+
+--- The beginning of the names of tensors that are no part of the network that was trained.
+tilenet.readout = READOUT
 
 --- The network of a checkpoint: built from its metadata, with its weights, without the `projection` of its training.
 -- @tparam string path
@@ -236,7 +286,7 @@ function tilenet.open(path, options)
    known.threads, known.precision, known.projection = o.threads, o.precision, 0
    local ok, net = pcall(tilenet.new, known)
    if not ok then return nil, ("%s: %s"):format(path, net) end
-   local loaded, message = net:load(path, {ignore = PROJECTION})
+   local loaded, message = net:load(path, {ignore = UNUSED})
    if not loaded then
       net:close()
       return nil, message

@@ -10,10 +10,13 @@
 -- local y, query = map:apply(x), map:apply(another)
 local array = require "bclua.array"
 local learn = require "bclua.learn"
+local check_options = require("bclua.options").check
 
 local whiten = {}
 
 local SHRINK = 0.1 -- of the mean variance, added to each: few windows do not know the small ones
+
+local FIT = {components = {"integer", least = 1}, power = {"number", default = 1, least = 0, most = 1}}
 
 local Map = {}
 Map.__index = Map
@@ -31,18 +34,22 @@ end
 
 --- The map of features along the directions in which windows of one recording differ, each divided by how much they do.
 -- @tparam array x (windows, dimensions), finite
--- @tparam {string,...} recordings of the windows
+-- @tparam ?{string,...} recordings of the windows; nil: the directions in which any two windows differ
+-- @tparam[opt] table options `components`: at most so many directions, those of most difference first (all); `power`:
+-- what the deviation is raised to before it divides (1: all directions become alike; 0.5: half way there)
 -- @treturn Map `mean` f64 (1, dimensions) and `matrix` f64 (dimensions, k), k at most the lesser of windows and
 -- dimensions
-function whiten.fit(x, recordings)
+function whiten.fit(x, recordings, options)
+   local o = check_options(options, FIT)
    x = x:copy("f64")
-   local k = math.min(x:shape(1), x:shape(2))
-   local p = learn.pca(within(x, recordings), {components = k})
-   local added = SHRINK * p.total / k
+   local all = math.min(x:shape(1), x:shape(2))
+   local k = math.min(o.components or all, all)
+   local p = learn.pca(recordings and within(x, recordings) or x, {components = k})
+   local added = SHRINK * p.total / all
    local matrix = array.zeros({k, x:shape(2)}, "f64")
    for i = 1, k do
       local variance = math.max(0, p.variance[i]) + added
-      if variance > 0 then matrix[i]:fill(p.components[i] / math.sqrt(variance)) end
+      if variance > 0 then matrix[i]:fill(p.components[i] / variance ^ (o.power / 2)) end
    end
    return whiten.map(x:mean(1):reshape{1, x:shape(2)}, matrix:T():copy())
 end

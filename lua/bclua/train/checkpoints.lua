@@ -9,7 +9,9 @@
 local files = require "bclua.files"
 local json = require "bclua.json"
 local lfs = require "lfs"
+local safetensors = require "bclua.format.safetensors"
 local system = require "bclua.system"
+local tilenet = require "bclua.tilenet"
 
 local checkpoints = {}
 
@@ -92,6 +94,32 @@ function checkpoints.save_round(net, folder, metadata, round, keep, best)
    return last, first
 end
 
+--- Change tensors and metadata of the newest checkpoint, and of the best one where that is of the same round.
+-- @tparam string folder
+-- @tparam string prefix tensors whose names begin with it go
+-- @tparam table tensors that come, by name
+-- @tparam table metadata that are laid over its own
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message, beginning with the path
+function checkpoints.change_last(folder, prefix, tensors, metadata)
+   local last, best = folder .. "/last.safetensors", folder .. "/best.safetensors"
+   local old, about = safetensors.load(last)
+   if not old then return nil, about end
+   local all = {}
+   for name, a in pairs(old) do
+      if name:sub(1, #prefix) ~= prefix then all[name] = a end
+   end
+   for name, a in pairs(tensors) do all[name] = a end
+   for name, text in pairs(metadata) do about[name] = text end
+   local round = round_path(folder, about.round or about.epoch)
+   local is_best = lfs.attributes(best, "ino") == lfs.attributes(round, "ino")
+   local ok, message = safetensors.save(round, all, about)
+   if ok then ok, message = link(round, last) end
+   if ok and is_best then ok, message = link(round, best) end
+   return ok, message
+end
+
 -- What earlier versions called `epoch`.
 local function as_round(list)
    for _, item in ipairs(list or {}) do item.round = item.round or item.epoch end
@@ -102,7 +130,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function checkpoints.resume(net, loader, path)
-   local metadata, message = net:load(path, {optimizer = true})
+   local metadata, message = net:load(path, {optimizer = true, ignore = {tilenet.readout}})
    if not metadata then return nil, message end
    local rounds = math.tointeger(tonumber(metadata.round or metadata.epoch))
    if not rounds then return nil, path .. ": no checkpoint of a training run (its metadata have no round)" end

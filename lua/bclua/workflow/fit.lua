@@ -9,6 +9,7 @@ local lock = require "bclua.lock"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local provenance = require "bclua.data.provenance"
+local readout = require "bclua.train.readout"
 local rules = require "bclua.data.rules"
 local schedule = require "bclua.train.schedule"
 local system = require "bclua.system"
@@ -22,6 +23,7 @@ local fit = {}
 fit.settings = options_of.extend(loader.settings, training_options.settings, {
    precision = options_of.extend(training_options.precision, {default = "f32"}),
    recompute = options_of.extend(training_options.recompute, {default = "auto", record = "never", was = false}),
+   readout = readout.rule,
    validation_triplets = {"integer", default = 256, least = 0, record = "never",
       text = "Triplets to validate on (0: no validation)."},
 })
@@ -383,6 +385,20 @@ local function several(ranks)
    return size > 1 and ranks or nil
 end
 
+-- The newest checkpoint, with the embedding as it is to be read.
+local function read_out(p, options, net, folder, say)
+   local path = folder .. "/last.safetensors"
+   local done, message = readout.is_in(path, p.readout)
+   if done ~= false then return done, message end
+   if p.readout == "head" then return readout.write(net, folder) end
+   local start = system.clock()
+   local l <close>, wrong = load_triplets(options_of.extend(p, {part = 1, parts = 1}), options, net)
+   if not l then return nil, wrong end
+   done, message = readout.write(net, folder, l)
+   say(("the embedding is read from the maps of all stages, in %.1f s"):format(system.clock() - start))
+   return done, message
+end
+
 local function take(run)
    if run then return lock.folder(run) end
 end
@@ -392,7 +408,8 @@ end
 -- `run` (folder for checkpoints and metrics), `network` (options of `bclua.tilenet`; `sample_rate`, `fmin` and `fmax`
 -- are those of the triplets unless they say otherwise); any of `fit.defaults`, which
 -- are those of `bclua.train.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0:
--- all), `precision`, `recompute` (as of `bclua.nn`: what is computed again instead of kept), `margin`
+-- all), `precision`, `recompute` (as of `bclua.nn`: what is computed again instead of kept), `readout` ("stages"; or
+-- "head": see `bclua.train.readout`), `margin`
 -- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `prefetch`, `cache_mb` (as of
 -- `bclua.data.loader`);
 -- `motif` (Parquet from `consolidate`) and `dataset_root`: for validation on the recordings that
@@ -439,9 +456,11 @@ function fit.run(options)
       fit = files.json(wanted), channel = channel and tostring(channel)}
    local result
    result, message = trainer.fit(net, l, o)
-   net:close()
-   if not result then return nil, message end
    finish()
+   local ok = result ~= nil
+   if ok and is_first then ok, message = read_out(p, options, net, folder, say) end
+   net:close()
+   if not ok then return nil, message end
    local failures = failures_of(l, ranks)
    for _, failure in ipairs(failures) do say(("%s: left out: %s"):format(failure.path, failure.reason)) end
    if result.stopped then say("ended early: " .. result.stopped) end
