@@ -6,7 +6,7 @@ local command = require "support.command"
 local encoder = require "bclua.encoder"
 local files = require "bclua.files"
 local nn = require "bclua.nn"
-local onnx = require "bclua.onnx"
+local onnx = require "bclua.onnxruntime"
 local onnx_export = require "bclua.format.onnx"
 local onnx_file = require "support.onnx_file"
 local sampling = require "bclua.sampling"
@@ -91,7 +91,7 @@ describe("onnx", function()
    end)
 
    it("says how the library is had where there is none", function()
-      local say = "print(require('bclua.onnx').version())"
+      local say = "print(require('bclua.onnxruntime').version())"
       local out = command.bclua({"-e", say}, {env = "ORT_LIB=/nowhere/libonnxruntime.so"})
       assert.matches("^nil\tonnxruntime, which computes ONNX networks, cannot be loaded %(/nowhere/.*make onnxruntime",
          out)

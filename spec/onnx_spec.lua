@@ -5,7 +5,7 @@ local onnx = require "bclua.format.onnx"
 local onnx_file = require "support.onnx_file"
 local onnx_model = require "support.onnx_model"
 local pb = require "bclua.format.protobuf"
-local runtime = require "bclua.onnx"
+local runtime = require "bclua.onnxruntime"
 local tilenet = require "bclua.tilenet"
 
 local function noise(shape, seed)

@@ -1,4 +1,4 @@
-/* lua_onnx.c: the module bclua.onnx. */
+/* lua_onnx.c: the module bclua.onnxruntime. */
 /***
 Networks in ONNX files, computed by onnxruntime.
 
@@ -8,7 +8,7 @@ and gives, and how sound becomes that, `bclua.encoder` knows.
 
     local net = assert(onnx.open("model.onnx"))
     local y, shape = assert(net:run("audio", x, "embedding"))
-@module bclua.onnx
+@module bclua.onnxruntime
 */
 #include <string.h>
 
@@ -17,7 +17,7 @@ and gives, and how sound becomes that, `bclua.encoder` knows.
 #include "../support/pool.h"
 #include "onnx.h"
 
-#define SESSION "bclua.onnx.session"
+#define SESSION "bclua.onnxruntime.session"
 
 typedef struct lua_session {
     onnx_session *session; /* NULL: closed */
@@ -142,8 +142,8 @@ static const luaL_Reg methods[] = {
     {"inputs", l_inputs}, {"outputs", l_outputs}, {"run", l_run}, {"close", l_close}, {NULL, NULL}};
 static const luaL_Reg metamethods[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
 
-BC_EXPORT int luaopen_bclua_onnx(lua_State *L);
-BC_EXPORT int luaopen_bclua_onnx(lua_State *L) {
+BC_EXPORT int luaopen_bclua_onnxruntime(lua_State *L);
+BC_EXPORT int luaopen_bclua_onnxruntime(lua_State *L) {
     luaL_newmetatable(L, SESSION);
     luaL_setfuncs(L, metamethods, 0);
     luaL_newlib(L, methods);

@@ -263,7 +263,7 @@ local function open_onnx(path, o)
       return nil, ("%s: its description names no output with %s"):format(path, o.output == "logits" and
          "logits of classes: train a classifier on its embeddings (classify train)" or "an embedding")
    end
-   net.session, message = require("bclua.onnx").open(path, {threads = o.threads})
+   net.session, message = require("bclua.onnxruntime").open(path, {threads = o.threads})
    if not net.session then return nil, message end
    net.options.z, message = try(net, d)
    if net.options.z then return net, {} end
