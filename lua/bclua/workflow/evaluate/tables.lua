@@ -210,14 +210,14 @@ end
 
 local TEXT = {classes = "boolean"}
 
---- The result as text, the verdict last; on a terminal no wider than that.
+--- The result as text, the verdict first; on a terminal no wider than that.
 -- @tparam table result from `bclua.workflow.evaluate.judge`
 -- @tparam[opt] table options `classes`: also a line for each class, where there are labels
 function tables.text(result, options)
    options = check_options(options, TEXT)
    local parts = result.retrieval and by_retrieval(result) or by_species(result, options.classes)
    for _, line in ipairs(tables.left_out(result)) do parts[#parts + 1] = display.line(line) end
-   parts[#parts + 1] = tables.verdict(result)
+   table.insert(parts, 1, tables.verdict(result))
    local columns = progress.columns()
    for i, part in ipairs(columns and parts or {}) do
       if not part:find("\n") then parts[i] = display.wrap(part, columns) end
