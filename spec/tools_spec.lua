@@ -224,8 +224,8 @@ describe("a progress bar", function()
    -- What a script writes to a terminal of 60 columns.
    local function on_terminal(script)
       local path = command.write(os.tmpname(), script)
-      local out = command.shell("env -u BCLUA_QUIET script -qec " .. command.quote(("stty cols 60; %s %s"):format(
-         command.quote(command.program), path)) .. " /dev/null </dev/null")
+      local out = command.shell("env -u BCLUA_QUIET BCLUA_VERBOSE=1 script -qec " .. command.quote(
+         ("stty cols 60; %s %s"):format(command.quote(command.program), path)) .. " /dev/null </dev/null")
       os.remove(path)
       return (out:gsub("\r\n", "\n"))
    end

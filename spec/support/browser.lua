@@ -71,6 +71,7 @@ local function run(source, widths, script, make)
       "echo $! >%s/pid"):format(PATIENCE_S, browser.program(), FLAGS, dir, s:port(), dir, dir, dir))
    local deadline = system.clock() + PATIENCE_S
    while not found and system.clock() < deadline do assert(s:step(0.1)) end
+   system.sleep(0.3) -- what it says comes by another way
    -- timeout leads a group of its own, all of the browser in it
    command.shell(("p=$(cat %s/pid); kill -s KILL -- -$p; while kill -0 $p; do sleep 0.02; done"):format(dir))
    local said = console(dir .. "/said")
