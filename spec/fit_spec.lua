@@ -37,6 +37,9 @@ describe("fit", function()
       assert.equal("head", require("bclua.json").decode(metadata.tilenet).readout)
       tensors()
       assert.equal(bytes, command.read(path))
+      local elsewhere = assert(run(dir .. "/other", {readout = "stages", checkpoint = path})) -- nothing left to do
+      assert.equal(path, elsewhere.checkpoint)
+      assert.equal(bytes, command.read(path))
       assert(run(dir, {readout = "stages", max_rounds = 2})) -- goes on from there
       _, metadata = safetensors.load(path)
       assert.equal("2", metadata.round)

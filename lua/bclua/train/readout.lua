@@ -25,10 +25,8 @@ readout.rule = {"choice", {"stages", "head"}, default = "stages", record = "neve
    text = "What the embedding of the finished network is made of: stages (its head and the maps of every stage, " ..
       "half whitened) or head (what the loss saw, before the projection)."}
 
---- How many windows are enough to find the map: for 256 values 1024 were no better than 512.
--- @tparam integer z values of the embedding
--- @treturn integer
-function readout.windows(z) return math.min(math.max(128, 2 * z), 4096) end
+-- How many windows are enough for so many values: for 256, 1024 were no better than 512.
+local function enough(z) return math.min(math.max(128, 2 * z), 4096) end
 
 -- Values of a network for windows, and their shape: of maps, of each band the mean and the maximum over time.
 local function values(net, last, windows)
@@ -138,7 +136,7 @@ function readout.write(net, folder, loader)
    local known, tensors = {}, {}
    for name, value in pairs(net.options) do known[name] = value end
    if loader then
-      local windows, message = heard(loader, readout.windows(known.z))
+      local windows, message = heard(loader, enough(known.z))
       if not windows then return nil, message end
       known.readout, tensors = "stages", readout.fit(net, windows)
    end

@@ -386,8 +386,8 @@ local function several(ranks)
 end
 
 -- The newest checkpoint, with the embedding as it is to be read.
-local function read_out(p, options, net, folder, say)
-   local path = folder .. "/last.safetensors"
+local function read_out(p, options, net, path, say)
+   local folder = path:match("^(.*)/")
    local done, message = readout.is_in(path, p.readout)
    if done ~= false then return done, message end
    if p.readout == "head" then return readout.write(net, folder) end
@@ -458,7 +458,9 @@ function fit.run(options)
    result, message = trainer.fit(net, l, o)
    finish()
    local ok = result ~= nil
-   if ok and is_first then ok, message = read_out(p, options, net, folder, say) end
+   if ok and is_first and result.checkpoint == folder .. "/last.safetensors" then -- not what lies elsewhere
+      ok, message = read_out(p, options, net, result.checkpoint, say)
+   end
    net:close()
    if not ok then return nil, message end
    local failures = failures_of(l, ranks)
