@@ -197,6 +197,23 @@ function discover.write(path, rows, parameters)
       metadata = provenance.for_parquet(parameters)})
 end
 
+--- The calls that rows are of, in their order.
+-- @tparam {table,...} rows of a result
+-- @treturn {table,...} `example` (its first row), `windows`, `recordings` (numbers)
+function discover.calls(rows)
+   local of, list, seen = {}, {}, {}
+   for _, row in ipairs(rows) do
+      local c = of[row.call]
+      if not c then
+         c = {example = row, windows = 0, recordings = 0}
+         of[row.call], list[#list + 1], seen[c] = c, c, {}
+      end
+      c.windows = c.windows + 1
+      if not seen[c][row.source_name] then seen[c][row.source_name], c.recordings = true, c.recordings + 1 end
+   end
+   return list
+end
+
 local SHOWN = 20
 
 --- The largest calls as text.
@@ -204,25 +221,16 @@ local SHOWN = 20
 -- @treturn string
 function discover.text(r)
    if r.groups then return require("bclua.workflow.discover.groups").text(r) end
-   local calls, order = {}, {}
-   for _, row in ipairs(r.rows) do
-      local c = calls[row.call]
-      if not c then
-         c = {call = row.call, windows = 0, recordings = {}, n = 0, first = row}
-         calls[row.call], order[#order + 1] = c, c
-      end
-      c.windows = c.windows + 1
-      if not c.recordings[row.source_name] then c.recordings[row.source_name], c.n = true, c.n + 1 end
-   end
-   table.sort(order, function(a, b)
-      if a.windows ~= b.windows then return a.windows > b.windows end
-      return a.call < b.call
+   local order = discover.calls(r.rows)
+   table.sort(order, function(x, y)
+      if x.windows ~= y.windows then return x.windows > y.windows end
+      return x.example.call < y.example.call
    end)
    local lines = {{"call", "windows", "recordings", "example", "start_s"}}
    for i = 1, math.min(SHOWN, #order) do
       local c = order[i]
-      lines[i + 1] = {("%d"):format(c.call), ("%d"):format(c.windows), ("%d"):format(c.n), c.first.source_name,
-         ("%.1f"):format(c.first.start_s)}
+      lines[i + 1] = {("%d"):format(c.example.call), ("%d"):format(c.windows), ("%d"):format(c.recordings),
+         c.example.source_name, ("%.1f"):format(c.example.start_s)}
    end
    local text = table.concat(require("bclua.display").lines(lines, {true, true, true, false, true}), "\n") .. "\n"
    return text .. (#order > SHOWN and ("and %d more\n"):format(#order - SHOWN) or "")

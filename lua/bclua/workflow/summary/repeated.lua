@@ -11,18 +11,9 @@ local MOST_CARDS = 12
 local MOST_RECORDINGS = 2000 -- with more, only the command: it would take minutes
 local PICTURE = {bands = 48, hop_s = 0.02}
 
--- The calls, those in most recordings first: `example` (a row of `discover`), `windows`, `recordings`.
+-- The calls, those in most recordings first.
 local function sum_up(rows)
-   local of, list = {}, {}
-   for _, row in ipairs(rows) do
-      local c = of[row.call]
-      if not c then
-         c = {example = row, windows = 0, recordings = 0, seen = {}}
-         of[row.call], list[#list + 1] = c, c
-      end
-      c.windows = c.windows + 1
-      if not c.seen[row.source_name] then c.seen[row.source_name], c.recordings = true, c.recordings + 1 end
-   end
+   local list = discover.calls(rows)
    table.sort(list, function(a, b)
       if a.recordings ~= b.recordings then return a.recordings > b.recordings end
       if a.windows ~= b.windows then return a.windows > b.windows end
