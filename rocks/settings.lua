@@ -106,8 +106,8 @@ end
 local lines = {HEAD:sub(1, -2)}
 for _, name in ipairs(SCRIPTS) do
    local parser = cli.parser_of("scripts/" .. name .. ".lua")
-   add_parser(lines, name .. ".lua", parser)
-   for _, command in ipairs(parser._commands) do add_parser(lines, name .. ".lua " .. command._name, command) end
+   add_parser(lines, name, parser)
+   for _, command in ipairs(parser._commands) do add_parser(lines, name .. " " .. command._name, command) end
 end
 assert(left == 0, "a setting of the pipeline has no option: " .. tostring((select(2, next(of)) or {}).name))
 local f <close> = assert(io.open(arg[1], "w"))

@@ -1,21 +1,21 @@
--- usage: bclua scripts/browse.lua RUN [--port N] [--labels FILE] [--embeddings FILE [--clusters FILE] | --review FILE]
+-- usage: bclua browse RUN [--port N] [--labels FILE] [--embeddings FILE [--clusters FILE] | --review FILE]
 -- Look through a run and listen to it, in a browser on this machine; accept and reject motifs, name windows.
 local cli = require "bclua.cli"
 local options_of = require "bclua.options"
 local server = require "bclua.workflow.browse.server"
 
-local parser = cli.parser("scripts/browse.lua", "Look through a run and listen to it, in a browser on this machine.", [[
+local parser = cli.parser("browse", "Look through a run and listen to it, in a browser on this machine.", [[
 Ctrl-C ends it. Verdicts are in RUN/accepted.csv; what can be done with them:
-  bclua scripts/motif.lua labels RUN/motif.parquet --accepted RUN/accepted.csv --format csv --output labels.csv
-  bclua scripts/motif.lua generate-triplets --input RUN/motif.parquet --accepted-only --output triplets.parquet
+  bclua motif labels RUN/motif.parquet --accepted RUN/accepted.csv --format csv --output labels.csv
+  bclua motif generate-triplets --input RUN/motif.parquet --accepted-only --output triplets.parquet
 Examples:
-  bclua scripts/browse.lua runs/demo
-  bclua scripts/browse.lua runs/birds --port 8123 --dataset-root birds
-  bclua scripts/browse.lua runs/birds --labels labels.parquet
-  bclua scripts/browse.lua runs/birds --embeddings summer.parquet --clusters clusters.parquet
-  bclua scripts/browse.lua found
+  bclua browse runs/demo
+  bclua browse runs/birds --port 8123 --dataset-root birds
+  bclua browse runs/birds --labels labels.parquet
+  bclua browse runs/birds --embeddings summer.parquet --clusters clusters.parquet
+  bclua browse found
 With embeddings, windows can be named; what is said is in RUN/verdicts.csv:
-  bclua scripts/classify.lua train --labels RUN/verdicts.csv --embeddings summer.parquet
+  bclua classify train --labels RUN/verdicts.csv --embeddings summer.parquet
     --output calls.safetensors]])
 local schema = options_of.extend(server.options, {port = options_of.extend(server.options.port, {default = 8080})})
 cli.options(parser, schema, "run port dataset_root embeddings clusters labels log_mel review")

@@ -1,4 +1,4 @@
--- usage: bclua scripts/classify.lua train|predict|update ... [options]
+-- usage: bclua classify train|predict|update ... [options]
 -- Learns calls from labels, and finds them in any recordings.
 local cli = require "bclua.cli"
 
@@ -43,11 +43,11 @@ local function update(parser)
    end
 end
 
-local parser = cli.parser("scripts/classify.lua", "Learn calls from labels, and find them in any recordings.", [[
+local parser = cli.parser("classify", "Learn calls from labels, and find them in any recordings.", [[
 Example:
-  bclua scripts/classify.lua train --labels labels.parquet --embeddings calls.parquet
+  bclua classify train --labels labels.parquet --embeddings calls.parquet
     --output calls.safetensors
-  bclua scripts/classify.lua predict calls.safetensors summer --output found --precision 0.9
+  bclua classify predict calls.safetensors summer --output found --precision 0.9
     --format raven]])
    :require_command(true):command_target("command")
 local commands = {train = train(parser), predict = predict(parser), update = update(parser)}

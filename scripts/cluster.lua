@@ -1,4 +1,4 @@
--- usage: bclua scripts/cluster.lua plan|status|resubmit ... [options]
+-- usage: bclua cluster plan|status|resubmit ... [options]
 -- Steps that shards share, as jobs of Slurm: a script to submit, what has become of it, what is missing.
 local cli = require "bclua.cli"
 local display = require "bclua.display"
@@ -42,13 +42,13 @@ local function resubmit(parser)
    end
 end
 
-local parser = cli.parser("scripts/cluster.lua", "Steps that take --shard, as jobs of Slurm.", [[
+local parser = cli.parser("cluster", "Steps that take --shard, as jobs of Slurm.", [[
 Example:
-  bclua scripts/cluster.lua plan --tasks 64 --cpus 4 -- scripts/motif.lua extract
+  bclua cluster plan --tasks 64 --cpus 4 -- motif extract
     --input birds/train_audio --output motif
   sbatch motif/job.sh
-  bclua scripts/cluster.lua status motif
-  bclua scripts/cluster.lua resubmit motif --submit]]):require_command(true):command_target("command")
+  bclua cluster status motif
+  bclua cluster resubmit motif --submit]]):require_command(true):command_target("command")
 local commands = {plan = plan(parser), status = status(parser), resubmit = resubmit(parser)}
 
 local options = parser:parse()

@@ -1,4 +1,4 @@
--- usage: bclua scripts/embed.lua COMMAND [options]; --help for the commands
+-- usage: bclua embed COMMAND [options]; --help for the commands
 -- Train the network on triplets, look at it, evaluate it, hand it on.
 local cli = require "bclua.cli"
 local fit = require "bclua.workflow.fit"
@@ -145,19 +145,19 @@ local function search(parser)
    end
 end
 
-local parser = cli.parser("scripts/embed.lua", "Train an embedding of calls on triplets, look at it, evaluate it.", [[
+local parser = cli.parser("embed", "Train an embedding of calls on triplets, look at it, evaluate it.", [[
 Example:
-  bclua scripts/embed.lua summary --dim 512 --batch-size 64
-  bclua scripts/embed.lua fit triplets.parquet tiles --dim 128 --batch-size 32 --run runs/first
-  bclua scripts/embed.lua fit triplets.parquet tiles --schedule one_cycle --lr 3e-3
+  bclua embed summary --dim 512 --batch-size 64
+  bclua embed fit triplets.parquet tiles --dim 128 --batch-size 32 --run runs/first
+  bclua embed fit triplets.parquet tiles --schedule one_cycle --lr 3e-3
     --motif motif.parquet --dataset-root birds --patience 5
-  bclua scripts/embed.lua evaluate runs/fit/checkpoints/best.safetensors motif.parquet
+  bclua embed evaluate runs/fit/checkpoints/best.safetensors motif.parquet
     --dataset-root birds
-  bclua scripts/embed.lua predict runs/fit/checkpoints/best.safetensors night.flac july
+  bclua embed predict runs/fit/checkpoints/best.safetensors night.flac july
     --output calls.parquet
-  bclua scripts/embed.lua cluster calls.parquet --output clusters.parquet
-  bclua scripts/embed.lua search night.flac@12.5 --embeddings calls.parquet --verify
-  bclua scripts/embed.lua export runs/fit/checkpoints/best.safetensors --output calls.onnx]])
+  bclua embed cluster calls.parquet --output clusters.parquet
+  bclua embed search night.flac@12.5 --embeddings calls.parquet --verify
+  bclua embed export runs/fit/checkpoints/best.safetensors --output calls.onnx]])
    :require_command(true):command_target("command")
 local commands = {fit = train(parser), summary = summary(parser), evaluate = evaluate(parser),
    predict = predict(parser), cluster = cluster(parser), search = search(parser), export = export(parser),

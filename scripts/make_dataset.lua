@@ -1,4 +1,4 @@
--- usage: bclua scripts/make_dataset.lua --output DIR [options]
+-- usage: bclua make_dataset --output DIR [options]
 -- Makes a data set of synthetic bird songs in the BirdCLEF layout.
 local cli = require "bclua.cli"
 local dataset = require "bclua.data.dataset"
@@ -6,7 +6,7 @@ local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local soundscapes = require "bclua.data.soundscapes"
 
-local parser = cli.parser("scripts/make_dataset.lua", "Make a data set of synthetic bird songs.",
+local parser = cli.parser("make_dataset", "Make a data set of synthetic bird songs.",
    "Writes DIR/train_audio/<species>/<id>.ogg, DIR/taxonomy.csv and the true times, DIR/calls.csv.")
 parser:option("--output", "Folder to make."):argname("DIR"):count(1)
 cli.options(parser, dataset.options, "families species recordings short least_s most_s others sample_rate seed")

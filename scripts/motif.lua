@@ -1,4 +1,4 @@
--- usage: bclua scripts/motif.lua COMMAND [options]; --help for the commands
+-- usage: bclua motif COMMAND [options]; --help for the commands
 -- From a folder of recordings to triplets and tiles, one step a command.
 local cli = require "bclua.cli"
 local options_of = require "bclua.options"
@@ -127,40 +127,40 @@ local function import_labels(parser)
    return function(o) return workflow.run(of(o)) end
 end
 
-local parser = cli.parser("scripts/motif.lua", "Find the repeated calls of recordings and sample triplets of them.", [[
+local parser = cli.parser("motif", "Find the repeated calls of recordings and sample triplets of them.", [[
 Example, from recordings to tiles:
-  bclua scripts/motif.lua extract --input birds/train_audio --output motif
-  bclua scripts/motif.lua consolidate --input motif --output motif.parquet
-  bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet --samples 1e5
-  bclua scripts/motif.lua extract-triplets triplets.parquet --dataset-root birds --output tiles
+  bclua motif extract --input birds/train_audio --output motif
+  bclua motif consolidate --input motif --output motif.parquet
+  bclua motif generate-triplets --input motif.parquet --output triplets.parquet --samples 1e5
+  bclua motif extract-triplets triplets.parquet --dataset-root birds --output tiles
 
 Before training, what is the matter with the triplets:
-  bclua scripts/motif.lua audit triplets.parquet --dataset-root birds
+  bclua motif audit triplets.parquet --dataset-root birds
 
 Of each recording the window that looks more like a call, motif or discord:
-  bclua scripts/motif.lua score --input motif.parquet --dataset-root birds --output scores.parquet
-  bclua scripts/motif.lua generate-triplets --input motif.parquet --output triplets.parquet \
+  bclua motif score --input motif.parquet --dataset-root birds --output scores.parquet
+  bclua motif generate-triplets --input motif.parquet --output triplets.parquet \
     --pick best --scores scores.parquet
 
 Which other recordings contain this call?
-  bclua scripts/motif.lua search call.ogg --input motif.parquet
+  bclua motif search call.ogg --input motif.parquet
 Which recordings share a call?
-  bclua scripts/motif.lua search --all --input motif.parquet --top 20
+  bclua motif search --all --input motif.parquet --top 20
 
 Which calls are there, how often and where?
-  bclua scripts/motif.lua discover --input motif.parquet --output calls.parquet --dataset-root birds --track calls.flac
+  bclua motif discover --input motif.parquet --output calls.parquet --dataset-root birds --track calls.flac
 What have the recordings of each species in common?
-  bclua scripts/motif.lua discover --input motif.parquet --group species --output shared.parquet
+  bclua motif discover --input motif.parquet --group species --output shared.parquet
 
 Listen to all motifs, and label them in Audacity or Raven:
-  bclua scripts/motif.lua motif-track motif.parquet --dataset-root birds --output motifs.flac
-  bclua scripts/motif.lua labels motif.parquet --dataset-root birds --output labels
-  bclua scripts/motif.lua labels motif.parquet --kind calls --scores scores.parquet --format raven \
+  bclua motif motif-track motif.parquet --dataset-root birds --output motifs.flac
+  bclua motif labels motif.parquet --dataset-root birds --output labels
+  bclua motif labels motif.parquet --kind calls --scores scores.parquet --format raven \
     --output calls.txt
 
 What others have labelled, as one table:
-  bclua scripts/motif.lua import-labels raven/*.txt birdnet.csv --input motif.parquet --output labels.parquet
-  bclua scripts/motif.lua generate-triplets --input motif.parquet --labels labels.parquet --output triplets.parquet]])
+  bclua motif import-labels raven/*.txt birdnet.csv --input motif.parquet --output labels.parquet
+  bclua motif generate-triplets --input motif.parquet --labels labels.parquet --output triplets.parquet]])
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser), score = score(parser),
    ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser), audit = audit(parser),

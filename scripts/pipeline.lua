@@ -1,4 +1,4 @@
--- usage: bclua scripts/pipeline.lua [--data DIR] [--run DIR] [--config FILE.lua]
+-- usage: bclua pipeline [--data DIR] [--run DIR] [--config FILE.lua]
 -- The whole job: recordings in, motifs, triplets, a trained embedding and a report out.
 local advice = require "bclua.workflow.evaluate.advice"
 local cli = require "bclua.cli"
@@ -7,16 +7,16 @@ local evaluate = require "bclua.workflow.evaluate"
 local pipeline = require "bclua.workflow.pipeline"
 local progress = require "bclua.progress"
 
-local parser = cli.parser("scripts/pipeline.lua", "From a folder of recordings to a trained embedding and a report.", [[
+local parser = cli.parser("pipeline", "From a folder of recordings to a trained embedding and a report.", [[
 A second run skips what is finished and retries what failed. Without --data, a small
 synthetic data set is made. The configuration file returns the settings that are to
-differ from those in lua/bclua/workflow/pipeline.lua:
+differ from the defaults (doc/settings.md):
   return {triplets = {samples = 5000}, fit = {batch_size = 32, max_rounds = 20}}
 What the folders are, a CSV about the recordings and the groups of triplets:
   return {data = {layout = "site", metadata = "sites.csv", group = "habitat"}}
 Examples:
-  bclua scripts/pipeline.lua --data birds
-  bclua scripts/pipeline.lua --data birds --run runs/wide --config wide.lua]])
+  bclua pipeline --data birds
+  bclua pipeline --data birds --run runs/wide --config wide.lua]])
 parser:option("--data", "Folder of recordings: train_audio/SPECIES/ID.ogg and a taxonomy CSV, SPECIES/ID.ogg, " ..
    "SITE/DATE/ID.wav, or ID.wav."):argname("DIR")
 parser:option("--run", "Folder for everything that is made (default: runs/NAME of the data)."):argname("DIR")

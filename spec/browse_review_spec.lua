@@ -104,7 +104,7 @@ describe("a review", function()
       local status, body = get("/classes")
       assert.equal(200, status)
       assert.matches("0.67 / 0.18", body, 1, true)
-      assert.matches("classify.lua update MODEL " .. path, body, 1, true)
+      assert.matches("bclua classify update MODEL " .. path, body, 1, true)
       assert.is_nil(body:find("<b>", 1, true))
    end)
 

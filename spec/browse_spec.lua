@@ -375,7 +375,7 @@ describe("accepted motifs", function()
 
    it("must be there, and motifs", function()
       local _, message = draw()
-      assert.equal(run .. "/accepted.csv: no such file; accept motifs with `bclua scripts/browse.lua RUN`", message)
+      assert.equal(run .. "/accepted.csv: no such file; accept motifs with `bclua browse RUN`", message)
       assert(verdicts.write(run .. "/accepted.csv", {}))
       _, message = draw()
       assert.equal(run .. "/accepted.csv: no motif of these recordings is accepted", message)

@@ -119,7 +119,7 @@ describe("an experiment", function()
       system.mkdir(dir .. "/run")
       command.write(dir .. "/run/report.html", "<html>mine</html>")
       assert.same({nil, dir .. "/run/report.html: has no place for experiments (made by another version; " ..
-         "scripts/pipeline.lua renews it)"}, {experiment.refresh(dir .. "/run")})
+         "bclua pipeline renews it)"}, {experiment.refresh(dir .. "/run")})
       assert.equal("<html>mine</html>", page())
    end)
 
@@ -154,7 +154,7 @@ describe("an experiment", function()
    end)
 
    it("names a file of the run that is missing", function()
-      assert.same({nil, "nowhere/motif.parquet: no such file (bclua scripts/pipeline.lua --run nowhere makes it)"},
+      assert.same({nil, "nowhere/motif.parquet: no such file (bclua pipeline --run nowhere makes it)"},
          {experiment.open{run = "nowhere/", name = "x", needs = {"motif.parquet"}}})
    end)
 

@@ -55,7 +55,7 @@ describe("bclua", function()
    end)
 
    it("finds its own scripts from everywhere, but the user's first", function()
-      assert.matches("^Usage: bclua scripts/motif.lua", (bclua({"scripts/motif.lua", "--help"}, {dir = dir})))
+      assert.matches("^Usage: bclua motif", (bclua({"scripts/motif.lua", "--help"}, {dir = dir})))
       assert(require("bclua.system").mkdir(dir .. "/scripts"))
       command.write(dir .. "/scripts/motif.lua", "print('mine')")
       assert.equal("mine\n", (bclua({"scripts/motif.lua"}, {dir = dir})))

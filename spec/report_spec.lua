@@ -88,7 +88,7 @@ describe("the report of a run", function()
       rawset(os, "getenv", function(name) return name == "BCLUA_QUIET" and "1" or getenv(name) end)
       local message
       run, message = pipeline.run({data = dir .. "/data", run = dir .. "/a run", config = dir .. "/small.lua",
-         command = "bclua scripts/pipeline.lua <&>"})
+         command = "bclua pipeline <&>"})
       rawset(os, "getenv", getenv)
       assert(run, message)
       page = command.read(run.report)

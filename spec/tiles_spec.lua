@@ -377,7 +377,7 @@ describe("extract-triplets", function()
       local out, status = command.shell(quote(command.program) .. " scripts/motif.lua " .. words)
       assert.equal(0, status)
       assert.matches("9 windows of 4 recordings %(1 are missing%)", out)
-      assert.matches("embed.lua fit %S+/triplets.parquet %-%-dataset%-root %S+/data", out)
+      assert.matches("embed fit %S+/triplets.parquet %-%-dataset%-root %S+/data", out)
    end)
 
    it("takes a table of the original system with --loc-unit frames", function()

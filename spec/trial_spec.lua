@@ -73,7 +73,7 @@ describe("a trial", function()
    it("names settings that do not exist, and folders that are no run", function()
       assert.same({nil, "no setting named 'network.zz'"}, {run{network = {zz = 1}}})
       local _, message = run(nil, {run = dir .. "/none"})
-      assert.equal(dir .. "/none/config.json: no such file (a folder that `bclua scripts/pipeline.lua --run` has " ..
+      assert.equal(dir .. "/none/config.json: no such file (a folder that `bclua pipeline --run` has " ..
          "made is needed)", message)
       assert(files.write_json(dir .. "/config.json", {config = 1}))
       _, message = run(nil, {run = dir})

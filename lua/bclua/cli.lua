@@ -43,11 +43,10 @@ end
 
 --- A parser whose name is how the user calls the script; `--level -3` is `--level=-3`. One with commands lists them
 -- where it gets none.
--- @tparam string script as in `scripts/motif.lua`, for which `motif` is enough
+-- @tparam string script its name, as in `motif`, or its path
 -- @tparam string description
 -- @tparam[opt] string epilog examples
 function cli.parser(script, description, epilog)
-   if arg and arg[0] == script:match("([%w_]+)%.lua$") then script = arg[0] end
    local parser = argparse("bclua " .. script, description, epilog):help_max_width(98)
    local parse = parser.parse
    function parser.parse(self, words)

@@ -42,7 +42,7 @@ local PARSER = {
 function experiment.parser(script, description, epilog, defaults)
    local o = check_options(defaults, PARSER)
    local parser = cli.parser(script, description, epilog)
-   parser:option("--run", "Folder of a run that scripts/pipeline.lua made; results go to RUN/experiments.",
+   parser:option("--run", "Folder of a run of bclua pipeline; results go to RUN/experiments.",
       o.run):argname("DIR")
    if o.seeds == 0 then return cli.threads(parser) end
    parser:option("--seed", "The first seed.", tostring(o.seed)):argname("N")
@@ -116,7 +116,7 @@ function experiment.open(options)
    local settings = plain(o.settings, "settings")
    for _, file in ipairs(o.needs) do
       if not files.exists(run .. "/" .. file) then
-         return nil, ("%s/%s: no such file (bclua scripts/pipeline.lua --run %s makes it)"):format(run, file, run)
+         return nil, ("%s/%s: no such file (bclua pipeline --run %s makes it)"):format(run, file, run)
       end
    end
    local self = setmetatable({name = o.name, title = o.title or o.name, run = run, settings = settings,
@@ -347,7 +347,7 @@ function experiment.refresh(run)
       if not page then return nil, message end
       text = report.refill(page, PLACE, sections(run))
       if not text then
-         return nil, path .. ": has no place for experiments (made by another version; scripts/pipeline.lua renews it)"
+         return nil, path .. ": has no place for experiments (made by another version; bclua pipeline renews it)"
       end
    else
       local r = report.new("bclua: " .. files.basename(run))

@@ -8,7 +8,7 @@ local set_sweep = require "bclua.workflow.experiments.set_sweep"
 
 local parser = experiment.parser("scripts/experiments/sets.lua", "Which settings find the sets of repeated calls?", [[
 Example:
-  bclua scripts/make_dataset.lua --output soundscapes --soundscapes 8 --snr 0
+  bclua make_dataset --output soundscapes --soundscapes 8 --snr 0
   bclua scripts/experiments/sets.lua --data soundscapes --windows 1.5,2,3]], {seeds = 1})
 parser:option("--data", "Folder of recordings."):argname("DIR"):count(1)
 parser:option("--features", "What windows are compared by.", "mel"):argname("LIST")

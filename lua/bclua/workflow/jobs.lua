@@ -332,7 +332,7 @@ end
 
 local SCRIPT = [[
 #!/bin/sh
-# %s: %d tasks. `bclua scripts/cluster.lua plan` wrote this; read it, change it, and submit it:
+# %s: %d tasks. `bclua cluster plan` wrote this; read it, change it, and submit it:
 #    sbatch %s
 # %s, at %d x real time a core (doc/performance.md), are %s a task, of which there is twice as much here.
 #SBATCH --job-name=%s

@@ -358,7 +358,7 @@ local function check_only(wanted, options)
    local progress = require "bclua.progress"
    progress.note(("extract-triplets: nothing to cut: %d windows of %d recordings (%d are missing)"):format(windows,
       #wanted, #failures), options.quiet)
-   progress.note(("train from the recordings: bclua scripts/embed.lua fit %s --dataset-root %s"):format(options.input,
+   progress.note(("train from the recordings: bclua embed fit %s --dataset-root %s"):format(options.input,
       options.dataset_root), options.quiet)
    return {made = 0, skipped = 0, failures = failures}
 end

@@ -64,7 +64,7 @@ end
 -- @treturn[2] string message, beginning with the path
 function verdicts.by_source(path)
    if not files.exists(path) then
-      return nil, path .. ": no such file; accept motifs with `bclua scripts/browse.lua RUN`"
+      return nil, path .. ": no such file; accept motifs with `bclua browse RUN`"
    end
    local rows, message = verdicts.read(path)
    if not rows then return nil, message end

@@ -50,7 +50,7 @@ function advice.of(run)
    local t = run.triplets
    if run.fit and run.fit.history and #run.fit.history > 0 then list[1] = of_length(run.fit.history) end
    if t and t.group == "recording" then
-      list[#list + 1] = "nothing is labelled: species in folders or a table (--metadata), or labels (motif.lua " ..
+      list[#list + 1] = "nothing is labelled: species in folders or a table (--metadata), or labels (bclua motif " ..
          "import-labels, setting triplets.labels), say what belongs together"
    elseif t and run.evaluation.classes and t.recordings < FEW * run.evaluation.classes then
       list[#list + 1] = ("%d recordings of at least %d classes were learnt from: below %d of each are few"):format(

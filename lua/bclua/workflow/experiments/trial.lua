@@ -28,7 +28,7 @@ local OPTIONS = {run = {"string", needed = true}, folder = {"string", needed = t
 function trial.open(run)
    local path = run .. "/config.json"
    if not files.exists(path) then
-      return nil, path .. ": no such file (a folder that `bclua scripts/pipeline.lua --run` has made is needed)"
+      return nil, path .. ": no such file (a folder that `bclua pipeline --run` has made is needed)"
    end
    local about, message = tables.read_json(path, schemas.config)
    if not about then return nil, message end

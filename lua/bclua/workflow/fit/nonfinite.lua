@@ -97,8 +97,7 @@ function nonfinite.report(o)
    local ok, message = write()
    local text = describe(r)
    if not ok then return text .. "\n" .. message end
-   return ("%s\nkept in %s; to see it again: %s %s"):format(text, folder, o.script or "bclua scripts/embed.lua replay",
-      folder)
+   return ("%s\nkept in %s; to see it again: bclua embed replay %s"):format(text, folder, folder)
 end
 
 -- A network as it was kept, NaN and all: `net:load` would refuse it.

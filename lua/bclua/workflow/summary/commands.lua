@@ -47,7 +47,7 @@ end
 
 local function generate(run, c)
    local t = require("bclua.workflow.triplets").of_settings(c.triplets, c.data)
-   local words = {"bclua", "scripts/motif.lua", "generate-triplets", "--input", run.motif, "--output",
+   local words = {"bclua", "motif", "generate-triplets", "--input", run.motif, "--output",
       run.triplets_path, "--samples", t.samples, "--seed", t.seed, "--holdout", t.holdout, "--shares", t.shares}
    if t.mixture then extend(words, "--mixture", table.concat(t.mixture, ",")) end
    for _, name in ipairs{"pick", "labels", "self", "motif"} do
@@ -69,7 +69,7 @@ local function fit(run, c)
    local settings = {}
    for name, value in pairs(c.fit) do settings[name] = name ~= "eps" and value or nil end
    local n = c.network
-   local words = {"bclua", "scripts/embed.lua", "fit", run.triplets_path}
+   local words = {"bclua", "embed", "fit", run.triplets_path}
    if c.tiles.store ~= "none" then extend(words, run.tiles) end
    extend(words, "--run", run.folder, "--motif", run.motif, "--dataset-root", run.root, "--dim", n.z, "--widths",
       table.concat(n.widths, ","), "--compression", n.compression, "--pooling", n.pooling, "--projection", n.projection)
@@ -83,10 +83,10 @@ function commands.list(run)
    local c, list = run.config, {}
    local function add(...) list[#list + 1] = line(...) end
    if run.made then
-      add("bclua", "scripts/make_dataset.lua", "--output", run.data, "--recordings", run.made.recordings, "--most",
+      add("bclua", "make_dataset", "--output", run.data, "--recordings", run.made.recordings, "--most",
          run.made.most_s)
    end
-   local extract = {"bclua", "scripts/motif.lua", "extract", "--input", run.audio, "--output", run.folder .. "/motif",
+   local extract = {"bclua", "motif", "extract", "--input", run.audio, "--output", run.folder .. "/motif",
       "--cens-sr", c.extract.cens_sample_rate, "--mp-window", c.extract.matrix_profile_window,
       table.unpack(heard(c.extract))}
    if c.extract.features ~= "cens" then extend(extract, "--features", c.extract.features) end
@@ -94,17 +94,17 @@ function commands.list(run)
    if c.data.layout ~= "auto" then extend(extract, "--data-layout", c.data.layout) end
    if c.data.deployments ~= "" then extend(extract, "--deployments", c.data.deployments) end
    add(table.unpack(extract))
-   add("bclua", "scripts/motif.lua", "consolidate", "--input", run.folder .. "/motif", "--output", run.motif)
+   add("bclua", "motif", "consolidate", "--input", run.folder .. "/motif", "--output", run.motif)
    add(table.unpack(generate(run, c)))
    if run.no_training then return list end
-   local tiles = {"bclua", "scripts/motif.lua", "extract-triplets", run.triplets_path, "--dataset-root", run.root,
+   local tiles = {"bclua", "motif", "extract-triplets", run.triplets_path, "--dataset-root", run.root,
       "--store", c.tiles.store, "--duration", c.tiles.duration}
    if c.tiles.store ~= "none" then extend(tiles, "--output", run.tiles) end
    add(table.unpack(tiles))
-   add("bclua", "scripts/motif.lua", "audit", run.triplets_path, "--dataset-root", run.root, "--limit", c.audit.limit,
+   add("bclua", "motif", "audit", run.triplets_path, "--dataset-root", run.root, "--limit", c.audit.limit,
       "--duration", c.tiles.duration)
    add(table.unpack(fit(run, c)))
-   local evaluate = {"bclua", "scripts/embed.lua", "evaluate", run.fit.checkpoint, run.motif, "--dataset-root",
+   local evaluate = {"bclua", "embed", "evaluate", run.fit.checkpoint, run.motif, "--dataset-root",
       run.root}
    local e = require("bclua.workflow.evaluate").of_settings(c.evaluate)
    for _, name in ipairs{"windows", "motifs", "labels", "splits"} do
