@@ -12,7 +12,8 @@ local function fit_options(c)
    local function group(title, names) c:group(title, cli.options(c, fit.options, names)) end
    c:group("The network", cli.options(c, fit.network, NETWORK))
    group("What is kept of it", "readout")
-   group("How long", "batch_size batch_shards accumulate batches_per_round round_minutes max_rounds limit seed")
+   group("How long", "batch_size batch_shards gradients accumulate batches_per_round round_minutes max_rounds limit " ..
+      "seed")
    group("Steps of AdamW", "lr schedule warmup lr_step lr_gamma lr_final beta1 beta2 eps weight_decay clip_norm")
    group("The loss", "loss margin l2 temperature roles")
    group("Batches", "augment workers prefetch cache_mb")

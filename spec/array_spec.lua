@@ -1,4 +1,5 @@
 local array = require "bclua.array"
+local system = require "bclua.system"
 
 describe("array", function()
    local function matrix() return array.from({{1, 2, 3}, {4, 5, 6}}) end
@@ -50,6 +51,37 @@ describe("array", function()
          assert.error_matches(function() a:add(b:copy(dtype == "f32" and "f64" or "f32")) end, "and dtype")
       end
       assert.error_matches(function() array.zeros(2, "i32"):add(array.zeros(2, "i32")) end, "f32 or f64")
+   end)
+
+   -- The plain twin: of the two numbers of 16 bits beside x the nearer one, or that whose last bit is 0.
+   local function nearest_bf16(x)
+      local bits = string.unpack("<I4", string.pack("<f", x))
+      local function value(b) return (string.unpack("<f", string.pack("<I4", b))) end
+      if bits & 0x7f800000 == 0x7f800000 then return x end
+      local inner = bits & 0xffff0000
+      local outer = inner + 0x10000
+      local a, b = math.abs(x - value(inner)), math.abs(value(outer) - x)
+      if outer & 0x7fffffff == 0x7f800000 then b = 2.0 ^ 120 - a end -- infinity counts as the next power of two
+      return value((a < b or a == b and inner & 0x10000 == 0) and inner or outer)
+   end
+
+   it("rounds to 16 bits in place, by any instructions", function()
+      local list = {0, -0.0, 1, 1 + 2.0 ^ -8, 1 + 3 * 2.0 ^ -8, -1 - 2.0 ^ -8, 1 + 2.0 ^ -8 + 2.0 ^ -20, 1e-40,
+         2.0 ^ -149, 3.3895e38, 3.3963e38, -3.4028e38, 1 / 0, -1 / 0}
+      for _ = 1, 5000 do list[#list + 1] = (math.random() - 0.5) * 2.0 ^ math.random(-140, 127) end
+      local x, now = array.from(list, "f32"), system.instructions()
+      local y = x:copy()
+      assert.equal(y, y:round_bf16())
+      for i = 1, #x do assert.equal(nearest_bf16(x[i]), y[i], x[i]) end
+      assert.equal(1 / 0, y[11]) -- rounded beyond the range
+      assert.not_equal(1 / 0, y[10])
+      system.instructions("plain")
+      local z = x:copy():round_bf16()
+      system.instructions(now)
+      assert.is_true(array.equal(y, z))
+      assert.is_false(array.from({0 / 0}, "f32"):round_bf16()[1] == 0)
+      assert.error_matches(function() array.zeros(2, "f64"):round_bf16() end, "array of f32")
+      assert.error_matches(function() array.zeros{3, 3}:T():round_bf16() end, "contiguous")
    end)
 
    it("keeps integers above 2^53 as they are", function()
@@ -319,7 +351,6 @@ describe("array", function()
          pending("the sanitizer keeps freed memory for a while")
          return
       end
-      local system = require "bclua.system"
       collectgarbage()
       local before = system.memory()
       for _ = 1, 100 do array.full({1024, 1024}, 1) end

@@ -39,6 +39,8 @@ describe("mpi without a launcher", function()
       assert.error_matches(function() mpi.all_gather(nil) end, "array or string expected, got nil")
       assert.error_matches(function() mpi.sum(array.from({1}, "i32")) end, "array of f32 or f64")
       assert.error_matches(function() mpi.sum(array.zeros{3, 3}:T()) end, "contiguous array")
+      assert.error_matches(function() mpi.sum(array.zeros(2, "f64"), "bf16") end, "bf16 are of arrays of f32")
+      assert.error_matches(function() mpi.begin_sum(array.zeros(2)):ready(4) end, "no such element")
    end)
 
    it("is one rank where a launcher started it alone", function()
@@ -99,6 +101,38 @@ describe("mpi with ranks", function()
          local a = array.zeros(11, dtype)
          for i = 1, 11 do a[i] = math.sin(1 + rank * 37 + i) * 10.0 ^ ((rank * 7 + i) % 5) end
          say("%s %s", dtype, table.concat(mpi.sum(a):table(), " ")) end]]))
+   end)
+
+   it("sums in 16 bits, each sum of two rounded, to the bit", function()
+      if not ranks.launcher() then return end
+      local function round(a) return a:copy():round_bf16() end
+      local parts = {}
+      for rank = 0, 3 do
+         parts[rank] = array.zeros(11)
+         for i = 1, 11 do parts[rank][i] = math.sin(1 + rank * 37 + i) * 10.0 ^ ((rank * 7 + i) % 5) end
+      end
+      local r = {}
+      for rank = 0, 3 do r[rank] = round(parts[rank]) end
+      local tree = table.concat(round(round(r[0] + r[1]) + round(r[2] + r[3])):table(), " ")
+      assert.same({tree, tree, tree, tree}, run(4, [[local a = array.zeros(11)
+         for i = 1, 11 do a[i] = math.sin(1 + rank * 37 + i) * 10.0 ^ ((rank * 7 + i) % 5) end
+         say("%s", table.concat(mpi.sum(a, "bf16"):table(), " "))]]))
+   end)
+
+   it("sums what is made piece by piece, in blocks, as if it were there at once", function()
+      if not ranks.launcher() then return end
+      local found = run(4, [[local n = 600001
+         for _, number in ipairs{"full", "bf16"} do
+            local a = array.arange(n, "f32") * (0.37 + rank) + 0.1
+            local whole, sent = mpi.sum(a:copy(), number), mpi.sent()
+            local sum = mpi.begin_sum(a, number)
+            for _, from in ipairs{n + 1, 599999, 300000, 299999, 262145, 262144, 5, 1} do sum:ready(from) end
+            sum:finish()
+            assert(not pcall(sum.finish, sum))
+            say("%s %s %d %s", number, array.equal(a, whole), (mpi.sent() - sent) // 10000, mpi.waited() > 0)
+         end]])
+      local full, half = "full true 360 true", "bf16 true 180 true" -- 2 (1 - 1 / 4) 600001 numbers
+      assert.same({half, half, half, half, full, full, full, full}, found)
    end)
 
    it("ends all when one fails, or is killed", function()

@@ -155,6 +155,33 @@ describe("batch_norm", function()
    end)
 end)
 
+describe("a pass back that tells what is ready", function()
+   it("is final from there on, and stops where its listener fails", function()
+      local net = nn.network({
+         {"conv2d", name = "first", out = 3, kernel = 3, padding = 1}, {"batch_norm"}, {"relu", name = "fork"},
+         {"conv2d", out = 3, kernel = 3, padding = 1}, {"batch_norm", name = "long"},
+         {"conv2d", name = "short", out = 3, kernel = 1, from = "fork"}, {"add", from = {"long", "short"}},
+         {"average_pool", global = true}, {"linear", out = 2}}, {input = {1, 5, 5}})
+      local core, x, dy = net.core, noise({4, 1, 5, 5}, 1, "f32"), noise({4, 2}, 2, "f32")
+      core:forward({x}, {train = true})
+      local g, told, at = core:gradients(), {}, nil
+      core:backward(dy, nil, function(from)
+         assert(from <= (at or from))
+         if from ~= at then told[#told + 1] = {from = from, copy = g:slice(1, from, #g):copy()} end
+         at = from
+         assert.error_matches(function() core:close() end, "the network is at work")
+      end)
+      assert.equal(1, at)
+      assert.is_true(#told >= 4 and told[2].from > #g / 2, #told)
+      for _, t in ipairs(told) do
+         assert.is_true(array.equal(t.copy, g:slice(1, t.from, #g)), t.from)
+      end
+      core:forward({x}, {train = true})
+      assert.error_matches(function() core:backward(dy, nil, function() error("heard enough") end) end, "heard enough")
+      assert.error_matches(function() core:backward(dy) end, "no forward pass")
+   end)
+end)
+
 describe("the other layers", function()
    local function run(layer, input, x) return nn.network({layer}, {input = input}):forward(x) end
 
@@ -545,7 +572,7 @@ describe("a mistake is named:", function()
       for _, method in ipairs{"close", "inspect"} do
          assert.error_matches(function()
             core:inspect(function() core[method](core, print) end)
-         end, "the network is being inspected", 1, true)
+         end, "the network is at work", 1, true)
       end
       assert.equal(1, #core:inspect(function() core:forward({x}) end))
       core:close()

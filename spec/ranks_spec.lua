@@ -108,6 +108,29 @@ describe("virtual shards", function()
       assert.is_true(array.equal(tree, sum))
    end)
 
+   it("sum gradients in 16 bits where that is wanted, each sum of two rounded", function()
+      local function round(a) return a:copy():round_bf16() end
+      local shards, levels = batch_shards.new({array.zeros(4), array.zeros(4), array.zeros(4)}, 4), {}
+      local x, sum = {}, nil
+      for i = 0, 3 do
+         x[i] = array.from({math.sin(i + 1) * 10.0 ^ i, 1 + i / 1000, -i}, "f32")
+         sum = x[i]:copy()
+         shards:join(levels, i, sum, "bf16")
+         x[i]:round_bf16()
+      end
+      assert.is_true(array.equal(round(round(x[0] + x[1]) + round(x[2] + x[3])), sum))
+      local weights = {}
+      for i, o in ipairs{{}, {gradients = "bf16"}, {gradients = "bf16", batch_shards = 1}, {batch_shards = 1}} do
+         local net = training.network()
+         o.batch_shards, o.margin = o.batch_shards or 4, 1
+         assert(net:train_step(batch(), o))
+         local g = net.core:gradients():copy()
+         assert.equal(i == 2, array.equal(g, round(g)))
+         weights[i] = g
+      end
+      assert.is_true(array.allclose(weights[1], weights[2], 0.1, 1e-3) and array.equal(weights[3], weights[4]))
+   end)
+
    it("know the memory that they take, and refuse what they cannot be cut into", function()
       local net, b = training.network(), batch()
       assert(net:train_step(b, {batch_shards = 2}))
@@ -159,6 +182,18 @@ describe("trainer.fit on ranks of MPI", function()
       out, status = shared(4, "killed", (", resume = %q"):format(last("killed")))
       assert.equal(0, status, out)
       same_weights(one, last("killed"))
+   end)
+
+   it("gives the bits of one process with gradients of 16 bits, too", function()
+      if not launched() then return end
+      local one = alone("narrow1", ", gradients = 'bf16'")
+      for _, n in ipairs{2, 4} do
+         local out, status = shared(n, "narrow" .. n, ", gradients = 'bf16'")
+         assert.equal(0, status, out)
+         same_weights(one, last("narrow" .. n))
+      end
+      local plain = safetensors.load(alone("full"))
+      assert.is_false(array.equal(plain["head.weight"], safetensors.load(one)["head.weight"]))
    end)
 
    it("names the sample of another rank that is not finite, and ends all with a checkpoint", function()

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "../support/bf16.h"
 #include "../support/lua_support.h"
 #include "lua_array.h"
 #include "ops.h"
@@ -176,6 +177,19 @@ static int l_add_to(lua_State *L) {
     if (a->dtype != b->dtype || !bc_array_same_shape(a, b) || !bc_array_contiguous(b))
         return bc_arg_error(L, 2, "contiguous array of the same shape and dtype expected");
     array_add(a, b);
+    lua_settop(L, 1);
+    return 1;
+}
+
+/*** Round to what 16 bits hold (bfloat16: the range of f32, 8 bits of precision), in place: to the
+nearest, ties to even.
+@function array:round_bf16
+@treturn array itself, f32, contiguous */
+static int l_round_bf16(lua_State *L) {
+    bc_array *a = bc_check_array(L, 1);
+    if (a->dtype != BC_F32 || !bc_array_contiguous(a) || a->readonly)
+        return bc_arg_error(L, 1, "contiguous array of f32 that can be written to expected");
+    bc_bf16_round(a->data, (size_t)bc_array_count(a));
     lua_settop(L, 1);
     return 1;
 }
@@ -404,7 +418,7 @@ static const luaL_Reg methods[] = {
     {"maximum", l_maximum}, {"minimum", l_minimum}, {"is_finite", l_is_finite},
     {"add", l_add_to},      {"greater", l_greater}, {"less", l_less},
     {"cumsum", l_cumsum},   {"sort", l_sort},       {"argsort", l_argsort},
-    {NULL, NULL}};
+    {"round_bf16", l_round_bf16},                   {NULL, NULL}};
 
 static const luaL_Reg metamethods[] = {
     {"__add", l_add}, {"__sub", l_sub}, {"__mul", l_mul}, {"__div", l_div},

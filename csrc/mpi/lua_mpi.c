@@ -133,6 +133,15 @@ static int l_sent(lua_State *L) {
     return 1;
 }
 
+/*** How long this rank has waited for messages so far.
+@function waited
+@treturn number seconds */
+static int l_waited(lua_State *L) {
+    start(L);
+    lua_pushnumber(L, bc_mpi_waited());
+    return 1;
+}
+
 /*** Wait until all ranks have come to this place.
 @function barrier */
 static int l_barrier(lua_State *L) {
@@ -212,35 +221,102 @@ static int l_all_gather(lua_State *L) {
     return 1;
 }
 
+/* ---- sums ---- */
+
+#define SUM "bclua.mpi.sum"
+
+typedef struct Sum {
+    bc_mpi_sum *sum; /* NULL: it is finished, or never began */
+    lua_Integer n;
+} Sum;
+
+static int l_free_sum(lua_State *L) {
+    Sum *s = luaL_checkudata(L, 1, SUM);
+    if (s->sum != NULL) bc_mpi_sum_free(s->sum);
+    s->sum = NULL;
+    return 0;
+}
+
+/* Push a sum of the array at 1, which it holds. */
+static Sum *push_sum(lua_State *L) {
+    static const char *const numbers[] = {"full", "bf16", NULL};
+    start(L);
+    bool narrow = luaL_checkoption(L, 2, "full", numbers) == 1;
+    bc_array *a = bc_check_array(L, 1);
+    if (!bc_dtype_is_float(a->dtype) || !bc_array_contiguous(a) || a->readonly)
+        bc_arg_error(L, 1, "contiguous array of f32 or f64 that can be written to expected");
+    if (narrow && a->dtype != BC_F32) bc_arg_error(L, 1, "bf16 are of arrays of f32");
+    int size = bc_mpi_size();
+    if ((size & (size - 1)) != 0) luaL_error(L, "a sum of %d ranks: not a power of two", size);
+    Sum *s = lua_newuserdatauv(L, sizeof *s, 1);
+    *s = (Sum){NULL, (lua_Integer)bc_array_count(a)};
+    luaL_setmetatable(L, SUM);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    enum bc_mpi_number number = narrow ? BC_MPI_BF16 : a->dtype == BC_F32 ? BC_MPI_F32 : BC_MPI_F64;
+    check(L, bc_mpi_sum_begin(&s->sum, a->data, (size_t)s->n, number), NULL);
+    return s;
+}
+
+static Sum *check_sum(lua_State *L) {
+    Sum *s = luaL_checkudata(L, 1, SUM);
+    luaL_argcheck(L, s->sum != NULL, 1, "the sum is finished");
+    return s;
+}
+
+/*** Begin a sum as `sum` makes it of an array that is not complete yet, and is completed from its end:
+parts of it are sent while the caller works on what comes before them.
+@function begin_sum
+@tparam array a as for `sum`
+@tparam[opt="full"] string number as for `sum`
+@treturn sum `sum:ready(from)`: the elements from number `from` (less from call to call) to the end are
+ there, and not to be touched any more; `sum:finish()`: all are, wait for the sum
+@raise as `sum` */
+static int l_begin_sum(lua_State *L) {
+    push_sum(L);
+    return 1;
+}
+
+static int l_ready(lua_State *L) {
+    bc_error e = {""};
+    Sum *s = check_sum(L);
+    lua_Integer from = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, from >= 1 && from <= s->n + 1, 2, "no such element");
+    check(L, bc_mpi_sum_ready(s->sum, (size_t)from - 1, &e), &e);
+    return 0;
+}
+
+static int l_finish(lua_State *L) {
+    bc_error e = {""};
+    Sum *s = check_sum(L);
+    check(L, bc_mpi_sum_wait(s->sum, &e), &e);
+    return l_free_sum(L);
+}
+
 /*** Sum arrays of one shape over all ranks, element by element, in place. All must call it. The
 order of additions is a fixed binary tree over the ranks, ((0 + 1) + (2 + 3)) + ..., so that the sum
 of what they have summed alike within has the same bits on any number of them.
 @function sum
 @tparam array a f32 or f64, contiguous
+@tparam[opt="full"] string number "bf16": elements, f32, and their sums along the tree are rounded to
+ bfloat16 (`array:round_bf16`), and half the bytes are sent
 @treturn array a
 @raise the number of ranks is no power of two */
 static int l_sum(lua_State *L) {
     bc_error e = {""};
-    start(L);
-    bc_array *a = bc_check_array(L, 1);
-    if (!bc_dtype_is_float(a->dtype) || !bc_array_contiguous(a) || a->readonly)
-        return bc_arg_error(L, 1, "contiguous array of f32 or f64 that can be written to expected");
-    int size = bc_mpi_size();
-    if ((size & (size - 1)) != 0)
-        return luaL_error(L, "a sum of %d ranks: not a power of two", size);
-    lua_settop(L, 1);
-    if (size == 1) return 1;
-    size_t n = (size_t)bc_array_count(a);
-    bc_array *room = bc_push_vector(L, a->dtype, (int64_t)(n / 2 + 1));
-    int rc = a->dtype == BC_F32 ? bc_mpi_sum_f32(a->data, n, room->data, &e)
-                                : bc_mpi_sum_f64(a->data, n, room->data, &e);
-    check(L, rc, &e);
+    lua_settop(L, 2);
+    Sum *s = push_sum(L);
+    check(L, bc_mpi_sum_wait(s->sum, &e), &e);
+    bc_mpi_sum_free(s->sum);
+    s->sum = NULL;
     lua_settop(L, 1);
     return 1;
 }
 
 BC_EXPORT int luaopen_bclua_mpi(lua_State *L);
 BC_EXPORT int luaopen_bclua_mpi(lua_State *L) {
+    static const luaL_Reg methods[] = {{"ready", l_ready}, {"finish", l_finish}, {NULL, NULL}};
+    static const luaL_Reg metamethods[] = {{"__gc", l_free_sum}, {"__close", l_free_sum}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"rank", l_rank},
                                          {"size", l_size},
                                          {"library", l_library},
@@ -250,8 +326,15 @@ BC_EXPORT int luaopen_bclua_mpi(lua_State *L) {
                                          {"broadcast", l_broadcast},
                                          {"all_gather", l_all_gather},
                                          {"sum", l_sum},
+                                         {"begin_sum", l_begin_sum},
                                          {"sent", l_sent},
+                                         {"waited", l_waited},
                                          {NULL, NULL}};
+    if (luaL_newmetatable(L, SUM)) {
+        luaL_setfuncs(L, metamethods, 0);
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+    }
     luaL_newlib(L, functions);
     return 1;
 }

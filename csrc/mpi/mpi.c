@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../support/bf16.h"
 #include "../support/interrupt.h"
 
 /* Handles are pointers in Open MPI and ints in MPICH (and Intel MPI, MVAPICH): an int is passed
@@ -59,7 +60,8 @@ enum { LAUNCHERS = sizeof launchers / sizeof *launchers };
 
 static struct {
     bool started, broken;
-    size_t sent; /* bytes */
+    size_t sent;   /* bytes */
+    double waited; /* seconds */
     int rank, size;
     pid_t process; /* a fork of it is no rank */
     const char *file;
@@ -191,22 +193,45 @@ int bc_mpi_size(void) {
 size_t bc_mpi_sent(void) {
     return own.sent;
 }
+double bc_mpi_waited(void) {
+    return own.waited;
+}
 const char *bc_mpi_library(void) {
     return own.file;
 }
 
 /* ---- messages ---- */
 
+static double clock_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* Looks often at first, then rests in between: the ranks of a machine may share its cores. */
-static int wait_for(handle *request, const char *what, bc_error *e) {
+static void rest(int tries) {
     static const struct timespec pause = {0, 50000};
-    for (int tries = 0;; tries++) {
-        int done = 0, rc = mpi.Test(request, &done, own.no_status);
-        if (rc != 0) return fail(rc, what, e);
-        if (done) return BC_OK;
-        if (bc_interrupted()) return BC_STOPPED;
-        if (tries > 2000) nanosleep(&pause, NULL);
+    if (tries > 2000) nanosleep(&pause, NULL);
+}
+
+/* Is it still on its way? */
+static int test(handle *request, bool *busy, const char *what, bc_error *e) {
+    int done = 0, rc = mpi.Test(request, &done, own.no_status);
+    if (rc != 0) return fail(rc, what, e);
+    *busy = !done;
+    return BC_OK;
+}
+
+static int wait_for(handle *request, const char *what, bc_error *e) {
+    double start = clock_s();
+    bool busy = true;
+    int rc = test(request, &busy, what, e);
+    for (int tries = 0; rc == BC_OK && busy; tries++) {
+        rest(tries);
+        rc = bc_interrupted() ? BC_STOPPED : test(request, &busy, what, e);
     }
+    own.waited += clock_s() - start;
+    return rc;
 }
 
 static size_t smaller(size_t a, size_t b) {
@@ -269,39 +294,154 @@ int bc_mpi_broadcast(void *bytes, size_t n, int root, bc_error *e) {
 
 /* ---- sums ---- */
 
-/* What a rank has summed after `steps` exchanges: [from, to) of n. */
-static void part_of(size_t *from, size_t *to, size_t n, int rank, int steps) {
-    *from = 0, *to = n;
+enum { BLOCK = 1 << 18 /* elements; the same on all ranks */, TAGS = 32000 };
+
+typedef struct part {
+    size_t from, to;
+} part;
+
+/* What a rank has summed of n after `steps` exchanges. */
+static part part_of(size_t n, int rank, int steps) {
+    part p = {0, n};
     for (int k = 0; k < steps; k++) {
-        size_t middle = *from + (*to - *from) / 2;
-        *(rank >> k & 1 ? from : to) = middle;
+        size_t middle = p.from + (p.to - p.from) / 2;
+        *(rank >> k & 1 ? &p.from : &p.to) = middle;
+    }
+    return p;
+}
+
+/* A block goes through its exchanges on its own. In the first ones two ranks share the work on what
+ * both have: one adds up the lower half, one the upper; in the others they give each other back what
+ * they have. a + b is b + a, so that the tree alone decides the bits. */
+typedef struct block {
+    char *x, *out, *in; /* out, in: room for what is sent, if that is not x itself, and received */
+    size_t n;
+    int tag, done; /* exchanges */
+    bool began, sending, receiving; /* of the one that is next */
+    part mine; /* what it receives */
+    handle send, receive;
+} block;
+
+struct bc_mpi_sum {
+    char *x;
+    size_t n;
+    enum bc_mpi_number number;
+    size_t size, sent_size; /* bytes of an element, in x and on its way */
+    int steps;
+    size_t blocks, begun, finished; /* begun: from this one on */
+    block block[];
+};
+
+int bc_mpi_sum_begin(bc_mpi_sum **out, void *x, size_t n, enum bc_mpi_number number) {
+    size_t blocks = (n + BLOCK - 1) / BLOCK;
+    bc_mpi_sum *s = calloc(1, sizeof *s + blocks * sizeof *s->block);
+    if (s == NULL) return BC_NOMEM;
+    *s = (bc_mpi_sum){.x = x, .n = n, .number = number, .blocks = blocks, .begun = blocks};
+    s->size = number == BC_MPI_F64 ? sizeof(double) : sizeof(float);
+    s->sent_size = number == BC_MPI_BF16 ? sizeof(uint16_t) : s->size;
+    while (1 << s->steps < own.size) s->steps++;
+    *out = s;
+    return BC_OK;
+}
+
+static int begin_block(bc_mpi_sum *s, size_t i) {
+    block *b = &s->block[i];
+    size_t n = smaller(BLOCK, s->n - i * BLOCK), room = (n / 2 + 1) * s->sent_size;
+    bool narrow = s->number == BC_MPI_BF16;
+    *b = (block){.x = s->x + i * BLOCK * s->size, .n = n, .tag = 1 + (int)(i % TAGS)};
+    if (narrow) bc_bf16_round((float *)(void *)b->x, n);
+    b->in = malloc(narrow ? 2 * room : room);
+    if (b->in == NULL) return BC_NOMEM;
+    if (narrow) b->out = b->in + room;
+    return BC_OK;
+}
+
+/* In exchange k of block b. */
+static int begin_exchange(const bc_mpi_sum *s, block *b, bc_error *e) {
+    bool halving = b->done < s->steps;
+    int k = halving ? b->done : 2 * s->steps - 1 - b->done, partner = own.rank ^ 1 << k, rc = 0;
+    part p = part_of(b->n, own.rank, k + 1), q = part_of(b->n, partner, k + 1);
+    part theirs = halving ? q : p;
+    b->mine = halving ? p : q;
+    size_t sent = (theirs.to - theirs.from) * s->sent_size;
+    size_t received = (b->mine.to - b->mine.from) * s->sent_size;
+    char *out = b->x + theirs.from * s->size, *in = b->in;
+    if (b->out != NULL) {
+        bc_bf16_narrow((uint16_t *)(void *)b->out, (float *)(void *)out, theirs.to - theirs.from);
+        out = b->out;
+    } else if (!halving) {
+        in = b->x + b->mine.from * s->size;
+    }
+    b->began = true;
+    b->receiving = received > 0;
+    if (received > 0)
+        rc = mpi.Irecv(in, (int)received, own.byte, partner, b->tag, own.world, &b->receive);
+    if (rc != 0) return fail(rc, "receive", e);
+    b->sending = sent > 0;
+    if (sent > 0) rc = mpi.Isend(out, (int)sent, own.byte, partner, b->tag, own.world, &b->send);
+    if (rc != 0) return fail(rc, "send", e);
+    own.sent += sent;
+    return BC_OK;
+}
+
+static void end_exchange(const bc_mpi_sum *s, block *b) {
+    char *x = b->x + b->mine.from * s->size;
+    const void *in = b->in;
+    size_t n = b->mine.to - b->mine.from;
+    if (b->done >= s->steps) {
+        if (s->number == BC_MPI_BF16) bc_bf16_widen((float *)(void *)x, in, n);
+    } else if (s->number == BC_MPI_BF16) {
+        bc_bf16_add((float *)(void *)x, in, n);
+    } else if (s->number == BC_MPI_F32) {
+        for (size_t i = 0; i < n; i++) ((float *)(void *)x)[i] += ((const float *)in)[i];
+    } else {
+        for (size_t i = 0; i < n; i++) ((double *)(void *)x)[i] += ((const double *)in)[i];
     }
 }
 
-/* In each step two ranks share the work on what both have: one adds up the lower half, one the
- * upper; then they give each other back what they have. a + b is b + a, so that the tree alone
- * decides the bits. */
-#define SUM(name, real)                                                                 \
-    int name(real *x, size_t n, real *room, bc_error *e) {                              \
-        int steps = 0, rc = BC_OK;                                                      \
-        size_t from, to, other, end;                                                    \
-        while (1 << steps < own.size) steps++;                                          \
-        for (int k = 0; k < steps && rc == BC_OK; k++) {                                \
-            int partner = own.rank ^ 1 << k;                                            \
-            part_of(&from, &to, n, own.rank, k + 1);                                    \
-            part_of(&other, &end, n, partner, k + 1);                                   \
-            rc = bc_mpi_exchange(x + other, (end - other) * sizeof *x, partner, room,   \
-                                 (to - from) * sizeof *x, partner, e);                  \
-            for (size_t i = from; rc == BC_OK && i < to; i++) x[i] += room[i - from];   \
-        }                                                                               \
-        for (int k = steps - 1; k >= 0 && rc == BC_OK; k--) {                           \
-            int partner = own.rank ^ 1 << k;                                            \
-            part_of(&from, &to, n, own.rank, k + 1);                                    \
-            part_of(&other, &end, n, partner, k + 1);                                   \
-            rc = bc_mpi_exchange(x + from, (to - from) * sizeof *x, partner, x + other, \
-                                 (end - other) * sizeof *x, partner, e);                \
-        }                                                                               \
-        return rc;                                                                      \
+/* As far as it comes without waiting. */
+static int advance(bc_mpi_sum *s, block *b, bc_error *e) {
+    for (; b->done < 2 * s->steps; b->done++, b->began = false) {
+        int rc = BC_OK;
+        if (!b->began) rc = begin_exchange(s, b, e);
+        if (rc == BC_OK && b->receiving) rc = test(&b->receive, &b->receiving, "receive", e);
+        if (rc == BC_OK && b->sending) rc = test(&b->send, &b->sending, "send", e);
+        if (rc != BC_OK || b->receiving || b->sending) return rc;
+        end_exchange(s, b);
     }
-SUM(bc_mpi_sum_f32, float)
-SUM(bc_mpi_sum_f64, double)
+    free(b->in);
+    b->in = NULL;
+    s->finished++;
+    return BC_OK;
+}
+
+int bc_mpi_sum_ready(bc_mpi_sum *s, size_t from, bc_error *e) {
+    int rc = BC_OK;
+    if (own.broken) return bc_fail(e, "MPI: ended by an error before");
+    for (; rc == BC_OK && s->begun > 0 && (s->begun - 1) * BLOCK >= from; s->begun--)
+        rc = begin_block(s, s->begun - 1);
+    for (size_t i = s->blocks; rc == BC_OK && i-- > s->begun;)
+        if (s->block[i].in != NULL) rc = advance(s, &s->block[i], e);
+    if (rc != BC_OK) own.broken = true;
+    return rc;
+}
+
+int bc_mpi_sum_wait(bc_mpi_sum *s, bc_error *e) {
+    double start = clock_s();
+    int rc = bc_mpi_sum_ready(s, 0, e);
+    for (int tries = 0; rc == BC_OK && s->finished < s->blocks; tries++) {
+        rest(tries);
+        rc = bc_interrupted() ? BC_STOPPED : bc_mpi_sum_ready(s, 0, e);
+    }
+    own.waited += clock_s() - start;
+    if (rc != BC_OK) own.broken = true;
+    return rc;
+}
+
+/* Where a sum is not finished, the library may still write into its rooms: they stay. */
+void bc_mpi_sum_free(bc_mpi_sum *s) {
+    if (s->begun < s->blocks && s->finished < s->blocks) own.broken = true;
+    for (size_t i = s->begun; i < s->blocks; i++)
+        if (s->block[i].receiving) mpi.Cancel(&s->block[i].receive);
+    free(s);
+}

@@ -13,7 +13,7 @@
 typedef struct Network {
     nn_graph *graph; /* while it is being built */
     nn_network *net;
-    bool inspected; /* by a function that is running: it must stay */
+    bool busy;      /* a function that it called is running: it must stay */
 } Network;
 
 static nn_network *check_network(lua_State *L) {
@@ -103,7 +103,7 @@ static int l_network(lua_State *L) {
 
 static int l_close(lua_State *L) {
     Network *n = luaL_checkudata(L, 1, NETWORK);
-    luaL_argcheck(L, !n->inspected, 1, "the network is being inspected");
+    luaL_argcheck(L, !n->busy, 1, "the network is at work");
     nn_graph_free(n->graph);
     nn_network_free(n->net);
     n->graph = NULL;
@@ -223,13 +223,26 @@ static int l_forward(lua_State *L) {
     return 1;
 }
 
+/* Call the function at 4; what it raises stays on the stack. */
+static int call_ready(void *context, size_t from) {
+    lua_State *L = context;
+    lua_pushvalue(L, 4);
+    lua_pushinteger(L, (lua_Integer)from + 1);
+    return lua_pcall(L, 1, 0, 0) == LUA_OK ? BC_OK : BC_BUSY;
+}
+
 /*** Add the gradients of all trained tensors, for a gradient of the last output.
 @function network:backward
 @tparam array dout (n, values)
-@tparam[opt] integer place of the forward pass; default: the last one's */
+@tparam[opt] integer place of the forward pass; default: the last one's
+@tparam[opt] function ready called after each layer, with the number of the first element of
+ `gradients` from which on all are final: less from call to call, 1 at last
+@raise what ready raises */
 static int l_backward(lua_State *L) {
     nn_network *net = check_network(L);
+    Network *own = lua_touserdata(L, 1);
     const nn_graph *g = nn_network_graph(net);
+    lua_settop(L, 4);
     if (!lua_isnoneornil(L, 3))
         check_status(L, nn_network_go(net, read_place(L, 3, luaL_checkinteger(L, 3))), NULL);
     const bc_array *dout = bc_check_as(L, 2, dtype_of(net), 2);
@@ -240,7 +253,12 @@ static int l_backward(lua_State *L) {
                             (lua_Integer)z, (lua_Integer)dout->shape[0],
                             (lua_Integer)dout->shape[1]);
     bc_error e = {""};
-    check_status(L, nn_network_backward(net, dout->data, &e), &e);
+    bool tells = !lua_isnil(L, 4), before = own->busy;
+    own->busy = true;
+    int rc = nn_network_backward(net, dout->data, tells ? call_ready : NULL, L, &e);
+    own->busy = before;
+    if (tells && rc == BC_BUSY) return lua_error(L);
+    check_status(L, rc, &e);
     return 0;
 }
 
@@ -495,8 +513,8 @@ static int l_inspect(lua_State *L) {
     nn_network *net = check_network(L);
     Network *n = lua_touserdata(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    luaL_argcheck(L, !n->inspected, 1, "the network is being inspected");
-    return nn_lua_inspect(L, net, &n->inspected);
+    luaL_argcheck(L, !n->busy, 1, "the network is at work");
+    return nn_lua_inspect(L, net, &n->busy);
 }
 
 /*** Bytes that the network has taken so far.

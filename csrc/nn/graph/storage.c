@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "../../array/elements.h"
-#include "../../support/cpu.h"
+#include "../../support/bf16.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -12,27 +12,6 @@
 #else
 #define HAVE_F16C 0
 #endif
-
-/* --- bf16 ------------------------------------------------------------------- */
-
-BC_EACH_CPU(static, widen_bf16, (float *restrict to, const uint16_t *restrict from, size_t n),
-            (to, from, n)) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)from[i] << 16;
-        memcpy(&to[i], &bits, sizeof bits);
-    }
-}
-
-BC_EACH_CPU(static, narrow_bf16, (uint16_t *restrict to, const float *restrict from, size_t n),
-            (to, from, n)) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &from[i], sizeof bits);
-        uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-        uint32_t quiet = bits >> 16 | 0x40; /* rounding could make a NaN infinite */
-        to[i] = (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
-    }
-}
 
 /* --- f16, in integers: for processors without F16C ------------------------------ */
 
@@ -110,7 +89,7 @@ static void narrow_f16(uint16_t *to, const float *from, size_t n) {
 
 void nn_widen(float *to, const void *from, enum nn_storage s, size_t n) {
     if (s == NN_AS_BF16)
-        widen_bf16(to, from, n);
+        bc_bf16_widen(to, from, n);
     else if (s == NN_AS_F16)
         widen_f16(to, from, n);
     else
@@ -119,7 +98,7 @@ void nn_widen(float *to, const void *from, enum nn_storage s, size_t n) {
 
 void nn_narrow(void *to, const float *from, enum nn_storage s, size_t n) {
     if (s == NN_AS_BF16)
-        narrow_bf16(to, from, n);
+        bc_bf16_narrow(to, from, n);
     else if (s == NN_AS_F16)
         narrow_f16(to, from, n);
     else

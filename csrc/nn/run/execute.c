@@ -216,13 +216,29 @@ static int run_step(nn_network *net, const nn_step *step) {
     return BC_OK;
 }
 
+/* Steps from k on add to the gradients before this element only. */
+static size_t end_of_gradients(const nn_network *net, size_t k) {
+    const nn_plan *p = net->here->plan;
+    size_t end = 0;
+    for (; k < p->steps; k++) {
+        if (p->step[k].pass != NN_BACKWARD_PASS) continue;
+        const nn_layer *l = &net->g->layer[p->node[p->step[k].value].layer];
+        for (int i = 0; i < 5; i++) {
+            const nn_tensor *t = l->tensor[i] < 0 ? NULL : &net->g->tensor[l->tensor[i]];
+            if (t != NULL && t->role == NN_TRAINED) end = larger(end, t->offset + t->count);
+        }
+    }
+    return end;
+}
+
 /* The network's own threads share the cores: BLAS gets none beside them. */
-static int run_steps(nn_network *net, size_t first, size_t end) {
+static int run_steps(nn_network *net, size_t first, size_t end, nn_ready *ready, void *context) {
     int rc = BC_OK;
     bc_blas_alone();
     for (size_t k = first; rc == BC_OK && k < end; k++) {
         rc = run_step(net, &net->here->plan->step[k]);
         if (rc == BC_OK && net->watch != NULL) net->watch(net->watcher, net, k);
+        if (rc == BC_OK && ready != NULL) rc = ready(context, end_of_gradients(net, k + 1));
     }
     bc_blas_release();
     return rc;
@@ -312,7 +328,7 @@ int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
     for (size_t k = 0; k < batch->parts && input != NN_NONE; k++)
         put_in(net, input, batch->part[k], net->g->layer[0].shape, n, k * n);
     net->batch = batch;
-    rc = run_steps(net, 0, net->here->plan->loss);
+    rc = run_steps(net, 0, net->here->plan->loss, NULL, NULL);
     if (rc == BC_OK && o->train) rc = collect(net, o->first_group);
     if (rc != BC_OK) return rc;
     net->here->state = WENT_FORWARD;
@@ -320,7 +336,8 @@ int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
     return BC_OK;
 }
 
-int nn_network_backward(nn_network *net, const void *dout, bc_error *e) {
+int nn_network_backward(nn_network *net, const void *dout, nn_ready *ready, void *context,
+                        bc_error *e) {
     if (net->here->state == NOTHING || !net->here->plan->o.backward)
         return bc_fail(e, "no forward pass in train mode to go back from");
     if (net->here->state == WENT_BACK) return bc_fail(e, "this forward pass was gone back already");
@@ -328,7 +345,7 @@ int nn_network_backward(nn_network *net, const void *dout, bc_error *e) {
     net->here->state = WENT_BACK;
     if (p->output_gradient != NN_NONE)
         put_in(net, p->output_gradient, dout, net->g->layer[net->g->layers - 1].shape, p->o.n, 0);
-    int rc = run_steps(net, p->loss, p->steps);
+    int rc = run_steps(net, p->loss, p->steps, ready, context);
     if (rc != BC_OK) net->here->state = NOTHING;
     return rc;
 }

@@ -54,10 +54,16 @@ int nn_network_go(nn_network *net, size_t place);
 int nn_network_forward(nn_network *net, void *out, const nn_batch *batch,
                        const nn_forward_options *o, bc_error *e);
 
+/* Told in a backward pass that the gradients from element `from` of all (nn_network_gradients) to the
+ * end will not change any more; `from` falls from call to call, to 0 at last. A status but BC_OK ends
+ * the pass with it. */
+typedef int nn_ready(void *context, size_t from);
+
 /* After a forward pass with backward: adds the gradients of all trained tensors
- * for the gradient dout (n, C, H, W) of the output. BC_FAIL: there was no such
+ * for the gradient dout (n, C, H, W) of the output. ready: NULL is fine. BC_FAIL: there was no such
  * pass, or it was gone back already. */
-int nn_network_backward(nn_network *net, const void *dout, bc_error *e);
+int nn_network_backward(nn_network *net, const void *dout, nn_ready *ready, void *context,
+                        bc_error *e);
 
 /* Fold the batch statistics of the last forward pass in train mode (and of the
  * groups before its first_group, from earlier passes) into the running ones, group after group, as

@@ -67,23 +67,51 @@ function Shards:rows(a, i)
    return array.concat(slices)
 end
 
+-- The part of x from element `from` to element `to`, of shard i, with all that waits for it.
+local function gather_levels(levels, i, x, from, to, number)
+   local piece, k = x:slice(1, from, to), 0
+   if number == "bf16" then piece:round_bf16() end
+   while i >> k & 1 == 1 do
+      piece:add(levels[k]:slice(1, from, to))
+      if number == "bf16" then piece:round_bf16() end
+      k = k + 1
+   end
+   return piece, k
+end
+
+--- The last shard joins a sum, piece by piece from the end of x; other ranks get what is there while the rest is made.
+-- @tparam table levels as of `join`
+-- @tparam array x (n) what it gives; at the end the sum over the batch
+-- @tparam[opt="full"] string number as of `join`
+-- @treturn function to be called with the first element from which on x is there: less from call to call, 1 at last
+-- @treturn function to be called then, which waits for the sum
+function Shards:join_last(levels, x, number)
+   local sum, to = self.ranks and self.ranks.begin_sum(x, number), #x
+   local function ready(from)
+      if from <= to then gather_levels(levels, self.count - 1, x, from, to, number) end
+      to = from - 1
+      if sum then sum:ready(from) end
+   end
+   return ready, function()
+      if sum then sum:finish() end
+   end
+end
+
 --- Shard i, after all before it, joins a sum along a binary tree: ((0 + 1) + (2 + 3)) + ...; after the last one `x` is
 -- the sum over the batch.
 -- @tparam table levels empty at first, kept between shards; its arrays serve the next sum
 -- @tparam integer i from 0, of those here
--- @tparam array x what shard i gives; is changed
-function Shards:join(levels, i, x)
-   local k = 0
-   while i >> k & 1 == 1 do
-      x:add(levels[k])
-      k = k + 1
-   end
+-- @tparam array x (n) what shard i gives; is changed
+-- @tparam[opt="full"] string number "bf16": what joins, and each sum, is rounded to 16 bits
+function Shards:join(levels, i, x, number)
    if i == self.count - 1 then
-      if self.ranks then self.ranks.sum(x) end
-   else
-      levels[k] = levels[k] or array.zeros(x:shape(), x:dtype())
-      levels[k]:fill(x)
+      local ready, finish = self:join_last(levels, x, number)
+      ready(1)
+      return finish()
    end
+   local _, k = gather_levels(levels, i, x, 1, #x, number)
+   levels[k] = levels[k] or array.zeros(x:shape(), x:dtype())
+   levels[k]:fill(x)
 end
 
 return batch_shards

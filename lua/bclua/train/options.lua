@@ -63,6 +63,8 @@ training_options.settings = {
    batch_shards = {"integer", default = 1, least = 1, most = 1024, check = not_power_of_two,
       text = "Virtual shards of a batch (a power of two), each with batch statistics of its own, which ranks of MPI " ..
          "share. Where several ranks train, 1 stands for what the run has, at first 8."},
+   gradients = {"choice", {"full", "bf16"}, default = "full",
+      text = "How gradients of virtual shards are added up: full, or rounded to bf16, half the bytes between ranks."},
    loss = {"choice", training_options.losses, default = "supcon", record = "always",
       text = "cross_entropy (of groups), supcon or nt_xent (contrastive), triplet, triplet_cosine, semi_hard or " ..
          "batch_hard."},
@@ -102,7 +104,7 @@ training_options.memory = {
 --- A schema: the options of a step.
 training_options.step = options_of.extend(training_options.measure,
    options_of.subset(settings, {lr = true, eps = true, weight_decay = true, accumulate = true,
-      batch_shards = true}), {
+      batch_shards = true, gradients = true}), {
    ranks = {"table", default = false},
    betas = {"list", of = {"number", least = 0, below = 1}, items = "numbers", shortest = 2, longest = 2,
       default = {settings.beta1.default, settings.beta2.default}},

@@ -75,24 +75,24 @@ local function draw_of(self)
    return (self.options.seed or 1) * 0x9E3779B97F4A7C15 + self.step * 65536 + (self.pending or 0)
 end
 
--- The embeddings of all roles, and a function that goes back with their gradient.
+-- The embeddings of all roles, and a function that goes back with their gradient; `ready` as of `core:backward`.
 -- Role by role, each role goes forward once for the loss and once more for the way back.
 -- `shard` (from 0) is one of a batch in shards, `place` the network's memory for it.
 local function embed(self, parts, o, shard, place)
    local net, seed = self.core, draw_of(self) + (shard or 0) * 0x2545F4914F6CDD1D
    if self.recompute ~= "role" or o.roles == "joint" then
       local e = net:forward(parts, {train = true, groups = o.roles == "joint" and 1 or 3, seed = seed, place = place})
-      return e, function(gradient) net:backward(gradient, place) end
+      return e, function(gradient, ready) net:backward(gradient, place, ready) end
    end
    local e = {}
    for i, part in ipairs(parts) do
       e[i] = net:forward({part}, {train = true, backward = false, first_group = i - 1, seed = seed})
    end
-   return array.concat(e), function(gradient)
+   return array.concat(e), function(gradient, ready)
       local n = #parts[1]
       for i, part in ipairs(parts) do
          net:forward({part}, {train = true, first_group = i - 1, seed = seed})
-         net:backward(gradient:slice(1, (i - 1) * n + 1, i * n))
+         net:backward(gradient:slice(1, (i - 1) * n + 1, i * n), nil, i == #parts and ready or nil)
       end
    end
 end
@@ -113,11 +113,16 @@ local function embed_shards(self, parts, o)
       local sum = net:gradients()
       local waiting = self.pending > 0 and sum:copy()
       self.levels = self.levels or {}
-      for i = 0, shards.count - 1 do
+      local last = shards.count - 1
+      for i = 0, last - 1 do
          net:zero_gradients()
          back[i + 1](shards:rows(gradient, i))
-         shards:join(self.levels, i, sum)
+         shards:join(self.levels, i, sum, o.gradients)
       end
+      net:zero_gradients()
+      local ready, finish = shards:join_last(self.levels, sum, o.gradients)
+      back[last + 1](shards:rows(gradient, last), ready)
+      finish()
       if waiting then sum:add(waiting) end
    end
 end
@@ -247,6 +252,8 @@ end
 --    gradients; `self.pending` of them are waiting
 --  * `batch_shards` (1): the batch goes through the network in so many parts (a power of two), each with batch
 --    statistics of its own; the loss is that of all embeddings, gradients are summed along a binary tree
+--  * `gradients` ("full"): "bf16" rounds the shards' gradients, and each sum of two, to 16 bits, of which ranks send
+--    half the bytes; not of networks in f64
 --  * `ranks`: `bclua.mpi`, whose ranks share the shards; `batch` is then this rank's part of it. All must call this;
 --    each gets the same to the bit, whatever their number
 -- @treturn[1] table as `nn.loss`; `gradient_norm` (of the mean so far, before clipping),

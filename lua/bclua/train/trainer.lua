@@ -187,7 +187,7 @@ function Training:step_options()
    local o = self.o
    return {lr = self:rate(), betas = o.betas, eps = o.eps, weight_decay = o.weight_decay, loss = o.loss,
       margin = o.margin, l2 = o.l2, temperature = o.temperature, roles = o.roles, accumulate = o.accumulate,
-      batch_shards = o.batch_shards, ranks = self.ranks,
+      batch_shards = o.batch_shards, gradients = o.gradients, ranks = self.ranks,
       clip_norm = o.clip_norm > 0 and o.clip_norm or nil}
 end
 
@@ -425,9 +425,9 @@ local release = setmetatable({}, {__close = function() system.hold_interrupts(fa
 --  `eps` (1e-8), `weight_decay` (0.01), `loss`, `margin`, `l2` (0.01), `temperature`, `roles`, `clip_norm` (0: none),
 --  `accumulate` (1), as for `train_step` of `bclua.nn`.
 --
---  Several processes: `batch_shards` (1), as for `train_step`; `ranks`: `bclua.mpi`, if its ranks share the batches.
---  Then the loader of each gives its part of every batch. The first rank writes, calls and decides; the others only
---  compute. Where they run on processors with other instructions, it warns.
+--  Several processes: `batch_shards` (1), `gradients` ("full"), as for `train_step`; `ranks`: `bclua.mpi`, if its ranks
+--  share the batches. Then the loader of each gives its part of every batch. The first rank writes, calls and decides;
+--  the others only compute. Where they run on processors with other instructions, it warns.
 --
 --  Checkpoints: `keep` (3) newest and `keep_best` (3) rounds; `checkpoint_minutes` (10; 0: none between
 --  rounds), `checkpoint_batches` (0); `resume`: checkpoint to go on from; `metadata`: words for them.

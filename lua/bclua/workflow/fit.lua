@@ -157,6 +157,9 @@ local function settings(options, ranks)
       return nil, ("a batch of %d triplets in %d virtual shards: --batch-size must be a multiple"):format(p.batch_size,
          p.batch_shards)
    end
+   if p.gradients == "bf16" and p.precision == "f64" then
+      return nil, "--gradients bf16 is not for --precision f64: its gradients are of 64 bits"
+   end
    p.shards = p.batch_shards // p.parts
    return p
 end
