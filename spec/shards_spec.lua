@@ -20,6 +20,7 @@ describe("bclua.data.shards", function()
          assert.is_nil(shard, text)
          assert.matches("'" .. text .. "'", message, 1, true)
       end
+      assert.equal("'1/0' is of no shards: I/N, as in 3/64", select(2, shards.parse("1/0")))
    end)
 
    local function of(text)
@@ -104,6 +105,27 @@ describe("bclua.data.claims", function()
       assert.is_false(one:take(8))
       two:close()
       assert.is_true(one:take(8))
+   end)
+
+   it("does not wait for one whose sign of life lies in the future", function()
+      local one <close> = assert(claims.open(dir, 100))
+      local two <close> = assert(claims.open(dir, 100))
+      assert.is_true(one:take(7))
+      lfs.touch(one.own, os.time() + 50)
+      assert.is_false(two:take(7))
+      lfs.touch(one.own, os.time() + 1000) -- as if the server's clock had been put back
+      assert.is_true(two:take(7))
+   end)
+
+   it("says what it needs where there are no hard links", function()
+      local one <close> = assert(claims.open(dir, 100))
+      local link <close> = setmetatable({link = lfs.link}, {__close = function(kept) lfs.link = kept.link end})
+      assert.is_function(link.link)
+      lfs.link = function() return nil, "Operation not permitted", 1 end
+      local taken, message = one:take(7)
+      assert.is_nil(taken)
+      assert.equal(dir .. "/piece-000007: Operation not permitted (--claim needs hard links; --shard does without)",
+         message)
    end)
 end)
 

@@ -21,7 +21,8 @@ parser:option("--checkpoint", "Default: the best, else the last, of the run."):a
 parser:option("--precision", "How values are stored: f32, bf16, f16 or f64.", "f32"):argname("KIND")
    :convert(cli.choice("--precision", {"f32", "bf16", "f16", "f64"}))
 parser:flag("--train", "Train with each of --snr, too; judged without noise.")
-local o = parser:parse()
+local o = trials.shard(parser):parse()
+if o.shard and not o.train then parser:error("--shard shares out the trainings of --train") end
 local _ <close> = cli.command("noise")
 
 local about, message = trial.open(o.run)
@@ -36,6 +37,16 @@ local settings = {checkpoint = checkpoint, kind = kind, levels = o.sigma or o.sn
 local e = experiment.open{run = o.run, name = "noise", title = "Noise on the input", settings = settings}
 settings.motif, settings.dataset_root, settings.triplets = about.motif, about.root, o.run .. "/triplets.parquet"
 settings.folder = assert(e:path("windows"))
+local r
+if o.train then -- first, as shards that leave the rest to others end here
+   r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), name = "noise", options = o,
+      grid = {snr = o.snr}, seeds = seeds, changes = function(p)
+         local others = c.fit.augment:gsub("[%w_.]*noise=[^,]*,?", ""):gsub("[%w_.]*snr=[^,]*,?", "")
+         return {fit = {augment = ("noise=%g:%g,%s"):format(p.snr, p.snr, others):gsub(",$", "")}}
+      end}
+   if not r then cli.finish("noise", nil, message) end
+   trials.leave_to_others("noise", r)
+end
 local rows, no_loss = noise.run(settings)
 if not rows then cli.finish("noise", nil, no_loss) end
 if no_loss then e:warn("no loss: " .. no_loss) end
@@ -58,14 +69,7 @@ end
 e:picture("species.svg", "accuracy by species", lines(species, "accuracy", true))
 e:picture("drift.svg", "how far embeddings move", lines(drift, "part of their spread"))
 
-if o.train then
-   local r
-   r, message = trials.run{run = o.run, path = assert(e:path("trials.parquet")), name = "noise", options = o,
-      grid = {snr = o.snr}, seeds = seeds, changes = function(p)
-         local others = c.fit.augment:gsub("[%w_.]*noise=[^,]*,?", ""):gsub("[%w_.]*snr=[^,]*,?", "")
-         return {fit = {augment = ("noise=%g:%g,%s"):format(p.snr, p.snr, others):gsub(",$", "")}}
-      end}
-   if not r then cli.finish("noise", nil, message) end
+if r then
    e:say("Trained with noise of that level on every crop, judged without.")
    e:table(trials.table(r, e), nil, {name = "trained"})
    e:picture("trained.svg", "accuracy by species after training with noise", function(path)

@@ -1,9 +1,9 @@
 --- Claims: workers that come and go share pieces of work, each of which one of them does at a time.
 --
 -- A claim is a hard link, made exclusively, to a file of the worker that it touches now and then; so all that a worker
--- has claimed is as old as its last sign of life. A claim that has grown too old is taken over. Ages are differences of
--- times that the file server gave: the clocks of the machines do not matter. Two workers may still come to do the same
--- piece (one was only slow, say), which must be harmless.
+-- has claimed is as old as its last sign of life. A claim that has grown too old is taken over. Ages are differences
+-- of times that the file server gave: the clocks of the machines do not matter, unless it takes times from them. Two
+-- workers may still come to do the same piece (one was only slow, say), which must be harmless.
 -- @module bclua.data.claims
 local lfs = require "lfs"
 local process = require "bclua.process"
@@ -44,11 +44,12 @@ end
 --- Give a sign of life.
 function Claims:beat() lfs.touch(self.own) end
 
--- Has it not been heard of for too long, by the file server's clock?
+-- Has it not been heard of for too long, by the file server's clock? Nor is somebody there who is far in the future:
+-- that clock was put back since, or it is the clocks of the machines.
 local function is_stale(self, path)
    self:beat()
    local claimed, now = lfs.attributes(path, "modification"), lfs.attributes(self.own, "modification")
-   return claimed and now and now - claimed > self.stale_s
+   return claimed and now and math.abs(now - claimed) > self.stale_s
 end
 
 local function is_ours(self, path) return lfs.attributes(path, "ino") == lfs.attributes(self.own, "ino") end

@@ -11,6 +11,7 @@ function shards.parse(text)
    local i, n = text:match("^(%d+)/(%d+)$")
    i, n = math.tointeger(tonumber(i)), math.tointeger(tonumber(n))
    if not i or not n then return nil, ("'%s' is not I/N, as in 3/64"):format(text) end
+   if n < 1 then return nil, ("'%s' is of no shards: I/N, as in 3/64"):format(text) end
    if i < 1 or i > n then return nil, ("'%s' is outside 1/%d..%d/%d"):format(text, n, n, n) end
    return {index = i, count = n}
 end
