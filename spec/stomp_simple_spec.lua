@@ -108,6 +108,18 @@ describe("stomp.self_join", function()
       assert_near(brute.distance:table(), p.distance:table(), 1e-13)
    end)
 
+   it("gives the same bits in a filter where a spike or a long window leaves much open", function()
+      for _, case in ipairs{{3, 600, 20, 1000}, {12, 700, 50, 10}, {2, 900, 300, 0}} do
+         local x = walk(case[1], case[2], 11)
+         if case[4] > 0 then column(x, 300, case[4]) end
+         local expected = stomp.self_join(x, case[3], {method = "sweep"})
+         for _, instructions in ipairs(stomp.instructions()) do
+            assert_same_profile(expected, stomp.self_join(x, case[3],
+               {method = "filter", instructions = instructions}))
+         end
+      end
+   end)
+
    it("gives ties to the lowest index", function()
       local period = walk(3, 20, 8)
       local x = array.zeros({3, 400}, "f64")

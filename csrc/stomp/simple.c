@@ -24,16 +24,29 @@ static simple_block *choose(enum bc_cpu level, bool filter) {
 
 /* One distance, and near ties */
 
+enum { FRAMES = 16 }; /* whose sums stay in registers */
+
 BC_EACH_CPU(static, frame_distances,
             (double *c, const double *x, size_t x_frames, const double *y, size_t y_frames,
              size_t dims, size_t window),
             (c, x, x_frames, y, y_frames, dims, window)) {
-    for (size_t k = 0; k < window; k++) c[k] = 0;
-    for (size_t d = 0; d < dims; d++)
-        for (size_t k = 0; k < window; k++) {
-            double e = x[d * x_frames + k] - y[d * y_frames + k];
+    size_t k = 0;
+    for (; k + FRAMES <= window; k += FRAMES) {
+        double sum[FRAMES] = {0};
+        for (size_t d = 0; d < dims; d++)
+            for (size_t n = 0; n < FRAMES; n++) {
+                const double e = x[d * x_frames + k + n] - y[d * y_frames + k + n];
+                sum[n] += e * e;
+            }
+        memcpy(c + k, sum, sizeof sum);
+    }
+    for (; k < window; k++) {
+        c[k] = 0;
+        for (size_t d = 0; d < dims; d++) {
+            const double e = x[d * x_frames + k] - y[d * y_frames + k];
             c[k] += e * e;
         }
+    }
 }
 
 /* The distance of window i of x and window j of y: c of each frame, then sums
@@ -43,23 +56,30 @@ static double window_distance(struct simple *s, size_t i, size_t j) {
     return bc_doubling_sum(s->terms, s->window);
 }
 
+/* The bound that goes with a neighbour at this distance. */
+static int32_t bound_of(const struct simple *s, double distance) {
+    return (int32_t)ceil(distance / s->grid) + 2 * s->slack;
+}
+
 void bc_simple_set_neighbor(struct simple *s, size_t i, size_t j, double distance) {
     bc_nearest_put(s->nearest, i, distance, (int64_t)j);
     const double last = bc_nearest_last(s->nearest, i);
-    if (last < DBL_MAX) s->right.value[i] = last + 2 * s->error, s->right.index[i] = (int64_t)j;
+    if (!(last < DBL_MAX)) return;
+    if (s->right.bound != NULL) s->right.bound[i] = bound_of(s, last);
+    s->right.value[i] = last, s->right.index[i] = (int64_t)j;
 }
 
 void bc_simple_update_neighbor(struct simple *s, struct simple_side *side, bool swapped, size_t at,
-                               size_t other, double value) {
+                               size_t other, int32_t value) {
     if (s->nearest != NULL) {
         s->ambiguous++;
         bc_simple_set_neighbor(s, at, other, window_distance(s, at, other));
         return;
     }
-    double *best = &side->value[at];
+    int32_t *bound = &side->bound[at];
     int64_t *index = &side->index[at];
-    if (value < *best - 4 * s->error) { /* nearer for certain */
-        *best = value + 2 * s->error, *index = (int64_t)other;
+    if (value < *bound - 4 * s->slack) { /* nearer for certain */
+        *bound = value + 2 * s->slack, *index = (int64_t)other;
         return;
     }
     size_t known = (size_t)*index;
@@ -67,25 +87,40 @@ void bc_simple_update_neighbor(struct simple *s, struct simple_side *side, bool 
     double d_old = swapped ? window_distance(s, known, at) : window_distance(s, at, known);
     s->ambiguous++;
     if (d_new < d_old || (d_new == d_old && other < known)) d_old = d_new, *index = (int64_t)other;
-    *best = d_old + 2 * s->error;
+    *bound = bound_of(s, d_old);
 }
 
 /* The joins */
 
-static void start(struct simple_side side, size_t n, double value) {
-    for (size_t i = 0; i < n; i++) side.value[i] = value, side.index[i] = -1;
+static void start(struct simple_side side, size_t n, int32_t limit) {
+    for (size_t i = 0; i < n; i++) {
+        side.value[i] = DBL_MAX; /* not INFINITY, so that an infinite distance is never taken */
+        side.index[i] = -1;
+        if (side.bound != NULL) side.bound[i] = limit;
+    }
 }
 
 static void start_all(struct simple *s) {
-    /* Not INFINITY, so that an infinite distance is never taken. */
-    const double value = s->limit > 0 ? s->limit : DBL_MAX;
-    start(s->right, s->x_windows, value);
-    if (s->left.value != NULL) start(s->left, s->y_windows, value);
+    start(s->right, s->x_windows, s->limit);
+    if (s->left.value != NULL) start(s->left, s->y_windows, s->limit);
     if (s->nearest != NULL) bc_nearest_start(s->nearest, s->x_windows);
+}
+
+/* What finish needs of a filter's bounds. */
+static void keep_bounds(struct simple *s) {
+    for (size_t i = 0; i < s->x_windows; i++) s->right.value[i] = s->right.bound[i] * s->grid;
+    for (size_t j = 0; s->left.value != NULL && j < s->y_windows; j++)
+        s->left.value[j] = s->left.bound[j] * s->grid;
 }
 
 enum { UNDECIDED = -1 }; /* of traverse_diagonals: more ambiguous cells than allowed */
 enum { BAND_BYTES = 1 << 20 };
+
+/* Rows of a band, for frames of double precision. */
+static ptrdiff_t band_of(const struct simple *s) {
+    const size_t rows = BAND_BYTES / (2 * sizeof(double) * s->dims), least = 16 * s->window;
+    return (ptrdiff_t)(rows < least ? least / 64 * 64 + 64 : rows / 64 * 64);
+}
 
 /* The cells of diagonals first .. last, cut into bands of rows whose frames
  * stay in the second-level cache, and those into blocks of diagonals. */
@@ -94,8 +129,7 @@ static int traverse_diagonals(struct simple *s, ptrdiff_t first, ptrdiff_t last,
     simple_block *block = choose(options->level, filter);
     const ptrdiff_t xn = (ptrdiff_t)s->x_windows, yn = (ptrdiff_t)s->y_windows;
     const ptrdiff_t blocks = (last - first) / SIMPLE_LANES + 1;
-    ptrdiff_t band = (ptrdiff_t)(BAND_BYTES / (2 * sizeof *s->a * s->dims) / 64 * 64);
-    if (band < 16 * (ptrdiff_t)s->window) band = 16 * (ptrdiff_t)s->window / 64 * 64 + 64;
+    const ptrdiff_t band = band_of(s);
     const size_t total = (size_t)((xn - 1) / band + 1) * (size_t)blocks;
     size_t done = 0;
 
@@ -133,11 +167,11 @@ static int join(struct simple *s, ptrdiff_t first, ptrdiff_t last,
                 (size_t)(last - first + 1) * (s->x_windows / s->window / 32 + 1) +
                 (s->nearest == NULL ? 0 : 16 * s->nearest->k * s->x_windows);
         if (status == BC_OK && filter) status = traverse_diagonals(s, first, last, true, options);
+        if (status == BC_OK && filter && s->nearest == NULL) keep_bounds(s);
         bc_simple_free_scratch(s);
         if (status == UNDECIDED) filter = false;
     }
     if (!filter && status != BC_NOMEM) {
-        s->limit = 0;
         status = bc_simple_prepare_sweep(s);
         if (status == BC_OK) status = traverse_diagonals(s, first, last, false, options);
         bc_simple_free_scratch(s);
@@ -231,8 +265,8 @@ static int traverse_pan(struct simple *chain, ptrdiff_t first, ptrdiff_t last,
                         const bc_simple_options *options) {
     simple_block *block = choose(options->level, true);
     const size_t rows = (size_t)last + 1, blocks = (size_t)(last - first) / SIMPLE_LANES + 1;
-    size_t band = BAND_BYTES / (2 * sizeof *chain->a * chain->dims) / 64 * 64, done = 0;
-    if (band < 16 * chain->window) band = 16 * chain->window / 64 * 64 + 64;
+    const size_t band = (size_t)band_of(chain);
+    size_t done = 0;
     const size_t total = ((rows - 1) / band + 1) * blocks;
     for (size_t from = 0; from < rows; from += band)
         for (size_t k = blocks; k-- > 0; done++) {
@@ -254,10 +288,9 @@ static int new_length(struct simple *s, const bc_simple_length *length, const do
     s->right.index = length->index;
     s->ambiguous_allowed = options->strategy == BC_SIMPLE_FILTER ? SIZE_MAX : n * (n / w / 32 + 1);
     s->terms = bc_aligned_doubles(w, 0.0);
-    s->lanes = bc_aligned_doubles(SIMPLE_LANES, 0.0);
     s->left.value = bc_aligned_doubles(n + SIMPLE_LANES, -INFINITY);
     s->left.index = calloc(n + SIMPLE_LANES, sizeof *s->left.index);
-    if (s->terms == NULL || s->lanes == NULL || s->left.value == NULL || s->left.index == NULL)
+    if (s->terms == NULL || s->left.value == NULL || s->left.index == NULL)
         return BC_NOMEM;
     start_all(s);
     return BC_OK;
@@ -296,9 +329,10 @@ int bc_simple_pan(const bc_simple_length *lengths, size_t count, const double *x
     steady.strategy = BC_SIMPLE_SWEEP;
     for (size_t k = 0; status == BC_OK && k < count; k++) {
         const bc_simple_length *l = &lengths[k];
-        if (filter && s[k].ambiguous <= s[k].ambiguous_allowed)
+        if (filter && s[k].ambiguous <= s[k].ambiguous_allowed) {
+            keep_bounds(&s[k]);
             status = finish(&s[k], NULL, options);
-        else
+        } else
             status = bc_simple_self_join(l->distance, l->index, NULL, x, dims, frames, l->window,
                                          l->zone, &steady);
     }

@@ -52,7 +52,7 @@ typedef struct bc_sides {
  * nearest other window: distance (n), index (n) from 0. Windows i and j with
  * |i - j| <= zone are never paired; a window without an allowed, finite
  * neighbour gets INFINITY and -1. Needs dims >= 1 and 1 <= window <= frames.
- * dims * n^2 / 2 steps; scratch of about 2 copies of x and 1 KiB * window.
+ * dims * n^2 / 2 steps; scratch of about 2 copies of x and 0.6 KiB * window.
  * sides may be NULL. Of the joins of all tiles the nearest neighbours, the
  * lower index on ties, are the bits of the whole.
  * Unless BC_OK, the outputs are unspecified. */

@@ -9,26 +9,31 @@
 #include "simple_vectors.h"
 
 void bc_simple_free_scratch(struct simple *s) {
+    free(s->frames), free(s->columns);
     free(s->a), free(s->b), free(s->a_norm), free(s->b_norm), free(s->ring), free(s->lanes);
-    s->a = s->b = s->a_norm = s->b_norm = s->ring = s->lanes = NULL;
+    free(s->right.bound), free(s->left.bound);
+    s->frames = s->columns = NULL;
+    s->a = s->b = s->a_norm = s->b_norm = NULL;
+    s->ring = s->lanes = s->right.bound = s->left.bound = NULL;
     bc_doubling_free(&s->sums);
 }
 
 enum { MARGIN = 2 * SIMPLE_LANES };
 
-static int allocate_frames(struct simple *s) {
-    s->stride = (s->y_frames + 2 * MARGIN + 7) / 8 * 8;
+static void set_margins(struct simple *s) {
     s->margin = MARGIN;
-    s->a = bc_aligned_doubles((s->x_frames + SIMPLE_STRIP) * s->dims, 0.0);
-    s->b = bc_aligned_doubles(s->stride * s->dims, 0.0);
-    return s->a == NULL || s->b == NULL ? BC_NOMEM : BC_OK;
+    s->stride = (s->y_frames + 2 * MARGIN + SIMPLE_STRIP - 1) / SIMPLE_STRIP * SIMPLE_STRIP;
 }
 
 int bc_simple_prepare_sweep(struct simple *s) {
-    if (allocate_frames(s) != BC_OK) return BC_NOMEM;
+    set_margins(s);
+    s->frames = bc_aligned_doubles(s->x_frames * s->dims, 0.0);
+    s->columns = bc_aligned_doubles(s->stride * s->dims, 0.0);
+    if (s->frames == NULL || s->columns == NULL) return BC_NOMEM;
     for (size_t d = 0; d < s->dims; d++) {
-        for (size_t t = 0; t < s->x_frames; t++) s->a[t * s->dims + d] = s->x[d * s->x_frames + t];
-        memcpy(s->b + d * s->stride + s->margin, s->y + d * s->y_frames,
+        for (size_t t = 0; t < s->x_frames; t++)
+            s->frames[t * s->dims + d] = s->x[d * s->x_frames + t];
+        memcpy(s->columns + d * s->stride + s->margin, s->y + d * s->y_frames,
                s->y_frames * sizeof *s->y);
     }
     return bc_doubling_new(&s->sums, s->window);
@@ -49,94 +54,137 @@ static bool is_finite_frame(const double *x, size_t frames, size_t dims, size_t 
     return true;
 }
 
-/* Frames that are not finite lie in the mean, at HIDDEN for a norm. Returns if there are any. */
+/* Squared norms of the frames of x - mean (dims, frames), HIDDEN of one that is not finite. Returns
+ * the largest, INFINITY where values are too large for one. */
 enum { HIDDEN = -1 };
 
-static bool hide_frames(struct simple *s) {
-    const size_t nx = s->x_frames, ny = s->y_frames, dims = s->dims;
-    bool any = false;
-    for (size_t t = 0; t < nx; t++) {
-        if (isfinite(s->a_norm[t]) || is_finite_frame(s->x, nx, dims, t)) continue;
-        for (size_t d = 0; d < dims; d++) s->a[t * dims + d] = 0;
-        s->a_norm[t] = HIDDEN;
-        any = true;
-    }
-    for (size_t t = 0; t < ny; t++) {
-        const size_t at = t + (size_t)s->margin;
-        if (isfinite(s->b_norm[at]) || is_finite_frame(s->y, ny, dims, t)) continue;
-        for (size_t d = 0; d < dims; d++) s->b[(at / 8 * dims + d) * 8 + at % 8] = 0;
-        s->b_norm[at] = HIDDEN;
-        any = true;
-    }
-    return any;
+static double norms_of(double *norm, const double *x, size_t frames, size_t dims,
+                       const double *mean) {
+    double largest = 0;
+    for (size_t t = 0; t < frames; t++) norm[t] = 0;
+    for (size_t d = 0; d < dims; d++)
+        for (size_t t = 0; t < frames; t++) {
+            const double v = x[d * frames + t] - mean[d];
+            norm[t] += v * v;
+        }
+    for (size_t t = 0; t < frames; t++)
+        if (isfinite(norm[t]))
+            largest = fmax(largest, norm[t]);
+        else if (is_finite_frame(x, frames, dims, t))
+            return INFINITY;
+        else
+            norm[t] = HIDDEN;
+    return largest;
 }
 
-/* a := -2 (x - mean), b := y - mean, by dimension, and their squared norms.
- * Returns the largest squared norm; NaN or infinite if values are too large. */
-static double centre(struct simple *s, bool *hidden) {
+/* Of a filter's frames in double precision. */
+struct centred {
+    double *mean;            /* (dims): of x */
+    double *x_norm, *y_norm; /* (x_frames), (y_frames) */
+    double largest;
+};
+
+static bool any_hidden(const double *norm, size_t n) {
+    for (size_t t = 0; t < n; t++)
+        if (norm[t] == HIDDEN) return true;
+    return false;
+}
+
+/* All in steps of the grid. A frame that is not finite lies in the mean, behind a wall. */
+static void fill_frames(struct simple *s, const struct centred *c, double wall) {
     const size_t nx = s->x_frames, ny = s->y_frames, dims = s->dims;
-    double largest = 0, finite = 0;
+    const double scale = 1 / sqrt(s->grid);
+    for (size_t t = 0; t < nx; t++)
+        s->a_norm[t] = (float)((c->x_norm[t] == HIDDEN ? wall : c->x_norm[t]) / s->grid);
+    for (size_t t = 0; t < ny; t++)
+        s->b_norm[t + (size_t)s->margin] =
+            (float)((c->y_norm[t] == HIDDEN ? wall : c->y_norm[t]) / s->grid);
     for (size_t d = 0; d < dims; d++) {
-        const double *x = s->x + d * nx, *y = s->y + d * ny, mean = mean_of(x, nx);
-        for (size_t t = 0; t < nx; t++) {
-            double v = x[t] - mean;
-            s->a[t * dims + d] = -2 * v;
-            s->a_norm[t] += v * v;
-        }
+        const double *x = s->x + d * nx, *y = s->y + d * ny;
+        for (size_t t = 0; t < nx; t++)
+            if (c->x_norm[t] != HIDDEN)
+                s->a[t * dims + d] = (float)(-2 * scale * (x[t] - c->mean[d]));
         for (size_t t = 0; t < ny; t++) {
             const size_t at = t + (size_t)s->margin;
-            double v = y[t] - mean;
-            s->b[(at / 8 * dims + d) * 8 + at % 8] = v;
-            s->b_norm[at] += v * v;
+            if (c->y_norm[t] != HIDDEN)
+                s->b[(at / SIMPLE_STRIP * dims + d) * SIMPLE_STRIP + at % SIMPLE_STRIP] =
+                    (float)(scale * (y[t] - c->mean[d]));
         }
     }
-    *hidden = hide_frames(s);
-    for (size_t t = 0; t < nx; t++) largest = fmax(largest, s->a_norm[t]), finite += s->a_norm[t];
-    for (size_t t = 0; t < s->stride; t++)
-        largest = fmax(largest, s->b_norm[t]), finite += s->b_norm[t];
-    return finite < DBL_MAX ? largest : NAN;
 }
 
-/* The norms of what is hidden become so large that a window with one such frame is further
- * than all that are finite. Returns the largest sum of c's there can then be. */
-static double raise_hidden(struct simple *s, double sum) {
-    const double wall = 1.02 * sum;
-    for (size_t t = 0; t < s->x_frames; t++)
-        if (s->a_norm[t] < 0) s->a_norm[t] = wall;
-    for (size_t t = 0; t < s->stride; t++)
-        if (s->b_norm[t] < 0) s->b_norm[t] = wall;
-    for (struct simple *p = s; p != NULL; p = p->next) p->limit = 1.01 * sum;
-    return 2.1 * sum * fmax((double)s->window, 4);
+/* count elements of `size` bytes on a cache line, all 0; NULL if there is no memory. */
+static void *aligned_zeros(size_t count, size_t size) {
+    if (count > (SIZE_MAX - 64) / size) return NULL;
+    const size_t bytes = (count * size + 63) / 64 * 64;
+    void *p = aligned_alloc(64, bytes);
+    return p == NULL ? NULL : memset(p, 0, bytes);
+}
+
+static int allocate_filter(struct simple *s) {
+    const size_t nx = s->x_frames + SIMPLE_STRIP;
+    s->ring_rows = (s->window + 2 * SIMPLE_STRIP - 1) / SIMPLE_STRIP * SIMPLE_STRIP;
+    s->a = aligned_zeros(nx * s->dims, sizeof *s->a);
+    s->b = aligned_zeros(s->stride * s->dims, sizeof *s->b);
+    s->a_norm = aligned_zeros(nx, sizeof *s->a_norm);
+    s->b_norm = aligned_zeros(s->stride, sizeof *s->b_norm);
+    s->ring = aligned_zeros(SIMPLE_SPILL + s->ring_rows * SIMPLE_PITCH, sizeof *s->ring);
+    if (!s->a || !s->b || !s->a_norm || !s->b_norm || !s->ring) return BC_NOMEM;
+    for (struct simple *p = s; p != NULL; p = p->next) {
+        const size_t n = p->y_windows + SIMPLE_LANES;
+        p->lanes = aligned_zeros(SIMPLE_LANES, sizeof *p->lanes);
+        p->right.bound = aligned_zeros(p->x_windows, sizeof *p->right.bound);
+        if (p->lanes == NULL || p->right.bound == NULL) return BC_NOMEM;
+        if (p->left.value == NULL) continue;
+        p->left.bound = aligned_zeros(n, sizeof *p->left.bound);
+        if (p->left.bound == NULL) return BC_NOMEM;
+        for (size_t j = p->y_windows; j < n; j++) p->left.bound[j] = -SIMPLE_FAR / 4;
+    }
+    return BC_OK;
+}
+
+/* The grid, and how far from its distance a filter value may be. */
+static bool choose_grid(struct simple *s, const struct centred *c, double *wall) {
+    const double w = fmax((double)s->window, 4), dims = (double)s->dims;
+    /* c is at most 4 |a|^2, a sum w times that. */
+    const double sum = 4.04 * c->largest * w;
+    const bool hidden = any_hidden(c->x_norm, s->x_frames) || any_hidden(c->y_norm, s->y_frames);
+    if (!(sum > 1e-200 && sum < 1e280)) return false;
+    /* A window with one hidden frame becomes further than all that are finite. */
+    *wall = 1.02 * sum;
+    s->grid = (hidden ? 2.1 * sum * w : sum) * (2.0 / SIMPLE_FAR);
+    /* A c is off by the roundings of floats: each partial sum of products is at most 2 largest
+     * norms, factors are off by as much as 2 of those sums, then 4 norms are added up, 3 times
+     * or so; and by half a step of the grid. Means and norms in doubles are far more exact. */
+    const double off = (2 * dims + 18) * 0x1p-24 * c->largest / s->grid + 0.5;
+    if ((double)s->window * off * s->grid > 2e-3 * sum) return false;
+    for (struct simple *p = s; p != NULL; p = p->next) {
+        p->grid = s->grid;
+        p->slack = (int32_t)ceil((double)p->window * off) + 1;
+        p->error = p->slack * s->grid;
+        p->limit = hidden ? (int32_t)(1.01 * sum / s->grid) : SIMPLE_FAR - 2 * p->slack;
+    }
+    return true;
 }
 
 int bc_simple_prepare_filter(struct simple *s, ptrdiff_t first, bool *usable) {
-    const double w = (double)s->window;
-    bool hidden;
+    const size_t nx = s->x_frames, ny = s->y_frames;
+    struct centred c = {.mean = malloc(s->dims * sizeof *c.mean),
+                        .x_norm = malloc(nx * sizeof *c.x_norm),
+                        .y_norm = malloc(ny * sizeof *c.y_norm)};
+    double wall;
+    int status = BC_NOMEM;
     *usable = false;
-    s->a_norm = bc_aligned_doubles(s->x_frames + SIMPLE_STRIP, 0.0);
-    if (s->a_norm == NULL || allocate_frames(s) != BC_OK) return BC_NOMEM;
-    s->b_norm = bc_aligned_doubles(s->stride, 0.0);
-    if (s->b_norm == NULL) return BC_NOMEM;
-    while ((first + s->margin) % 8 != 0) s->margin--;
-
-    /* c is at most 4 |a|^2, a sum w times that. Both must be below 2^52 grid
-     * steps, c below 2^50 (so that bias + c keeps the bias's last bit). */
-    double sum = 4.04 * centre(s, &hidden) * fmax(w, 4);
-    if (!(sum > 1e-200 && sum < 1e280)) return BC_OK;
-    const double most = hidden ? raise_hidden(s, sum) : sum;
-    double grid = ldexp(1.0, ilogb(most) + 1 - 52);
-    s->bias = 1.5 * ldexp(grid, 52);
-    /* Half a step for each of dims + 1 roundings of a c; the rest is for the
-     * norms, the mean and the distance's own rounding, which are smaller. */
-    const double rounding = (2 * (double)s->dims + 4) * grid;
-    for (struct simple *p = s; p != NULL; p = p->next) p->error = (double)p->window * rounding;
-    if (s->error > 1e-3 * sum) return BC_OK;
-    for (size_t t = 0; t < s->x_frames + SIMPLE_STRIP; t++) s->a_norm[t] += s->bias;
-
-    s->ring_rows = (s->window + 2 * SIMPLE_STRIP - 1) / SIMPLE_STRIP * SIMPLE_STRIP;
-    s->ring = bc_aligned_doubles(s->ring_rows * SIMPLE_PITCH, 0.0);
-    if (s->lanes == NULL) s->lanes = bc_aligned_doubles(SIMPLE_LANES, 0.0);
-    if (s->ring == NULL || s->lanes == NULL) return BC_NOMEM;
-    *usable = true;
-    return BC_OK;
+    set_margins(s);
+    while ((first + s->margin) % SIMPLE_STRIP != 0) s->margin--;
+    if (!c.mean || !c.x_norm || !c.y_norm || allocate_filter(s) != BC_OK) goto out;
+    for (size_t d = 0; d < s->dims; d++) c.mean[d] = mean_of(s->x + d * nx, nx);
+    c.largest = fmax(norms_of(c.x_norm, s->x, nx, s->dims, c.mean),
+                     norms_of(c.y_norm, s->y, ny, s->dims, c.mean));
+    *usable = choose_grid(s, &c, &wall);
+    if (*usable) fill_frames(s, &c, wall);
+    status = BC_OK;
+out:
+    free(c.mean), free(c.x_norm), free(c.y_norm);
+    return status;
 }

@@ -29,8 +29,8 @@ TARGET static void sweep_part(struct simple *s, ptrdiff_t first, size_t begin, s
     for (size_t t = begin; t < end + w - 1; t++) {
         V sum[SUM_V];
         UNROLL for (int v = 0; v < SUM_V; v++) sum[v] = SET1(0.0);
-        const double *a = s->a + t * dims;
-        const double *b = s->b + ((ptrdiff_t)t + first + s->margin);
+        const double *a = s->frames + t * dims;
+        const double *b = s->columns + ((ptrdiff_t)t + first + s->margin);
         for (size_t d = 0; d < dims; d++, b += s->stride) {
             const V x = SET1(a[d]);
             UNROLL for (int v = 0; v < SUM_V; v++) {
