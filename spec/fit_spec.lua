@@ -21,28 +21,26 @@ describe("fit", function()
    after_each(function() command.remove(dir) end)
 
    it("reads the embedding from all stages, once, and from the head if told to", function()
-      local function tensors()
-         local all, metadata = safetensors.load(assert(run(dir, {readout = "stages"})).checkpoint)
-         return all, require("bclua.json").decode(metadata.tilenet)
+      local function read(folder, options)
+         local path = assert(run(folder, options)).checkpoint
+         local all, metadata = safetensors.load(path)
+         return path, command.read(path), all, metadata, require("bclua.json").decode(metadata.tilenet)
       end
-      local all, network = tensors()
+      local stages = {readout = "stages"}
+      local _, _, all = read(dir)
+      assert.is_nil(all["readout.max5.weight"])
+      local path, bytes, metadata, network
+      path, bytes, all, _, network = read(dir, stages)
       assert.equal("stages", network.readout)
       assert(all["readout.max5.weight"]:is_finite() and all["optimizer.step"])
-      local path = dir .. "/checkpoints/last.safetensors"
-      local bytes = command.read(path)
-      tensors()
+      assert.equal(bytes, (select(2, read(dir, stages))))
+      assert.equal(path, (read(dir .. "/other", {readout = "stages", checkpoint = path}))) -- nothing left to do
       assert.equal(bytes, command.read(path))
-      assert(run(dir)) -- from the head
-      local _, metadata = safetensors.load(path)
-      assert.equal("head", require("bclua.json").decode(metadata.tilenet).readout)
-      tensors()
-      assert.equal(bytes, command.read(path))
-      local elsewhere = assert(run(dir .. "/other", {readout = "stages", checkpoint = path})) -- nothing left to do
-      assert.equal(path, elsewhere.checkpoint)
-      assert.equal(bytes, command.read(path))
-      assert(run(dir, {readout = "stages", max_rounds = 2})) -- goes on from there
-      _, metadata = safetensors.load(path)
+      _, _, _, metadata = read(dir, {readout = "stages", max_rounds = 2}) -- goes on from there
       assert.equal("2", metadata.round)
+      _, _, all, metadata, network = read(dir, {max_rounds = 2})
+      assert.same({"2", "head"}, {metadata.round, network.readout})
+      assert.is_nil(all["readout.max5.weight"])
    end)
 
    it("leaves a checkpoint that says what it was made of", function()
