@@ -86,8 +86,8 @@ end
 local function discover(parser)
    local workflow = require "bclua.workflow.discover"
    local _, of = cli.step(parser, "discover", "Which calls are repeated, how often and where: sets of windows " ..
-      "that are alike.", workflow.options, "input seconds share fewest group others seed features output track " ..
-      "dataset_root examples shard time_limit")
+      "that are alike.", workflow.options, "input seconds share fewest singles group others seed features output " ..
+      "track dataset_root examples shard time_limit")
    return function(o)
       local result, message = cli.shared("discover", of(o), workflow.run, true)
       if result and result.rows then io.write(workflow.text(result)) end

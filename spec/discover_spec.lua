@@ -155,9 +155,10 @@ describe("discover", function()
       assert.matches("soundscape  consensus           2", discover.text(r))
       assert.matches("soundscape consensus", files.read(dir .. "/shared.txt"))
       assert.matches("no recording has a site", select(2, run{group = "site"}))
-      assert.matches("all 1 groups failed, the first, soundscape: 0 recording of at least a window", select(2,
+      assert.matches("all 1 groups failed, the first: soundscape: 0 recording of at least a window", select(2,
          run{group = "species", seconds = 3600}))
-      assert.matches("are not for %-%-group", select(2, run{group = "species", shard = "1/2"}))
+      for i = 1, 2 do assert(run{group = "species", output = dir .. "/pieces.parquet", shard = i .. "/2"}) end
+      assert.is_true(files.read(dir .. "/shared.parquet") == files.read(dir .. "/pieces.parquet"))
    end)
 
    it("tells groups apart by what they have alone", function()
@@ -185,17 +186,81 @@ describe("discover", function()
       assert.equal(2, r.contrast.nearest[1].which)
    end)
 
-   it("joins sets by correlation, whatever their level and background", function()
+   it("joins sets and single windows by correlation, whatever their level and background", function()
       local join, g = require "bclua.workflow.discover.join", sampling.generator(5)
-      local a, b, sets = g:normal(4 * 20):reshape{4, 20}, g:normal(4 * 20):reshape{4, 20}, {}
-      for k = 1, 150 do -- more leaders than are packed into one block
-         local x = k == 1 and a or k == 150 and a * 3 + 7 or k == 149 and b or k == 2 and b * 0.5 - 1 or
-            g:normal(4 * 20):reshape{4, 20}
-         sets[k] = {at = {1}, number = 1, row = {source_name = ("%03d"):format(k)}, offset = 5, around = x:copy("f32")}
+      local calls, x, sets = {}, {}, {}
+      for c = 1, 3 do calls[c] = g:normal(4 * 10):reshape{4, 10} end
+      local function add(name, at, call, members)
+         local row = x[name] or {source_name = name, x = g:normal(4 * 60):reshape{4, 60}}
+         x[name] = row
+         for d = 1, 4 do
+            for k = 1, call and 10 or 0 do row.x:set(d, at + k, call[d][k]) end
+         end
+         local set = {at = {at}, row = row}
+         for m = 2, members or 1 do set.at[m] = at + 10 * m end
+         sets[#sets + 1] = set
+         return set
       end
-      local calls = join.number(sets, 10)
-      assert.same({1, 2, 2, 1}, {sets[1].call, sets[2].call, sets[149].call, sets[150].call})
-      assert.is_true(calls > 100 and calls <= 148)
+      local a, b = add("a", 5, calls[1], 3), add("a", 18, calls[2] * 0.5 - 1)
+      local later, alone = add("b", 23, calls[1] * 3 + 7), add("b", 45)
+      later.at[1] = 20 -- cut three frames early
+      local c, d, few = add("c", 0, calls[2]), add("d", 30, calls[2] * 2), {add("c", 30, calls[3]),
+         add("d", 10, calls[3])}
+      assert.equal(2, join.number(sets, 10, 3, function(row) return row.x end))
+      assert.same({1, 1}, {a.call, later.call})
+      assert.same({2, 2, 2}, {b.call, c.call, d.call})
+      assert.same({}, {alone.call, few[1].call, few[2].call}) -- of one window, and of two
+      assert.same({1.0, true}, {a.correlation, later.correlation > 0.999 and later.correlation < 1.001})
+      local found, message = join.number(sets, 10, 3, function(row)
+         if row.source_name == "b" then return nil, "b: gone" end
+         return row.x
+      end)
+      assert.same({nil, "b: gone"}, {found, message})
+   end)
+
+   it("finds a call that each recording has once", function()
+      local once, o = command.folder(), {soundscapes = 4, kinds = 8, least_calls = 1, most_calls = 1, snr = 10,
+         sample_rate = 16000, seed = 3}
+      assert(soundscapes.make(once .. "/data", o))
+      assert(require("bclua.workflow.extract").run{input = once .. "/data/train_audio", output = once .. "/motif",
+         features = "mel", sample_rate = 16000, quiet = true})
+      assert(require("bclua.workflow.consolidate").run{input = once .. "/motif", output = once .. "/motif.parquet",
+         quiet = true})
+      local r = assert(discover.run{input = once .. "/motif.parquet", quiet = true})
+      local _, by_file = dataset.calls(once .. "/data")
+      local right = 0
+      for _, row in ipairs(r.rows) do
+         for _, c in ipairs(by_file[row.source_name]) do
+            if math.min(c.end_s, row.end_s) - math.max(c.start_s, row.start_s) > 1 then right = right + 1 end
+         end
+      end
+      assert.equal(0, r.sets)
+      assert.is_true(r.calls >= 3 and right > 0.6 * #r.rows, ("%d of %d, %d calls"):format(right, #r.rows, r.calls))
+      assert.same({}, discover.run{input = once .. "/motif.parquet", singles = 0, quiet = true}.rows)
+      command.remove(once)
+   end)
+
+   it("takes as single windows the most uneven ones, that overlap nothing", function()
+      local windows, g = require "bclua.workflow.discover.windows", sampling.generator(2)
+      local x, taken = g:normal(3 * 80):reshape{3, 80}, {40}
+      x:slice(2, 21, 30):fill(0.5) -- no sound
+      local chosen = windows.uneven(x, 8, 4, taken)
+      local function spread(at)
+         local w = x:slice(2, at + 1, at + 8):copy()
+         return (w * w):sum() - w:sum() ^ 2 / w:size()
+      end
+      local busy, among = {40}, windows.with_sound(x, 8)
+      for k = 1, 4 do
+         local best
+         for at = 0, 72 do
+            local is_free = among:at(at + 1) ~= 0
+            for _, other in ipairs(busy) do is_free = is_free and math.abs(at - other) >= 8 end
+            if is_free and (not best or spread(at) > spread(best)) then best = at end
+         end
+         assert.equal(best, chosen[k])
+         busy[#busy + 1] = best
+      end
+      assert.equal(4, #chosen)
    end)
 
    it("is a chapter of the report", function()

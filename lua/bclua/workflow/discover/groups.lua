@@ -5,8 +5,7 @@ local clock = require "bclua.clock"
 local consensus = require "bclua.consensus"
 local display = require "bclua.display"
 local extracted = require "bclua.data.extracted"
-local progress = require "bclua.progress"
-local provenance = require "bclua.data.provenance"
+local options_of = require "bclua.options"
 local sampling = require "bclua.sampling"
 local schemas = require "bclua.data.schemas"
 local search = require "bclua.workflow.search"
@@ -17,9 +16,6 @@ local groups = {}
 
 --- The columns of the table.
 groups.columns = {"group", "kind", "source_name", "species", "start_s", "end_s", "clock_time", "distance", "outside"}
-
-local TYPES = {group = "varchar", kind = "varchar", source_name = "varchar", species = "varchar", start_s = "double",
-   end_s = "double", clock_time = "varchar", distance = "double", outside = "double"}
 
 -- The features of those that are long enough, and which these are.
 local function read(items, window)
@@ -32,31 +28,40 @@ local function read(items, window)
    return list, which
 end
 
+-- Where the recordings of a group are nearest to a window of one of them, which comes first, then the nearest.
+local function in_order(m, which)
+   table.sort(m.nearest, function(a, b)
+      if (a.which == m.series) ~= (b.which == m.series) then return a.which == m.series end
+      if a.distance ~= b.distance then return a.distance < b.distance end
+      return a.which < b.which
+   end)
+   for _, near in ipairs(m.nearest) do near.which = which[near.which] end
+   return {nearest = m.nearest, outside = m.outside}
+end
+
 --- One group, on a worker state.
--- @tparam table item `inside`, `outside`: lists of items from `extracted.locate`
+-- @tparam table item `name`; `inside`, `outside`: lists of items from `extracted.locate`
 -- @tparam table o `window` (frames)
--- @treturn[1] table `consensus` and `contrast` (nil where there is none, or nobody else): `series`, `at`, `outside`,
--- and `nearest` with `which` of the inside it is, nearest first
+-- @treturn[1] table `consensus` and `contrast` (nil where there is none, or nobody else): `outside`, and `nearest`,
+-- `{at=, distance=, which=}` with the number of the item inside: the window's own first, then the nearest
 -- @treturn[2] nil
--- @treturn[2] string message
+-- @treturn[2] string message, beginning with the name
 function groups.one(item, o)
    local list, which = read(item.inside, o.window)
    if not list then return nil, which end
-   if #list < 2 then return nil, ("%d recording of at least a window; two are needed"):format(#list) end
+   if #list < 2 then
+      return nil, ("%s: %d recording of at least a window; two are needed"):format(item.name, #list)
+   end
    local others, message = read(item.outside, o.window)
    if not others then return nil, message end
    local among = {}
    for i, x in ipairs(list) do among[i] = windows.with_sound(x, o.window) end
    local r = {consensus = consensus.motif(list, o.window, {among = among})}
    if #others > 0 then r.contrast = consensus.contrast(list, others, o.window, {among = among}) end
-   if not r.consensus then return nil, "nothing stands out in its recordings" end
-   for _, m in pairs(r) do
-      for j, near in ipairs(m.nearest) do near.which, near.first = which[j], j == m.series and 0 or 1 end
-      table.sort(m.nearest, function(a, b)
-         if a.first ~= b.first then return a.first < b.first end
-         if a.distance ~= b.distance then return a.distance < b.distance end
-         return a.which < b.which
-      end)
+   if not r.consensus then return nil, item.name .. ": nothing stands out in its recordings" end
+   for kind, m in pairs(r) do
+      for j, near in ipairs(m.nearest) do near.which = j end
+      r[kind] = in_order(m, which)
    end
    return r
 end
@@ -88,89 +93,55 @@ local function draw(by, names, name, o)
    return chosen
 end
 
-local function rows_of(found, item, name, rate, o)
-   local rows = {}
+-- Add a row a recording.
+local function add_rows(rows, found, name, members, c)
    for _, kind in ipairs{"consensus", "contrast"} do
       local m = found[kind]
       for _, near in ipairs(m and m.nearest or {}) do
-         local row, start_s = item.rows[near.which], near.at / rate
+         local row, start_s = members[near.which], near.at / c.rate
          rows[#rows + 1] = {group = name, kind = kind, source_name = row.source_name, species = row.species,
-            start_s = start_s, end_s = start_s + o.window / rate, clock_time = clock.at(row.recorded_at, start_s),
+            start_s = start_s, end_s = start_s + c.window / c.rate, clock_time = clock.at(row.recorded_at, start_s),
             distance = near.distance, outside = m.outside, channel = row.channel, call = name .. " " .. kind}
       end
    end
-   return rows
 end
 
-local function write(path, rows, parameters)
-   local sql, columns = require "bclua.sql", provenance.columns(rows, groups.columns)
-   if path:lower():find("%.csv$") then
-      return sql.write_csv(path, columns, {order = groups.columns, guard = true})
-   end
-   return sql.write_parquet(path, columns, {order = groups.columns, types = TYPES,
-      metadata = provenance.for_parquet(parameters)})
-end
+local NEAR = {"table", of = {at = {"integer", needed = true, least = 0}, distance = {"number", needed = true},
+   which = {"integer", needed = true, least = 1}}}
+local KIND = {"table", of = {outside = {"number"}, nearest = {"list", needed = true, of = NEAR, items = "windows"}}}
 
-local function compare(by, names, features, rate, o, options)
-   local r, items = {rows = {}, failures = {}, groups = 0}, {}
-   for i, name in ipairs(names) do
-      items[i] = {rows = by[name], inside = {}, outside = {}}
-      for k, row in ipairs(by[name]) do items[i].inside[k] = search.locate(row, features) end
-      for k, row in ipairs(draw(by, names, name, options)) do items[i].outside[k] = search.locate(row, features) end
-   end
-   local bar = progress.new("discover", #items, {unit = "groups", quiet = options.quiet})
-   for i, found, why in require("bclua.parallel").map(items, "bclua.workflow.discover.groups", "one", o) do
-      if found then
-         r.groups = r.groups + 1
-         local rows = rows_of(found, items[i], names[i], rate, o)
-         table.move(rows, 1, #rows, #r.rows + 1, r.rows)
-      else
-         r.failures[#r.failures + 1] = {path = names[i], step = "discover", reason = why}
-      end
-      bar:update(i)
-   end
-   bar:finish(("%d groups, %d failed, in %s"):format(r.groups, #r.failures, progress.duration(bar:elapsed())))
-   return r
-end
-
---- Find what the recordings of each group have in common.
--- @tparam table options as for `discover.run`: `input`, `group` (`species`, `site`, `recorder`), `seconds`, `others`
--- (100: recordings of other groups, at most), `seed`, `output`, `features`, `track`, `dataset_root`, `examples`,
--- `force`, `quiet`
--- @treturn[1] table `rows` (see `columns`), `groups`, `failures`
+--- The task of all groups, for `work.run`, a group a piece.
+-- @tparam table c `rows`, `features`, `rate`, `window` (frames)
+-- @tparam table options of `discover.run`
+-- @treturn[1] table whose `sum_up` returns `rows` (see `columns`) and `groups`, how many were found
 -- @treturn[2] nil
--- @treturn[2] string message
-function groups.run(options)
-   local rows, p = search.read_corpus(options.input)
-   if not rows then return nil, p end
-   local rate = p.cens_sample_rate
-   local o = {window = math.floor(options.seconds * rate + 0.5)}
-   if o.window < 2 then return nil, ("--seconds %g is less than two frames"):format(options.seconds) end
-   local by, names = divide(rows, options.input, options.group)
+-- @treturn[2] string message, beginning with a path
+function groups.task(c, options)
+   local by, names = divide(c.rows, options.input, options.group)
    if not by then return nil, names end
-   local features, message = search.find_features({input = options.input, features = options.features}, rows)
-   if not features then return nil, message end
+   local items = {}
+   for i, name in ipairs(names) do
+      local item, seconds = {name = name, inside = {}, outside = {}}, 0
+      for k, row in ipairs(by[name]) do
+         item.inside[k], seconds = search.locate(row, c.features), seconds + row.duration_cens / c.rate
+      end
+      for k, row in ipairs(draw(by, names, name, options)) do item.outside[k] = search.locate(row, c.features) end
+      items[i] = {name = name, item = item, seconds = seconds, piece = i}
+   end
    local parameters = {seconds = options.seconds, group = options.group, others = options.others, seed = options.seed}
-   local ok
-   ok, message = search.check_output(options, parameters)
-   if not ok then return nil, message end
-   local r = compare(by, names, features, rate, o, options)
-   if r.groups == 0 then
-      return nil, ("%s: all %d groups failed, the first, %s: %s"):format(options.input, #names, r.failures[1].path,
-         r.failures[1].reason)
+   local function sum_up(found)
+      local r = {rows = {}, groups = 0}
+      for i, name in ipairs(names) do
+         if found[i] then
+            r.groups = r.groups + 1
+            add_rows(r.rows, found[i], name, by[name], c)
+         end
+      end
+      return r
    end
-   if options.output then
-      ok, message = write(options.output, r.rows, parameters)
-      if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", r.failures) end
-      if not ok then return nil, message end
-   end
-   if options.track then
-      r.track, message = require("bclua.workflow.listen").examples(r.rows, {dataset_root = options.dataset_root,
-         output = options.track, examples = options.examples, sample_rate = p.sample_rate, seconds = options.seconds,
-         quiet = options.quiet})
-      if not r.track then return nil, message end
-   end
-   return r
+   return {items = items, unit = "groups", module = "bclua.workflow.discover.groups", o = {window = c.window},
+      settings = options_of.extend(parameters, {window = c.window}), rules = {"table", of = {consensus = KIND,
+      contrast = KIND}}, sum_up = sum_up, columns = groups.columns, parameters = parameters}
 end
 
 --- The window of each group as text.

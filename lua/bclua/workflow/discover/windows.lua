@@ -40,4 +40,27 @@ function windows.with_sound(x, window)
    return among
 end
 
+--- The windows whose values are most uneven: of frames of length 1 those in which few bands stand out, as calls do.
+-- @tparam array x as above
+-- @tparam integer window frames
+-- @tparam integer count at most
+-- @tparam {integer,...} taken frames of windows that none may overlap
+-- @treturn {integer,...} frames of windows with sound that do not overlap, the most uneven first
+function windows.uneven(x, window, count, taken)
+   local among, n, sums = windows.with_sound(x, window), x:shape(2) - window + 1, {}
+   for k, of in ipairs{x, x * x} do
+      local total = array.concat({array.zeros{1}, of:sum(1):cumsum()})
+      sums[k] = total:slice(1, window + 1, window + n) - total:slice(1, 1, n)
+   end
+   local order = (sums[1] * sums[1] / (window * x:shape(1)) - sums[2]):argsort():table()
+   local chosen, busy = {}, table.move(taken, 1, #taken, 1, {})
+   for _, i in ipairs(order) do
+      if #chosen == count then break end
+      local is_free = among:at(i) ~= 0
+      for _, at in ipairs(busy) do is_free = is_free and math.abs(at - i + 1) >= window end
+      if is_free then chosen[#chosen + 1], busy[#busy + 1] = i - 1, i - 1 end
+   end
+   return chosen
+end
+
 return windows

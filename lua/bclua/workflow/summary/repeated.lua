@@ -59,9 +59,9 @@ function repeated.chapter(r, run, heard, count)
       cards[#cards + 1], why = card(list[i], run, heard[list[i].example.source_name])
       if why then r:warning(why) end
    end
-   r:paragraph(#list == 0 and "No call is repeated three times within a recording, as nearly as a set has it." or
-      ("%d calls are heard three times or more in a recording, much alike; %d windows in all. A call that varies " ..
-      "more is in no set.%s"):format(#list, #found.rows, #list > #cards and (" Those in most recordings:") or ""))
+   r:paragraph(#list == 0 and "No call is repeated three times, as nearly as a set has it." or
+      ("%d calls are heard three times or more, much alike; %d windows in all. A call that varies more is in no " ..
+      "set.%s"):format(#list, #found.rows, #list > #cards and (" Those in most recordings:") or ""))
    if #cards > 0 then r:calls(cards) end
    r:paragraph("Every window, and a sound file of examples (--track), by:")
    r:code(command)
