@@ -6,6 +6,7 @@
 --    <!-- run: not, WHY -->  it cannot be run by a spec
 -- and anywhere in a page:
 --    <!-- folder: tree -->   the page is about a checkout: it runs in a copy of one
+--    <!-- after: PAGE -->    its reader has done what that page says
 --    <!-- before: COMMAND --> what its reader has done before, run first
 local pages = {}
 
