@@ -26,6 +26,7 @@ local MOST_BARS = 40 -- species in the chart
 local MOST_LISTED = 100 -- recordings, where there are no species
 local MOST_ROUNDS = 20 -- in the table of validation
 local SMOOTH_STEPS = 20
+local FEW_NAMED = 8 -- classes that a phone has room for
 local MOST_POINTS = 500 -- of a picture that knows each of them
 local WIDE, NARROW = 900, 420 -- pixels of charts on a desktop and on a phone
 local PALE = "#b0" -- in front of a colour: mostly transparent, on light and dark pages
@@ -254,10 +255,12 @@ local function audited(r, run, folder)
    local names, shares = {}, {}
    for i, c in ipairs(a.checks) do names[i], shares[i] = audit.words[c.name], 100 * c.share end
    names[#names + 1], shares[#shares + 1] = "overlapping windows", 100 * a.overlap.share
-   picture(r, folder, "audit.svg", "share of tiles that are silent, clipped, ...; of triplets with overlapping windows",
-      function(path, width)
-         return plot.bar(names, shares, path, {xlabel = "share (%)", size = {width, 60 + 26 * #names}})
-      end)
+   if math.max(table.unpack(shares)) > 0 then
+      picture(r, folder, "audit.svg",
+         "share of tiles that are silent, clipped, ...; of triplets with overlapping windows", function(path, width)
+            return plot.bar(names, shares, path, {xlabel = "share (%)", size = {width, 60 + 26 * #names}})
+         end)
+   end
    r:table(audit.rows(a))
    for _, w in ipairs(a.warnings) do r:warning(w) end
    names, shares = {}, {}
@@ -328,10 +331,11 @@ local function training(r, run, folder)
       return plot.line(lines, path,
          {xlabel = "step", ylabel = "loss", size = {width, 340}})
    end)
-   picture(r, folder, "distances.svg", "distance to the neighbour and to the distant window", function(path, width)
+   local caption = "distance of the anchor to the neighbour and to the distant window"
+   picture(r, folder, "distances.svg", caption, function(path, width)
       local is_cosine = require("bclua.nn").of_cosines(run.config.fit.loss)
-      return plot.line(series({{key = "loss_n", title = "anchor to neighbour"},
-         {key = "loss_d", title = "anchor to distant"}}), path,
+      return plot.line(series({{key = "loss_n", title = "neighbour"},
+         {key = "loss_d", title = "distant"}}), path,
          {xlabel = "step", ylabel = is_cosine and "1 - cosine" or "Euclidean distance", size = {width, 340}})
    end)
    if #judged > 0 then validation(r, judged) end
@@ -366,9 +370,9 @@ local function evaluation(r, run, folder)
    for _, line in ipairs(tables.left_out(e)) do r:warning(line) end
    for _, p in ipairs(require("bclua.workflow.evaluate.files").pictures(e, run.judged)) do
       local many = #run.judged.recordings > MOST_POINTS and p.name:find("^pca")
-      picture(r, folder, p.name .. (many and ".png" or ".svg"), p.caption, function(path)
-         return p.draw(path, {transparent = true})
-      end, true)
+      picture(r, folder, p.name .. (many and ".png" or ".svg"), p.caption, function(path, width)
+         return p.draw(path, {transparent = true, size = width == NARROW and {NARROW, NARROW} or nil})
+      end, not e.names or #e.names > FEW_NAMED)
    end
    for _, part in ipairs(e.retrieval and {} or {e, e.group}) do
       local title = "Share of the windows of each %s that was classified correctly"
