@@ -47,7 +47,7 @@ Version: $version
 Architecture: $arch
 Section: science
 Priority: optional
-Maintainer: bclua <bclua@localhost>
+Maintainer: bclua
 Installed-Size: $(du -sk "$work/usr" | cut -f1)
 Depends: $depends, lua-cjson, lua-argparse, lua-filesystem, gnuplot-nox | gnuplot
 Recommends: libsoundtouch1
