@@ -1,5 +1,5 @@
 -- usage: bclua browse RUN [--port N] [--labels FILE] [--embeddings FILE [--clusters FILE] | --review FILE]
--- Look through a run and listen to it, in a browser on this machine; accept and reject motifs, name windows.
+-- Look through a run in a browser: listen, accept, reject, name.
 local cli = require "bclua.cli"
 local options_of = require "bclua.options"
 local server = require "bclua.workflow.browse.server"

@@ -1,5 +1,5 @@
 -- usage: bclua cluster plan|status|resubmit ... [options]
--- Steps that shards share, as jobs of Slurm: a script to submit, what has become of it, what is missing.
+-- Steps that shards share, as jobs of Slurm.
 local cli = require "bclua.cli"
 local display = require "bclua.display"
 local jobs = require "bclua.workflow.jobs"

@@ -1,5 +1,5 @@
 -- usage: bclua embed COMMAND [options]; --help for the commands
--- Train the network on triplets, look at it, evaluate it, hand it on.
+-- Train the network on triplets, evaluate it, hand it on.
 local cli = require "bclua.cli"
 local fit = require "bclua.workflow.fit"
 local options_of = require "bclua.options"

@@ -1,5 +1,5 @@
 -- usage: bclua motif COMMAND [options]; --help for the commands
--- From a folder of recordings to triplets and tiles, one step a command.
+-- From recordings to triplets and tiles, one step a command.
 local cli = require "bclua.cli"
 local options_of = require "bclua.options"
 

@@ -1,5 +1,5 @@
 -- usage: bclua pipeline [--data DIR] [--run DIR] [--config FILE.lua]
--- The whole job: recordings in, motifs, triplets, a trained embedding and a report out.
+-- The whole job: recordings in, an embedding and a report out.
 local advice = require "bclua.workflow.evaluate.advice"
 local cli = require "bclua.cli"
 local display = require "bclua.display"

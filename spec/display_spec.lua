@@ -4,6 +4,11 @@ local KIRA = "キラ" -- two letters of two columns each
 local ZWOELF = "zwo\u{308}lf" -- the dots come as a letter of their own
 
 describe("display", function()
+   it("breaks lines that are too long below where their text begins", function()
+      assert.equal("short  line\n   a  some\n      words\n   and more\n   of it",
+         display.fit("short  line\n   a  some words\n   and more of it", 12))
+   end)
+
    it("counts the columns that a terminal takes", function()
       for s, width in pairs({[""] = 0, abc = 3, ["é€"] = 2, [KIRA] = 4, [ZWOELF] = 5, ["caf\xe9s"] = 5}) do
          assert.equal(width, display.width(s), s)

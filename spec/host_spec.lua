@@ -28,6 +28,7 @@ describe("bclua", function()
       local out, status = bclua({"--help"})
       assert.matches("^usage: bclua", out)
       assert.equal(0, status)
+      for line in out:gmatch("[^\n]+") do assert(#line <= 80, line) end
    end)
 
    it("names a wrong option and exits 1", function()

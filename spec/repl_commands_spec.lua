@@ -41,6 +41,7 @@ describe("the REPL's commands", function()
    describe(":help", function()
       it("lists commands and modules", function()
          local text = run(":help")
+         for line in text:gmatch("[^\n]+") do assert(#line <= 80, line) end
          for _, word in ipairs({":time", ":quit", "stomp", "`_`", "Ctrl%-D"}) do assert.matches(word, text) end
       end)
 

@@ -26,7 +26,7 @@ static const char usage[] =
     "\n"
     "examples:\n"
     "  bclua                                   the REPL; :help explains\n"
-    "  bclua pipeline --data birds             everything, from recordings to a report\n"
+    "  bclua pipeline --data birds             from recordings to a report\n"
     "  bclua --threads 4 motif extract --input birds/train_audio --output motif\n"
     "  bclua -l sql=bclua.sql -e 'print(sql.query \"select 42 answer\")'\n"
     "Variables BCLUA_THREADS, BCLUA_HISTORY, BCLUA_GRAPHICS, BCLUA_PLAYER: man bclua.\n";

@@ -50,7 +50,7 @@ local INNER = {child = true, cli = true, commands = true, curves = true, deadlin
    json = true, lock = true, lock_core = true, moved = true, numbers = true, options = true, progress = true,
    text = true, web = true}
 
-local function overview(session)
+local function overview()
    local help = require "bclua.help"
    local lines, width = {"Lua expressions and statements are run; these are the REPL's own commands:"}, 0
    local words = {}
@@ -69,7 +69,7 @@ local function overview(session)
       local short = name:gsub("^bclua%.", "")
       if not short:find("%.") and not INNER[short] then modules[#modules + 1] = short end
    end
-   lines[#lines + 1] = display.wrap("Modules: " .. table.concat(modules, ", "), session.columns() or 80)
+   lines[#lines + 1] = "Modules: " .. table.concat(modules, ", ")
    lines[#lines + 1] = "`:help stomp` lists the functions of one, `:help stomp.motifs` or `stomp.motifs?` explains one."
    return table.concat(lines, "\n")
 end
@@ -100,32 +100,37 @@ local function unknown(name)
    return ("no documentation of '%s'%s"):format(name, near and "; did you mean " .. near .. "?" or "")
 end
 
+local function documentation(session, argument)
+   local help = require "bclua.help"
+   if argument == "" then return overview() end
+   local command = list[argument:match("^:?(%a+)$") or ""]
+   if command and (argument:sub(1, 1) == ":" or #help.find(argument) == 0) then
+      return command.usage .. "  " .. command.text .. (command.more and "\n" .. command.more or "")
+   end
+   -- what the user has given a name of their own comes first
+   local value = session:value(argument)
+   local topic_of_value = type(value) == "function" and help.topic_of(value)
+   local found = help.find(topic_of_value or argument)
+   if #found == 0 then
+      local topic = commands.topic(session, argument)
+      found = topic and help.find(topic) or found
+   end
+   local library, name = argument:match("^(%a+)%.(%a+)$")
+   if #found == 0 and library and type((rawget(_G, library) or {})[name]) == "function" or
+      #found == 0 and session.builtin[argument] ~= nil and type(rawget(_G, argument)) == "function" then
+      return ("%s is Lua's own: https://www.lua.org/manual/5.4/manual.html#pdf-%s"):format(argument, argument)
+   end
+   if #found == 0 then return nil, unknown(argument) end
+   if #found == 1 then return help.text(found[1]) end
+   local lines = {}
+   for _, item in ipairs(found) do lines[#lines + 1] = ("%-28s %s"):format(item.topic, help.summary(item)) end
+   return table.concat(lines, "\n")
+end
+
 list.help = {usage = ":help [NAME]", text = "documentation of a function or module", takes = "documentation",
    run = function(session, argument)
-      local help = require "bclua.help"
-      if argument == "" then return overview(session) end
-      local command = list[argument:match("^:?(%a+)$") or ""]
-      if command and (argument:sub(1, 1) == ":" or #help.find(argument) == 0) then
-         return command.usage .. "  " .. command.text .. (command.more and "\n" .. command.more or "")
-      end
-      -- what the user has given a name of their own comes first
-      local value = session:value(argument)
-      local topic_of_value = type(value) == "function" and help.topic_of(value)
-      local found = help.find(topic_of_value or argument)
-      if #found == 0 then
-         local topic = commands.topic(session, argument)
-         found = topic and help.find(topic) or found
-      end
-      local library, name = argument:match("^(%a+)%.(%a+)$")
-      if #found == 0 and library and type((rawget(_G, library) or {})[name]) == "function" or
-         #found == 0 and session.builtin[argument] ~= nil and type(rawget(_G, argument)) == "function" then
-         return ("%s is Lua's own: https://www.lua.org/manual/5.4/manual.html#pdf-%s"):format(argument, argument)
-      end
-      if #found == 0 then return nil, unknown(argument) end
-      if #found == 1 then return help.text(found[1]) end
-      local lines = {}
-      for _, item in ipairs(found) do lines[#lines + 1] = ("%-28s %s"):format(item.topic, help.summary(item)) end
-      return table.concat(lines, "\n")
+      local text, message = documentation(session, argument)
+      return text and display.fit(text, session.columns() or 80), message
    end}
 
 -- ---- looking at values ----
