@@ -16,7 +16,7 @@ local whiten = {}
 
 local SHRINK = 0.1 -- of the mean variance, added to each: few windows do not know the small ones
 
-local FIT = {components = {"integer", least = 1}, power = {"number", default = 1, least = 0, most = 1}}
+local FIT = {components = {"integer", least = 1}}
 
 local Map = {}
 Map.__index = Map
@@ -35,8 +35,7 @@ end
 --- The map of features along the directions in which windows of one recording differ, each divided by how much they do.
 -- @tparam array x (windows, dimensions), finite
 -- @tparam ?{string,...} recordings of the windows; nil: the directions in which any two windows differ
--- @tparam[opt] table options `components`: at most so many directions, those of most difference first (all); `power`:
--- what the deviation is raised to before it divides (1: all directions become alike; 0.5: half way there)
+-- @tparam[opt] table options `components`: at most so many directions, those of most difference first (all)
 -- @treturn Map `mean` f64 (1, dimensions) and `matrix` f64 (dimensions, k), k at most the lesser of windows and
 -- dimensions
 function whiten.fit(x, recordings, options)
@@ -49,7 +48,7 @@ function whiten.fit(x, recordings, options)
    local matrix = array.zeros({k, x:shape(2)}, "f64")
    for i = 1, k do
       local variance = math.max(0, p.variance[i]) + added
-      if variance > 0 then matrix[i]:fill(p.components[i] / variance ^ (o.power / 2)) end
+      if variance > 0 then matrix[i]:fill(p.components[i] / math.sqrt(variance)) end
    end
    return whiten.map(x:mean(1):reshape{1, x:shape(2)}, matrix:T():copy())
 end

@@ -3,9 +3,9 @@
 -- The head knows what the loss asked for; the maps before it know more of sounds that training never met (Yosinski et
 -- al., 2014, How transferable are features in deep neural networks?). So the embedding is made of both: the values of
 -- the head, and of each band of the maps of each stage the mean and the maximum over time. Each value is divided by its
--- deviation, the head has the same weight as all maps together. Then the principal components of windows of the
--- training, half whitened (`bclua.whiten`), and turned at random: who brings columns to one scale afterwards changes
--- nothing then. All of it is one linear map, the last layers of the network that `tilenet.open` makes.
+-- deviation, the head has the same weight as all maps together. Then they are whitened within the training's recordings
+-- (`bclua.whiten`), which it takes no label for, and turned at random: who brings columns to one scale afterwards
+-- changes nothing then. All of it is one linear map, the last layers of the network that `tilenet.open` makes.
 -- @module bclua.train.readout
 local array = require "bclua.array"
 local checkpoints = require "bclua.train.checkpoints"
@@ -23,10 +23,10 @@ local AT_ONCE = 16 -- maps are larger than windows
 --- A schema: the setting.
 readout.rule = {"choice", {"stages", "head"}, default = "stages", record = "never",
    text = "What the embedding of the finished network is made of: stages (its head and the maps of every stage, " ..
-      "half whitened) or head (what the loss saw, before the projection)."}
+      "whitened within recordings) or head (what the loss saw, before the projection)."}
 
--- How many windows are enough for so many values: for 256, 1024 were no better than 512.
-local function enough(z) return math.min(math.max(128, 2 * z), 4096) end
+-- How many windows are enough for so many values: for 256, 512 gained half of what 1024 do.
+local function enough(z) return math.min(math.max(128, 4 * z), 4096) end
 
 -- Values of a network for windows, and their shape: of maps, of each band the mean and the maximum over time.
 local function values(net, last, windows)
@@ -67,12 +67,20 @@ local function rotation(k)
    return learn.pca(array.from(rows, "f64"), {components = k}).components
 end
 
+-- Whitened within recordings; where none has two windows that differ, by how any two of them do.
+local function whitened(x, recordings, z)
+   local o = {components = math.min(z, #x - 1)}
+   local map = whiten.fit(x, recordings, o)
+   return map.matrix:abs():max() > 0 and map or whiten.fit(x, nil, o)
+end
+
 --- Find the map.
 -- @tparam network net of `bclua.tilenet`, trained
 -- @tparam array windows f32 (n, samples), two at least; where n is less than the values of the embedding, the last are
 -- zero
+-- @tparam ?{string,...} recordings of the windows; nil: each another
 -- @treturn table the tensors of the last layers of the same network with `readout` "stages", by name
-function readout.fit(net, windows)
+function readout.fit(net, windows, recordings)
    local parts, columns = values(net, "head", windows), 0
    for stage = 1, STAGES do table.move(values(net, stage, windows), 1, 2, #parts + 1, parts) end
    for i, p in ipairs(parts) do
@@ -85,7 +93,7 @@ function readout.fit(net, windows)
       p.x = nil
    end
    local z = net.options.z
-   local matrix = whiten.fit(all, nil, {components = math.min(z, #windows - 1), power = 0.5}).matrix
+   local matrix = whitened(all, recordings, z).matrix
    local k = matrix:shape(2)
    matrix = array.matmul(matrix, rotation(k))
    local tensors, bias, constant = {}, array.zeros(z, "f32"), array.zeros(k, "f64")
@@ -112,17 +120,18 @@ function readout.is_in(path, kind)
    return (json.decode(metadata.tilenet or "{}").readout == "stages") == (kind == "stages")
 end
 
--- The first windows of a loader.
+-- The first windows of a loader, and their recordings.
 local function heard(loader, count)
-   local parts, n = {}, 0
+   local parts, recordings, n = {}, {}, 0
    while n < count do
       local batch, message = loader:next()
       if not batch then return nil, message end
       for _, role in ipairs{"anchor", "neighbor", "distant"} do
          parts[#parts + 1], n = batch[role]:copy(), n + #batch[role]
+         table.move(batch.provenance[role].file, 1, #batch[role], #recordings + 1, recordings)
       end
    end
-   return array.concat(parts):slice(1, 1, count)
+   return array.concat(parts):slice(1, 1, count), table.move(recordings, 1, count, 1, {})
 end
 
 --- Write it into the newest checkpoint of a training, or take it out.
@@ -136,9 +145,9 @@ function readout.write(net, folder, loader)
    local known, tensors = {}, {}
    for name, value in pairs(net.options) do known[name] = value end
    if loader then
-      local windows, message = heard(loader, enough(known.z))
-      if not windows then return nil, message end
-      known.readout, tensors = "stages", readout.fit(net, windows)
+      local windows, recordings = heard(loader, enough(known.z))
+      if not windows then return nil, recordings end
+      known.readout, tensors = "stages", readout.fit(net, windows, recordings)
    end
    return checkpoints.change_last(folder, tilenet.readout, tensors, {tilenet = json.encode(known)})
 end

@@ -1,5 +1,6 @@
 --- Step 5: train the network on triplets of tiles.
 -- @module bclua.workflow.fit
+local augment = require "bclua.data.augment"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local json = require "bclua.json"
@@ -395,7 +396,10 @@ local function read_out(p, options, net, path, say)
    if done ~= false then return done, message end
    if p.readout == "head" then return readout.write(net, folder) end
    local start = system.clock()
-   local l <close>, wrong = load_triplets(options_of.extend(p, {part = 1, parts = 1}), options, net)
+   -- without other recordings in them: how windows of one recording differ is looked at
+   local shift = augment.largest_shift(augment.check(p.augment))
+   local l <close>, wrong = load_triplets(options_of.extend(p, {part = 1, parts = 1,
+      augment = shift > 0 and ("shift=%.17g"):format(shift) or false}), options, net)
    if not l then return nil, wrong end
    done, message = readout.write(net, folder, l)
    say(("the embedding is read from the maps of all stages, in %.1f s"):format(system.clock() - start))
