@@ -25,7 +25,7 @@ readout.rule = {"choice", {"stages", "head"}, default = "stages", record = "neve
    text = "What the embedding of the finished network is made of: stages (its head and the maps of every stage, " ..
       "whitened within recordings) or head (what the loss saw, before the projection)."}
 
--- How many windows are enough for so many values: for 256, 512 gained half of what 1024 do.
+-- How many windows are enough for so many values: 512 for 256 values do .01 worse (doc/experiments.md).
 local function enough(z) return math.min(math.max(128, 4 * z), 4096) end
 
 -- Values of a network for windows, and their shape: of maps, of each band the mean and the maximum over time.
