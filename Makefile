@@ -4,8 +4,8 @@
 #   make demo       install what is missing, build, run the pipeline on sample data
 #   make test       install what is missing, build, run every spec
 #   make check      luacheck, arrows (doc/architecture.md), warnings as errors, scripts of pages by node if it is there
-#   make asan       every spec under address and undefined-behaviour sanitizers
-#   make tsan       every spec under the thread sanitizer: data races
+#   make asan       specs of what is in C under address and undefined-behaviour sanitizers
+#   make tsan       the same under the thread sanitizer: data races
 #   make cluster-test  Slurm and MPI on this machine: job arrays, ranks, processes that are killed
 #   make cluster-deps  install what that takes
 #   make stress     two pipelines in one folder, commands broken off and killed, for minutes

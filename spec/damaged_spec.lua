@@ -232,7 +232,6 @@ teardown(function()
 end)
 
 describe("a damaged", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local function of(commands, from)
       local path = dir .. "/bad.parquet"
       for name, c in pairs(commands) do
@@ -283,7 +282,6 @@ local VALUES = {"null", "true", "-1", "0.5", "1e300", '"abc"', "[1]", "{}", '"' 
 local TEXTS = {"", "{", "[1]", "7", "null", '"abc"', "\xff\xfe"}
 
 describe("damaged JSON", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local function is_message(path, key, result, message)
       assert.is_nil(result)
       assert.equal(path .. ": ", message:sub(1, #path + 2))
@@ -366,7 +364,6 @@ describe("damaged JSON", function()
 end)
 
 describe("a damaged journal", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    it("is left out from its first wrong line on", function()
       local partitioned_writer = require "bclua.workflow.predict.partitioned_writer"
       local array = require "bclua.array"
@@ -399,7 +396,6 @@ describe("a damaged journal", function()
 end)
 
 describe("a command", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    it("says what is wrong with a table in one line, with status 1", function()
       local path = dir .. "/bad.parquet"
       damage.column(m.motif, path, "duration_seconds", "infinity")

@@ -3,7 +3,6 @@ local files = require "bclua.files"
 local sql = require "bclua.sql"
 
 describe("scripts/experiments/batch_size.lua", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local dir
    before_each(function() dir = command.folder() end)
    after_each(function() command.remove(dir) end)

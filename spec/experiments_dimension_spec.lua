@@ -12,7 +12,6 @@ local function run(...)
 end
 
 describe("scripts/experiments/dimension.lua", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    it("has a row for each size, a picture and a section, and does nothing twice", function()
       local out, status = run("--sizes", "4,6")
       assert.equal(0, status, out)
@@ -49,7 +48,6 @@ describe("scripts/experiments/dimension.lua", function()
 end)
 
 describe("a trial of a sweep", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local dir
 
    before_each(function() dir = command.folder() end)

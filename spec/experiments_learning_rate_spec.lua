@@ -10,7 +10,6 @@ local function run(...)
 end
 
 describe("scripts/experiments/learning_rate.lua", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    it("sweeps every seed under every precision: a table, a picture, a section", function()
       local out, status = run("--batch-size", "2", "--steps", "10", "--seeds", "2", "--precision", "f32,f16",
          "--smooth", "3")

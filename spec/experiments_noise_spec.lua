@@ -10,7 +10,6 @@ local trial = require "bclua.workflow.experiments.trial"
 teardown(mined.remove)
 
 describe("noise.wrap", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local heard
    local net = {forward = function(_, batch)
       heard = batch
@@ -60,7 +59,6 @@ describe("noise.wrap", function()
 end)
 
 describe("scripts/experiments/noise.lua", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local function run(...) return command.bclua{"scripts/experiments/noise.lua", ...} end
 
    local function trained()

@@ -9,7 +9,6 @@ local triplets = require "bclua.workflow.triplets"
 teardown(mined.remove)
 
 describe("scripts/experiments/partition.lua", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local function run(...) return command.bclua{"scripts/experiments/partition.lua", ...} end
 
    it("trains with each partition alone, without each, and with all", function()
@@ -34,7 +33,6 @@ describe("scripts/experiments/partition.lua", function()
 end)
 
 describe("the setting triplets.mixture", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    it("takes the place of self and motif", function()
       local t = pipeline.merge(pipeline.defaults, {triplets = {mixture = {0, 1, 0, 0}}}).triplets
       local options = triplets.of_settings(t)

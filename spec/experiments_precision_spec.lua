@@ -8,7 +8,6 @@ teardown(mined.remove)
 local function run(...) return command.bclua{"scripts/experiments/precision.lua", "--run", mined.run(), ...} end
 
 describe("scripts/experiments/precision.lua", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    it("trains side by side: tables, pictures, a section", function()
       local out, status = run("--batch-size", "2", "--steps", "3", "--seeds", "2")
       assert.equal(0, status, out)

@@ -5,7 +5,6 @@ local sql = require "bclua.sql"
 local verdicts = require "bclua.workflow.experiments.protocol_verdicts"
 
 describe("scripts/experiments/protocol.lua", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local dir
    setup(function()
       dir = command.folder()
@@ -93,7 +92,6 @@ describe("scripts/experiments/protocol.lua", function()
 end)
 
 describe("a difference of a protocol", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local function rows(list)
       local t = {}
       for i, pair in ipairs(list) do t[i] = {a = pair[1], b = pair[2], question = "q", split = i, seed = 1} end

@@ -6,7 +6,6 @@ local sql = require "bclua.sql"
 teardown(mined.remove)
 
 describe("scripts/experiments/shift.lua", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local function run(...) return command.bclua{"scripts/experiments/shift.lua", ...} end
 
    it("trains with each shift and says what came of it; a second run repeats nothing", function()

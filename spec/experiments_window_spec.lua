@@ -5,7 +5,6 @@ local motif_sweep = require "bclua.workflow.experiments.motif_sweep"
 local sql = require "bclua.sql"
 
 describe("experiment: window", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local dir
    setup(function()
       dir = command.folder()

@@ -4,7 +4,6 @@ local report = require "bclua.report"
 local array = require "bclua.array"
 
 describe("report", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    it("encodes base64 as RFC 4648 has it", function()
       for text, expected in pairs({[""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==",
          fooba = "Zm9vYmE=", foobar = "Zm9vYmFy", ["\255\254\0"] = "//4A"}) do
@@ -56,7 +55,6 @@ describe("report", function()
 end)
 
 describe("the report of a run", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local browser = require "support.browser"
    local pipeline = require "bclua.workflow.pipeline"
    local dir, run, page
@@ -269,7 +267,6 @@ describe("the report of a run", function()
 end)
 
 describe("plot", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local dir
    setup(function() dir = command.folder() end)
    teardown(function() command.remove(dir) end)

@@ -101,7 +101,7 @@ describe("the command line", function()
          local out, status, err = run(script, "--help")
          assert.equal(0, status)
          assert.equal("", err)
-         assert.matches("^Usage: bclua scripts/" .. script:gsub("%p", "%%%0"), out)
+         assert.matches("^Usage: bclua " .. script:gsub("%.lua", ""):gsub("%p", "%%%0") .. "%s", out)
          for option in options:gmatch("%S+") do assert.is_truthy(out:find(option, 1, true), option) end
          for line in out:gmatch("[^\n]+") do assert.is_true(#line <= 110, line) end
       end)
@@ -110,7 +110,7 @@ describe("the command line", function()
    it("refuses an unknown option, with the usage", function()
       for script in pairs(OPTIONS) do
          local err = fails(script, "--bogus", "unknown option '--bogus'")
-         assert.matches("^Usage: bclua scripts/", err)
+         assert.matches("^Usage: bclua " .. script:gsub("%.lua", ""):gsub("%p", "%%%0") .. "%s", err)
       end
       fails("motif.lua", "frobnicate", "unknown command 'frobnicate'")
    end)

@@ -6,7 +6,6 @@ local trial = require "bclua.workflow.experiments.trial"
 teardown(mined.remove)
 
 describe("a trial", function()
-   if os.getenv("BCLUA_SANITIZED") then return pending("slow, and no C of its own") end
    local dir
    before_each(function() dir = command.folder() end)
    after_each(function() command.remove(dir) end)

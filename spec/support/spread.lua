@@ -9,6 +9,8 @@ local times = require "support.times"
 local spread = {}
 
 local LOOK_EVERY_S = 0.02
+-- They take longest and begin first, so that none of them is left to run alone at the end.
+local LONG = {"docs", "loader", "fit", "workflow", "report", "tiles", "search", "package"}
 
 local function is_spec(name) return name:find("_spec%.lua$") ~= nil end
 
@@ -21,6 +23,11 @@ local function sort_out(arguments)
          for _, below in ipairs(found) do names[#names + 1] = word .. "/" .. below end
       else
          table.insert(word:sub(1, 1) == "-" and options or names, word)
+      end
+   end
+   for i = #LONG, 1, -1 do
+      for at, name in ipairs(names) do
+         if name:match("([^/]*)_spec%.lua$") == LONG[i] then table.insert(names, 1, table.remove(names, at)) end
       end
    end
    return names, options
