@@ -17,7 +17,7 @@ local whiten = require "bclua.whiten"
 
 local readout = {}
 
-local STAGES = 5
+local ROLES = {"anchor", "neighbor", "distant"}
 local AT_ONCE = 16 -- maps are larger than windows
 
 --- A schema: the setting.
@@ -28,25 +28,38 @@ readout.rule = {"choice", {"stages", "head"}, default = "stages", record = "neve
 -- How many windows are enough for so many values: 512 for 256 values do .01 worse (doc/experiments.md).
 local function enough(z) return math.min(math.max(128, 4 * z), 4096) end
 
--- Values of a network for windows, and their shape: of maps, of each band the mean and the maximum over time.
-local function values(net, last, windows)
-   local part, shape = tilenet.part(net, last)
-   local pools = last == "head" and {"all"} or {"mean", "max"}
-   local found, width = {}, last == "head" and shape.w or 1
-   for _, pool in ipairs(pools) do found[pool] = {} end
-   for first = 1, #windows, AT_ONCE do
-      local y = part:forward(windows:slice(1, first, math.min(first + AT_ONCE - 1, #windows)))
-      local n, maps = #y, y:reshape{#y, shape.c, shape.h, shape.w}
-      for _, pool in ipairs(pools) do
-         table.insert(found[pool], (pool == "all" and y or maps[pool](maps, 4)):reshape{n, shape.c * shape.h * width})
+-- What the embedding is made of: the head, and of the maps of each stage mean and maximum, each with the copy of the
+-- network that computes it (`part`), the shape of its maps, and room for its values `x`.
+local function blocks_of(net)
+   local blocks = {}
+   for _, last in ipairs{"head", 1, 2, 3, 4, 5} do
+      local part, maps = tilenet.part(net, last)
+      for _, pool in ipairs(last == "head" and {""} or {"mean", "max"}) do
+         blocks[#blocks + 1] = {name = tilenet.readout .. pool .. last, part = part, maps = maps, pool = pool, x = {},
+            shape = {maps.c, maps.h, pool == "" and maps.w or 1}}
       end
    end
-   part:close()
-   for i, pool in ipairs(pools) do
-      found[i] = {name = tilenet.readout .. (pool == "all" and last or pool .. last),
-         x = array.concat(found[pool]):copy("f64"), shape = {shape.c, shape.h, width}}
+   return blocks
+end
+
+-- Each part, once.
+local function close(blocks)
+   for i, b in ipairs(blocks) do
+      if b.part ~= (blocks[i + 1] or {}).part then b.part:close() end
    end
-   return found
+end
+
+-- Append the values of some windows: of maps, of each band the mean and the maximum over time.
+local function append(blocks, windows)
+   for first = 1, #windows, AT_ONCE do
+      local x, y = windows:slice(1, first, math.min(first + AT_ONCE - 1, #windows)), nil
+      for i, b in ipairs(blocks) do
+         if i == 1 or b.part ~= blocks[i - 1].part then
+            y = b.part:forward(x):reshape{#x, b.maps.c, b.maps.h, b.maps.w}
+         end
+         b.x[#b.x + 1] = (b.pool == "" and y or y[b.pool](y, 4)):reshape{#x, b.shape[1] * b.shape[2] * b.shape[3]}
+      end
+   end
 end
 
 -- What takes columns to mean 0 and the same deviation, their squares to a sum; columns that do not vary to 0.
@@ -76,18 +89,28 @@ end
 
 --- Find the map.
 -- @tparam network net of `bclua.tilenet`, trained
--- @tparam array windows f32 (n, samples), two at least; where n is less than the values of the embedding, the last are
--- zero
--- @tparam ?{string,...} recordings of the windows; nil: each another
--- @treturn table the tensors of the last layers of the same network with `readout` "stages", by name
-function readout.fit(net, windows, recordings)
-   local parts, columns = values(net, "head", windows), 0
-   for stage = 1, STAGES do table.move(values(net, stage, windows), 1, 2, #parts + 1, parts) end
+-- @tparam function batches called again and again: f32 (n, samples) and a list of the recordings of these n windows;
+-- nil at the end, or nil and a message. Where there are less windows than values of the embedding, the last are zero
+-- @treturn[1] table the tensors of the last layers of the same network with `readout` "stages", by name
+-- @treturn[2] nil
+-- @treturn[2] string message
+function readout.fit(net, batches)
+   local parts, columns, recordings = blocks_of(net), 0, {}
+   local windows, of = batches()
+   while windows do
+      append(parts, windows)
+      table.move(of, 1, #windows, #recordings + 1, recordings)
+      windows, of = batches()
+      collectgarbage() -- Lua does not see how large the windows before were
+   end
+   close(parts)
+   if of then return nil, of end
    for i, p in ipairs(parts) do
+      p.x = array.concat(p.x):copy("f64")
       p.mean, p.scale = scaling(p.x, i == 1 and 1 or 1 / (#parts - 1))
       p.first, p.last, columns = columns + 1, columns + #p.scale, columns + #p.scale
    end
-   local all = array.zeros({#windows, columns}, "f64")
+   local all = array.zeros({#recordings, columns}, "f64")
    for _, p in ipairs(parts) do
       all:slice(2, p.first, p.last):fill((p.x - p.mean) * p.scale)
       p.x = nil
@@ -120,18 +143,17 @@ function readout.is_in(path, kind)
    return (json.decode(metadata.tilenet or "{}").readout == "stages") == (kind == "stages")
 end
 
--- The first windows of a loader, and their recordings.
+-- The first windows of a loader, at least so many, for `readout.fit`: they are not held, as each takes a megabyte.
 local function heard(loader, count)
-   local parts, recordings, n = {}, {}, 0
-   while n < count do
-      local batch, message = loader:next()
+   local at, batch, message = 0, nil, nil
+   return function()
+      if count <= 0 then return nil end
+      at = at % #ROLES + 1
+      if at == 1 then batch, message = loader:next() end
       if not batch then return nil, message end
-      for _, role in ipairs{"anchor", "neighbor", "distant"} do
-         parts[#parts + 1], n = batch[role]:copy(), n + #batch[role]
-         table.move(batch.provenance[role].file, 1, #batch[role], #recordings + 1, recordings)
-      end
+      count = count - #batch[ROLES[at]]
+      return batch[ROLES[at]], batch.provenance[ROLES[at]].file
    end
-   return array.concat(parts):slice(1, 1, count), table.move(recordings, 1, count, 1, {})
 end
 
 --- Write it into the newest checkpoint of a training, or take it out.
@@ -145,9 +167,10 @@ function readout.write(net, folder, loader)
    local known, tensors = {}, {}
    for name, value in pairs(net.options) do known[name] = value end
    if loader then
-      local windows, recordings = heard(loader, enough(known.z))
-      if not windows then return nil, recordings end
-      known.readout, tensors = "stages", readout.fit(net, windows, recordings)
+      local message
+      known.readout = "stages"
+      tensors, message = readout.fit(net, heard(loader, enough(known.z)))
+      if not tensors then return nil, message end
    end
    return checkpoints.change_last(folder, tilenet.readout, tensors, {tilenet = json.encode(known)})
 end
