@@ -194,11 +194,6 @@ function cli.numbers(option, count, least) return list_of(cli.number(option, lea
 -- @tparam integer least
 function cli.integers(option, count, least) return list_of(cli.integer(option, least), option, count) end
 
---- The same for words of a list.
--- @tparam string option
--- @tparam {string,...} words
-function cli.choices(option, words) return list_of(cli.choice(option, words), option) end
-
 --- The same for one of several words.
 -- @tparam string option
 -- @tparam {string,...} words
