@@ -206,7 +206,7 @@ describe("discover", function()
       later.at[1] = 20 -- cut three frames early
       local c, d, few = add("c", 0, calls[2]), add("d", 30, calls[2] * 2), {add("c", 30, calls[3]),
          add("d", 10, calls[3])}
-      assert.equal(2, join.number(sets, 10, 3, function(row) return row.x end))
+      assert.equal(2, join.number(sets, 10, 3, function(row) return row.x end, true))
       assert.same({1, 1}, {a.call, later.call})
       assert.same({2, 2, 2}, {b.call, c.call, d.call})
       assert.same({}, {alone.call, few[1].call, few[2].call}) -- of one window, and of two
@@ -216,6 +216,24 @@ describe("discover", function()
          return row.x
       end)
       assert.same({nil, "b: gone"}, {found, message})
+   end)
+
+   it("does not count a window for two calls", function()
+      local join, g = require "bclua.workflow.discover.join", sampling.generator(6)
+      local function unit(a) return (a - a:mean()) / ((a - a:mean()) * (a - a:mean())):sum() ^ 0.5 end
+      local u, v = unit(g:normal(40)), unit(g:normal(40))
+      v = unit(v - u * (u * v):sum())
+      -- Windows that are alike (0.87) where they are 30 degrees apart, in recordings of nothing else.
+      local sets = {}
+      for i, degrees in ipairs{0, -30, 30, 60, 60} do
+         local x = array.zeros({4, 10}, "f64")
+         x:fill((u * math.cos(math.rad(degrees)) + v * math.sin(math.rad(degrees))):reshape{4, 10})
+         sets[i] = {at = i == 2 and {0, 10, 20, 30, 40} or {0}, row = {source_name = ("r%d"):format(i), x = x}}
+      end
+      assert.equal(1, join.number(sets, 10, 3, function(row) return row.x end, true))
+      local calls = {}
+      for i, set in ipairs(sets) do calls[i] = set.call or 0 end
+      assert.same({1, 1, 1, 0, 0}, calls) -- the third would have made the last two a call of three windows
    end)
 
    it("finds a call that each recording has once", function()

@@ -28,36 +28,31 @@ readout.rule = {"choice", {"stages", "head"}, default = "stages", record = "neve
 -- How many windows are enough for so many values: 512 for 256 values do .01 worse (doc/experiments.md).
 local function enough(z) return math.min(math.max(128, 4 * z), 4096) end
 
--- What the embedding is made of: the head, and of the maps of each stage mean and maximum, each with the copy of the
--- network that computes it (`part`), the shape of its maps, and room for its values `x`.
-local function blocks_of(net)
-   local blocks = {}
-   for _, last in ipairs{"head", 1, 2, 3, 4, 5} do
+-- Copies of the network as far as the head and as each stage, the shape of their maps, and what the embedding is made
+-- of: of the head all values, of a stage mean and maximum of its maps over time, with room for them in `x`.
+local function parts_of(net)
+   local parts, blocks = {}, {}
+   for i, last in ipairs{"head", 1, 2, 3, 4, 5} do
       local part, maps = tilenet.part(net, last)
-      for _, pool in ipairs(last == "head" and {""} or {"mean", "max"}) do
-         blocks[#blocks + 1] = {name = tilenet.readout .. pool .. last, part = part, maps = maps, pool = pool, x = {},
+      parts[i] = {net = part, maps = maps, blocks = {}}
+      for k, pool in ipairs(last == "head" and {""} or {"mean", "max"}) do
+         local block = {name = tilenet.readout .. pool .. last, pool = pool, x = {},
             shape = {maps.c, maps.h, pool == "" and maps.w or 1}}
+         parts[i].blocks[k], blocks[#blocks + 1] = block, block
       end
    end
-   return blocks
+   return parts, blocks
 end
 
--- Each part, once.
-local function close(blocks)
-   for i, b in ipairs(blocks) do
-      if b.part ~= (blocks[i + 1] or {}).part then b.part:close() end
-   end
-end
-
--- Append the values of some windows: of maps, of each band the mean and the maximum over time.
-local function append(blocks, windows)
+-- Append the values of some windows.
+local function append(parts, windows)
    for first = 1, #windows, AT_ONCE do
-      local x, y = windows:slice(1, first, math.min(first + AT_ONCE - 1, #windows)), nil
-      for i, b in ipairs(blocks) do
-         if i == 1 or b.part ~= blocks[i - 1].part then
-            y = b.part:forward(x):reshape{#x, b.maps.c, b.maps.h, b.maps.w}
+      local x = windows:slice(1, first, math.min(first + AT_ONCE - 1, #windows))
+      for _, p in ipairs(parts) do
+         local y = p.net:forward(x):reshape{#x, p.maps.c, p.maps.h, p.maps.w}
+         for _, b in ipairs(p.blocks) do
+            b.x[#b.x + 1] = (b.pool == "" and y or y[b.pool](y, 4)):reshape{#x, b.shape[1] * b.shape[2] * b.shape[3]}
          end
-         b.x[#b.x + 1] = (b.pool == "" and y or y[b.pool](y, 4)):reshape{#x, b.shape[1] * b.shape[2] * b.shape[3]}
       end
    end
 end
@@ -90,12 +85,13 @@ end
 --- Find the map.
 -- @tparam network net of `bclua.tilenet`, trained
 -- @tparam function batches called again and again: f32 (n, samples) and a list of the recordings of these n windows;
--- nil at the end, or nil and a message. Where there are less windows than values of the embedding, the last are zero
+-- nil at the end, or nil and a message. Where there are fewer windows than values of the embedding, the last are zero
 -- @treturn[1] table the tensors of the last layers of the same network with `readout` "stages", by name
 -- @treturn[2] nil
 -- @treturn[2] string message
 function readout.fit(net, batches)
-   local parts, columns, recordings = blocks_of(net), 0, {}
+   local parts, blocks = parts_of(net)
+   local columns, recordings = 0, {}
    local windows, of = batches()
    while windows do
       append(parts, windows)
@@ -103,31 +99,31 @@ function readout.fit(net, batches)
       windows, of = batches()
       collectgarbage() -- Lua does not see how large the windows before were
    end
-   close(parts)
+   for _, p in ipairs(parts) do p.net:close() end
    if of then return nil, of end
-   for i, p in ipairs(parts) do
-      p.x = array.concat(p.x):copy("f64")
-      p.mean, p.scale = scaling(p.x, i == 1 and 1 or 1 / (#parts - 1))
-      p.first, p.last, columns = columns + 1, columns + #p.scale, columns + #p.scale
+   for i, b in ipairs(blocks) do
+      b.x = array.concat(b.x):copy("f64")
+      b.mean, b.scale = scaling(b.x, i == 1 and 1 or 1 / (#blocks - 1))
+      b.first, b.last, columns = columns + 1, columns + #b.scale, columns + #b.scale
    end
    local all = array.zeros({#recordings, columns}, "f64")
-   for _, p in ipairs(parts) do
-      all:slice(2, p.first, p.last):fill((p.x - p.mean) * p.scale)
-      p.x = nil
+   for _, b in ipairs(blocks) do
+      all:slice(2, b.first, b.last):fill((b.x - b.mean) * b.scale)
+      b.x = nil
    end
    local z = net.options.z
    local matrix = whitened(all, recordings, z).matrix
    local k = matrix:shape(2)
    matrix = array.matmul(matrix, rotation(k))
    local tensors, bias, constant = {}, array.zeros(z, "f32"), array.zeros(k, "f64")
-   for _, p in ipairs(parts) do
-      local map, weight = matrix:slice(1, p.first, p.last) * p.scale:reshape{#p.scale, 1}, array.zeros({z, #p.scale})
+   for _, b in ipairs(blocks) do
+      local map, weight = matrix:slice(1, b.first, b.last) * b.scale:reshape{#b.scale, 1}, array.zeros({z, #b.scale})
       weight:slice(1, 1, k):fill(map:T())
-      tensors[p.name .. ".weight"] = weight:reshape{z, table.unpack(p.shape)}
-      constant = constant - array.matmul(p.mean:reshape{1, #p.mean}, map)[1]
+      tensors[b.name .. ".weight"] = weight:reshape{z, table.unpack(b.shape)}
+      constant = constant - array.matmul(b.mean:reshape{1, #b.mean}, map)[1]
    end
    bias:slice(1, 1, k):fill(constant)
-   tensors[parts[1].name .. ".bias"] = bias
+   tensors[blocks[1].name .. ".bias"] = bias
    return tensors
 end
 

@@ -129,7 +129,7 @@ local function sets_task(c, options)
       end
       local calls, message = join.number(sets, c.window, options.fewest, function(row)
          return extracted.features(item_of[row])
-      end)
+      end, options.quiet)
       if not calls then return nil, message end
       return {calls = calls, sets = many, rows = rows_of(sets, c.rate, o)}
    end

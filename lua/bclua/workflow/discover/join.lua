@@ -3,6 +3,7 @@
 -- recording, correlation does not depend on how loud and how even the background is.
 -- @module bclua.workflow.discover.join
 local array = require "bclua.array"
+local progress = require "bclua.progress"
 
 local join = {}
 
@@ -38,8 +39,8 @@ local function read(sets, window, features)
 end
 
 -- Of each set those that are alike: the larger correlation of the two ways.
-local function neighbors(around, blocks, window)
-   local of = {}
+local function neighbors(around, blocks, window, quiet)
+   local of, bar = {}, progress.new("join", #around, {unit = "windows", quiet = quiet})
    for i = 1, #around do of[i] = {} end
    for i, x in ipairs(around) do
       local rows = windows_of(x, window)
@@ -55,7 +56,9 @@ local function neighbors(around, blocks, window)
             end
          end
       end
+      bar:update(i)
    end
+   bar:finish()
    return of
 end
 
@@ -82,13 +85,14 @@ end
 -- @tparam integer window frames
 -- @tparam integer fewest windows of a call
 -- @tparam function features of a row: (dims, frames), or nil and a message
+-- @tparam boolean quiet no bar
 -- @treturn[1] integer how many calls there are
 -- @treturn[2] nil
 -- @treturn[2] string message
-function join.number(sets, window, fewest, features)
+function join.number(sets, window, fewest, features, quiet)
    local around, blocks = read(sets, window, features)
    if not around then return nil, blocks end
-   local of, calls = neighbors(around, blocks, window), 0
+   local of, calls = neighbors(around, blocks, window, quiet), 0
    local sums, take = count(sets, of)
    while true do
       local best
