@@ -129,6 +129,7 @@
       view = {start, length: end - start};
       image.src = `/picture/${id}.png${query}`;
       placeAll();
+      await image.decode();
     } catch (error) {
       if (mine === turns) say(error.message);
     } finally {
