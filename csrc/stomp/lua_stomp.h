@@ -37,6 +37,11 @@ int bc_stomp_options(lua_State *L, int arg, bc_simple_options *options, struct p
 /* After the kernel, with the result on top of the stack: 1, or raise. */
 int bc_stomp_result(lua_State *L, int status, struct progress *progress);
 
+/* lua_stomp_alike.c */
+int bc_stomp_unit_windows(lua_State *L);
+int bc_stomp_sketch(lua_State *L);
+int bc_stomp_alike(lua_State *L);
+
 /* lua_stomp_pan.c */
 int bc_stomp_pan(lua_State *L);
 int bc_stomp_z_pan(lua_State *L);
