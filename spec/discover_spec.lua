@@ -3,6 +3,8 @@ local command = require "support.command"
 local dataset = require "bclua.data.dataset"
 local discover = require "bclua.workflow.discover"
 local files = require "bclua.files"
+local lfs = require "lfs"
+local join = require "bclua.workflow.discover.join"
 local prom = require "bclua.evaluate.prom"
 local sampling = require "bclua.sampling"
 local soundscapes = require "bclua.data.soundscapes"
@@ -74,6 +76,19 @@ describe("prom.judge", function()
    end)
 end)
 
+-- All of `discover.join`, as the workflow does it recording by recording.
+local function number(sets, window, fewest, features)
+   local t, message = join.table(sets, window, features)
+   if not t then return t, message end
+   local found, i = {}, 1
+   while i <= #sets do
+      local own, first = {}, #found
+      while sets[i] and (#own == 0 or sets[i].row == own[1].row) do own[#own + 1], i = sets[i], i + 1 end
+      for k, of in ipairs(join.find(own, features(own[1].row), window, t)) do found[first + k] = of end
+   end
+   return join.number(sets, found, fewest)
+end
+
 describe("discover", function()
    local dir, made = command.folder(), nil
    local O = {soundscapes = 2, kinds = 2, most_calls = 5, snr = 5, sample_rate = 16000}
@@ -134,6 +149,64 @@ describe("discover", function()
       system.threads(usual)
    end)
 
+   it("gives the same bytes from any number of shards, and again where some were lost", function()
+      assert(run{output = dir .. "/whole.parquet"})
+      local whole = files.read(dir .. "/whole.parquet")
+      local r = assert(run{output = dir .. "/parts.parquet", shard = "1/2"})
+      assert.same({nil, false}, {r.merged, files.exists(dir .. "/parts.parquet")}) -- the other half is missing
+      assert.is_true(run{output = dir .. "/parts.parquet", shard = "2/2"}.merged)
+      assert.is_true(whole == files.read(dir .. "/parts.parquet"))
+      local joined = {}
+      for path in lfs.dir(dir .. "/parts.parquet.shards") do joined[#joined + 1] = path:match("^join%-%x+%.shards$") end
+      assert.equal(1, #joined)
+      os.remove(dir .. "/parts.parquet")
+      os.remove(("%s/parts.parquet.shards/%s/piece-000001.json"):format(dir, joined[1]))
+      assert.is_true(run{output = dir .. "/parts.parquet", shard = "2/2"}.merged)
+      assert.is_true(whole == files.read(dir .. "/parts.parquet"))
+      local none = assert(run{output = dir .. "/none.parquet", share = 1e-9, singles = 0, time_limit = 1})
+      assert.same({0, {}}, {none.calls, none.rows})
+   end)
+
+   it("takes first the call of most windows, as the definition does", function()
+      local g = sampling.generator(7)
+      local sets, found, n = {}, {}, 60
+      for i = 1, n do
+         sets[i], found[i] = {at = {}}, {}
+         for m = 1, 1 + (g:uniform() < 0.3 and g:integer(4) or 0) do sets[i].at[m] = m end
+      end
+      local of = {}
+      for i = 1, n do
+         of[i] = {}
+         for j = 1, i - 1 do
+            if g:uniform() < 0.08 then of[i][j], of[j][i] = 0.9, 0.9 end
+         end
+      end
+      for i = 1, n do
+         for j, r in pairs(of[i]) do found[i][j] = r end
+      end
+      local calls, call = 0, {}
+      while true do -- sums anew for each call
+         local best, most, size
+         for i = 1, n do
+            local sum = 0
+            for j = 1, n do
+               if not call[j] and not call[i] and (j == i or of[i][j]) then sum = sum + #sets[j].at end
+            end
+            if sum >= 3 and (not best or sum > most or sum == most and #sets[i].at > size) then
+               best, most, size = i, sum, #sets[i].at
+            end
+         end
+         if not best then break end
+         calls = calls + 1
+         for j = 1, n do
+            if not call[j] and (j == best or of[best][j]) then call[j] = calls end
+         end
+      end
+      assert.equal(calls, join.number(sets, found, 3))
+      for i = 1, n do assert.equal(call[i], sets[i].call) end
+      assert.is_true(calls > 5)
+   end)
+
    it("makes a track of examples with labels", function()
       local r = assert(run{track = dir .. "/calls.flac", dataset_root = dir .. "/data", examples = 2})
       local y = assert(require("bclua.audio").load(dir .. "/calls.flac"))
@@ -187,7 +260,7 @@ describe("discover", function()
    end)
 
    it("joins sets and single windows by correlation, whatever their level and background", function()
-      local join, g = require "bclua.workflow.discover.join", sampling.generator(5)
+      local g = sampling.generator(5)
       local calls, x, sets = {}, {}, {}
       for c = 1, 3 do calls[c] = g:normal(4 * 10):reshape{4, 10} end
       local function add(name, at, call, members)
@@ -206,12 +279,12 @@ describe("discover", function()
       later.at[1] = 20 -- cut three frames early
       local c, d, few = add("c", 0, calls[2]), add("d", 30, calls[2] * 2), {add("c", 30, calls[3]),
          add("d", 10, calls[3])}
-      assert.equal(2, join.number(sets, 10, 3, function(row) return row.x end, true))
+      assert.equal(2, number(sets, 10, 3, function(row) return row.x end))
       assert.same({1, 1}, {a.call, later.call})
       assert.same({2, 2, 2}, {b.call, c.call, d.call})
       assert.same({}, {alone.call, few[1].call, few[2].call}) -- of one window, and of two
       assert.same({1.0, true}, {a.correlation, later.correlation > 0.999 and later.correlation < 1.001})
-      local found, message = join.number(sets, 10, 3, function(row)
+      local found, message = number(sets, 10, 3, function(row)
          if row.source_name == "b" then return nil, "b: gone" end
          return row.x
       end)
@@ -219,7 +292,7 @@ describe("discover", function()
    end)
 
    it("does not count a window for two calls", function()
-      local join, g = require "bclua.workflow.discover.join", sampling.generator(6)
+      local g = sampling.generator(6)
       local function unit(a) return (a - a:mean()) / ((a - a:mean()) * (a - a:mean())):sum() ^ 0.5 end
       local u, v = unit(g:normal(40)), unit(g:normal(40))
       v = unit(v - u * (u * v):sum())
@@ -230,7 +303,7 @@ describe("discover", function()
          x:fill((u * math.cos(math.rad(degrees)) + v * math.sin(math.rad(degrees))):reshape{4, 10})
          sets[i] = {at = i == 2 and {0, 10, 20, 30, 40} or {0}, row = {source_name = ("r%d"):format(i), x = x}}
       end
-      assert.equal(1, join.number(sets, 10, 3, function(row) return row.x end, true))
+      assert.equal(1, number(sets, 10, 3, function(row) return row.x end))
       local calls = {}
       for i, set in ipairs(sets) do calls[i] = set.call or 0 end
       assert.same({1, 1, 1, 0, 0}, calls) -- the third would have made the last two a call of three windows

@@ -9,6 +9,7 @@ local clock = require "bclua.clock"
 local extracted = require "bclua.data.extracted"
 local join = require "bclua.workflow.discover.join"
 local options_of = require "bclua.options"
+local parallel = require "bclua.parallel"
 local pieces = require "bclua.workflow.pieces"
 local progress = require "bclua.progress"
 local rules = require "bclua.data.rules"
@@ -66,7 +67,7 @@ function discover.one(item, o)
 end
 
 -- A row a window, in order of calls, the sets first that are most like the centre.
-local function rows_of(all, rate, o)
+local function rows_of(all, rate, window)
    local sets = {}
    for _, set in ipairs(all) do sets[#sets + 1] = set.call and set end
    table.sort(sets, function(a, b)
@@ -80,7 +81,7 @@ local function rows_of(all, rate, o)
       for m, at in ipairs(set.at) do
          local start_s = at / rate
          rows[#rows + 1] = {source_name = set.row.source_name, species = set.row.species, call = set.call,
-            set = set.number, member = m, start_s = start_s, end_s = start_s + o.window / rate,
+            set = set.number, member = m, start_s = start_s, end_s = start_s + window / rate,
             clock_time = clock.at(set.row.recorded_at, start_s), distance = set.distance[m], members = #set.at,
             usual = set.usual, correlation = set.correlation, channel = set.row.channel}
       end
@@ -110,32 +111,91 @@ local SETS = {"list", items = "sets", of = {"table", of = {number = {"integer", 
    usual = {"number"}, distance = {"list", needed = true, of = {"number"}, items = "numbers"},
    at = {"list", needed = true, of = {"integer", least = 0}, items = "integers"}}}}
 
+local COMPARED_A_SECOND = 2e6 -- windows with windows, at all shifts: by it work is divided
+
+-- What sets of a recording are alike, as JSON has it.
+local FOUND = {"list", items = "sets", of = {"table", of = {
+   with = {"list", needed = true, of = {"integer", least = 1}, items = "numbers"},
+   correlation = {"list", needed = true, of = {"number"}, items = "numbers"}}}}
+
+-- The task that joins sets, which are those of one recording after the other.
+local function join_task(c, sets, o, many)
+   local items, sum = {}, 0
+   for i, set in ipairs(sets) do
+      local last = items[#items]
+      if last and last.item.row == set.row then
+         last.item.last = i
+      else
+         items[#items + 1] = {name = set.row.source_name, item = {row = set.row, first = i, last = i}}
+      end
+      for _, at in ipairs(set.at) do sum = (sum * 31 + at + i) % (1 << 40) end
+   end
+   for _, item in ipairs(items) do -- pieces are of about as much work
+      item.seconds = (item.item.last - item.item.first + 1) * #sets / COMPARED_A_SECOND
+   end
+   local t
+   local function features(row) return extracted.features(c.item_of[row]) end
+   local function one(item)
+      local message
+      if not t then t, message = join.table(sets, c.window, features) end
+      local x = t
+      if x then x, message = features(item.row) end
+      if not x then return nil, message end
+      local list = {}
+      for k, of in ipairs(join.find(table.move(sets, item.first, item.last, 1, {}), x, c.window, t)) do
+         list[k] = {with = {}, correlation = {}}
+         for j in pairs(of) do table.insert(list[k].with, j) end
+         table.sort(list[k].with)
+         for m, j in ipairs(list[k].with) do list[k].correlation[m] = of[j] end
+      end
+      return list
+   end
+   local function map(list)
+      local i = 0
+      return function()
+         i = i + 1
+         if list[i] then return i, one(list[i]) end
+      end
+   end
+   local function sum_up(found)
+      local of = {}
+      for i, item in ipairs(items) do
+         local first, last = item.item.first, item.item.last
+         for k = first, last do
+            local set = found[i] and found[i][k - first + 1] or {with = {}}
+            of[k] = {}
+            for m, j in ipairs(set.with) do of[k][j] = set.correlation[m] end
+         end
+      end
+      return {calls = join.number(sets, of, o.fewest), sets = many, rows = rows_of(sets, c.rate, c.window)}
+   end
+   return {name = "join", key = ("join-%x"):format(sum), items = items, unit = "recordings", map = map,
+      settings = {sets = #sets}, rules = FOUND, sum_up = sum_up, columns = discover.columns, parameters = o,
+      sample_rate = c.sample_rate}
+end
+
 -- The task of all recordings, for `work.run`.
 local function sets_task(c, options)
-   local items, parameters = {}, {seconds = options.seconds, share = options.share, fewest = options.fewest,
+   local items, o = {}, {seconds = options.seconds, share = options.share, fewest = options.fewest,
       singles = options.singles}
+   c.item_of = {}
    for i, row in ipairs(c.rows) do
-      local item = search.locate(row, c.features)
-      items[i] = {name = row.source_name, item = item, seconds = row.duration_cens / c.rate}
+      c.item_of[row] = search.locate(row, c.features)
+      items[i] = {name = row.source_name, item = c.item_of[row], seconds = row.duration_cens / c.rate}
    end
-   local o = options_of.extend(parameters, {window = c.window})
-   local function sum_up(found)
-      local sets, item_of, many = {}, {}, 0
+   local with_window = options_of.extend(o, {window = c.window})
+   local function map(list) return parallel.map(list, "bclua.workflow.discover", "one", with_window) end
+   local function following(found)
+      local sets, many = {}, 0
       for i, row in ipairs(c.rows) do
-         item_of[row] = items[i].item
          for _, set in ipairs(found[i] or {}) do
             set.row, sets[#sets + 1], many = row, set, many + (#set.at > 1 and 1 or 0)
          end
       end
-      local calls, message = join.number(sets, c.window, options.fewest, function(row)
-         return extracted.features(item_of[row])
-      end, options.quiet)
-      if not calls then return nil, message end
-      return {calls = calls, sets = many, rows = rows_of(sets, c.rate, o)}
+      return join_task(c, sets, o, many)
    end
-   return {items = items, unit = "recordings", module = "bclua.workflow.discover", o = o,
-      settings = options_of.extend(o), rules = SETS, sum_up = sum_up,
-      columns = discover.columns, parameters = parameters}
+   return {name = "discover", items = items, unit = "recordings", map = map, settings = with_window, rules = SETS,
+      next = following, parameters = o}
 end
 
 --- Find the sets of all recordings of a table, or what groups of recordings have in common.
@@ -153,7 +213,8 @@ function discover.run(options)
    if options.track and not options.dataset_root then return nil, "--track: needs --dataset-root" end
    local rows, p = search.read_corpus(options.input)
    if not rows then return nil, p end
-   local c = {rows = rows, rate = p.cens_sample_rate, window = math.floor(options.seconds * p.cens_sample_rate + 0.5)}
+   local c = {rows = rows, rate = p.cens_sample_rate, sample_rate = p.sample_rate,
+      window = math.floor(options.seconds * p.cens_sample_rate + 0.5)}
    if c.window < 2 then return nil, ("--seconds %g is less than two frames"):format(options.seconds) end
    local task, message
    c.features, message = search.find_features({input = options.input, features = options.features}, rows)
@@ -166,7 +227,6 @@ function discover.run(options)
    if p.features ~= "mel" then
       progress.note("discover: of CENS; calls are found by `motif extract --features mel`", options.quiet)
    end
-   task.sample_rate = p.sample_rate
    return work.run(task, options)
 end
 

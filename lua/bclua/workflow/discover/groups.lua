@@ -6,6 +6,7 @@ local consensus = require "bclua.consensus"
 local display = require "bclua.display"
 local extracted = require "bclua.data.extracted"
 local options_of = require "bclua.options"
+local parallel = require "bclua.parallel"
 local sampling = require "bclua.sampling"
 local schemas = require "bclua.data.schemas"
 local search = require "bclua.workflow.search"
@@ -139,9 +140,10 @@ function groups.task(c, options)
       end
       return r
    end
-   return {items = items, unit = "groups", module = "bclua.workflow.discover.groups", o = {window = c.window},
-      settings = options_of.extend(parameters, {window = c.window}), rules = {"table", of = {consensus = KIND,
-      contrast = KIND}}, sum_up = sum_up, columns = groups.columns, parameters = parameters}
+   local function map(list) return parallel.map(list, "bclua.workflow.discover.groups", "one", {window = c.window}) end
+   return {name = "discover", items = items, unit = "groups", map = map, sample_rate = c.sample_rate,
+      settings = options_of.extend(parameters, {window = c.window}), sum_up = sum_up, columns = groups.columns,
+      rules = {"table", of = {consensus = KIND, contrast = KIND}}, parameters = parameters}
 end
 
 --- The window of each group as text.
