@@ -1,6 +1,7 @@
 -- usage: bclua browse RUN [--port N] [--labels FILE] [--embeddings FILE [--clusters FILE] | --review FILE]
 -- Look through a run in a browser: listen, accept, reject, name.
 local cli = require "bclua.cli"
+local count = require("bclua.display").count
 local options_of = require "bclua.options"
 local server = require "bclua.workflow.browse.server"
 
@@ -24,8 +25,9 @@ local o = parser:parse()
 local _ <close> = cli.command("browse")
 local options = options_of.subset(o, schema)
 function options.ready(address, b)
-   local windows = b.windows and ("%d windows, "):format(b.windows.n) or ""
-   print(("%s%d recordings of %s: %s (Ctrl-C ends it)"):format(windows, #b.recordings, b.run, address))
+   local windows = b.windows and count(b.windows.n, "window") .. ", " or ""
+   print(("%s%s of %s: %s (Ctrl-C ends it)"):format(windows, count(#b.recordings, "recording"), b.run,
+      address))
    io.stdout:flush()
 end
 local result, message = server.run(options)

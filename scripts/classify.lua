@@ -1,6 +1,7 @@
 -- usage: bclua classify train|predict|update ... [options]
 -- Learns calls from labels, and finds them in any recordings.
 local cli = require "bclua.cli"
+local display = require "bclua.display"
 
 local function train(parser)
    local workflow = require "bclua.workflow.classify.train"
@@ -35,7 +36,7 @@ local function update(parser)
          output = o.output}
       if not result then return nil, message end
       for _, one in ipairs(result.classes) do
-         print(("%s: %d windows judged, %d yes%s"):format(one.label, one.judged, one.yes,
+         print(("%s: %s judged, %d yes%s"):format(one.label, display.count(one.judged, "window"), one.yes,
             one.used and "" or "; as it was, as verdicts are all alike"))
       end
       print("written: " .. o.output)

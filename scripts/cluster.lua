@@ -35,7 +35,7 @@ local function resubmit(parser)
       local r, message = jobs.resubmit(options_of.subset(o, jobs.options))
       if r and not o.submit and r.command then print(r.command) end
       if r then
-         io.stderr:write(("%d tasks lack something%s\n"):format(#r.tasks, r.at_work > 0 and
+         io.stderr:write(("tasks that lack something: %d%s\n"):format(#r.tasks, r.at_work > 0 and
             ("; %d more are at work"):format(r.at_work) or ""))
       end
       return r, message

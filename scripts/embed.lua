@@ -1,6 +1,7 @@
 -- usage: bclua embed COMMAND [options]; --help for the commands
 -- Train the network on triplets, evaluate it, hand it on.
 local cli = require "bclua.cli"
+local display = require "bclua.display"
 local fit = require "bclua.workflow.fit"
 local options_of = require "bclua.options"
 local system = require "bclua.system"
@@ -118,7 +119,7 @@ local function predict(parser)
    return function(o)
       cli.instead(c, o, "encoder", "checkpoint", "inputs")
       local result, message = cli.shared("predict", of(o), workflow.run)
-      if result and result.rows then print(("%s: %d windows"):format(o.output, result.rows)) end
+      if result and result.rows then print(("%s: %s"):format(o.output, display.count(result.rows, "window"))) end
       return result, message
    end
 end

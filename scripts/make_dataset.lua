@@ -2,6 +2,7 @@
 -- Makes a data set of synthetic bird songs in the BirdCLEF layout.
 local cli = require "bclua.cli"
 local dataset = require "bclua.data.dataset"
+local display = require "bclua.display"
 local options_of = require "bclua.options"
 local progress = require "bclua.progress"
 local soundscapes = require "bclua.data.soundscapes"
@@ -17,7 +18,8 @@ local _ <close> = cli.command("make_dataset")
 if o.soundscapes then
    local made, why = soundscapes.make(o.output, options_of.subset(o, soundscapes.options))
    cli.finish("make_dataset", made, why)
-   print(("%s: %d soundscapes, %.0f s, %d songs"):format(o.output, made.recordings, made.seconds, made.calls))
+   print(("%s: %s, %.0f s, %s"):format(o.output, display.count(made.recordings, "soundscape"), made.seconds,
+      display.count(made.calls, "song")))
    os.exit(true, true)
 end
 if o.most_s < o.least_s then parser:error("--most is below --least") end
@@ -31,5 +33,5 @@ end
 local result, message = dataset.make(o.output, options)
 if bar then bar:finish() end
 cli.finish("make_dataset", result, message)
-print(("%s: %d species, %d recordings, %.0f s, %d songs"):format(o.output, result.species, result.recordings,
-   result.seconds, result.calls))
+print(("%s: %d species, %s, %.0f s, %s"):format(o.output, result.species,
+   display.count(result.recordings, "recording"), result.seconds, display.count(result.calls, "song")))

@@ -130,7 +130,7 @@ describe("audit", function()
       assert.same({1, 1 / 15}, of("clipped")) -- at 33 from 29.5 on; at 36.4 from 32.9 on: no longer
       assert.same({2, 4 / 15}, of("padded")) -- of 7 s 3 are there; the same for the whole
       assert.equal("train_audio/x/one.wav at 15.0 s", check(result, "silent").example)
-      assert.matches("1 of 9 tiles (11.1 %) are silent, such as train_audio/x/one.wav at 15.0 s: nothing can be learnt",
+      assert.matches("silent: 1 of 9 tiles (11.1 %), such as train_audio/x/one.wav at 15.0 s: nothing can be learnt",
          warned(result, "silent"), 1, true)
       assert.matches("leave out recordings shorter than half a tile", warned(result, "mostly padding"), 1, true)
       assert.is_string(warned(result, "clipping adds harmonics"))

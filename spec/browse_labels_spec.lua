@@ -59,14 +59,14 @@ describe("labels of a run", function()
       local out, status = command.shell(("%s -e %s 2>&1"):format(command.quote(command.program), command.quote(
          ("require('bclua.workflow.browse.server').run{run = %q, labels = %q, ready = function() os.exit(0) end}")
          :format(m.dir, path))))
-      assert.same({("browse: 2 labels of %s are of 2 recordings\nbrowse: 3 labels of %s are of 2 recordings that " ..
-         "are not in the table\n"):format(path, path), 0}, {out, status})
+      assert.same({("browse: %s: 2 labels of 2 recordings\nbrowse: %s: 3 labels of 2 recordings that are not " ..
+         "in the table\n"):format(path, path), 0}, {out, status})
    end)
 
    it("have to be there, a table, and some of them of these recordings", function()
       for text, path in pairs({["no such file"] = dir .. "/none.parquet",
          ["column 'end_s'"] = command.write(dir .. "/a.csv", "source_name,start_s\nx,1\n"),
-         ["none of its 1 labels"] = write{label({source_name = "x/gone.wav"}, 1, 2)}}) do
+         ["none of its labels"] = write{label({source_name = "x/gone.wav"}, 1, 2)}}) do
          local b, message = browse.open({run = m.dir, labels = path})
          assert.is_nil(b)
          assert.matches(path, message, 1, true)

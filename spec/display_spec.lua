@@ -26,6 +26,13 @@ describe("display", function()
       assert.same({"a\\nb  1", "c     2"}, display.lines({{"a\nb", "1"}, {"c", "2"}}, {}))
    end)
 
+   it("counts in words", function()
+      assert.equal("1 recording", display.count(1, "recording"))
+      assert.equal("0 recordings", display.count(0, "recording"))
+      assert.equal("12 entries", display.count(12, "entry", "entries"))
+      assert.equal("1 sound occurs", display.count(1, "sound occurs", "sounds occur"))
+   end)
+
    it("makes one word for a shell of a text", function()
       for s, word in pairs({["a/b-1.ogg"] = "a/b-1.ogg", ["--x=1,2"] = "--x=1,2", [""] = "''", ["a b"] = "'a b'",
          ["~"] = "'~'", ["it's $1"] = "'it'\\''s $1'"}) do

@@ -69,7 +69,7 @@ describe("triplets without species", function()
    end)
 
    it("say which recordings have no value", function()
-      assert.matches("1 recordings have no 'site' in motif.parquet and are groups of their own: card/12.wav",
+      assert.matches("no 'site' in motif.parquet: 1 recording, each a group of its own: card/12.wav",
          run{group = "site"}.warnings[1], 1, true)
    end)
 
@@ -141,6 +141,6 @@ describe("triplets without species", function()
       assert.equal("card/12.wav", query("select distinct a from T where a_species is null")[1].a)
       assert.is_true(query([[select bool_and(a_species = b_species and a_species is distinct from c_species) fit from T
          where a_species is not null]])[1].fit)
-      assert.matches("one group has one recording (card/12.wav)", result.warnings[1], 1, true)
+      assert.matches("1 group has one recording (card/12.wav)", result.warnings[1], 1, true)
    end)
 end)

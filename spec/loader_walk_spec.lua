@@ -157,8 +157,9 @@ describe("walk", function()
       fails({input = dir .. "/none.parquet", dataset_root = m.data}, "none.parquet")
       assert(sql.write_parquet(dir .. "/one.parquet",
          ("select * from read_parquet('%s') where len(pi) > 0 limit 1"):format(m.motif)))
-      fails({input = dir .. "/one.parquet", dataset_root = m.data}, "one.parquet: 1 recordings with a matrix profile")
-      fails({input = dir, dataset_root = m.data}, ": 0 recordings with a matrix profile, a walk needs 2")
+      fails({input = dir .. "/one.parquet", dataset_root = m.data},
+         "one.parquet: a walk needs 2 recordings with a matrix profile, got 1")
+      fails({input = dir, dataset_root = m.data}, ": a walk needs 2 recordings with a matrix profile, got 0")
       assert.error_matches(function() loader.walk({input = "x"}) end, "option 'dataset_root' is missing")
       assert.error_matches(function() loader.walk({input = "x", dataset_root = "y", tiles = "z"}) end,
          "unknown option 'tiles'")

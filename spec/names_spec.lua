@@ -293,7 +293,7 @@ describe("a set without a motif", function()
    it("may have been written without types for what is empty", function()
       local path = dir .. "/old.parquet"
       assert(sql.write_parquet(path, {source_name = {"a", "b"}, cens_sample_rate = {10, 10}, pi = {n = 2}}))
-      assert.same({nil, path .. ": 0 recordings with a matrix profile, a walk needs 2"},
+      assert.same({nil, path .. ": a walk needs 2 recordings with a matrix profile, got 0"},
          {require("bclua.data.walk").read(path, dir, 5)})
    end)
 

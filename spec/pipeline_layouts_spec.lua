@@ -39,7 +39,7 @@ describe("pipeline", function()
       for i = 1, 8 do names[i] = ("20230514_%02d3000.ogg"):format(i) end
       local result, page = run("card", names)
       assert.matches("8 recordings without species, ", page, 1, true)
-      assert.matches("from 4 recordings; 4 recordings are kept for evaluation. Groups are recordings:", page, 1, true)
+      assert.matches("from 4 recordings; kept for evaluation: 4 recordings. Groups are recordings:", page, 1, true)
       assert.matches("triplets per recording of the anchor", page, 1, true)
       assert.matches("there were no labels, as no recording has a species: what is judged is retrieval", page, 1, true)
       assert.matches("by recording %(%d%) nearest: cosine", page)

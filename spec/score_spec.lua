@@ -362,7 +362,7 @@ describe("score", function()
       check()
       assert.equal(drawn, command.read(dir .. "/t.parquet"))
       command.write(dir .. "/few.csv", "source_name,kind,pick\nnone,discord,true\n")
-      assert.matches("16 recordings have no score in .*few.csv: their motif is taken",
+      assert.matches("no score in .*few.csv: 16 recordings; their motif is taken",
          draw({scores = dir .. "/few.csv", force = true}).warnings[1])
       assert.matches("--dataset-root", select(2, draw({})), 1, true)
       assert.matches("^/none", select(2, draw({scores = "/none.parquet"})))

@@ -135,7 +135,7 @@ describe("generate-triplets", function()
       local result = assert(run({group = "site", metadata = dir .. "/meta.csv"}))
       assert.matches("meta.csv: 'train_audio/s1/s1-1.ogg' is there twice with different values of 'site'",
          result.warnings[1], 1, true)
-      assert.matches("23 recordings have no 'site' in meta.csv and are grouped by species: .* and 18 more",
+      assert.matches("no 'site' in meta.csv: 23 recordings, grouped by species: .* and 18 more",
          result.warnings[2])
    end)
 
@@ -179,7 +179,7 @@ describe("generate-triplets", function()
          "least(abs(c_loc - 3.5), abs(c_loc - 8.5)) < 3.5 - 1e-9")[1].n)
       assert.matches("always their own second window", result.warnings[1])
       result = assert(run({clip_distance = 19}))
-      assert.matches("24 recordings have no room for a clip 19 s from their windows", result.warnings[#result.warnings])
+      assert.matches("no room for a clip 19 s from the windows: 24 recordings", result.warnings[#result.warnings])
       assert(run({self_distance = 5.1}))
       assert.equal(0, rows("select count(*)::bigint n from T where a = b and a_species not in ('s4', 's5')")[1].n)
       assert(run({clips = 2}))
@@ -223,7 +223,7 @@ describe("generate-triplets", function()
    it("warns with numbers when more triplets are wanted than there are pairs", function()
       local by_hand = 12 + 6 + 4 + 2 + 12 * 11 + 6 * 5 + 4 * 3
       local result = assert(run())
-      assert.matches(("20000 triplets, but there are only %d distinct pairs of anchor and neighbour"):format(by_hand),
+      assert.matches(("20000 triplets, but only %d distinct pairs of anchor and neighbour"):format(by_hand),
          result.warnings[2], 1, true)
       result = assert(run({samples = by_hand}))
       assert.equal(1, #result.warnings)

@@ -60,6 +60,15 @@ function display.shell(s)
    return s:find("^[%w_./:,=+@%%-]+$") and s or "'" .. s:gsub("'", "'\\''") .. "'"
 end
 
+--- A number and what there are so many of: `1 recording`, `12 recordings`.
+-- @tparam integer n
+-- @tparam string one
+-- @tparam[opt] string many default: `one` with an s
+-- @treturn string
+function display.count(n, one, many)
+   return ("%d %s"):format(n, n == 1 and one or many or one .. "s")
+end
+
 --- Columns of a terminal that a text takes.
 -- @tparam string s
 -- @treturn integer

@@ -167,7 +167,8 @@ function Progress:finish(summary)
    if current == self then current = nil end
    if self.quiet then return end
    local elapsed = self:elapsed()
-   summary = summary or ("%d %s in %s"):format(self.done, self.unit, progress.duration(elapsed))
+   summary = summary or ("%s in %s"):format(display.count(self.done, (self.unit:gsub("s$", "")), self.unit),
+      progress.duration(elapsed))
    progress.clear()
    self.out:write(display.line(self.name .. ": " .. summary), "\n")
    self.out:flush()

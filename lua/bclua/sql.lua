@@ -456,7 +456,7 @@ function sql.table(rows, options)
    for _, cells in ipairs(shown) do
       if cells then line(cells) else lines[#lines + 1] = "…" end
    end
-   lines[#lines + 1] = ("(%d row%s)"):format(#rows, #rows == 1 and "" or "s")
+   lines[#lines + 1] = ("(%s)"):format(display.count(#rows, "row"))
    return table.concat(lines, "\n")
 end
 

@@ -16,6 +16,7 @@
 --     file named by date and time (`20230514_043000`, `NORTH_20230514_043000`)
 --  4. else `species`
 -- @module bclua.data.layouts
+local display = require "bclua.display"
 local files = require "bclua.files"
 
 local layouts = {}
@@ -151,12 +152,11 @@ function layouts.words(list, taken)
    local species, without = count(list, "species")
    local text
    if species > 0 then
-      text = ("%d species%s"):format(species, without > 0 and (", %d recording%s without"):format(without,
-         without == 1 and "" or "s") or "")
+      text = ("%d species%s"):format(species, without > 0 and (", %s without"):format(display.count(without,
+         "recording")) or "")
    else
       local sites = count(list, "site")
-      text = ("%sno species: groups are recordings"):format(sites > 0 and ("%d site%s, "):format(sites,
-         sites == 1 and "" or "s") or "")
+      text = (sites > 0 and display.count(sites, "site") .. ", " or "") .. "no species: groups are recordings"
    end
    if taken.is_sure then return text end
    return ("%s; if the folders are %s: --data-layout %s (data.layout of the pipeline)"):format(text,

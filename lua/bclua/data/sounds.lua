@@ -1,6 +1,7 @@
 --- Which files of a folder are recordings, and what becomes of the others.
 -- @module bclua.data.sounds
 local audio = require "bclua.audio"
+local count = require("bclua.display").count
 local files = require "bclua.files"
 
 local sounds = {}
@@ -73,8 +74,6 @@ function sounds.sort_out(root, found, left_out, hidden)
    return read, others
 end
 
-local function plural(n, word) return ("%d %s%s"):format(n, word, n == 1 and "" or "s") end
-
 -- The extensions that are not read, as words, and what to do about them.
 local function unread(extensions)
    local words, todo = {}, {}
@@ -101,10 +100,10 @@ end
 function sounds.about(others)
    local parts = {}
    if others.not_read > 0 then
-      parts[1] = ("%s not read: %s"):format(plural(others.not_read, "file"), unread(others.extensions))
+      parts[1] = ("%s not read: %s"):format(count(others.not_read, "file"), unread(others.extensions))
    end
    if others.ignored > 0 then
-      parts[#parts + 1] = ("%s ignored%s"):format(plural(others.ignored, "other file"),
+      parts[#parts + 1] = ("%s ignored%s"):format(count(others.ignored, "other file"),
          others.hidden > 0 and (" (%d hidden)"):format(others.hidden) or "")
    end
    return #parts > 0 and table.concat(parts, "; ") or nil

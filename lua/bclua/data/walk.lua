@@ -87,7 +87,7 @@ function walk.read(input, root, seconds)
    if not t then return nil, message end
    local n = #t.sources
    if n < 2 then
-      return nil, ("%s: %d recordings with a matrix profile, a walk needs 2"):format(input, n)
+      return nil, ("%s: a walk needs 2 recordings with a matrix profile, got %d"):format(input, n)
    end
    local first, paths = array.zeros({n + 1}, "i64"), {}
    for i, name in ipairs(t.sources) do

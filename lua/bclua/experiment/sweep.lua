@@ -16,6 +16,7 @@
 --    metric = "loss", f = function(p) return {loss = train(p.lr, p.z, p.seed)} end})
 -- print(sweep.table(r))
 -- sweep.plot(r, "lr", "lr.svg")
+local display = require "bclua.display"
 local files = require "bclua.files"
 local is_finite = require("bclua.numbers").is_finite
 local options_of = require "bclua.experiment.sweep.options"
@@ -295,7 +296,7 @@ function sweep.run(options)
       error(problem, 0)
    end
    os.remove(s.folder) -- if nothing is in it
-   s.bar:finish(("%d trials, %d of them new, %d failed"):format(s.done, s.ran, s.failed))
+   s.bar:finish(("%s, %d of them new, %d failed"):format(display.count(s.done, "trial"), s.ran, s.failed))
    if s.failed_before > 0 then
       progress.note(("sweep: %d failed before; retry does them again"):format(s.failed_before), o.quiet)
    end

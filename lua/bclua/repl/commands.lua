@@ -193,7 +193,7 @@ list.time = {usage = ":time [-n RUNS] EXPR", text = "how long it takes: best and
       local times, loops = results[2], results[3]
       local n = #times
       local median = (times[(n + 1) // 2] + times[n // 2 + 1]) / 2
-      return ("best %s, median %s of %d runs%s"):format(duration(times[1]), duration(median), n,
+      return ("best %s, median %s of %s%s"):format(duration(times[1]), duration(median), display.count(n, "run"),
          loops > 1 and (" of %d"):format(loops) or "")
    end}
 
@@ -201,7 +201,7 @@ local function bytes(n)
    for _, unit in ipairs({{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}}) do
       if n >= unit[1] then return ("%s %s"):format(digits(n / unit[1]), unit[2]) end
    end
-   return ("%d bytes"):format(n)
+   return display.count(n, "byte")
 end
 
 -- What the user has made: `{name=, value=, where=}`, sorted by name.
@@ -361,7 +361,7 @@ list.save = {usage = ":save [-f] FILE", text = "write what ran without an error 
       end
       local ok, message = require("bclua.system").write_file(path, script_of(session))
       if not ok then return nil, message end
-      return ("%d entries in %s"):format(#session.entries, path)
+      return ("%s in %s"):format(display.count(#session.entries, "entry", "entries"), path)
    end}
 
 list.edit = {usage = ":edit [FILE]", text = "edit the last entry, or a file, then run it", takes = "file",

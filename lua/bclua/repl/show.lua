@@ -1,6 +1,7 @@
 --- Values as text, for the REPL and for messages.
 -- @module bclua.repl.show
 local check_options = require("bclua.options").check
+local count = require("bclua.display").count
 
 local show = {}
 
@@ -207,13 +208,13 @@ function show.kind(v)
    local kind = math.type(v) or type(v)
    local name = (debug.getmetatable(v) or {}).__name
    if type(v) == "userdata" then return type(name) == "string" and name or kind end
-   if kind == "string" then return ("string, %d byte%s"):format(#v, #v == 1 and "" or "s") end
+   if kind == "string" then return "string, " .. count(#v, "byte") end
    if kind == "function" then return (function_text(v):gsub("^function: %S+ ", "function ")) end
    if kind ~= "table" then return kind end
    local n = 0
    for _ in next, v do n = n + 1 end
    local list = rawlen(v)
-   local text = ("table, %d field%s"):format(n, n == 1 and "" or "s")
+   local text = "table, " .. count(n, "field")
    if list > 0 and list == n then text = ("list of %d"):format(n) end
    return type(name) == "string" and name .. ", " .. text or text
 end

@@ -27,8 +27,7 @@ function terminal.banner()
    for name, version in require("bclua.audio").version():gmatch("(lib%a+)%-([%d%.]+)") do
       parts[#parts + 1] = name .. " " .. version
    end
-   local n = system.threads()
-   local text = table.concat(parts, ", ") .. (", %d thread%s"):format(n, n == 1 and "" or "s")
+   local text = table.concat(parts, ", ") .. ", " .. display.count(system.threads(), "thread")
    return display.wrap(text, (require("bclua.host").window()) or 80) .. "\n:help explains"
 end
 

@@ -9,6 +9,7 @@
   const fits = (li, text) =>
     li.dataset.name.includes(text) &&
     choices.every(select => select.value === "" || li.dataset[select.dataset.filter].split("\n").includes(select.value));
+  const allRecordings = $("count")?.textContent;
   const filterRecordings = () => {
     const text = filter.value.toLowerCase();
     let count = 0;
@@ -20,8 +21,8 @@
       group.hidden = some === 0;
       if (text !== "" || choices.some(select => select.value !== "")) group.open = true;
     }
-    const all = document.querySelectorAll("details li").length;
-    $("count").textContent = count < all ? `${count} of ${all} recordings` : `${all} recordings`;
+    const isAll = count === document.querySelectorAll("details li").length;
+    $("count").textContent = isAll ? allRecordings : `${count} of ${allRecordings}`;
   };
   // j and k go from link to link, / to the filter; Enter opens.
   const goThrough = by => {

@@ -1,5 +1,8 @@
-// What several pages have: small spectrograms, and maps of points.
+// What several pages have: numbers in words, small spectrograms, and maps of points.
 "use strict";
+
+// A number and what there are so many of: "1 window", "12 windows".
+const count = (n, one) => `${n} ${one}${n === 1 ? "" : "s"}`;
 
 // A spectrogram of `bclua.plot.thumbnail` onto a canvas.
 const drawMel = (canvas, buffer) => {

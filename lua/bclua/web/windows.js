@@ -165,7 +165,7 @@
     const left = p.left === undefined ? "" : `, ${p.left} left`;
     const by = p.features ? `, by ${p.features}` : "";
     const one = p.class ? `${p.class}: ${p.yes} yes, ${p.no} no, ${p.unsure} unsure${left}${by}; ` : "";
-    $("progress").textContent = `${one}${p.answered} answers of ${p.windows} windows`;
+    $("progress").textContent = `${one}${count(p.answered, "answer")} of ${count(p.windows, "window")}`;
   };
 
   const show = async (id, sound) => {
@@ -299,7 +299,7 @@
     inTurn(async () => {
       const windows = await putCluster(label, "yes");
       undone.push({cluster, label});
-      say(`${label}: ${windows} windows of cluster ${cluster}; z takes it back`);
+      say(`${label}: ${count(windows, "window")} of cluster ${cluster}; z takes it back`);
       if (shown) await show(shown.row, false);
     });
   const undo = () =>
@@ -308,7 +308,7 @@
       if (!last) return say("nothing to take back");
       if (last.cluster) {
         const windows = await putCluster(last.label, "none");
-        say(`taken back: ${last.label}: ${windows} windows of cluster ${last.cluster}`);
+        say(`taken back: ${last.label}: ${count(windows, "window")} of cluster ${last.cluster}`);
         if (shown) await show(shown.row, false);
         return;
       }

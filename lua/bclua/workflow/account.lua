@@ -33,6 +33,15 @@ function account.text(a)
    return ("%d found: %s"):format(a.found, table.concat(parts, ", "))
 end
 
+--- What a step says that could do nothing.
+-- @tparam integer n recordings, all of which failed
+-- @tparam {table,...} failures with `reason`
+-- @treturn string
+function account.all_failed(n, failures)
+   local text = n == 1 and "its only recording failed" or ("all %d recordings failed, the first"):format(n)
+   return text .. ": " .. failures[1].reason
+end
+
 --- Keep it as JSON.
 -- @treturn[2] nil, message beginning with the path
 function account.write(path, a) return files.write_json(path, a) end

@@ -4,6 +4,7 @@
 -- windows overlap; how many triplets each class and partition has; and what to do about it.
 -- The recordings are decoded once each, in parallel.
 -- @module bclua.workflow.audit
+local account = require "bclua.workflow.account"
 local rules = require "bclua.data.rules"
 local array = require "bclua.array"
 local display = require "bclua.display"
@@ -104,14 +105,15 @@ local function measure(db, sources, o, options, result)
          if #t.loc > 0 then db:append("tile", t, {order = COLUMNS}) end
          if t.past > 0 then
             table.insert(result.failures, {path = items[i].path, step = "audit",
-               reason = ("%s: %d windows lie behind its end (changed since `extract`?)"):format(items[i].path, t.past)})
+               reason = ("%s: %s behind its end (changed since `extract`?)"):format(items[i].path,
+               display.count(t.past, "window lies", "windows lie"))})
          end
       else
          table.insert(result.failures, {path = items[i].path, step = "audit", reason = why})
       end
       bar:update(i)
    end
-   bar:finish(("%d recordings, %d failed, in %s"):format(result.audited, #sources - result.audited,
+   bar:finish(("%s, %d failed, in %s"):format(display.count(result.audited, "recording"), #sources - result.audited,
       progress.duration(bar:elapsed())))
 end
 
@@ -196,13 +198,13 @@ local function set_warnings(result)
    local function add(...) list[#list + 1] = (...):format(select(2, ...)) end
    for _, c in ipairs(result.checks) do
       if c.tiles > 0 and c.share > audit.accepted[c.name] then
-         add("%d of %d tiles (%s) are %s, such as %s: %s", c.tiles, result.tiles, percent(c.share), WORDS[c.name],
+         add("%s: %d of %d tiles (%s), such as %s: %s", WORDS[c.name], c.tiles, result.tiles, percent(c.share),
             c.example, ADVICE[c.name])
       end
    end
    if result.across > 0 then
-      add("%d sounds occur under several species, such as %s: one of the labels is wrong; correct it or remove both",
-         result.across, result.checks[4].example)
+      add("%s under several species, such as %s: one of the labels is wrong; correct it or remove both",
+         display.count(result.across, "sound occurs", "sounds occur"), result.checks[4].example)
    end
    if result.overlap.share > audit.accepted.overlap then
       add("in %d of %d triplets (%s) two windows overlap (on average by %s): the network can match them by their " ..
@@ -210,8 +212,8 @@ local function set_warnings(result)
          percent(result.overlap.share), percent(result.overlap.shared), result.window_s)
    end
    if result.past > 0 then
-      add("%d windows lie behind the end of their recording: run `extract`, `consolidate` and `generate-triplets` " ..
-         "again", result.past)
+      add("windows behind the end of their recording: %d; run `extract`, `consolidate` and `generate-triplets` again",
+         result.past)
    end
    local classes = result.classes
    if #classes > 1 and classes[1].triplets > UNEVEN * classes[#classes].triplets then
@@ -220,7 +222,8 @@ local function set_warnings(result)
          result.class_is)
    end
    if #result.failures > 0 then
-      add("%d recordings could not be audited, the first: %s", #result.failures, result.failures[1].reason)
+      add("%s could not be audited, the first: %s", display.count(#result.failures, "recording"),
+         result.failures[1].reason)
    end
 end
 
@@ -341,8 +344,7 @@ function audit.run(options)
    local db <close> = assert(sql.open())
    measure(db, sources, o, options, result)
    if result.audited == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #sources,
-         result.failures[1].reason)
+      return nil, options.input .. ": " .. account.all_failed(#sources, result.failures)
    end
    check_table(db, relation, made.window_s or WINDOW_S, result)
    check_tiles(db, relation, result)

@@ -5,6 +5,7 @@
 local verdicts = require "bclua.workflow.verdicts"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
+local display = require "bclua.display"
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
 local labelled = require "bclua.workflow.labelled"
@@ -66,7 +67,7 @@ local function add_labels(rows, path)
       row.labels = of[row.source_name]
       recordings = recordings + (row.labels and 1 or 0)
    end
-   return {("%d labels of %s are of %d recordings"):format(about.labels, path, recordings),
+   return {("%s: %s of %s"):format(path, display.count(about.labels, "label"), display.count(recordings, "recording")),
       labelled.others(path, about)}
 end
 

@@ -286,7 +286,7 @@ function clusters.run(options)
    local set
    set, message = windows.read(options)
    if not set then return nil, message end
-   progress.note(("cluster: %d windows"):format(set.n), options.quiet)
+   progress.note("cluster: " .. display.count(set.n, "window"), options.quiet)
    if options.whiten then set.x = whiten.within(set.x, set.file):copy("f32") end
    local found = cluster.hdbscan(set.x, {least = options.least, metric = options.metric})
    local names, lines = read_names(options.names, #found.sizes)
@@ -342,17 +342,22 @@ end
 -- @tparam table r from `run`
 -- @treturn string
 function clusters.text(r)
-   local list = {("%d windows of %d recordings: %d cluster%s with %d windows, %d in none"):format(r.windows,
-      r.recordings, #r.clusters, #r.clusters == 1 and "" or "s", r.clustered, r.windows - r.clustered)}
-   if r.nonfinite > 0 then list[#list + 1] = ("left out, embedding NaN or infinite: %d windows"):format(r.nonfinite) end
-   if r.others > 0 then list[#list + 1] = ("left out, no likely call: %d windows"):format(r.others) end
+   local function in_words(n) return display.count(n, "window") end
+   local list = {("%s of %s: %s with %s, %d in none"):format(in_words(r.windows),
+      display.count(r.recordings, "recording"), display.count(#r.clusters, "cluster"), in_words(r.clustered),
+      r.windows - r.clustered)}
+   local function say(n, words)
+      if n > 0 then list[#list + 1] = words .. ": " .. in_words(n) end
+   end
+   say(r.nonfinite, "left out, embedding NaN or infinite")
+   say(r.others, "left out, no likely call")
    if r.agreement then
-      list[#list + 1] = ("adjusted mutual information with the labels of %d windows: %.3f (0: by chance, 1: the same)")
-         :format(r.labelled, r.agreement)
+      list[#list + 1] = ("adjusted mutual information with the labels of %s: %.3f (0: by chance, 1: the same)")
+         :format(in_words(r.labelled), r.agreement)
    end
    list[#list + 1] = #r.clusters > 0 and lines_of(r.clusters) or
       "no part of them is denser than the rest: try fewer windows a cluster (--least), or more windows"
-   if r.labels > 0 then list[#list + 1] = ("labels: %d windows"):format(r.labels) end
+   say(r.labels, "labels")
    return table.concat(list, "\n")
 end
 

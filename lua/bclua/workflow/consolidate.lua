@@ -2,6 +2,7 @@
 -- @module bclua.workflow.consolidate
 local array = require "bclua.array"
 local deployments = require "bclua.data.deployments"
+local display = require "bclua.display"
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
 local layouts = require "bclua.data.layouts"
@@ -110,7 +111,8 @@ local function missing_of(folder, columns, quiet)
    for _, name in ipairs(columns.source_name) do there[name] = true end
    local missing, message = manifest.missing(folder, there)
    if missing and missing[1] then
-      progress.note(("consolidate: %d recordings are missing, the first: %s"):format(#missing, missing[1].reason),
+      progress.note(("consolidate: missing: %s, the first: %s"):format(display.count(#missing, "recording"),
+         missing[1].reason),
          quiet)
    end
    return missing, message
@@ -249,7 +251,7 @@ function consolidate.run(options)
    if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", failures) end
    if ok then ok, message = provenance.write_warnings(options.output .. ".warnings.csv", warnings) end
    if not ok then return nil, message end
-   progress.note(("consolidate: %d recordings, %d failed%s%s"):format(count, #failures,
+   progress.note(("consolidate: %s, %d failed%s%s"):format(display.count(count, "recording"), #failures,
       gone > 0 and (", %d no longer there and left out"):format(gone) or "", #warnings > 0 and
       ("; %d with a warning: %s.warnings.csv"):format(#warnings, options.output) or ""), options.quiet)
    return {recordings = count, failures = failures, warnings = warnings, gone = gone}

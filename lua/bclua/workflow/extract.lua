@@ -325,8 +325,7 @@ function extract.run(options)
    if not ok then return nil, message end
    if result.done + result.skipped == 0 then
       if is_new then os.remove(options.output .. "/parameters.json") end -- nothing was made with them
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #result.failures,
-         result.failures[1].reason)
+      return nil, options.input .. ": " .. account.all_failed(#result.failures, result.failures)
    end
    return result
 end

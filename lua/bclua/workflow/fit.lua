@@ -1,6 +1,7 @@
 --- Step 5: train the network on triplets of tiles.
 -- @module bclua.workflow.fit
 local augment = require "bclua.data.augment"
+local count = require("bclua.display").count
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local json = require "bclua.json"
@@ -151,8 +152,8 @@ local function settings(options, ranks)
    p.parts, p.part = ranks and ranks.size() or 1, ranks and ranks.rank() + 1 or 1
    p.batch_shards = shards_of(options, p.parts, options.run .. "/checkpoints")
    if p.batch_shards % p.parts ~= 0 then
-      return nil, ("%d ranks cannot share a batch in %d virtual shard%s equally: start as many as divide it, or say "
-         .. "--batch-shards N for a new run"):format(p.parts, p.batch_shards, p.batch_shards == 1 and "" or "s")
+      return nil, ("%d ranks cannot share a batch in %s equally: start as many as divide it, or say "
+         .. "--batch-shards N for a new run"):format(p.parts, count(p.batch_shards, "virtual shard"))
    end
    if p.batch_size % p.batch_shards ~= 0 then
       return nil, ("a batch of %d triplets in %d virtual shards: --batch-size must be a multiple"):format(p.batch_size,
@@ -339,10 +340,10 @@ end
 local function about(p, l, parameter_count, bytes, ranks)
    local list = {}
    if l.dropped > 0 then
-      list[1] = ("%d of %d triplets have no tiles and are left out"):format(l.dropped, l.dropped + l.triplets)
+      list[1] = ("left out, without tiles: %d of %d triplets"):format(l.dropped, l.dropped + l.triplets)
    end
-   list[#list + 1] = ("%d triplets, %d parameters, training takes %s of memory%s"):format(l.triplets, parameter_count,
-      gigabytes(bytes), ranks and " in each process" or "")
+   list[#list + 1] = ("%s, %d parameters, training takes %s of memory%s"):format(count(l.triplets, "triplet"),
+      parameter_count, gigabytes(bytes), ranks and " in each process" or "")
    if ranks then
       list[#list + 1] = ("%d ranks of %s share batches of %d virtual shards (one process gives the same bits with "
          .. "--batch-shards %d)"):format(p.parts, ranks.library(), p.batch_shards, p.batch_shards)

@@ -2,6 +2,7 @@
 -- is read.
 -- Nothing is lost on the way: each line of a label is in the table, or in the list of those that were not taken.
 -- @module bclua.workflow.import_labels
+local display = require "bclua.display"
 local rules = require "bclua.data.rules"
 local annotations = require "bclua.format.annotations"
 local files = require "bclua.files"
@@ -281,7 +282,7 @@ local function tell(options, result)
       if i <= NAMED then note("not read: %s", f.reason) end
    end
    if #result.unmatched > 0 then
-      note("%d lines not taken (%s), all in %s", #result.unmatched, reasons(result.unmatched),
+      note("%s not taken (%s), all in %s", display.count(#result.unmatched, "line"), reasons(result.unmatched),
          options.output .. ".unmatched.csv")
       for i = 1, math.min(NAMED, #result.unmatched) do
          local row = result.unmatched[i]
@@ -289,12 +290,14 @@ local function tell(options, result)
       end
    end
    if result.by_name > 0 then
-      note("%d paths are those of recordings by the name of the file alone, in other folders", result.by_name)
+      note("recordings found in another folder, by the name of the file alone: %d", result.by_name)
    end
-   if result.unlabelled > 0 then note("%d labels have no text (--column says where it is)", result.unlabelled) end
-   note("%d lines of %d files: %d labels of %d recordings, %d not taken%s; %d files not read", #result.rows +
-      #result.unmatched, result.files, #result.rows, result.recordings, #result.unmatched, result.views > 0 and
-      (" (and %d lines of further views)"):format(result.views) or "", #result.failures)
+   if result.unlabelled > 0 then note("labels without text: %d (--column says where it is)", result.unlabelled) end
+   local count = display.count
+   note("%s of %s: %s of %s, %d not taken%s; %s not read", count(#result.rows + #result.unmatched, "line"),
+      count(result.files, "file"), count(#result.rows, "label"), count(result.recordings, "recording"),
+      #result.unmatched, result.views > 0 and (" (and %s of further views)"):format(count(result.views, "line")) or "",
+      count(#result.failures, "file"))
 end
 
 local function check_output(path)

@@ -164,14 +164,16 @@ end
 -- @tparam table r from `status`
 -- @treturn string
 function jobs.text(r)
-   local is_search = r.frozen.settings.pieces == "search"
-   local lines = {("%s, in %d pieces"):format(is_search and progress.duration(r.seconds) .. " of work of one core" or
-      ("%d recordings, %s of sound"):format(r.recordings, progress.duration(r.seconds)), r.pieces)}
+   local is_search, count = r.frozen.settings.pieces == "search", display.count
+   local lines = {("%s, in %s"):format(is_search and progress.duration(r.seconds) .. " of work of one core" or
+      ("%s, %s of sound"):format(count(r.recordings, "recording"), progress.duration(r.seconds)),
+      count(r.pieces, "piece"))}
    local function add(...) lines[#lines + 1] = string.format(...) end
-   add("done     %d pieces, %s (%.1f %%)%s", r.done.pieces, progress.duration(r.done.seconds),
-      100 * r.done.seconds / r.seconds, r.failed > 0 and (", %d recordings failed"):format(r.failed) or "")
-   add("left     %d pieces, %s%s", r.pieces - r.done.pieces, progress.duration(r.left_s), r.rate and r.left_s > 0 and
-      #r.running > 0 and ("; as fast as of late: %s more"):format(progress.duration(r.left_s / r.rate)) or "")
+   add("done     %s, %s (%.1f %%)%s", count(r.done.pieces, "piece"), progress.duration(r.done.seconds),
+      100 * r.done.seconds / r.seconds, r.failed > 0 and (", %s failed"):format(count(r.failed, "recording")) or "")
+   add("left     %s, %s%s", count(r.pieces - r.done.pieces, "piece"), progress.duration(r.left_s), r.rate and
+      r.left_s > 0 and #r.running > 0 and
+      ("; as fast as of late: %s more"):format(progress.duration(r.left_s / r.rate)) or "")
    for _, kind in ipairs{"running", "lost"} do
       add("%-8s %d", kind, #r[kind])
       for _, one in ipairs(r[kind]) do add("         %s", display.line(who(one))) end

@@ -1,5 +1,6 @@
 --- Labels at work: the table of `import-labels` as windows of recordings, for triplets, for evaluation, and to look at.
 -- @module bclua.workflow.labelled
+local display = require "bclua.display"
 local files = require "bclua.files"
 local match = require "bclua.data.annotation_match"
 local schemas = require "bclua.data.schemas"
@@ -71,7 +72,7 @@ function labelled.read(path, names, options)
       end
    end
    if about.labels == 0 then
-      return nil, ("%s: none of its %d labels is of one of these recordings"):format(path, #rows)
+      return nil, ("%s: none of its labels is of one of these recordings"):format(path)
    end
    return of, about
 end
@@ -117,14 +118,14 @@ end
 -- @treturn ?string nil: there are none
 function labelled.others(path, about)
    if about.others == 0 then return nil end
-   return ("%d labels of %s are of %d recordings that are not in the table"):format(about.others, path,
-      about.recordings)
+   return ("%s: %s of %s"):format(path, display.count(about.others, "label"), display.count(about.recordings,
+      "recording that is not in the table", "recordings that are not in the table"))
 end
 
 -- What is to be said of labels that are not used.
 local function warnings_of(path, about, without)
    local list = {labelled.others(path, about)}
-   if without > 0 then list[#list + 1] = ("%d labels of %s have no text"):format(without, path) end
+   if without > 0 then list[#list + 1] = ("%s: %s without text"):format(path, display.count(without, "label")) end
    return list
 end
 
@@ -218,9 +219,9 @@ end
 function labelled.warnings(about)
    local list = {}
    local function add(n, words)
-      if n > 0 then list[#list + 1] = ("%s: %d labels"):format(words, n) end
+      if n > 0 then list[#list + 1] = words .. ": " .. display.count(n, "label") end
    end
-   add(about.others, ("left out, of %d recordings that are not in the table"):format(about.unknown))
+   add(about.others, ("left out, of recordings that are not in the table (%d)"):format(about.unknown))
    add(about.away, "left out, of recordings that are not kept for evaluation", about.away)
    add(about.unnamed, "left out, without a text", about.unnamed)
    add(about.overlapping, "left out, in one window with the time of another text", about.overlapping)

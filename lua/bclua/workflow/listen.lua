@@ -1,5 +1,7 @@
 --- Motifs and discords to listen to: all of a set as one track, or a file each.
 -- @module bclua.workflow.listen
+local account = require "bclua.workflow.account"
+local display = require "bclua.display"
 local rules = require "bclua.data.rules"
 local array = require "bclua.array"
 local files = require "bclua.files"
@@ -131,7 +133,7 @@ local function write_track(list, options, step)
       bar:update(i)
    end
    if #lines == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #list, failures[1].reason)
+      return nil, options.input .. ": " .. account.all_failed(#list, failures)
    end
    local seconds = writer:tell() / rate
    local text = options.output:gsub("%.%w+$", "") .. ".txt"
@@ -228,10 +230,10 @@ function listen.top(options)
    ok, message = provenance.write_failures(options.output .. "/failures.csv", failures)
    if not ok then return nil, message end
    if written == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #list, failures[1].reason)
+      return nil, options.input .. ": " .. account.all_failed(#list, failures)
    end
-   bar:finish(("%d files of %d recordings, %d failed, in %s"):format(written, #list - #failures, #failures,
-      progress.duration(bar:elapsed())))
+   bar:finish(("%s of %s, %d failed, in %s"):format(display.count(written, "file"),
+      display.count(#list - #failures, "recording"), #failures, progress.duration(bar:elapsed())))
    return {files = written, failures = failures}
 end
 

@@ -14,6 +14,7 @@
 local account = require "bclua.workflow.account"
 local claims = require "bclua.data.claims"
 local deadline = require "bclua.deadline"
+local display = require "bclua.display"
 local files = require "bclua.files"
 local json = require "bclua.json"
 local lock = require "bclua.lock"
@@ -138,7 +139,7 @@ function pieces.gather(frozen, paths, step)
       failures[#failures + 1] = {path = one.path, step = step, reason = one.reason}
    end
    if #all == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(frozen.path, #failures, failures[1].reason)
+      return nil, frozen.path .. ": " .. account.all_failed(#failures, failures)
    end
    return all, failures
 end
@@ -310,7 +311,7 @@ local function merge(frozen, step, result, quiet)
       if ok and files.is_folder(step.folder) then ok, message = files.write_json(kept, {state = state}) end
       if not ok then return nil, message end
    end
-   progress.note(("%s: %s: made of all %d pieces"):format(step.name, step.output, #paths), quiet)
+   progress.note(("%s: %s: made of %s"):format(step.name, step.output, display.count(#paths, "piece")), quiet)
    result.merged = true
    return true
 end

@@ -1,5 +1,6 @@
 --- The whole job: from a folder of recordings to a trained embedding and a report.
 -- @module bclua.workflow.pipeline
+local count = require("bclua.display").count
 local files = require "bclua.files"
 local fit = require "bclua.workflow.fit"
 local hearing = require "bclua.data.hearing"
@@ -189,7 +190,8 @@ end
 
 local function machine()
    local text = files.read("/proc/cpuinfo") or ""
-   return ("%s, %d processors"):format(text:match("model name%s*:%s*([^\n]+)") or "unknown", system.processors())
+   return ("%s, %s"):format(text:match("model name%s*:%s*([^\n]+)") or "unknown",
+      count(system.processors(), "processor"))
 end
 
 local function versions()

@@ -273,7 +273,7 @@ function predict.with_network(net, list, options, left_out, others, job)
    ok, message = provenance.write_failures(options.output .. ".failures.csv", failures)
    if ok then ok, message = provenance.write_warnings(options.output .. ".warnings.csv", r.warnings) end
    if ok and not r.rows then
-      return nil, ("all %d recordings failed, the first: %s"):format(#list, failures[1].reason)
+      return nil, account.all_failed(#list, failures)
    end
    return ok and r, message
 end

@@ -7,8 +7,10 @@
 -- Noise that comes and goes (a gust, a step) has energy but no contrast.
 -- Beside the two, the windows of the recording with the highest scores: its likely calls.
 -- @module bclua.workflow.score
+local account = require "bclua.workflow.account"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
+local display = require "bclua.display"
 local files = require "bclua.files"
 local hearing = require "bclua.data.hearing"
 local pieces = require "bclua.workflow.pieces"
@@ -503,12 +505,11 @@ function score.run(options)
       bar:update(i)
    end
    if result.scored == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #items,
-         result.failures[1].reason)
+      return nil, options.input .. ": " .. account.all_failed(#items, result.failures)
    end
-   bar:finish(("%d recordings, %d failed; the discord looks more like a call than the motif in %d (%.0f %%), in %s")
-      :format(result.scored, #result.failures, result.discords, 100 * result.discords / result.scored,
-      progress.duration(bar:elapsed())))
+   bar:finish(("%s, %d failed; the discord looks more like a call than the motif in %d (%.0f %%), in %s")
+      :format(display.count(result.scored, "recording"), #result.failures, result.discords,
+      100 * result.discords / result.scored, progress.duration(bar:elapsed())))
    result.calls = starts_of(result.rows)
    if options.output then
       ok, message = write(options, provenance.columns(result.rows, score.columns))

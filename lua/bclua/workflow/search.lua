@@ -1,6 +1,7 @@
 --- Which recordings contain this call? One window of a query against every
 -- window of every recording: squared distances of features, as in the profiles.
 -- @module bclua.workflow.search
+local account = require "bclua.workflow.account"
 local rules = require "bclua.data.rules"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
@@ -245,8 +246,9 @@ local function compare(rows, query, p, features, options)
       end
       bar:update(i)
    end
-   bar:finish(("%d recordings%s, %d shorter than the query, %d failed, in %s"):format(r.searched,
-      r.left_out > 0 and " (without the query itself)" or "", r.short, #r.failures, progress.duration(bar:elapsed())))
+   bar:finish(("%s%s, %d shorter than the query, %d failed, in %s"):format(display.count(r.searched,
+      "recording"), r.left_out > 0 and " (without the query itself)" or "", r.short, #r.failures,
+      progress.duration(bar:elapsed())))
    return r
 end
 
@@ -301,11 +303,10 @@ function search.run(options)
    local r = compare(rows, query, p, features, options)
    if r.searched == 0 then
       if r.short > 0 and #r.failures == 0 then
-         return nil, ("%s: all %d recordings are shorter than the query"):format(options.input, r.short)
+         return nil, ("%s: no recording is as long as the query"):format(options.input)
       end
       if #r.failures == 0 then return nil, options.input .. ": has no recording but the query" end
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #r.failures,
-         r.failures[1].reason)
+      return nil, options.input .. ": " .. account.all_failed(#r.failures, r.failures)
    end
    r.hits, r.query = rank(r.hits, options.top), query
    ok, message = search.write(options.output, r.hits, search.columns, parameters)

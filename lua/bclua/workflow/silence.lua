@@ -1,6 +1,8 @@
 --- What is no sound: digital silence and constants, as recorders leave them where they pad, pause below a trigger or
 -- lose a microphone; and channels that cancel each other.
 -- @module bclua.workflow.silence
+local count = require("bclua.display").count
+
 local silence = {}
 
 local CONSTANT = 1e-6 -- peak to peak of a frame in which there is no sound; a step of 16 bits is 3e-5
@@ -70,7 +72,7 @@ end
 -- @treturn ?string without the path; nil: none is
 function silence.about(path, silent, all, channel)
    if silent == 0 then return nil end
-   if silent < all then return ("%d of its %d windows are silent or constant"):format(silent, all) end
+   if silent < all then return ("silent or constant: %d of its %s"):format(silent, count(all, "window")) end
    local mono = channel and {channel = channel} or nil
    local least, most = range(path, mono)
    if least < most then return "silent or constant wherever it was looked at" end

@@ -376,8 +376,8 @@ function similar.text(r)
       end
       rows[#rows + 1] = row
    end
-   local head = ("%d window%s of %s among %d, in %.0f ms"):format(r.windows, r.windows == 1 and "" or "s",
-      display.line(r.query), r.rows, 1e3 * r.seconds)
+   local head = ("%s of %s among %d, in %.0f ms"):format(display.count(r.windows, "window"), display.line(r.query),
+      r.rows, 1e3 * r.seconds)
    if #r.hits == 0 then return head .. "\nnothing found" end
    return head .. "\n" .. table.concat(display.lines(rows, right, progress.columns()), "\n")
 end

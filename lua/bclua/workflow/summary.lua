@@ -6,6 +6,7 @@ local audit = require "bclua.workflow.audit"
 local clock = require "bclua.clock"
 local commands = require "bclua.workflow.summary.commands"
 local daily = require "bclua.workflow.summary.daily"
+local display = require "bclua.display"
 local experiment = require "bclua.experiment"
 local files = require "bclua.files"
 local findings = require "bclua.workflow.summary.findings"
@@ -92,9 +93,9 @@ local function recordings(r, run, folder)
       "count(distinct site)::bigint sites, sum(duration_seconds) d, count(motif_0)::bigint m from %s"):format(
       sql.parquet(run.motif)))[1]
    local of = total.species > 0 and ("of %d species"):format(total.species) or total.sites > 0 and
-      ("from %d site%s, without species"):format(total.sites, total.sites == 1 and "" or "s") or "without species"
-   r:paragraph(("%d recordings %s, %s in all; %d have a motif, %d are too short for one."):format(total.n, of,
-      progress.duration(total.d), total.m, total.n - total.m))
+      "from " .. display.count(total.sites, "site") .. ", without species" or "without species"
+   r:paragraph(("%s %s, %s in all; with a motif: %d, too short for one: %d."):format(
+      display.count(total.n, "recording"), of, progress.duration(total.d), total.m, total.n - total.m))
    r:paragraph(("Files and what became of them: %s."):format(account.text(run.counts)))
    if (run.unplaced or 0) > 0 then
       r:warning(("%d are in no deployment, or in several, or say that they were elsewhere: see %s.warnings.csv.")
@@ -232,8 +233,9 @@ end
 local function triplets(r, run)
    r:section("Triplets")
    local group = run.triplets.group
-   r:paragraph(("%d triplets from %d recordings; %d recordings are kept for evaluation. %s"):format(
-      run.triplets.samples, run.triplets.recordings, #run.triplets.holdout, group == "recording" and
+   r:paragraph(("%s from %s; kept for evaluation: %s. %s"):format(display.count(run.triplets.samples, "triplet"),
+      display.count(run.triplets.recordings, "recording"), display.count(#run.triplets.holdout, "recording"),
+      group == "recording" and
       "Groups are recordings: neighbours are other windows of the same one, distant ones those of others." or
       ("Groups are by %s."):format(group)))
    local rows = {}

@@ -6,6 +6,8 @@
 -- removed: a run that was broken off is dealt out like the first time and takes over the
 -- shards that are there. A later run adds shards for what the index does not have.
 -- @module bclua.workflow.tiles
+local account = require "bclua.workflow.account"
+local count = require("bclua.display").count
 local rules = require "bclua.data.rules"
 local files = require "bclua.files"
 local legacy = require "bclua.data.legacy"
@@ -329,17 +331,18 @@ local function finish(wanted, got, there, sizes, parameters, o)
    if ok then ok, message = provenance.write_warnings(o.output .. "/warnings.csv", got.warnings) end
    if not ok then return nil, message end
    if made + skipped == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(wanted.path, #wanted, got.failures[1].reason)
+      return nil, wanted.path .. ": " .. account.all_failed(#wanted, got.failures)
    end
    local used
    used, message = tile_index.write(there, sizes, parameters, o)
    if not used then return nil, message end
    tile_index.remove_unused(o.output, used)
    if got.bar then
-      got.bar:finish(("%d tiles made, %d there before, %d failed%s, in %s%s"):format(made, skipped, #got.failures,
-         #got.failures > 0 and " (" .. o.output .. "/failures.csv)" or "", progress.duration(got.bar:elapsed()),
-         #got.warnings > 0 and ("; %d recordings with a warning: %s/warnings.csv"):format(#got.warnings, o.output)
-         or ""))
+      local warned = count(#got.warnings, "recording")
+      got.bar:finish(("%s made, %d there before, %d failed%s, in %s%s"):format(count(made, "tile"), skipped,
+         #got.failures, #got.failures > 0 and " (" .. o.output .. "/failures.csv)" or "",
+         progress.duration(got.bar:elapsed()),
+         #got.warnings > 0 and ("; %s with a warning: %s/warnings.csv"):format(warned, o.output) or ""))
    end
    return {made = made, skipped = skipped, failures = got.failures, warnings = got.warnings}
 end

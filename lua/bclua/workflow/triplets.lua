@@ -1,5 +1,6 @@
 --- Step 3: triplets of windows (anchor, neighbour, distant) as a Parquet table.
 -- @module bclua.workflow.triplets
+local display = require "bclua.display"
 local verdicts = require "bclua.workflow.verdicts"
 local files = require "bclua.files"
 local groups = require "bclua.workflow.triplets.groups"
@@ -291,8 +292,9 @@ local function tell(result, options)
          :format(relation))
    end
    for _, w in ipairs(result.warnings) do progress.note("generate-triplets: " .. w, options.quiet) end
-   progress.note(("generate-triplets: %d triplets from %d recordings, %d kept for evaluation"):format(result.samples,
-      result.recordings, #result.holdout), options.quiet)
+   progress.note(("generate-triplets: %s from %s, %d kept for evaluation"):format(
+      display.count(result.samples, "triplet"), display.count(result.recordings, "recording"), #result.holdout),
+      options.quiet)
 end
 
 --- The settings `triplets` of the pipeline, with their defaults there.
@@ -361,8 +363,8 @@ function triplets.run(options)
    if not picks then return nil, failures end
    local unscored = p.labels and 0 or windows.place(rows, p, picks)
    if unscored > 0 and windows.needs_scores(p) then
-      warnings[#warnings + 1] = ("%d recordings have no score%s: their motif is taken"):format(unscored,
-         options.scores and " in " .. options.scores or "")
+      warnings[#warnings + 1] = ("no score%s: %s; their motif is taken"):format(options.scores and
+         " in " .. options.scores or "", display.count(unscored, "recording"))
    end
 
    local metadata = {recordings = count_recordings(all), holdout_recordings = held, holdout_groups = held_groups,
@@ -429,7 +431,7 @@ function triplets.held_out(options)
          self_distance_s = p.self_distance, clip_distance_s = p.clip_distance, clips = p.clips})
    end
    if not drawn then
-      return nil, ("%s: no triplets of the %d recordings kept away%s"):format(options.triplets, #rows,
+      return nil, ("%s: no triplets of the recordings kept away (%d)%s"):format(options.triplets, #rows,
          message and ": " .. message or ""), true
    end
    local channels, group = {}, {}

@@ -31,7 +31,7 @@ end
 
 local function count_text(c, labels)
    local parts = {}
-   if labels then parts[1] = ("%d label%s"):format(#labels, #labels == 1 and "" or "s") end
+   if labels then parts[1] = display.count(#labels, "label") end
    if c and c.accepted > 0 then parts[#parts + 1] = c.accepted .. " accepted" end
    if c and c.rejected > 0 then parts[#parts + 1] = c.rejected .. " rejected" end
    return #parts > 0 and ", " .. table.concat(parts, ", ") or ""
@@ -113,8 +113,8 @@ function pages.index(b, token)
    local out, counts, seen = {}, b:counts(), {}
    local function add(form, ...) out[#out + 1] = form:format(...) end
    for _, row in ipairs(b.recordings) do seen[row.heading] = (seen[row.heading] or 0) + 1 end
-   add("<header><h1>%s</h1><span class=\"note\" id=\"count\">%d recordings</span></header>", escape(b.name),
-      #b.recordings)
+   add("<header><h1>%s</h1><span class=\"note\" id=\"count\">%s</span></header>", escape(b.name),
+      display.count(#b.recordings, "recording"))
    add('<nav>%s%s<a href="/accepted.csv">verdicts</a><a href="/labels.csv">labels (CSV)</a>' ..
       '<a href="/labels.txt">labels (Raven)</a></nav>', sections(b), b.report and '<a href="/report">report</a>' or "")
    out[#out + 1] = filters(b.recordings, counts)

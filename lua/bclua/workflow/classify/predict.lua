@@ -193,7 +193,7 @@ function predict.run(options)
       result.drawn, message = review.draw(options.output, model, {windows = options.review, seed = options.seed})
       if not result.drawn then return nil, message end
    end
-   progress.note(("classify: %d detections"):format(ok.detections), options.quiet)
+   progress.note("classify: " .. display.count(ok.detections, "detection"), options.quiet)
    return result
 end
 
@@ -210,8 +210,8 @@ function predict.text(result)
    local lines = display.lines(rows, {false, true, true, true, true, true, true}, progress.columns())
    if result.drawn then
       lines[#lines + 1] = result.drawn == 0 and "review.csv is there already, and stays" or
-         ("to be judged: %d windows in review.csv (verdict: yes, no or unsure), their sound in review/"):format(
-         result.drawn)
+         ("to be judged: %s in review.csv (verdict: yes, no or unsure), their sound in review/"):format(
+         display.count(result.drawn, "window"))
    end
    table.move(result.remarks, 1, #result.remarks, #lines + 1, lines)
    return table.concat(lines, "\n")

@@ -51,8 +51,8 @@ end
 -- What there is to say of labels and classes that are not used.
 local function remarks(set, model)
    local list = {}
-   if set.others > 0 then list[1] = ("%d labels are of recordings that have no embeddings"):format(set.others) end
-   if set.unused > 0 then list[#list + 1] = ("%d labels are in no window"):format(set.unused) end
+   if set.others > 0 then list[1] = "labels of recordings without embeddings: " .. set.others end
+   if set.unused > 0 then list[#list + 1] = "labels in no window: " .. set.unused end
    for _, d in ipairs(model.dropped) do list[#list + 1] = ("left out: %s (%s)"):format(d.name, d.reason) end
    return list
 end

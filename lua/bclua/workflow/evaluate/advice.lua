@@ -1,6 +1,8 @@
 --- What may help an embedding that is not ahead, as far as the run itself shows it: the curves of its training, what it
 -- was drawn from, and the audit of its triplets.
 -- @module bclua.workflow.evaluate.advice
+local count = require("bclua.display").count
+
 local advice = {}
 
 local FEW = 5 -- recordings of a group, on average
@@ -28,7 +30,7 @@ end
 local function of_length(history)
    local losses, name = curve(history)
    local n, best = #losses, 1
-   if n < 3 then return ("%d rounds are a short training: train longer (fit.max_rounds)"):format(n) end
+   if n < 3 then return count(n, "round is", "rounds are") .. " a short training: train longer (fit.max_rounds)" end
    for i = 2, n do
       if losses[i] < losses[best] then best = i end
    end

@@ -127,19 +127,18 @@ local UNSEEN = {["held out"] = "that were not used in training", others = "of a 
 
 --- What was evaluated, in a sentence.
 function tables.sentence(result)
-   local unseen = UNSEEN[result.unseen or "held out"]
+   local of = ("%d %s of %s %s"):format(result.windows, evaluation_set.words[result.kind],
+      display.count(result.recordings, "recording"), UNSEEN[result.unseen or "held out"])
    if result.retrieval then
-      return ("%d %s of %d recordings %s; there were no labels, as no recording has a " ..
-         "species: what is judged is retrieval"):format(result.windows, evaluation_set.words[result.kind],
-         result.recordings, unseen)
+      return of .. "; there were no labels, as no recording has a species: what is judged is retrieval"
    end
    local about = result.labelled
-   local truth = about and ("the truth is what %d labels of %s say: %d names, %d of them in several recordings"):format(
-      about.labels, about.path, about.names, result.classes) or ("%d species"):format(result.classes)
-   return ("%d %s of %d recordings %s; %s%s; accuracy is the mean over " ..
-      "classes, mean and standard deviation over %d splits by recording"):format(result.windows,
-      evaluation_set.words[result.kind], result.recordings, unseen, truth,
-      result.group and (" in %d groups"):format(result.group.classes) or "", result.splits)
+   local truth = about and ("the truth is what %s of %s say: %s, %d of them in several recordings"):format(
+      display.count(about.labels, "label"), about.path, display.count(about.names, "name"), result.classes) or
+      ("%d species"):format(result.classes)
+   return ("%s; %s%s; accuracy is the mean over classes, mean and standard deviation over %d splits by " ..
+      "recording"):format(of, truth, result.group and (" in %d groups"):format(result.group.classes) or "",
+      result.splits)
 end
 
 --- What the measures by distance are, in a sentence.
@@ -166,17 +165,18 @@ function tables.left_out(result)
    add(result.dropped, "left out, for want of a second recording")
    if result.group then add(result.group.dropped, "groups left out, for want of a second recording") end
    if (result.unlabelled or 0) > 0 then
-      list[#list + 1] = ("left out, of recordings without a species: %d windows"):format(result.unlabelled)
+      list[#list + 1] = ("left out, of recordings without a species: %s"):format(display.count(result.unlabelled,
+         "window"))
    end
    add(result.missing, "left out, none of their recordings could be read")
    if result.labelled then
       for _, line in ipairs(labelled.warnings(result.labelled)) do list[#list + 1] = line end
    end
    if (result.silent or 0) > 0 then
-      list[#list + 1] = ("left out, silent or constant: %d windows"):format(result.silent)
+      list[#list + 1] = "left out, silent or constant: " .. display.count(result.silent, "window")
    end
    for _, f in ipairs(result.nonfinite) do
-      list[#list + 1] = ("left out, NaN or infinite in '%s': %d windows"):format(f.name, f.windows)
+      list[#list + 1] = ("left out, NaN or infinite in '%s': %s"):format(f.name, display.count(f.windows, "window"))
    end
    return list
 end

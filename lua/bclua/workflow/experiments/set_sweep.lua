@@ -1,6 +1,7 @@
 --- What sets of repeated calls become of other features, lengths of the window and shares (see `workflow.discover`):
 -- against the true ones, where these are known, and by the call score of their windows.
 -- @module bclua.workflow.experiments.set_sweep
+local account = require "bclua.workflow.account"
 local dataset = require "bclua.data.dataset"
 local discover = require "bclua.workflow.discover"
 local features_of = require "bclua.workflow.features"
@@ -119,7 +120,7 @@ function set_sweep.run(options)
    end
    bar:finish()
    if r.recordings == 0 then
-      return nil, ("%s: all %d recordings failed, the first: %s"):format(options.data, #items, r.failures[1].reason)
+      return nil, options.data .. ": " .. account.all_failed(#items, r.failures)
    end
    for _, row in ipairs(r.rows) do
       row.rank = row.found > 0 and row.rank / row.found or 0

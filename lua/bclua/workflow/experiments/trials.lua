@@ -45,7 +45,7 @@ end
 -- @tparam table r from `run`
 function trials.leave_to_others(name, r)
    if r.missing == 0 then return end
-   progress.note(("%s: %d of %d trials are left to other shards"):format(name, r.missing, r.missing + #r.rows))
+   progress.note(("%s: left to other shards: %d of %d trials"):format(name, r.missing, r.missing + #r.rows))
    os.exit(0, true)
 end
 

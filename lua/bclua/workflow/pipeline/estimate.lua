@@ -1,6 +1,7 @@
 --- About how long a run of the pipeline will take and how much disk it needs, said before it begins.
 -- @module bclua.workflow.pipeline.estimate
 local audio = require "bclua.audio"
+local count = require("bclua.display").count
 local fit = require "bclua.workflow.fit"
 local json = require "bclua.json"
 local progress = require "bclua.progress"
@@ -59,7 +60,7 @@ function estimate.text(e, n)
    local disk = e.bytes < 1e9 and ("%.0f MB"):format(e.bytes / 1e6) or ("%.1f GB"):format(e.bytes / 1e9)
    local training = e.training_s and (", training %s"):format(progress.duration(e.training_s)) or
       "; how long this network trains is known after its first batches"
-   return ("%d recordings, about %s of sound: motifs and tiles about %s%s; up to %s of disk"):format(n,
+   return ("%s, about %s of sound: motifs and tiles about %s%s; up to %s of disk"):format(count(n, "recording"),
       progress.duration(e.sound_s), progress.duration(e.motif_s), training, disk)
 end
 

@@ -1,8 +1,10 @@
 --- Which recordings share a call? The best pairs of windows of different
 -- recordings, over a whole corpus: squared distances of CENS, as in the profiles.
 -- @module bclua.workflow.search.pairs
+local account = require "bclua.workflow.account"
 local array = require "bclua.array"
 local clock = require "bclua.clock"
+local count = require("bclua.display").count
 local extracted = require "bclua.data.extracted"
 local files = require "bclua.files"
 local pieces = require "bclua.workflow.pieces"
@@ -353,7 +355,7 @@ pairs_of.options = options_of.extend(require("bclua.workflow.search").options, {
 
 local function say_estimate(groups, searched, quiet)
    local work_s, threads = work_of(groups), system.threads()
-   progress.note(("search: %d recordings, all against all: about %s of one core, %s on %d"):format(searched,
+   progress.note(("search: %s, all against all: about %s of one core, %s on %d"):format(count(searched, "recording"),
       progress.duration(work_s), progress.duration(work_s / threads), threads), quiet)
 end
 
@@ -396,8 +398,7 @@ function pairs_of.run(options)
    end
    local function finish(hits, failures)
       if #failures >= r.searched then
-         return nil, ("%s: all %d recordings failed, the first: %s"):format(options.input, #failures,
-            failures[1].reason)
+         return nil, options.input .. ": " .. account.all_failed(#failures, failures)
       end
       r.hits = describe(hits, rows, p.cens_sample_rate)
       return search.write(options.output, r.hits, pairs_of.columns, parameters)

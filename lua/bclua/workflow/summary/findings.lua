@@ -5,6 +5,7 @@ local advice = require "bclua.workflow.evaluate.advice"
 local calls = require "bclua.workflow.summary.calls"
 local clock = require "bclua.clock"
 local commands = require "bclua.workflow.summary.commands"
+local display = require "bclua.display"
 local files = require "bclua.files"
 local map = require "bclua.workflow.summary.map"
 local progress = require "bclua.progress"
@@ -19,8 +20,6 @@ local MOST_CARDS, FIRST_CARDS = 18, 12 -- calls in the page, and on its first sc
 local MOST_MOTIFS = 5000 -- in the table
 local PICTURE = {bands = 48, hop_s = 0.04}
 local WINDOW_S = 5 -- of an embedding
-
-local function plural(n, word) return ("%d %s%s"):format(n, word, n == 1 and "" or "s") end
 
 local function day(text) return text and text:sub(1, 10) end
 
@@ -54,12 +53,12 @@ end
 function findings.recorded(f, run)
    local t, of = f.total, {}
    if t.species > 0 then of[1] = " of " .. t.species .. " species" end
-   if t.sites > 0 then of[#of + 1] = " at " .. plural(t.sites, "site") end
+   if t.sites > 0 then of[#of + 1] = " at " .. display.count(t.sites, "site") end
    local first, last = day(t.first), day(t.last)
    local when = first and (first == last and (" of %s"):format(first) or (" from %s to %s"):format(first, last)) or ""
    local lost = #run.failures > 0 and ("; %d could not be read"):format(#run.failures) or ""
-   return ("%s%s, %s of sound%s%s."):format(plural(t.n, "recording"), table.concat(of), progress.duration(t.seconds),
-      when, lost)
+   return ("%s%s, %s of sound%s%s."):format(display.count(t.n, "recording"), table.concat(of),
+      progress.duration(t.seconds), when, lost)
 end
 
 local function hours(text)
@@ -70,7 +69,7 @@ end
 -- How often, where, when: the words below a call.
 local function about(c, by, scored)
    local what = by == "cluster" and "window" or scored and "likely call" or "motif"
-   local often = ("%s in %s%s"):format(plural(c.calls, what), plural(c.recordings, "recording"),
+   local often = ("%s in %s%s"):format(display.count(c.calls, what), display.count(c.recordings, "recording"),
       c.of and c.of ~= c.recordings and " of " .. c.of or "")
    local where = c.sites > 1 and (", %d sites"):format(c.sites) or c.sites == 1 and by ~= "site" and ", at " .. c.a_site
       or ""
@@ -117,7 +116,7 @@ local function to_look_at(f, run, details)
    if f.map and #f.map.list > 0 then add("Clusters", "groups of windows, an example of each") end
    if has["Repeated calls"] then add("Repeated calls", "the same call in one recording and in others, to listen to") end
    add("Motifs", "of every recording the passage that it repeats: sort, filter, play")
-   if #run.failures > 0 then add("Failures", plural(#run.failures, "file") .. " could not be used, and why") end
+   if #run.failures > 0 then add("Failures", display.count(#run.failures, "file") .. " could not be used, and why") end
    if run.audit and #run.audit.warnings > 0 then
       add("Audit of the triplets", "it warns: " .. run.audit.warnings[1])
    end

@@ -3,6 +3,7 @@
 -- @module bclua.workflow.summary.neighbors
 local array = require "bclua.array"
 local clock = require "bclua.clock"
+local count = require("bclua.display").count
 local json = require "bclua.json"
 local files = require "bclua.files"
 local schemas = require "bclua.data.schemas"
@@ -95,8 +96,8 @@ end
 -- `distance`, `clock_time` (or nil)
 -- @treturn string what was compared, in words
 function neighbors.of_judged(judged)
-   return rank(judged.features[1].x, judged), ("1 - cosine of embeddings of the %d windows that were " ..
-      "judged, of recordings that training did not see"):format(#judged.starts)
+   return rank(judged.features[1].x, judged), ("1 - cosine of embeddings of the windows that were judged (%d), of " ..
+      "recordings that training did not see"):format(#judged.starts)
 end
 
 --- By an embedding: 1 - cosine of the windows of 5 s around the best motifs.
@@ -125,8 +126,8 @@ function neighbors.of_embedding(options)
    local x = array.concat(parts)
    if not x:is_finite() then return nil, options.checkpoint .. ": embeddings that are not finite" end
    return rank(x, {species = set.labels, sites = set.sites, recordings = set.recordings, starts = set.starts,
-      recorded_at = set.recorded_at}), ("1 - cosine of embeddings of the motifs of %d recordings%s"):format(set.files,
-      are_unseen and " that training did not see" or "")
+      recorded_at = set.recorded_at}), ("1 - cosine of embeddings of the motifs of %s%s"):format(count(set.files,
+      "recording"), are_unseen and " that training did not see" or "")
 end
 
 --- By CENS, as `motif search` has it: squared distance of a motif to all windows of other recordings.

@@ -1,6 +1,7 @@
 --- The chapter of the report on calls that are repeated: sets of windows that are alike, an example of each.
 -- @module bclua.workflow.summary.repeated
 local discover = require "bclua.workflow.discover"
+local display = require "bclua.display"
 local files = require "bclua.files"
 local sounds = require "bclua.workflow.summary.sounds"
 local thumbnail = require "bclua.plot.thumbnail"
@@ -28,7 +29,7 @@ local function card(c, run, heard)
       ("call %d"):format(e.call))
    if not sound then return nil, y end
    return {title = sound.caption, sound = sound, picture = thumbnail.mel(y, heard.sample_rate, PICTURE),
-      text = ("%d times in %d recording%s"):format(c.windows, c.recordings, c.recordings == 1 and "" or "s"),
+      text = ("%s in %s"):format(display.count(c.windows, "time"), display.count(c.recordings, "recording")),
       from = ("%s%s, at %.1f s"):format(files.basename(e.source_name), e.species and (" (%s)"):format(e.species) or "",
          e.start_s)}
 end
@@ -60,8 +61,9 @@ function repeated.chapter(r, run, heard, count)
       if why then r:warning(why) end
    end
    r:paragraph(#list == 0 and "No call is repeated three times, as nearly as a set has it." or
-      ("%d calls are heard three times or more, much alike; %d windows in all. A call that varies more is in no " ..
-      "set.%s"):format(#list, #found.rows, #list > #cards and (" Those in most recordings:") or ""))
+      ("%s heard three times or more, much alike; %d windows in all. A call that varies more is in no set.%s"):format(
+      display.count(#list, "call is", "calls are"), #found.rows,
+      #list > #cards and (" Those in most recordings:") or ""))
    if #cards > 0 then r:calls(cards) end
    r:paragraph("Every window, and a sound file of examples (--track), by:")
    r:code(command)

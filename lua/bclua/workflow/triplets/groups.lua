@@ -1,5 +1,6 @@
 --- Which recordings belong together: by species, family, site, hour, any column of a table; or each by itself.
 -- @module bclua.workflow.triplets.groups
+local count = require("bclua.display").count
 local files = require "bclua.files"
 
 local groups = {}
@@ -159,8 +160,8 @@ local function missing_warnings(t, path, unknown, has_species)
       end
       return list
    end
-   return {("%d recordings have no '%s' in %s and are %s: %s"):format(#unknown, t.column, files.basename(path),
-      has_species and "grouped by species" or "groups of their own", groups.names(unknown))}
+   return {("no '%s' in %s: %s, %s: %s"):format(t.column, files.basename(path), count(#unknown, "recording"),
+      has_species and "grouped by species" or "each a group of its own", groups.names(unknown))}
 end
 
 local NO_COLUMN = {species = true, recording = true, source_name = true}

@@ -1,6 +1,7 @@
 --- What is to be said of recordings that triplets are drawn from: groups of one, too few
 -- pairs, no room.
 -- @module bclua.workflow.triplets.warnings
+local count = require("bclua.display").count
 local groups = require "bclua.workflow.triplets.groups"
 
 local warnings = {}
@@ -97,16 +98,16 @@ function warnings.add(rows, p, list)
       if sizes[name] == 1 then alone[#alone + 1] = name end
    end
    if #alone > 0 and p.group ~= "recording" then
-      local what = #alone == 1 and "one group has one recording" or
-         ("%d groups have one recording each"):format(#alone)
+      local what = count(#alone, "group has one recording", "groups have one recording each")
       local so = p.exclude_own and "no anchors (--no-self)" or "neighbours are always their own second window"
       list[#list + 1] = ("%s (%s): %s; add recordings, use a wider --group, or keep fewer for evaluation (--holdout)")
          :format(what, groups.names(alone), so)
    end
    local distinct = distinct_pairs(rows, p)
    if p.samples > distinct then
-      list[#list + 1] = ("%d triplets, but there are only %d distinct pairs of anchor and neighbour: each is drawn " ..
-         "%.3g times on average; fewer --samples or more recordings"):format(p.samples, distinct, p.samples / distinct)
+      list[#list + 1] = ("%d triplets, but only %s of anchor and neighbour: each is drawn %.3g times on average; " ..
+         "fewer --samples or more recordings"):format(p.samples, count(distinct, "distinct pair"),
+         p.samples / distinct)
    end
    local tight = 0
    if p.clip_distance > 0 then
@@ -115,8 +116,8 @@ function warnings.add(rows, p, list)
       end
    end
    if tight > 0 then
-      list[#list + 1] = ("%d recordings have no room for a clip %g s from their windows: theirs are drawn from " ..
-         "anywhere"):format(tight, p.clip_distance)
+      list[#list + 1] = ("no room for a clip %g s from the windows: %s; these clips are drawn from anywhere"):format(
+         p.clip_distance, count(tight, "recording"))
    end
 end
 
