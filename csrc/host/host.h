@@ -20,6 +20,9 @@ int host_call(lua_State *L, int nargs, int nresults, int *interrupted);
  * a second later, while the first is still being obeyed, ends the process. */
 void host_catch_signals(void);
 
+/* In what host_call runs next, Ctrl-C does not end the process before it has said so. */
+void host_warn_first(void);
+
 /* The signal if it was SIGTERM or SIGHUP: then the REPL ends. Else 0. */
 int host_terminated(void);
 

@@ -4,16 +4,19 @@
 #include <stddef.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../support/interrupt.h"
 #include "host.h"
 
 #define INTERRUPTED "interrupted!"
 #define PATIENCE_S 1 /* with a first signal that is being obeyed */
+#define WARNING "what runs cannot be stopped; Ctrl-C once more ends the session\n"
 
 static lua_State *volatile running; /* the state to stop; NULL at the prompt */
 static volatile sig_atomic_t caught; /* the last signal */
-static volatile time_t since;        /* when the first came that is not yet obeyed */
+static volatile time_t since;        /* when the first came that is not yet obeyed, or the warning */
+static volatile sig_atomic_t warns;  /* a second Ctrl-C says what a third one will do */
 
 /* Raise; once more a while later, if a pcall took that for an error like others. What cleans up on
  * the way out takes fewer instructions. */
@@ -23,13 +26,20 @@ static void stop(lua_State *L, lua_Debug *ar) {
     if (!bc_interrupt_held()) luaL_error(L, INTERRUPTED);
 }
 
-/* A second signal ends the process, but not one that comes with the first: `timeout` sends two
- * of each, and a terminal that is closed a SIGHUP beside that of its shell. */
+/* A second signal ends the process (a session at the prompt a third), but not one that comes with
+ * the first: `timeout` sends two of each, and a terminal that is closed a SIGHUP beside that of its
+ * shell. */
 static void on_signal(int number) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     lua_State *L = running;
     if (L != NULL && bc_interrupt_raised() && now.tv_sec - since > PATIENCE_S) {
+        if (warns && number == SIGINT) {
+            warns = 0;
+            since = now.tv_sec; /* a key that is held down is no answer */
+            if (write(STDERR_FILENO, WARNING, sizeof WARNING - 1) < 0) return;
+            return;
+        }
         signal(number, SIG_DFL);
         raise(number);
         return;
@@ -41,6 +51,8 @@ static void on_signal(int number) {
     if (L != NULL && first && !bc_interrupt_held()) /* a second must not stop what cleans up */
         lua_sethook(L, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
+
+void host_warn_first(void) { warns = 1; }
 
 int host_terminated(void) { return caught == SIGTERM || caught == SIGHUP ? caught : 0; }
 

@@ -184,9 +184,11 @@ static int l_read_history(lua_State *L) {
     return 1;
 }
 
-/* host.call(f, ...): as pcall, with a traceback; Ctrl-C stops f. */
+/* host.call(f, ...): as pcall, with a traceback; Ctrl-C stops f. Where that cannot be, as in a long
+ * match of a pattern, a second one warns, and a third ends the session. */
 static int l_call(lua_State *L) {
     luaL_checkany(L, 1);
+    host_warn_first();
     int status = host_call(L, lua_gettop(L) - 1, LUA_MULTRET, NULL);
     lua_pushboolean(L, status == LUA_OK);
     lua_insert(L, 1);

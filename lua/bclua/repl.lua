@@ -32,6 +32,7 @@ local NEW = {
    columns = {"function", default = function() return nil end},
    preload = "boolean",
    shell = "function",
+   page = {"function", default = function(text) return text end},
    on_entry = {"function", default = function() end},
 }
 
@@ -40,8 +41,8 @@ local NEW = {
 -- chunk is run, `ok, ... = call(f)` (default `pcall`); `colour`: of errors, for a
 -- terminal; `columns`: a function that gives the terminal's width; `preload`: the
 -- modules in `repl.preloaded` are globals, loaded at first use; `shell`: runs a
--- command (default `os.execute`); `on_entry`: called with all lines of what is
--- complete, before it is run
+-- command (default `os.execute`); `page`: shows help that is long, and returns what is still to be printed of it;
+-- `on_entry`: called with all lines of what is complete, before it is run
 -- @treturn Session
 function repl.new(options)
    local o = check_options(options, NEW)
@@ -51,6 +52,7 @@ function repl.new(options)
       colour = o.colour,
       columns = o.columns,
       shell = o.shell or os.execute,
+      page = o.page,
       on_entry = o.on_entry,
       locals = locals.new(),
       sources = {}, -- what was typed: chunk name -> text

@@ -130,7 +130,7 @@ end
 list.help = {usage = ":help [NAME]", text = "documentation of a function or module", takes = "documentation",
    run = function(session, argument)
       local text, message = documentation(session, argument)
-      return text and display.fit(text, session.columns() or 80), message
+      return text and session.page(display.fit(text, session.columns() or 80)), message
    end}
 
 -- ---- looking at values ----

@@ -40,6 +40,19 @@ local function write(status, text)
    out:flush()
 end
 
+-- A text that is longer than the terminal goes to the pager; without one it is printed as all others are.
+local function page(text)
+   local _, rows = require("bclua.host").window()
+   local _, breaks = text:gsub("\n", "")
+   if not rows or breaks + 2 < rows then return text end
+   io.stdout:flush()
+   local pager = io.popen("LESS=${LESS-FRX} ${PAGER:-less} 2>/dev/null || cat", "w")
+   if not pager then return text end
+   pager:write(text, "\n") -- fails where the pager was left: nobody reads on
+   pager:close()
+   return ""
+end
+
 --- Run until Ctrl-D or `:quit`.
 -- @tparam table repl the module bclua.repl
 function terminal.run(repl)
@@ -47,7 +60,7 @@ function terminal.run(repl)
    local history = history_path()
    local session = repl.new({call = host.call, preload = true, on_entry = function(entry)
       host.add_history(entry, history) -- before it runs: it may be the last that this process does
-   end, columns = function() return (host.window()) end,
+   end, columns = function() return (host.window()) end, page = page,
       colour = system.is_terminal(2) and (os.getenv("NO_COLOR") or "") == "" and os.getenv("TERM") ~= "dumb"})
    if history then host.read_history(history) end
    host.set_completer(function(line, start) return session:complete(line, start) end)
