@@ -35,8 +35,8 @@ static int read_frame(char **header, size_t *length, bc_array *data, int fd, con
     uint64_t said = 0;
     for (int i = 7; i >= 0; i--) said = said << 8 | start[i];
     if (said > size - sizeof start || said > MAXHEADER)
-        return bc_fail(e, "%s: header of %llu bytes in a file of %zu", path,
-                       (unsigned long long)said, size);
+        return bc_fail(e, "%s: is cut off, or no safetensors file: header of %llu bytes in a file of %zu",
+                       path, (unsigned long long)said, size);
     *length = (size_t)said;
     *header = malloc(*length + 1);
     int64_t rest = (int64_t)(size - sizeof start - *length);
