@@ -96,6 +96,12 @@ describe("cluster", function()
       assert.equal(1, #r.running)
    end)
 
+   it("makes no folder anew that the last of all processes has taken away", function()
+      local gone <close> = workers.open(dir .. "/unfinished", "1/4")
+      gone:beat()
+      assert.is_nil(lfs.attributes(dir .. "/unfinished"))
+   end)
+
    it("counts recordings that failed, and divides a search, too", function()
       command.write(dir .. "/in/a/5.wav", "no sound")
       local other = dir .. "/other"

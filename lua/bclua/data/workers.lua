@@ -27,14 +27,15 @@ local function job_of()
    return job and task and job .. "_" .. task or os.getenv("SLURM_JOB_ID")
 end
 
---- Begin; where the folder cannot be written, nobody is told.
+--- Begin; where the folder cannot be written, or is gone because another process was the last, nobody is told.
 -- @tparam string folder of the manifest
 -- @tparam ?string shard `3/64`; nil: whatever it claims
 -- @treturn worker to be closed
 function workers.open(folder, shard)
    local about = {shard = shard, host = workers.host(), process = process.number(), job = job_of()}
    local path = ("%s/workers/%s-%d-%08x.json"):format(folder, about.host, about.process, math.random(0, 0xFFFFFFFF))
-   if system.mkdir(folder .. "/workers") then files.write_json(path, about) end
+   lfs.mkdir(folder .. "/workers")
+   files.write_json(path, about)
    return setmetatable({path = path, last = system.clock()}, Worker)
 end
 
