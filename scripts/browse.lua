@@ -7,8 +7,10 @@ local server = require "bclua.workflow.browse.server"
 
 local parser = cli.parser("browse", "Look through a run and listen to it, in a browser on this machine.", [[
 Ctrl-C ends it. Verdicts are in RUN/accepted.csv; what can be done with them:
-  bclua motif labels RUN/motif.parquet --accepted RUN/accepted.csv --format csv --output labels.csv
-  bclua motif generate-triplets --input RUN/motif.parquet --accepted-only --output triplets.parquet
+  bclua motif labels RUN/motif.parquet --accepted RUN/accepted.csv --format csv \
+    --output labels.csv
+  bclua motif generate-triplets --input RUN/motif.parquet --accepted-only \
+    --output triplets.parquet
 Examples:
   bclua browse runs/demo
   bclua browse runs/birds --port 8123 --dataset-root birds
@@ -16,7 +18,7 @@ Examples:
   bclua browse runs/birds --embeddings summer.parquet --clusters clusters.parquet
   bclua browse found
 With embeddings, windows can be named; what is said is in RUN/verdicts.csv:
-  bclua classify train --labels RUN/verdicts.csv --embeddings summer.parquet
+  bclua classify train --labels RUN/verdicts.csv --embeddings summer.parquet \
     --output calls.safetensors]])
 local schema = options_of.extend(server.options, {port = options_of.extend(server.options.port, {default = 8080})})
 cli.options(parser, schema, "run port dataset_root embeddings clusters labels log_mel review")

@@ -46,9 +46,9 @@ end
 
 local parser = cli.parser("classify", "Learn calls from labels, and find them in any recordings.", [[
 Example:
-  bclua classify train --labels labels.parquet --embeddings calls.parquet
+  bclua classify train --labels labels.parquet --embeddings calls.parquet \
     --output calls.safetensors
-  bclua classify predict calls.safetensors summer --output found --precision 0.9
+  bclua classify predict calls.safetensors summer --output found --precision 0.9 \
     --format raven]])
    :require_command(true):command_target("command")
 local commands = {train = train(parser), predict = predict(parser), update = update(parser)}

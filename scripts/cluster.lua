@@ -44,7 +44,7 @@ end
 
 local parser = cli.parser("cluster", "Steps that take --shard, as jobs of Slurm.", [[
 Example:
-  bclua cluster plan --tasks 64 --cpus 4 -- motif extract
+  bclua cluster plan --tasks 64 --cpus 4 -- motif extract \
     --input birds/train_audio --output motif
   sbatch motif/job.sh
   bclua cluster status motif

@@ -151,11 +151,11 @@ local parser = cli.parser("embed", "Train an embedding of calls on triplets, loo
 Example:
   bclua embed summary --dim 512 --batch-size 64
   bclua embed fit triplets.parquet tiles --dim 128 --batch-size 32 --run runs/first
-  bclua embed fit triplets.parquet tiles --schedule one_cycle --lr 3e-3
+  bclua embed fit triplets.parquet tiles --schedule one_cycle --lr 3e-3 \
     --motif motif.parquet --dataset-root birds --patience 5
-  bclua embed evaluate runs/fit/checkpoints/best.safetensors motif.parquet
+  bclua embed evaluate runs/fit/checkpoints/best.safetensors motif.parquet \
     --dataset-root birds
-  bclua embed predict runs/fit/checkpoints/best.safetensors night.flac july
+  bclua embed predict runs/fit/checkpoints/best.safetensors night.flac july \
     --output calls.parquet
   bclua embed cluster calls.parquet --output clusters.parquet
   bclua embed search night.flac@12.5 --embeddings calls.parquet --verify

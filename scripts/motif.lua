@@ -148,7 +148,8 @@ Which recordings share a call?
   bclua motif search --all --input motif.parquet --top 20
 
 Which calls are there, how often and where?
-  bclua motif discover --input motif.parquet --output calls.parquet --dataset-root birds --track calls.flac
+  bclua motif discover --input motif.parquet --output calls.parquet --dataset-root birds \
+    --track calls.flac
 What have the recordings of each species in common?
   bclua motif discover --input motif.parquet --group species --output shared.parquet
 
@@ -160,7 +161,8 @@ Listen to all motifs, and label them in Audacity or Raven:
 
 What others have labelled, as one table:
   bclua motif import-labels raven/*.txt birdnet.csv --input motif.parquet --output labels.parquet
-  bclua motif generate-triplets --input motif.parquet --labels labels.parquet --output triplets.parquet]])
+  bclua motif generate-triplets --input motif.parquet --labels labels.parquet \
+    --output triplets.parquet]])
    :require_command(true):command_target("command")
 local commands = {extract = extract(parser), consolidate = consolidate(parser), score = score(parser),
    ["generate-triplets"] = generate(parser), ["extract-triplets"] = cut(parser), audit = audit(parser),

@@ -10,6 +10,8 @@ local system = require "bclua.system"
 
 local cli = {}
 
+local MIN_COLUMNS, MAX_COLUMNS = 60, 98 -- of the help
+
 local new_names = {} -- of options, by those of before
 
 -- `--new` or `--new=VALUE` in place of the old name of an option.
@@ -47,8 +49,14 @@ end
 -- @tparam string description
 -- @tparam[opt] string epilog examples
 function cli.parser(script, description, epilog)
-   local parser = argparse("bclua " .. script, description, epilog):help_max_width(98)
-   local parse = parser.parse
+   local columns = math.max(MIN_COLUMNS, math.min(MAX_COLUMNS, progress.columns() or MAX_COLUMNS))
+   local parser = argparse("bclua " .. script, description):help_max_width(columns)
+   local parse, help = parser.parse, parser.get_help
+   function parser.get_help(self)
+      return help(self) .. (epilog and "\n\n" .. epilog:gsub("[^\n]+", function(line)
+         return not line:find("^  ") and display.wrap(line, columns) or nil -- commands stay whole, to be copied
+      end) or "")
+   end
    function parser.parse(self, words)
       words = words or arg
       if #words == 0 and #self._commands > 0 then
