@@ -115,10 +115,14 @@
     let by = -1;
     let way = 1;
     let shown = SHOWN;
+    const isTime = header.map(name => name.endsWith("(s)"));
     const isNumber = header.map((_, i) => rows.every(row => typeof row[i] === "number" || /^\d+ (%|h)$/.test(row[i])));
 
     const cellOf = (cell, i) => {
-      if (!isPlace(cell)) return make("td", {className: isNumber[i] ? "number" : "", textContent: textOf(cell)});
+      if (!isPlace(cell)) {
+        const textContent = isTime[i] && typeof cell === "number" ? cell.toFixed(1) : textOf(cell);
+        return make("td", {className: isNumber[i] ? "number" : "", textContent});
+      }
       const button = make("button", {type: "button", className: "play", textContent: "\u25b6"});
       const reset = () => {
         button.textContent = "\u25b6";

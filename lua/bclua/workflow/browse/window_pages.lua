@@ -184,7 +184,7 @@ local function reviewed_classes(w)
    return "<h1>Classes</h1>" .. rows_of({"class", "yes", "no", "unsure", "left", "from 0.5 up", "from 0.7", "from 0.9"},
       rows) .. ('<p class="note">Precision / recall of the windows of these recordings that are called from a ' ..
       "probability up, as the verdicts have it: each stands for the windows that it was drawn from.</p><p>Take them " ..
-      "over: <code>bclua classify update MODEL %s --output JUDGED.safetensors</code></p>"):format(escape(w.path))
+      "over:</p><pre>bclua classify update MODEL %s --output JUDGED.safetensors</pre>"):format(escape(w.path))
 end
 
 --- The classes: what was said, and how well a classifier does by it.
@@ -202,7 +202,7 @@ function pages.classes(w)
    if judged.message then out[#out + 1] = ("<p>%s</p>"):format(escape(judged.message)) end
    out[#out + 1] = ('<p class="note">left: windows that are more likely of the class than not, about which nothing ' ..
       "was said. Average precision: of the windows in which something was said, by recordings held back.</p>" ..
-      "<p>Train: <code>bclua classify train --labels %s --embeddings %s --output MODEL.safetensors</code></p>"):format(
+      "<p>Train:</p><pre>bclua classify train --labels %s --embeddings %s --output MODEL.safetensors</pre>"):format(
       escape(w.verdict_path), escape(w.path))
    return table.concat(out)
 end
