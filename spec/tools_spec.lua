@@ -230,6 +230,17 @@ describe("a progress bar", function()
       return (out:gsub("\r\n", "\n"))
    end
 
+   it("has notes and last lines that are broken at blanks where the terminal ends", function()
+      if not require("support.terminal").available() then return pending("no pseudo-terminal can be had") end
+      local out = on_terminal([[
+         local progress = require "bclua.progress"
+         progress.note(("word "):rep(20))
+         progress.new("work", 9):finish(("part "):rep(13))]])
+      local function line(head, word, n) return head .. (" " .. word):rep(n) .. "\n" end
+      assert.equal(line("word", "word", 11) .. line("word", "word", 7) .. line("work:", "part", 11) .. "part part\n",
+         (out:gsub("\r?\27%[K", "")))
+   end)
+
    it("follows the terminal when it is resized, and makes way for messages and errors", function()
       if not require("support.terminal").available() then return pending("no pseudo-terminal can be had") end
       local out = on_terminal([[

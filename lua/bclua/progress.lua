@@ -63,11 +63,18 @@ end
 
 local function is_quiet(quiet) return quiet or os.getenv("BCLUA_QUIET") == "1" end
 
+-- A text of one line; on a terminal of fewer columns broken at blanks.
+local function write(out, text, is_terminal, columns)
+   columns = is_terminal and (columns or system.columns(2)) or 0
+   text = display.line(text)
+   out:write(columns > 0 and display.wrap(text, columns) or text, "\n")
+end
+
 --- A line about work that is done, unless all is to be quiet; a bar makes way for it.
 function progress.note(text, quiet)
    if is_quiet(quiet) then return end
    progress.clear()
-   io.stderr:write(display.line(text), "\n")
+   write(io.stderr, text, system.is_terminal(2))
 end
 
 local SLOW_S, AGAIN_S = 20, 60
@@ -170,7 +177,7 @@ function Progress:finish(summary)
    summary = summary or ("%s in %s"):format(display.count(self.done, (self.unit:gsub("s$", "")), self.unit),
       progress.duration(elapsed))
    progress.clear()
-   self.out:write(display.line(self.name .. ": " .. summary), "\n")
+   write(self.out, self.name .. ": " .. summary, self.terminal, self.columns)
    self.out:flush()
 end
 
