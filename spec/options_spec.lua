@@ -58,6 +58,18 @@ describe("options", function()
       assert.equal(2, #try{x = array.from{1, 2}}.x)
    end)
 
+   it("take a word in place of a number, where a rule has one", function()
+      local schema = {seconds = {"number", least = 1, word = "auto"}, k = {"integer", least = 1, word = "all"}}
+      assert.same({seconds = "auto", k = "all"}, options.check({seconds = "auto", k = "all"}, schema))
+      assert.same({seconds = 2.5, k = 3}, options.check({seconds = 2.5, k = 3.0}, schema))
+      assert.matches("option 'seconds' must be a number of at least 1 or 'auto', got 'all'", select(2,
+         options.try({seconds = "all"}, schema)))
+      local converter = require("bclua.cli").rule("--seconds", schema.seconds)
+      assert.same({"auto", 2.5}, {converter("auto"), (converter("2.5"))})
+      assert.same({nil, "--seconds: 'otto' is not a number (or 'auto')"}, {converter("otto")})
+      assert.same({nil, "--seconds: '0.5' is below 1 (or 'auto')"}, {converter("0.5")})
+   end)
+
    it("take no NaN, and infinity only where it is a limit", function()
       for _, x in ipairs{0 / 0, math.huge, -math.huge} do
          assert.has_error(function() try{rate = x} end)

@@ -219,6 +219,14 @@ end
 -- @tparam string option
 -- @tparam table rule
 function cli.rule(option, rule)
+   if rule.word then
+      local other = cli.rule(option, options_of.extend(rule, {word = false}))
+      return function(text)
+         if text == rule.word then return text end
+         local x, message = other(text)
+         return x, message and ("%s (or '%s')"):format(message, rule.word)
+      end
+   end
    if rule[1] == "integer" then return cli.integer(option, rule.least, rule.most) end
    if rule[1] == "number" then
       local number = cli.number(option, rule.least or -math.huge, rule.most)

@@ -16,6 +16,7 @@
 -- `default`: in place of nil; that value is always allowed, whatever the type (`false`, say, for "off"). `needed`: must
 -- be given. Numbers: `least`, `most`, `above`, `below`; NaN is refused, and infinity, too, unless `most = math.huge`
 -- allows it; a float that is whole counts as an integer, and becomes one. Strings: `shortest`, `longest` (bytes).
+-- Numbers and integers: `word`, which is allowed in place of one ("auto").
 -- Lists: `of` (the rule of an item), `shortest`, `longest`. Tables: `of` (a schema). `check`: a function of the value
 -- that returns what is wrong, as in "'x.jpg' does not end in .png". `was`: the name that the option had: it still
 -- works, and a line on stderr says the new one.
@@ -64,7 +65,7 @@ local function expected(rule)
    local items = rule[1] == "list" and rule.of and " of " .. (rule.items or "items") or ""
    local shortest = rule.shortest and rule.shortest > 0 and (", %d or more"):format(rule.shortest) or ""
    if rule.shortest and rule.shortest == rule.longest then shortest = (", %d of them"):format(rule.shortest) end
-   return NOUN[rule[1]] .. limits(rule) .. items .. shortest
+   return NOUN[rule[1]] .. limits(rule) .. items .. shortest .. (rule.word and (" or '%s'"):format(rule.word) or "")
 end
 
 local function text(value)
@@ -110,6 +111,7 @@ local is = {
 }
 
 local function is_right(rule, value)
+   if rule.word and value == rule.word then return true end
    local right = is[rule[1]] or function(_, v) return type(v) == rule[1] end
    return right(rule, value)
 end
@@ -124,7 +126,7 @@ local function checked(name, value, rule)
    end
    local wrong = rule.check and rule.check(value)
    if wrong then return nil, ("option '%s': %s"):format(name, wrong) end
-   if kind == "integer" then return math.tointeger(value) end
+   if kind == "integer" and value ~= rule.word then return math.tointeger(value) end
    if kind == "table" and rule.of then return check_table(value, rule.of, name .. ".") end
    if kind ~= "list" or not rule.of then return value end
    local list = {}
