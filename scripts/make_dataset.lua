@@ -11,7 +11,7 @@ local parser = cli.parser("make_dataset", "Make a data set of synthetic bird son
    "Writes DIR/train_audio/<species>/<id>.ogg, DIR/taxonomy.csv and the true times, DIR/calls.csv.")
 parser:option("--output", "Folder to make."):argname("DIR"):count(1)
 cli.options(parser, dataset.options, "families species recordings short least_s most_s others sample_rate seed")
-cli.options(parser, soundscapes.options, "soundscapes kinds least_calls most_calls snr")
+cli.options(parser, soundscapes.options, "soundscapes kinds least_calls most_calls song snr")
 cli.threads(parser)
 local o = parser:parse()
 local _ <close> = cli.command("make_dataset")

@@ -32,7 +32,7 @@ describe("shell completion", function()
       assert.matches("^extract extract%-", bash("bclua", "scripts/motif.lua", "extract"))
       assert.equal("--input", bash("bclua", "scripts/motif.lua", "extract", "--inp"))
       assert.equal("--input", bash("bclua", "motif", "extract", "--inp"))
-      assert.equal("--sample-rate --seed --short --snr --soundscapes --species",
+      assert.equal("--sample-rate --seed --short --snr --song --soundscapes --species",
          bash("bclua", "-e", "x", "/usr/x/scripts/make_dataset.lua", "--s"))
       assert.equal("README.md", bash("bclua", "scripts/motif.lua", "search", "READ"))
       assert.equal("", bash("bclua", "mine.lua", "--inp"))

@@ -25,7 +25,7 @@ if not r then cli.finish("sets", nil, message) end
 local e = experiment.open{run = o.run, name = "sets", title = "Which settings find sets of calls?", settings = settings}
 e:say(("%d recordings, %d failed. rank: mean over windows, of all windows of the recording with a lower call score.")
    :format(r.recordings, #r.failures))
-local columns = {"features", "window_s", "share", "recordings", "sets", "found", "rank"}
+local columns = {"features", "window_s", "share", "recordings", "sets", "found", "cover", "rank"}
 if r.has_calls then table.move({"precision", "recall", "f1"}, 1, 3, #columns + 1, columns) end
 e:table(r.rows, columns)
 cli.finish("sets", e:close())

@@ -79,13 +79,13 @@ local function repertoire(style, hz, g)
 end
 
 -- Two songs of different syllables.
-local function songs(list, g)
+local function songs(list, g, part_s)
    local order, result = g:shuffle(SYLLABLES):table(), {}
    for k, name in ipairs({"a", "b"}) do
       local notes, t = {}, 0
       for part = 1, SONG_PARTS do
          local syllable = list[order[(k * 2 + part) % SYLLABLES + 1]]
-         for _ = 1, math.max(1, math.floor(PART_S / (syllable.seconds + syllable.gap_s) + 0.5)) do
+         for _ = 1, math.max(1, math.floor(part_s / (syllable.seconds + syllable.gap_s) + 0.5)) do
             notes[#notes + 1] = {syllable = syllable, at_s = t}
             t = t + syllable.seconds + syllable.gap_s
          end
@@ -96,7 +96,7 @@ local function songs(list, g)
 end
 
 --- The species of a data set.
--- @tparam table p families, species, seed
+-- @tparam table p families, species, seed; song (seconds of one, about 2.4)
 -- @treturn {table,...} code, common_name, scientific_name, family, style, songs
 function dataset.species(p)
    local list = {}
@@ -116,7 +116,7 @@ function dataset.species(p)
             family = ("%sidae (Synthetic %ss)"):format(family.genus:gsub("[aeu]s?$", ""),
                (family.name:gsub("[cs]h$", "%0e"))),
             style = family.style,
-            songs = songs(repertoire(style, hz, g), g),
+            songs = songs(repertoire(style, hz, g), g, p.song and p.song / SONG_PARTS or PART_S),
          }
       end
    end

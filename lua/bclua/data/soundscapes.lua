@@ -27,6 +27,7 @@ soundscapes.options = {
    kinds = {"integer", least = 1, most = 8, default = 3, text = "Species in a soundscape."},
    least_calls = {"integer", least = 1, most = 1000, default = 3, text = "Songs of one species in it, at least."},
    most_calls = {"integer", least = 1, most = 1000, default = 40, text = "Songs of one species in it, at most."},
+   song = {"number", least = 0.3, most = 60, default = 2.4, unit = "s", text = "Length of a song, about."},
    snr = {"number", least = -40, most = 80, default = 20, unit = "dB", text = "Power of a song over that of the " ..
       "noise of a soundscape, white and wind in equal parts."},
    sample_rate = dataset.options.sample_rate, seed = dataset.options.seed}
@@ -38,7 +39,7 @@ soundscapes.options = {
 -- is varied
 function soundscapes.plan(number, p)
    local g = sampling.generator(p.seed, STREAM + number)
-   local all = dataset.species{families = 8, species = 2, seed = p.seed}
+   local all = dataset.species{families = 8, species = 2, seed = p.seed, song = p.song}
    local order, due = g:shuffle(#all):table(), {}
    for k = 1, p.kinds do
       local species = all[order[k]]
@@ -93,8 +94,8 @@ end
 
 --- Make them in a new folder.
 -- @tparam string dir
--- @tparam table options `soundscapes` (how many), `kinds` (3), `least_calls`, `most_calls` (3, 40), `snr` (20 dB),
--- `sample_rate` (32000), `seed` (1)
+-- @tparam table options `soundscapes` (how many), `kinds` (3), `least_calls`, `most_calls` (3, 40), `song` (2.4 s),
+-- `snr` (20 dB), `sample_rate` (32000), `seed` (1)
 -- @treturn[1] table `{species=, recordings=, calls=, seconds=}` numbers
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path

@@ -43,8 +43,8 @@ end
 --- All settings on one recording; on a worker state.
 -- @tparam table item `{path=, calls=}`, calls as in calls.csv; nil: they are not known
 -- @tparam table o `sample_rate`, `features` (names), `windows_s`, `shares`, `fewest`
--- @treturn[1] {table,...} a row a setting: `features`, `window_s`, `share`, `sets`, `found` (windows), `rank` (the sum
--- of their ranks), and with calls `agreeing`, `true`, see `prom.judge`
+-- @treturn[1] {table,...} a row a setting: `features`, `window_s`, `share`, `sets`, `found` (windows), `covered` (by
+-- them) of `seconds`, `rank` (the sum of their ranks), and with calls `agreeing`, `true`, see `prom.judge`
 -- @treturn[2] nil
 -- @treturn[2] string message, beginning with the path
 function set_sweep.one(item, o)
@@ -66,6 +66,7 @@ function set_sweep.one(item, o)
             end
             local row = prom.judge(truth or {}, found)
             row.features, row.window_s, row.share, row.sets = name, w, share, #sets
+            row.seconds, row.covered = #y / o.sample_rate, #starts * w -- no two windows overlap
             row.rank = #starts > 0 and rank_sum(starts, y, w, o.sample_rate) or 0
             list[#list + 1] = row
          end
@@ -84,8 +85,8 @@ local OPTIONS = {data = {"string", needed = true}, sample_rate = hearing.setting
 -- @tparam table options `data` (folder, see `recordings.layout`), `features` ({"mel"}), `rate` (10 frames a second),
 -- `windows_s`, `shares`, `fewest` (3), `sample_rate` (32000), `quiet`
 -- @treturn[1] table `rows`: a setting each, summed over recordings: `features`, `window_s`, `share`, `recordings` (that
--- have sets), `sets`, `found` (windows), `rank` (their mean), and where calls are known `precision`, `recall`, `f1`;
--- `has_calls`, `recordings`, `failures`
+-- have sets), `sets`, `found` (windows), `cover` (by them, of the sound), `rank` (their mean), and where calls are
+-- known `precision`, `recall`, `f1`; `has_calls`, `recordings`, `failures`
 -- @treturn[2] nil
 -- @treturn[2] string message
 function set_sweep.run(options)
@@ -111,10 +112,13 @@ function set_sweep.run(options)
       if not rows then r.failures[#r.failures + 1] = {path = items[i].path, step = "sets", reason = why} end
       for k, row in ipairs(rows or {}) do
          local sum = by_key[k] or {features = row.features, window_s = row.window_s, share = row.share, recordings = 0,
-            sets = 0, found = 0, rank = 0, agreeing = 0, ["true"] = 0}
+            sets = 0, found = 0, covered = 0, seconds = 0, rank = 0, agreeing = 0,
+            ["true"] = 0}
          by_key[k], r.rows[k] = sum, sum
          sum.recordings = sum.recordings + (row.sets > 0 and 1 or 0)
-         for _, name in ipairs{"sets", "found", "rank", "agreeing", "true"} do sum[name] = sum[name] + row[name] end
+         for _, name in ipairs{"sets", "found", "covered", "seconds", "rank", "agreeing", "true"} do
+            sum[name] = sum[name] + row[name]
+         end
       end
       bar:update(i)
    end
@@ -124,6 +128,7 @@ function set_sweep.run(options)
    end
    for _, row in ipairs(r.rows) do
       row.rank = row.found > 0 and row.rank / row.found or 0
+      row.cover = row.covered / row.seconds
       prom.of(row)
    end
    return r
