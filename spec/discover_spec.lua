@@ -149,6 +149,30 @@ describe("discover", function()
       system.threads(usual)
    end)
 
+   it("learns the length of a window by what its sets cover", function()
+      local extracted, length = require "bclua.data.extracted", require "bclua.workflow.discover.length"
+      local features, g = extracted.features, sampling.generator(8)
+      local x, call = g:normal(4 * 400):reshape{4, 400}, g:normal(4 * 22):reshape{4, 22}
+      for i = 1, 8 do
+         local at = 45 * i
+         x:slice(2, at + 1, at + 22):fill(call + x:slice(2, at + 1, at + 22) * 0.1)
+      end
+      finally(function() extracted.features = features end)
+      function extracted.features() return x end
+      local covered, best = length.one({}, {rate = 10, share = 0.2, fewest = 3}), 1
+      for i, n in ipairs(covered) do best = n > covered[best] and i or best end
+      assert.same({2.5, 8 * 25, 8 * 20}, {length.tried[best], covered[best], covered[best - 1]})
+      extracted.features = features
+
+      local auto = assert(run{seconds = "auto"}).rows
+      local seconds = auto[1].end_s - auto[1].start_s
+      assert.is_true(seconds > 1.4 and seconds < 3.1, seconds) -- songs have some 2.4 s
+      assert.same(auto, run{seconds = math.floor(2 * seconds + 0.5) / 2}.rows)
+      local none = assert(run{seconds = "auto", share = 1e-9}) -- no set of any length: single windows of 2 s
+      assert.equal(0, none.sets)
+      assert.near(2, none.rows[1].end_s - none.rows[1].start_s, 1e-9)
+   end)
+
    it("gives the same bytes from any number of shards, and again where some were lost", function()
       assert(run{output = dir .. "/whole.parquet"})
       local whole = files.read(dir .. "/whole.parquet")
@@ -352,6 +376,15 @@ describe("discover", function()
          busy[#busy + 1] = best
       end
       assert.equal(4, #chosen)
+   end)
+
+   it("is swept over lengths and shares, against the truth", function()
+      local r = assert(require("bclua.workflow.experiments.set_sweep").run{data = dir .. "/data", windows_s = {1, 2},
+         shares = {0.2}, sample_rate = 16000, quiet = true})
+      local row = r.rows[2]
+      assert.same({2, 2, 2, 0.2}, {#r.rows, r.recordings, row.window_s, row.share})
+      assert.is_true(row.f1 > 0.8 and row.f1 > r.rows[1].f1 and row.rank > 0.5)
+      assert.near(2 * row.found / made.seconds, row.cover, 1e-9)
    end)
 
    it("is a chapter of the report", function()

@@ -14,7 +14,6 @@ local pieces = require "bclua.workflow.pieces"
 local progress = require "bclua.progress"
 local rules = require "bclua.data.rules"
 local search = require "bclua.workflow.search"
-local stomp = require "bclua.stomp"
 local windows = require "bclua.workflow.discover.windows"
 local work = require "bclua.workflow.discover.work"
 
@@ -26,24 +25,15 @@ discover.columns = {"source_name", "species", "call", "set", "member", "start_s"
 
 --- What `sets` takes, as in `run`.
 discover.rules = {
-   seconds = {"number", default = 2, least = 0.1, most = 3600, unit = "s", text = "Length of a window."},
+   seconds = {"number", default = 2, least = 0.1, most = 3600, unit = "s", word = "auto", text = "Length of a " ..
+      "window, about that of a call; auto: the longest, of 1 to 5 s, whose sets cover as much of the sound as any."},
    share = {"number", default = 0.2, above = 0, most = 1, text = "Alike are windows nearer to each other than this " ..
       "share of the usual distance of two windows of the recording."},
    fewest = {"integer", default = 3, least = 2, most = 100000, text = "Windows of a set, and of a call, at least."}}
 
---- The sets of a recording.
--- @tparam array x features, (dimensions, frames)
--- @tparam table o `window` (frames), `share`, `fewest`
--- @treturn {table,...} as from `stomp.motif_sets`, no two windows overlapping
--- @treturn ?number what is usual; nil: the recording is too short
-function discover.sets(x, o)
-   if x:shape(2) < 2 * o.window then return {} end
-   x = x:copy("f64")
-   local usual = windows.usual(x, o.window)
-   if not (usual and usual > 0 and usual < math.huge) then return {} end
-   return stomp.motif_sets(x, o.window, {radius = o.share * usual, exclusion = o.window - 1, fewest = o.fewest,
-      among = windows.with_sound(x, o.window)}), usual
-end
+--- The sets of a recording, as `windows.sets`.
+-- @function sets
+discover.sets = windows.sets
 
 --- One recording, on a worker state.
 -- @tparam table item from `extracted.locate`
@@ -199,11 +189,11 @@ local function sets_task(c, options)
 end
 
 --- Find the sets of all recordings of a table, or what groups of recordings have in common.
--- @tparam table options `input` (Parquet from `consolidate`), `seconds` (2), `share` (0.2), `fewest` (3), `singles`
--- (20, of a recording: windows that are in no set of it); `group`: see `bclua.workflow.discover.groups`, and `others`
--- (100), `seed` (1), which are for it; `output` (.parquet or .csv), `features` (the folder that `extract` wrote;
--- default: the one that was consolidated), `track`, `dataset_root`, `examples` (4), `shard` (`3/64`: only this part of
--- the work, see `bclua.workflow.pieces`), `time_limit` (minutes), `force`, `quiet`
+-- @tparam table options `input` (Parquet from `consolidate`), `seconds` (2; or "auto"), `share` (0.2), `fewest` (3),
+-- `singles` (20, of a recording: windows that are in no set of it); `group`: see `bclua.workflow.discover.groups`, and
+-- `others` (100), `seed` (1), which are for it; `output` (.parquet or .csv), `features` (the folder that `extract`
+-- wrote; default: the one that was consolidated), `track`, `dataset_root`, `examples` (4), `shard` (`3/64`: only this
+-- part of the work, see `bclua.workflow.pieces`), `time_limit` (minutes), `force`, `quiet`
 -- @treturn[1] table `rows` (see `columns`), `calls` (how many), `sets` (of recordings), or with `group` `rows` and
 -- `groups`; `failures`, `track`; with a shard or a time limit as from `pieces.run`
 -- @treturn[2] nil
@@ -213,15 +203,16 @@ function discover.run(options)
    if options.track and not options.dataset_root then return nil, "--track: needs --dataset-root" end
    local rows, p = search.read_corpus(options.input)
    if not rows then return nil, p end
-   local c = {rows = rows, rate = p.cens_sample_rate, sample_rate = p.sample_rate,
-      window = math.floor(options.seconds * p.cens_sample_rate + 0.5)}
-   if c.window < 2 then return nil, ("--seconds %g is less than two frames"):format(options.seconds) end
-   local task, message
+   local c, ok, task, message = {rows = rows, rate = p.cens_sample_rate, sample_rate = p.sample_rate}
    c.features, message = search.find_features({input = options.input, features = options.features}, rows)
    if not c.features then return nil, message end
+   if options.seconds == "auto" then
+      options.seconds = require("bclua.workflow.discover.length").learn(c, options)
+   end
+   c.window = math.floor(options.seconds * c.rate + 0.5)
+   if c.window < 2 then return nil, ("--seconds %g is less than two frames"):format(options.seconds) end
    task, message = (options.group and require("bclua.workflow.discover.groups").task or sets_task)(c, options)
    if not task then return nil, message end
-   local ok
    ok, message = search.check_output(options, task.parameters)
    if not ok then return nil, message end
    if p.features ~= "mel" then

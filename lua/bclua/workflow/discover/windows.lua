@@ -1,6 +1,7 @@
 --- What `workflow.discover` asks of the windows of one recording.
 -- @module bclua.workflow.discover.windows
 local array = require "bclua.array"
+local stomp = require "bclua.stomp"
 
 local windows = {}
 
@@ -38,6 +39,20 @@ function windows.with_sound(x, window)
       if t >= window and 2 * even > window then among[t - window + 1] = 0 end
    end
    return among
+end
+
+--- The sets of a recording.
+-- @tparam array x features, (dimensions, frames)
+-- @tparam table o `window` (frames), `share`, `fewest`
+-- @treturn {table,...} as from `stomp.motif_sets`, no two windows overlapping
+-- @treturn ?number what is usual; nil: the recording is too short
+function windows.sets(x, o)
+   if x:shape(2) < 2 * o.window then return {} end
+   x = x:copy("f64")
+   local usual = windows.usual(x, o.window)
+   if not (usual and usual > 0 and usual < math.huge) then return {} end
+   return stomp.motif_sets(x, o.window, {radius = o.share * usual, exclusion = o.window - 1, fewest = o.fewest,
+      among = windows.with_sound(x, o.window)}), usual
 end
 
 --- The windows whose values are most uneven: of frames of length 1 those in which few bands stand out, as calls do.
