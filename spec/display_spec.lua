@@ -7,6 +7,7 @@ describe("display", function()
    it("breaks lines that are too long below where their text begins", function()
       assert.equal("short  line\n   a  some\n      words\n   and more\n   of it",
          display.fit("short  line\n   a  some words\n   and more of it", 12))
+      assert.equal(" - one\n   item\n - two", display.fit(" - one item\n - two", 8))
    end)
 
    it("counts the columns that a terminal takes", function()

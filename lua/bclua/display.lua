@@ -125,14 +125,14 @@ function display.wrap(s, width)
 end
 
 --- A text whose longer lines are broken at blanks: what is broken off stands below where the line's text begins, behind
--- its blanks, or behind a first column with two blanks after it.
+-- its blanks, the dash of a list, or a first column with two blanks after it.
 -- @tparam string s
 -- @tparam integer columns
 -- @treturn string
 function display.fit(s, columns)
    return (s:gsub("[^\n]+", function(line)
       if display.width(line) <= columns then return nil end
-      local head = line:match("^%s*%S.-%s%s+")
+      local head = line:match("^%s*%- ") or line:match("^%s*%S.-%s%s+")
       if not head or display.width(head) > columns // 2 then head = line:match("^%s*") end
       local width = display.width(head)
       return head .. display.wrap(line:sub(#head + 1), columns - width):gsub("\n", "\n" .. (" "):rep(width))

@@ -155,19 +155,28 @@ local function call_of(item)
    return item.topic .. "(" .. table.concat(words) .. ("]"):rep(open) .. ")"
 end
 
+-- A text without the ends of lines that its source has within a paragraph or an item of a list: who shows it breaks it
+-- anew. What is indented keeps them.
+local function unbroken(text)
+   text = text:gsub("([^\n])\n%f[^%s%-]", "%1 ")
+   local n
+   repeat text, n = text:gsub("(%f[^\n%z] *%- [^\n]*)\n +%f[^%s%-]", "%1 ") until n == 0
+   return text
+end
+
 local function add_list(out, title, list, left)
    if not list then return end
    out[#out + 1] = "\n" .. title
    for _, entry in ipairs(list) do
       local head = left(entry)
       local text = head ~= "" and entry.text ~= "" and head .. "  " .. entry.text or head .. entry.text
-      out[#out + 1] = "   " .. text:gsub("\n[ \t]*", "\n      ")
+      out[#out + 1] = "   " .. unbroken(text:gsub("\n[ \t]*", "\n")):gsub("\n", "\n      ")
    end
 end
 
 local function function_text(item)
    local out = {call_of(item)}
-   if item.text ~= "" then out[#out + 1] = "   " .. item.text:gsub("\n", "\n   "):gsub("\n +\n", "\n\n") end
+   if item.text ~= "" then out[#out + 1] = "   " .. unbroken(item.text):gsub("\n", "\n   "):gsub("\n +\n", "\n\n") end
    add_list(out, "arguments", item.params, function(p)
       return p.name .. (p.type and " (" .. p.type .. ")" or "")
    end)
@@ -185,7 +194,7 @@ local function function_text(item)
    add_list(out, "returns", values, kind)
    add_list(out, "or, where that cannot be", failure, kind)
    for _, text in ipairs(item.raises or {}) do
-      out[#out + 1] = "\nraises an error\n   " .. text:gsub("\n[ \t]*", "\n   ")
+      out[#out + 1] = "\nraises an error\n   " .. unbroken(text:gsub("\n[ \t]*", "\n"))
    end
    for _, text in ipairs(item.usage or {}) do out[#out + 1] = "\nexample\n   " .. text:gsub("\n", "\n   ") end
    return table.concat(out, "\n")
@@ -193,7 +202,7 @@ end
 
 local function module_text(item)
    local out = {item.module}
-   if item.text ~= "" then out[#out + 1] = item.text end
+   if item.text ~= "" then out[#out + 1] = unbroken(item.text) end
    local list, width = {}, 0
    for _, topic in ipairs(sorted(load_data().topics)) do
       if data.topics[topic].module == item.module then
