@@ -114,6 +114,29 @@ describe("accuracy by logistic regression", function()
    end)
 end)
 
+describe("a regression that other recordings teach", function()
+   -- Two windows of each of two recordings of each of three classes, which the first two axes tell.
+   local x, labels, recordings = {}, {}, {}
+   for i = 0, 11 do
+      local class = i // 4
+      x[i + 1], labels[i + 1], recordings[i + 1] = {class, class * class, i % 4}, "c" .. class, ("r%d"):format(i // 2)
+   end
+   local taught = {x = array.from(x, "f64"), labels = labels, recordings = recordings}
+
+   it("names windows of the classes that it knows, and is asked for no others", function()
+      local asked = {x = array.from({{0, 0, 9}, {1, 1, -3}, {2, 4, 0}, {0, 0, 1}, {7, 7, 7}}, "f64"),
+         labels = {"c0", "c1", "c2", "c1", "c9"}}
+      assert.near((1 + 0.5 + 1) / 3, evaluate.taught(taught, asked), 1e-12)
+   end)
+
+   it("needs two classes with two recordings, and something to ask", function()
+      local one = {x = taught.x:slice(1, 1, 4), labels = {"a", "a", "a", "a"}, recordings = {"r", "r", "s", "s"}}
+      local _, message = evaluate.taught(one, one)
+      assert.matches("evaluation needs two classes with two recordings each, got 1", message, 1, true)
+      assert.same({nil, "no window is of a class that is taught"}, {evaluate.taught(taught, one)})
+   end)
+end)
+
 describe("a paired comparison", function()
    it("is that of the splits, one by one", function()
       local list = evaluate.compare{{name = "mine", splits = {0.5, 0.6, 0.7, 0.8}},

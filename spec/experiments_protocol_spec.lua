@@ -44,6 +44,11 @@ describe("scripts/experiments/protocol.lua", function()
       end
       assert.equal(rows[1].mel_regression, rows[2].mel_regression) -- the same recordings, another seed
       assert.not_equal(rows[1].embedding_nearest, rows[3].embedding_nearest)
+      for _, subject in ipairs{"embedding", "untrained", "mel"} do
+         local share = rows[1][subject .. "_taught"]
+         assert(share >= 0 and share <= 1, subject)
+         assert.is_nil(rows[3][subject .. "_taught"]) -- nobody teaches species that are unseen
+      end
       assert.equal(2, rows[3].classes) -- a third of six species
       local table = sql.query(("from '%sunseen_species.parquet'"):format(place))
       assert.equal("embedding", table[1].subject)

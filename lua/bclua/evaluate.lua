@@ -255,6 +255,45 @@ function evaluate.accuracy(features, labels, recordings, options)
    return result
 end
 
+local STRENGTHS, FOLDS = {0.001, 0.01, 0.1, 1}, 3
+
+-- The strength by which a regression names most windows of recordings of the same set that it is not taught by.
+local function strength(x, labels, recordings)
+   local best, most
+   for _, c in ipairs(STRENGTHS) do
+      local r, message = evaluate.accuracy({{x = x}}, labels, recordings, {c = c, splits = FOLDS})
+      if not r then return nil, message end
+      if not most or r.rows[1].accuracy > most then best, most = c, r.rows[1].accuracy end
+   end
+   return best
+end
+
+--- Accuracy on the windows of some recordings of a logistic regression that all windows of others teach, its strength
+-- (0.001, 0.01, 0.1 or 1) chosen on splits of the latter by recording.
+-- @tparam table taught `x` (array (windows, dimensions), finite), `labels` and `recordings` of the windows
+-- @tparam table asked `x`, `labels`; windows of a class that is not taught are left out
+-- @treturn[1] number mean over classes
+-- @treturn[2] nil
+-- @treturn[2] string message: fewer than two classes with two recordings are taught, or none of them is asked for
+function evaluate.taught(taught, asked)
+   local c, message = strength(taught.x, taught.labels, taught.recordings)
+   if not c then return nil, message end
+   local ids, classes, numbers, rows = {}, 0, {}, {}
+   for i, label in ipairs(taught.labels) do
+      if not ids[label] then classes, ids[label] = classes + 1, classes + 1 end
+      numbers[i] = ids[label]
+   end
+   for i, label in ipairs(asked.labels) do
+      if ids[label] then rows[#rows + 1] = i end
+   end
+   if #rows == 0 then return nil, "no window is of a class that is taught" end
+   local x, truth = taught.x:copy("f64"), {}
+   for i, row in ipairs(rows) do truth[i] = ids[asked.labels[row]] end
+   local mean, scale = evaluate.scaling(x)
+   local w = learn.logistic_fit((x - mean) * scale, array.from(numbers, "i64"), {c = c})
+   return evaluate.balanced(learn.logistic_predict(w, (evaluate.take(asked.x, rows) - mean) * scale), truth, classes)
+end
+
 local METRICS = {"cosine", "euclidean"}
 
 -- The nearest rows do not depend on what they are called: kept in `memo` for other labels of the same rows.

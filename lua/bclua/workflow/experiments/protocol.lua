@@ -4,7 +4,8 @@
 -- Two questions are asked. *held-out recordings*: a quarter of the recordings is kept away, another one in each split,
 -- and their windows are named. *unseen species*: a third of the species is kept away, and windows of these are named;
 -- that is how an embedding is used on other people's recordings. What is named is judged by logistic regression and
--- nearest neighbours on splits by recording, and with 1, 5 and 10 examples of each class.
+-- nearest neighbours on splits by recording, and with 1, 5 and 10 examples of each class; held-out recordings also by a
+-- regression that the training's recordings teach, as who has labels of some would do.
 -- @module bclua.workflow.experiments.protocol
 local array = require "bclua.array"
 local files = require "bclua.files"
@@ -36,6 +37,7 @@ protocol.subjects = {
 protocol.measures = {
    {"regression", "logistic regression"}, {"nearest", "5 nearest neighbours"}, {"shots_1", "1 example"},
    {"shots_5", "5 examples"}, {"shots_10", "10 examples"},
+   {"taught", "a logistic regression taught by the training's recordings"},
 }
 
 local EXAMPLES = {1, 5, 10}
@@ -135,23 +137,36 @@ local function measure(detail, splits)
    return row
 end
 
--- A checkpoint on some recordings of a table.
-local function judge(checkpoint, about, recordings, o)
+-- What windows of the training's recordings teach of others, where they are enough.
+local function add_taught(row, known, detail)
+   for i, f in ipairs(known.features) do
+      row[f.name .. "_taught"] = require("bclua.evaluate").taught({x = f.x, labels = known.species,
+         recordings = known.recordings}, {x = detail.features[i].x, labels = detail.species})
+   end
+end
+
+-- A checkpoint on some recordings of a table; `known`: those of the training, if they are to teach.
+local function judge(checkpoint, about, recordings, known, o)
    local evaluate, tilenet = require "bclua.workflow.evaluate", require "bclua.tilenet"
    local net, message = tilenet.open(checkpoint)
    if not net then return nil, message end
    local fresh = evaluate.untrained(net, o.seed)
-   local set, row
-   set, message = evaluate.collect{motif = about.motif, dataset_root = about.root, recordings = recordings,
-      windows = o.windows, quiet = true, sample_rate = math.tointeger(net.options.sample_rate),
-      fmin = net.options.fmin, fmax = net.options.fmax}
-   local result, detail
-   if set then
-      result, detail = evaluate.judge(set, {{name = "embedding", net = net}, {name = "untrained", net = fresh},
+   local function look(names)
+      local set, why = evaluate.collect{motif = about.motif, dataset_root = about.root, recordings = names,
+         windows = o.windows, quiet = true, sample_rate = math.tointeger(net.options.sample_rate),
+         fmin = net.options.fmin, fmax = net.options.fmax}
+      if not set then return nil, why end
+      local result, detail = evaluate.judge(set, {{name = "embedding", net = net}, {name = "untrained", net = fresh},
          {name = "mel", x = set.plain}}, {splits = 1})
-      message = detail
+      return result and detail, detail
    end
-   if result then row, message = measure(detail, o.splits) end
+   local detail, row
+   detail, message = look(recordings)
+   if detail then row, message = measure(detail, o.splits) end
+   if row and known then
+      known, message = look(known)
+      if known then add_taught(row, known, detail) else row = nil end
+   end
    net:close()
    fresh:close()
    return row, message
@@ -193,16 +208,20 @@ function protocol.run(options)
    local made
    made, message = trial.run{run = run, folder = o.folder, settings = settings, seed = o.seed, quiet = true}
    if not made then return nil, message end
-   local recordings
+   local recordings, known
    if unseen then
       recordings, message = names_of(about.motif, ("species in (%s)"):format(quoted(unseen)))
    else
       local drawn = require("bclua.data.provenance").of_parquet(o.folder .. "/triplets.parquet") or {}
-      recordings, message = drawn.holdout_recordings, "no recordings were kept away (triplets.holdout)"
+      recordings = drawn.holdout_recordings
+      if not recordings then return nil, "no recordings were kept away (triplets.holdout)" end
+      known, message = names_of(about.motif, ("species is not null and source_name not in (%s)"):format(
+         quoted(recordings)))
+      if not known then return nil, message end
    end
    if not recordings then return nil, message end
    local row
-   row, message = judge(made.fit.checkpoint, about, recordings, o)
+   row, message = judge(made.fit.checkpoint, about, recordings, known, o)
    if not row then return nil, message end
    row.seconds, row.loss = made.seconds, made.loss
    return row
