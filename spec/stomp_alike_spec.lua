@@ -1,4 +1,5 @@
 local array = require "bclua.array"
+local command = require "support.command"
 local learn = require "bclua.learn"
 local sampling = require "bclua.sampling"
 local stomp = require "bclua.stomp"
@@ -122,6 +123,15 @@ describe("stomp.alike", function()
       for i, row in ipairs{{0.6, 0, 0.8}, {0, 1, 0}} do
          for c, value in ipairs(row) do assert.near(value, s[i][c], 1e-7) end
       end
+   end)
+
+   it("stops at Ctrl-C", function()
+      local out, status = command.shell(("timeout -s INT 2 %s -e %s"):format(command.quote(command.program),
+         command.quote([[local array = require "bclua.array"
+            local x = require("bclua.sampling").generator(1):normal(60 * 40000):copy("f32"):reshape{40000, 60}
+            require("bclua.stomp").alike(x, x, {basis = array.zeros{1, 60}, counts = {40000}})]])))
+      assert.is_true(status ~= 0, out)
+      assert.matches("interrupted", out)
    end)
 
    it("names the argument it rejects", function()
