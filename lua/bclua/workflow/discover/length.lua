@@ -60,8 +60,9 @@ function length.learn(c, options)
       if most > 0 and sums[i] >= ABOUT * most then chosen = seconds end
       words[i] = ("%g s %.0f %%"):format(seconds, 100 * sums[i] / math.max(1, frames))
    end
-   progress.note(("discover: windows of %g s; their sets cover, of the sound of %d recordings: %s"):format(chosen,
-      #items, table.concat(words, ", ")), options.quiet)
+   progress.note(("discover: windows of %g s; their sets cover, of the sound of %d recordings: %s%s"):format(chosen,
+      #items, table.concat(words, ", "), chosen == length.tried[1] and "; this is the shortest that is tried, so " ..
+      "calls may have no common length: compare with --seconds 2" or ""), options.quiet)
    return chosen
 end
 
