@@ -3,8 +3,8 @@
 .PHONY: asan tsan
 
 # Lua over kernels that have specs of their own, and slow: only SPEC= runs these.
-OF_LUA := active analysis classify damaged evaluate_labels evaluate_workflow evaluation_set experiments_% hearing \
-          labels pieces pipeline_layouts report scripts trial
+OF_LUA := active analysis browse classify damaged evaluate_labels evaluate_workflow evaluation_set experiments_% \
+          hearing labels pieces pipeline_layouts readout report scripts shards trial workflow
 SANITIZED = spec/run.lua --jobs=$(JOBS) $(if $(filter-out spec,$(SPEC)),$(SPEC),$\
             $(filter-out $(OF_LUA:%=spec/%_spec.lua),$(wildcard spec/*_spec.lua)))
 
