@@ -243,6 +243,7 @@ describe("motif.lua extract", function()
       local _, status, err = run("motif.lua", ARGUMENTS)
       assert.equal(0, status, err)
       assert.matches("extract: %d+ found: 3 done, 0 finished before, 4 failed, 0 not read, %d+ ignored; ", err)
+      assert.matches("; 4 failed: " .. dir .. "/mixed.out/failures.csv", err, 1, true)
       local rows = sql.query(("select * from read_csv(%s, header = true) order by path"):format(
          sql.quote(dir .. "/mixed.out/failures.csv")))
       assert.same({"path", "step", "reason"}, rows.columns)

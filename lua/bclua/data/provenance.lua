@@ -175,6 +175,15 @@ function provenance.write_failures(path, failures)
    return provenance.write_rows(path, {"path", "step", "reason"}, failures)
 end
 
+--- Where what failed, or has a warning, is listed: the end of the line with which a step ends.
+-- @tparam {table,...} rows
+-- @tparam string words "failed"
+-- @tparam string path
+-- @treturn string `; 3 failed: motif/failures.csv`; empty where there are none
+function provenance.listed(rows, words, path)
+   return #rows > 0 and ("; %d %s: %s"):format(#rows, words, path) or ""
+end
+
 --- Write warnings.csv, of what was used all the same, or remove it when there are none.
 -- @tparam string path
 -- @tparam {table,...} warnings `{path=, step=, what=, seconds=, claimed_s=}`: what was used, and what the header says

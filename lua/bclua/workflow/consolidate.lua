@@ -251,9 +251,10 @@ function consolidate.run(options)
    if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", failures) end
    if ok then ok, message = provenance.write_warnings(options.output .. ".warnings.csv", warnings) end
    if not ok then return nil, message end
-   progress.note(("consolidate: %s, %d failed%s%s"):format(display.count(count, "recording"), #failures,
-      gone > 0 and (", %d no longer there and left out"):format(gone) or "", #warnings > 0 and
-      ("; %d with a warning: %s.warnings.csv"):format(#warnings, options.output) or ""), options.quiet)
+   progress.note(("consolidate: %s, %d failed%s%s%s"):format(display.count(count, "recording"), #failures,
+      gone > 0 and (", %d no longer there and left out"):format(gone) or "",
+      provenance.listed(failures, "failed", options.output .. ".failures.csv"),
+      provenance.listed(warnings, "with a warning", options.output .. ".warnings.csv")), options.quiet)
    return {recordings = count, failures = failures, warnings = warnings, gone = gone}
 end
 

@@ -191,10 +191,9 @@ end
 
 -- What is said at the end, and written beside the results.
 local function account_for(result, options, others, bar)
-   local warned = #result.warnings
-   bar:finish(("%s; %s of sound in %s%s"):format(account.text(result.counts), progress.duration(result.seconds),
-      progress.duration(bar:elapsed()), warned > 0 and
-      ("; %d with a warning: %s/warnings.csv"):format(warned, options.output) or ""))
+   bar:finish(("%s; %s of sound in %s%s%s"):format(account.text(result.counts), progress.duration(result.seconds),
+      progress.duration(bar:elapsed()), provenance.listed(result.failures, "failed", options.output .. "/failures.csv"),
+      provenance.listed(result.warnings, "with a warning", options.output .. "/warnings.csv")))
    local about = require("bclua.data.sounds").about(others)
    if about then progress.note("extract: " .. about, options.quiet) end
    local ok, message = account.write(options.output .. "/counts.json", result.counts)

@@ -2,6 +2,7 @@
 -- @module bclua.workflow.predict
 local rules = require "bclua.data.rules"
 local account = require "bclua.workflow.account"
+local count = require("bclua.display").count
 local array = require "bclua.array"
 local deadline = require "bclua.deadline"
 local deployments = require "bclua.data.deployments"
@@ -182,7 +183,7 @@ end
 local function summary(r)
    local text = account.text(r.counts)
    if r.done == 0 then return text .. "; nothing to do" end
-   return ("%s; %d windows of %s of sound; %.1f windows/s, %.0f x real time"):format(text, r.windows,
+   return ("%s; %s of %s of sound; %.1f windows/s, %.0f x real time"):format(text, count(r.windows, "window"),
       progress.duration(r.seconds), r.windows / r.elapsed_s, r.seconds / r.elapsed_s)
 end
 
