@@ -126,7 +126,7 @@ describe("stomp.alike", function()
    end)
 
    it("stops at Ctrl-C", function()
-      local out, status = command.shell(("timeout -s INT 2 %s -e %s"):format(command.quote(command.program),
+      local out, status = command.shell(("timeout -s INT 1 %s -e %s"):format(command.quote(command.program),
          command.quote([[local array = require "bclua.array"
             local x = require("bclua.sampling").generator(1):normal(60 * 40000):copy("f32"):reshape{40000, 60}
             require("bclua.stomp").alike(x, x, {basis = array.zeros{1, 60}, counts = {40000}})]])))

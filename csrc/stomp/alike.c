@@ -12,7 +12,7 @@
 
 enum {
     ROWS = 128, COLUMNS = 256, /* of a product of sketches: 128 KB */
-    ROUND = 64,                /* blocks a thread between two looks at the clock */
+    ROUND = 1 << 22,           /* products a thread between two looks at the clock, at least a block */
     PART = 256,                /* rows that are sketched at once */
     LANES = 8
 };
@@ -127,7 +127,8 @@ static void block(void *context, size_t item, int worker) {
 int bc_alike(float *best, const bc_alike_rows *s, const size_t *first, size_t groups,
              const bc_alike_rows *t, float least, bc_pool *pool, bc_tick *tick, void *context) {
     const size_t threads = (size_t)bc_pool_threads(pool);
-    const size_t blocks = (t->n + COLUMNS - 1) / COLUMNS, round = ROUND * threads;
+    const size_t blocks = (t->n + COLUMNS - 1) / COLUMNS;
+    const size_t round = threads * (ROUND / (s->n * COLUMNS + 1) + 1);
     size_t *group = malloc((s->n + 1) * sizeof *group);
     job w = {s, t, group, best, malloc(threads * ROWS * COLUMNS * sizeof(float)), least, 0};
     int rc = BC_NOMEM;
