@@ -178,7 +178,11 @@ describe("discover", function()
       local whole = files.read(dir .. "/whole.parquet")
       local r = assert(run{output = dir .. "/parts.parquet", shard = "1/2"})
       assert.same({nil, false}, {r.merged, files.exists(dir .. "/parts.parquet")}) -- the other half is missing
+      local status = require("bclua.workflow.jobs").status
+      assert.equal(0, assert(status{run = dir .. "/parts.parquet"}).done.pieces)
       assert.is_true(run{output = dir .. "/parts.parquet", shard = "2/2"}.merged)
+      r = assert(status{run = dir .. "/parts.parquet"})
+      assert.equal(r.pieces, r.done.pieces)
       assert.is_true(whole == files.read(dir .. "/parts.parquet"))
       local joined = {}
       for path in lfs.dir(dir .. "/parts.parquet.shards") do joined[#joined + 1] = path:match("^join%-%x+%.shards$") end

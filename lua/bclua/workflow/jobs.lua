@@ -61,11 +61,11 @@ end
 
 local function find_job(run) return find(run, JOB, {pieces.folder(run)}) end
 
--- The file of a piece: a part, the note of a shard of tiles, or what `search --all` found.
+-- The file of a piece: a part, the note of a shard of tiles, or what `search --all` or `discover` found.
 local function file_of(folder, frozen, number)
    local made = frozen.settings
    if made.first then return ("%s/%05d.json"):format(folder, made.first + number - 1) end
-   if made.pieces == "search" then return ("%s/piece-%06d.json"):format(folder, number) end
+   if made.pieces == "search" or made.pieces == "discover" then return ("%s/piece-%06d.json"):format(folder, number) end
    return part_writer.path(folder, number)
 end
 
