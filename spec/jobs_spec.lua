@@ -133,6 +133,7 @@ describe("cluster", function()
       assert.is_true(status ~= 0)
       assert.matches("job.sh: is there; use --force", out, 1, true)
       assert.matches("takes no %-%-shard", (plan("--force", "scripts/motif.lua consolidate --input x")))
+      assert.matches("no rate is known", (plan("--force", "scripts/motif.lua discover --input x")))
       assert.matches("scripts/motif.lua: .*missing.*input", (plan("--force", "scripts/motif.lua extract")))
       for _, words in ipairs{"--shard 1/2", "--claim"} do
          assert.matches("the script says what a task does", (plan("--force", "scripts/motif.lua extract " .. words ..

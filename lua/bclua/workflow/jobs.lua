@@ -271,6 +271,7 @@ local function parse(words)
    local ok, parsed = parser:pparse(table.move(words, 2, #words, 1, {}))
    if not ok then return nil, ("%s: %s"):format(script, parsed) end
    local name = files.stem(script) .. " " .. tostring(parsed.command)
+   if name == "motif discover" then return nil, name .. ": no rate is known to plan by: write its array by hand" end
    if not STEPS[name] then return nil, name .. ": cannot be divided: it takes no --shard" end
    if name == "motif search" and not parsed.all then return nil, name .. ": only --all can be divided" end
    if parsed.shard or parsed.claim then return nil, "--shard, --claim: the script says what a task does" end
