@@ -10,7 +10,7 @@
 
 #define ROWS 1024 /* of a block */
 #define ROUND 256 /* blocks between two looks at the clock */
-#define LANES 8
+#define LANES 4 /* GCC takes wider vectors apart, in memory, where registers are of AVX2 */
 
 typedef float floats __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(8), may_alias));
@@ -25,25 +25,26 @@ typedef struct {
 } job;
 
 /* By address: how a vector is passed depends on the instructions that a function is compiled for. */
-static inline double sum_of(const lanes *sums) {
-    lanes v = *sums;
-    return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+static inline double sum_of(const lanes sums[2]) {
+    lanes v = sums[0] + sums[1];
+    return (v[0] + v[2]) + (v[1] + v[3]);
 }
 
 /* out (rows): squared distances of a point (d) to rows. */
 BC_EACH_CPU(static, squares, (double *out, const float *x, const double *point, size_t rows, size_t d),
             (out, x, point, rows, d)) {
     for (size_t i = 0; i < rows; i++, x += d) {
-        lanes sum = {0};
+        lanes sum[2] = {{0}, {0}};
         double rest = 0;
         size_t c = 0;
-        for (; c + LANES <= d; c += LANES) {
-            lanes v = __builtin_convertvector(*(const floats *)(x + c), lanes);
-            v -= *(const lanes *)(point + c);
-            sum += v * v;
-        }
+        for (; c + 2 * LANES <= d; c += 2 * LANES)
+            for (size_t k = 0; k < 2; k++) {
+                lanes v = __builtin_convertvector(*(const floats *)(x + c + k * LANES), lanes);
+                v -= *(const lanes *)(point + c + k * LANES);
+                sum[k] += v * v;
+            }
         for (; c < d; c++) rest += (x[c] - point[c]) * (x[c] - point[c]);
-        out[i] = sum_of(&sum) + rest;
+        out[i] = sum_of(sum) + rest;
     }
 }
 
@@ -52,21 +53,22 @@ BC_EACH_CPU(static, angles,
             (double *out, const float *x, const double *point, size_t rows, size_t d, double length),
             (out, x, point, rows, d, length)) {
     for (size_t i = 0; i < rows; i++, x += d) {
-        lanes dot = {0}, square = {0};
+        lanes dot[2] = {{0}, {0}}, square[2] = {{0}, {0}};
         double rest = 0, more = 0;
         size_t c = 0;
-        for (; c + LANES <= d; c += LANES) {
-            lanes v = __builtin_convertvector(*(const floats *)(x + c), lanes);
-            dot += v * *(const lanes *)(point + c);
-            square += v * v;
-        }
+        for (; c + 2 * LANES <= d; c += 2 * LANES)
+            for (size_t k = 0; k < 2; k++) {
+                lanes v = __builtin_convertvector(*(const floats *)(x + c + k * LANES), lanes);
+                dot[k] += v * *(const lanes *)(point + c + k * LANES);
+                square[k] += v * v;
+            }
         for (; c < d; c++) {
             double v = (double)x[c];
             rest += v * point[c];
             more += v * v;
         }
-        double both = sqrt(sum_of(&square) + more) * length;
-        out[i] = both > 0 ? 1 - (sum_of(&dot) + rest) / both : both + 1; /* NaN stays NaN */
+        double both = sqrt(sum_of(square) + more) * length;
+        out[i] = both > 0 ? 1 - (sum_of(dot) + rest) / both : both + 1; /* NaN stays NaN */
     }
 }
 
