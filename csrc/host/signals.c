@@ -37,7 +37,8 @@ static void on_signal(int number) {
         if (warns && number == SIGINT) {
             warns = 0;
             since = now.tv_sec; /* a key that is held down is no answer */
-            if (write(STDERR_FILENO, WARNING, sizeof WARNING - 1) < 0) return;
+            const ssize_t said = write(STDERR_FILENO, WARNING, sizeof WARNING - 1);
+            (void)said; /* there is nobody else to tell */
             return;
         }
         signal(number, SIG_DFL);
