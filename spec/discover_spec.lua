@@ -10,6 +10,7 @@ local sampling = require "bclua.sampling"
 local soundscapes = require "bclua.data.soundscapes"
 local sql = require "bclua.sql"
 local system = require "bclua.system"
+local windows = require "bclua.workflow.discover.windows"
 
 describe("prom.judge", function()
    -- Windows of one second at these times.
@@ -360,7 +361,7 @@ describe("discover", function()
    end)
 
    it("takes as single windows the most uneven ones, that overlap nothing", function()
-      local windows, g = require "bclua.workflow.discover.windows", sampling.generator(2)
+      local g = sampling.generator(2)
       local x, taken = g:normal(3 * 80):reshape{3, 80}, {40}
       x:slice(2, 21, 30):fill(0.5) -- no sound
       local chosen = windows.uneven(x, 8, 4, taken)
@@ -422,12 +423,12 @@ describe("discover", function()
 
    it("has no sets of silence, of what is short, or of noise", function()
       local o = {window = 10, share = 0.25, fewest = 3}
-      assert.same({}, (discover.sets(array.full({4, 200}, 0.5), o)))
-      assert.same({}, (discover.sets(array.zeros{4, 19}, o)))
+      assert.same({}, (windows.sets(array.full({4, 200}, 0.5), o)))
+      assert.same({}, (windows.sets(array.zeros{4, 19}, o)))
       local x = sampling.generator(1):normal(4 * 300):reshape{4, 300}
-      assert.same({}, (discover.sets(x, o)))
+      assert.same({}, (windows.sets(x, o)))
       x:slice(2, 1, 100):fill(0.5) -- would be the largest set
-      assert.same({}, (discover.sets(x, o)))
+      assert.same({}, (windows.sets(x, o)))
    end)
 end)
 

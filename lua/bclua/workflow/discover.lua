@@ -23,17 +23,13 @@ local discover = {}
 discover.columns = {"source_name", "species", "call", "set", "member", "start_s", "end_s", "clock_time", "distance",
    "members", "usual", "correlation"}
 
---- What `sets` takes, as in `run`.
+--- What `windows.sets` takes, as in `run`.
 discover.rules = {
    seconds = {"number", default = 2, least = 0.1, most = 3600, unit = "s", word = "auto", text = "Length of a " ..
       "window, about that of a call; auto: the longest, of 1 to 5 s, whose sets cover as much of the sound as any."},
    share = {"number", default = 0.2, above = 0, most = 1, text = "Alike are windows nearer to each other than this " ..
       "share of the usual distance of two windows of the recording."},
    fewest = {"integer", default = 3, least = 2, most = 100000, text = "Windows of a set, and of a call, at least."}}
-
---- The sets of a recording, as `windows.sets`.
--- @function sets
-discover.sets = windows.sets
 
 --- One recording, on a worker state.
 -- @tparam table item from `extracted.locate`
@@ -44,7 +40,7 @@ discover.sets = windows.sets
 function discover.one(item, o)
    local x, message = extracted.features(item)
    if not x then return nil, message end
-   local sets, usual = discover.sets(x, o)
+   local sets, usual = windows.sets(x, o)
    local taken = {}
    for _, set in ipairs(sets) do table.move(set.at, 1, #set.at, #taken + 1, taken) end
    if x:shape(2) >= o.window then

@@ -83,10 +83,15 @@ local function rules_of(task)
       name = {"string", needed = true}, failure = {"string"}, found = task.rules}}}}
 end
 
+local function numbers_by_name(task)
+   local number_of = {}
+   for i, one in ipairs(task.items) do number_of[one.name] = i end
+   return number_of
+end
+
 -- What pieces have: found by number of the item, and failures.
 local function gather(task, paths)
-   local found, failures, number_of = {}, {}, {}
-   for i, one in ipairs(task.items) do number_of[one.name] = i end
+   local found, failures, number_of = {}, {}, numbers_by_name(task)
    for _, path in ipairs(paths) do
       local kept, message = tables.read_json(path, rules_of(task))
       if not kept then return nil, message end
@@ -100,8 +105,7 @@ end
 
 -- The pieces of a manifest in a folder, for `bclua.workflow.pieces`.
 local function step_of(task, folder)
-   local number_of, rules = {}, rules_of(task)
-   for i, one in ipairs(task.items) do number_of[one.name] = i end
+   local number_of, rules = numbers_by_name(task), rules_of(task)
    local step = {name = task.name, unit = task.unit, folder = folder}
    function step.path(number) return ("%s/piece-%06d.json"):format(folder, number) end
    function step.look(number, list)

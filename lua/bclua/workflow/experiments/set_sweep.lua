@@ -10,6 +10,7 @@ local hearing = require "bclua.data.hearing"
 local motif_sweep = require "bclua.workflow.experiments.motif_sweep"
 local options_of = require "bclua.options"
 local prom = require "bclua.evaluate.prom"
+local windows = require "bclua.workflow.discover.windows"
 
 local set_sweep = {}
 
@@ -56,7 +57,7 @@ function set_sweep.one(item, o)
       local x = features_of.compute(y, {features = name, sample_rate = o.sample_rate, cens_sample_rate = o.rate})
       for _, w in ipairs(o.windows_s) do
          for _, share in ipairs(o.shares) do
-            local sets = discover.sets(x, {window = math.floor(w * o.rate + 0.5), share = share, fewest = o.fewest})
+            local sets = windows.sets(x, {window = math.floor(w * o.rate + 0.5), share = share, fewest = o.fewest})
             local found, starts = {}, {}
             for i, set in ipairs(sets) do
                found[i] = {}
