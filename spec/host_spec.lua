@@ -102,10 +102,10 @@ describe("bclua", function()
       assert.equal(7, select(2, bclua({"-e", "os.exit(7, true)"})))
    end)
 
-   -- Run a script that says when it is at work, and do this with its number `$pid` then.
+   -- Run a script that says by started() when it is at work, and do this with its number `$pid` then.
    local function disturb(text, deed, before)
       local script = command.write(dir .. "/disturbed.lua",
-         ("io.open('%s/started', 'w'):close()\n%s"):format(dir, text))
+         ("local function started() io.open('%s/started', 'w'):close() end\n%s"):format(dir, text))
       os.remove(dir .. "/started")
       return command.shell(("%s %s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; %s; wait $pid"):format(
          before or "env --default-signal=HUP", command.program, script, dir, deed))
@@ -113,7 +113,7 @@ describe("bclua", function()
 
    it("stops on Ctrl-C, SIGTERM and SIGHUP, with a line and no stack", function()
       for signal, expected in pairs({INT = 130, TERM = 143, HUP = 129}) do
-         local out, status = disturb("while true do end", "kill -" .. signal .. " $pid")
+         local out, status = disturb("started() while true do end", "kill -" .. signal .. " $pid")
          assert.equal("bclua: interrupted!\n", out)
          assert.equal(expected, status)
       end
@@ -121,7 +121,7 @@ describe("bclua", function()
 
    it("obeys the first of two signals that come together, and dies of one that comes later", function()
       local closing = "local _ <close> = setmetatable({}, {__close = function() %s print 'closed' end})\n" ..
-         "while true do end"
+         "started() while true do end"
       local out, status = disturb(closing:format("for _ = 1, 1e5 do end"),
          "kill -TERM $pid; kill -TERM $pid")
       assert.equal(143, status)
@@ -133,36 +133,35 @@ describe("bclua", function()
    end)
 
    it("stops what catches the interruption and goes on", function()
-      local out, status = disturb("pcall(function() while true do end end) while true do end", "kill -INT $pid")
+      local out, status = disturb("pcall(function() started() while true do end end) while true do end",
+         "kill -INT $pid")
       assert.matches("interrupted!\n$", out)
       assert.equal(130, status)
    end)
 
    it("goes on after SIGHUP where it was told to ignore it", function()
-      local out, status = disturb("require('bclua.system').sleep(0.3) print 'done'", "kill -HUP $pid", "trap '' HUP;")
+      local out, status = disturb("started() require('bclua.system').sleep(0.3) print 'done'", "kill -HUP $pid",
+         "trap '' HUP;")
       assert.equal("done\n", out)
       assert.equal(0, status)
    end)
 
    it("holds Ctrl-C off while it is told to, and obeys it then", function()
-      local script = command.write(dir .. "/held.lua", ([[
+      local out, status = disturb([[
          local system = require "bclua.system"
          system.hold_interrupts(true)
-         io.open("%s/started", "w"):close()
+         started()
          while not system.interrupted() do system.sleep(0.01) end
          print "still here"
          system.hold_interrupts(false)
-         print "never here"]]):format(dir))
-      os.remove(dir .. "/started")
-      local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
-         "kill -TERM $pid; wait $pid"):format(command.program, script, dir))
+         print "never here"]], "kill -TERM $pid")
       assert.matches("^still here\n.*interrupted!", out)
       assert.not_matches("never", out)
       assert.equal(143, status)
    end)
 
    it("does what must be done before it obeys Ctrl-C, be it before or meanwhile", function()
-      local script = command.write(dir .. "/last.lua", ([[
+      local out, status = disturb(([[
          local sql, system = require "bclua.sql", require "bclua.system"
          local function last(x)
             for i = 1, 3e6 do x = x + 0 * i end
@@ -172,28 +171,23 @@ describe("bclua", function()
          print(ok, message, pcall(system.uninterrupted, 7))
          local _ <close> = setmetatable({}, {__close = function() print(system.uninterrupted(last, 1)) end})
          system.uninterrupted(function()
-            io.open("%s/started", "w"):close()
+            started()
             while not require("bclua.files").exists("%s/stop") do end
             print(system.uninterrupted(last, 2))
          end)
-         print "never here"]]):format(dir, dir))
-      os.remove(dir .. "/started")
-      local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
-         "kill -INT $pid; touch %s/stop; wait $pid"):format(command.program, script, dir, dir))
+         print "never here"]]):format(dir), "kill -INT $pid; touch " .. dir .. "/stop")
       assert.matches("^false\tmine\tfalse\tbad argument #1 [^\n]*\n19999900002\tfalse\t0\n19999900001\tfalse\t0\n" ..
          "[^\n]*interrupted!\n$", out)
       assert.equal(130, status)
    end)
 
    it("stops a map over workers on Ctrl-C", function()
-      local script = command.write(dir .. "/map.lua", ([[
-         package.path = "%s/?.lua;" .. package.path
-         io.open("%s/started", "w"):close()
-         for _ in require("bclua.parallel").map({1, 2, 3}, "spinner", "spin") do end]]):format(dir, dir))
       command.write(dir .. "/spinner.lua", "return {spin = function() while true do end end}")
-      os.remove(dir .. "/started")
-      local out, status = command.shell(("%s %s & pid=$!; while [ ! -e %s/started ]; do sleep 0.01; done; " ..
-         "sleep 0.1; kill -INT $pid; wait $pid"):format(command.program, script, dir))
+      local out, status = disturb(([[
+         package.path = "%s/?.lua;" .. package.path
+         started()
+         for _ in require("bclua.parallel").map({1, 2, 3}, "spinner", "spin") do end]]):format(dir),
+         "sleep 0.1; kill -INT $pid")
       assert.matches("interrupted!", out)
       assert.equal(130, status)
    end)
