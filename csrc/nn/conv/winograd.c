@@ -80,13 +80,13 @@ static inline __attribute__((always_inline)) void weight_points(float *u, size_t
     BC_INDEPENDENT
     for (int r = 0; r < G; r++) {
         float g0 = g[r], g1 = g[step + r], g2 = g[2 * step + r];
-        float even = (g0 + g2) * (1.0F / 6), odd = g1 * (1.0F / 6);
-        float far = g0 * (1.0F / 24) + g2 * (1.0F / 6), twice = g1 * (1.0F / 12);
-        u[r] = g0 * 0.25F;
-        u[stride + r] = -even - odd;
-        u[2 * stride + r] = odd - even;
-        u[3 * stride + r] = far + twice;
-        u[4 * stride + r] = far - twice;
+        float near = (2 * g0 + g2) * (-1.0F / 3), far = (g0 + 2 * g2) * (1.0F / 6);
+        float by_near = g1 * (NN_POINT_NEAR * -2 / 3), by_far = g1 * (NN_POINT_FAR / 6);
+        u[r] = g0;
+        u[stride + r] = near + by_near;
+        u[2 * stride + r] = near - by_near;
+        u[3 * stride + r] = far + by_far;
+        u[4 * stride + r] = far - by_far;
         u[5 * stride + r] = g2;
     }
 }

@@ -14,6 +14,12 @@ enum {
     NN_POINTS = 6 /* inputs that they see; 6*6 products take the place of 4*4*9 */
 };
 
+/* Polynomials are taken at 0, at both signs of these two, and at infinity. One is the other's
+ * inverse: that rounds half as much as the usual 1 and 2 (Alam et al., 2022, "Winograd convolution
+ * for deep neural networks: efficient point selection"). Their squares are 1/2 and 2. */
+#define NN_POINT_NEAR 0.70710678F
+#define NN_POINT_FAR 1.41421356F
+
 /* A convolution cut into tiles. Tile rows are counted through all samples, and
  * worked on in blocks whose memory stays in the cache. */
 typedef struct nn_winograd {

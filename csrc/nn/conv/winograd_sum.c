@@ -102,10 +102,10 @@ INLINE void weight_side(float *to, size_t stride, const float *from, size_t step
     BC_INDEPENDENT
     for (int j = 0; j < G; j++) {
         float u1 = from[step + j], u2 = from[2 * step + j], u3 = from[3 * step + j];
-        float u4 = from[4 * step + j], a = (u1 + u2) * (1.0F / 6), b = u3 + u4;
-        to[j] = from[j] * 0.25F - a + b * (1.0F / 24);
-        to[stride + j] = (u2 - u1) * (1.0F / 6) + (u3 - u4) * (1.0F / 12);
-        to[2 * stride + j] = b * (1.0F / 6) - a + from[5 * step + j];
+        float u4 = from[4 * step + j], near = (u1 + u2) * (1.0F / 3), far = (u3 + u4) * (1.0F / 6);
+        to[j] = from[j] - 2 * near + far;
+        to[stride + j] = (u2 - u1) * (NN_POINT_NEAR * 2 / 3) + (u3 - u4) * (NN_POINT_FAR / 6);
+        to[2 * stride + j] = 2 * far - near + from[5 * step + j];
     }
 }
 

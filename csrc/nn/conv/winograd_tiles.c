@@ -10,6 +10,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+#define NEAR NN_POINT_NEAR
+#define FAR NN_POINT_FAR
+
 enum { G = NN_LANES };
 
 /* A tile row of sixteen channels: (6, columns, 16), and room for rows of a
@@ -55,13 +58,14 @@ INLINE void input_side(float *to, size_t stride, const float *from, size_t step)
     for (int j = 0; j < G; j++) {
         float d0 = from[j], d1 = from[step + j], d2 = from[2 * step + j], d3 = from[3 * step + j];
         float d4 = from[4 * step + j], d5 = from[5 * step + j];
-        float a = d4 - 4 * d2, b = d3 - 4 * d1, c = d4 - d2, e = 2 * (d3 - d1);
-        to[j] = 4 * d0 - 5 * d2 + d4;
+        float a = d4 - 2 * d2, b = NEAR * (d3 - 2 * d1);
+        float c = d4 - 0.5F * d2, e = FAR * (d3 - 0.5F * d1);
+        to[j] = d0 - 2.5F * d2 + d4;
         to[stride + j] = a + b;
         to[2 * stride + j] = a - b;
         to[3 * stride + j] = c + e;
         to[4 * stride + j] = c - e;
-        to[5 * stride + j] = 4 * d1 - 5 * d3 + d5;
+        to[5 * stride + j] = d1 - 2.5F * d3 + d5;
     }
 }
 
@@ -70,7 +74,8 @@ INLINE void gradient_side(float *to, size_t stride, const float *from, size_t st
     BC_INDEPENDENT
     for (int j = 0; j < G; j++) {
         float y0 = from[j], y1 = from[step + j], y2 = from[2 * step + j], y3 = from[3 * step + j];
-        float a = y0 + y2, b = y1 + y3, c = y0 + 4 * y2, e = 2 * y1 + 8 * y3;
+        float a = y0 + 0.5F * y2, b = NEAR * (y1 + 0.5F * y3);
+        float c = y0 + 2 * y2, e = FAR * (y1 + 2 * y3);
         to[j] = y0;
         to[stride + j] = a + b;
         to[2 * stride + j] = a - b;
@@ -136,11 +141,12 @@ INLINE void output_side(float *to, size_t stride, const float *from, size_t step
     BC_INDEPENDENT
     for (int j = 0; j < G; j++) {
         float m1 = from[step + j], m2 = from[2 * step + j], m3 = from[3 * step + j];
-        float m4 = from[4 * step + j], a = m1 + m2, b = m1 - m2, c = m3 + m4, e = m3 - m4;
+        float m4 = from[4 * step + j], a = m1 + m2, c = m3 + m4;
+        float b = NEAR * (m1 - m2), e = FAR * (m3 - m4);
         to[j] = from[j] + a + c;
-        to[stride + j] = b + 2 * e;
-        to[2 * stride + j] = a + 4 * c;
-        to[3 * stride + j] = b + 8 * e + from[5 * step + j];
+        to[stride + j] = b + e;
+        to[2 * stride + j] = 0.5F * a + 2 * c;
+        to[3 * stride + j] = 0.5F * b + 2 * e + from[5 * step + j];
     }
 }
 
