@@ -1,4 +1,4 @@
--- AVX-512 (with matrix registers or without), AVX2 and plain code give the same bits. What this
+-- AVX-512 (with products of bf16, matrix registers or without), AVX2 and plain code give the same bits. What this
 -- processor does not have is not compared.
 local array = require "bclua.array"
 local cens = require "bclua.cens"
@@ -22,7 +22,7 @@ local function signal(n)
 end
 
 local LEVELS = {}
-for _, name in ipairs{"plain", "avx2", "avx512", "amx"} do
+for _, name in ipairs{"plain", "avx2", "avx512", "avx512_bf16", "amx"} do
    local before = system.instructions()
    if pcall(system.instructions, name) then LEVELS[#LEVELS + 1] = name end
    system.instructions(before)

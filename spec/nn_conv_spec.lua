@@ -83,7 +83,7 @@ describe("conv2d", function()
          end
          for k, single in ipairs(results.f32) do
             local scale = single:abs():max()
-            assert.near(0, array.max_difference(results.bf16[k], single), 1.5e-2 * scale)
+            assert.near(0, array.max_difference(results.bf16[k], single), 2.5e-2 * scale)
             assert.near(0, array.max_difference(results.f16[k], single), 2e-3 * scale)
          end
       end
@@ -92,8 +92,8 @@ describe("conv2d", function()
    it("sums gradients of weights in single precision from values in bf16", function()
       finally(function() system.instructions("best") end)
       for i, c in ipairs{
-         {64, 9, 10, out = 96, kernel = 3, padding = 1, stride = 2}, {70, 5, 4, out = 33, kernel = 3, padding = 1},
-         {32, 40, 31, out = 33, kernel = 3, padding = 1}, {40, 9, 8, out = 140, kernel = 1, stride = 2},
+         {64, 9, 10, out = 96, kernel = 3, padding = 1, stride = 2}, {70, 5, 5, out = 33, kernel = {3, 4}, padding = 1},
+         {32, 40, 31, out = 33, kernel = {3, 4}, padding = 1}, {40, 9, 8, out = 140, kernel = 1, stride = 2},
          {33, 7, 20, out = 32, kernel = {2, 3}, padding = {0, 2}, stride = {1, 3}},
       } do
          local x, found = noise({5, c[1], c[2], c[3]}, i, "f32"), {}
@@ -114,8 +114,48 @@ describe("conv2d", function()
       end
    end)
 
+   it("multiplies in bf16 with the same bits in plain code and in vectors", function()
+      finally(function() system.instructions("best") end)
+      for i, c in ipairs{
+         {33, 9, 11, out = 70, kernel = 3, padding = 1}, {48, 4, 5, out = 32, kernel = 3, padding = 1},
+         {180, 6, 5, out = 190, kernel = 3, padding = 1}, {64, 16, 18, out = 96, kernel = 3, padding = 1, stride = 2},
+         {40, 9, 8, out = 140, kernel = 1, stride = 2}, {33, 7, 20, out = 37, kernel = {2, 3}, padding = {0, 2}},
+      } do
+         local x, expected = noise({5, c[1], c[2], c[3]}, i, "f32")
+         for _, code in ipairs{"plain", "avx2", "avx512", "avx512_bf16"} do
+            if pcall(system.instructions, code) then
+               -- as stored: what a layer of its own reads is what the caller has
+               local net = nn.network({{"relu"}, {"conv2d", name = "a", out = c.out, kernel = c.kernel,
+                  padding = c.padding, stride = c.stride, algorithm = "bf16"}, {"average_pool", kernel = 1}},
+                  {input = {c[1], c[2], c[3]}, seed = 5, precision = "bf16", input_gradient = true})
+               local y = net.core:forward({x}, {train = true})
+               net.core:backward(noise(y:shape(), 8, "f32"))
+               local got = {y, net.core:input_gradient(), net:gradients()["a.weight"]}
+               expected = expected or got
+               for k, values in ipairs(got) do assert.equal(expected[k]:string(), values:string()) end
+            end
+         end
+      end
+   end)
+
+   it("rounds points of Winograd's method to bf16, for an error of some hundredths", function()
+      local x, results = noise({4, 64, 17, 19}, 3, "f32"), {}
+      for _, precision in ipairs{"f32", "bf16"} do
+         local net = nn.network({{"relu"}, {"conv2d", name = "a", out = 48, kernel = 3, padding = 1,
+            algorithm = "bf16"}, {"average_pool", kernel = 1}},
+            {input = {64, 17, 19}, seed = 5, precision = precision, input_gradient = true})
+         local y = net.core:forward({x}, {train = true})
+         net.core:backward(noise(y:shape(), 8, "f32"))
+         results[precision] = {y, net.core:input_gradient(), net:gradients()["a.weight"]}
+      end
+      for k, single in ipairs(results.f32) do
+         local off = results.bf16[k] - single
+         assert.near(0, (off * off):mean() ^ 0.5, 0.015 * (single * single):mean() ^ 0.5)
+      end
+   end)
+
    it("gives the same with all instructions, but for rounding", function()
-      local results, known = {}, {"plain", "avx2", "avx512", "amx"}
+      local results, known = {}, {"plain", "avx2", "avx512", "avx512_bf16", "amx"}
       finally(function() system.instructions("best") end)
       for _, code in ipairs(known) do
          if pcall(system.instructions, code) then

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #endif
 
-const char *const bc_cpu_names[] = {"best", "plain", "avx2", "avx512", "amx", NULL};
+const char *const bc_cpu_names[] = {"best", "plain", "avx2", "avx512", "avx512_bf16", "amx", NULL};
 
 static int in_force; /* 0 (BC_CPU_BEST): not yet looked up */
 
@@ -44,7 +44,9 @@ bool bc_cpu_has(enum bc_cpu level) {
     bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     if (level == BC_CPU_AVX2) return v3;
-    if (level == BC_CPU_AMX) return bc_cpu_has(BC_CPU_AVX512) && has_amx();
+    if (level == BC_CPU_AMX) return bc_cpu_has(BC_CPU_BF16) && has_amx();
+    if (level == BC_CPU_BF16)
+        return bc_cpu_has(BC_CPU_AVX512) && __builtin_cpu_supports("avx512bf16");
     if (level == BC_CPU_AVX512)
         return v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
@@ -53,12 +55,22 @@ bool bc_cpu_has(enum bc_cpu level) {
     return level == BC_CPU_BEST || level == BC_CPU_PLAIN;
 }
 
+/* Intel's processors start a product of bf16 every other cycle, two of floats in each. */
+static bool bf16_pays(void) {
+#if defined(__x86_64__)
+    return bc_cpu_has(BC_CPU_BF16) && __builtin_cpu_is("amd");
+#else
+    return false;
+#endif
+}
+
 static enum bc_cpu first_choice(void) {
     const char *wanted = getenv("BCLUA_INSTRUCTIONS");
     for (int i = BC_CPU_PLAIN; wanted != NULL && bc_cpu_names[i] != NULL; i++)
         if (strcmp(wanted, bc_cpu_names[i]) == 0 && bc_cpu_has((enum bc_cpu)i))
             return (enum bc_cpu)i;
     return bc_cpu_has(BC_CPU_AMX)      ? BC_CPU_AMX
+           : bf16_pays()               ? BC_CPU_BF16
            : bc_cpu_has(BC_CPU_AVX512) ? BC_CPU_AVX512
            : bc_cpu_has(BC_CPU_AVX2)   ? BC_CPU_AVX2
                                        : BC_CPU_PLAIN;

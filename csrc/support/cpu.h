@@ -1,5 +1,5 @@
 /* cpu.h: one point where the instructions are chosen: AVX-512 with matrix registers (AMX) or
- * without, AVX2, plain.
+ * products of bf16 (AVX512-BF16) or without, AVX2, plain.
  *
  * BC_EACH_CPU compiles a hot function for each of them; which one runs is
  * looked up at every call, a load and a jump. FMA contraction is off for all (see
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 /* Each has what the one before it has. The thread sanitizer cannot follow matrix registers. */
-enum bc_cpu { BC_CPU_BEST, BC_CPU_PLAIN, BC_CPU_AVX2, BC_CPU_AVX512, BC_CPU_AMX };
+enum bc_cpu { BC_CPU_BEST, BC_CPU_PLAIN, BC_CPU_AVX2, BC_CPU_AVX512, BC_CPU_BF16, BC_CPU_AMX };
 #if defined(__x86_64__) && defined(__linux__) && !defined(__SANITIZE_THREAD__)
 #define BC_HAVE_AMX 1
 #else
@@ -24,7 +24,7 @@ bool bc_cpu_has(enum bc_cpu level);
 
 /* What is in force: at first the best that there is, unless the environment
  * variable BCLUA_INSTRUCTIONS names another ("plain", "avx2",
- * "avx512", "amx"). */
+ * "avx512", "avx512_bf16", "amx"). */
 enum bc_cpu bc_cpu_now(void);
 void bc_cpu_set(enum bc_cpu level); /* one that bc_cpu_has, for all threads */
 

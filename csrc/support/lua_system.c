@@ -62,8 +62,8 @@ Results are the same with all of them, but for the rounding of the network's
 convolutions: this is there to show it, and to measure.
 At first the best, or what the environment variable BCLUA_INSTRUCTIONS says.
 @function instructions
-@tparam[opt] string name "plain", "avx2", "avx512", "amx" (matrix registers too, for networks in
-bf16), or "best"
+@tparam[opt] string name "plain", "avx2", "avx512", "avx512_bf16" and "amx" (products of bf16 and
+matrix registers, too, for networks in bf16), or "best"
 @treturn string */
 static int l_instructions(lua_State *L) {
     if (!lua_isnoneornil(L, 1)) {

@@ -24,8 +24,8 @@
 --  * `pcen`: `frame_rate`, `scale` (2^31), `time_constant` (0.4), `gain` (0.98),
 --    `bias` (2), `power` (0.5), `eps` (1e-6).
 --  * `conv2d`: `out`, `kernel` (pair), `stride` (1), `padding` (0), `bias`
---    (false), `algorithm` ("auto", "winograd", "direct", "planar", "im2col", "plain"; in
---    double precision all but plain are im2col).
+--    (false), `algorithm` ("auto", "winograd", "direct", "planar", "bf16": as auto, with products in
+--    bf16 where values are stored so, "im2col", "plain"; in double precision all but plain are im2col).
 --  * `linear`: `out`, `bias` (true). Over all values of a sample.
 --  * `batch_norm`: `eps` (1e-5), `momentum` (0.1).
 --  * `group_norm`: `groups`, `eps` (1e-5). Of each sample by itself: the batch's size does

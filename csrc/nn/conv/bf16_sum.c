@@ -1,14 +1,14 @@
-/* bf16_sum.c: weight gradients in bf16: what matrix registers multiply, laid out for them. */
+/* bf16_sum.c: weight gradients in bf16: laid out for products_bf16.h. */
 #include "bf16_sum.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-#include "products_amx.h"
+#include "products_bf16.h"
 
 #define POSITIONS 768 /* of a block, roughly: with x, dy and dw a part of a core's L2 */
 
-enum { PAIR = NN_AMX_ROWS };
+enum { PAIR = NN_BF16_ROWS };
 
 static size_t up(size_t n, size_t step) {
     return (n + step - 1) / step;
@@ -119,9 +119,9 @@ static void multiply(float *sum, const uint16_t *seen, const uint16_t *tiles, co
     const nn_conv *s = &k->s;
     for (size_t t = 0; t < s->kh * s->kw; t++) {
         size_t ky = t / s->kw, kx = t % s->kw, phase = ky % s->sh * k->seen_w + kx % s->sw;
-        nn_amx_rows f = {.step = k->channel, .b = tiles, .k = k->positions};
+        nn_bf16_rows f = {.step = k->channel, .b = tiles, .k = k->positions};
         f.a = seen + phase * k->plane + ky / s->sh * k->width + kx / s->sw;
-        nn_amx_sum(sum + t * k->inputs * k->outputs, &f, k->inputs, k->outputs, add);
+        nn_bf16_rows_product(sum + t * k->inputs * k->outputs, &f, k->inputs, k->outputs, add);
     }
 }
 
@@ -136,7 +136,7 @@ void nn_bf16_sum_part(float *dw, const uint16_t *x, const uint16_t *dy, const nn
         for (size_t r0 = 0; r0 < s->oh; r0 += k->rows) {
             stage_input(seen, x, k, c0, n, r0);
             stage_gradient(grad, dy, k, o0, n, r0);
-            nn_amx_pairs(tiles, grad, k->positions, k->outputs);
+            nn_bf16_pairs(tiles, grad, k->positions, k->outputs);
             multiply(sum, seen, tiles, k, n > 0 || r0 > 0);
         }
     for (size_t c = c0; c < c0 + k->inputs && c < s->ci; c++)

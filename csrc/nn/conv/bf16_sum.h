@@ -1,5 +1,5 @@
-/* bf16_sum.h: the gradient of a convolution's weights from values and gradients in bf16, on
- * matrix registers (products_amx.h). Products are exact, sums are floats. */
+/* bf16_sum.h: the gradient of a convolution's weights from values and gradients in bf16
+ * (products_bf16.h). */
 #ifndef NN_BF16_SUM_H
 #define NN_BF16_SUM_H
 

@@ -6,7 +6,7 @@
 #include "../../support/cpu.h"
 #include "interleave.h"
 #include "products.h"
-#include "products_amx.h"
+#include "products_bf16.h"
 #include "reach.h"
 
 #define STAGED (256 * 1024) /* floats of a block's rows: a part of a core's L2 */
@@ -14,7 +14,7 @@
 
 #define PACKED (512 * 1024) /* values in bf16 of a block's positions and their taps */
 
-enum { G = NN_LANES, PANEL = 48, MOST_TAPS = 25 };
+enum { G = NN_LANES, PANEL = 48 };
 
 /* Channels as they lie side by side; few are packed, so that the taps of a row
  * are one run of values. */
@@ -56,15 +56,15 @@ void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward) {
     choose_block(g, POSITIONS);
 }
 
-bool nn_direct_bf16_pays(const nn_conv *s) {
-    return s->ci >= 32 && s->co >= 32 && s->kh * s->kw <= MOST_TAPS && s->n * s->oh * s->ow >= 64 &&
-           bc_cpu_has(BC_CPU_AMX);
+bool nn_bf16_fits(const nn_conv *s) {
+    return s->ci >= 32 && s->co >= 32 && s->kh * s->kw <= NN_BF16_TAPS &&
+           s->n * s->oh * s->ow >= 64;
 }
 
 void nn_direct_cut_bf16(nn_direct *g, const nn_conv *s, bool backward) {
     gather_geometry(g, s, backward);
     g->bf16 = true;
-    g->ci = (g->seen.ci + NN_AMX_DEPTH - 1) / NN_AMX_DEPTH * NN_AMX_DEPTH;
+    g->ci = (g->seen.ci + NN_BF16_DEPTH - 1) / NN_BF16_DEPTH * NN_BF16_DEPTH;
     size_t most = PACKED / (s->kh * s->kw * g->ci);
     choose_block(g, most < 32 ? 32 : most > POSITIONS ? POSITIONS : most);
 }
@@ -84,14 +84,14 @@ static size_t staged(const nn_direct *g) {
 
 /* Outputs of a block: a row of input values for every row of positions backward. */
 static size_t output_size(const nn_direct *g, bool backward) {
-    size_t behind = g->bf16 ? NN_AMX_ROWS : 0;
+    size_t behind = g->bf16 ? NN_BF16_ROWS : 0;
     return (g->block * g->seen.ow + behind) * g->co * (backward ? g->s.sw : 1);
 }
 
 /* What the positions of a block see, tap for tap. */
 static size_t packed(const nn_direct *g) {
     if (!g->bf16) return 0;
-    size_t rows = (g->block * g->seen.ow + NN_AMX_ROWS - 1) / NN_AMX_ROWS * NN_AMX_ROWS;
+    size_t rows = (g->block * g->seen.ow + NN_BF16_ROWS - 1) / NN_BF16_ROWS * NN_BF16_ROWS;
     return rows * g->s.kh * g->s.kw * g->ci / 2;
 }
 
@@ -113,7 +113,7 @@ size_t nn_direct_scratch(const nn_direct *g) {
 /* Channels [c0, c0 + ci) of one row of the map, side by side. */
 static void take_channels(void *to, const void *map, enum nn_storage as, const nn_direct *g,
                           size_t at, size_t c0, size_t n, float *wide) {
-    size_t plane = g->seen.n * g->seen.h * g->seen.w, step = g->bf16 ? NN_AMX_DEPTH : G;
+    size_t plane = g->seen.n * g->seen.h * g->seen.w, step = g->bf16 ? NN_BF16_DEPTH : G;
     for (size_t c = 0; c < g->ci; c += step) {
         size_t left = c0 + c < g->seen.ci ? g->seen.ci - c0 - c : 0;
         size_t channels = left < step ? left : step;
@@ -220,13 +220,13 @@ void nn_direct_forward(void *y, enum nn_storage y_as, const void *x, enum nn_sto
             nn_product_best()(out + o, g->co, &f, ky > 0);
         }
     if (g->bf16) {
-        size_t tap[MOST_TAPS], weight[MOST_TAPS], taps = s->kh * s->kw;
+        size_t tap[NN_BF16_TAPS], weight[NN_BF16_TAPS], taps = s->kh * s->kw;
         for (size_t t = 0; t < taps; t++)
             tap[t] = (t / s->kw * g->width + t % s->kw) * g->ci, weight[t] = t;
-        nn_amx_taps k = {.place = place, .tap = tap, .weight = weight, .depth = g->ci};
+        nn_bf16_taps k = {.place = place, .tap = tap, .weight = weight, .depth = g->ci};
         k.a = (const uint16_t *)(const void *)seen, k.b = (const uint16_t *)(const void *)u;
         k.taps = k.of_taps = taps;
-        nn_amx_product(out, g->co, &k, (r1 - r0) * s->ow, g->co, bf16);
+        nn_bf16_taps_product(out, g->co, &k, (r1 - r0) * s->ow, g->co, bf16);
     }
     for (size_t r = r0; r < r1; r++, out += s->ow * g->co)
         for (size_t o = 0; o < s->co; o += G)
@@ -241,7 +241,7 @@ void nn_direct_forward(void *y, enum nn_storage y_as, const void *x, enum nn_sto
 static void reach_phase(float *out, const float *seen, const size_t *place, const float *u,
                         const nn_direct *g, size_t m, size_t py, size_t px, uint16_t *bf16) {
     const nn_conv *s = &g->s;
-    size_t tap[MOST_TAPS], weight[MOST_TAPS], taps = 0;
+    size_t tap[NN_BF16_TAPS], weight[NN_BF16_TAPS], taps = 0;
     bool some = false;
     ptrdiff_t dy, dx;
     for (size_t t = 0; t < s->kh * s->kw; t++) {
@@ -259,10 +259,10 @@ static void reach_phase(float *out, const float *seen, const size_t *place, cons
         some = true;
     }
     if (taps > 0) {
-        nn_amx_taps k = {.place = place, .tap = tap, .weight = weight, .taps = taps};
+        nn_bf16_taps k = {.place = place, .tap = tap, .weight = weight, .taps = taps};
         k.a = (const uint16_t *)(const void *)seen, k.b = (const uint16_t *)(const void *)u;
         k.of_taps = s->kh * s->kw, k.depth = g->ci;
-        nn_amx_product(out, s->sw * g->co, &k, m, g->co, bf16);
+        nn_bf16_taps_product(out, s->sw * g->co, &k, m, g->co, bf16);
     }
     for (size_t i = 0; !some && i < m; i++) memset(out + i * s->sw * g->co, 0, g->co * sizeof *out);
 }

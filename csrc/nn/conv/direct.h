@@ -17,7 +17,7 @@ typedef struct nn_direct {
     nn_conv s, seen;
     size_t ci, co; /* of seen, as they lie in memory: up to a whole vector */
     size_t rows, block;
-    bool bf16;             /* on matrix registers (products_amx.h) */
+    bool bf16;             /* products_bf16.h */
     size_t width;          /* columns of a row that positions look at, padding included */
     ptrdiff_t above, left; /* gradient of the input: the least offset of a tap */
 } nn_direct;
@@ -27,7 +27,7 @@ void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward);
 
 /* The same with values, weights and products in bf16: x or dy must be stored so.
  * Weights are rounded; sums are floats. Where it works and should be faster. */
-bool nn_direct_bf16_pays(const nn_conv *s);
+bool nn_bf16_fits(const nn_conv *s);
 void nn_direct_cut_bf16(nn_direct *g, const nn_conv *s, bool backward);
 
 /* Floats: of the packed weights, and of one worker's scratch. */

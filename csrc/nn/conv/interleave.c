@@ -99,8 +99,8 @@ TARGET static void put_vectors(void *to, enum nn_storage as, size_t at, size_t p
 }
 
 /* A pair of channels is one value of 32 bits. */
-TARGET void nn_take_row_16(uint16_t *to, size_t step, const uint16_t *from, size_t plane,
-                           size_t channels, size_t n) {
+TARGET static void take_pairs(uint16_t *to, size_t step, const uint16_t *from, size_t plane,
+                              size_t channels, size_t n) {
     for (size_t i = 0; i < n; i += 16, to += 16 * step) {
         const size_t left = n - i < 16 ? n - i : 16;
         const __mmask16 mask = (__mmask16)((1U << left) - 1);
@@ -121,13 +121,19 @@ TARGET void nn_take_row_16(uint16_t *to, size_t step, const uint16_t *from, size
             if (j < left) _mm512_storeu_ps(to + j * step, r[j]);
     }
 }
-#else
+#endif
+
 void nn_take_row_16(uint16_t *to, size_t step, const uint16_t *from, size_t plane, size_t channels,
                     size_t n) {
+#if defined(__x86_64__)
+    if (bc_cpu_now() >= BC_CPU_AVX512) {
+        take_pairs(to, step, from, plane, channels, n);
+        return;
+    }
+#endif
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < 32; j++) to[i * step + j] = j < channels ? from[j * plane + i] : 0;
 }
-#endif
 
 /* to[i*step + j] = from[j*plane + i] for j < channels, else 0; in this order, as
  * step may be less than 16. */

@@ -19,7 +19,7 @@ void nn_take_row(float *to, size_t step, const void *map, enum nn_storage as, si
 void nn_put_row(void *map, enum nn_storage as, size_t at, size_t plane, const float *from,
                 size_t step, const float *bias, bool add, size_t channels, size_t n, float *wide);
 
-/* nn_take_row for 32 channels of 16-bit values, unchanged. Needs AVX-512. */
+/* nn_take_row for 32 channels of 16-bit values, unchanged. */
 void nn_take_row_16(uint16_t *to, size_t step, const uint16_t *from, size_t plane, size_t channels,
                     size_t n);
 

@@ -49,7 +49,7 @@ enum nn_algorithm nn_conv_algorithm(const nn_layer *l, size_t n, bool wide) {
     enum nn_algorithm told = (enum nn_algorithm)l->option[CONV_ALGORITHM];
     nn_conv s = nn_layer_conv(l, n);
     if (wide && told != NN_CONV_PLAIN) return NN_CONV_IM2COL;
-    if (told != NN_CONV_AUTO) return told;
+    if (told != NN_CONV_AUTO && told != NN_CONV_BF16) return told;
     if (nn_planar_pays(&s)) return NN_CONV_PLANAR;
     return nn_winograd_pays(&s) ? NN_CONV_WINOGRAD : NN_CONV_DIRECT;
 }
@@ -120,6 +120,21 @@ static void add_partials(const nn_run *r, const float *dw, size_t count, size_t 
     bc_pool_run(r->pool, add_item, &p, parts(weights, 4096));
 }
 
+/* --- bf16 ---------------------------------------------------------------------------- */
+
+/* Products in bf16 where that is told, or where nothing is and the processor has them. */
+static bool is_bf16(const nn_layer *l, const nn_conv *s) {
+    long told = (long)l->option[CONV_ALGORITHM];
+    return nn_bf16_fits(s) &&
+           (told == NN_CONV_BF16 || (told == NN_CONV_AUTO && bc_cpu_has(BC_CPU_BF16)));
+}
+
+/* Both sides are stored so, too. */
+static bool runs_in_bf16(const nn_run *r, const nn_conv *s) {
+    return r->in_as[0] == NN_AS_BF16 && r->out_as == NN_AS_BF16 && is_bf16(r->layer, s) &&
+           (bc_cpu_now() >= BC_CPU_BF16 || r->layer->option[CONV_ALGORITHM] != NN_CONV_AUTO);
+}
+
 /* --- Winograd's convolution: an item is a block of tiles ------------------------- */
 
 struct winograd {
@@ -153,7 +168,7 @@ static job winograd_job(struct winograd *k) {
 static void winograd_pass(const nn_run *r, const nn_conv *s) {
     struct winograd k = {
         .r = r, .y = r->out, .x = r->in[0], .y_as = r->out_as, .x_as = r->in_as[0]};
-    nn_winograd_cut(&k.g, s);
+    nn_winograd_cut(&k.g, s, runs_in_bf16(r, s));
     run_job(r, winograd_job(&k));
 }
 
@@ -167,7 +182,7 @@ static job winograd_input_job(struct winograd *k, const nn_run *r, const nn_conv
                            .add = r->add[0],
                            .turned = true};
     nn_conv_dual(&dual, s);
-    nn_winograd_cut(&k->g, &dual);
+    nn_winograd_cut(&k->g, &dual, runs_in_bf16(r, s));
     return winograd_job(k);
 }
 
@@ -227,14 +242,14 @@ static size_t turned_weights(const nn_conv *s) {
     nn_conv dual;
     nn_winograd g;
     nn_conv_dual(&dual, s);
-    nn_winograd_cut(&g, &dual);
+    nn_winograd_cut(&g, &dual, false);
     return nn_winograd_weights(&g);
 }
 
 static void winograd_back(const nn_run *r, const nn_conv *s) {
     struct winograd_sum t = {.r = r, .points = r->temporary};
     struct winograd k;
-    nn_winograd_sum_cut(&t.k, s);
+    nn_winograd_sum_cut(&t.k, s, runs_in_bf16(r, s));
     t.blocks = parts(t.k.g.rows, t.k.block);
     t.inputs = parts(s->ci, NN_SUM_INPUTS);
     t.weights = s->co * s->ci * 9;
@@ -277,16 +292,6 @@ static void rows_item(void *context, size_t i, int worker) {
     else
         nn_direct_forward(r->out, r->out_as, r->in[0], r->in_as[0], r->temporary,
                           r->tensor[NN_BIAS], &k->g, false, i, scratch_of(r, worker));
-}
-
-/* bf16 where both sides are stored so, and nobody asked for something else. */
-static bool is_bf16(const nn_layer *l, const nn_conv *s) {
-    return l->option[CONV_ALGORITHM] == NN_CONV_AUTO && nn_direct_bf16_pays(s);
-}
-
-static bool runs_in_bf16(const nn_run *r, const nn_conv *s) {
-    return r->in_as[0] == NN_AS_BF16 && r->out_as == NN_AS_BF16 && is_bf16(r->layer, s) &&
-           bc_cpu_now() == BC_CPU_AMX;
 }
 
 static job direct_job(struct direct *k, const nn_conv *s, bool backward) {
@@ -429,9 +434,11 @@ static size_t planar_temporary(const nn_conv *s, bool backward) {
 
 /* --- either ---------------------------------------------------------------------------- */
 
-/* Where both sides are stored in bf16 the direct products are faster than Winograd's. */
+/* In bf16 matrix registers are faster at direct products than Winograd's transforms. */
 static enum nn_algorithm of_values(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
-    return how == NN_CONV_WINOGRAD && runs_in_bf16(r, s) ? NN_CONV_DIRECT : how;
+    return how == NN_CONV_WINOGRAD && runs_in_bf16(r, s) && bc_cpu_now() == BC_CPU_AMX
+               ? NN_CONV_DIRECT
+               : how;
 }
 
 void nn_fast_forward(const nn_run *r, const nn_conv *s, enum nn_algorithm how) {
@@ -467,9 +474,9 @@ static size_t winograd_scratch(const nn_conv *s) {
     nn_winograd there, back;
     nn_winograd_sum k;
     nn_conv_dual(&dual, s);
-    nn_winograd_cut(&there, s);
-    nn_winograd_cut(&back, &dual);
-    nn_winograd_sum_cut(&k, s);
+    nn_winograd_cut(&there, s, false);
+    nn_winograd_cut(&back, &dual, false);
+    nn_winograd_sum_cut(&k, s, false);
     size_t sum = nn_winograd_sum_size(NN_SUM_OUTPUTS, NN_SUM_INPUTS);
     if (k.partials > 1) sum = nn_winograd_sum_points(&k) + nn_winograd_sum_size(s->co, s->ci);
     return larger(larger(nn_winograd_scratch(&there), nn_winograd_scratch(&back)),
@@ -481,8 +488,8 @@ static size_t winograd_temporary(const nn_conv *s, bool backward) {
     nn_winograd g;
     nn_winograd_sum k;
     nn_conv_dual(&dual, s);
-    nn_winograd_cut(&g, backward ? &dual : s);
-    nn_winograd_sum_cut(&k, s);
+    nn_winograd_cut(&g, backward ? &dual : s, false);
+    nn_winograd_sum_cut(&k, s, false);
     if (!backward) return nn_winograd_weights(&g);
     return k.partials > 1 ? nn_winograd_weights(&g) + k.partials * s->co * s->ci * 9
                           : larger(nn_winograd_weights(&g), nn_winograd_sum_points(&k));

@@ -11,6 +11,7 @@ enum nn_algorithm {
     NN_CONV_WINOGRAD,
     NN_CONV_DIRECT,
     NN_CONV_PLANAR,
+    NN_CONV_BF16, /* as AUTO, products in bf16 of values that are stored so, though in plain code */
     NN_CONV_IM2COL,
     NN_CONV_PLAIN
 };
@@ -29,7 +30,7 @@ bool nn_conv_dual(nn_conv *dual, const nn_conv *s);
  * on the shape alone. */
 size_t nn_conv_strip(const nn_conv *s);
 
-/* How n samples go through the layer; never NN_CONV_AUTO. wide: in double,
+/* How n samples go through the layer; never NN_CONV_AUTO or NN_CONV_BF16. wide: in double,
  * where only the plain ones are. */
 enum nn_algorithm nn_conv_algorithm(const nn_layer *l, size_t n, bool wide);
 

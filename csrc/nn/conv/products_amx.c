@@ -2,7 +2,6 @@
 #include "products_amx.h"
 
 #include "../../support/cpu.h"
-#include "../../support/transpose.h"
 
 #if BC_HAVE_AMX
 #include <immintrin.h>
@@ -20,29 +19,29 @@ static const struct {
 
 /* packed (m/16, taps * depth/32, 16, 32): tiles of positions; those behind the
  * last repeat it. */
-AMX static void pack(uint16_t *packed, const nn_amx_taps *t, size_t m, size_t rows) {
-    size_t chunks = t->depth / NN_AMX_DEPTH, all = t->taps * chunks * NN_AMX_TILE;
+AMX static void pack(uint16_t *packed, const nn_bf16_taps *t, size_t m, size_t rows) {
+    size_t chunks = t->depth / NN_BF16_DEPTH, all = t->taps * chunks * NN_BF16_TILE;
     for (size_t i = 0; i < rows; i++) {
         const uint16_t *from = t->a + t->place[i < m ? i : m - 1];
-        uint16_t *to = packed + i / 16 * all + i % 16 * NN_AMX_DEPTH;
+        uint16_t *to = packed + i / 16 * all + i % 16 * NN_BF16_DEPTH;
         for (size_t k = 0; k < t->taps; k++)
-            for (size_t q = 0; q < chunks; q++, to += NN_AMX_TILE)
-                _mm512_store_si512(to, _mm512_loadu_si512(from + t->tap[k] + q * NN_AMX_DEPTH));
+            for (size_t q = 0; q < chunks; q++, to += NN_BF16_TILE)
+                _mm512_store_si512(to, _mm512_loadu_si512(from + t->tap[k] + q * NN_BF16_DEPTH));
     }
 }
 
 /* 32 positions by 32 outputs (or 16, if !both). */
-AMX static void square(float *c, size_t ldc, const nn_amx_taps *t, const uint16_t *a, size_t o,
+AMX static void square(float *c, size_t ldc, const nn_bf16_taps *t, const uint16_t *a, size_t o,
                        bool both) {
-    size_t chunks = t->depth / NN_AMX_DEPTH, all = t->taps * chunks * NN_AMX_TILE;
-    size_t step = chunks * NN_AMX_TILE, next = both ? t->of_taps * step : 0;
+    size_t chunks = t->depth / NN_BF16_DEPTH, all = t->taps * chunks * NN_BF16_TILE;
+    size_t step = chunks * NN_BF16_TILE, next = both ? t->of_taps * step : 0;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
     for (size_t k = 0; k < t->taps; k++) {
         const uint16_t *b = t->b + (o * t->of_taps + t->weight[k]) * step;
-        for (size_t q = 0; q < chunks; q++, a += NN_AMX_TILE, b += NN_AMX_TILE) {
+        for (size_t q = 0; q < chunks; q++, a += NN_BF16_TILE, b += NN_BF16_TILE) {
             _tile_loadd(4, a, 64);
             _tile_loadd(6, b, 64);
             _tile_dpbf16ps(0, 4, 6);
@@ -60,13 +59,13 @@ AMX static void square(float *c, size_t ldc, const nn_amx_taps *t, const uint16_
     _tile_stored(3, c + 16 * ldc + 16, ldc * sizeof *c);
 }
 
-AMX void nn_amx_product(float *c, size_t ldc, const nn_amx_taps *t, size_t m, size_t outputs,
+AMX void nn_amx_product(float *c, size_t ldc, const nn_bf16_taps *t, size_t m, size_t outputs,
                         uint16_t *packed) {
-    size_t rows = (m + NN_AMX_ROWS - 1) / NN_AMX_ROWS * NN_AMX_ROWS;
+    size_t rows = (m + NN_BF16_ROWS - 1) / NN_BF16_ROWS * NN_BF16_ROWS;
     pack(packed, t, m, rows);
     _tile_loadconfig(&shape);
     for (size_t o = 0; o < outputs; o += 32)
-        for (size_t i = 0; i < rows; i += NN_AMX_ROWS)
+        for (size_t i = 0; i < rows; i += NN_BF16_ROWS)
             square(c + i * ldc + o, ldc, t, packed + i * t->taps * t->depth, o / 16,
                    o + 16 < outputs);
     _tile_release();
@@ -74,20 +73,7 @@ AMX void nn_amx_product(float *c, size_t ldc, const nn_amx_taps *t, size_t m, si
 
 /* --- sums over positions ------------------------------------------------------------- */
 
-BC_AVX512_TARGET void nn_amx_pairs(uint16_t *tiles, const uint16_t *rows, size_t k,
-                                   size_t outputs) {
-    for (size_t i = 0; i < k; i += 32)
-        for (size_t o = 0; o < outputs; o += 16, tiles += NN_AMX_TILE) {
-            __m512 r[16];
-#pragma GCC unroll 16
-            for (size_t j = 0; j < 16; j++) r[j] = _mm512_loadu_ps(rows + (o + j) * k + i);
-            bc_transpose_avx512(r);
-#pragma GCC unroll 16
-            for (size_t j = 0; j < 16; j++) _mm512_storeu_ps(tiles + 32 * j, r[j]);
-        }
-}
-
-/* 32 rows by 32 columns; `next` values from one 32 of k to the next in b. */
+/* 32 rows by 32 columns; `next` values from 16 columns of b to the next. */
 AMX static void sum_square(float *c, size_t ldc, const uint16_t *a, size_t step, const uint16_t *b,
                            size_t next, size_t k, bool add) {
     if (add) {
@@ -101,11 +87,11 @@ AMX static void sum_square(float *c, size_t ldc, const uint16_t *a, size_t step,
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (size_t i = 0; i < k; i += 32, b += next) {
+    for (size_t i = 0; i < k; i += 32, b += NN_BF16_TILE) {
         _tile_loadd(4, a + i, step * sizeof *a);
         _tile_loadd(6, b, 64);
         _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, b + NN_AMX_TILE, 64);
+        _tile_loadd(7, b + next, 64);
         _tile_dpbf16ps(1, 4, 7);
         _tile_loadd(5, a + 16 * step + i, step * sizeof *a);
         _tile_dpbf16ps(2, 5, 6);
@@ -117,26 +103,22 @@ AMX static void sum_square(float *c, size_t ldc, const uint16_t *a, size_t step,
     _tile_stored(3, c + 16 * ldc + 16, ldc * sizeof *c);
 }
 
-AMX void nn_amx_sum(float *c, const nn_amx_rows *f, size_t m, size_t n, bool add) {
+AMX void nn_amx_sum(float *c, const nn_bf16_rows *f, size_t m, size_t n, bool add) {
     _tile_loadconfig(&shape);
     for (size_t i = 0; i < m; i += 32)
         for (size_t j = 0; j < n; j += 32)
-            sum_square(c + i * n + j, n, f->a + i * f->step, f->step, f->b + j / 16 * NN_AMX_TILE,
-                       n / 16 * NN_AMX_TILE, f->k, add);
+            sum_square(c + i * n + j, n, f->a + i * f->step, f->step, f->b + j * f->k, 16 * f->k,
+                       f->k, add);
     _tile_release();
 }
 
 #else
-void nn_amx_product(float *c, size_t ldc, const nn_amx_taps *t, size_t m, size_t outputs,
+void nn_amx_product(float *c, size_t ldc, const nn_bf16_taps *t, size_t m, size_t outputs,
                     uint16_t *packed) {
     (void)c, (void)ldc, (void)t, (void)m, (void)outputs, (void)packed;
 }
 
-void nn_amx_pairs(uint16_t *tiles, const uint16_t *rows, size_t k, size_t outputs) {
-    (void)tiles, (void)rows, (void)k, (void)outputs;
-}
-
-void nn_amx_sum(float *c, const nn_amx_rows *f, size_t m, size_t n, bool add) {
+void nn_amx_sum(float *c, const nn_bf16_rows *f, size_t m, size_t n, bool add) {
     (void)c, (void)f, (void)m, (void)n, (void)add;
 }
 #endif

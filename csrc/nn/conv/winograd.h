@@ -1,6 +1,7 @@
 /* winograd.h: 3x3 convolutions of stride 1 with a quarter of the products:
  * Winograd's F(4x4, 3x3), as Lavin & Gray (2016), "Fast algorithms for
- * convolutional neural networks". Single precision. */
+ * convolutional neural networks". In single precision, or with products in bf16 of points that
+ * are computed in single precision and rounded. */
 #ifndef NN_WINOGRAD_H
 #define NN_WINOGRAD_H
 
@@ -24,11 +25,12 @@ enum {
  * worked on in blocks whose memory stays in the cache. */
 typedef struct nn_winograd {
     nn_conv s;
+    bool bf16;             /* points, as products_bf16.h wants them */
     size_t ci, co;         /* channels, up to a whole vector */
     size_t down, across;   /* tiles of one map */
     size_t rows;           /* tile rows of the batch: n * down */
     size_t block;          /* tile rows of one block */
-    size_t in, out, panel; /* floats from one point to the next, of x, y, weights */
+    size_t in, out, panel; /* values from one point to the next, of x, y, weights */
 } nn_winograd;
 
 /* Whether the kernel can do it: 3x3, stride 1, padding up to 2. */
@@ -37,7 +39,8 @@ bool nn_winograd_can(const nn_conv *s);
 /* Whether it should be faster than the direct product. By shape alone. */
 bool nn_winograd_pays(const nn_conv *s);
 
-void nn_winograd_cut(nn_winograd *g, const nn_conv *s);
+/* bf16: with no more memory than in floats. */
+void nn_winograd_cut(nn_winograd *g, const nn_conv *s, bool bf16);
 
 /* Floats: of the transformed weights, and of one worker's scratch. */
 size_t nn_winograd_weights(const nn_winograd *g);
@@ -69,11 +72,11 @@ typedef struct nn_winograd_sum {
     nn_winograd g;
     size_t columns;  /* ci, up to a whole vector */
     size_t block;    /* tile rows of one block */
-    size_t in, out;  /* floats from one point of a block to the next, of x and of dy */
+    size_t in, out;  /* values from one point of a block to the next, of x and of dy */
     size_t partials; /* runs of blocks; 1: a wide layer */
 } nn_winograd_sum;
 
-void nn_winograd_sum_cut(nn_winograd_sum *k, const nn_conv *s);
+void nn_winograd_sum_cut(nn_winograd_sum *k, const nn_conv *s, bool bf16);
 
 /* Floats: the points of one block; dU for so many channels; scratch of one
  * worker, for taking points. */

@@ -3,6 +3,7 @@
 
 #include "../../support/cpu.h"
 #include "products.h"
+#include "products_bf16.h"
 #include "winograd_tiles.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -15,9 +16,15 @@ enum {
     PANEL = 48 /* input channels that lie together, as the product reads them */
 };
 
-void nn_winograd_sum_cut(nn_winograd_sum *k, const nn_conv *s) {
+/* For the tiles of so many rows; in bf16 they come in pairs. */
+static size_t room(const nn_winograd_sum *k, size_t rows) {
+    size_t tiles = rows * k->g.across;
+    return k->g.bf16 ? (tiles + 1) / 2 * 2 : tiles;
+}
+
+void nn_winograd_sum_cut(nn_winograd_sum *k, const nn_conv *s, bool bf16) {
     *k = (nn_winograd_sum){.partials = 1};
-    nn_winograd_cut(&k->g, s);
+    nn_winograd_cut(&k->g, s, bf16);
     k->columns = nn_lanes(s->ci);
     bool narrow = nn_winograd_sum_size(s->co, s->ci) <= NARROW;
     k->block = (narrow ? NARROW_TILES : SHARED_TILES) / k->g.across;
@@ -27,13 +34,13 @@ void nn_winograd_sum_cut(nn_winograd_sum *k, const nn_conv *s) {
         size_t blocks = (k->g.rows + k->block - 1) / k->block;
         k->partials = blocks < 2 ? 2 : blocks > 16 ? 16 : blocks;
     }
-    size_t tiles = k->block * k->g.across;
+    size_t tiles = room(k, k->block);
     k->in = tiles * k->columns + NN_LANES;
     k->out = nn_panels(s->co, tiles) + NN_LANES;
 }
 
 size_t nn_winograd_sum_points(const nn_winograd_sum *k) {
-    return 36 * (k->in + k->out);
+    return 36 * (k->in + k->out) / (k->g.bf16 ? 2 : 1);
 }
 
 /* A line more, so that the points do not fall on one set of the cache. */
@@ -67,23 +74,47 @@ static size_t rows_of(const nn_winograd_sum *k, size_t block) {
 void nn_winograd_sum_take(float *points, const void *x, enum nn_storage x_as, const void *dy,
                           enum nn_storage dy_as, const nn_winograd_sum *k, size_t block,
                           size_t group, float *scratch) {
-    size_t rows = rows_of(k, block), first = block * k->block, tiles = rows * k->g.across;
+    size_t rows = rows_of(k, block), first = block * k->block, tiles = room(k, rows);
+    uint16_t *narrow = (uint16_t *)(void *)points;
+    tile_points to = {.stride = k->in, .tile = 2 * NN_LANES, .as = POINTS_PAIRS};
     if (group < k->columns / NN_LANES) {
         size_t c = group * NN_LANES, panel = c / PANEL * PANEL;
-        tile_points to = {points + panel * tiles + c % PANEL, k->in, panel_width(k, panel)};
+        to.at = narrow + c * tiles;
+        if (!k->g.bf16)
+            to = (tile_points){points + panel * tiles + c % PANEL, k->in, panel_width(k, panel),
+                               POINTS_F32};
         tiles_of_input(to, x, x_as, c, &k->g, first, first + rows, scratch);
     } else {
-        size_t o = group * NN_LANES - k->columns;
-        tile_points to = {points + 36 * k->in + o * tiles, k->out, NN_PANEL};
+        size_t o = group * NN_LANES - k->columns, at = 36 * k->in + o * tiles;
+        to.at = narrow + at, to.stride = k->out;
+        if (!k->g.bf16) to = (tile_points){points + at, k->out, NN_PANEL, POINTS_F32};
         tiles_of_gradient(to, dy, dy_as, o, &k->g, first, first + rows, scratch);
+    }
+}
+
+static void multiply_bf16(float *sum, const uint16_t *points, const nn_winograd_sum *k,
+                          size_t tiles, const nn_winograd_part *part, bool add) {
+    static const size_t one_run[] = {0};
+    size_t columns = nn_lanes(part->c1 - part->c0), size = point_size(part->o1 - part->o0, columns);
+    nn_bf16_factors f = {.a_row = 2, .a_rows = G * tiles, .a_pair = 2 * G, .b_next = G * tiles};
+    f.a_run = f.b_run = one_run, f.runs = 1, f.pairs = tiles / 2;
+    f.m = part->o1 - part->o0, f.n = columns;
+    for (size_t p = 0; p < 36; p++, sum += size) {
+        f.a = points + 36 * k->in + p * k->out + part->o0 * tiles;
+        f.b = points + p * k->in + part->c0 * tiles;
+        nn_bf16_multiply_best()(sum, columns, &f, add);
     }
 }
 
 void nn_winograd_sum_multiply(float *sum, const float *points, const nn_winograd_sum *k,
                               size_t block, const nn_winograd_part *part, bool add) {
     nn_product *product = nn_product_best();
-    size_t tiles = rows_of(k, block) * k->g.across, outputs = part->o1 - part->o0;
+    size_t tiles = room(k, rows_of(k, block)), outputs = part->o1 - part->o0;
     size_t columns = nn_lanes(part->c1 - part->c0), size = point_size(outputs, columns);
+    if (k->g.bf16) {
+        multiply_bf16(sum, (const uint16_t *)(const void *)points, k, tiles, part, add);
+        return;
+    }
     for (size_t p = 0; p < 36; p++, sum += size) {
         const float *dy = points + 36 * k->in + p * k->out + part->o0 * tiles;
         for (size_t c = part->c0; c < part->c1; c += PANEL) {

@@ -7,6 +7,7 @@
 #include "../../support/cpu.h"
 #include "interleave.h"
 #include "products.h"
+#include "products_bf16.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -85,24 +86,45 @@ INLINE void gradient_side(float *to, size_t stride, const float *from, size_t st
     }
 }
 
-BC_EACH_CPU(static, input_tiles, (tile_points at, const float *rows, size_t width, size_t across),
-            (at, rows, width, across)) {
+/* Of a row of tiles, at at + t * tile. */
+typedef void points_of_row(float *at, size_t stride, size_t tile, const float *rows, size_t width,
+                           size_t across);
+
+BC_EACH_CPU(static, input_tiles,
+            (float *at, size_t stride, size_t tile, const float *rows, size_t width, size_t across),
+            (at, stride, tile, rows, width, across)) {
     float half[6][6][G];
-    for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at.at += at.tile) {
+    for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at += tile) {
         for (int i = 0; i < 6; i++) input_side(half[0][i], 6 * G, rows + i * G, width);
-        for (size_t p = 0; p < 6; p++)
-            input_side(at.at + p * 6 * at.stride, at.stride, half[p][0], G);
+        for (size_t p = 0; p < 6; p++) input_side(at + p * 6 * stride, stride, half[p][0], G);
     }
 }
 
 BC_EACH_CPU(static, gradient_tiles,
-            (tile_points at, const float *rows, size_t width, size_t across),
-            (at, rows, width, across)) {
+            (float *at, size_t stride, size_t tile, const float *rows, size_t width, size_t across),
+            (at, stride, tile, rows, width, across)) {
     float half[6][4][G];
-    for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at.at += at.tile) {
+    for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at += tile) {
         for (int i = 0; i < 4; i++) gradient_side(half[0][i], 4 * G, rows + i * G, width);
-        for (size_t p = 0; p < 6; p++)
-            gradient_side(at.at + p * 6 * at.stride, at.stride, half[p][0], G);
+        for (size_t p = 0; p < 6; p++) gradient_side(at + p * 6 * stride, stride, half[p][0], G);
+    }
+}
+
+/* The points of tiles [first, first + across), a row of them, to where they belong. */
+static void put_points(const tile_points *to, size_t first, points_of_row *points_of,
+                       const float *rows, size_t width, size_t across) {
+    if (to->as == POINTS_F32) {
+        points_of((float *)to->at + first * to->tile, to->stride, to->tile, rows, width, across);
+        return;
+    }
+    float points[36 * G];
+    for (size_t t = first; t < first + across; t++, rows += NN_TILE * G) {
+        points_of(points, G, 0, rows, width, 1);
+        if (to->as == POINTS_BF16)
+            nn_bf16_narrow((uint16_t *)to->at + t * to->tile, to->stride, points, 36);
+        else
+            nn_bf16_half((uint16_t *)to->at + t / 2 * to->tile, to->stride, points, 36,
+                         t % 2 == 0 ? NN_FIRST : NN_SECOND);
     }
 }
 
@@ -114,9 +136,9 @@ void tiles_of_input(tile_points at, const void *x, enum nn_storage as, size_t c,
     from.plane = s->n * s->h * s->w;
     from.channels = left < G ? left : G;
     from.map = (const char *)x + c * from.plane * nn_storage_size(as);
-    for (size_t r = first; r < last; r++, at.at += g->across * at.tile) {
+    for (size_t r = first; r < last; r++) {
         take_rows(scratch, width, &from, r / g->down, NN_TILE * (r % g->down) - s->ph);
-        input_tiles(at, scratch, width, g->across);
+        put_points(&at, (r - first) * g->across, input_tiles, scratch, width, g->across);
     }
 }
 
@@ -128,9 +150,9 @@ void tiles_of_gradient(tile_points at, const void *dy, enum nn_storage as, size_
     from.plane = s->n * s->oh * s->ow;
     from.channels = left < G ? left : G;
     from.map = (const char *)dy + o * from.plane * nn_storage_size(as);
-    for (size_t r = first; r < last; r++, at.at += g->across * at.tile) {
+    for (size_t r = first; r < last; r++) {
         take_rows(scratch, width, &from, r / g->down, NN_TILE * (r % g->down));
-        gradient_tiles(at, scratch, width, g->across);
+        put_points(&at, (r - first) * g->across, gradient_tiles, scratch, width, g->across);
     }
 }
 
@@ -151,24 +173,25 @@ INLINE void output_side(float *to, size_t stride, const float *from, size_t step
 }
 
 BC_EACH_CPU(static, output_tiles,
-            (float *restrict rows, size_t width, tile_points at, size_t across),
-            (rows, width, at, across)) {
+            (float *restrict rows, size_t width, const float *at, size_t stride, size_t tile,
+             size_t across),
+            (rows, width, at, stride, tile, across)) {
     float half[4][6][G];
-    for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at.at += at.tile) {
-        for (size_t q = 0; q < 6; q++)
-            output_side(half[0][q], 6 * G, at.at + q * at.stride, 6 * at.stride);
+    for (size_t t = 0; t < across; t++, rows += NN_TILE * G, at += tile) {
+        for (size_t q = 0; q < 6; q++) output_side(half[0][q], 6 * G, at + q * stride, 6 * stride);
         for (size_t i = 0; i < NN_TILE; i++) output_side(rows + i * width, G, half[i][0], G);
     }
 }
 
-void tiles_to_output(void *y, enum nn_storage as, tile_points at, const float *bias, bool add,
+void tiles_to_output(void *y, enum nn_storage as, tile_points from, const float *bias, bool add,
                      size_t o, const nn_winograd *g, size_t first, size_t last, float *scratch) {
+    const float *at = from.at;
     const nn_conv *s = &g->s;
     size_t width = row_width(g), plane = s->n * s->oh * s->ow, left = s->co - o;
     char *map = (char *)y + o * plane * nn_storage_size(as);
-    for (size_t r = first; r < last; r++, at.at += g->across * at.tile) {
+    for (size_t r = first; r < last; r++, at += g->across * from.tile) {
         size_t n = r / g->down, top = NN_TILE * (r % g->down);
-        output_tiles(scratch, width, at, g->across);
+        output_tiles(scratch, width, at, from.stride, from.tile, g->across);
         for (size_t i = 0; i < NN_TILE && top + i < s->oh; i++)
             nn_put_row(map, as, (n * s->oh + top + i) * s->ow, plane, scratch + i * width, G,
                        bias == NULL ? NULL : bias + o, add, left < G ? left : G, s->ow,

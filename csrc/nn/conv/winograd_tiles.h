@@ -5,11 +5,12 @@
 
 #include "winograd.h"
 
-/* Where the points of sixteen channels lie: `stride` floats from one of the 36
- * points to the next, `tile` from one tile to the next. */
+/* Where the points of sixteen channels lie: `stride` values from one of the 36
+ * points to the next, `tile` from one tile to the next (from one pair of tiles to the next). */
 typedef struct tile_points {
-    float *at;
+    void *at;
     size_t stride, tile;
+    enum { POINTS_F32, POINTS_BF16, POINTS_PAIRS } as; /* pairs: of tiles, in bf16 */
 } tile_points;
 
 size_t tiles_scratch(const nn_winograd *g); /* floats */

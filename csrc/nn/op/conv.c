@@ -349,7 +349,7 @@ void NN(nn_conv_back)(const nn_run *r) {
 }
 
 #ifndef NN_DOUBLE
-static const char *const algorithms[] = {"auto", "winograd", "direct", "planar", "im2col", "plain", NULL};
+static const char *const algorithms[] = {"auto", "winograd", "direct", "planar", "bf16", "im2col", "plain", NULL};
 static const nn_option conv_options[] = {{"out", NN_SIZE, NAN, 1, NULL},
                                          {"kernel", NN_PAIR, NAN, 1, NULL},
                                          {"stride", NN_PAIR, 1, 1, NULL},
