@@ -76,19 +76,18 @@ void nn_winograd_sum_take(float *points, const void *x, enum nn_storage x_as, co
                           size_t group, float *scratch) {
     size_t rows = rows_of(k, block), first = block * k->block, tiles = room(k, rows);
     uint16_t *narrow = (uint16_t *)(void *)points;
-    tile_points to = {.stride = k->in, .tile = 2 * NN_LANES, .as = POINTS_PAIRS};
     if (group < k->columns / NN_LANES) {
         size_t c = group * NN_LANES, panel = c / PANEL * PANEL;
-        to.at = narrow + c * tiles;
-        if (!k->g.bf16)
-            to = (tile_points){points + panel * tiles + c % PANEL, k->in, panel_width(k, panel),
-                               POINTS_F32};
-        tiles_of_input(to, x, x_as, c, &k->g, first, first + rows, scratch);
+        tile_points wide = {points + panel * tiles + c % PANEL, k->in, panel_width(k, panel),
+                            POINTS_F32};
+        tile_points pairs = {narrow + c * tiles, k->in, 2 * NN_LANES, POINTS_PAIRS};
+        tiles_of_input(k->g.bf16 ? pairs : wide, x, x_as, c, &k->g, first, first + rows, scratch);
     } else {
         size_t o = group * NN_LANES - k->columns, at = 36 * k->in + o * tiles;
-        to.at = narrow + at, to.stride = k->out;
-        if (!k->g.bf16) to = (tile_points){points + at, k->out, NN_PANEL, POINTS_F32};
-        tiles_of_gradient(to, dy, dy_as, o, &k->g, first, first + rows, scratch);
+        tile_points wide = {points + at, k->out, NN_PANEL, POINTS_F32};
+        tile_points pairs = {narrow + at, k->out, 2 * NN_LANES, POINTS_PAIRS};
+        tiles_of_gradient(k->g.bf16 ? pairs : wide, dy, dy_as, o, &k->g, first, first + rows,
+                          scratch);
     }
 }
 
