@@ -16,7 +16,8 @@ struct bc_pool {
     pthread_mutex_t lock;
     pthread_cond_t start, finish;
     unsigned long round; /* counts runs, so that a worker knows a new one */
-    int busy;            /* workers still in this round */
+    bool open;           /* to workers that come; nobody waits for one that other work keeps away */
+    int busy;            /* workers in this round */
     bool quit;
     bc_task *task;
     void *context;
@@ -44,9 +45,10 @@ static void *work(void *argument) {
     unsigned long seen = 0;
     pthread_mutex_lock(&p->lock);
     for (;;) {
-        while (p->round == seen && !p->quit) pthread_cond_wait(&p->start, &p->lock);
+        while ((!p->open || p->round == seen) && !p->quit) pthread_cond_wait(&p->start, &p->lock);
         if (p->quit) break;
         seen = p->round;
+        p->busy++;
         pthread_mutex_unlock(&p->lock);
         take_items(p, seat.worker);
         pthread_mutex_lock(&p->lock);
@@ -116,12 +118,13 @@ void bc_pool_run(bc_pool *p, bc_task *task, void *context, size_t n) {
     p->context = context;
     p->n = n;
     atomic_store(&p->next, 0);
-    p->busy = p->threads - 1;
+    p->open = true;
     p->round++;
     pthread_cond_broadcast(&p->start);
     pthread_mutex_unlock(&p->lock);
     take_items(p, 0);
     pthread_mutex_lock(&p->lock);
+    p->open = false;
     while (p->busy > 0) pthread_cond_wait(&p->finish, &p->lock);
     pthread_mutex_unlock(&p->lock);
 }
