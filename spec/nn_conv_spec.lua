@@ -118,11 +118,11 @@ describe("conv2d", function()
       finally(function() system.instructions("best") end)
       for i, c in ipairs{
          {33, 9, 11, out = 70, kernel = 3, padding = 1}, {48, 4, 5, out = 32, kernel = 3, padding = 1},
-         {180, 6, 5, out = 190, kernel = 3, padding = 1}, {64, 16, 18, out = 96, kernel = 3, padding = 1, stride = 2},
+         {180, 4, 5, out = 190, kernel = 3, padding = 1}, {64, 16, 18, out = 96, kernel = 3, padding = 1, stride = 2},
          {40, 9, 8, out = 140, kernel = 1, stride = 2}, {33, 7, 20, out = 37, kernel = {2, 3}, padding = {0, 2}},
       } do
          local x, expected = noise({5, c[1], c[2], c[3]}, i, "f32")
-         for _, code in ipairs{"plain", "avx2", "avx512", "avx512_bf16"} do
+         for _, code in ipairs{"plain", "avx512", "avx512_bf16"} do
             if pcall(system.instructions, code) then
                -- as stored: what a layer of its own reads is what the caller has
                local net = nn.network({{"relu"}, {"conv2d", name = "a", out = c.out, kernel = c.kernel,
