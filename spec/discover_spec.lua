@@ -257,7 +257,7 @@ describe("discover", function()
       assert.matches("soundscape  consensus           2", discover.text(r))
       assert.matches("soundscape consensus", files.read(dir .. "/shared.txt"))
       assert.matches("no recording has a site", select(2, run{group = "site"}))
-      assert.matches("all 1 groups failed, the first: soundscape: 0 recording of at least a window", select(2,
+      assert.matches("its only group failed: soundscape: 0 recordings of at least a window", select(2,
          run{group = "species", seconds = 3600}))
       for i = 1, 2 do assert(run{group = "species", output = dir .. "/pieces.parquet", shard = i .. "/2"}) end
       assert.is_true(files.read(dir .. "/shared.parquet") == files.read(dir .. "/pieces.parquet"))

@@ -44,7 +44,7 @@ describe("scripts/experiments/shift.lua", function()
       assert.matches("max_rounds = 1, now 2", out, 1, true)
       out, status = run("--run", folder, "--shifts", "5000", "--seeds", "1", "--rounds", "2", "--force")
       assert.equal(1, status)
-      assert.matches("all 1 trials failed, the first: ", out, 1, true)
+      assert.matches("its only trial failed: ", out, 1, true)
    end)
 
    it("names a wrong option, and a run that is none", function()

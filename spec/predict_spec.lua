@@ -165,8 +165,12 @@ describe("predict", function()
    it("goes past bad recordings and lists them", function()
       local bad = dir .. "/bad.wav"
       command.write(bad, "no sound at all")
-      local result, _, output = run{inputs = {bad, paths[3], dir .. "/missing.ogg"}}
-      assert.same({1, 1, 2}, {result.done, result.windows, #result.failures})
+      local output = dir .. "/listed.parquet"
+      local out, status = command.bclua{"scripts/embed.lua", "predict", checkpoint, bad, paths[3],
+         dir .. "/missing.ogg", "--output", output}
+      assert.equal(0, status, out)
+      assert.matches("3 found: 1 done, 0 finished before, 2 failed, ", out, 1, true)
+      assert.matches("; 2 failed: " .. output .. ".failures.csv\n", out, 1, true)
       assert.matches("bad.wav", command.read(output .. ".failures.csv"), 1, true)
       assert.equal(1, #read(output))
    end)

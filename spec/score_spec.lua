@@ -299,11 +299,12 @@ describe("score", function()
       command.shell(("cp -r %s %s/data"):format(m.data, dir))
       local first = sql.query(("select min(source_name) n from '%s' where motif_0 is not null"):format(m.motif))[1].n
       command.write(dir .. "/data/" .. first, "no sound")
-      local result = assert(run({dataset_root = dir .. "/data"}))
-      assert.equal(15, result.scored)
-      assert.equal(1, #result.failures)
-      assert.equal(dir .. "/data/" .. first, result.failures[1].path)
-      assert.matches(first, command.read(output .. ".failures.csv"), 1, true)
+      local out, status = command.bclua({"scripts/motif.lua", "score", "--input", m.motif, "--dataset-root",
+         dir .. "/data", "--output", output})
+      assert.equal(0, status, out)
+      assert.matches("score: 15 recordings, 1 failed; ", out, 1, true)
+      assert.matches("; 1 failed: " .. output .. ".failures.csv\n", out, 1, true)
+      assert.matches("\n" .. dir .. "/data/" .. first, command.read(output .. ".failures.csv"), 1, true)
    end)
 
    it("names recordings in which there is nothing to hear, and takes no silence for a call", function()

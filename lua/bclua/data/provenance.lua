@@ -178,10 +178,10 @@ end
 --- Where what failed, or has a warning, is listed: the end of the line with which a step ends.
 -- @tparam {table,...} rows
 -- @tparam string words "failed"
--- @tparam string path
+-- @tparam ?string path nil: they are listed nowhere
 -- @treturn string `; 3 failed: motif/failures.csv`; empty where there are none
 function provenance.listed(rows, words, path)
-   return #rows > 0 and ("; %d %s: %s"):format(#rows, words, path) or ""
+   return path and #rows > 0 and ("; %d %s: %s"):format(#rows, words, path) or ""
 end
 
 --- Write warnings.csv, of what was used all the same, or remove it when there are none.

@@ -36,9 +36,11 @@ end
 --- What a step says that could do nothing.
 -- @tparam integer n recordings, all of which failed
 -- @tparam {table,...} failures with `reason`
+-- @tparam[opt="recording"] string unit what they are, if no recordings
 -- @treturn string
-function account.all_failed(n, failures)
-   local text = n == 1 and "its only recording failed" or ("all %d recordings failed, the first"):format(n)
+function account.all_failed(n, failures, unit)
+   unit = unit or "recording"
+   local text = n == 1 and ("its only %s failed"):format(unit) or ("all %d %ss failed, the first"):format(n, unit)
    return text .. ": " .. failures[1].reason
 end
 

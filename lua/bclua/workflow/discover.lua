@@ -155,7 +155,7 @@ local function join_task(c, sets, o, many)
       end
       return {calls = join.number(sets, of, o.fewest), sets = many, rows = rows_of(sets, c.rate, c.window)}
    end
-   return {name = "join", key = ("join-%x"):format(sum), items = items, unit = "recordings", map = map,
+   return {name = "join", key = ("join-%x"):format(sum), items = items, unit = "recording", map = map,
       settings = {sets = #sets}, rules = FOUND, sum_up = sum_up, columns = discover.columns, parameters = o,
       sample_rate = c.sample_rate}
 end
@@ -180,7 +180,7 @@ local function sets_task(c, options)
       end
       return join_task(c, sets, o, many)
    end
-   return {name = "discover", items = items, unit = "recordings", map = map, settings = with_window, rules = SETS,
+   return {name = "discover", items = items, unit = "recording", map = map, settings = with_window, rules = SETS,
       next = following, parameters = o}
 end
 

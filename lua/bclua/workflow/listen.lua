@@ -143,8 +143,9 @@ local function write_track(list, options, step)
    if not ok then return nil, message end
    ok, message = provenance.write_failures(options.output .. ".failures.csv", failures)
    if not ok then return nil, message end
-   bar:finish(("%d windows of %d recordings, %s of sound, %d failed; labels in %s"):format(#lines, #list - #failures,
-      progress.duration(seconds), #failures, text))
+   bar:finish(("%s of %s, %s of sound, %d failed; labels in %s%s"):format(display.count(#lines, "window"),
+      display.count(#list - #failures, "recording"), progress.duration(seconds), #failures, text,
+      provenance.listed(failures, "failed", options.output .. ".failures.csv")))
    return {windows = #lines, seconds = seconds, failures = failures}
 end
 
@@ -232,8 +233,9 @@ function listen.top(options)
    if written == 0 then
       return nil, options.input .. ": " .. account.all_failed(#list, failures)
    end
-   bar:finish(("%s of %s, %d failed, in %s"):format(display.count(written, "file"),
-      display.count(#list - #failures, "recording"), #failures, progress.duration(bar:elapsed())))
+   bar:finish(("%s of %s, %d failed, in %s%s"):format(display.count(written, "file"),
+      display.count(#list - #failures, "recording"), #failures, progress.duration(bar:elapsed()),
+      provenance.listed(failures, "failed", options.output .. "/failures.csv")))
    return {files = written, failures = failures}
 end
 

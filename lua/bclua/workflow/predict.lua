@@ -267,7 +267,7 @@ function predict.with_network(net, list, options, left_out, others, job)
       r.rows, message = store:commit({bclua_checkpoint = options.checkpoint or ""})
       if not r.rows then return nil, message end
    end
-   bar:finish(summary(r))
+   bar:finish(summary(r) .. provenance.listed(failures, "failed", options.output .. ".failures.csv"))
    local about = others and sounds.about(others)
    if about then progress.note(job.step .. ": " .. about, options.quiet) end
    r.warnings = warnings_of(list, store.done, job.step)

@@ -507,9 +507,10 @@ function score.run(options)
    if result.scored == 0 then
       return nil, options.input .. ": " .. account.all_failed(#items, result.failures)
    end
-   bar:finish(("%s, %d failed; the discord looks more like a call than the motif in %d (%.0f %%), in %s")
+   bar:finish(("%s, %d failed; the discord looks more like a call than the motif in %d (%.0f %%), in %s%s")
       :format(display.count(result.scored, "recording"), #result.failures, result.discords,
-      100 * result.discords / result.scored, progress.duration(bar:elapsed())))
+      100 * result.discords / result.scored, progress.duration(bar:elapsed()),
+      provenance.listed(result.failures, "failed", options.output and options.output .. ".failures.csv")))
    result.calls = starts_of(result.rows)
    if options.output then
       ok, message = write(options, provenance.columns(result.rows, score.columns))

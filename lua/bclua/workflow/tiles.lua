@@ -338,11 +338,10 @@ local function finish(wanted, got, there, sizes, parameters, o)
    if not used then return nil, message end
    tile_index.remove_unused(o.output, used)
    if got.bar then
-      local warned = count(#got.warnings, "recording")
-      got.bar:finish(("%s made, %d there before, %d failed%s, in %s%s"):format(count(made, "tile"), skipped,
-         #got.failures, #got.failures > 0 and " (" .. o.output .. "/failures.csv)" or "",
-         progress.duration(got.bar:elapsed()),
-         #got.warnings > 0 and ("; %s with a warning: %s/warnings.csv"):format(warned, o.output) or ""))
+      got.bar:finish(("%s made, %d there before, %d failed, in %s%s%s"):format(count(made, "tile"), skipped,
+         #got.failures, progress.duration(got.bar:elapsed()),
+         provenance.listed(got.failures, "failed", o.output .. "/failures.csv"),
+         provenance.listed(got.warnings, "with a warning", o.output .. "/warnings.csv")))
    end
    return {made = made, skipped = skipped, failures = got.failures, warnings = got.warnings}
 end

@@ -51,7 +51,7 @@ function groups.one(item, o)
    local list, which = read(item.inside, o.window)
    if not list then return nil, which end
    if #list < 2 then
-      return nil, ("%s: %d recording of at least a window; two are needed"):format(item.name, #list)
+      return nil, ("%s: %s of at least a window; two are needed"):format(item.name, display.count(#list, "recording"))
    end
    local others, message = read(item.outside, o.window)
    if not others then return nil, message end
@@ -141,7 +141,7 @@ function groups.task(c, options)
       return r
    end
    local function map(list) return parallel.map(list, "bclua.workflow.discover.groups", "one", {window = c.window}) end
-   return {name = "discover", items = items, unit = "groups", map = map, sample_rate = c.sample_rate,
+   return {name = "discover", items = items, unit = "group", map = map, sample_rate = c.sample_rate,
       settings = options_of.extend(parameters, {window = c.window}), sum_up = sum_up, columns = groups.columns,
       rules = {"table", of = {consensus = KIND, contrast = KIND}}, parameters = parameters}
 end

@@ -2,12 +2,14 @@
 -- a piece each; whoever finds all pieces there sums up. Then the table, and the track.
 --
 -- A task is a table: `name`; `items`, each `{name=, item=, seconds=}` and, if pieces are not to be of equal seconds,
--- `piece`; their `unit`; `map(list)` of items, which iterates over number, what was found, or nil and a message that
--- begins with a path; `settings`, which all processes must share; `rules` of what was found, as JSON has it. What was
--- found by number of the item, nil where that failed, goes to `next(found)`, which returns the task that comes after,
--- or to `sum_up(found)`, which returns a table with `rows`; either returns nil and a message where it fails. The last
--- task has the `columns` of the rows, `parameters`, and `sample_rate`, of the track.
+-- `piece`; their `unit`, of one; `map(list)` of items, which iterates over number, what was found, or nil and a
+-- message that begins with a path; `settings`, which all processes must share; `rules` of what was found, as JSON has
+-- it. What was found by number of the item, nil where that failed, goes to `next(found)`, which returns the task that
+-- comes after, or to `sum_up(found)`, which returns a table with `rows`; either returns nil and a message where it
+-- fails. The last task has the `columns` of the rows, `parameters`, and `sample_rate`, of the track.
 -- @module bclua.workflow.discover.work
+local account = require "bclua.workflow.account"
+local display = require "bclua.display"
 local files = require "bclua.files"
 local options_of = require "bclua.options"
 local pieces = require "bclua.workflow.pieces"
@@ -20,6 +22,9 @@ local work = {}
 local TYPES = {group = "varchar", kind = "varchar", source_name = "varchar", species = "varchar",
    clock_time = "varchar", call = "bigint", set = "bigint", member = "bigint", members = "bigint", start_s = "double",
    end_s = "double", distance = "double", outside = "double", correlation = "double", usual = "double"}
+
+-- Where the failures are listed; nil: nothing is written.
+local function failures_of(options) return options.output and options.output .. ".failures.csv" end
 
 local function write(path, rows, task)
    local sql, columns = require "bclua.sql", provenance.columns(rows, task.columns)
@@ -38,7 +43,7 @@ local function finish(task, found, failures, options)
    local ok = true
    if options.output then
       ok, message = write(options.output, r.rows, task)
-      if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", failures) end
+      if ok then ok, message = provenance.write_failures(failures_of(options), failures) end
    end
    if ok and options.track then
       r.track, message = require("bclua.workflow.listen").examples(r.rows, {dataset_root = options.dataset_root,
@@ -54,7 +59,7 @@ local function failure(name, why) return {path = name, step = "discover", reason
 
 local function all_failed(task, failures, options)
    if #failures < math.max(1, #task.items) then return nil end
-   return ("%s: all %d %s failed, the first: %s"):format(options.input, #failures, task.unit, failures[1].reason)
+   return options.input .. ": " .. account.all_failed(#failures, failures, task.unit)
 end
 
 local function in_one(task, options)
@@ -62,13 +67,14 @@ local function in_one(task, options)
    while true do
       local items, found, failures = {}, {}, {}
       for i, one in ipairs(task.items) do items[i] = one.item end
-      local bar = progress.new(task.name, #items, {unit = task.unit, quiet = options.quiet})
+      local bar = progress.new(task.name, #items, {unit = task.unit .. "s", quiet = options.quiet})
       for i, one, why in task.map(items) do
          found[i] = one
          if not one then failures[#failures + 1] = failure(task.items[i].name, why) end
          bar:update(i)
       end
-      bar:finish(("%d %s, %d failed, in %s"):format(#items, task.unit, #failures, progress.duration(bar:elapsed())))
+      bar:finish(("%s, %d failed, in %s%s"):format(display.count(#items, task.unit), #failures,
+         progress.duration(bar:elapsed()), provenance.listed(failures, "failed", failures_of(options))))
       local message = all_failed(task, failures, options)
       if message then return nil, message end
       table.move(failures, 1, #failures, #all + 1, all)
@@ -106,7 +112,7 @@ end
 -- The pieces of a manifest in a folder, for `bclua.workflow.pieces`.
 local function step_of(task, folder)
    local number_of, rules = numbers_by_name(task), rules_of(task)
-   local step = {name = task.name, unit = task.unit, folder = folder}
+   local step = {name = task.name, unit = task.unit .. "s", folder = folder}
    function step.path(number) return ("%s/piece-%06d.json"):format(folder, number) end
    function step.look(number, list)
       local kept, became = tables.read_json(step.path(number), rules), {}

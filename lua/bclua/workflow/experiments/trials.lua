@@ -4,6 +4,7 @@
 -- local r = assert(trials.run{run = "runs/birds", path = "lr.parquet", grid = {lr = {1e-4, 1e-3}}, seeds = {1, 2},
 --    name = "rates", changes = function(p) return {fit = {lr = p.lr}} end, options = {rounds = 2}})
 -- print(require("bclua.experiment.sweep").table(r, {metrics = trials.metrics}))
+local account = require "bclua.workflow.account"
 local cli = require "bclua.cli"
 local progress = require "bclua.progress"
 local shards = require "bclua.data.shards"
@@ -85,7 +86,7 @@ end
 -- @treturn[2] string message: all trials failed, and why the first did
 function trials.unless_all_failed(r)
    if r.failed < #r.rows or r.missing > 0 then return r end
-   return nil, ("all %d trials failed, the first: %s"):format(#r.rows, r.rows[1].error)
+   return nil, account.all_failed(#r.rows, {{reason = r.rows[1].error}}, "trial")
 end
 
 local OPTIONS = {run = {"string", needed = true}, path = {"string", needed = true}, grid = "table", seeds = "table",
