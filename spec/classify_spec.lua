@@ -420,6 +420,8 @@ describe("classify", function()
       result, message = find{model = checkpoint, output = dir .. "/x"}
       assert.is_nil(result)
       assert.matches("net.safetensors: is no classifier", message)
+      assert.same({nil, "/none: no such file or folder"}, {find{inputs = {"/none"}, output = dir .. "/x"}})
+      assert.is_false(files.exists(dir .. "/x"))
    end)
 
    it("says what is wrong with embeddings and labels", function()

@@ -4,6 +4,7 @@ local dataset = require "bclua.data.dataset"
 local discover = require "bclua.workflow.discover"
 local files = require "bclua.files"
 local lfs = require "lfs"
+local jobs = require "bclua.workflow.jobs"
 local join = require "bclua.workflow.discover.join"
 local prom = require "bclua.evaluate.prom"
 local sampling = require "bclua.sampling"
@@ -179,11 +180,11 @@ describe("discover", function()
       local whole = files.read(dir .. "/whole.parquet")
       local r = assert(run{output = dir .. "/parts.parquet", shard = "1/2"})
       assert.same({nil, false}, {r.merged, files.exists(dir .. "/parts.parquet")}) -- the other half is missing
-      local status = require("bclua.workflow.jobs").status
-      assert.equal(0, assert(status{run = dir .. "/parts.parquet"}).done.pieces)
+      assert.equal(0, assert(jobs.status{run = dir .. "/parts.parquet"}).done.pieces)
       assert.is_true(run{output = dir .. "/parts.parquet", shard = "2/2"}.merged)
-      r = assert(status{run = dir .. "/parts.parquet"})
-      assert.equal(r.pieces, r.done.pieces)
+      r = assert(jobs.status{run = dir .. "/parts.parquet"}) -- of the join, once that has begun
+      assert.matches("^%d+ sets to join, [%d.]+ s of work of one core, in (%d+) pieces?\ndone     %1 pieces?, ",
+         jobs.text(r))
       assert.is_true(whole == files.read(dir .. "/parts.parquet"))
       local joined = {}
       for path in lfs.dir(dir .. "/parts.parquet.shards") do joined[#joined + 1] = path:match("^join%-%x+%.shards$") end

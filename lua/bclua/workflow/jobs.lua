@@ -59,6 +59,17 @@ local function find_manifest(run)
       pieces.folder(run .. "/scores.parquet")})
 end
 
+-- Where `discover` joins the sets of all recordings, once it has found them: a manifest of its own, the newest one.
+local function find_join(folder)
+   local found, newest = nil, 0
+   for name in lfs.dir(folder) do
+      local inner = folder .. "/" .. name
+      local _, modified = files.stamp(inner .. "/manifest.parquet")
+      if name:find("^join%-") and modified and modified > newest then found, newest = inner, modified end
+   end
+   return found
+end
+
 local function find_job(run) return find(run, JOB, {pieces.folder(run)}) end
 
 -- The file of a piece: a part, the note of a shard of tiles, or what `search --all` or `discover` found.
@@ -131,6 +142,7 @@ function jobs.status(options)
    if not folder then
       return nil, options.run .. ": no manifest of shards: no step with --shard has begun, or it is finished"
    end
+   folder = find_join(folder) or folder
    local frozen, message = manifest.read(folder)
    if not frozen then return nil, message end
    local there, r = look(folder, frozen), {folder = folder, frozen = frozen, pieces = #frozen.sums,
@@ -164,10 +176,10 @@ end
 -- @tparam table r from `status`
 -- @treturn string
 function jobs.text(r)
-   local is_search, count = r.frozen.settings.pieces == "search", display.count
-   local lines = {("%s, in %s"):format(is_search and progress.duration(r.seconds) .. " of work of one core" or
-      ("%s, %s of sound"):format(count(r.recordings, "recording"), progress.duration(r.seconds)),
-      count(r.pieces, "piece"))}
+   local made, count = r.frozen.settings, display.count
+   local what, of = made.sets and count(made.sets, "set") .. " to join" or count(r.recordings, "recording"), "sound"
+   if made.sets or made.pieces == "search" then of = "work of one core" end
+   local lines = {("%s, %s of %s, in %s"):format(what, progress.duration(r.seconds), of, count(r.pieces, "piece"))}
    local function add(...) lines[#lines + 1] = string.format(...) end
    add("done     %s, %s (%.1f %%)%s", count(r.done.pieces, "piece"), progress.duration(r.done.seconds),
       100 * r.done.seconds / r.seconds, r.failed > 0 and (", %s failed"):format(count(r.failed, "recording")) or "")

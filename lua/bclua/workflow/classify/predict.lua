@@ -161,6 +161,7 @@ function predict.run(options)
    local ok
    ok, message = detect.thresholds(model, thresholds)
    if not ok then return nil, message end
+   local is_new = not files.exists(options.output)
    ok, message = system.mkdir(options.output)
    if not ok then return nil, message end
    local is_shared = pieces.is_shared(options, pieces.folder(options.output .. "/scores.parquet"))
@@ -168,6 +169,10 @@ function predict.run(options)
    if not alone then return nil, busy end
    local result
    result, message = score(model, options)
+   if not result and is_new then
+      alone:close()
+      os.remove(options.output) -- where nothing is in it
+   end
    if not result or result.stopped or is_shared and not result.merged then return result, message end
    local locked <close>, other = lock.take(options.output, manifest.patience_s) -- as several shards may come to the end
    if not locked then return nil, other end
