@@ -21,6 +21,7 @@
 #   make install    copy to PREFIX (/usr/local); DESTDIR is honoured
 #   make dist       build/bclua-VERSION.tar.gz: sources, documents, DuckDB's checksum; built without git
 #   make deb        build/bclua_VERSION_ARCH.deb, for the Debian that it is built on
+#   make deb-test   that package on a bare Debian in a folder (debootstrap): installed, run, removed
 #   make uninstall  remove from PREFIX what make install put there, and nothing else
 #   make clean      remove what was built; libraries that were fetched stay
 #   make distclean  remove build/ altogether
@@ -60,7 +61,7 @@ MODULE  := $(patsubst %.c,$B/obj/%.o,$(filter-out csrc/host/%,$(SOURCES))) $(pat
 HOST    := $(patsubst %.c,$B/obj/%.o,$(wildcard csrc/host/*.c)) $B/obj/csrc/support/interrupt.o $B/obj/csrc/support/version.o
 RUN      = $B/bclua
 
-.PHONY: all build deps deps-check onnxruntime demo test check stress bench install uninstall dist deb clean distclean help FORCE
+.PHONY: all build deps deps-check onnxruntime demo test check stress bench install uninstall dist deb deb-test clean distclean help FORCE
 
 all: deps-check
 	@$(MAKE) --no-print-directory build
@@ -165,6 +166,10 @@ dist:
 # DEBFLAGS: of dpkg-deb.
 deb: all
 	@sh rocks/deb.sh $B $(DEBFLAGS)
+
+# Installs nothing here. Where this machine cannot, a sentence and an error: nothing was tested.
+deb-test: all
+	@sh spec/deb.sh $B
 
 uninstall:
 	@sh rocks/uninstall.sh '$(DESTDIR)$(PREFIX)'
