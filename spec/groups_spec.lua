@@ -4,19 +4,20 @@ local provenance = require "bclua.data.provenance"
 local sql = require "bclua.sql"
 local triplets = require "bclua.workflow.triplets"
 
--- Twelve recordings of two sites at three hours, no species; motifs at 10 and 60 frames of 10 a second. The last one
--- has no site.
-local function consolidated(path, change)
-   local columns = {source_name = {}, species = {n = 12}, site = {n = 12}, recorded_at = {}}
-   for i = 1, 12 do
+-- Twelve recordings (or `count`) of two sites at three hours, no species; motifs at 10 and 60 frames of 10 a second.
+-- The last one has no site.
+local function consolidated(path, change, count)
+   count = count or 12
+   local columns = {source_name = {}, species = {n = count}, site = {n = count}, recorded_at = {}}
+   for i = 1, count do
       columns.source_name[i] = ("card/%02d.wav"):format(i)
-      columns.site[i] = i < 12 and (i % 2 == 0 and "north" or "south") or nil
+      columns.site[i] = i < count and (i % 2 == 0 and "north" or "south") or nil
       columns.recorded_at[i] = ("2023-05-14T%02d:30:00+02:00"):format(4 + i % 3)
    end
    for name, value in pairs{cens_sample_rate = 10, matrix_profile_window = 50, motif_0 = 10, motif_1 = 60} do
-      columns[name] = array.full(12, value, "i64")
+      columns[name] = array.full(count, value, "i64")
    end
-   columns.duration_seconds = array.full(12, 20, "f64")
+   columns.duration_seconds = array.full(count, 20, "f64")
    if change then change(columns) end
    assert(sql.write_parquet(path, columns, {types = {species = "varchar", site = "varchar"}}))
    return path
@@ -116,6 +117,17 @@ describe("triplets without species", function()
       assert(run{holdout = 0.25})
       drawn = assert(held())
       for i = 1, 40 do assert.is_true(drawn.a[i] == drawn.b[i] and drawn.a[i] ~= drawn.c[i]) end
+   end)
+
+   it("are validated on a few recordings where a few triplets are drawn", function()
+      consolidated(motif, nil, 18)
+      assert(run{holdout = 0.5})
+      local kept = made().holdout_recordings
+      assert.equal(10, #kept)
+      for samples, known in pairs{[1] = {kept[1], kept[3], kept[5], kept[7], kept[9]}, [40] = kept} do
+         assert.same(known, select(2, triplets.held_out{triplets = dir .. "/t.parquet", input = motif,
+            samples = samples}))
+      end
    end)
 
    it("say what to do with a single recording, and where none of the own recording are wanted", function()

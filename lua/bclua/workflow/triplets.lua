@@ -66,6 +66,8 @@ triplets.options = {
       "and calls without --scores."}),
    force = "boolean", quiet = "boolean"}
 
+local ENOUGH = 4 -- held-out recordings for a triplet
+
 -- The parameters of a table, as it says them itself, where it says nothing else.
 local DEFAULTS = {mixture = {0.25, 0.25, 0.25, 0.25}, anchor = "motif", neighbor = "motif", self_distance = 0}
 for _, name in ipairs{"samples", "seed", "holdout", "shares", "calls", "exclude_own", "clip_distance", "clips"} do
@@ -381,8 +383,8 @@ function triplets.run(options)
    return result
 end
 
---- Draw triplets among the recordings that a table of triplets left out, as that
--- table was drawn (where it chose between motif and discord, of motifs).
+--- Draw triplets among the recordings that a table of triplets left out (of many among some, evenly spread over their
+-- list), as that table was drawn (where it chose between motif and discord, of motifs).
 -- @tparam table options `triplets` (Parquet), `input` (Parquet from `consolidate`), `samples`, `seed`, `dataset_root`
 -- (for the likely calls of these recordings, if the table is of calls; without, motifs are taken), `quiet`
 -- @treturn[1] table as `bclua.sampling.triplets`
@@ -405,8 +407,9 @@ function triplets.held_out(options)
       if p[key] == nil then p[key] = value end
       if p[key] == "best" then p[key] = "motif" end
    end
-   local groups_of = made.holdout_groups or {}
-   for i, name in ipairs(made.holdout_recordings) do held[name] = groups_of[i] or true end
+   local list, groups_of = made.holdout_recordings, made.holdout_groups or {}
+   -- a few triplets are of few recordings: likely calls of thousands would be looked for in vain
+   for i = 1, #list, math.max(1, #list // (ENOUGH * options.samples)) do held[list[i]] = groups_of[i] or true end
    local all, message = read(options, needed_columns(p))
    if all and made.labels then
       all, message = labelled.entries(all, files.exists(made.labels) and made.labels or
