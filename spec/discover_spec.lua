@@ -393,6 +393,16 @@ describe("discover", function()
       assert.near(2 * row.found / made.seconds, row.cover, 1e-9)
    end)
 
+   it("counts windows and recordings of a call, the most frequent first", function()
+      local rows = {}
+      for i, of in ipairs{{1, "a"}, {1, "b"}, {2, "a"}, {2, "a"}, {2, "a"}, {3, "b"}, {3, "b"}} do
+         rows[i] = {call = of[1], source_name = of[2]}
+      end
+      local list = discover.calls(rows)
+      for i, c in ipairs(list) do list[i] = {c.example.call, c.windows, c.recordings} end
+      assert.same({{2, 3, 1}, {1, 2, 2}, {3, 2, 1}}, list)
+   end)
+
    it("is a chapter of the report", function()
       local repeated, report = require "bclua.workflow.summary.repeated", require "bclua.report"
       local function chapter(features, count)

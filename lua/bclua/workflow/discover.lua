@@ -217,7 +217,7 @@ function discover.run(options)
    return work.run(task, options)
 end
 
---- The calls that rows are of, in their order.
+--- The calls that rows are of, those of most windows first: noise is in most recordings, but seldom in one.
 -- @tparam {table,...} rows of a result
 -- @treturn {table,...} `example` (its first row), `windows`, `recordings` (numbers)
 function discover.calls(rows)
@@ -231,6 +231,10 @@ function discover.calls(rows)
       c.windows = c.windows + 1
       if not seen[c][row.source_name] then seen[c][row.source_name], c.recordings = true, c.recordings + 1 end
    end
+   table.sort(list, function(x, y)
+      if x.windows ~= y.windows then return x.windows > y.windows end
+      return x.example.call < y.example.call
+   end)
    return list
 end
 
@@ -242,10 +246,6 @@ local SHOWN = 20
 function discover.text(r)
    if r.groups then return require("bclua.workflow.discover.groups").text(r) end
    local order = discover.calls(r.rows)
-   table.sort(order, function(x, y)
-      if x.windows ~= y.windows then return x.windows > y.windows end
-      return x.example.call < y.example.call
-   end)
    local lines = {{"call", "windows", "recordings", "example", "start_s"}}
    for i = 1, math.min(SHOWN, #order) do
       local c = order[i]

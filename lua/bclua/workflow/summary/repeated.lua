@@ -12,17 +12,6 @@ local MOST_CARDS = 12
 local MOST_RECORDINGS = 2000 -- with more, only the command: it would take minutes
 local PICTURE = {bands = 48, hop_s = 0.02}
 
--- The calls, those in most recordings first.
-local function sum_up(rows)
-   local list = discover.calls(rows)
-   table.sort(list, function(a, b)
-      if a.recordings ~= b.recordings then return a.recordings > b.recordings end
-      if a.windows ~= b.windows then return a.windows > b.windows end
-      return a.example.call < b.example.call
-   end)
-   return list
-end
-
 local function card(c, run, heard)
    local e = c.example
    local sound, y = sounds.part(run.root .. "/" .. e.source_name, heard, e.start_s, e.end_s - e.start_s,
@@ -54,7 +43,7 @@ function repeated.chapter(r, run, heard, count)
       r:warning(message)
       return
    end
-   local list, cards = sum_up(found.rows), {}
+   local list, cards = discover.calls(found.rows), {}
    for i = 1, math.min(#list, MOST_CARDS) do
       local why
       cards[#cards + 1], why = card(list[i], run, heard[list[i].example.source_name])
@@ -63,7 +52,7 @@ function repeated.chapter(r, run, heard, count)
    r:paragraph(#list == 0 and "No call is repeated three times, as nearly as a set has it." or
       ("%s heard three times or more, much alike; %d windows in all. A call that varies more is in no set.%s"):format(
       display.count(#list, "call is", "calls are"), #found.rows,
-      #list > #cards and (" Those in most recordings:") or ""))
+      #list > #cards and " The most frequent:" or ""))
    if #cards > 0 then r:calls(cards) end
    r:paragraph("Every window, and a sound file of examples (--track), by:")
    r:code(command)
