@@ -6,14 +6,23 @@ local json = require "bclua.json"
 
 local commands = {}
 
+local COLUMNS = 80 -- of a command
+
 -- A word as a shell reads it.
 local function quote(word)
    return display.shell(type(word) == "number" and json.encode(math.tointeger(word) or word) or tostring(word))
 end
 
+-- A command line; one that is long goes on, at an option, in a further line.
 local function line(...)
-   local words = {}
-   for i, word in ipairs({...}) do words[i] = quote(word) end
+   local words, length = {}, 0
+   for i, word in ipairs({...}) do
+      words[i] = quote(word)
+      length = length + #words[i] + 1
+      if words[i]:find("^%-%-") and length + #tostring(select(i + 1, ...) or "") > COLUMNS then
+         words[i], length = "\\\n  " .. words[i], #words[i]
+      end
+   end
    return table.concat(words, " ")
 end
 
