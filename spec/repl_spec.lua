@@ -114,6 +114,11 @@ describe("repl", function()
          assert.equal("1", run("1"))
       end)
 
+      it("are of the line of a field that ends it", function()
+         assert.matches("^%[1%]:1: attempt to index .*\n   nowhere%.motifs\n   %^+\n?", feed("nowhere.motifs")[2])
+         assert.equal("2", run("1 + 1 -- two"))
+      end)
+
       it("show the frames that are the user's, and no others", function()
          run("function f(x) return g(x) + 1 end", "function g(x) return x.a.b end")
          local text = feed("f({})")[2]

@@ -139,8 +139,10 @@ local function with_result(source, tokens, name)
       expression = source:sub(first, last.first - 1)
    end
    if not load("return " .. expression, name, "t") then return nil end
-   -- not as a tail call: its frame would be gone from the traceback
-   return before .. "return _bclua_pass(" .. expression .. "\n)"
+   -- not as a tail call: its frame would be gone from the traceback; in a further line only behind a comment, as
+   -- errors of a last field are of the line of what follows
+   local call = "return _bclua_pass(" .. expression
+   return before .. call .. (load(call .. ")", name, "t") and ")" or "\n)")
 end
 
 --- Compile a line.
