@@ -148,7 +148,7 @@ local function named(name, species) return species and ("%s (%s)"):format(name, 
 
 -- A second of a recording and, where it is known, the time of day.
 local function place(start_s, clock_time)
-   return ("%.1f s%s"):format(start_s, clock_time and " (" .. clock_time:gsub("T", " ") .. ")" or "")
+   return ("%.1f\u{A0}s%s"):format(start_s, clock_time and " (" .. clock_time:gsub("T", " ") .. ")" or "")
 end
 
 local function example(r, run, row, folder, number)

@@ -77,7 +77,7 @@ local function about(c, by, scored)
 end
 
 local function place(start_s, time)
-   return ("%.1f s%s"):format(start_s, time and " (" .. time:sub(1, 16):gsub("T", " ") .. ")" or "")
+   return ("%.1f\u{A0}s%s"):format(start_s, time and " (" .. time:sub(1, 16):gsub("T", " ") .. ")" or "")
 end
 
 local function card(c, run, by)

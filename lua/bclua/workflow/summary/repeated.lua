@@ -19,8 +19,8 @@ local function card(c, run, heard)
    if not sound then return nil, y end
    return {title = sound.caption, sound = sound, picture = thumbnail.mel(y, heard.sample_rate, PICTURE),
       text = ("%s in %s"):format(display.count(c.windows, "time"), display.count(c.recordings, "recording")),
-      from = ("%s%s, at %.1f s"):format(files.basename(e.source_name), e.species and (" (%s)"):format(e.species) or "",
-         e.start_s)}
+      from = ("%s%s, at %.1f\u{A0}s"):format(files.basename(e.source_name),
+         e.species and (" (%s)"):format(e.species) or "", e.start_s)}
 end
 
 --- The chapter; nothing where the profiles are of CENS, which do not find calls.
