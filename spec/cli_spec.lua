@@ -63,7 +63,7 @@ describe("scripts of benchmarks and experiments", function()
    it("say with --help what they measure and how they are called", function()
       local command = require "support.command"
       for _, folder in ipairs{"scripts/bench", "scripts/experiments"} do
-         for _, name in ipairs(require("bclua.files").find(folder)) do
+         for _, name in ipairs(require("bclua.files").find(folder, function(name) return name:match("%.lua$") end)) do
             local out, status = command.bclua({folder .. "/" .. name, "--help"})
             assert.equal(0, status, out)
             assert.matches("^[uU]sage: bclua scripts/", out)
