@@ -179,9 +179,10 @@ describe("a corpus of planted calls", function()
       os.remove(dir .. "/motif/sp/r2/cens.npy")
       command.write(dir .. "/motif/sp/r5/cens.npy", "x")
       array.save(dir .. "/motif/sp/r7/cens.npy", array.zeros({12, 9}))
-      local r = assert(run{input = input, top = 1000})
+      local r = assert(run{input = input, top = 1000, output = dir .. "/pairs.csv"})
       assert.equal(9 * 8 / 2, #r.hits)
       assert.equal(3, #r.failures)
+      assert.matches("r7,search,.*has 9 frames", command.read(dir .. "/pairs.csv.failures.csv"))
       local reasons = {}
       for _, f in ipairs(r.failures) do reasons[#reasons + 1] = f.reason end
       local all = table.concat(reasons, "\n")

@@ -222,6 +222,8 @@ local function with_limit(tiles, skipped, best)
    end})
 end
 
+local function failures_of(options) return options.output .. ".failures.csv" end
+
 -- The best pairs of all tiles.
 local function run_tiles(groups, o, partial, parameters, options, r)
    local parallel = require "bclua.parallel"
@@ -246,8 +248,9 @@ local function run_tiles(groups, o, partial, parameters, options, r)
       end
    end
    r.compared, r.resumed = total - before_s, skipped
-   bar:finish(("%d recordings, %d shorter than the window, %d failed; %d pairs of recordings in %s"):format(
-      r.searched - #r.failures, r.short, #r.failures, total - before_s, progress.duration(bar:elapsed())))
+   bar:finish(("%d recordings, %d shorter than the window, %d failed; %d pairs of recordings in %s%s"):format(
+      r.searched - #r.failures, r.short, #r.failures, total - before_s, progress.duration(bar:elapsed()),
+      provenance.listed(r.failures, "failed", options.output and failures_of(options))))
    return best.list()
 end
 
@@ -401,7 +404,9 @@ function pairs_of.run(options)
          return nil, options.input .. ": " .. account.all_failed(#failures, failures)
       end
       r.hits = describe(hits, rows, p.cens_sample_rate)
-      return search.write(options.output, r.hits, pairs_of.columns, parameters)
+      local written, why = search.write(options.output, r.hits, pairs_of.columns, parameters)
+      if not written or not options.output then return written, why end
+      return provenance.write_failures(failures_of(options), failures)
    end
    say_estimate(groups, r.searched, options.quiet)
    local o = {groups = groups, window = window, top = top, per_pair = per_pair}
@@ -410,11 +415,7 @@ function pairs_of.run(options)
    made.bytes, made.modified = files.stamp(options.input)
    if options.time_limit or options.shard or options.claim or
       options.output and pieces.is_shared(options, pieces.folder(options.output)) then
-      return run_shard(groups, o, made, options, function(hits, failures)
-         ok, message = finish(hits, failures)
-         if not ok then return nil, message end
-         return provenance.write_failures(options.output .. ".failures.csv", failures)
-      end)
+      return run_shard(groups, o, made, options, finish)
    end
    local locked <close>, busy = require("bclua.lock").take(options.output)
    if not locked then return nil, busy end
