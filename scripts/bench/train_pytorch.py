@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 """usage: scripts/bench/train_pytorch.py [REPEATS [BATCH [PRECISION]]]
 The same steps as scripts/bench/train.lua in PyTorch (Debian's python3-torch), for a comparison in
-one run: the same layers on the same samples, oneDNN's convolutions (channels last crashes
-in 1.13.0). BATCH: triplets
-(16 and 8). PRECISION: f32, or bf16 by autocast. Best and median of REPEATS (5), by wall clock, on
-all threads and on one."""
+one run: the same layers on the same samples, oneDNN's convolutions (channels last crashes in
+1.13.0). BATCH: triplets (16 and 8). PRECISION: f32, or bf16 by autocast. Best and median of REPEATS
+(5), by wall clock, on all threads and on one."""
 import os
 import statistics
 import sys

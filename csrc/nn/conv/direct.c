@@ -56,11 +56,6 @@ void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward) {
     choose_block(g, POSITIONS);
 }
 
-bool nn_bf16_fits(const nn_conv *s) {
-    return s->ci >= 32 && s->co >= 32 && s->kh * s->kw <= NN_BF16_TAPS &&
-           s->n * s->oh * s->ow >= 64;
-}
-
 void nn_direct_cut_bf16(nn_direct *g, const nn_conv *s, bool backward) {
     gather_geometry(g, s, backward);
     g->bf16 = true;

@@ -26,8 +26,7 @@ typedef struct nn_direct {
 void nn_direct_cut(nn_direct *g, const nn_conv *s, bool backward);
 
 /* The same with values, weights and products in bf16: x or dy must be stored so.
- * Weights are rounded; sums are floats. Where it works and should be faster. */
-bool nn_bf16_fits(const nn_conv *s);
+ * Weights are rounded; sums are floats. */
 void nn_direct_cut_bf16(nn_direct *g, const nn_conv *s, bool backward);
 
 /* Floats: of the packed weights, and of one worker's scratch. */

@@ -8,6 +8,7 @@
 #include "direct.h"
 #include "planar.h"
 #include "products.h"
+#include "products_bf16.h"
 #include "winograd.h"
 
 bool nn_conv_dual(nn_conv *dual, const nn_conv *s) {
@@ -122,10 +123,12 @@ static void add_partials(const nn_run *r, const float *dw, size_t count, size_t 
 
 /* --- bf16 ---------------------------------------------------------------------------- */
 
-/* Products in bf16 where that is told, or where nothing is and the processor has them. */
+/* Products in bf16 where they should be faster, and that is told, or nothing is and the processor
+ * has them. */
 static bool is_bf16(const nn_layer *l, const nn_conv *s) {
     long told = (long)l->option[CONV_ALGORITHM];
-    return nn_bf16_fits(s) &&
+    return s->ci >= 32 && s->co >= 32 && s->kh * s->kw <= NN_BF16_TAPS &&
+           s->n * s->oh * s->ow >= 64 &&
            (told == NN_CONV_BF16 || (told == NN_CONV_AUTO && bc_cpu_has(BC_CPU_BF16)));
 }
 

@@ -35,8 +35,8 @@ TARGET ALWAYS void tile(float *c, size_t ldc, const nn_bf16_factors *f, size_t i
         UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = _mm512_setzero_ps();
     }
     for (size_t run = 0; run < f->runs; run++) {
-        const uint16_t *b = f->b + j0 / G * next + f->b_run[run];
-        size_t at = f->a_run[run];
+        const uint16_t *b = f->b + j0 / G * next + nn_bf16_run(f->b_run, run);
+        size_t at = nn_bf16_run(f->a_run, run);
         for (size_t k = 0; k < f->pairs; k++, at += step, b += 2 * G) {
             __m512bh seen[TILE_V];
             UNROLL for (int v = 0; v < vectors; v++) seen[v] = load_pairs(b + (size_t)v * next);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../../support/bf16.h"
 #include "../../support/cpu.h"
 #include "products_amx.h"
 #include "products_avx512_bf16.h"
@@ -36,10 +37,10 @@ static float fused(float sum, uint16_t a, uint16_t b) {
     return of_bits(flushed(bits_of(fmaf(wide(a), wide(b), sum))));
 }
 
-static uint16_t narrow(float x) {
-    uint32_t bits = flushed(bits_of(x));
-    if (x != x) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+static void narrow(uint16_t *to, const float *from) {
+    float x[G];
+    for (size_t j = 0; j < G; j++) x[j] = of_bits(flushed(bits_of(from[j])));
+    bc_bf16_narrow(to, x, G);
 }
 
 void nn_bf16_multiply_plain(float *c, size_t ldc, const nn_bf16_factors *f, bool add) {
@@ -48,8 +49,9 @@ void nn_bf16_multiply_plain(float *c, size_t ldc, const nn_bf16_factors *f, bool
             size_t first = f->row != NULL ? f->row[i] : i / G * f->a_rows + i % G * f->a_row;
             float sum = 0, *to = c + i * ldc + j;
             for (size_t run = 0; run < f->runs; run++) {
-                const uint16_t *a = f->a + first + f->a_run[run];
-                const uint16_t *b = f->b + j / G * f->b_next + j % G * 2 + f->b_run[run];
+                const uint16_t *a = f->a + first + nn_bf16_run(f->a_run, run);
+                const uint16_t *b =
+                    f->b + j / G * f->b_next + j % G * 2 + nn_bf16_run(f->b_run, run);
                 for (size_t k = 0; k < f->pairs; k++, a += f->a_pair, b += 2 * G)
                     sum = fused(fused(sum, a[1], b[1]), a[0], b[0]);
             }
@@ -97,7 +99,7 @@ void nn_bf16_rows_product(float *c, const nn_bf16_rows *rows, size_t m, size_t n
     }
     nn_bf16_factors f = {.a = rows->a, .a_row = rows->step, .a_pair = 2, .m = m, .runs = 1};
     f.b = rows->b, f.b_next = rows->k * G, f.n = n, f.pairs = rows->k / 2;
-    f.a_rows = G * rows->step, f.a_run = f.b_run = (const size_t[]){0};
+    f.a_rows = G * rows->step;
     nn_bf16_multiply_best()(c, n, &f, add);
 }
 
@@ -106,8 +108,7 @@ void nn_bf16_narrow(uint16_t *to, size_t stride, const float *from, size_t count
         nn_avx512_narrow(to, stride, from, count);
         return;
     }
-    for (size_t i = 0; i < count; i++, to += stride)
-        for (size_t j = 0; j < G; j++) to[j] = narrow(*from++);
+    for (size_t i = 0; i < count; i++, to += stride, from += G) narrow(to, from);
 }
 
 void nn_bf16_half(uint16_t *to, size_t stride, const float *from, size_t count, enum nn_half half) {
@@ -115,9 +116,12 @@ void nn_bf16_half(uint16_t *to, size_t stride, const float *from, size_t count, 
         nn_avx512_half(to, stride, from, count, half);
         return;
     }
-    for (size_t i = 0; i < count; i++, to += stride)
+    for (size_t i = 0; i < count; i++, to += stride, from += G) {
+        uint16_t x[G];
+        narrow(x, from);
         for (size_t j = 0; j < G; j++) {
             if (half == NN_FIRST) to[2 * j + 1] = 0;
-            to[2 * j + half] = narrow(*from++);
+            to[2 * j + half] = x[j];
         }
+    }
 }

@@ -17,7 +17,8 @@ enum {
 
 /* Two factors whose values lie in pairs of k, side by side. Row i of a begins at a + row[i], or,
  * if row is NULL, at a + i/16 * a_rows + i%16 * a_row. Sixteen columns of b are (pairs, 16, 2).
- * k comes in runs of `pairs`, the i-th at a_run[i] and b_run[i] behind the beginning. */
+ * k comes in runs of `pairs`, the i-th at a_run[i] and b_run[i] behind the beginning; these are
+ * NULL where there is one, which begins there. */
 typedef struct nn_bf16_factors {
     const uint16_t *a, *b;
     const size_t *row;
@@ -28,6 +29,10 @@ typedef struct nn_bf16_factors {
     size_t runs, pairs;
     size_t m, n; /* n: a multiple of 16 */
 } nn_bf16_factors;
+
+static inline size_t nn_bf16_run(const size_t *runs, size_t i) {
+    return runs == NULL ? 0 : runs[i];
+}
 
 /* c (m, n), rows ldc apart, <- a b, or c + a b if add. A sum begins at 0 and takes each pair's
  * second product, then its first, as a fused multiply-add; what is less than the least normal

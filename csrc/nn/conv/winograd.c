@@ -148,10 +148,9 @@ static void multiply(float *out, const float *in, const float *u, const nn_winog
 
 static void multiply_bf16(float *out, const uint16_t *in, const uint16_t *u, const nn_winograd *g,
                           size_t tiles) {
-    static const size_t one_run[] = {0};
     nn_bf16_multiply *product = nn_bf16_multiply_best();
     nn_bf16_factors f = {.a_row = g->ci, .a_rows = G * g->ci, .a_pair = 2, .b_next = G * g->ci};
-    f.a_run = f.b_run = one_run, f.runs = 1, f.pairs = g->ci / 2, f.m = tiles, f.n = g->co;
+    f.runs = 1, f.pairs = g->ci / 2, f.m = tiles, f.n = g->co;
     for (size_t p = 0; p < 36; p++, out += g->out) {
         f.a = in + p * g->in, f.b = u + p * g->panel;
         product(out, g->co, &f, false);

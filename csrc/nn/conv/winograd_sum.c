@@ -93,10 +93,9 @@ void nn_winograd_sum_take(float *points, const void *x, enum nn_storage x_as, co
 
 static void multiply_bf16(float *sum, const uint16_t *points, const nn_winograd_sum *k,
                           size_t tiles, const nn_winograd_part *part, bool add) {
-    static const size_t one_run[] = {0};
     size_t columns = nn_lanes(part->c1 - part->c0), size = point_size(part->o1 - part->o0, columns);
     nn_bf16_factors f = {.a_row = 2, .a_rows = G * tiles, .a_pair = 2 * G, .b_next = G * tiles};
-    f.a_run = f.b_run = one_run, f.runs = 1, f.pairs = tiles / 2;
+    f.runs = 1, f.pairs = tiles / 2;
     f.m = part->o1 - part->o0, f.n = columns;
     for (size_t p = 0; p < 36; p++, sum += size) {
         f.a = points + 36 * k->in + p * k->out + part->o0 * tiles;

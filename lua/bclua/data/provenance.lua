@@ -168,6 +168,11 @@ function provenance.write_rows(path, columns, rows)
    return true
 end
 
+--- The file that lists the failures of what is written into one file.
+-- @tparam ?string output nil: nothing is written
+-- @treturn ?string path
+function provenance.failures_of(output) return output and output .. ".failures.csv" end
+
 --- Write failures.csv, or remove it when there are none.
 -- @tparam string path
 -- @tparam {table,...} failures `{path=, step=, reason=}`

@@ -248,12 +248,12 @@ function consolidate.run(options)
       return nil, failures[1] and failures[1].reason or options.input .. ": its recordings are no longer there"
    end
    ok, message = write(options, columns, profiles, parameters)
-   if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", failures) end
+   if ok then ok, message = provenance.write_failures(provenance.failures_of(options.output), failures) end
    if ok then ok, message = provenance.write_warnings(options.output .. ".warnings.csv", warnings) end
    if not ok then return nil, message end
    progress.note(("consolidate: %s, %d failed%s%s%s"):format(display.count(count, "recording"), #failures,
       gone > 0 and (", %d no longer there and left out"):format(gone) or "",
-      provenance.listed(failures, "failed", options.output .. ".failures.csv"),
+      provenance.listed(failures, "failed", provenance.failures_of(options.output)),
       provenance.listed(warnings, "with a warning", options.output .. ".warnings.csv")), options.quiet)
    return {recordings = count, failures = failures, warnings = warnings, gone = gone}
 end

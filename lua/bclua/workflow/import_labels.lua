@@ -254,7 +254,7 @@ end
 
 local function write(options, result, parameters)
    local ok, message = provenance.write_rows(options.output .. ".unmatched.csv", UNMATCHED, result.unmatched)
-   if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", result.failures) end
+   if ok then ok, message = provenance.write_failures(provenance.failures_of(options.output), result.failures) end
    if not ok then return nil, message end
    if #result.rows == 0 then return true end
    return import_labels.write_table(options.output, result.rows, parameters)

@@ -141,11 +141,11 @@ local function write_track(list, options, step)
    ok, message = system.write_file(text, labels.audacity(lines))
    if ok then ok, message = writer:commit() end
    if not ok then return nil, message end
-   ok, message = provenance.write_failures(options.output .. ".failures.csv", failures)
+   ok, message = provenance.write_failures(provenance.failures_of(options.output), failures)
    if not ok then return nil, message end
    bar:finish(("%s of %s, %s of sound, %d failed; labels in %s%s"):format(display.count(#lines, "window"),
       display.count(#list - #failures, "recording"), progress.duration(seconds), #failures, text,
-      provenance.listed(failures, "failed", options.output .. ".failures.csv")))
+      provenance.listed(failures, "failed", provenance.failures_of(options.output))))
    return {windows = #lines, seconds = seconds, failures = failures}
 end
 

@@ -267,11 +267,11 @@ function predict.with_network(net, list, options, left_out, others, job)
       r.rows, message = store:commit({bclua_checkpoint = options.checkpoint or ""})
       if not r.rows then return nil, message end
    end
-   bar:finish(summary(r) .. provenance.listed(failures, "failed", options.output .. ".failures.csv"))
+   bar:finish(summary(r) .. provenance.listed(failures, "failed", provenance.failures_of(options.output)))
    local about = others and sounds.about(others)
    if about then progress.note(job.step .. ": " .. about, options.quiet) end
    r.warnings = warnings_of(list, store.done, job.step)
-   ok, message = provenance.write_failures(options.output .. ".failures.csv", failures)
+   ok, message = provenance.write_failures(provenance.failures_of(options.output), failures)
    if ok then ok, message = provenance.write_warnings(options.output .. ".warnings.csv", r.warnings) end
    if ok and not r.rows then
       return nil, account.all_failed(#list, failures)
@@ -305,7 +305,7 @@ function Gather:discard(why) return hand_on(self, nil, why) end
 local function write_remarks(output, list, failures, step)
    local paths, done = {}, {}
    for i, item in ipairs(list) do paths[i], done[item.file] = item.file, item end
-   local ok, message = provenance.write_failures(output .. ".failures.csv", failures)
+   local ok, message = provenance.write_failures(provenance.failures_of(output), failures)
    if not ok then return nil, message end
    return provenance.write_warnings(output .. ".warnings.csv", warnings_of(paths, done, step))
 end

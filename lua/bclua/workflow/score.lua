@@ -440,7 +440,7 @@ local function step_of(options, items, frozen)
       local ok, message = write(options, ("select %s from %s order by file_index, file_row_number"):format(
          table.concat(score.columns, ", "), sql.parquet(paths, "file_row_number = true")))
       if not ok then return nil, message end
-      return provenance.write_failures(options.output .. ".failures.csv", failures)
+      return provenance.write_failures(provenance.failures_of(options.output), failures)
    end
    return step
 end
@@ -510,11 +510,11 @@ function score.run(options)
    bar:finish(("%s, %d failed; the discord looks more like a call than the motif in %d (%.0f %%), in %s%s")
       :format(display.count(result.scored, "recording"), #result.failures, result.discords,
       100 * result.discords / result.scored, progress.duration(bar:elapsed()),
-      provenance.listed(result.failures, "failed", options.output and options.output .. ".failures.csv")))
+      provenance.listed(result.failures, "failed", provenance.failures_of(options.output))))
    result.calls = starts_of(result.rows)
    if options.output then
       ok, message = write(options, provenance.columns(result.rows, score.columns))
-      if ok then ok, message = provenance.write_failures(options.output .. ".failures.csv", result.failures) end
+      if ok then ok, message = provenance.write_failures(provenance.failures_of(options.output), result.failures) end
       if not ok then return nil, message end
    end
    return result

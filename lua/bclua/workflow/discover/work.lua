@@ -23,9 +23,6 @@ local TYPES = {group = "varchar", kind = "varchar", source_name = "varchar", spe
    clock_time = "varchar", call = "bigint", set = "bigint", member = "bigint", members = "bigint", start_s = "double",
    end_s = "double", distance = "double", outside = "double", correlation = "double", usual = "double"}
 
--- Where the failures are listed; nil: nothing is written.
-local function failures_of(options) return options.output and options.output .. ".failures.csv" end
-
 local function write(path, rows, task)
    local sql, columns = require "bclua.sql", provenance.columns(rows, task.columns)
    if path:lower():find("%.csv$") then return sql.write_csv(path, columns, {order = task.columns, guard = true}) end
@@ -43,7 +40,7 @@ local function finish(task, found, failures, options)
    local ok = true
    if options.output then
       ok, message = write(options.output, r.rows, task)
-      if ok then ok, message = provenance.write_failures(failures_of(options), failures) end
+      if ok then ok, message = provenance.write_failures(provenance.failures_of(options.output), failures) end
    end
    if ok and options.track then
       r.track, message = require("bclua.workflow.listen").examples(r.rows, {dataset_root = options.dataset_root,
@@ -74,7 +71,8 @@ local function in_one(task, options)
          bar:update(i)
       end
       bar:finish(("%s, %d failed, in %s%s"):format(display.count(#items, task.unit), #failures,
-         progress.duration(bar:elapsed()), provenance.listed(failures, "failed", failures_of(options))))
+         progress.duration(bar:elapsed()),
+         provenance.listed(failures, "failed", provenance.failures_of(options.output))))
       local message = all_failed(task, failures, options)
       if message then return nil, message end
       table.move(failures, 1, #failures, #all + 1, all)

@@ -222,8 +222,6 @@ local function with_limit(tiles, skipped, best)
    end})
 end
 
-local function failures_of(options) return options.output .. ".failures.csv" end
-
 -- The best pairs of all tiles.
 local function run_tiles(groups, o, partial, parameters, options, r)
    local parallel = require "bclua.parallel"
@@ -250,7 +248,7 @@ local function run_tiles(groups, o, partial, parameters, options, r)
    r.compared, r.resumed = total - before_s, skipped
    bar:finish(("%d recordings, %d shorter than the window, %d failed; %d pairs of recordings in %s%s"):format(
       r.searched - #r.failures, r.short, #r.failures, total - before_s, progress.duration(bar:elapsed()),
-      provenance.listed(r.failures, "failed", options.output and failures_of(options))))
+      provenance.listed(r.failures, "failed", provenance.failures_of(options.output))))
    return best.list()
 end
 
@@ -406,7 +404,7 @@ function pairs_of.run(options)
       r.hits = describe(hits, rows, p.cens_sample_rate)
       local written, why = search.write(options.output, r.hits, pairs_of.columns, parameters)
       if not written or not options.output then return written, why end
-      return provenance.write_failures(failures_of(options), failures)
+      return provenance.write_failures(provenance.failures_of(options.output), failures)
    end
    say_estimate(groups, r.searched, options.quiet)
    local o = {groups = groups, window = window, top = top, per_pair = per_pair}
