@@ -1,6 +1,7 @@
 local array = require "bclua.array"
 local gradient = require "support.gradient"
 local nn = require "bclua.nn"
+local sampling = require "bclua.sampling"
 local spectral = require "bclua.spectral"
 
 local nan, inf = 0 / 0, math.huge
@@ -198,6 +199,21 @@ describe("the other layers", function()
    it("average_pool does not see what is behind the last whole window", function()
       local x = array.from{{{{1, 2, 3, 4, 99}, {5, 6, 7, 8, 99}, {99, 99, 99, 99, 99}}}}
       assert.same({{3.5, 5.5}}, run({"average_pool", kernel = 2}, {1, 3, 5}, x):table())
+   end)
+
+   it("pools take wide windows as narrow ones, wherever the largest value or a NaN is", function()
+      local x = sampling.generator(5):normal(3 * 70):copy("f32"):reshape{1, 1, 3, 70}
+      local rows = x:slice(3, 1, 2):slice(4, 1, 67):copy()
+      local mean = run({"average_pool", kernel = {2, 67}}, {1, 3, 70}, x)
+      assert.near(rows:copy("f64"):mean(), mean:at(1, 1), 1e-7)
+      for k = 1, 67 do
+         local y = x:copy()
+         y:set(1, 1, 2, k, 9)
+         assert.equal(9, run({"max_pool", kernel = {2, 67}}, {1, 3, 70}, y):at(1, 1))
+         y:set(1, 1, 2, k, nan)
+         assert.equal("nan", tostring(run({"max_pool", kernel = {2, 67}}, {1, 3, 70}, y):at(1, 1)):match("nan"))
+      end
+      assert.near(rows:max(), run({"max_pool", kernel = {2, 67}}, {1, 3, 70}, x):at(1, 1), 0)
    end)
 
    it("relu keeps NaN, so that nothing hides it", function()

@@ -8,17 +8,32 @@ enum { POOL_KH, POOL_KW, POOL_SH, POOL_SW, POOL_GLOBAL };
 NN_PASSES(average_pool);
 NN_PASSES(max_pool);
 
+enum { LANES = 32 };
+
+/* Wide windows are taken in lanes beside each other, which compilers take at once; narrow ones in
+ * one. */
+static size_t lanes_of(const nn_conv *s) {
+    return s->kw < LANES ? 1 : LANES;
+}
+
+static double sum_of(const real *x, const nn_conv *s) {
+    double lane[LANES] = {0};
+    for (size_t ky = 0; ky < s->kh; ky++, x += s->w) {
+        size_t kx = 0;
+        for (; kx + LANES <= s->kw; kx += LANES)
+            for (size_t j = 0; j < LANES; j++) lane[j] += (double)x[kx + j];
+        for (; kx < s->kw; kx++) lane[0] += (double)x[kx];
+    }
+    for (size_t j = 1; j < lanes_of(s); j++) lane[0] += lane[j];
+    return lane[0];
+}
+
 /* Mean over kh x kw windows of one plane (h, w) -> (oh, ow), no padding; rows
  * and columns behind the last whole window are not seen, as in PyTorch. */
 static void average_plane(real *y, const real *x, const nn_conv *s) {
     for (size_t oy = 0; oy < s->oh; oy++)
-        for (size_t ox = 0; ox < s->ow; ox++) {
-            double sum = 0;
-            for (size_t ky = 0; ky < s->kh; ky++)
-                for (size_t kx = 0; kx < s->kw; kx++)
-                    sum += (double)x[(oy * s->sh + ky) * s->w + ox * s->sw + kx];
-            *y++ = (real)(sum / (double)(s->kh * s->kw));
-        }
+        for (size_t ox = 0; ox < s->ow; ox++)
+            *y++ = (real)(sum_of(x + oy * s->sh * s->w + ox * s->sw, s) / (double)(s->kh * s->kw));
 }
 
 static void average_plane_back(real *dx, const real *dy, const nn_conv *s) {
@@ -43,12 +58,27 @@ static size_t largest(const real *x, const nn_conv *s) {
     return at;
 }
 
+static real larger_of(real a, real b) {
+    return (b > a) | (b != b) ? b : a;
+}
+
+static real largest_value(const real *x, const nn_conv *s) {
+    real lane[LANES];
+    for (size_t j = 0; j < lanes_of(s); j++) lane[j] = *x;
+    for (size_t ky = 0; ky < s->kh; ky++, x += s->w) {
+        size_t kx = 0;
+        for (; kx + LANES <= s->kw; kx += LANES)
+            for (size_t j = 0; j < LANES; j++) lane[j] = larger_of(lane[j], x[kx + j]);
+        for (; kx < s->kw; kx++) lane[0] = larger_of(lane[0], x[kx]);
+    }
+    for (size_t j = 1; j < lanes_of(s); j++) lane[0] = larger_of(lane[0], lane[j]);
+    return lane[0];
+}
+
 static void max_plane(real *y, const real *x, const nn_conv *s) {
     for (size_t oy = 0; oy < s->oh; oy++)
-        for (size_t ox = 0; ox < s->ow; ox++) {
-            const real *window = x + oy * s->sh * s->w + ox * s->sw;
-            *y++ = window[largest(window, s)];
-        }
+        for (size_t ox = 0; ox < s->ow; ox++)
+            *y++ = largest_value(x + oy * s->sh * s->w + ox * s->sw, s);
 }
 
 static void max_plane_back(real *dx, const real *dy, const real *x, const nn_conv *s) {
