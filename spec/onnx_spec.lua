@@ -120,6 +120,8 @@ describe("onnx", function()
       sound[2]:fill(0)
       for _, compression in ipairs{"log", "power", "pcen"} do add(compression, small(compression), sound) end
       add("bands", small("log", nil, "bands"), sound)
+      add("kernels", tilenet.new{widths = SMALL.widths, z = 8, seconds = 0.5, n_fft = 512, pooling = "bands",
+         readout = "kernels"}, sound)
       add("stft", small("log"), sound, {stft = true})
       add("mel_trained", small("log", "mel_trained"), sound)
       add("fourier_trained", small("power", "fourier_trained"), sound)

@@ -38,7 +38,7 @@ tilenet.network_options = {
    pooling = {"choice", {"mean", "bands"}, default = "mean",
       text = "From maps to the embedding: mean (over frequency and time) or bands (mean and maximum over " ..
          "time, then a linear map of all bands)."},
-   readout = {"choice", {"head", "stages"}, default = "head", record = "never"},
+   readout = {"choice", {"head", "stages", "kernels"}, default = "head", record = "never"},
    projection = {"integer", default = 0, least = 0, most = 65536,
       text = "Values of a linear map of the embedding that only the loss sees (0: none; with cross_entropy: groups)."},
 }
@@ -47,6 +47,8 @@ local OBJECT = {seed = "integer", precision = training_options.precision, thread
    recompute = training_options.recompute}
 --- The same, and what makes the object.
 tilenet.options = options_of.extend(tilenet.network_options, OBJECT)
+
+local LEAST_POWER, PER_DECIBEL = 1e-10, 1 / 20
 
 -- What a mel band's power becomes before it meets the first weights.
 --
@@ -64,7 +66,7 @@ tilenet.options = options_of.extend(tilenet.network_options, OBJECT)
 local function compression_layers(kind, frame_rate)
    if kind == "power" then return {} end
    if kind == "pcen" then return {{"pcen", frame_rate = frame_rate}} end
-   return {{"decibel", least = 1e-10}, {"center", over = "band", scale = 1 / 20}}
+   return {{"decibel", least = LEAST_POWER}, {"center", over = "band", scale = PER_DECIBEL}}
 end
 
 -- From samples to mel power. `fft` is fixed. The others train the mel matrix
@@ -105,6 +107,11 @@ end
 
 local FRAME_S = 4096 / 32000 -- of the original
 
+-- The power of two that is nearest to so many seconds.
+local function frame_of(seconds, sample_rate)
+   return math.tointeger(2 ^ math.max(1, math.floor(math.log(seconds * sample_rate, 2) + 0.5)))
+end
+
 --- Frames as `new` has them unless told otherwise: the power of two that is nearest to an eighth of a second, and the
 -- hop that gives 128 of them without padding, 131 with.
 -- @tparam number sample_rate Hz
@@ -113,7 +120,7 @@ local FRAME_S = 4096 / 32000 -- of the original
 -- @treturn integer n_fft
 -- @treturn integer hop
 function tilenet.frames(sample_rate, samples, n_fft)
-   n_fft = n_fft or math.tointeger(2 ^ math.max(1, math.floor(math.log(FRAME_S * sample_rate, 2) + 0.5)))
+   n_fft = n_fft or frame_of(FRAME_S, sample_rate)
    return n_fft, math.max(1, (samples - n_fft) // 127)
 end
 
@@ -142,40 +149,82 @@ local function halved(n, times)
    return n
 end
 
--- Of each band of the maps of a stage the mean and the maximum over time (a call may be short), then a linear map of
--- each, called `head.mean` and so on: its values have signs.
-local function band_layers(o, stage, head, ending)
-   local layers, bands, frames = {}, halved(o.n_mels, stage), halved(o.samples // o.hop + 1, stage)
+-- Of each band of some maps the mean and the maximum over time (a call may be short), then a linear map of each, called
+-- `head.mean` and so on: its values have signs.
+local function band_layers(maps, size, z, head, ending)
+   local layers = {}
    for _, pool in ipairs{{"mean", "average_pool"}, {"max", "max_pool"}} do
       local name = pool[1] .. ending
-      layers[#layers + 1] = {pool[2], name = name, from = ("layer%d.1"):format(stage), kernel = {1, frames}}
-      layers[#layers + 1] = {"conv2d", name = head .. name, out = o.z, kernel = {bands, 1}}
+      layers[#layers + 1] = {pool[2], name = name, from = maps, kernel = {1, size.frames}}
+      layers[#layers + 1] = {"conv2d", name = head .. name, out = z, kernel = {size.bands, 1}}
    end
    return layers
+end
+
+-- The maps of a stage: bands and frames.
+local function size_of_stage(o, stage)
+   return {bands = halved(o.n_mels, stage), frames = halved(o.samples // o.hop + 1, stage)}
 end
 
 -- From the last maps to the embedding. `mean`: over 4 x 4 of them, the original's choice: how high a
 -- call is counts no longer.
 local function pooling_layers(o)
    if o.pooling == "mean" then return {{"average_pool", name = "pool", kernel = 4}} end
-   return {band_layers(o, 5, "head.", ""), {"add", name = "head", from = {"head.max", "head.mean"}}}
+   return {band_layers("layer5.1", size_of_stage(o, 5), o.z, "head.", ""),
+           {"add", name = "head", from = {"head.max", "head.mean"}}}
 end
 
--- In place of that a linear map of it and of the maps of every stage: see `bclua.train.readout`.
+-- The beginning of the names of tensors that are no part of the network that was trained.
 local READOUT = "readout."
+
+-- Convolution kernels that nobody trains, of so many bands and frames, on a spectrogram whose frames are a quarter as
+-- long as the network's: see `bclua.train.readout`.
+local KERNELS = {{name = "wide", bands = 5, frames = 9}, {name = "tall", bands = 9, frames = 5}}
+local KERNELS_OF_A_KIND = 32
+local FINE = {frame_s = 0.032, hop_s = 0.01, n_mels = 64}
+
+local function fine_hop(o) return math.max(1, math.floor(FINE.hop_s * o.sample_rate)) end
+
+local function fine_layers(o)
+   local name = READOUT .. "fine"
+   return {{"mel", name = name .. ".mel", from = "input", sample_rate = o.sample_rate,
+            n_fft = frame_of(FINE.frame_s, o.sample_rate), hop = fine_hop(o), n_mels = FINE.n_mels, fmin = o.fmin,
+            fmax = o.fmax},
+           {"decibel", name = name .. ".decibel", least = LEAST_POWER},
+           {"center", name = name, over = "band", scale = PER_DECIBEL}}
+end
+
+-- Kernels of a kind on that spectrogram, and the size of their maps.
+local function kernel_layers(o, kind)
+   local name = READOUT .. kind.name
+   return {{"conv2d", name = name, from = READOUT .. "fine", out = KERNELS_OF_A_KIND,
+            kernel = {kind.bands, kind.frames}, stride = 2, padding = {kind.bands // 2, kind.frames // 2}},
+           {"relu", name = name .. ".relu"}},
+      {bands = halved(FINE.n_mels, 1), frames = halved(o.samples // fine_hop(o) + 1, 1)}
+end
+
+-- In place of that a linear map of it and of the maps of every stage, and of kernels: see `bclua.train.readout`.
 local function readout_layers(o)
    if o.readout == "head" then return {} end
    local size = o.pooling == "mean" and {halved(o.n_mels, 5) // 4, halved(o.samples // o.hop + 1, 5) // 4} or 1
    local sum = READOUT .. "head"
    local layers = {{"conv2d", name = sum, from = o.pooling == "mean" and "pool" or "head", out = o.z,
                     kernel = size, bias = true}}
-   for stage = 1, 5 do
-      layers[#layers + 1] = band_layers(o, stage, READOUT, tostring(stage))
+   local function add(maps, size_of_maps, ending)
+      layers[#layers + 1] = band_layers(maps, size_of_maps, o.z, READOUT, ending)
       for _, pool in ipairs{"mean", "max"} do
-         local map = ("%s%s%d"):format(READOUT, pool, stage)
+         local map = READOUT .. pool .. ending
          layers[#layers + 1] = {"add", name = map .. ".sum", from = {map, sum}}
          sum = map .. ".sum"
       end
+   end
+   for stage = 1, 5 do add(("layer%d.1"):format(stage), size_of_stage(o, stage), tostring(stage)) end
+   if o.readout ~= "kernels" then return layers end
+   layers[#layers + 1] = fine_layers(o)
+   for _, kind in ipairs(KERNELS) do
+      local kernels, size_of_maps = kernel_layers(o, kind)
+      layers[#layers + 1] = kernels
+      add(READOUT .. kind.name .. ".relu", size_of_maps, kind.name)
    end
    return layers
 end
@@ -191,8 +240,11 @@ end
 -- Channels of a stage: the last has as many as there are values of the embedding, unless a linear map makes these.
 local function channels(o, stage) return o.widths[stage] or o.pooling == "mean" and o.z or o.widths[4] end
 
--- All layers, or those as far as the maps of a stage (1 to 5) or as "head".
+-- All layers, or those as far as the maps of a stage (1 to 5), of kernels of a kind, or as "head".
 local function build(o, last)
+   for _, kind in ipairs(KERNELS) do
+      if kind.name == last then return {fine_layers(o), (kernel_layers(o, kind))}, {input = {o.samples}} end
+   end
    local layers = {
       front_end(o),
       compression_layers(o.compression, o.sample_rate / o.hop),
@@ -233,8 +285,8 @@ function tilenet.layers(options) return build(settle(options)) end
 --  `fmax` (half the sample rate),
 --  `front_end` ("fft", "mel_trained", "fourier_trained"), `pooling` ("mean": over frequency and time; "bands":
 --  mean and maximum over time, then a linear map of all bands), `readout` ("head": that; "stages": a linear map of it
---  and of the maps of every stage), `projection` (0: none; values that the loss sees in place of the embedding),
---  `precision`, `recompute`, `threads`: see `nn.network`
+--  and of the maps of every stage; "kernels": and of convolution kernels on a finer spectrogram), `projection` (0:
+--  none; values that the loss sees in place of the embedding), `precision`, `recompute`, `threads`: see `nn.network`
 -- @treturn network see `bclua.nn`; `net.samples` is the length of a window
 function tilenet.new(options)
    local o = settle(options)
@@ -252,14 +304,16 @@ end
 --- A copy of the first layers of a network.
 -- @tparam network net of this module
 -- @tparam integer|string last 1 to 5: as far as the maps of that stage; "head": as far as the embedding of a network
--- without `readout` and `projection`
+-- without `readout` and `projection`; "wide", "tall": as far as the maps of kernels of this kind
 -- @treturn network whose output is (n, c * h * w)
 -- @treturn table `c`, `h`, `w`: channels, bands, frames
 function tilenet.part(net, last)
    local layers, about = build(settle(net.options), last)
    about.precision = net.precision
    local part, weights = nn.network(layers, about), net:state()
-   for name, a in pairs(part:state()) do a:fill(weights[name]) end
+   for name, a in pairs(part:state()) do
+      if weights[name] then a:fill(weights[name]) end
+   end
    local kinds = part:summary().layers
    return part, kinds[#kinds]
 end
@@ -269,6 +323,10 @@ local UNUSED = {PROJECTION, READOUT} -- tensors that a checkpoint may have besid
 
 --- The beginning of the names of tensors that are no part of the network that was trained.
 tilenet.readout = READOUT
+
+--- The kernels of `readout` "kernels", by kind.
+-- @treturn {table,...} `name` ("wide" or "tall"), `bands`, `frames`
+tilenet.kernels = KERNELS
 
 --- The network of a checkpoint: built from its metadata, with its weights, without the `projection` of its training.
 -- @tparam string path

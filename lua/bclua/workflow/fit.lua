@@ -395,15 +395,16 @@ local function read_out(p, options, net, path, say)
    local folder = path:match("^(.*)/")
    local done, message = readout.is_in(path, p.readout)
    if done ~= false then return done, message end
-   if p.readout == "head" then return readout.write(net, folder) end
+   if p.readout == "head" then return readout.write(net, folder, "head") end
    local start = system.clock()
    -- without other recordings in them: how windows of one recording differ is looked at
    local shift = augment.largest_shift(augment.check(p.augment))
    local l <close>, wrong = load_triplets(options_of.extend(p, {part = 1, parts = 1,
       augment = shift > 0 and ("shift=%.17g"):format(shift) or false}), options, net)
    if not l then return nil, wrong end
-   done, message = readout.write(net, folder, l)
-   say(("the embedding is read from the maps of all stages, in %.1f s"):format(system.clock() - start))
+   done, message = readout.write(net, folder, p.readout, l)
+   say(("the embedding is read from the maps of all stages%s, in %.1f s"):format(
+      p.readout == "kernels" and " and random kernels" or "", system.clock() - start))
    return done, message
 end
 
@@ -416,10 +417,9 @@ end
 -- `run` (folder for checkpoints and metrics), `network` (options of `bclua.tilenet`; `sample_rate`, `fmin` and `fmax`
 -- are those of the triplets unless they say otherwise); any of `fit.defaults`, which
 -- are those of `bclua.train.trainer`, and: `batch_size`, `limit` (triplets of the shuffled table that are used; 0:
--- all), `precision`, `recompute` (as of `bclua.nn`: what is computed again instead of kept), `readout` ("stages"; or
--- "head": see `bclua.train.readout`), `margin`
--- (0: the loss's own), `validation_triplets`, `augment`, `workers` (0: the loader's own), `prefetch`, `cache_mb` (as of
--- `bclua.data.loader`);
+-- all), `precision`, `recompute` (as of `bclua.nn`: what is computed again instead of kept), `readout` ("kernels",
+-- "stages" or "head": see `bclua.train.readout`), `margin` (0: the loss's own), `validation_triplets`, `augment`,
+-- `workers` (0: the loader's own), `prefetch`, `cache_mb` (as of `bclua.data.loader`);
 -- `motif` (Parquet from `consolidate`) and `dataset_root`: for validation on the recordings that
 -- the triplets leave out; `loc_unit` (of foreign tables: see `bclua.data.legacy`);
 -- `checkpoint` (go on from this file), `force` (begin anew where the parameters
