@@ -1,7 +1,8 @@
 -- usage: bclua scripts/bench/train.lua [REPEATS [BATCH [PRECISION]]]
 -- Speed of training and of encoding: a whole step (forward for three roles,
 -- loss, backward, AdamW) and eval mode, the network that the pipeline trains by
--- itself and the full one, on all threads and on one. BATCH: triplets (16 and 8).
+-- itself (encoding also as it is read when training is over) and the full one,
+-- on all threads and on one. BATCH: triplets (16 and 8).
 -- Best and median of REPEATS (5), by wall clock; and per second of processor time
 -- (best), which says more on a machine that others use too.
 require("bclua.cli").help_by_comment()
@@ -13,7 +14,7 @@ local tilenet = require "bclua.tilenet"
 
 local SIZES = {
    {name = "default", batch = 16, network = pipeline.defaults.network,
-    loss = pipeline.defaults.fit.loss},
+    loss = pipeline.defaults.fit.loss, readout = pipeline.defaults.fit.readout},
    {name = "full", batch = 8, network = {widths = {64, 128, 256, 512}, z = 512}},
 }
 
@@ -57,6 +58,14 @@ local function print_profile(net)
    end
 end
 
+local function encode(label, net, windows, repeats)
+   local n = #windows
+   local best, median, cpu = time(repeats, function() net:forward(windows, {batch_size = n}) end)
+   print(("%s  n=%d  best %8.1f ms  median %8.1f ms  %6.2f windows/s  %6.2f per CPU second"):format(label, n,
+      best * 1e3, median * 1e3, n / median, n / cpu))
+   net:close()
+end
+
 local function measure(size, threads, repeats, batch, precision)
    local options = {threads = threads, precision = precision}
    for key, value in pairs(size.network) do options[key] = value end
@@ -70,11 +79,10 @@ local function measure(size, threads, repeats, batch, precision)
       memory.arena / batch / 1e6))
    print_profile(net)
    local windows = array.concat{roles.anchor, roles.neighbor, roles.distant}
-   best, median, cpu = time(repeats, function() net:forward(windows, {batch_size = #windows}) end)
-   local n = #windows
-   print(("%s encode n=%d  best %8.1f ms  median %8.1f ms  %6.2f windows/s  %6.2f per CPU second"):format(label, n,
-      best * 1e3, median * 1e3, n / median, n / cpu))
-   net:close()
+   encode(label .. " encode", net, windows, repeats)
+   if not size.readout then return end
+   options.projection, options.readout = 0, size.readout
+   encode(("%s encode, read from %s"):format(label, size.readout), tilenet.new(options), windows, repeats)
 end
 
 local repeats, batch, precision = tonumber(arg[1]) or 5, tonumber(arg[2]), arg[3] or "f32"
