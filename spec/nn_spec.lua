@@ -1,8 +1,6 @@
 local array = require "bclua.array"
 local gradient = require "support.gradient"
 local nn = require "bclua.nn"
-local sampling = require "bclua.sampling"
-local spectral = require "bclua.spectral"
 
 local nan, inf = 0 / 0, math.huge
 
@@ -180,102 +178,6 @@ describe("a pass back that tells what is ready", function()
       core:forward({x}, {train = true})
       assert.error_matches(function() core:backward(dy, nil, function() error("heard enough") end) end, "heard enough")
       assert.error_matches(function() core:backward(dy) end, "no forward pass")
-   end)
-end)
-
-describe("the other layers", function()
-   local function run(layer, input, x) return nn.network({layer}, {input = input}):forward(x) end
-
-   it("max_pool takes the largest, and the gradient goes to the first of equals", function()
-      local x = array.from({{1, 7, 3, 9, 0}, {4, 2, 7, 7, 0}, {8, 8, 8, 8, 8}}, "f64"):reshape{1, 1, 3, 5}
-      assert.same({{7, 9}}, run({"max_pool", kernel = 2}, {1, 3, 5}, x:copy("f32")):table())
-      local net = nn.network({{"max_pool", kernel = 2}}, {input = {1, 2, 2}, precision = "f64", input_gradient = true})
-      net.core:forward({array.full({1, 1, 2, 2}, 3, "f64")}, {train = true})
-      net.core:backward(array.full({1, 1}, 1, "f64"))
-      assert.same({1, 0, 0, 0}, net.core:input_gradient():reshape{4}:table())
-      local y = run({"max_pool", global = true}, {1, 1, 3}, array.from{1, nan, 2}:reshape{1, 1, 1, 3})
-      assert.equal("nan", tostring(y:at(1, 1)):match("nan"))
-   end)
-   it("average_pool does not see what is behind the last whole window", function()
-      local x = array.from{{{{1, 2, 3, 4, 99}, {5, 6, 7, 8, 99}, {99, 99, 99, 99, 99}}}}
-      assert.same({{3.5, 5.5}}, run({"average_pool", kernel = 2}, {1, 3, 5}, x):table())
-   end)
-
-   it("pools take wide windows as narrow ones, wherever the largest value or a NaN is", function()
-      local x = sampling.generator(5):normal(3 * 70):copy("f32"):reshape{1, 1, 3, 70}
-      local rows = x:slice(3, 1, 2):slice(4, 1, 67):copy()
-      local mean = run({"average_pool", kernel = {2, 67}}, {1, 3, 70}, x)
-      assert.near(rows:copy("f64"):mean(), mean:at(1, 1), 1e-7)
-      for k = 1, 67 do
-         local y = x:copy()
-         y:set(1, 1, 2, k, 9)
-         assert.equal(9, run({"max_pool", kernel = {2, 67}}, {1, 3, 70}, y):at(1, 1))
-         y:set(1, 1, 2, k, nan)
-         assert.equal("nan", tostring(run({"max_pool", kernel = {2, 67}}, {1, 3, 70}, y):at(1, 1)):match("nan"))
-      end
-      assert.near(rows:max(), run({"max_pool", kernel = {2, 67}}, {1, 3, 70}, x):at(1, 1), 0)
-   end)
-
-   it("relu keeps NaN, so that nothing hides it", function()
-      local y = run({"relu"}, {1, 1, 3}, array.from{{{{-1, nan, 2}}}})
-      assert.equal(0, y:at(1, 1))
-      assert(y:at(1, 2) ~= y:at(1, 2))
-      assert.equal(2, y:at(1, 3))
-   end)
-
-   it("decibel has a floor, center makes silence zero", function()
-      local y = run({"decibel"}, {1, 1, 3}, array.from{{{{0, 1, 100}}}})
-      for i, v in ipairs{-100, 0, 20} do assert.near(v, y:at(1, i), 1e-5) end
-      local z = nn.network({{"decibel"}, {"center"}}, {input = {1, 4, 4}}):forward(array.zeros{2, 1, 4, 4})
-      assert.equal(0, z:abs():max())
-   end)
-
-   it("decibel is 10 times the logarithm to the last place, at any power", function()
-      local power, n = {math.huge, nan, 1}, 400
-      for i = 4, n do power[i] = 10 ^ (i / 20 - 10) * (1 + math.sin(i) / 3) end
-      for precision, error in pairs{f64 = 2 ^ -50, f32 = 2 ^ -23} do
-         local x = array.from(power, precision):reshape{1, 1, 1, n}
-         local y = nn.network({{"decibel"}}, {input = {1, 1, n}, precision = precision}):forward(x)
-         assert.equal(math.huge, y:at(1, 1))
-         assert(y:at(1, 2) ~= y:at(1, 2))
-         assert.equal(0, y:at(1, 3))
-         for i = 4, n do
-            local exact = 10 * math.log(math.max(1e-10, x:reshape{n}:at(i)), 10)
-            assert.near(exact, y:at(1, i), error * math.abs(exact))
-         end
-      end
-   end)
-
-   it("center takes the mean of each clip, or of each of its bands", function()
-      local x = array.from{{{{1, 3}, {5, 7}}}, {{{0, 0}, {4, 4}}}}
-      assert.same({{-3, -1, 1, 3}, {-2, -2, 2, 2}}, run({"center"}, {1, 2, 2}, x):table())
-      assert.same({{-2, 2, -2, 2}, {0, 0, 0, 0}}, run({"center", over = "band", scale = 2}, {1, 2, 2}, x):table())
-   end)
-
-   it("pcen agrees with bclua.spectral", function()
-      local s = noise({5, 40}, 3, "f32"):abs()
-      local expected = spectral.pcen(s * 2 ^ 31, {sample_rate = 32000, hop = 1227})
-      local y = run({"pcen", frame_rate = 32000 / 1227}, {1, 5, 40}, s:reshape{1, 1, 5, 40})
-      assert(array.allclose(y:reshape{5, 40}, expected:copy("f32"), 1e-4, 1e-4))
-   end)
-
-   it("mel agrees with bclua.spectral and takes audio only", function()
-      local y = noise({2, 3000}, 3, "f32")
-      local layer = {"mel", sample_rate = 8000, n_fft = 512, hop = 200, n_mels = 20, pad = "constant"}
-      local m = run(layer, {3000}, y)
-      local expected = spectral.mel(y[2], {sample_rate = 8000, n_fft = 512, hop = 200, n_mels = 20})
-      assert(array.allclose(m[2]:reshape(expected:shape()), expected:copy("f32"), 1e-5, 1e-8))
-      assert.error_matches(function() nn.network({layer}, {input = {2, 3000}}) end, "mel takes audio")
-      assert.error_matches(function() nn.network({layer}, {input = {256}}) end,
-         "256 samples are too few for n_fft 512 (at least 257)", 1, true)
-   end)
-
-   it("mel in a network of doubles, clip by clip, is the f32 one, whose lanes are of several, converted", function()
-      local y = noise({5, 2700}, 3, "f32")
-      local layer = {"mel", sample_rate = 8000, n_fft = 512, hop = 200, n_mels = 20}
-      local single = nn.network({layer}, {input = {2700}}):forward(y)
-      local net = nn.network({layer}, {input = {2700}, precision = "f64"})
-      assert(array.equal(single, net:forward(y):copy("f32")))
    end)
 end)
 
