@@ -14,7 +14,7 @@ local tilenet = require "bclua.tilenet"
 
 local SIZES = {
    {name = "default", batch = 16, network = pipeline.defaults.network,
-    loss = pipeline.defaults.fit.loss, readout = pipeline.defaults.fit.readout},
+    loss = pipeline.defaults.fit.loss, readouts = {"stages", "kernels"}},
    {name = "full", batch = 8, network = {widths = {64, 128, 256, 512}, z = 512}},
 }
 
@@ -80,9 +80,11 @@ local function measure(size, threads, repeats, batch, precision)
    print_profile(net)
    local windows = array.concat{roles.anchor, roles.neighbor, roles.distant}
    encode(label .. " encode", net, windows, repeats)
-   if not size.readout then return end
-   options.projection, options.readout = 0, size.readout
-   encode(("%s encode, read from %s"):format(label, size.readout), tilenet.new(options), windows, repeats)
+   options.projection = 0
+   for _, readout in ipairs(size.readouts or {}) do
+      options.readout = readout
+      encode(("%s encode, read from %s"):format(label, readout), tilenet.new(options), windows, repeats)
+   end
 end
 
 local repeats, batch, precision = tonumber(arg[1]) or 5, tonumber(arg[2]), arg[3] or "f32"
